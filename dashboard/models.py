@@ -1,0 +1,294 @@
+"""The record of what happened: batches, their nodes, attempts and items, and who did what.
+
+Node, Attempt and the tallies are written by `projection` alone; Item results by `store` through it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+
+from orchestration.contracts import NodeKind, Status
+from orchestration.plan import Plan
+
+
+class BatchStatus(models.TextChoices):
+    """State of a batch as a person sees it. Derived from root and tallies by `projection`."""
+
+    PENDING = "pending", "Pending"
+    RUNNING = "running", "Running"
+    PAUSED = "paused", "Paused"
+    COMPLETED = "completed", "Completed"
+    COMPLETED_WITH_FAILURES = "completed_with_failures", "Completed with failures"
+    FAILED = "failed", "Failed"
+    CANCELED = "canceled", "Canceled"
+    TERMINATED = "terminated", "Terminated"
+    TIMED_OUT = "timed_out", "Timed out"
+
+
+OPEN_BATCH_STATUSES = (BatchStatus.PENDING, BatchStatus.RUNNING, BatchStatus.PAUSED)
+
+
+class NodeStatus(models.TextChoices):
+    """State of a node or an item; the values of `orchestration.contracts.Status`."""
+
+    PENDING = Status.PENDING, "Pending"
+    RUNNING = Status.RUNNING, "Running"
+    COMPLETED = Status.COMPLETED, "Completed"
+    FAILED = Status.FAILED, "Failed"
+    CANCELED = Status.CANCELED, "Canceled"
+    TERMINATED = Status.TERMINATED, "Terminated"
+    TIMED_OUT = Status.TIMED_OUT, "Timed out"
+    SKIPPED = Status.SKIPPED, "Skipped"
+
+
+class Kind(models.TextChoices):
+    """What a node is; the values of `orchestration.contracts.NodeKind`."""
+
+    ROOT = NodeKind.ROOT, "Root"
+    PARTITION = NodeKind.PARTITION, "Partition"
+    CHILD = NodeKind.CHILD, "Child"
+
+
+class Tally(models.Model):
+    """Numbers of children and items by status, net of retries: every child and item counts once, as it is now.
+
+    On a batch they cover the whole batch, on a partition what lies below it; a child uses the item columns alone.
+    Items that are neither completed nor failed count under the status of their child.
+    """
+
+    children_pending = models.PositiveIntegerField(default=0)
+    children_running = models.PositiveIntegerField(default=0)
+    children_completed = models.PositiveIntegerField(default=0)
+    children_failed = models.PositiveIntegerField(default=0)
+    children_canceled = models.PositiveIntegerField(default=0)
+    children_terminated = models.PositiveIntegerField(default=0)
+    children_timed_out = models.PositiveIntegerField(default=0)
+    children_skipped = models.PositiveIntegerField(default=0)
+    items_pending = models.PositiveIntegerField(default=0)
+    items_running = models.PositiveIntegerField(default=0)
+    items_completed = models.PositiveIntegerField(default=0)
+    items_failed = models.PositiveIntegerField(default=0)
+    items_canceled = models.PositiveIntegerField(default=0)
+    items_terminated = models.PositiveIntegerField(default=0)
+    items_timed_out = models.PositiveIntegerField(default=0)
+    items_skipped = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def children(self) -> dict[str, int]:
+        """Children by status value."""
+        return {status.value: getattr(self, f"children_{status.value}") for status in Status}
+
+    @property
+    def items_by_status(self) -> dict[str, int]:
+        """Items by status value."""
+        return {status.value: getattr(self, f"items_{status.value}") for status in Status}
+
+
+def new_batch_id() -> str:
+    """Return a short random id: 12 hexadecimal digits, readable in a workflow id and a URL."""
+    return secrets.token_hex(6)
+
+
+class Upload(models.Model):
+    """Items as a person gave them (pasted or uploaded), kept so that nothing typed is ever lost."""
+
+    id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=secrets.token_urlsafe)
+    file = models.FileField(upload_to="items/%Y/%m/")
+    name = models.CharField(max_length=200)
+    size = models.PositiveBigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    uploaded_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
+    uploaded_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Batch(Tally):
+    """One launch: what was asked for, by whom, and how far it is.
+
+    `revision` rises with every change to the batch or a node of it. `source` says where the items came from:
+    {"kind": "count" | "lines" | "csv" | "jsonl" | "api", "upload": id or None, "key": column or None, "left_out": n}.
+    `opened_at` is the start of the root's newest run and `done_at_open` the children closed before it (for the ETA).
+    """
+
+    id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_batch_id)
+    processor = models.CharField(max_length=100)
+    label = models.CharField(max_length=200, blank=True)
+    parameters = models.JSONField(default=dict)
+    plan_data = models.JSONField(default=dict)
+    source = models.JSONField(default=dict)
+    item_count = models.PositiveIntegerField()
+    child_count = models.PositiveIntegerField()
+    partition_count = models.PositiveIntegerField(default=0)
+
+    status = models.CharField(max_length=30, choices=BatchStatus, default=BatchStatus.PENDING)
+    revision = models.PositiveBigIntegerField(default=1)
+    paused = models.BooleanField(default=False)
+    window = models.PositiveIntegerField()
+    start_error = models.TextField(blank=True)
+
+    launched_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="batches")
+    launched_via = models.CharField(max_length=20, default="form")
+    idempotency_key = models.CharField(max_length=200, null=True, blank=True)
+    fingerprint = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    opened_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    done_at_open = models.PositiveIntegerField(default=0)
+    reconciled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-id"]
+        indexes: ClassVar = [
+            models.Index(fields=["-created_at", "-id"], name="batch_newest"),
+            models.Index(fields=["status", "-created_at"], name="batch_status"),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["launched_by", "idempotency_key"], name="batch_launched_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.label or self.id
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as it was launched; `window` may have been changed since."""
+        return Plan.model_validate(self.plan_data)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something may still happen without a person's doing."""
+        return self.status in OPEN_BATCH_STATUSES
+
+
+class Node(Tally):
+    """One workflow execution in a batch's tree, as it is now: the newest attempt counts.
+
+    `position` is the partition's or child's index over the whole batch; `offset` and `length` its slice of the items,
+    `key_first` and `key_last` the business keys at its ends. `attempt` is 0 until the first run is started or asked
+    for. `revision` is the batch's revision at the last change.
+    """
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="nodes")
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="below")
+    kind = models.CharField(max_length=20, choices=Kind)
+    position = models.PositiveIntegerField(default=0)
+    workflow_id = models.CharField(max_length=120, unique=True)
+    run_id = models.CharField(max_length=64, blank=True)
+    offset = models.PositiveIntegerField()
+    length = models.PositiveIntegerField()
+    key_first = models.CharField(max_length=200, blank=True)
+    key_last = models.CharField(max_length=200, blank=True)
+    status = models.CharField(max_length=20, choices=NodeStatus, default=NodeStatus.PENDING)
+    attempt = models.PositiveIntegerField(default=0)
+    started_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    error_type = models.CharField(max_length=200, blank=True)
+    error_message = models.TextField(blank=True)
+    revision = models.PositiveBigIntegerField(default=1)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["batch", "revision"], name="node_revision"),
+            models.Index(fields=["batch", "kind", "position"], name="node_position"),
+            models.Index(fields=["batch", "kind", "status", "position"], name="node_status"),
+            models.Index(fields=["parent", "status", "position"], name="node_below"),
+        ]
+
+    def __str__(self) -> str:
+        return self.workflow_id
+
+
+class Attempt(models.Model):
+    """One run of a node. The newest counts; the older ones stay readable. Numbered from 1 by start time."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="attempts")
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    run_id = models.CharField(max_length=64)
+    status = models.CharField(max_length=20, choices=NodeStatus, default=NodeStatus.RUNNING)
+    started_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    error_type = models.CharField(max_length=200, blank=True)
+    error_message = models.TextField(blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["number"]
+        indexes: ClassVar = [models.Index(fields=["batch", "status"], name="attempt_status")]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["node", "run_id"], name="attempt_of_run")]
+
+    def __str__(self) -> str:
+        return f"{self.node_id} attempt {self.number}"
+
+
+class Item(models.Model):
+    """One record of the input and what became of it.
+
+    `status` is pending, completed or failed; an item that is pending is shown with its child's status. `run_id` is the
+    run of the child that wrote the result. `earlier` keeps the failures of earlier runs:
+    [{"attempts", "type", "message", "at"}], oldest first.
+    """
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="items")
+    index = models.PositiveIntegerField()
+    child = models.PositiveIntegerField()
+    key = models.CharField(max_length=200)
+    data: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    status = models.CharField(max_length=20, choices=NodeStatus, default=NodeStatus.PENDING)
+    attempts = models.PositiveIntegerField(default=0)
+    run_id = models.CharField(max_length=64, blank=True)
+    result: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
+    error_type = models.CharField(max_length=200, blank=True)
+    error_message = models.TextField(blank=True)
+    error_stack = models.TextField(blank=True)
+    earlier: models.JSONField[Any, Any] = models.JSONField(default=list)
+    duration = models.FloatField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["batch", "child", "status"], name="item_child"),
+            models.Index(fields=["batch", "status", "index"], name="item_status"),
+        ]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "index"], name="item_index")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class AuditEntry(models.Model):
+    """One thing that a person did to a batch: who, when, to what, with which outcome."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="audit")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
+    action = models.CharField(max_length=30)
+    scope = models.CharField(max_length=200, blank=True)
+    outcome = models.TextField(blank=True)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-at", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.scope}"
+
+
+class ApiToken(models.Model):
+    """A bearer token of a person, kept as its SHA-256 only."""
+
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=100)
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,217 @@
+"""Plan: how a batch is fanned out, and the arithmetic of it. Pure; knows neither Temporal nor Django."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from math import ceil
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MAX_FLAT_CHILDREN = 1_000
+"""Above this, children are put below partitions. Temporal's guidance for children of one parent."""
+
+PARTITION_SIZE = 500
+"""Children of one partition."""
+
+MAX_OPEN_PARTITIONS = 4
+"""Partitions that share the window at one time: enough to hide a partition's start and end."""
+
+HISTORY_EVENTS_PER_CHILD = 5.5
+"""Measured with coalesced notify: shared/FACTS."""
+
+HISTORY_EVENTS_PER_PARTITION = 10
+"""Measured with rebalancing of the window; a root adds about as many of its own."""
+
+HISTORY_EVENT_LIMIT = 51_200
+"""Temporal ends a run with more."""
+
+CHUNK_TIMEOUT_MARGIN = timedelta(minutes=1)
+
+
+class FailurePolicy(StrEnum):
+    """What a parent does when children fail."""
+
+    COLLECT = "collect"
+    FAIL_FAST = "fail_fast"
+    TOLERATE = "tolerate"
+
+
+class Plan(BaseModel):
+    """How a batch is fanned out. Durations are seconds. Titles and descriptions are what the launch form shows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    chunk_size: int = Field(
+        default=1, ge=1, le=10_000, title="Chunk size", description="Items that one child processes."
+    )
+    window: int = Field(
+        default=50, ge=1, le=1_000, title="Window", description="Children open at the same time, over the whole batch."
+    )
+    item_concurrency: int = Field(
+        default=10, ge=1, le=500, title="Items at once", description="Items of one child processed at the same time."
+    )
+    item_attempts: int = Field(
+        default=3, ge=1, le=50, title="Attempts per item", description="Before an item counts as failed."
+    )
+    item_backoff: float = Field(
+        default=1.0,
+        ge=0,
+        le=3_600,
+        title="Backoff",
+        description="Seconds before the second attempt; doubles with each further one, up to 60 times.",
+    )
+    item_timeout: float = Field(
+        default=60.0, gt=0, le=86_400, title="Timeout", description="Seconds that one attempt of an item may take."
+    )
+    failure_policy: FailurePolicy = Field(
+        default=FailurePolicy.COLLECT,
+        title="When children fail",
+        description="Collect: run all, list failures. Fail fast: stop at the first. Tolerate: stop above a limit.",
+    )
+    tolerated_failures: int | None = Field(
+        default=None, ge=0, le=10_000_000, title="Tolerated failures", description="Children that may fail."
+    )
+    tolerated_percent: float | None = Field(
+        default=None, ge=0, le=100, title="Tolerated share", description="Percent of all children that may fail."
+    )
+    task_queue: str = Field(
+        default="canopy",
+        min_length=1,
+        max_length=200,
+        title="Task queue",
+        description="Which workers process the items.",
+    )
+
+    @model_validator(mode="after")
+    def _tolerance_fits_policy(self) -> Self:
+        limits = [self.tolerated_failures, self.tolerated_percent]
+        given = sum(limit is not None for limit in limits)
+        if self.failure_policy is FailurePolicy.TOLERATE and given != 1:
+            raise ValueError("Tolerate needs either a number of failures or a percentage.")
+        if self.failure_policy is not FailurePolicy.TOLERATE and given:
+            raise ValueError("A tolerated number or share needs the policy tolerate.")
+        return self
+
+    def backoff(self, attempt: int) -> float:
+        """Seconds to wait after failed attempt number `attempt` (from 1) of an item."""
+        return float(self.item_backoff * min(2 ** (attempt - 1), 60))
+
+    def failure_limit(self, children: int) -> int | None:
+        """Return how many of `children` may fail before the parent stops, or None for any number."""
+        if self.failure_policy is FailurePolicy.COLLECT:
+            return None
+        if self.failure_policy is FailurePolicy.FAIL_FAST:
+            return 0
+        if self.tolerated_failures is not None:
+            return self.tolerated_failures
+        return int(children * (self.tolerated_percent or 0) / 100)
+
+    def chunk_timeout(self, length: int) -> timedelta:
+        """Return the longest time that `length` items can take if every attempt of every item times out."""
+        waits = sum(self.backoff(attempt) for attempt in range(1, self.item_attempts))
+        one_item = self.item_attempts * self.item_timeout + waits
+        rounds = ceil(length / self.item_concurrency)
+        return timedelta(seconds=rounds * one_item) + CHUNK_TIMEOUT_MARGIN
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A slice of the items."""
+
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The tree that a plan makes of a number of items. Child indices run over the whole batch, from 0."""
+
+    items: int
+    chunk_size: int
+
+    @classmethod
+    def of(cls, plan: Plan, items: int) -> Layout:
+        """Lay out `items` items."""
+        return cls(items=items, chunk_size=plan.chunk_size)
+
+    @property
+    def children(self) -> int:
+        """Number of children."""
+        return ceil(self.items / self.chunk_size)
+
+    @property
+    def partitions(self) -> int:
+        """Number of partitions; 0 when the root starts its children itself."""
+        return 0 if self.children <= MAX_FLAT_CHILDREN else ceil(self.children / PARTITION_SIZE)
+
+    def chunk(self, child: int) -> Chunk:
+        """Return the slice of a child."""
+        offset = child * self.chunk_size
+        return Chunk(offset, min(self.chunk_size, self.items - offset))
+
+    def partition_of(self, child: int) -> int | None:
+        """Return the partition that a child lies in, or None in a flat batch."""
+        return child // PARTITION_SIZE if self.partitions else None
+
+    def partition_range(self, partition: int) -> range:
+        """Return the child indices of a partition."""
+        first = partition * PARTITION_SIZE
+        return range(first, min(first + PARTITION_SIZE, self.children))
+
+    def root_history(self) -> int:
+        """Estimate the events in the root's history."""
+        if self.partitions:
+            return HISTORY_EVENTS_PER_PARTITION * (self.partitions + 1)
+        return ceil(HISTORY_EVENTS_PER_CHILD * self.children) + HISTORY_EVENTS_PER_PARTITION
+
+    def partition_history(self) -> int:
+        """Estimate the events in a full partition's history; 0 in a flat batch."""
+        return ceil(HISTORY_EVENTS_PER_CHILD * PARTITION_SIZE) + HISTORY_EVENTS_PER_PARTITION if self.partitions else 0
+
+
+def root_id(batch_id: str) -> str:
+    """Return the workflow id of a batch's root."""
+    return f"batch-{batch_id}"
+
+
+def partition_id(batch_id: str, partition: int) -> str:
+    """Return the workflow id of a partition."""
+    return f"{root_id(batch_id)}/p{partition}"
+
+
+def child_id(batch_id: str, child: int, partition: int | None) -> str:
+    """Return the workflow id of a child; `partition` is None in a flat batch."""
+    parent = root_id(batch_id) if partition is None else partition_id(batch_id, partition)
+    return f"{parent}/c{child}"
+
+
+def share_window(window: int, open_partitions: int) -> list[int]:
+    """Divide the window over partitions: whole numbers that add up to it, each at least 1 if there is enough."""
+    each, rest = divmod(window, open_partitions)
+    return [each + (position < rest) for position in range(open_partitions)]
+
+
+def warnings(plan: Plan, items: int) -> Sequence[str]:
+    """Return one sentence for each choice in the plan that is unwise for this number of items."""
+    layout = Layout.of(plan, items)
+    found = []
+    if items > 1_000 and plan.chunk_size == 1:
+        found.append(
+            f"{items:,} children of one item each: a chunk size of {min(100, ceil(items / 100)):,} is much faster, "
+            "unless every item takes seconds."
+        )
+    if plan.chunk_size > 1 and layout.children < min(plan.window, 4) and items >= 4:
+        found.append(f"Only {layout.children} children: a smaller chunk size lets more workers help.")
+    if plan.window > 200:
+        found.append(f"A window of {plan.window} is rarely faster than 200 and makes pausing and canceling slower.")
+    if plan.window == 1 and layout.children > 1:
+        found.append("A window of 1 runs the children one after another.")
+    if plan.chunk_timeout(plan.chunk_size) > timedelta(days=1):
+        found.append("With these attempts and timeouts one child may take more than a day.")
+    if plan.failure_policy is FailurePolicy.TOLERATE and plan.failure_limit(layout.children) == 0:
+        found.append("This tolerance rounds down to no failure at all: the batch stops at the first.")
+    return found

@@ -146,11 +146,12 @@ class FanOutInput:
 class FanOutResult:
     """What a parent returns: counts of its children by newest outcome, and the indices of those not completed.
 
-    Covers the children that this run of the parent started or skipped.
+    Covers the children that this run of the parent started or skipped: `reran` when those were not all of them.
     """
 
     counts: Counts
     unfinished: dict[Status, list[int]] = field(default_factory=dict)
+    reran: list[int] | None = None
 
 
 @dataclass(frozen=True)

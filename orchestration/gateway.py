@@ -1,0 +1,444 @@
+"""Gateway: all that the dashboard may ask of Temporal. A call ends within RPC_TIMEOUT or says that Temporal is away.
+
+Listing and describing use the raw RPCs: SDK 1.35 raises ValueError on a workflow that the server has paused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflow.v1 import WorkflowExecutionInfo
+from temporalio.api.workflowservice.v1 import (
+    CountWorkflowExecutionsRequest,
+    DescribeWorkflowExecutionRequest,
+    ListWorkersRequest,
+    ListWorkflowExecutionsRequest,
+)
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from orchestration.contracts import (
+    CHILD_TASK_QUEUE,
+    Failure,
+    FanOutInput,
+    FanOutResult,
+    Progress,
+    RetryAnswer,
+    RetryRequest,
+    Status,
+)
+from orchestration.plan import Layout, partition_id, root_id
+from orchestration.supervisor import failure_of
+from orchestration.workflows.fan_out import PARENT_CLOSING, PARTITION_OPEN, FanOutWorkflow
+
+RPC_TIMEOUT = timedelta(seconds=5)
+RETRY_ROUNDS = 8
+RETRY_ROUND_PAUSE = 0.25
+PAGE_SIZE = 1_000
+
+STATUS_NAMES = {
+    "Running": Status.RUNNING,
+    "Completed": Status.COMPLETED,
+    "Failed": Status.FAILED,
+    "Canceled": Status.CANCELED,
+    "Terminated": Status.TERMINATED,
+    "TimedOut": Status.TIMED_OUT,
+    "ContinuedAsNew": Status.COMPLETED,
+    "Paused": Status.RUNNING,
+}
+"""Temporal's execution statuses, as visibility spells them, in ours."""
+
+STATUS_NUMBERS = dict(
+    enumerate(("Running", "Completed", "Failed", "Canceled", "Terminated", "ContinuedAsNew", "TimedOut", "Paused"), 1)
+)
+"""The same as the RPCs number them (temporal.api.enums.v1.WorkflowExecutionStatus)."""
+
+
+class TemporalUnavailable(Exception):
+    """Temporal does not answer."""
+
+
+class BatchNotRunning(Exception):
+    """The root is closed or was never started, so there is nothing to signal, cancel or terminate."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where Temporal is."""
+
+    address: str
+    namespace: str = "default"
+    api_key: str = ""
+    tls: bool = False
+
+
+@dataclass(frozen=True)
+class RunSeen:
+    """One run of a workflow as Temporal tells it."""
+
+    workflow_id: str
+    run_id: str
+    status: Status
+    started_at: datetime
+    closed_at: datetime | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class TemporalHealth:
+    """Whether Temporal answers, and the age in seconds of the newest heartbeat of a worker of the child queue."""
+
+    reachable: bool
+    error: str = ""
+    worker_heartbeat_age: float | None = None
+
+
+class Gateway:
+    """One connection to Temporal, made when first needed and kept."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._client: Client | None = None
+
+    async def client(self) -> Client:
+        """Return the client. Raises TemporalUnavailable when the first connection fails."""
+        if self._client is None:
+            connection = self._connection
+            with _unavailable():
+                async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
+                    self._client = await Client.connect(
+                        connection.address,
+                        namespace=connection.namespace,
+                        api_key=connection.api_key or None,
+                        tls=connection.tls or None,
+                        data_converter=pydantic_data_converter,
+                    )
+        return self._client
+
+    # Doing
+
+    async def start(self, root: FanOutInput) -> str:
+        """Start a batch's root and return its run id; one that was started before is left as it is."""
+        client = await self.client()
+        with _unavailable():
+            try:
+                handle = await client.start_workflow(
+                    FanOutWorkflow.run,
+                    root,
+                    id=root_id(root.batch_id),
+                    task_queue=CHILD_TASK_QUEUE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    memo={"batch": root.label},
+                    static_summary=root.label or None,
+                    rpc_timeout=RPC_TIMEOUT,
+                )
+            except WorkflowAlreadyStartedError as error:
+                return error.run_id or ""
+        return handle.first_execution_run_id or ""
+
+    async def retry(
+        self, root: FanOutInput, children: Sequence[int], *, open_partitions: Collection[int], update_id: str
+    ) -> RetryAnswer:
+        """Give children another attempt, whether their parents run or not, and say which were taken on.
+
+        `root` is the batch's original start; `open_partitions` those believed to run, asked first. The same
+        `update_id` again returns the same answer and starts nothing.
+        """
+        layout = Layout.of(root.plan, root.items)
+        answer = RetryAnswer()
+        left, ask = list(children), set(open_partitions)
+        for turn in range(RETRY_ROUNDS):
+            if turn:
+                await asyncio.sleep(RETRY_ROUND_PAUSE * turn)
+            turn_id = f"{update_id}-{turn}"
+            left = await self._retry_in_partitions(root.batch_id, layout, left, ask, turn_id, answer)
+            if left:
+                left = await self._retry_in_root(root, left, turn_id, answer)
+            if not left:
+                break
+            ask = {partition for child in left if (partition := layout.partition_of(child)) is not None}
+        answer.refused.update(dict.fromkeys(left, "its parent is closing: try again"))
+        return answer
+
+    async def _retry_in_partitions(
+        self, batch_id: str, layout: Layout, children: list[int], ask: set[int], update_id: str, answer: RetryAnswer
+    ) -> list[int]:
+        """Ask open partitions, and return the children that have to go through the root."""
+        left, groups = [], dict[int, list[int]]()
+        for child in children:
+            partition = layout.partition_of(child)
+            if partition is None or partition not in ask:
+                left.append(child)
+            else:
+                groups.setdefault(partition, []).append(child)
+        client = await self.client()
+        for partition, group in groups.items():
+            handle = client.get_workflow_handle_for(FanOutWorkflow.run, partition_id(batch_id, partition))
+            taken = await self._update(handle, group, f"{update_id}-p{partition}")
+            if taken is None:
+                left.extend(group)
+            else:
+                answer.accepted.extend(taken.accepted)
+                answer.refused.update(taken.refused)
+        return left
+
+    async def _update(
+        self, handle: WorkflowHandle[FanOutWorkflow, FanOutResult], children: list[int], update_id: str
+    ) -> RetryAnswer | None:
+        """Ask a parent, or return None when it is closed or about to."""
+        with _unavailable():
+            try:
+                return await handle.execute_update(
+                    FanOutWorkflow.retry, RetryRequest(children), id=update_id, rpc_timeout=RPC_TIMEOUT
+                )
+            except WorkflowUpdateFailedError as error:
+                _raise_unless_closing(error)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+        return None
+
+    async def _retry_in_root(
+        self, root: FanOutInput, children: list[int], update_id: str, answer: RetryAnswer
+    ) -> list[int]:
+        """Ask the root, started again if it is closed, and return the children to be asked for once more."""
+        client = await self.client()
+        start = WithStartWorkflowOperation(
+            FanOutWorkflow.run,
+            FanOutInput(root.batch_id, root.plan, root.items, 0, 0, children=[], window=root.window, label=root.label),
+            id=root_id(root.batch_id),
+            task_queue=CHILD_TASK_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            memo={"batch": root.label},
+            static_summary=root.label or None,
+        )
+        with _unavailable():
+            try:
+                taken = await client.execute_update_with_start_workflow(
+                    FanOutWorkflow.retry,
+                    RetryRequest(children),
+                    start_workflow_operation=start,
+                    id=update_id,
+                    rpc_timeout=RPC_TIMEOUT,
+                )
+            except WorkflowUpdateFailedError as error:
+                _raise_unless_closing(error)
+                return children
+            except RPCError as error:
+                if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.ABORTED):
+                    raise
+                return children
+        answer.accepted.extend(taken.accepted)
+        answer.refused.update({child: why for child, why in taken.refused.items() if why != PARTITION_OPEN})
+        return [child for child, why in taken.refused.items() if why == PARTITION_OPEN]
+
+    async def pause(self, batch_id: str) -> None:
+        """Start no more children. Raises BatchNotRunning."""
+        with _unavailable(), _not_running():
+            await (await self._root(batch_id)).signal(FanOutWorkflow.pause, rpc_timeout=RPC_TIMEOUT)
+
+    async def resume(self, batch_id: str) -> None:
+        """Start children again. Raises BatchNotRunning."""
+        with _unavailable(), _not_running():
+            await (await self._root(batch_id)).signal(FanOutWorkflow.resume, rpc_timeout=RPC_TIMEOUT)
+
+    async def set_window(self, batch_id: str, window: int) -> None:
+        """Change how many children may be open at a time. Raises BatchNotRunning."""
+        with _unavailable(), _not_running():
+            await (await self._root(batch_id)).signal(FanOutWorkflow.set_window, window, rpc_timeout=RPC_TIMEOUT)
+
+    async def cancel(self, batch_id: str) -> None:
+        """Request cancellation: children are asked to stop and clean up. Raises BatchNotRunning."""
+        with _unavailable(), _not_running():
+            await (await self._root(batch_id)).cancel(rpc_timeout=RPC_TIMEOUT)
+
+    async def terminate(self, batch_id: str, reason: str) -> None:
+        """End a batch and all below it at once, without cleaning up. Raises BatchNotRunning."""
+        with _unavailable(), _not_running():
+            await (await self._root(batch_id)).terminate(reason=reason, rpc_timeout=RPC_TIMEOUT)
+
+    async def _root(self, batch_id: str) -> WorkflowHandle[FanOutWorkflow, FanOutResult]:
+        return (await self.client()).get_workflow_handle_for(FanOutWorkflow.run, root_id(batch_id))
+
+    # Asking
+
+    async def progress(self, batch_id: str) -> Progress:
+        """Return what the root's newest run says of its direct children. Raises BatchNotRunning."""
+        with _unavailable(), _not_running():
+            return await (await self._root(batch_id)).query(FanOutWorkflow.progress, rpc_timeout=RPC_TIMEOUT)
+
+    async def wait_closed(self, batch_id: str, run_id: str = "") -> RunSeen:
+        """Wait until a run of the root (the newest, when none is named) has closed. Raises BatchNotRunning."""
+        client = await self.client()
+        handle = client.get_workflow_handle(root_id(batch_id), run_id=run_id or None)
+        with _unavailable(), _not_running():
+            try:
+                await handle.result(follow_runs=False)
+            except WorkflowFailureError:
+                pass
+        seen = await self.describe_run(root_id(batch_id), run_id)
+        if seen is None:
+            raise BatchNotRunning(batch_id)
+        return seen
+
+    async def describe_run(self, workflow_id: str, run_id: str = "") -> RunSeen | None:
+        """Return a run (the newest, when none is named) with its failure, or None when Temporal knows none."""
+        client = await self.client()
+        with _unavailable():
+            try:
+                answer = await client.workflow_service.describe_workflow_execution(
+                    DescribeWorkflowExecutionRequest(
+                        namespace=client.namespace,
+                        execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+                    ),
+                    timeout=RPC_TIMEOUT,
+                )
+            except RPCError as error:
+                if error.status is RPCStatusCode.NOT_FOUND:
+                    return None
+                raise
+        seen = _run_seen(answer.workflow_execution_info)
+        if seen.status.is_retryable:
+            failure = await self.failure_of(workflow_id, seen.run_id)
+            return RunSeen(seen.workflow_id, seen.run_id, seen.status, seen.started_at, seen.closed_at, failure)
+        return seen
+
+    async def failure_of(self, workflow_id: str, run_id: str) -> Failure | None:
+        """Return why a closed run did not complete, or None when it did or is gone."""
+        client = await self.client()
+        with _unavailable():
+            try:
+                async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
+                    await client.get_workflow_handle(workflow_id, run_id=run_id).result(follow_runs=False)
+            except WorkflowFailureError as error:
+                return failure_of(error.cause)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+        return None
+
+    async def count_runs(self, batch_id: str) -> dict[Status, int]:
+        """Return how many runs of a batch's workflows visibility knows, by status."""
+        client = await self.client()
+        with _unavailable():
+            answer = await client.workflow_service.count_workflow_executions(
+                CountWorkflowExecutionsRequest(
+                    namespace=client.namespace,
+                    query=f'RootWorkflowId = "{root_id(batch_id)}" GROUP BY ExecutionStatus',
+                ),
+                timeout=RPC_TIMEOUT,
+            )
+        counts = dict[Status, int]()
+        for group in answer.groups:
+            status = STATUS_NAMES[json.loads(group.group_values[0].data)]
+            counts[status] = counts.get(status, 0) + group.count
+        return counts
+
+    async def runs(
+        self, batch_id: str, *, started_since: datetime | None = None, closed_since: datetime | None = None
+    ) -> AsyncIterator[RunSeen]:
+        """Yield the runs of a batch's workflows that started or closed since a time, without their failures."""
+        client = await self.client()
+        query = f'RootWorkflowId = "{root_id(batch_id)}"'
+        if started_since is not None:
+            query += f' AND StartTime >= "{started_since.isoformat()}"'
+        if closed_since is not None:
+            query += f' AND CloseTime >= "{closed_since.isoformat()}"'
+        token = b""
+        while True:
+            with _unavailable():
+                page = await client.workflow_service.list_workflow_executions(
+                    ListWorkflowExecutionsRequest(
+                        namespace=client.namespace, page_size=PAGE_SIZE, next_page_token=token, query=query
+                    ),
+                    timeout=RPC_TIMEOUT,
+                )
+            for info in page.executions:
+                yield _run_seen(info)
+            token = page.next_page_token
+            if not token:
+                return
+
+    async def health(self) -> TemporalHealth:
+        """Tell whether Temporal answers and how fresh the workers' heartbeats are. Raises nothing."""
+        try:
+            client = await self.client()
+            with _unavailable():
+                answer = await client.workflow_service.list_workers(
+                    ListWorkersRequest(namespace=client.namespace, query=f"TaskQueue = '{CHILD_TASK_QUEUE}'"),
+                    timeout=RPC_TIMEOUT,
+                )
+        except TemporalUnavailable as error:
+            return TemporalHealth(reachable=False, error=str(error))
+        beats = [_time(info.worker_heartbeat.heartbeat_time) for info in answer.workers_info]
+        if not beats:
+            return TemporalHealth(reachable=True)
+        age = (datetime.now(UTC) - max(beats)).total_seconds()
+        return TemporalHealth(reachable=True, worker_heartbeat_age=max(0.0, age))
+
+
+def _time(stamp: Timestamp) -> datetime:
+    return stamp.ToDatetime(tzinfo=UTC)
+
+
+def _run_seen(info: WorkflowExecutionInfo) -> RunSeen:
+    return RunSeen(
+        workflow_id=info.execution.workflow_id,
+        run_id=info.execution.run_id,
+        status=STATUS_NAMES[STATUS_NUMBERS[info.status]],
+        started_at=_time(info.start_time),
+        closed_at=_time(info.close_time) if info.HasField("close_time") else None,
+    )
+
+
+def _raise_unless_closing(error: WorkflowUpdateFailedError) -> None:
+    cause = error.cause
+    if not (isinstance(cause, ApplicationError) and cause.type == PARENT_CLOSING):
+        raise error
+
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    """Turn whatever a Temporal that is away makes of a call into TemporalUnavailable."""
+    try:
+        yield
+    except (TimeoutError, RuntimeError, OSError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+        raise TemporalUnavailable(f"Temporal does not answer: {error or 'timed out'}") from error
+    except RPCError as error:
+        if error.status in (
+            RPCStatusCode.UNAVAILABLE,
+            RPCStatusCode.DEADLINE_EXCEEDED,
+            RPCStatusCode.CANCELLED,
+            RPCStatusCode.RESOURCE_EXHAUSTED,
+        ):
+            raise TemporalUnavailable(f"Temporal does not answer: {error.message}") from error
+        raise
+
+
+@contextmanager
+def _not_running() -> Iterator[None]:
+    try:
+        yield
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise BatchNotRunning("The batch is not running.") from error
+        raise

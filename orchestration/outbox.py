@@ -1,0 +1,116 @@
+"""Outbox: a parent's tree events on their way to the dashboard. A parent never waits for it to be delivered.
+
+Workflow code: deterministic, one coroutine, one `notify` activity in flight, so that events coalesce by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    from orchestration.contracts import (
+        DASHBOARD_TASK_QUEUE,
+        EVENTS_PER_NOTIFY,
+        NOTIFY_ACTIVITY,
+        EventKind,
+        Failure,
+        NotifyInput,
+        Status,
+        TreeEvent,
+    )
+
+NOTIFY_TIMEOUT = timedelta(seconds=10)
+"""Schedule to close: a dashboard that is away is given up after this."""
+
+NOTIFY_ATTEMPT_TIMEOUT = timedelta(seconds=5)
+NOTIFY_RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=2))
+
+PAUSE_WHEN_AWAY = timedelta(seconds=10)
+"""Between tries while the dashboard is away: three events of history each."""
+
+FAREWELL = timedelta(seconds=5)
+"""How long a parent that is about to close waits for its last events."""
+
+CAPACITY = 5_000
+"""Undelivered events kept; the oldest go first, and the reconciler finds what they said."""
+
+
+class Outbox:
+    """Collects events and delivers them in order, at least once, or not at all when nobody is there."""
+
+    def __init__(self, batch_id: str) -> None:
+        self._batch_id = batch_id
+        self._events: list[TreeEvent] = []
+        self._away = False
+        self._closing = False
+        self._drain: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Start delivering."""
+        self._drain = asyncio.create_task(self._deliver_all())
+
+    def put(
+        self,
+        kind: EventKind,
+        workflow_id: str,
+        run_id: str,
+        *,
+        outcome: Status | None = None,
+        failure: Failure | None = None,
+        window: int | None = None,
+    ) -> None:
+        """Add an event, stamped with the workflow's time."""
+        event = TreeEvent(kind, workflow_id, run_id, workflow.now(), outcome, failure, window)
+        self._events.append(event)
+        del self._events[:-CAPACITY]
+
+    async def close(self) -> None:
+        """Deliver what is left, for at most FAREWELL; not at all when the last try failed."""
+        self._closing = True
+        if self._drain is None or self._away:
+            return
+        try:
+            await workflow.wait_condition(self._drain.done, timeout=FAREWELL)
+        except TimeoutError:
+            self._drain.cancel()
+
+    async def _deliver_all(self) -> None:
+        while True:
+            await workflow.wait_condition(lambda: bool(self._events) or self._closing)
+            if not self._events:
+                return
+            sent = self._events[:EVENTS_PER_NOTIFY]
+            self._away = not await self._deliver(sent)
+            if not self._away:
+                delivered = {id(event) for event in sent}
+                self._events = [event for event in self._events if id(event) not in delivered]
+            elif self._closing:
+                return
+            else:
+                await self._wait_while_away()
+
+    async def _deliver(self, events: list[TreeEvent]) -> bool:
+        try:
+            await workflow.execute_activity(
+                NOTIFY_ACTIVITY,
+                NotifyInput(self._batch_id, events),
+                task_queue=DASHBOARD_TASK_QUEUE,
+                schedule_to_close_timeout=NOTIFY_TIMEOUT,
+                start_to_close_timeout=NOTIFY_ATTEMPT_TIMEOUT,
+                retry_policy=NOTIFY_RETRY,
+                summary=f"{len(events)} events",
+            )
+        except ActivityError:
+            return False
+        return True
+
+    async def _wait_while_away(self) -> None:
+        try:
+            await workflow.wait_condition(lambda: self._closing, timeout=PAUSE_WHEN_AWAY)
+        except TimeoutError:
+            return

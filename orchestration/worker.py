@@ -1,0 +1,109 @@
+"""Worker: explicit registration, tuning and shutdown of the processes that run workflows and process chunks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.runtime import Runtime, TelemetryConfig
+from temporalio.service import RPCError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
+
+from orchestration.activities import ChunkActivities
+from orchestration.contracts import CHILD_TASK_QUEUE, ChunkStore
+from orchestration.gateway import Connection
+from orchestration.processors import registry
+from orchestration.workflows.chunk import ChunkWorkflow
+from orchestration.workflows.fan_out import FanOutWorkflow
+
+log = logging.getLogger(__name__)
+
+WORKFLOWS = (FanOutWorkflow, ChunkWorkflow)
+
+HEARTBEAT_INTERVAL = timedelta(seconds=2)
+"""Of the worker as a whole; its age is what tells a lost worker. Temporal's default is 60 s."""
+
+CONCURRENT_CHUNKS = 200
+CONCURRENT_WORKFLOW_TASKS = 100
+CACHED_WORKFLOWS = 1_000
+GRACE = timedelta(seconds=5)
+"""Chunks get this long to finish at shutdown; what is left goes on elsewhere from its heartbeat."""
+
+RECONNECT_PAUSES = (0.5, 1, 2, 5)
+
+
+def runtime() -> Runtime:
+    """Return a runtime whose workers heartbeat often enough to be missed quickly."""
+    return Runtime(telemetry=TelemetryConfig(), worker_heartbeat_interval=HEARTBEAT_INTERVAL)
+
+
+async def connect(connection: Connection, *, runtime: Runtime | None = None) -> Client:
+    """Connect to Temporal, trying again until it answers."""
+    tries = 0
+    while True:
+        try:
+            return await Client.connect(
+                connection.address,
+                namespace=connection.namespace,
+                api_key=connection.api_key or None,
+                tls=connection.tls or None,
+                data_converter=pydantic_data_converter,
+                runtime=runtime,
+            )
+        except (RPCError, RuntimeError, OSError) as error:
+            pause = RECONNECT_PAUSES[min(tries, len(RECONNECT_PAUSES) - 1)]
+            tries += 1
+            log.warning("Temporal at %s does not answer (%s); next try in %s s.", connection.address, error, pause)
+            await asyncio.sleep(pause)
+
+
+def build_workers(
+    client: Client,
+    activities: ChunkActivities,
+    *,
+    queues: Sequence[str] = (CHILD_TASK_QUEUE,),
+    workflow_runner: WorkflowRunner | None = None,
+) -> list[Worker]:
+    """Return one worker for each queue. Workflows run on CHILD_TASK_QUEUE alone.
+
+    Unsandboxed unless told otherwise: the sandbox costs 9 ms of CPU a child, and tests run in it.
+    """
+    return [
+        Worker(
+            client,
+            task_queue=queue,
+            workflows=WORKFLOWS if queue == CHILD_TASK_QUEUE else (),
+            activities=[activities.process_chunk],
+            workflow_runner=workflow_runner or UnsandboxedWorkflowRunner(),
+            max_cached_workflows=CACHED_WORKFLOWS,
+            max_concurrent_activities=CONCURRENT_CHUNKS,
+            max_concurrent_workflow_tasks=CONCURRENT_WORKFLOW_TASKS,
+            graceful_shutdown_timeout=GRACE,
+        )
+        for queue in queues
+    ]
+
+
+async def run_worker(
+    connection: Connection, store: ChunkStore, stop: asyncio.Event, *, queues: Sequence[str] = (CHILD_TASK_QUEUE,)
+) -> None:
+    """Serve the queues until `stop` is set, then finish what is open within GRACE."""
+    registry.load()
+    client = await connect(connection, runtime=runtime())
+    activities = ChunkActivities(store)
+    workers = build_workers(client, activities, queues=queues)
+    running = [asyncio.create_task(worker.run()) for worker in workers]
+    log.info("Worker polls %s at %s.", ", ".join(queues), connection.address)
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([*running, stopped], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
+        await asyncio.gather(*(worker.shutdown() for worker in workers))
+        await asyncio.gather(*running)
+        await registry.shutdown()
+        activities.close()

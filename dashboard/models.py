@@ -116,6 +116,7 @@ class Batch(Tally):
 
     `revision` rises with every change to the batch or a node of it. `source` says where the items came from:
     {"kind": "count" | "lines" | "csv" | "jsonl" | "api", "upload": id or None, "key": column or None, "left_out": n}.
+    `steered_at` is the time of the newest pause, resume or change of window that is known.
     `opened_at` is the start of the root's newest run and `done_at_open` the children closed before it (for the ETA).
     """
 
@@ -133,6 +134,7 @@ class Batch(Tally):
     revision = models.PositiveBigIntegerField(default=1)
     paused = models.BooleanField(default=False)
     window = models.PositiveIntegerField()
+    steered_at = models.DateTimeField(null=True, blank=True)
     start_error = models.TextField(blank=True)
 
     launched_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="batches")

@@ -1,0 +1,70 @@
+"""ASGI entry: HTTP, websockets, and a lifespan that runs the notify worker and the reconciler."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from django.core.asgi import get_asgi_application
+
+http = get_asgi_application()
+
+from dashboard.notify import run_notify_worker
+from dashboard.reconcile import run_reconciler
+from dashboard.routing import websocket_urlpatterns
+
+log = logging.getLogger(__name__)
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+RESTART_PAUSE = 2.0
+
+router = ProtocolTypeRouter(
+    {
+        "http": http,
+        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
+    }
+)
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve one connection, or the process's lifespan (which ProtocolTypeRouter rejects)."""
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+    else:
+        await router(scope, receive, send)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    tasks: list[asyncio.Task[None]] = []
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            tasks = [asyncio.create_task(_keep(run)) for run in (run_notify_worker, run_reconciler)]
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+async def _keep(run: Callable[[], Awaitable[None]]) -> None:
+    """Run a background task for as long as the process lives, whatever befalls it."""
+    while True:
+        try:
+            await run()
+        except Exception:
+            log.exception("%s ended and is started again.", run.__name__)
+        await asyncio.sleep(RESTART_PAUSE)

@@ -1,0 +1,125 @@
+"""Websocket consumers, server to browser only: they wait for a doorbell or a second, and send what is newer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from dashboard import live
+from dashboard.models import Batch
+from dashboard.permissions import may_view
+
+LOOK_EVERY = 1.0
+"""Seconds after which the database is looked at without a doorbell."""
+
+PAUSE = 0.05
+"""Seconds between messages at least, so that changes coalesce: 20 a second."""
+
+TICK_AFTER = 5.0
+"""Seconds of silence after which a tick says that the line is alive."""
+
+UNAUTHENTICATED = 4401
+UNKNOWN_BATCH = 4404
+
+
+class _LiveConsumer(AsyncWebsocketConsumer):
+    """A loop that sends news until the browser goes."""
+
+    group = ""
+
+    async def connect(self) -> None:
+        """Accept a logged-in person, or close with a code that says why not."""
+        await self.accept()
+        code = await self.refusal()
+        if code is not None:
+            await self.close(code)
+            return
+        self._bell = asyncio.Event()
+        await self.channel_layer.group_add(self.group, self.channel_name)
+        self._loop = asyncio.create_task(self._send_news())
+
+    async def refusal(self) -> int | None:
+        """Return the close code for a connection that is not let in."""
+        return None if may_view(self.scope["user"]) else UNAUTHENTICATED
+
+    def news(self) -> Iterable[dict[str, Any]]:
+        """Return the messages to be sent now. Runs in a thread."""
+        raise NotImplementedError
+
+    async def batch_changed(self, event: dict[str, Any]) -> None:
+        """Ring."""
+        self._bell.set()
+
+    async def disconnect(self, code: int) -> None:
+        """End the loop."""
+        if hasattr(self, "_loop"):
+            self._loop.cancel()
+            await self.channel_layer.group_discard(self.group, self.channel_name)
+
+    async def _send_news(self) -> None:
+        clock = asyncio.get_running_loop().time
+        last = clock()
+        await self._send(live.tick())
+        while True:
+            messages = await database_sync_to_async(lambda: list(self.news()), thread_sensitive=False)()
+            for message in messages:
+                await self._send(message)
+            if messages:
+                last = clock()
+            elif clock() - last >= TICK_AFTER:
+                await self._send(live.tick())
+                last = clock()
+            await asyncio.sleep(PAUSE)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self._bell.wait()
+            self._bell.clear()
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self.send(text_data=json.dumps(message, separators=(",", ":")))
+
+
+class BatchConsumer(_LiveConsumer):
+    """News of one batch, from the revision that the browser names: /ws/batches/<id>/?revision=41."""
+
+    async def refusal(self) -> int | None:
+        """Refuse strangers and unknown batches."""
+        refused = await super().refusal()
+        if refused is not None:
+            return refused
+        self._batch_id = self.scope["url_route"]["kwargs"]["batch_id"]
+        self.group = live.group_of(self._batch_id)
+        given = parse_qs(self.scope["query_string"].decode()).get("revision", ["0"])[0]
+        self._revision = int(given) if given.isdecimal() else 0
+        exists = await Batch.objects.filter(pk=self._batch_id).aexists()
+        return None if exists else UNKNOWN_BATCH
+
+    def news(self) -> Iterable[dict[str, Any]]:
+        """Return the deltas since the revision that was sent last."""
+        messages = list(live.deltas(self._batch_id, self._revision))
+        if messages:
+            self._revision = messages[-1]["revision"]
+        return messages
+
+
+class BatchListConsumer(_LiveConsumer):
+    """News of all batches that are open or closed a moment ago."""
+
+    group = live.LIST_GROUP
+
+    async def connect(self) -> None:
+        """Start from nothing sent: the first message brings every open batch up to date."""
+        self._sent: dict[str, int] = {}
+        await super().connect()
+
+    def news(self) -> Iterable[dict[str, Any]]:
+        """Return the states of batches that changed."""
+        message = live.list_delta(self._sent)
+        return [message] if message is not None else []

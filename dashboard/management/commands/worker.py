@@ -1,0 +1,42 @@
+"""manage.py worker: runs workflows and processes chunks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from dashboard.store import DjangoChunkStore
+from dashboard.temporal import connection
+from orchestration.contracts import CHILD_TASK_QUEUE
+from orchestration.worker import run_worker
+
+
+class Command(BaseCommand):
+    """Serve task queues until told to stop."""
+
+    help = "Run a worker: workflows, and the chunks of the given task queues."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the queues."""
+        parser.add_argument("--queue", action="append", help=f"task queue, repeatable (default: {CHILD_TASK_QUEUE})")
+
+    def handle(self, *args: Any, queue: list[str] | None = None, **options: Any) -> None:
+        """Run until SIGTERM or SIGINT."""
+        asyncio.run(_serve(queue or [CHILD_TASK_QUEUE]))
+        logging.shutdown()
+        sys.stdout.flush()
+        # The SDK's threads sometimes crash the interpreter on its way out; all work is done and written by now.
+        os._exit(0)
+
+
+async def _serve(queues: list[str]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run_worker(connection(), DjangoChunkStore(), stop, queues=queues)

@@ -1,0 +1,139 @@
+"""DjangoChunkStore: item slices and results for the workers, behind orchestration's ChunkStore."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from django.db import close_old_connections
+from django.utils import timezone
+
+from dashboard import projection
+from dashboard.models import Batch, Item
+from orchestration.contracts import ChunkInput, ChunkWork, Failure, ItemResult, ItemWork, Status
+from orchestration.plan import Plan
+
+EARLIER_FAILURES = 20
+"""Failures of earlier runs that are kept with an item."""
+
+RESULT_STATE = (
+    "status",
+    "attempts",
+    "run_id",
+    "result",
+    "error_type",
+    "error_message",
+    "error_stack",
+    "earlier",
+    "duration",
+    "finished_at",
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _in_thread(function: Callable[P, R]) -> Callable[P, R]:
+    """Drop connections that have died before and after a call: worker threads see no request end."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        close_old_connections()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            close_old_connections()
+
+    return call
+
+
+class DjangoChunkStore:
+    """Items in Django's database. Safe to call from several threads."""
+
+    @_in_thread
+    def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
+        """Return what a run of a child has still to do. Raises LookupError for a batch that is gone."""
+        batch = Batch.objects.filter(pk=work.batch_id).only("processor", "parameters", "plan_data").first()
+        if batch is None:
+            raise LookupError(f"Batch {work.batch_id} does not exist.")
+        items = list(
+            Item.objects.filter(batch=batch, index__gte=work.offset, index__lt=work.offset + work.length)
+            .only("index", "key", "data", "status", "attempts", "run_id", "error_type", "error_message")
+            .order_by("index")
+        )
+        if len(items) != work.length:
+            raise LookupError(f"Batch {work.batch_id} has {len(items)} of the items {work.offset} +{work.length}.")
+        failed = [item for item in items if item.status == Status.FAILED and item.run_id == run_id]
+        completed = sum(item.status == Status.COMPLETED for item in items)
+        done = {item.pk for item in failed}
+        return ChunkWork(
+            processor=batch.processor,
+            parameters=batch.parameters,
+            plan=Plan.model_validate(batch.plan_data),
+            items=[
+                ItemWork(item.index, item.key, item.data, item.attempts)
+                for item in items
+                if item.status != Status.COMPLETED and item.pk not in done
+            ],
+            completed=completed,
+            failed=len(failed),
+            sample=Failure(failed[0].error_type, failed[0].error_message) if failed else None,
+        )
+
+    @_in_thread
+    def write_results(self, results: Sequence[ItemResult]) -> None:
+        """Record results, one transaction a batch. A completed item never becomes anything else."""
+        by_batch = defaultdict[str, dict[int, ItemResult]](dict)
+        for result in results:
+            by_batch[result.batch_id][result.index] = result
+        for batch_id, of_batch in by_batch.items():
+            _write_batch(batch_id, of_batch)
+
+
+def _write_batch(batch_id: str, results: dict[int, ItemResult]) -> None:
+    with projection.counting_items(batch_id) as moved:
+        written = []
+        for item in Item.objects.filter(batch=batch_id, index__in=results).defer("data"):
+            result = results[item.index]
+            if item.status == Status.COMPLETED or (item.status == Status.FAILED and item.run_id == result.run_id):
+                continue
+            if item.status == Status.FAILED:
+                moved[item.child]["items_failed"] -= 1
+            _take_result(item, result)
+            moved[item.child][f"items_{item.status}"] += 1
+            written.append(item)
+        projection.update_rows(Item, written, RESULT_STATE)
+
+
+def _take_result(item: Item, result: ItemResult) -> None:
+    if item.error_type:
+        earlier = {
+            "attempts": item.attempts,
+            "type": item.error_type,
+            "message": item.error_message,
+            "at": item.finished_at.isoformat() if item.finished_at else None,
+        }
+        item.earlier = [*item.earlier, earlier][-EARLIER_FAILURES:]
+    failure = result.failure
+    item.status = Status.COMPLETED if failure is None else Status.FAILED
+    item.attempts = result.attempts
+    item.run_id = result.run_id
+    item.result = _clean(result.result)
+    item.error_type = failure.type[:200] if failure else ""
+    item.error_message = _clean(failure.message) if failure else ""
+    item.error_stack = _clean(failure.stack) if failure else ""
+    item.duration = result.duration
+    item.finished_at = timezone.now()
+
+
+def _clean(value: Any) -> Any:
+    """Replace NUL characters, which PostgreSQL can store neither in text nor in JSON."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd")
+    if isinstance(value, list):
+        return [_clean(entry) for entry in value]
+    if isinstance(value, dict):
+        return {_clean(name): _clean(entry) for name, entry in value.items()}
+    return value

@@ -1,0 +1,42 @@
+"""GET /healthz: whether database, Temporal and worker answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from dashboard.temporal import gateway
+
+WORKER_LOST_AFTER = 10.0
+"""Seconds without a heartbeat; workers send one every 2 s."""
+
+
+@require_safe
+@never_cache
+@login_not_required
+def health(request: HttpRequest) -> JsonResponse:
+    """Return the state of each part; 503 when one is gone."""
+    temporal = async_to_sync(gateway().health)()
+    age = temporal.worker_heartbeat_age
+    parts: dict[str, dict[str, Any]] = {
+        "database": _database(),
+        "temporal": {"ok": temporal.reachable, "error": temporal.error},
+        "worker": {"ok": age is not None and age < WORKER_LOST_AFTER, "heartbeat_age": age},
+    }
+    is_ok = all(part["ok"] for part in parts.values())
+    return JsonResponse({"status": "ok" if is_ok else "unavailable"} | parts, status=200 if is_ok else 503)
+
+
+def _database() -> dict[str, Any]:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        return {"ok": False, "error": str(error)}
+    return {"ok": True, "error": ""}

@@ -1,0 +1,217 @@
+"""http_request: one HTTP request an item, held against the status it should have."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from orchestration.processors.egress import AddressRefused, EgressPolicy, GuardedBackend, GuardedTransport
+from orchestration.processors.registry import ItemContext, on_shutdown, processor
+from orchestration.processors.templating import UnknownField, extract, fill_json, fill_text, fill_url
+
+MAX_REDIRECTS = 5
+MAX_BODY_BYTES = 10 * 1024 * 1024
+
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
+
+
+class UnexpectedStatus(Exception):
+    """The response's status is not among the expected ones."""
+
+
+class ResponseTooLarge(Exception):
+    """The body is larger than MAX_BODY_BYTES."""
+
+
+class RequestFailed(Exception):
+    """No response: the connection failed, broke, or took too long."""
+
+
+class InvalidRequest(Exception):
+    """The item makes no request that could be sent."""
+
+
+class InvalidResponse(Exception):
+    """The response is not JSON, or lacks what was to be extracted."""
+
+
+class HttpItem(BaseModel):
+    """Fields for the templates. A plain line is the field `value`, and `url` too where there is none."""
+
+    model_config = ConfigDict(extra="allow")
+
+    value: str | None = None
+
+
+class HttpParameters(BaseModel):
+    """The request, as templates over an item's fields."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"] = Field(default="GET", title="Method")
+    url: str = Field(
+        default="{url}",
+        min_length=1,
+        max_length=4_000,
+        title="URL",
+        description="With item fields in braces, such as https://example.org/users/{id}. A plain line is {url}.",
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict, title="Headers", description="One a line, as Name: value. Item fields in braces."
+    )
+    body: str = Field(
+        default="",
+        max_length=100_000,
+        title="JSON body",
+        description='JSON with item fields, such as {"user": "{id}"}. Empty: no body.',
+        json_schema_extra={"widget": "textarea"},
+    )
+    expected_status: str = Field(
+        default="200-299",
+        title="Expected status",
+        description="Numbers and ranges, such as 200,204 or 200-399. Anything else fails the item.",
+    )
+    timeout: float = Field(default=30, gt=0, le=600, title="Request timeout", description="Seconds for one request.")
+    extract: str = Field(
+        default="",
+        max_length=500,
+        title="Extract",
+        description="Dotted path into a JSON response to keep, such as data.items.0.id. Empty: keep nothing.",
+    )
+
+    @field_validator("body")
+    @classmethod
+    def _body_is_json(cls, body: str) -> str:
+        if body.strip():
+            try:
+                json.loads(body)
+            except ValueError as error:
+                raise ValueError(f"This is not JSON: {error}.") from error
+        return body
+
+    @field_validator("expected_status")
+    @classmethod
+    def _status_can_be_read(cls, given: str) -> str:
+        expected_statuses(given)
+        return given
+
+
+class HttpResult(BaseModel):
+    """What came back. `duration` is in milliseconds, `size` in bytes."""
+
+    status: int
+    duration: float
+    size: int
+    extract: Any = None
+
+
+def expected_statuses(given: str) -> frozenset[int]:
+    """Read numbers and ranges. Raises ValueError with a message for a person."""
+    found = set[int]()
+    for part in given.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdecimal() or (last and not last.isdecimal()):
+            raise ValueError(f"{part.strip()!r} is neither a status nor a range such as 200-299.")
+        numbers = range(int(first), int(last or first) + 1)
+        if not numbers or numbers.start < 100 or numbers.stop > 600:
+            raise ValueError(f"{part.strip()!r} is not within 100 to 599.")
+        found.update(numbers)
+    return frozenset(found)
+
+
+@processor(
+    name="http_request",
+    title="HTTP request",
+    summary="Send one request for each item and check its status: call an API, warm a cache, check links.",
+    non_retryable=(AddressRefused, UnknownField, InvalidRequest, InvalidResponse, ResponseTooLarge),
+    icon="globe-alt",
+    example="url,name\nhttps://example.org/,Example\nhttps://example.org/about,About",
+    example_format="csv",
+)
+async def http_request(item: HttpItem, parameters: HttpParameters, context: ItemContext) -> HttpResult:
+    """Send the request and return status, duration, size and extract."""
+    request = _request(item, parameters, context)
+    started = time.perf_counter()
+    try:
+        async with asyncio.timeout(parameters.timeout):
+            response, body = await _send(request)
+    except TimeoutError as error:
+        raise RequestFailed(f"No response within {parameters.timeout:g} s from {request.url}.") from error
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
+        raise InvalidRequest(f"{error} ({request.url})") from error
+    except httpx.HTTPError as error:
+        raise RequestFailed(f"{error or type(error).__name__} ({request.url})") from error
+    duration = round((time.perf_counter() - started) * 1000, 1)
+    if response.status_code not in expected_statuses(parameters.expected_status):
+        message = f"Expected {parameters.expected_status}, got {response.status_code} {response.reason_phrase}."
+        raise UnexpectedStatus(message)
+    value = _extract(body, parameters.extract) if parameters.extract else None
+    return HttpResult(status=response.status_code, duration=duration, size=len(body), extract=value)
+
+
+def _request(item: HttpItem, parameters: HttpParameters, context: ItemContext) -> httpx.Request:
+    given = item.model_dump(exclude_none=True)
+    fields = {"key": context.key, "index": context.index, "url": given.get("value", context.key)} | given
+    url = fill_url(parameters.url, fields)
+    headers = {name: fill_text(value, fields) for name, value in parameters.headers.items()}
+    body = fill_json(json.loads(parameters.body), fields) if parameters.body.strip() else None
+    try:
+        request = _client().build_request(
+            parameters.method, url, headers=headers, json=body, timeout=parameters.timeout
+        )
+    except (httpx.InvalidURL, ValueError, TypeError) as error:
+        raise InvalidRequest(f"{url[:200]!r} makes no request: {error}") from error
+    if request.url.scheme not in ("http", "https") or not request.url.host:
+        raise InvalidRequest(f"{url[:200]!r} is not an http or https address.")
+    return request
+
+
+async def _send(request: httpx.Request) -> tuple[httpx.Response, bytes]:
+    response = await _client().send(request, stream=True)
+    try:
+        body = bytearray()
+        async for part in response.aiter_bytes():
+            body += part
+            if len(body) > MAX_BODY_BYTES:
+                raise ResponseTooLarge(f"The response is larger than {MAX_BODY_BYTES // 1024 // 1024} MB.")
+    finally:
+        await response.aclose()
+    return response, bytes(body)
+
+
+def _extract(body: bytes, path: str) -> Any:
+    try:
+        return extract(json.loads(body), path)
+    except ValueError as error:
+        raise InvalidResponse("The response is not JSON.") from error
+    except UnknownField as error:
+        raise InvalidResponse(str(error)) from error
+
+
+def _client() -> httpx.AsyncClient:
+    """Return the client of this event loop: its connections are reused by all batches."""
+    loop = asyncio.get_running_loop()
+    if loop not in _clients:
+        _clients[loop] = httpx.AsyncClient(
+            transport=GuardedTransport(GuardedBackend(EgressPolicy.of_environment())),
+            follow_redirects=True,
+            max_redirects=MAX_REDIRECTS,
+            trust_env=False,
+            headers={"User-Agent": "Canopy"},
+        )
+    return _clients[loop]
+
+
+async def _close() -> None:
+    client = _clients.pop(asyncio.get_running_loop(), None)
+    if client is not None:
+        await client.aclose()
+
+
+on_shutdown(_close)

@@ -1,0 +1,78 @@
+"""simulate: work that takes time and fails as it is told, the same way each time. For trying things out."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from orchestration.processors.registry import ItemContext, processor
+
+
+class SimulatedFailure(Exception):
+    """What an item that is told to fail raises."""
+
+
+class SimulateItem(BaseModel):
+    """Any item: only its key matters."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class SimulateParameters(BaseModel):
+    """How the simulated work behaves. Everything follows from seed and key."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds_from: float = Field(default=0.1, ge=0, le=3_600, title="Seconds from", description="Shortest time an item takes.")
+    seconds_to: float = Field(default=1.0, ge=0, le=3_600, title="Seconds to", description="Longest time an item takes.")
+    fail_percent: float = Field(
+        default=0, ge=0, le=100, title="Share that fails", description="Percent of the items that always fail."
+    )
+    fail_first_attempts: int = Field(
+        default=0, ge=0, le=100, title="Fails the first n attempts", description="Of every item, before it succeeds."
+    )
+    seed: int = Field(default=1, title="Seed", description="Another seed, other durations and other failures.")
+    result_bytes: int = Field(default=0, ge=0, le=100_000, title="Result bytes", description="Size of each result.")
+
+    @model_validator(mode="after")
+    def _from_before_to(self) -> Self:
+        if self.seconds_from > self.seconds_to:
+            raise ValueError("Seconds from must not be more than seconds to.")
+        return self
+
+
+class SimulateResult(BaseModel):
+    """What an item took, and as many bytes as were asked for."""
+
+    seconds: float
+    attempt: int
+    data: str = ""
+
+
+@processor(
+    name="simulate",
+    title="Simulate",
+    summary="Pretend to work: to see a fan-out, a failure and a retry before you trust it with anything real.",
+    icon="beaker",
+    example="200",
+    example_format="count",
+)
+async def simulate(item: SimulateItem, parameters: SimulateParameters, context: ItemContext) -> SimulateResult:
+    """Take time, then fail or not, as seed and key say."""
+    span = parameters.seconds_to - parameters.seconds_from
+    seconds = round(parameters.seconds_from + span * _draw(parameters.seed, context.key, "seconds"), 3)
+    await asyncio.sleep(seconds)
+    if context.attempt <= parameters.fail_first_attempts:
+        raise SimulatedFailure(f"Told to fail the first {parameters.fail_first_attempts} attempts.")
+    if _draw(parameters.seed, context.key, "fails") * 100 < parameters.fail_percent:
+        raise SimulatedFailure("Told to fail.")
+    return SimulateResult(seconds=seconds, attempt=context.attempt, data="x" * parameters.result_bytes)
+
+
+def _draw(seed: int, key: str, what: str) -> float:
+    """Return a number from 0 to 1 (exclusive) that seed, key and purpose determine."""
+    digest = hashlib.sha256(f"{seed}:{what}:{key}".encode()).digest()
+    return int.from_bytes(digest[:7]) / 2**56

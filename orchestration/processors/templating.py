@@ -1,0 +1,63 @@
+"""Templates with {field} placeholders, filled with an item's fields: addresses, header values and JSON bodies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+PLACEHOLDER = re.compile(r"\{([A-Za-z_][\w.\- ]*)\}")
+
+
+class UnknownField(LookupError):
+    """A template names a field that the item does not have."""
+
+
+def _value(fields: Mapping[str, Any], name: str) -> Any:
+    if name not in fields:
+        known = ", ".join(sorted(fields)) or "none"
+        raise UnknownField(f"The item has no field {name!r}. It has: {known}.")
+    return fields[name]
+
+
+def fill_text(template: str, fields: Mapping[str, Any]) -> str:
+    """Fill a template with the fields' text. Raises UnknownField."""
+    return PLACEHOLDER.sub(lambda match: str(_value(fields, match[1])), template)
+
+
+def fill_url(template: str, fields: Mapping[str, Any]) -> str:
+    """Fill an address: a field at the very start is taken as it is, any other percent-encoded. Raises UnknownField."""
+
+    def encoded(match: re.Match[str]) -> str:
+        text = str(_value(fields, match[1]))
+        return text if match.start() == 0 else quote(text, safe="")
+
+    return PLACEHOLDER.sub(encoded, template)
+
+
+def fill_json(template: Any, fields: Mapping[str, Any]) -> Any:
+    """Fill the strings of parsed JSON: one that is only a placeholder becomes the field's value, number or not.
+
+    Raises UnknownField.
+    """
+    if isinstance(template, dict):
+        return {fill_text(name, fields): fill_json(value, fields) for name, value in template.items()}
+    if isinstance(template, list):
+        return [fill_json(value, fields) for value in template]
+    if isinstance(template, str):
+        whole = PLACEHOLDER.fullmatch(template)
+        return _value(fields, whole[1]) if whole else fill_text(template, fields)
+    return template
+
+
+def extract(data: Any, path: str) -> Any:
+    """Return what lies at a dotted path, such as "data.items.0.id". Raises UnknownField."""
+    for step in path.split("."):
+        if isinstance(data, dict) and step in data:
+            data = data[step]
+        elif isinstance(data, list) and step.isdecimal() and int(step) < len(data):
+            data = data[int(step)]
+        else:
+            raise UnknownField(f"The response has nothing at {path!r}: no {step!r} there.")
+    return data

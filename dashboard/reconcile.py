@@ -34,6 +34,9 @@ COMPARE_EVERY = 3.0
 NOTIFY_HEAD_START = timedelta(seconds=2)
 """What happened less than this ago is left to notify, and a new batch to its launch."""
 
+ROOT_HEAD_START = 0.5
+"""Seconds: a root reports its own close just before it closes."""
+
 OVERLAP = timedelta(seconds=5)
 """Listings reach back this far before the last one: visibility lags by up to 50 ms, clocks by more."""
 
@@ -95,7 +98,8 @@ async def _await_root(batch_id: str) -> None:
     while True:
         try:
             seen = await gateway().wait_closed(batch_id)
-            await _repair(batch_id, [seen])
+            await asyncio.sleep(ROOT_HEAD_START)
+            await _repair(batch_id, await _in_thread(_missing)([seen]))
         except (TemporalUnavailable, BatchNotRunning):
             pass
         await asyncio.sleep(COMPARE_EVERY)
@@ -172,6 +176,8 @@ def _missing(runs: Sequence[RunSeen]) -> list[RunSeen]:
 
 
 async def _repair(batch_id: str, runs: Sequence[RunSeen]) -> None:
+    if not runs:
+        return
     log.info("Batch %s: %s runs were not notified.", batch_id, len(runs))
     places = asyncio.Semaphore(FAILURE_LOOKUPS)
 

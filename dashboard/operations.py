@@ -1,0 +1,230 @@
+"""Operations: what a person may do to a batch after its launch. The one path of the buttons and the API.
+
+Each asks for the operator's role, asks Temporal through the gateway, and leaves an audit entry with its outcome.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import User
+from django.db.models import Q, QuerySet
+
+from dashboard import live, projection
+from dashboard.launching import fan_out_input
+from dashboard.models import AuditEntry, Batch, Node, NodeStatus
+from dashboard.permissions import Person, require_operator
+from dashboard.temporal import gateway
+from orchestration.contracts import NodeKind, Status
+from orchestration.gateway import BatchNotRunning, TemporalUnavailable
+from orchestration.plan import Plan
+
+FAILED = "failed"
+UNFINISHED = "unfinished"
+
+SELECTIONS = {
+    FAILED: (NodeStatus.FAILED, NodeStatus.TIMED_OUT, NodeStatus.TERMINATED),
+    UNFINISHED: tuple(NodeStatus(status) for status in Status if status.is_retryable),
+}
+"""What "all failed" and "all that is left" mean; any single outcome is a selection too."""
+
+
+class OperationError(Exception):
+    """Why nothing was done: a message for a person and an HTTP status."""
+
+    def __init__(self, message: str, status_code: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status_code = status_code
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A child that was not taken on, and why."""
+
+    node: int
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RetryOutcome:
+    """Node ids that get another attempt, and those that do not."""
+
+    accepted: list[int] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return f"{len(self.accepted):,} accepted, {len(self.refused):,} refused."
+
+
+def retry(
+    person: Person, batch: Batch, *, nodes: Sequence[int] | None = None, status: str | None = None
+) -> RetryOutcome:
+    """Give children another attempt: those named (a partition or the root means its retryable children), or those in a
+    status ("failed", "unfinished", or one outcome).
+
+    Raises PermissionDenied and OperationError: 404 for a node of another batch, 422 for an empty or unknown selection,
+    409 for a batch that never started, 503 where Temporal is away.
+    """
+    operator = require_operator(person)
+    chosen = _named(batch, nodes) if nodes is not None else _in_status(batch, status or "")
+    scope = f"{len(chosen):,} children" if nodes is not None else f"all {status} ({len(chosen):,} children)"
+    root = Node.objects.get(batch=batch, kind=NodeKind.ROOT)
+    if root.attempt == 0:
+        raise OperationError("The batch has not started yet, so there is nothing to retry.", 409)
+    outcome = RetryOutcome()
+    ready = dict[int, Node]()
+    for node in chosen:
+        if Status(node.status).is_retryable:
+            ready[node.position] = node
+        else:
+            outcome.refused.append(_refusal(node, _why_not(node)))
+    if ready:
+        with _audited(operator, batch, "retry", scope) as audit:
+            _ask_to_retry(batch, ready, outcome)
+            audit.outcome = str(outcome)
+    else:
+        AuditEntry.objects.create(batch=batch, person=operator, action="retry", scope=scope, outcome=str(outcome))
+    return outcome
+
+
+def _ask_to_retry(batch: Batch, ready: dict[int, Node], outcome: RetryOutcome) -> None:
+    open_partitions = Node.objects.filter(
+        batch=batch, kind=NodeKind.PARTITION, status=Status.RUNNING, pk__in={node.parent_id for node in ready.values()}
+    )
+    answer = async_to_sync(gateway().retry)(
+        fan_out_input(batch),
+        sorted(ready),
+        open_partitions=list(open_partitions.values_list("position", flat=True)),
+        update_id=_digest(ready.values()),
+    )
+    outcome.accepted.extend(ready[position].pk for position in answer.accepted)
+    outcome.refused.extend(_refusal(ready[position], reason) for position, reason in answer.refused.items())
+    if answer.accepted:
+        projection.requeue(batch.pk, {position: ready[position].attempt for position in answer.accepted})
+        _ring(batch)
+
+
+def _digest(nodes: Iterable[Node]) -> str:
+    """Name a retry by what it retries, so that a double click, or two operators at once, start one attempt."""
+    content = ",".join(f"{node.pk}:{node.attempt}" for node in sorted(nodes, key=lambda node: node.pk))
+    return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+def _named(batch: Batch, ids: Sequence[int]) -> list[Node]:
+    if not ids:
+        raise OperationError("Nothing is selected.", 422)
+    found = {node.pk: node for node in Node.objects.filter(batch=batch, pk__in=ids)}
+    unknown = [str(pk) for pk in ids if pk not in found]
+    if unknown:
+        raise OperationError(f"This batch has no node {', '.join(unknown[:5])}.", 404)
+    children = {pk: node for pk, node in found.items() if node.kind == NodeKind.CHILD}
+    parents = [node for node in found.values() if node.kind != NodeKind.CHILD]
+    if parents:
+        below = Q(parent__in=parents) | Q(parent__parent__in=parents)
+        for node in Node.objects.filter(below, kind=NodeKind.CHILD, status__in=SELECTIONS[UNFINISHED]):
+            children[node.pk] = node
+    if not children:
+        raise OperationError("There is nothing to retry below what is selected.", 409)
+    return list(children.values())
+
+
+def _in_status(batch: Batch, status: str) -> list[Node]:
+    statuses = SELECTIONS.get(status) or tuple(each for each in SELECTIONS[UNFINISHED] if each == status)
+    if not statuses:
+        known = ", ".join([UNFINISHED, *SELECTIONS[UNFINISHED]])
+        raise OperationError(f"Children can be retried by status {known}; not {status!r}.", 422)
+    return list(_children(batch).filter(status__in=statuses).order_by("position"))
+
+
+def _children(batch: Batch) -> QuerySet[Node]:
+    return Node.objects.filter(batch=batch, kind=NodeKind.CHILD)
+
+
+def _why_not(node: Node) -> str:
+    return "already completed" if node.status == Status.COMPLETED else "already running"
+
+
+def _refusal(node: Node, reason: str) -> Refusal:
+    return Refusal(node.pk, f"#{node.position} {node.key_first}".strip(), reason)
+
+
+def pause(person: Person, batch: Batch) -> None:
+    """Start no more children; open ones go on. Raises PermissionDenied, OperationError."""
+    _steer(require_operator(person), batch, "pause", lambda: gateway().pause(batch.pk))
+
+
+def resume(person: Person, batch: Batch) -> None:
+    """Start children again. Raises PermissionDenied, OperationError."""
+    _steer(require_operator(person), batch, "resume", lambda: gateway().resume(batch.pk))
+
+
+def cancel(person: Person, batch: Batch) -> None:
+    """Ask all children to stop and clean up, and skip those pending. Raises PermissionDenied, OperationError."""
+    _steer(require_operator(person), batch, "cancel", lambda: gateway().cancel(batch.pk))
+
+
+def terminate(person: Person, batch: Batch, reason: str = "") -> None:
+    """End the batch at once, without cleaning up. Raises PermissionDenied, OperationError."""
+    operator = require_operator(person)
+    why = f"{operator.get_username()}: {reason or 'no reason given'}"
+    _steer(operator, batch, "terminate", lambda: gateway().terminate(batch.pk, why), scope=reason)
+
+
+def set_window(person: Person, batch: Batch, window: int) -> None:
+    """Change how many children may be open. Raises PermissionDenied, OperationError (422 for a window out of bounds)."""
+    operator = require_operator(person)
+    bounds = Plan.model_json_schema()["properties"]["window"]
+    if not bounds["minimum"] <= window <= bounds["maximum"]:
+        raise OperationError(f"The window must be from {bounds['minimum']} to {bounds['maximum']:,}.", 422)
+    scope = f"{batch.window} → {window}"
+    _steer(operator, batch, "window", lambda: gateway().set_window(batch.pk, window), scope=scope)
+
+
+def discard(person: Person, batch: Batch) -> None:
+    """Give up a batch that has not started. Raises PermissionDenied, OperationError (409 once it has)."""
+    operator = require_operator(person)
+    with _audited(operator, batch, "discard", ""):
+        if not projection.discard(batch.pk):
+            raise OperationError("The batch has started: cancel it instead.", 409)
+    _ring(batch)
+
+
+def _steer(operator: User, batch: Batch, action: str, call: Callable[[], Awaitable[None]], *, scope: str = "") -> None:
+    with _audited(operator, batch, action, scope):
+
+        async def ask() -> None:
+            await call()
+
+        async_to_sync(ask)()
+
+
+@contextmanager
+def _audited(person: User, batch: Batch, action: str, scope: str) -> Iterator[AuditEntry]:
+    """Write an audit entry with the outcome of what is done inside, and turn its errors into OperationErrors."""
+    entry = AuditEntry(batch=batch, person=person, action=action, scope=scope[:200], outcome="Accepted.")
+    try:
+        yield entry
+    except (OperationError, BatchNotRunning, TemporalUnavailable) as error:
+        problem = _problem(error)
+        entry.outcome = f"Not done: {problem.message}"
+        raise problem from error
+    finally:
+        entry.save()
+
+
+def _problem(error: OperationError | BatchNotRunning | TemporalUnavailable) -> OperationError:
+    if isinstance(error, OperationError):
+        return error
+    if isinstance(error, BatchNotRunning):
+        return OperationError("The batch is not running.", 409)
+    return OperationError(f"{error} Nothing was changed; try again in a moment.", 503)
+
+
+def _ring(batch: Batch) -> None:
+    async_to_sync(live.ring)(batch.pk)

@@ -96,10 +96,15 @@ def new_batch_id() -> str:
     return secrets.token_hex(6)
 
 
+def new_upload_id() -> str:
+    """Return an id that cannot be guessed: whoever knows it may launch what was uploaded."""
+    return secrets.token_urlsafe(16)
+
+
 class Upload(models.Model):
     """Items as a person gave them (pasted or uploaded), kept so that nothing typed is ever lost."""
 
-    id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=secrets.token_urlsafe)
+    id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_upload_id)
     file = models.FileField(upload_to="items/%Y/%m/")
     name = models.CharField(max_length=200)
     size = models.PositiveBigIntegerField()
@@ -231,6 +236,21 @@ class Attempt(models.Model):
         return f"{self.node_id} attempt {self.number}"
 
 
+class ItemQuerySet(models.QuerySet["Item"]):
+    """Items, with the status that a person is shown."""
+
+    def with_shown_status(self) -> ItemQuerySet:
+        """Annotate `shown_status`: an item that is neither completed nor failed has its child's status."""
+        child = Node.objects.filter(
+            batch=models.OuterRef("batch"), kind=NodeKind.CHILD, position=models.OuterRef("child")
+        )
+        shown = models.Case(
+            models.When(status=NodeStatus.PENDING, then=models.Subquery(child.values("status")[:1])),
+            default=models.F("status"),
+        )
+        return self.annotate(shown_status=shown)
+
+
 class Item(models.Model):
     """One record of the input and what became of it.
 
@@ -254,6 +274,8 @@ class Item(models.Model):
     earlier: models.JSONField[Any, Any] = models.JSONField(default=list)
     duration = models.FloatField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ItemQuerySet.as_manager()
 
     class Meta:
         indexes: ClassVar = [

@@ -15,7 +15,8 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection, models, transaction
-from django.db.models import Count, F, Sum
+from django.db.models import Count, F, OuterRef, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from dashboard.models import Attempt, Batch, Item, Node
@@ -266,7 +267,9 @@ def _skip_pending(change: _Change) -> None:
         add(change.batch, move)
         if row["parent"] != change.root.pk:
             _add_to_partition(row["parent"], move, revision)
-    pending.update(status=Status.SKIPPED, closed_at=now, revision=revision)
+    runs = Attempt.objects.filter(node=OuterRef("pk")).order_by().values("node").annotate(number=Count("pk"))
+    started = Coalesce(Subquery(runs.values("number")), 0)
+    pending.update(status=Status.SKIPPED, attempt=started, closed_at=now, revision=revision)
 
 
 def _add_to_partition(partition: int, change: Mapping[str, int], revision: int) -> None:

@@ -1,0 +1,44 @@
+"""Who calls the API: a bearer token, or the session of a logged-in browser with its CSRF token."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+from ninja.errors import HttpError
+from ninja.security import HttpBearer
+from ninja.security.base import AuthBase
+from ninja.utils import check_csrf
+
+from dashboard.permissions import may_view
+from dashboard.tokens import person_of
+
+
+class TokenAuth(HttpBearer):
+    """Authorization: Bearer canopy_…"""
+
+    def authenticate(self, request: HttpRequest, token: str) -> User | None:
+        """Return the token's person and let the request be theirs."""
+        person = person_of(token)
+        if person is not None:
+            request.user = person
+        return person
+
+
+class BrowserAuth(AuthBase):
+    """The session of the try-it page. Its POSTs need the CSRF token, those of strangers get 401 before that."""
+
+    openapi_type = "apiKey"
+    openapi_in = "cookie"
+    openapi_name = "sessionid"
+
+    def __call__(self, request: HttpRequest) -> User | None:
+        """Return the logged-in person."""
+        person = request.user
+        if not may_view(person):
+            return None
+        if check_csrf(request) is not None:
+            raise HttpError(403, "The CSRF token is missing or wrong.")
+        return person
+
+
+AUTH = [TokenAuth(), BrowserAuth()]

@@ -1,0 +1,174 @@
+"""What the API takes and gives, as typed models: the OpenAPI page is made from them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from ninja import Schema
+from pydantic import ConfigDict, Field
+
+
+class ProcessorOut(Schema):
+    """A kind of work that can be launched, with JSON schemas of its parameters and items."""
+
+    name: str
+    title: str
+    summary: str
+    parameters: dict[str, Any]
+    item: dict[str, Any]
+
+
+class BatchIn(Schema):
+    """A launch: either `items` or `count`. `key` names the field that is the items' business key."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    processor: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    items: list[Any] | None = None
+    count: int | None = None
+    key: str | None = None
+    label: str = Field(default="", max_length=200)
+    plan: dict[str, Any] = Field(default_factory=dict)
+
+
+class BatchCreated(Schema):
+    """Where the new batch is."""
+
+    id: str
+    url: str
+
+
+class CountsOut(Schema):
+    """Children or items by status."""
+
+    total: int
+    pending: int
+    running: int
+    completed: int
+    failed: int
+    canceled: int
+    terminated: int
+    timed_out: int
+    skipped: int
+
+
+class BatchOut(Schema):
+    """How far a batch is."""
+
+    id: str
+    status: str
+    revision: int
+    processor: str
+    label: str
+    launched_by: str
+    created_at: datetime
+    opened_at: datetime | None
+    closed_at: datetime | None
+    window: int
+    rate: float | None
+    eta: float | None
+    start_error: str
+    children: CountsOut
+    items: CountsOut
+
+
+class ErrorOut(Schema):
+    """Why an attempt did not complete."""
+
+    type: str
+    message: str
+
+
+class NodeOut(Schema):
+    """One workflow execution of a batch's tree."""
+
+    id: int
+    workflow_id: str
+    run_id: str
+    parent: int | None
+    kind: str
+    position: int
+    status: str
+    attempt: int
+    started_at: datetime | None
+    closed_at: datetime | None
+    error: ErrorOut | None
+
+
+class NodePage(Schema):
+    """Nodes, and the cursor of the next page or null."""
+
+    results: list[NodeOut]
+    next: str | None
+
+
+class ItemOut(Schema):
+    """One item and what became of it."""
+
+    index: int
+    key: str
+    child: int
+    data: dict[str, Any]
+    status: str
+    attempts: int
+    result: Any
+    error: ErrorOut | None
+    duration: float | None
+    finished_at: datetime | None
+
+
+class ItemPage(Schema):
+    """Items, and the cursor of the next page or null."""
+
+    results: list[ItemOut]
+    next: str | None
+
+
+class RetryIn(Schema):
+    """Which children: ids of nodes, or a status ("failed", "unfinished", or one outcome)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    nodes: list[int] | None = None
+    status: str | None = None
+
+
+class RefusalOut(Schema):
+    """A child that was not taken on."""
+
+    id: int
+    reason: str
+
+
+class RetryOut(Schema):
+    """Ids of the children that get another attempt, and those that do not."""
+
+    accepted: list[int]
+    refused: list[RefusalOut]
+
+
+class TerminateIn(Schema):
+    """Why, for the record."""
+
+    reason: str = Field(default="", max_length=200)
+
+
+class WindowIn(Schema):
+    """How many children may be open."""
+
+    window: int
+
+
+class Accepted(Schema):
+    """The operation was asked of Temporal; the batch's status follows."""
+
+    detail: str
+
+
+class Problem(Schema):
+    """Why a request was refused: in one sentence, and for each field."""
+
+    detail: str
+    errors: dict[str, list[str]] = Field(default_factory=dict)

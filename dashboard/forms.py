@@ -1,0 +1,175 @@
+"""Forms made from pydantic models, and the form of a launch: items, parameters, plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt, MaxLen
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from dashboard.items import ROW_NUMBER, Format
+
+
+
+class LinesOfPairs(forms.CharField):
+    """A mapping of text to text, one "Name: value" a line."""
+
+    widget = forms.Textarea
+
+    def prepare_value(self, value: Any) -> Any:
+        """Show a mapping as lines."""
+        return "\n".join(f"{name}: {text}" for name, text in value.items()) if isinstance(value, Mapping) else value
+
+    def to_python(self, value: Any) -> Any:
+        """Read the lines."""
+        pairs = {}
+        for number, line in enumerate(str(value or "").splitlines(), start=1):
+            name, colon, text = line.partition(":")
+            if line.strip() and not (colon and name.strip()):
+                raise forms.ValidationError(f"Line {number} is not of the form Name: value.")
+            if line.strip():
+                pairs[name.strip()] = text.strip()
+        return pairs
+
+
+class ModelForm(forms.Form):
+    """A form that a pydantic model was made into; once it is valid, `model` is the model made of it."""
+
+    source: type[BaseModel]
+    model: BaseModel
+
+    def clean(self) -> dict[str, Any]:
+        """Validate as the model does, with its errors at its fields."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        if self.errors:
+            return cleaned
+        given = {name: value for name, value in cleaned.items() if value is not None}
+        try:
+            self.model = self.source.model_validate(given)
+        except ValidationError as error:
+            for problem in error.errors():
+                name = str(problem["loc"][0]) if problem["loc"] else None
+                self.add_error(name if name in self.fields else None, plain_words(problem))
+        return cleaned
+
+
+def plain_words(problem: Mapping[str, Any]) -> str:
+    """Return a pydantic error without pydantic's prefix."""
+    return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def form_of(model: type[BaseModel]) -> type[ModelForm]:
+    """Make a form class of a model: its types, bounds, choices, titles, descriptions and defaults."""
+    fields = {name: _field_of(name, info) for name, info in model.model_fields.items()}
+    return type(f"{model.__name__}Form", (ModelForm,), {**fields, "source": model})
+
+
+def _field_of(name: str, info: FieldInfo) -> forms.Field:
+    annotation, is_optional = _without_none(info.annotation)
+    common: dict[str, Any] = {
+        "label": info.title or name.replace("_", " ").capitalize(),
+        "help_text": info.description or "",
+        "initial": None if info.is_required() else info.get_default(call_default_factory=True),
+        "required": not is_optional and annotation in (int, float),
+    }
+    if get_origin(annotation) is Literal:
+        return forms.ChoiceField(choices=[(each, str(each)) for each in get_args(annotation)], **common)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        choices = [(each.value, each.value.replace("_", " ").capitalize()) for each in annotation]
+        return forms.ChoiceField(choices=choices, **common)
+    if annotation is bool:
+        return forms.BooleanField(**common | {"required": False})
+    if annotation in (int, float):
+        return _number_field(annotation, info, common)
+    if annotation is str:
+        return _text_field(info, common)
+    if get_origin(annotation) is dict:
+        return LinesOfPairs(**common | {"required": False})
+    return forms.JSONField(**common | {"required": info.is_required()})
+
+
+def _without_none(annotation: Any) -> tuple[Any, bool]:
+    if get_origin(annotation) in (Union, UnionType):
+        left = [each for each in get_args(annotation) if each is not NoneType]
+        if len(left) == 1:
+            return left[0], True
+    return annotation, False
+
+
+def _number_field(annotation: Any, info: FieldInfo, common: dict[str, Any]) -> forms.Field:
+    low = next((each.ge for each in info.metadata if isinstance(each, Ge)), None)
+    high = next((each.le for each in info.metadata if isinstance(each, Le)), None)
+    above = next((each.gt for each in info.metadata if isinstance(each, Gt)), None)
+    below = next((each.lt for each in info.metadata if isinstance(each, Lt)), None)
+    bounds = {"min_value": low if low is not None else above, "max_value": high if high is not None else below}
+    if annotation is int:
+        return forms.IntegerField(**bounds, **common)
+    widget = forms.NumberInput(attrs={"step": "any"})
+    return forms.FloatField(widget=widget, **bounds, **common)
+
+
+def _text_field(info: FieldInfo, common: dict[str, Any]) -> forms.Field:
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    longest = next((each.max_length for each in info.metadata if isinstance(each, MaxLen)), None)
+    widget = forms.Textarea if extra.get("widget") == "textarea" else forms.TextInput
+    return forms.CharField(max_length=longest, widget=widget, **common | {"required": info.is_required()})
+
+
+class ItemsForm(forms.Form):
+    """Where the items come from: pasted text, an upload (kept from an earlier try, too), or a number."""
+
+    format = forms.ChoiceField(
+        label="Given as",
+        choices=[
+            (Format.CSV.value, "CSV with a header"),
+            (Format.LINES.value, "Lines"),
+            (Format.JSONL.value, "JSON Lines"),
+            (Format.COUNT.value, "A number of items"),
+        ],
+    )
+    count = forms.IntegerField(label="Number of items", required=False)
+    text = forms.CharField(label="Paste items", required=False, widget=forms.Textarea, strip=False)
+    file = forms.FileField(label="Or choose a file", required=False, allow_empty_file=True)
+    upload = forms.CharField(required=False, widget=forms.HiddenInput)
+    key = forms.CharField(label="Business key", required=False, widget=forms.Select)
+    label = forms.CharField(label="Label", required=False, max_length=200, help_text="To find this batch again.")
+    leave_out = forms.BooleanField(label="Leave out the bad rows", required=False)
+
+    def __init__(self, *args: Any, max_bytes: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._max_bytes = max_bytes
+
+    def offer_keys(self, columns: list[str]) -> None:
+        """Let the key be chosen among columns."""
+        choices = [("", "First column" if self["format"].value() == Format.CSV else "As found")]
+        choices += [(name, name) for name in columns] + [(ROW_NUMBER, "Row number")]
+        self.fields["key"].widget.choices = choices  # type: ignore[attr-defined]
+
+    def clean_file(self) -> UploadedFile | None:
+        """Refuse a file that is too large or empty, before reading it."""
+        file: UploadedFile | None = self.cleaned_data.get("file")
+        if file is None:
+            return None
+        if (file.size or 0) > self._max_bytes:
+            size, most = (file.size or 0) // 1024 // 1024, self._max_bytes // 1024 // 1024
+            raise forms.ValidationError(f"The file has {size:,} MB; at most {most:,} MB are allowed.")
+        if not file.size:
+            raise forms.ValidationError("The file is empty.")
+        return file
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for a number, or for text or a file."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        given = cleaned.get("format")
+        if given == Format.COUNT:
+            if cleaned.get("count") is None and "count" not in self.errors:
+                self.add_error("count", "How many items?")
+        elif not (cleaned.get("text", "").strip() or cleaned.get("file") or cleaned.get("upload") or self.errors):
+            self.add_error("text", "Paste items, or choose a file.")
+        return cleaned

@@ -1,0 +1,226 @@
+"""LaunchPage: the forms of a launch as given so far, what a survey of the items found, and the request they make."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from django.conf import settings
+from django.core.cache import cache
+from django.core.files.base import ContentFile
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest, QueryDict
+
+from dashboard import items
+from dashboard.forms import ItemsForm, ModelForm, form_of
+from dashboard.items import Format, Source, Survey
+from dashboard.launching import LaunchRequest
+from dashboard.models import Batch, Upload
+from dashboard.permissions import may_operate
+from orchestration.plan import Layout, Plan, warnings
+from orchestration.processors.registry import Processor
+
+SURVEY_KEPT = 600
+"""Seconds that a survey is remembered: a preview while the plan is being typed does not read the items again."""
+
+TEXT_SHOWN = 200 * 1024
+"""Bytes of pasted text that "launch again" puts back into the form; more stays a file."""
+
+
+@dataclass
+class LaunchPage:
+    """Context of the launch page and of its preview."""
+
+    processor: Processor
+    items: ItemsForm
+    parameters: ModelForm
+    plan: ModelForm
+    key: str
+    may_operate: bool
+    upload: Upload | None = None
+    survey: Survey | None = None
+    source: Source | None = None
+    like: Batch | None = None
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it can be launched as it is: bad rows only where they are to be left out."""
+        forms_valid = [form.is_valid() for form in (self.items, self.parameters, self.plan)]
+        return all(forms_valid) and self.survey is not None and not self.survey.error and not self.needs_choice
+
+    @property
+    def needs_choice(self) -> bool:
+        """Whether there are bad rows that nobody has said to leave out, or nothing else."""
+        if self.survey is None or not self.survey.bad_lines:
+            return False
+        return not self.survey.good or not self.items.cleaned_data.get("leave_out")
+
+    @property
+    def checked_plan(self) -> Plan | None:
+        """The plan, once its form is valid."""
+        return self.plan.model if self.plan.is_bound and self.plan.is_valid() else None  # type: ignore[return-value]
+
+    @property
+    def count(self) -> int:
+        """How many items would be launched."""
+        return self.survey.good if self.survey else 0
+
+    @property
+    def layout(self) -> Layout | None:
+        """The tree that plan and items make."""
+        plan = self.checked_plan
+        return Layout.of(plan, self.count) if plan is not None and self.count else None
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What is unwise."""
+        plan = self.checked_plan
+        found = list(warnings(plan, self.count)) if plan is not None and self.count else []
+        if self.survey is not None and self.survey.duplicates:
+            found.append(f"{self.survey.duplicates:,} keys occur more than once: each row is an item all the same.")
+        return found
+
+    def request(self) -> LaunchRequest:
+        """Return what is to be launched; only for a valid page."""
+        assert self.survey is not None and self.source is not None and isinstance(self.plan.model, Plan)
+        survey, source = self.survey, self.source
+        request = LaunchRequest(
+            processor=self.processor.name,
+            parameters=self.parameters.model.model_dump(mode="json"),
+            plan=self.plan.model,
+            count=survey.good,
+            rows=lambda: items.rows(source, survey.bad_lines),
+            digest=survey.digest,
+            label=self.items.cleaned_data["label"],
+            source={
+                "kind": str(source.format),
+                "upload": self.upload.pk if self.upload else None,
+                "name": self.upload.name if self.upload else "",
+                "key": source.key,
+                "left_out": len(survey.bad_lines),
+            },
+        )
+        return LaunchRequest(**request.__dict__ | {"idempotency_key": f"{self.key}:{request.fingerprint[:16]}"})
+
+
+def empty_page(request: HttpRequest, processor: Processor, like: Batch | None) -> LaunchPage:
+    """Return the page as it is first seen, filled as an earlier batch was launched if one is named."""
+    first: dict[str, Any] = {"format": processor.example_format}
+    first["count" if processor.example_format == Format.COUNT else "text"] = processor.example
+    upload = None
+    if like is not None:
+        first, upload = _items_of(like)
+    plan = like.plan_data if like else dict(processor.default_plan)
+    page = LaunchPage(
+        processor,
+        items=ItemsForm(initial=first, max_bytes=settings.CANOPY_MAX_UPLOAD_BYTES),
+        parameters=form_of(processor.parameters_model)(prefix="parameters", initial=like.parameters if like else None),
+        plan=form_of(Plan)(prefix="plan", initial=plan),
+        key=secrets.token_urlsafe(12),
+        may_operate=may_operate(request.user),
+        upload=upload,
+        like=like,
+    )
+    page.items.offer_keys([first["key"]] if first.get("key") else [])
+    return page
+
+
+def _items_of(like: Batch) -> tuple[dict[str, Any], Upload | None]:
+    source = like.source
+    first = {"format": source["kind"], "key": source.get("key", ""), "label": like.label, "count": like.item_count}
+    first["leave_out"] = bool(source.get("left_out"))
+    upload = Upload.objects.filter(pk=source.get("upload")).first()
+    if upload is not None and upload.name == PASTED and upload.size <= TEXT_SHOWN:
+        first["text"] = upload.file.read().decode()
+        upload = None
+    elif upload is not None:
+        first["upload"] = upload.pk
+    return first, upload
+
+
+PASTED = "pasted items"
+
+
+def filled_page(request: HttpRequest, processor: Processor) -> LaunchPage:
+    """Return the page as a person has filled it, with what was uploaded kept."""
+    given = request.POST
+    page = LaunchPage(
+        processor,
+        items=ItemsForm(given, request.FILES, max_bytes=settings.CANOPY_MAX_UPLOAD_BYTES),
+        parameters=form_of(processor.parameters_model)(given, prefix="parameters"),
+        plan=form_of(Plan)(given, prefix="plan"),
+        key=given.get("idempotency_key", "")[:64] or secrets.token_urlsafe(12),
+        may_operate=may_operate(request.user),
+    )
+    if page.items.is_valid():
+        _survey(page, request)
+    else:
+        page.upload = Upload.objects.filter(pk=given.get("upload", "")).first()
+    page.items.offer_keys(list(page.survey.columns) if page.survey else [])
+    return page
+
+
+def _survey(page: LaunchPage, request: HttpRequest) -> None:
+    cleaned = page.items.cleaned_data
+    kind = Format(cleaned["format"])
+    if kind is not Format.COUNT:
+        page.upload = _kept(cleaned, request)
+        if page.upload is None:
+            page.items.add_error("file", "The file that was uploaded before is gone. Choose it again.")
+            return
+        page.items.data = _with_upload(page.items.data, page.upload)
+    name = page.upload.pk if page.upload else str(cleaned["count"])
+    page.source = Source(kind, _opener(page.upload), key=cleaned["key"], count=cleaned["count"] or 0)
+    content = f"{page.upload.sha256 if page.upload else name}:{kind}:{cleaned['key']}:{page.processor.name}"
+    cached = f"survey:{hashlib.sha256(content.encode()).hexdigest()}"
+    page.survey = cache.get(cached)
+    if page.survey is None:
+        page.survey = items.survey(page.source, page.processor, limit=settings.CANOPY_MAX_ITEMS)
+        cache.set(cached, page.survey, SURVEY_KEPT)
+    if page.survey.error:
+        place = "count" if kind is Format.COUNT else "text" if page.upload and page.upload.name == PASTED else "file"
+        page.items.add_error(place, page.survey.error)
+
+
+def _with_upload(data: QueryDict, upload: Upload) -> QueryDict:
+    """Return the form's data naming the upload, so that a page shown again still has what was uploaded."""
+    changed = data.copy()
+    changed["upload"] = upload.pk if upload.name != PASTED else ""
+    return changed
+
+
+def _opener(upload: Upload | None) -> Callable[[], BinaryIO]:
+    if upload is None:
+        return io.BytesIO
+    return lambda: upload.file.storage.open(upload.file.name, "rb")  # type: ignore[return-value]
+
+
+def _kept(cleaned: dict[str, Any], request: HttpRequest) -> Upload | None:
+    """Keep a file, an earlier upload, or pasted text, in this order of precedence."""
+    file: UploadedFile | None = cleaned["file"]
+    if file is not None:
+        return keep(request, file.name or "upload", file)
+    if cleaned["text"].strip():
+        return keep(request, PASTED, ContentFile(cleaned["text"].encode()))
+    return Upload.objects.filter(pk=cleaned["upload"]).first()
+
+
+def keep(request: HttpRequest, name: str, content: UploadedFile | ContentFile[bytes]) -> Upload:
+    """Keep content as an upload; the same content of the same person and name is kept once."""
+    digest = hashlib.sha256()
+    for part in content.chunks():
+        digest.update(part)
+    person = request.user
+    assert person.is_authenticated
+    sha256 = digest.hexdigest()
+    existing = Upload.objects.filter(uploaded_by=person, sha256=sha256, name=name[:200]).first()
+    if existing is not None and existing.file.storage.exists(existing.file.name):
+        return existing
+    upload = Upload(name=name[:200], size=content.size, sha256=sha256, uploaded_by=person)
+    content.seek(0)
+    upload.file.save(f"{upload.pk}.items", content, save=True)
+    return upload

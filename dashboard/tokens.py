@@ -1,0 +1,33 @@
+"""API tokens: made once, shown once, kept as a digest."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from dashboard.models import ApiToken
+
+PREFIX = "canopy_"
+
+
+def create_token(person: User, name: str) -> str:
+    """Make a token for a person and return it: the only time that it can be read."""
+    token = PREFIX + secrets.token_urlsafe(32)
+    ApiToken.objects.create(person=person, name=name, digest=_digest(token))
+    return token
+
+
+def person_of(token: str) -> User | None:
+    """Return the active person that a token belongs to, and note that it was used."""
+    found = ApiToken.objects.select_related("person").filter(digest=_digest(token), person__is_active=True).first()
+    if found is None:
+        return None
+    ApiToken.objects.filter(pk=found.pk).update(used_at=timezone.now())
+    return found.person
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,61 @@
+"""The catalogue of processors and the launch form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from dashboard.launch_page import empty_page, filled_page
+from dashboard.launching import launch as launch_batch
+from dashboard.models import Batch
+from dashboard.permissions import may_operate, require_operator
+from orchestration.processors.registry import Processor, UnknownProcessor, get_processor, processors
+
+
+@dataclass(frozen=True)
+class CataloguePage:
+    """Context of the catalogue."""
+
+    processors: Sequence[Processor]
+    may_operate: bool
+
+
+@require_safe
+def launch_catalogue(request: HttpRequest) -> HttpResponse:
+    """Show what can be launched."""
+    found = sorted(processors().values(), key=lambda processor: processor.title)
+    return render(request, "launch_catalogue.html", {"page": CataloguePage(found, may_operate(request.user))})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def launch(request: HttpRequest, name: str) -> HttpResponse:
+    """Show the form of a processor, or launch a batch from it."""
+    processor = _processor(name)
+    if request.method != "POST":
+        like = Batch.objects.filter(pk=request.GET.get("like", ""), processor=name).first()
+        return render(request, "launch.html", {"page": empty_page(request, processor, like)})
+    operator = require_operator(request.user)
+    page = filled_page(request, processor)
+    if not page.is_valid:
+        return render(request, "launch.html", {"page": page}, status=422)
+    launched = launch_batch(operator, page.request())
+    return HttpResponseRedirect(reverse("batch-detail", args=[launched.batch.pk]))
+
+
+@require_POST
+def launch_preview(request: HttpRequest, name: str) -> HttpResponse:
+    """Show what a launch would make of the form as it is, and keep a file that was chosen."""
+    require_operator(request.user)
+    return render(request, "launch.html#answer", {"page": filled_page(request, _processor(name)), "swap": True})
+
+
+def _processor(name: str) -> Processor:
+    try:
+        return get_processor(name)
+    except UnknownProcessor:
+        raise Http404(f"There is no processor {name!r}.") from None

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from django.contrib.auth.views import LoginView, LogoutView
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, path, re_path
 from django.views.generic import RedirectView
 
-from dashboard.views import batches, nodes
+from dashboard.api.api import unknown_address
+from dashboard.api.api import urls as api_urls
+from dashboard.views import batches, launch, nodes, operations
+from dashboard.views.health import health
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="batch-list"), name="home"),
+    path("healthz", health, name="health"),
     path("login/", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("batches/", batches.batch_list, name="batch-list"),
@@ -18,4 +22,17 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("batches/<str:batch_id>/nodes/", nodes.batch_nodes, name="batch-nodes"),
     path("batches/<str:batch_id>/nodes/<int:node_id>/", nodes.node_detail, name="node-detail"),
     path("batches/<str:batch_id>/nodes/<int:node_id>/items/", nodes.node_items, name="node-items"),
+    path("batches/<str:batch_id>/items/<int:index>/", nodes.item_detail, name="item-detail"),
+    path("batches/<str:batch_id>/retry/", operations.batch_retry, name="batch-retry"),
+    path("batches/<str:batch_id>/pause/", operations.batch_pause, name="batch-pause"),
+    path("batches/<str:batch_id>/resume/", operations.batch_resume, name="batch-resume"),
+    path("batches/<str:batch_id>/cancel/", operations.batch_cancel, name="batch-cancel"),
+    path("batches/<str:batch_id>/terminate/", operations.batch_terminate, name="batch-terminate"),
+    path("batches/<str:batch_id>/window/", operations.batch_window, name="batch-window"),
+    path("batches/<str:batch_id>/discard/", operations.batch_discard, name="batch-discard"),
+    path("launch/", launch.launch_catalogue, name="launch-catalogue"),
+    path("launch/<str:name>/", launch.launch, name="launch"),
+    path("launch/<str:name>/preview/", launch.launch_preview, name="launch-preview"),
+    path("api/v1/", api_urls()),
+    re_path(r"^api/(?P<rest>.*)$", unknown_address, name="api-unknown"),
 ]

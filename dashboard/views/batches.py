@@ -2,26 +2,133 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from dashboard.models import Batch
+from dashboard.filters import BatchFilter
+from dashboard.live import batch_state
+from dashboard.models import AuditEntry, Batch, NodeStatus
+from dashboard.pane import Pane
+from dashboard.permissions import may_operate
+from dashboard.tree import Tree, tree_of
+from orchestration.plan import Plan
+
+BATCHES_PER_PAGE = 50
+AUDIT_ENTRIES = 50
+
+
+@dataclass(frozen=True)
+class BatchRow:
+    """A batch and its state as the live rows get it."""
+
+    batch: Batch
+    state: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BatchListPage:
+    """Context of the batch list. `newest` is when it was made: what is launched later is offered, not inserted."""
+
+    filter: BatchFilter
+    page: Page[Batch]
+    rows: Sequence[BatchRow]
+    newest: str
+
+
+@dataclass(frozen=True)
+class TreeQuery:
+    """What of a tree is asked for: a status, an expanded partition, a page. Nonsense is as if not given."""
+
+    status: NodeStatus | None
+    opened: int | None
+    page: int
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> TreeQuery:
+        """Read it from an address."""
+        given = request.GET
+        status = given.get("status", "")
+        opened = given.get("open", "")
+        return cls(
+            status=NodeStatus(status) if status in NodeStatus.values else None,
+            opened=int(opened) if opened.isdecimal() and len(opened) < 19 else None,
+            page=page_number(request),
+        )
+
+
+@dataclass(frozen=True)
+class BatchPage:
+    """Context of the batch page."""
+
+    batch: Batch
+    state: dict[str, Any]
+    tree: Tree
+    audit: Sequence[AuditEntry]
+    plan: Sequence[tuple[str, Any]]
+    may_operate: bool
+    confirm: str
+    pane: Pane | None
+
+
+def page_number(request: HttpRequest, name: str = "page") -> int:
+    """Return a page number from the address; 1 if it is nonsense."""
+    given = request.GET.get(name, "")
+    return int(given) if given.isdecimal() and len(given) < 8 else 1
+
+
+def audit_of(batch: Batch) -> QuerySet[AuditEntry]:
+    """Return what people did to a batch, newest first."""
+    return batch.audit.select_related("person")[:AUDIT_ENTRIES]
+
+
+def plan_of(batch: Batch) -> list[tuple[str, Any]]:
+    """Return the plan as titles and values, without what was not given."""
+    titles = {name: field.title or name for name, field in Plan.model_fields.items()}
+    return [(titles.get(name, name), value) for name, value in batch.plan_data.items() if value is not None]
+
+
+def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane | None = None) -> BatchPage:
+    """Gather what the batch page shows."""
+    return BatchPage(
+        batch=batch,
+        state=batch_state(batch),
+        tree=tree_of(batch, status=query.status, page=query.page, opened=query.opened),
+        audit=audit_of(batch),
+        plan=plan_of(batch),
+        may_operate=may_operate(request.user),
+        confirm=request.GET.get("confirm", ""),
+        pane=pane,
+    )
 
 
 @require_safe
 def batch_list(request: HttpRequest) -> HttpResponse:
-    """Show batches, newest first."""
-    return render(request, "batch_list.html", {})
+    """Show batches, newest first, narrowed by status, processor, person and text."""
+    found = BatchFilter(request.GET, Batch.objects.select_related("launched_by"), request=request)
+    page = Paginator(found.qs, BATCHES_PER_PAGE).get_page(page_number(request))
+    rows = [BatchRow(batch, batch_state(batch)) for batch in page]
+    context = BatchListPage(found, page, rows, timezone.now().isoformat())
+    template = "batch_list.html#batches" if request.htmx else "batch_list.html"  # type: ignore[attr-defined]
+    return render(request, template, {"page": context})
 
 
 @require_safe
 def batch_detail(request: HttpRequest, batch_id: str) -> HttpResponse:
-    """Show one batch."""
-    return render(request, "batch_detail.html", {"batch": get_object_or_404(Batch, id=batch_id)})
+    """Show one batch: state, buttons, tree."""
+    batch = get_object_or_404(Batch.objects.select_related("launched_by"), id=batch_id)
+    return render(request, "batch_detail.html", {"page": batch_page(request, batch, TreeQuery.of(request))})
 
 
 @require_safe
 def batch_audit(request: HttpRequest, batch_id: str) -> HttpResponse:
     """Show who did what to a batch."""
-    return render(request, "batch_detail.html#audit", {"batch": get_object_or_404(Batch, id=batch_id)})
+    batch = get_object_or_404(Batch, id=batch_id)
+    return render(request, "batch_detail.html#audit", {"batch": batch, "audit": audit_of(batch)})

@@ -1,25 +1,70 @@
-"""The tree's rows, and the pane of one child."""
+"""The tree's rows, and the pane of one node."""
 
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
+
+from dashboard.models import Batch, Item, Kind, Node
+from dashboard.pane import items_of, pane_of
+from dashboard.permissions import may_operate
+from dashboard.tree import branch_of, tree_of
+from dashboard.views.batches import TreeQuery, batch_page, page_number
 
 
 @require_safe
 def batch_nodes(request: HttpRequest, batch_id: str) -> HttpResponse:
-    """Show a page of the tree."""
-    return render(request, "batch_detail.html", {})
+    """Show a page of the tree: of one partition if it is named, otherwise the whole. A plain link gets the page."""
+    query = TreeQuery.of(request)
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect(f"{reverse('batch-detail', args=[batch_id])}?{request.GET.urlencode()}")
+    batch = get_object_or_404(Batch, id=batch_id)
+    context = {"batch": batch, "may_operate": may_operate(request.user)}
+    if query.opened is None:
+        tree = tree_of(batch, status=query.status, page=query.page, opened=None)
+        return render(request, "_tree.html", context | {"tree": tree})
+    partition = get_object_or_404(
+        Node.objects.select_related("batch"), batch=batch, kind=Kind.PARTITION, pk=query.opened
+    )
+    return render(request, "_tree.html#branch", context | {"branch": branch_of(partition, query.page)})
 
 
 @require_safe
 def node_detail(request: HttpRequest, batch_id: str, node_id: int) -> HttpResponse:
-    """Show one node."""
-    return render(request, "batch_detail.html", {})
+    """Show one node in the pane; a plain link gets the batch page with the pane open."""
+    node = _node(batch_id, node_id)
+    pane = pane_of(node, page_number(request, "items"))
+    if request.htmx:  # type: ignore[attr-defined]
+        context = {
+            "pane": pane,
+            "batch": node.batch,
+            "may_operate": may_operate(request.user),
+        }
+        return render(request, "node_detail.html", context)
+    return render(request, "batch_detail.html", {"page": batch_page(request, node.batch, TreeQuery.of(request), pane)})
 
 
 @require_safe
 def node_items(request: HttpRequest, batch_id: str, node_id: int) -> HttpResponse:
-    """Show a page of a node's items."""
-    return render(request, "batch_detail.html", {})
+    """Show a page of a child's items in the pane; a plain link gets the batch page with that pane."""
+    page = page_number(request)
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect(f"{reverse('node-detail', args=[batch_id, node_id])}?items={page}")
+    node = _node(batch_id, node_id)
+    return render(request, "node_detail.html#items", {"items": items_of(node, page), "batch": node.batch})
+
+
+@require_safe
+def item_detail(request: HttpRequest, batch_id: str, index: int) -> HttpResponse:
+    """Show one item: input, result or error with its stack, earlier failures."""
+    item = get_object_or_404(Item.objects.select_related("batch"), batch_id=batch_id, index=index)
+    node = get_object_or_404(Node, batch_id=batch_id, kind=Kind.CHILD, position=item.child)
+    template = "item_detail.html#item" if request.htmx else "item_detail.html"  # type: ignore[attr-defined]
+    return render(request, template, {"item": item, "node": node, "batch": item.batch})
+
+
+def _node(batch_id: str, node_id: int) -> Node:
+    """Return a node of this batch; one of another batch is not found."""
+    return get_object_or_404(Node.objects.select_related("batch__launched_by", "parent"), batch_id=batch_id, pk=node_id)

@@ -1,0 +1,127 @@
+"""How values are shown: durations, times, counts, bars, errors, JSON. static/js/format.js writes the same texts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from django import template
+from django.conf import settings
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from dashboard.models import BatchStatus, NodeStatus
+
+register = template.Library()
+
+SHOWN_JSON = 64 * 1024
+"""Characters of a value that a page shows; the API gives the whole."""
+
+ERROR_LINE = 300
+
+BAR_ORDER = ("failed", "timed_out", "terminated", "canceled", "completed", "running", "skipped")
+"""Left to right; what is pending is the empty rest."""
+
+_LABELS = dict(BatchStatus.choices) | dict(NodeStatus.choices)
+
+
+@register.filter
+def status_label(status: str) -> str:
+    """Return the word for a status of a batch, node or item."""
+    return str(_LABELS.get(status, status))
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """Return seconds as a person reads them: 0.42 s, 12.3 s, 3 m 05 s, 2 h 04 m, 3 d 04 h."""
+    if seconds is None:
+        return ""
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} m {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} m" if hours < 48 else f"{hours // 24} d {hours % 24:02} h"
+
+
+@register.filter
+def lasted(run: Any) -> str:
+    """Return how long a node, an attempt or a batch has taken up to now, or took."""
+    started = getattr(run, "started_at", None) or getattr(run, "opened_at", None)
+    if started is None:
+        return ""
+    return duration(max(0.0, ((run.closed_at or timezone.now()) - started).total_seconds()))
+
+
+@register.simple_tag
+def when(at: datetime | None, missing: str = "") -> str | SafeString:
+    """Return a time as `<time>`: UTC in the text, which the page's script turns into the reader's own time."""
+    if at is None:
+        return missing
+    return format_html(
+        '<time datetime="{}" data-time>{}</time>', at.isoformat(), f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S} UTC"
+    )
+
+
+@register.filter
+def among(counts: Mapping[str, int], statuses: str) -> int:
+    """Add up the counts of some statuses, separated by spaces."""
+    return sum(counts.get(status, 0) for status in statuses.split())
+
+
+@register.inclusion_tag("_bar.html")
+def bar(counts: Mapping[str, int]) -> dict[str, Any]:
+    """Draw counts by status as one bar, failures leftmost; what is pending is left empty."""
+    total = sum(count for status, count in counts.items() if status != "total") or 1
+    parts, at = [], 0.0
+    for status in BAR_ORDER:
+        width = 1000 * counts.get(status, 0) / total
+        parts.append({"status": status, "x": f"{at:.2f}", "width": f"{width:.2f}"})
+        at += width
+    return {"parts": parts}
+
+
+@register.filter
+def error_line(node: Any) -> str:
+    """Return the error of a node, an attempt or an item in one line."""
+    if not node.error_type and not node.error_message:
+        return ""
+    first = node.error_message.strip().split("\n", 1)[0]
+    text = first if node.error_type in ("", "ItemsFailed") else f"{node.error_type}: {first}"
+    return text if len(text) <= ERROR_LINE else f"{text[: ERROR_LINE - 1]}…"
+
+
+@register.filter
+def as_json(value: Any) -> str:
+    """Return a value as indented JSON, cut at SHOWN_JSON characters."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return text if len(text) <= SHOWN_JSON else f"{text[:SHOWN_JSON]}\n… cut here: {len(text):,} characters in all"
+
+
+@register.simple_tag
+def temporal_url(workflow_id: str, run_id: str = "") -> str:
+    """Return where Temporal's own UI shows a run, or its workflow's newest run; nothing if there is no such UI."""
+    if not settings.TEMPORAL_UI_URL:
+        return ""
+    base = f"{settings.TEMPORAL_UI_URL.rstrip('/')}/namespaces/{quote(settings.TEMPORAL_NAMESPACE, safe='')}"
+    return f"{base}/workflows/{quote(workflow_id, safe='')}" + (f"/{quote(run_id, safe='')}" if run_id else "")
+
+
+@register.filter
+def item_status(item: Any, node: Any) -> str:
+    """Return the status that an item is shown with: its own, or while it is pending its child's."""
+    return str(node.status if item.status == NodeStatus.PENDING else item.status)
+
+
+@register.filter
+def as_time(text: str) -> datetime | None:
+    """Return a time from ISO 8601, as JSON fields keep it."""
+    return parse_datetime(text)

@@ -1,0 +1,175 @@
+"""Which rows of a batch's tree are shown, and in which order. Reads only; a page costs the same at any size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import ceil
+from urllib.parse import urlencode
+
+from django.db.models import Case, F, IntegerField, QuerySet, Value, When
+from django.utils import timezone
+
+from dashboard.models import Batch, Kind, Node, NodeStatus
+
+PAGE_SIZE = 100
+BAR_WIDTH = 1000
+
+NOT_COMPLETED = (NodeStatus.FAILED, NodeStatus.TIMED_OUT, NodeStatus.TERMINATED, NodeStatus.CANCELED)
+"""Failures in the order of interest: the first rows of every page, and the left end of every bar."""
+
+_RANK = Case(
+    *[When(status=status, then=Value(rank)) for rank, status in enumerate((*NOT_COMPLETED, NodeStatus.RUNNING))],
+    When(status=NodeStatus.PENDING, then=Value(10)),
+    default=Value(11),
+    output_field=IntegerField(),
+)
+_PARTITION_RANK = Case(
+    When(children_failed=0, children_timed_out=0, children_terminated=0, children_canceled=0, then=Value(1)),
+    default=Value(0),
+    output_field=IntegerField(),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A node as a row. `bar` is its duration against the longest on the page, of BAR_WIDTH; `below` if expanded."""
+
+    node: Node
+    level: int
+    position: int
+    bar: int
+    below: Branch | None = None
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A page of what lies below a node, or (with a status) of all children of the batch in that status."""
+
+    parent: Node
+    rows: Sequence[Row]
+    total: int
+    page: int
+    status: str = ""
+
+    @property
+    def pages(self) -> int:
+        """Number of pages, at least 1."""
+        return max(1, ceil(self.total / PAGE_SIZE))
+
+    @property
+    def first(self) -> int:
+        """Number of the first row on this page, from 1."""
+        return (self.page - 1) * PAGE_SIZE + 1
+
+    @property
+    def last(self) -> int:
+        """Number of the last row on this page."""
+        return min(self.page * PAGE_SIZE, self.total)
+
+    @property
+    def is_part(self) -> bool:
+        """Whether this is a partition's branch, which is swapped alone; the root's comes with the whole tree."""
+        return self.parent.kind == Kind.PARTITION
+
+    def _query(self, page: int) -> str:
+        parts: dict[str, object] = {"status": self.status} if self.status else {}
+        if self.is_part:
+            parts["open"] = self.parent.pk
+        return urlencode(parts | ({"page": page} if page > 1 else {}))
+
+    @property
+    def previous(self) -> str:
+        """Query string of the page before, or nothing."""
+        return f"?{self._query(self.page - 1)}" if self.page > 1 else ""
+
+    @property
+    def next(self) -> str:
+        """Query string of the page after, or nothing."""
+        return f"?{self._query(self.page + 1)}" if self.page < self.pages else ""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The root and what is shown below it."""
+
+    root: Row
+    branch: Branch
+
+    @property
+    def chips(self) -> list[tuple[str, str, int]]:
+        """Statuses by which children can be narrowed, failures first: value, label, number of children."""
+        numbers = self.root.node.batch.children
+        order = (*NOT_COMPLETED, NodeStatus.RUNNING, NodeStatus.PENDING, NodeStatus.COMPLETED, NodeStatus.SKIPPED)
+        return [(status.value, str(status.label), numbers[status.value]) for status in order]
+
+
+def seconds_of(node: Node, now: datetime) -> float:
+    """Return how long the newest attempt has taken up to now, or took; 0 before it started."""
+    if node.started_at is None:
+        return 0.0
+    return max(0.0, ((node.closed_at or now) - node.started_at).total_seconds())
+
+
+def _rows(nodes: Sequence[Node], level: int, first: int, opened: Branch | None) -> list[Row]:
+    now = timezone.now()
+    durations = [seconds_of(node, now) for node in nodes]
+    longest = max(durations, default=0.0) or 1.0
+    return [
+        Row(
+            node=node,
+            level=level,
+            position=first + place,
+            bar=round(BAR_WIDTH * durations[place] / longest),
+            below=opened if opened and opened.parent.pk == node.pk else None,
+        )
+        for place, node in enumerate(nodes)
+    ]
+
+
+def _page(nodes: QuerySet[Node], page: int) -> list[Node]:
+    first = (page - 1) * PAGE_SIZE
+    return list(nodes[first : first + PAGE_SIZE])
+
+
+def branch_of(parent: Node, page: int, opened: Branch | None = None) -> Branch:
+    """Return a page of what lies directly below a root or partition: failures first, then by position."""
+    partitioned = parent.kind == Kind.ROOT and parent.batch.partition_count > 0
+    total = parent.batch.partition_count if partitioned else sum(parent.children.values())
+    page = min(max(page, 1), max(1, ceil(total / PAGE_SIZE)))
+    rank = _PARTITION_RANK if partitioned else _RANK
+    nodes = _page(Node.objects.filter(parent=parent).order_by(rank, "position"), page)
+    level = 3 if parent.kind == Kind.PARTITION else 2
+    return Branch(parent, _rows(nodes, level, (page - 1) * PAGE_SIZE + 1, opened), total, page)
+
+
+def branch_in_status(root: Node, status: NodeStatus, page: int) -> Branch:
+    """Return a page of the batch's children in one status, wherever they are in the tree, by position."""
+    total = root.batch.children[status.value]
+    page = min(max(page, 1), max(1, ceil(total / PAGE_SIZE)))
+    found = Node.objects.filter(batch=root.batch, kind=Kind.CHILD, status=status).order_by(F("position"))
+    return Branch(root, _rows(_page(found, page), 2, (page - 1) * PAGE_SIZE + 1, None), total, page, status.value)
+
+
+def tree_of(batch: Batch, *, status: NodeStatus | None, page: int, opened: int | None) -> Tree:
+    """Return the tree of a batch: filtered by a status, or with one partition (a node's id) expanded to a page."""
+    root = Node.objects.select_related("batch").get(batch=batch, kind=Kind.ROOT)
+    if status is not None:
+        branch = branch_in_status(root, status, page)
+    elif partition := opened and Node.objects.select_related("batch").filter(
+        batch=batch, kind=Kind.PARTITION, pk=opened
+    ).first():
+        branch = branch_of(root, _page_of_partition(root, partition), branch_of(partition, page))
+    else:
+        branch = branch_of(root, page)
+    return Tree(_rows([root], 1, 1, None)[0], branch)
+
+
+def _page_of_partition(root: Node, partition: Node) -> int:
+    """Return the page of the root's branch that an expanded partition lies on."""
+    before = Node.objects.filter(parent=root).annotate(rank=_PARTITION_RANK)
+    failing = any(partition.children[status.value] for status in NOT_COMPLETED)
+    ahead = before.filter(rank=0 if failing else 1, position__lt=partition.position).count()
+    ahead += 0 if failing else before.filter(rank=0).count()
+    return ahead // PAGE_SIZE + 1

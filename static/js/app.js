@@ -1,0 +1,28 @@
+// What every page has: local times, dialogs, messages for failed requests, and the way back to the login.
+import { showTimes } from "./times.js";
+import { toastFor } from "./toasts.js";
+
+document.documentElement.classList.remove("no-script");
+showTimes(document);
+
+document.addEventListener("htmx:afterSwap", () => showTimes(document));
+document.addEventListener("htmx:responseError", (event) => toastFor(event.detail.xhr.status));
+document.addEventListener("htmx:sendError", () => toastFor(0));
+
+// A session that ended answers with the login page: go there instead of putting it into this one.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (!event.detail.xhr.responseURL.includes("/login/?next=")) return;
+  event.detail.shouldSwap = false;
+  location.reload();
+});
+
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-dialog]");
+  const closer = event.target.closest("[data-close-dialog]");
+  if (!opener && !closer) return;
+  event.preventDefault();
+  if (opener) document.getElementById(opener.dataset.dialog).showModal();
+  else closer.closest("dialog").close();
+});
+
+document.addEventListener("htmx:afterRequest", (event) => event.target.closest("dialog")?.close());

@@ -1,0 +1,65 @@
+// The batch list: rows that are on the page follow their batches; newer batches are offered, not pushed in.
+import "./app.js";
+import { Connection, perFrame } from "./connection.js";
+import { showState } from "./counts.js";
+import { number, setText } from "./format.js";
+import { announce, showLiveState } from "./live_state.js";
+
+const list = document.getElementById("batches");
+const filters = document.getElementById("filters");
+const unseen = new Set();
+
+const chosen = () => Object.fromEntries(new FormData(filters));
+
+function isWanted(batch) {
+  const { q = "", status, processor, person } = chosen();
+  const text = q.trim().toLowerCase();
+  const isFound = [batch.label, batch.processor].some((words) => words.toLowerCase().includes(text)) || batch.id.startsWith(text);
+  return (
+    isFound &&
+    (!status || status === batch.status) &&
+    (!processor || processor === batch.processor) &&
+    (!person || person === batch.launched_by)
+  );
+}
+
+function applyBatch(batch, chip) {
+  const row = document.getElementById(`batch-${batch.id}`);
+  if (row) {
+    if (Number(row.dataset.revision) >= batch.revision) return;
+    row.dataset.revision = batch.revision;
+    row.dataset.status = batch.status;
+    showState(row, batch);
+  } else if (chip.dataset.page === "1" && batch.created_at > chip.dataset.newest && isWanted(batch)) {
+    unseen.add(batch.id);
+  }
+}
+
+function apply(messages) {
+  const chip = document.getElementById("news");
+  for (const message of messages) {
+    for (const batch of message.batches ?? []) applyBatch(batch, chip);
+  }
+  chip.hidden = !unseen.size;
+  if (!unseen.size) return;
+  const text = `${number(unseen.size)} new ${unseen.size === 1 ? "batch" : "batches"}`;
+  setText(chip, `↑ ${text}`);
+  announce(text);
+}
+
+const reload = () => htmx.ajax("GET", location.href, { target: list, swap: "innerHTML" });
+
+list.addEventListener("click", (event) => event.target.closest("#news") && reload());
+list.addEventListener("htmx:afterSwap", () => unseen.clear());
+
+// The line tells only of what changes while it is up: after a pause, the rows are fetched anew.
+let wasAway = false;
+new Connection({
+  address: () => list.dataset.live,
+  onMessage: perFrame(apply),
+  onState: (state, since) => {
+    showLiveState(state, since);
+    if (state === "live" && wasAway) reload();
+    wasAway = state !== "live";
+  },
+});

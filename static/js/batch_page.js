@@ -1,0 +1,105 @@
+// The batch page: one websocket, its deltas applied to head and tree, and what the keyboard and mouse do.
+import "./app.js";
+import { seconds, setServerTime, showDurations, startClock } from "./clock.js";
+import { Connection, perFrame } from "./connection.js";
+import { showState } from "./counts.js";
+import { duration, number, setText, statusLabel, sum } from "./format.js";
+import { announce, showLiveState } from "./live_state.js";
+import { Pane } from "./pane.js";
+import { Selection } from "./selection.js";
+import { TreeGrid } from "./treegrid.js";
+import { applyNode, News } from "./tree_rows.js";
+
+const CLOSED = "completed failed canceled terminated timed_out skipped";
+const batch = document.getElementById("batch");
+const tree = document.getElementById("tree");
+const grid = new TreeGrid(tree);
+const pane = new Pane(batch.dataset.home);
+const form = document.getElementById("retry-selected");
+if (form) new Selection(tree, form);
+
+const filter = () => tree.querySelector(".chip[aria-current]")?.dataset.status ?? "";
+let news = new News(filter());
+let state = null;
+
+const field = (name) => batch.querySelector(`[data-field="${name}"]`);
+
+function showElapsed() {
+  const { opened, closed } = batch.dataset;
+  const elapsed = seconds({ started: opened, closed });
+  setText(field("elapsed"), elapsed === null ? "–" : duration(elapsed));
+}
+
+function showHead(now) {
+  const hasTurned = !state || ["status", "paused", "window"].some((key) => state[key] !== now[key]);
+  state = now;
+  batch.dataset.status = now.status;
+  batch.dataset.opened = now.opened_at ?? "";
+  batch.dataset.closed = now.closed_at ?? "";
+  showState(batch, now);
+  setText(field("rate"), now.rate ? `${now.rate.toFixed(1)} items/s` : "–");
+  setText(field("eta"), now.eta === null ? "–" : `≈ ${duration(now.eta)}`);
+  setText(field("start_error"), now.start_error);
+  document.getElementById("start-error").hidden = !now.start_error;
+  for (const element of batch.querySelectorAll("[data-field='window']")) {
+    if (element.tagName !== "INPUT") setText(element, number(now.window));
+    else if (element !== document.activeElement) element.value = now.window;
+  }
+  if (hasTurned) htmx.trigger("#audit", "canopy:audit");
+  const closed = sum(now.children, CLOSED);
+  const bad = closed - now.children.completed;
+  announce(`${statusLabel(now.status)}. ${number(closed)} of ${number(now.children.total)} children closed, ${number(bad)} not completed.`);
+}
+
+function apply(messages) {
+  const changed = new Set();
+  let isReload = false;
+  for (const message of messages) {
+    setServerTime(message.now);
+    if (message.type !== "delta") continue;
+    for (const node of message.nodes) {
+      news.note(node, applyNode(node));
+      changed.add(node.id);
+    }
+    isReload ||= message.reload;
+    if (!message.more) batch.dataset.revision = message.revision;
+  }
+  const newest = messages.findLast((message) => message.type === "delta");
+  if (newest) {
+    showHead(newest.batch);
+    showElapsed();
+    showDurations();
+    news.show(statusLabel(filter()));
+    pane.changed(changed);
+  }
+  if (isReload) grid.load(addressOf(filter()));
+}
+
+const addressOf = (status) => `${batch.dataset.home}nodes/${status ? `?status=${status}` : ""}`;
+
+tree.addEventListener("click", (event) => {
+  if (!event.target.closest("#news")) return;
+  // Below partitions the failures are not on the first page: show them alone.
+  const isParted = !filter() && tree.querySelector("tr[data-kind='partition']");
+  grid.load(addressOf(isParted ? news.status : filter()));
+});
+
+tree.addEventListener("htmx:afterSwap", (event) => {
+  if (event.target === tree) news = new News(filter());
+  if (state) showState(tree, state);
+  pane.mark();
+  showDurations();
+});
+
+document.getElementById("answer").addEventListener("htmx:afterSwap", () => htmx.trigger("#audit", "canopy:audit"));
+
+startClock(() => {
+  showDurations();
+  showElapsed();
+});
+
+new Connection({
+  address: () => `${batch.dataset.live}?revision=${batch.dataset.revision}`,
+  onMessage: perFrame(apply),
+  onState: showLiveState,
+});

@@ -1,0 +1,86 @@
+// Keeps one websocket: reconnects with backoff and jitter, notices a line gone silent, rests on a hidden tab.
+
+const SILENCE = 12_000;
+const LONGEST_PAUSE = 15_000;
+const LOGGED_OUT = 4401;
+const UNKNOWN = 4404;
+
+export class Connection {
+  // address() is asked at each attempt, so that it can carry the newest revision. onState(state, since) is told
+  // "live", "lost" (since: the time of the last word), "resting" or "ended".
+  constructor({ address, onMessage, onState }) {
+    Object.assign(this, { address, onMessage, onState, tries: 0, socket: null, timer: 0, state: "" });
+    this.heard = Date.now();
+    setInterval(() => this.#watch(), 1_000);
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.#rest() : this.open()));
+    window.addEventListener("online", () => this.open());
+    window.addEventListener("offline", () => this.#lose());
+    if (!document.hidden) this.open();
+  }
+
+  open() {
+    if (this.state === "ended") return;
+    this.#drop();
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(`${scheme}//${location.host}${this.address()}`);
+    this.socket = socket;
+    this.opened = Date.now();
+    socket.onmessage = (event) => {
+      if (socket !== this.socket) return;
+      this.heard = Date.now();
+      this.tries = 0;
+      this.#tell("live");
+      this.onMessage(JSON.parse(event.data));
+    };
+    socket.onclose = (event) => {
+      if (socket !== this.socket) return;
+      if (event.code === LOGGED_OUT) location.reload();
+      else if (event.code === UNKNOWN) this.#tell("ended");
+      else this.#lose();
+    };
+  }
+
+  #lose() {
+    this.#drop();
+    if (document.hidden) return;
+    this.#tell("lost");
+    const pause = Math.min(LONGEST_PAUSE, 500 * 2 ** this.tries++);
+    this.timer = setTimeout(() => this.open(), pause * (0.5 + Math.random() / 2));
+  }
+
+  #rest() {
+    this.#drop();
+    if (this.state === "live") this.#tell("resting");
+  }
+
+  #watch() {
+    const word = Math.max(this.heard, this.opened ?? 0);
+    if (this.socket && Date.now() - word > SILENCE) this.#lose();
+  }
+
+  #drop() {
+    clearTimeout(this.timer);
+    const socket = this.socket;
+    this.socket = null;
+    socket?.close();
+  }
+
+  #tell(state) {
+    if (state === this.state) return;
+    this.state = state;
+    this.onState(state, new Date(this.heard));
+  }
+}
+
+// Collects messages and hands them over together, once per animation frame.
+export function perFrame(apply) {
+  let waiting = [];
+  return (message) => {
+    if (waiting.push(message) > 1) return;
+    requestAnimationFrame(() => {
+      const messages = waiting;
+      waiting = [];
+      apply(messages);
+    });
+  };
+}

@@ -1,0 +1,37 @@
+// How values are shown; the same texts as dashboard/templatetags/canopy.py writes.
+
+export const number = (value) => value.toLocaleString("en");
+
+export function duration(seconds) {
+  if (seconds < 10) return `${seconds.toFixed(2)} s`;
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${minutes} m ${String(whole % 60).padStart(2, "0")} s`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${hours} h ${String(minutes % 60).padStart(2, "0")} m`;
+  return `${Math.floor(hours / 24)} d ${String(hours % 24).padStart(2, "0")} h`;
+}
+
+// A status's word stands with its icon in templates/_icons.html.
+export const statusLabel = (status) => document.getElementById(`status-${status}`)?.dataset.label ?? status;
+
+export const sum = (counts, statuses) => statuses.split(" ").reduce((total, status) => total + (counts[status] ?? 0), 0);
+
+export function errorLine(error) {
+  if (!error) return "";
+  const first = error.message.trim().split("\n", 1)[0];
+  const text = error.type === "" || error.type === "ItemsFailed" ? first : `${error.type}: ${first}`;
+  return text.length <= 300 ? text : `${text.slice(0, 299)}…`;
+}
+
+export function setText(element, text) {
+  if (element && element.textContent !== text) element.textContent = text;
+}
+
+export function setStatus(badge, status) {
+  if (!badge || badge.dataset.status === status) return;
+  badge.dataset.status = status;
+  badge.querySelector("use").setAttribute("href", `#status-${status}`);
+  setText(badge.querySelector("span"), statusLabel(status));
+}

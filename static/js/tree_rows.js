@@ -1,0 +1,63 @@
+// Applies what a delta says of nodes to the rows that are on the page. A row stays where it is.
+import { drawBar } from "./counts.js";
+import { errorLine, number, setStatus, setText, sum } from "./format.js";
+
+const CLOSED = "completed failed timed_out terminated canceled skipped";
+const FAILURES = ["failed", "timed_out", "terminated"];
+
+const field = (row, name) => row.querySelector(`[data-field="${name}"]`);
+
+export function applyNode(node) {
+  const row = document.getElementById(`node-${node.id}`);
+  if (!row) return false;
+  if (row.dataset.status !== node.status) row.classList.add("has-changed");
+  row.dataset.status = node.status;
+  row.dataset.attempt = node.attempt;
+  row.dataset.started = node.started_at ?? "";
+  row.dataset.closed = node.closed_at ?? "";
+  setStatus(row.querySelector(".status"), node.status);
+  setText(field(row, "attempt"), node.attempt ? number(node.attempt) : "–");
+  if (node.kind === "partition") {
+    const total = Object.values(node.children).reduce((all, count) => all + count, 0);
+    setText(field(row, "items"), `${number(sum(node.children, CLOSED))} of ${number(total)}`);
+    drawBar(row, node.children);
+  } else {
+    if (node.kind === "child") {
+      setText(field(row, "items"), `${number(node.items.completed + node.items.failed)} of ${number(node.length)}`);
+    }
+    setText(field(row, "error"), errorLine(node.error));
+    field(row, "error").title = errorLine(node.error);
+  }
+  return true;
+}
+
+document.addEventListener("animationend", (event) => event.target.classList.remove("has-changed"));
+
+// Children that came into the status that is looked at, but have no row on the page.
+export class News {
+  #unseen = new Map();
+
+  constructor(filter) {
+    this.statuses = filter ? [filter] : FAILURES;
+    this.isFailure = !filter || FAILURES.includes(filter);
+  }
+
+  note(node, hasRow) {
+    if (node.kind !== "child") return;
+    if (this.statuses.includes(node.status) && !hasRow) this.#unseen.set(node.id, node.status);
+    else this.#unseen.delete(node.id);
+  }
+
+  get status() {
+    return this.#unseen.values().next().value;
+  }
+
+  show(label) {
+    const chip = document.getElementById("news");
+    const count = this.#unseen.size;
+    chip.hidden = !count;
+    if (!count) return;
+    const what = this.isFailure ? (count === 1 ? "new failure" : "new failures") : `more ${label.toLowerCase()}`;
+    setText(chip, `↑ ${number(count)} ${what}`);
+  }
+}

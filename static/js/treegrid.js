@@ -1,0 +1,105 @@
+// The tree as an ARIA treegrid: one row is in the tab order, arrow keys move, branches load when expanded.
+
+const rowsOf = (table) => [...table.querySelectorAll("tbody tr[tabindex]")].filter((row) => row.offsetParent !== null);
+
+export class TreeGrid {
+  #current = "";
+
+  constructor(container) {
+    this.container = container;
+    container.addEventListener("keydown", (event) => this.#key(event));
+    container.addEventListener("click", (event) => this.#click(event));
+    container.addEventListener("focusin", (event) => this.#enter(event.target.closest("tr[tabindex]")));
+    container.addEventListener("htmx:afterSwap", () => this.prepare());
+    this.prepare();
+  }
+
+  get table() {
+    return this.container.querySelector(".tree");
+  }
+
+  // Leaves one row in the tab order: what is inside rows is reached by the row's keys.
+  prepare() {
+    for (const inner of this.table.querySelectorAll("tr[data-node] :is(a, input)")) inner.tabIndex = -1;
+    const rows = rowsOf(this.table);
+    const current = document.getElementById(this.#current);
+    this.#enter(rows.includes(current) ? current : rows[0]);
+  }
+
+  #enter(row) {
+    if (!row) return;
+    const before = this.table.querySelector("tr[tabindex='0']");
+    if (before) before.tabIndex = -1;
+    row.tabIndex = 0;
+    this.#current = row.id;
+  }
+
+  #click(event) {
+    const row = event.target.closest("tr[data-node]");
+    if (!row) return;
+    if (event.target.closest(".twist")) {
+      event.preventDefault();
+      this.toggle(row);
+    } else if (event.target.closest(".pick")) {
+      if (event.target.tagName !== "INPUT") row.querySelector(".pick input")?.click();
+    } else if (!event.target.closest("a")) {
+      row.querySelector(".open").click();
+    }
+  }
+
+  #key(event) {
+    const row = event.target.closest("tr[tabindex]");
+    if (!row || event.altKey || event.ctrlKey || event.metaKey) return;
+    const rows = rowsOf(this.table);
+    const place = rows.indexOf(row);
+    const moves = {
+      ArrowDown: () => rows[place + 1]?.focus(),
+      ArrowUp: () => rows[place - 1]?.focus(),
+      Home: () => rows[0].focus(),
+      End: () => rows.at(-1).focus(),
+      ArrowRight: () => this.#right(row, rows[place + 1]),
+      ArrowLeft: () => this.#left(row, rows),
+      Enter: () => (row.querySelector(".open") ?? row.querySelector("[rel='next']"))?.click(),
+      " ": () => row.querySelector(".pick input")?.click(),
+    };
+    if (!moves[event.key] || (event.target.tagName === "A" && event.key === "Enter")) return;
+    event.preventDefault();
+    moves[event.key]();
+  }
+
+  #right(row, next) {
+    if (row.getAttribute("aria-expanded") === "false") this.toggle(row);
+    else if (row.hasAttribute("aria-expanded")) next?.focus();
+    else row.querySelector("[rel='next']")?.click();
+  }
+
+  #left(row, rows) {
+    if (row.getAttribute("aria-expanded") === "true") return this.toggle(row);
+    const level = Number(row.ariaLevel);
+    const above = rows.slice(0, rows.indexOf(row)).reverse();
+    return above.find((other) => Number(other.ariaLevel) < level)?.focus();
+  }
+
+  async toggle(row) {
+    const isOpen = row.getAttribute("aria-expanded") === "true";
+    row.setAttribute("aria-expanded", String(!isOpen));
+    if (row.dataset.kind === "root") {
+      this.table.classList.toggle("is-folded", isOpen);
+      return;
+    }
+    const below = document.getElementById(`below-${row.dataset.node}`);
+    below.hidden = isOpen;
+    if (isOpen) below.replaceChildren();
+    else await htmx.ajax("GET", below.dataset.address, { target: below, swap: "innerHTML" });
+  }
+
+  // Fetches the tree anew, and expands again what was expanded.
+  async load(address) {
+    const opened = [...this.table.querySelectorAll("tr[data-kind='partition'][aria-expanded='true']")].map((row) => row.id);
+    await htmx.ajax("GET", address, { target: this.container, swap: "innerHTML" });
+    for (const id of opened) {
+      const row = document.getElementById(id);
+      if (row?.getAttribute("aria-expanded") === "false") await this.toggle(row);
+    }
+  }
+}

@@ -240,7 +240,8 @@ def _read_jsonl(lines: Iterable[tuple[int, str]], source: Source, found: Survey)
         if not found.columns:
             found.columns = list(data)
             key = _key_column(source.key, found.columns, _usual_key(data))
-        named = data.get(key, "") if key != ROW_NUMBER else count
+        missing = "" if source.key else count
+        named = data.get(key, missing) if key != ROW_NUMBER else count
         yield number, _row(data, str(named) if not isinstance(named, dict | list) else json.dumps(named), number)
 
 

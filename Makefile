@@ -1,0 +1,45 @@
+# make run: the dashboard on this machine. make test: every test. Both need Python 3.11 or newer and nothing else.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: run test check bench format clean debian
+
+run: $(STAMP)
+	@exec $(BIN)/python manage.py run
+
+test: $(STAMP) debian
+	$(BIN)/pytest
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy -p orchestration -p dashboard -p tests
+	$(BIN)/lint-imports
+	$(BIN)/djade --check $$(git ls-files 'templates/*.html')
+	$(BIN)/typos
+	CANOPY_HOME=$$(mktemp -d) $(BIN)/python manage.py makemigrations --check --dry-run -v0
+	CANOPY_HOME=$$(mktemp -d) HTTPS=1 ALLOWED_HOSTS=canopy.example.org SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+bench: $(STAMP) debian
+	$(BIN)/python -m tests.benchmarks
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/djade $$(git ls-files 'templates/*.html')
+
+# Everything of pyproject.toml at the exact versions of constraints.txt, again whenever one of them changes.
+$(STAMP): pyproject.toml constraints.txt
+	@echo "Installing into $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dev]'
+	@touch $@
+
+debian:
+	@sh tests/install_debian.sh
+
+clean:
+	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,106 @@
+"""Keep one program alive: `python -m dashboard.keep_alive NAME PROGRAM ARG…`, a line of the Procfile.
+
+honcho stops everything when one process ends; this stands between, so that a program that dies comes back alone. Its
+output goes to CANOPY_HOME/logs/NAME.log. Knows nothing of Django.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+SUPERVISOR = "CANOPY_SUPERVISOR_PID"
+"""Environment: when this process is gone, so is the program."""
+
+PAUSES = (0.2, 1.0, 2.0, 5.0)
+"""Seconds before the next start, longer while the program keeps dying young."""
+
+YOUNG = 10.0
+STOP_WITHIN = 8.0
+LOOK_EVERY = 0.5
+LOG_LIMIT = 20 * 1024 * 1024
+PR_SET_PDEATHSIG = 1
+
+
+class Keeper:
+    """Starts a program again whenever it ends, until told to stop."""
+
+    def __init__(self, name: str, command: Sequence[str], log: IO[bytes]) -> None:
+        self._name, self._command, self._log = name, command, log
+        self._stopping = False
+        self._deaths = 0
+
+    def run(self) -> None:
+        """Return when a signal, or the end of the supervisor, has stopped the program."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        while not self._stopping:
+            began = time.monotonic()
+            program = subprocess.Popen(self._command, stdout=self._log, stderr=self._log, preexec_fn=_die_with_parent)
+            self._await(program)
+            if self._stopping:
+                _end(program)
+                return
+            self._deaths = self._deaths + 1 if time.monotonic() - began < YOUNG else 1
+            pause = PAUSES[min(self._deaths, len(PAUSES)) - 1]
+            print(f"{self._name} ended ({program.returncode}) and is started again; see {self._log.name}", flush=True)
+            time.sleep(pause)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _await(self, program: subprocess.Popen[bytes]) -> None:
+        while not self._stopping:
+            try:
+                program.wait(LOOK_EVERY)
+            except subprocess.TimeoutExpired:
+                self._stopping = self._stopping or not _is_supervised()
+            else:
+                return
+
+
+def _is_supervised() -> bool:
+    supervisor = os.environ.get(SUPERVISOR)
+    if supervisor is None:
+        return True
+    try:
+        os.kill(int(supervisor), 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end the program when its keeper is killed (Linux; elsewhere the supervisor has to)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _end(program: subprocess.Popen[bytes]) -> None:
+    program.terminate()
+    try:
+        program.wait(STOP_WITHIN)
+    except subprocess.TimeoutExpired:
+        program.kill()
+        program.wait()
+
+
+def _open_log(name: str) -> IO[bytes]:
+    path = Path(os.environ["CANOPY_HOME"], "logs", f"{name}.log")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > LOG_LIMIT:
+        path.replace(path.with_suffix(".log.1"))
+    return path.open("ab")
+
+
+if __name__ == "__main__":
+    with _open_log(sys.argv[1]) as log:
+        Keeper(sys.argv[1], sys.argv[2:], log).run()

@@ -1,0 +1,46 @@
+"""manage.py first_login: an operator account with a random password and an API token, once."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import Group, User
+from django.core.management.base import BaseCommand
+from django.db import transaction
+
+from dashboard.permissions import OPERATORS
+from dashboard.tokens import create_token
+
+FIRST_LOGIN = "first-login.json"
+USERNAME = "operator"
+
+
+class Command(BaseCommand):
+    """Make the first account, unless there are accounts."""
+
+    help = f"Make an operator account and an API token, and keep both in CANOPY_HOME/{FIRST_LOGIN}."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Make the account and print it."""
+        login = make_first_login()
+        self.stdout.write(json.dumps(login) if login else "There are accounts already.")
+
+
+@transaction.atomic
+def make_first_login() -> dict[str, str] | None:
+    """Make the first account and keep its login for the owner alone (mode 600); None where there are accounts."""
+    if User.objects.exists():
+        return None
+    login = {"username": USERNAME, "password": secrets.token_urlsafe(12)}
+    person = User.objects.create_user(**login)
+    person.groups.add(Group.objects.get(name=OPERATORS))
+    login["token"] = create_token(person, "first login")
+    path = settings.HOME / FIRST_LOGIN
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(login, file, indent=2)
+    return login

@@ -16,7 +16,6 @@ from pydantic.fields import FieldInfo
 from dashboard.items import ROW_NUMBER, Format
 
 
-
 class LinesOfPairs(forms.CharField):
     """A mapping of text to text, one "Name: value" a line."""
 
@@ -103,15 +102,15 @@ def _without_none(annotation: Any) -> tuple[Any, bool]:
 
 
 def _number_field(annotation: Any, info: FieldInfo, common: dict[str, Any]) -> forms.Field:
-    low = next((each.ge for each in info.metadata if isinstance(each, Ge)), None)
-    high = next((each.le for each in info.metadata if isinstance(each, Le)), None)
-    above = next((each.gt for each in info.metadata if isinstance(each, Gt)), None)
-    below = next((each.lt for each in info.metadata if isinstance(each, Lt)), None)
-    bounds = {"min_value": low if low is not None else above, "max_value": high if high is not None else below}
+    bounds = dict[str, Any]()
+    for each in info.metadata:
+        if isinstance(each, Ge | Gt):
+            bounds["min_value"] = each.ge if isinstance(each, Ge) else each.gt
+        elif isinstance(each, Le | Lt):
+            bounds["max_value"] = each.le if isinstance(each, Le) else each.lt
     if annotation is int:
         return forms.IntegerField(**bounds, **common)
-    widget = forms.NumberInput(attrs={"step": "any"})
-    return forms.FloatField(widget=widget, **bounds, **common)
+    return forms.FloatField(widget=forms.NumberInput(attrs={"step": "any"}), **bounds, **common)
 
 
 def _text_field(info: FieldInfo, common: dict[str, Any]) -> forms.Field:
@@ -149,11 +148,11 @@ class ItemsForm(forms.Form):
         """Let the key be chosen among columns."""
         choices = [("", "First column" if self["format"].value() == Format.CSV else "As found")]
         choices += [(name, name) for name in columns] + [(ROW_NUMBER, "Row number")]
-        self.fields["key"].widget.choices = choices  # type: ignore[attr-defined]
+        self.fields["key"].widget.choices = choices
 
-    def clean_file(self) -> UploadedFile | None:
+    def clean_file(self) -> UploadedFile[bytes] | None:
         """Refuse a file that is too large or empty, before reading it."""
-        file: UploadedFile | None = self.cleaned_data.get("file")
+        file: UploadedFile[bytes] | None = self.cleaned_data.get("file")
         if file is None:
             return None
         if (file.size or 0) > self._max_bytes:

@@ -131,9 +131,7 @@ def _check_count(count: int, limit: int) -> None:
         raise SourceError(f"The number of items must be from 1 to {limit:,}.")
 
 
-def _numbered(
-    source: Source, found: Survey, digest: Callable[[bytes], None]
-) -> Iterator[tuple[int, Row | BadRow]]:
+def _numbered(source: Source, found: Survey, digest: Callable[[bytes], None]) -> Iterator[tuple[int, Row | BadRow]]:
     """Yield each row with its line."""
     if source.format is Format.COUNT:
         for number in range(1, source.count + 1):

@@ -51,7 +51,8 @@ class Keeper:
                 return
             self._deaths = self._deaths + 1 if time.monotonic() - began < YOUNG else 1
             pause = PAUSES[min(self._deaths, len(PAUSES)) - 1]
-            print(f"{self._name} ended ({program.returncode}) and is started again; see {self._log.name}", flush=True)
+            sys.stdout.write(f"{self._name} ended ({program.returncode}), is started again; see {self._log.name}\n")
+            sys.stdout.flush()
             time.sleep(pause)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:

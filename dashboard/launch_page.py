@@ -7,7 +7,7 @@ import io
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from django.conf import settings
 from django.core.cache import cache
@@ -86,7 +86,9 @@ class LaunchPage:
 
     def request(self) -> LaunchRequest:
         """Return what is to be launched; only for a valid page."""
-        assert self.survey is not None and self.source is not None and isinstance(self.plan.model, Plan)
+        assert self.survey is not None
+        assert self.source is not None
+        assert isinstance(self.plan.model, Plan)
         survey, source = self.survey, self.source
         request = LaunchRequest(
             processor=self.processor.name,
@@ -186,9 +188,9 @@ def _survey(page: LaunchPage, request: HttpRequest) -> None:
         page.items.add_error(place, page.survey.error)
 
 
-def _with_upload(data: QueryDict, upload: Upload) -> QueryDict:
+def _with_upload(data: Any, upload: Upload) -> QueryDict:
     """Return the form's data naming the upload, so that a page shown again still has what was uploaded."""
-    changed = data.copy()
+    changed: QueryDict = data.copy()
     changed["upload"] = upload.pk if upload.name != PASTED else ""
     return changed
 
@@ -196,12 +198,13 @@ def _with_upload(data: QueryDict, upload: Upload) -> QueryDict:
 def _opener(upload: Upload | None) -> Callable[[], BinaryIO]:
     if upload is None:
         return io.BytesIO
-    return lambda: upload.file.storage.open(upload.file.name, "rb")  # type: ignore[return-value]
+    name = str(upload.file.name)
+    return lambda: cast("BinaryIO", upload.file.storage.open(name, "rb"))
 
 
 def _kept(cleaned: dict[str, Any], request: HttpRequest) -> Upload | None:
     """Keep a file, an earlier upload, or pasted text, in this order of precedence."""
-    file: UploadedFile | None = cleaned["file"]
+    file: UploadedFile[bytes] | None = cleaned["file"]
     if file is not None:
         return keep(request, file.name or "upload", file)
     if cleaned["text"].strip():
@@ -209,7 +212,7 @@ def _kept(cleaned: dict[str, Any], request: HttpRequest) -> Upload | None:
     return Upload.objects.filter(pk=cleaned["upload"]).first()
 
 
-def keep(request: HttpRequest, name: str, content: UploadedFile | ContentFile[bytes]) -> Upload:
+def keep(request: HttpRequest, name: str, content: UploadedFile[bytes] | ContentFile[bytes]) -> Upload:
     """Keep content as an upload; the same content of the same person and name is kept once."""
     digest = hashlib.sha256()
     for part in content.chunks():
@@ -218,9 +221,9 @@ def keep(request: HttpRequest, name: str, content: UploadedFile | ContentFile[by
     assert person.is_authenticated
     sha256 = digest.hexdigest()
     existing = Upload.objects.filter(uploaded_by=person, sha256=sha256, name=name[:200]).first()
-    if existing is not None and existing.file.storage.exists(existing.file.name):
+    if existing is not None and existing.file.storage.exists(str(existing.file.name)):
         return existing
-    upload = Upload(name=name[:200], size=content.size, sha256=sha256, uploaded_by=person)
+    upload = Upload(name=name[:200], size=content.size or 0, sha256=sha256, uploaded_by=person)
     content.seek(0)
     upload.file.save(f"{upload.pk}.items", content, save=True)
     return upload

@@ -56,7 +56,14 @@ class LaunchRequest:
     @property
     def fingerprint(self) -> str:
         """A digest of all that makes two launches the same."""
-        content = [self.processor, self.parameters, self.plan.model_dump(mode="json"), self.count, self.digest, self.label]
+        content = [
+            self.processor,
+            self.parameters,
+            self.plan.model_dump(mode="json"),
+            self.count,
+            self.digest,
+            self.label,
+        ]
         return hashlib.sha256(json.dumps(content, sort_keys=True, cls=DjangoJSONEncoder).encode()).hexdigest()
 
 

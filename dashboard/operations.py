@@ -177,7 +177,7 @@ def terminate(person: Person, batch: Batch, reason: str = "") -> None:
 
 
 def set_window(person: Person, batch: Batch, window: int) -> None:
-    """Change how many children may be open. Raises PermissionDenied, OperationError (422 for a window out of bounds)."""
+    """Change how many children may be open. Raises PermissionDenied, OperationError (422 out of bounds)."""
     operator = require_operator(person)
     bounds = Plan.model_json_schema()["properties"]["window"]
     if not bounds["minimum"] <= window <= bounds["maximum"]:

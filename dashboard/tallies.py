@@ -1,4 +1,4 @@
-"""Arithmetic of the record: what a node adds to the tallies above it, and how a batch's status follows from them. Pure."""
+"""Arithmetic of the record: what a node adds to the tallies above it, and what status follows from them. Pure."""
 
 from __future__ import annotations
 

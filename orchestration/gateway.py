@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -290,11 +290,8 @@ class Gateway:
         """Wait until a run of the root (the newest, when none is named) has closed. Raises BatchNotRunning."""
         client = await self.client()
         handle = client.get_workflow_handle(root_id(batch_id), run_id=run_id or None)
-        with _unavailable(), _not_running():
-            try:
-                await handle.result(follow_runs=False)
-            except WorkflowFailureError:
-                pass
+        with _unavailable(), _not_running(), suppress(WorkflowFailureError):
+            await handle.result(follow_runs=False)
         seen = await self.describe_run(root_id(batch_id), run_id)
         if seen is None:
             raise BatchNotRunning(batch_id)

@@ -19,8 +19,10 @@ from temporalio.exceptions import (
     CancelledError,
     ChildWorkflowError,
     TerminatedError,
-    TimeoutError,
     WorkflowAlreadyStartedError,
+)
+from temporalio.exceptions import (
+    TimeoutError as TemporalTimeoutError,
 )
 from temporalio.workflow import ChildWorkflowHandle
 
@@ -175,7 +177,7 @@ def outcome_of(error: ChildWorkflowError) -> tuple[Status, Failure]:
         outcome = Status.CANCELED
     elif isinstance(cause, TerminatedError):
         outcome = Status.TERMINATED
-    elif isinstance(cause, TimeoutError):
+    elif isinstance(cause, TemporalTimeoutError):
         outcome = Status.TIMED_OUT
     return outcome, failure_of(cause or error)
 
@@ -187,7 +189,7 @@ def failure_of(error: BaseException) -> Failure:
     message = getattr(error, "message", None) or str(error)
     if isinstance(error, ApplicationError):
         return Failure(error.type or "ApplicationError", message[:MESSAGE_LIMIT])
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TemporalTimeoutError):
         kind = error.type.name.lower().replace("_", " ") if error.type is not None else "execution"
         return Failure("Timeout", f"Timed out ({kind}).")
     if isinstance(error, TerminatedError):

@@ -14,7 +14,7 @@ from dashboard.tokens import person_of
 
 
 class TokenAuth(HttpBearer):
-    """Authorization: Bearer canopy_…"""
+    """A token, as `Authorization: Bearer canopy_…`."""
 
     def authenticate(self, request: HttpRequest, token: str) -> User | None:
         """Return the token's person and let the request be theirs."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from django.conf import settings
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Header, Query, Router
@@ -31,6 +31,8 @@ BAD_ROWS_TOLD = 100
 PAGE_MAX = 1_000
 
 M = TypeVar("M", bound=Model)
+T = TypeVar("T")
+Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 
 PROBLEMS = {401: schemas.Problem, 403: schemas.Problem, 404: schemas.Problem, 422: schemas.Problem}
 OPERATION = {202: schemas.Accepted, **PROBLEMS, 409: schemas.Problem, 503: schemas.Problem}
@@ -63,7 +65,7 @@ def list_processors(request: HttpRequest) -> list[dict[str, Any]]:
 def create_batch(
     request: HttpRequest,
     given: schemas.BatchIn,
-    idempotency_key: str | None = Header(None, alias="Idempotency-Key"),
+    idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key")] = None,
 ) -> tuple[int, dict[str, str]]:
     """Launch a batch. The same Idempotency-Key again gives the same batch, with 200 instead of 201."""
     operator = require_operator(request.user)
@@ -105,9 +107,7 @@ def _launch_request(given: schemas.BatchIn, idempotency_key: str | None) -> Laun
     )
 
 
-def _survey(
-    given: schemas.BatchIn, processor: Processor, errors: dict[str, list[str]]
-) -> tuple[Source | None, Survey]:
+def _survey(given: schemas.BatchIn, processor: Processor, errors: dict[str, list[str]]) -> tuple[Source | None, Survey]:
     if (given.items is None) == (given.count is None):
         errors["items"] = ["Give either items or count."]
         return None, Survey()
@@ -123,9 +123,6 @@ def _survey(
     elif survey.bad:
         errors[place] = [f"Item {row.line}: {row.message}" for row in survey.bad[:BAD_ROWS_TOLD]]
     return source, survey
-
-
-T = TypeVar("T")
 
 
 def _checked(place: str, validate: Callable[[], T], errors: dict[str, list[str]]) -> T | None:
@@ -152,7 +149,7 @@ def list_nodes(
     batch_id: str,
     kind: Kind | None = None,
     status: NodeStatus | None = None,
-    limit: int = Query(100, ge=1, le=PAGE_MAX),
+    limit: Limit = 100,
     cursor: str | None = None,
 ) -> dict[str, Any]:
     """List a batch's nodes in the order they were made, a page at a time."""
@@ -170,13 +167,13 @@ def list_items(
     request: HttpRequest,
     batch_id: str,
     status: NodeStatus | None = None,
-    limit: int = Query(100, ge=1, le=PAGE_MAX),
+    limit: Limit = 100,
     cursor: str | None = None,
 ) -> dict[str, Any]:
     """List a batch's items in input order, a page at a time."""
     items = Item.objects.filter(batch=_batch(batch_id)).with_shown_status()
     if status:
-        items = items.filter(shown_status=status)
+        items = items.filter(Q(shown_status=status))
     page, following = _page(items, "index", limit, cursor)
     return {"results": [_item(item) for item in page], "next": following}
 
@@ -279,5 +276,3 @@ def _item(item: Any) -> dict[str, Any]:
         "duration": item.duration,
         "finished_at": item.finished_at,
     }
-
-

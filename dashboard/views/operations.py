@@ -25,9 +25,7 @@ class Answer:
     refused: Sequence[Refusal] = ()
 
 
-def _answer(
-    request: HttpRequest, batch_id: str, operate: Callable[[Batch], str | RetryOutcome]
-) -> HttpResponse:
+def _answer(request: HttpRequest, batch_id: str, operate: Callable[[Batch], str | RetryOutcome]) -> HttpResponse:
     """Do an operation and answer with the partial, or without htmx with a message on the batch page."""
     batch = get_object_or_404(Batch, id=batch_id)
     status = 200

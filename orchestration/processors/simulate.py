@@ -26,8 +26,12 @@ class SimulateParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    seconds_from: float = Field(default=0.1, ge=0, le=3_600, title="Seconds from", description="Shortest time an item takes.")
-    seconds_to: float = Field(default=1.0, ge=0, le=3_600, title="Seconds to", description="Longest time an item takes.")
+    seconds_from: float = Field(
+        default=0.1, ge=0, le=3_600, title="Seconds from", description="Shortest time an item takes."
+    )
+    seconds_to: float = Field(
+        default=1.0, ge=0, le=3_600, title="Seconds to", description="Longest time an item takes."
+    )
     fail_percent: float = Field(
         default=0, ge=0, le=100, title="Share that fails", description="Percent of the items that always fail."
     )

@@ -32,7 +32,7 @@ class ChunkWorkflow:
     @workflow.run
     async def run(self, chunk: ChunkInput) -> ChunkResult:
         """Return the counts of the chunk's items."""
-        result = await workflow.execute_activity(
+        result: ChunkResult = await workflow.execute_activity(
             PROCESS_CHUNK_ACTIVITY,
             chunk,
             result_type=ChunkResult,

@@ -45,10 +45,7 @@ class ConcurrentParent:
         """Return the number of children that completed."""
         info = workflow.info().workflow_id
         results = await asyncio.gather(
-            *(
-                workflow.execute_child_workflow(BareChild.run, index, id=f"{info}/c{index}")
-                for index in range(children)
-            )
+            *(workflow.execute_child_workflow(BareChild.run, index, id=f"{info}/c{index}") for index in range(children))
         )
         return len(results)
 
@@ -76,10 +73,7 @@ class ItemActivityParent:
     async def run(self, items: int) -> int:
         """Return the number of items."""
         results = await asyncio.gather(
-            *(
-                workflow.execute_activity(do_nothing, index, start_to_close_timeout=TIMEOUT)
-                for index in range(items)
-            )
+            *(workflow.execute_activity(do_nothing, index, start_to_close_timeout=TIMEOUT) for index in range(items))
         )
         return len(results)
 

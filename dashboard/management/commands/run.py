@@ -32,7 +32,7 @@ EVERY = 0.3
 env = environ.Env()
 
 
-class _Printer(Printer):  # type: ignore[misc]  honcho has no types
+class _Printer(Printer):
     """Prints what processes say, without honcho's own chatter."""
 
     def write(self, message: Message) -> None:
@@ -68,7 +68,7 @@ class Command(BaseCommand):
 
     def _announce(self, host: str, port: int, login: dict[str, str] | None) -> None:
         """Wait until everything answers, then print where it is and how to get in."""
-        shown = "127.0.0.1" if host == "0.0.0.0" else host
+        shown = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104
         address = f"http://{shown}:{port}/"
         state = _await_health(f"{address}healthz")
         if state is not None:
@@ -146,7 +146,9 @@ def _require_free(host: str, port: int) -> None:
     try:
         socket.create_server((host, port)).close()
     except OSError as error:
-        raise CommandError(f"Port {port} of {host} cannot be used: {error.strerror}. Choose another with PORT.") from None
+        raise CommandError(
+            f"Port {port} of {host} cannot be used: {error.strerror}. Choose another with PORT."
+        ) from None
 
 
 def _await_health(url: str) -> str | None:

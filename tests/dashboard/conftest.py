@@ -1,0 +1,42 @@
+"""What tests of the dashboard share: a file database (threads share it), a person, batches, and the oracle of tallies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+
+from dashboard.models import Batch
+from orchestration.plan import Plan
+from tests import builders
+
+MakeBatch = Callable[..., Batch]
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Put SQLite's test database into a file with WAL, as in production: an in-memory one locks whole tables."""
+    database: dict[str, Any] = settings.DATABASES["default"]
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        path: Path = tmp_path_factory.mktemp("database") / "test.sqlite3"
+        database.setdefault("TEST", {})["NAME"] = str(path)
+
+
+@pytest.fixture
+def operator(db: None) -> User:
+    """Return a person who may operate."""
+    return builders.make_person("olga")
+
+
+@pytest.fixture
+def make_batch(operator: User) -> MakeBatch:
+    """Return a function that writes a launched batch: make_batch(items, chunk_size, window=...)."""
+
+    def make(items: int = 4, chunk_size: int = 1, **plan: Any) -> Batch:
+        return builders.make_batch(operator, items, plan=Plan(chunk_size=chunk_size, **plan))
+
+    return make

@@ -26,8 +26,8 @@ class BatchFilter(django_filters.FilterSet):
         method="with_text",
         widget=forms.TextInput(attrs={"type": "search", "placeholder": "Label or id", "autocomplete": "off"}),
     )
-    status = django_filters.ChoiceFilter(label="Status", choices=BatchStatus.choices, empty_label="Any status")
-    processor = django_filters.ChoiceFilter(label="Processor", choices=_processors, empty_label="Any processor")
+    status = django_filters.ChoiceFilter(label="Status", choices=BatchStatus.choices, empty_label="Any")
+    processor = django_filters.ChoiceFilter(label="Processor", choices=_processors, empty_label="Any")
     person = django_filters.ModelChoiceFilter(
         label="Person",
         field_name="launched_by",

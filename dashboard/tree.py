@@ -157,9 +157,10 @@ def tree_of(batch: Batch, *, status: NodeStatus | None, page: int, opened: int |
     root = Node.objects.select_related("batch").get(batch=batch, kind=Kind.ROOT)
     if status is not None:
         branch = branch_in_status(root, status, page)
-    elif partition := opened and Node.objects.select_related("batch").filter(
-        batch=batch, kind=Kind.PARTITION, pk=opened
-    ).first():
+    elif (
+        partition := opened
+        and Node.objects.select_related("batch").filter(batch=batch, kind=Kind.PARTITION, pk=opened).first()
+    ):
         branch = branch_of(root, _page_of_partition(root, partition), branch_of(partition, page))
     else:
         branch = branch_of(root, page)

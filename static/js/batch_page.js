@@ -33,7 +33,6 @@ function showElapsed() {
 function showHead(now) {
   const hasTurned = !state || ["status", "paused", "window"].some((key) => state[key] !== now[key]);
   state = now;
-  batch.dataset.status = now.status;
   batch.dataset.opened = now.opened_at ?? "";
   batch.dataset.closed = now.closed_at ?? "";
   showState(batch, now);

@@ -267,7 +267,13 @@ class Gateway:
             await (await self._root(batch_id)).signal(FanOutWorkflow.set_window, window, rpc_timeout=RPC_TIMEOUT)
 
     async def cancel(self, batch_id: str) -> None:
-        """Request cancellation: children are asked to stop and clean up. Raises BatchNotRunning."""
+        """Request cancellation: children are asked to stop and clean up. Raises BatchNotRunning.
+
+        The server takes a request to cancel a closed workflow without a word, so it is looked at first.
+        """
+        seen = await self.describe_run(root_id(batch_id))
+        if seen is None or seen.status.is_outcome:
+            raise BatchNotRunning("The batch is not running.")
         with _unavailable(), _not_running():
             await (await self._root(batch_id)).cancel(rpc_timeout=RPC_TIMEOUT)
 

@@ -212,7 +212,9 @@ class Stack:
         found, cursor = list[dict[str, Any]](), None
         while True:
             query = "&".join(f"{name}={value}" for name, value in {**filters, "limit": 1000}.items())
-            page = self.api("GET", f"/batches/{batch_id}/nodes?{query}" + (f"&cursor={cursor}" if cursor else "")).json()
+            page = self.api(
+                "GET", f"/batches/{batch_id}/nodes?{query}" + (f"&cursor={cursor}" if cursor else "")
+            ).json()
             found += page["results"]
             cursor = page["next"]
             if cursor is None:

@@ -1,0 +1,216 @@
+"""Engine: workers on a real Temporal server with a store in memory and a dashboard that only listens."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from temporalio import activity
+from temporalio.client import Client, WorkflowHandle
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from orchestration.activities import ChunkActivities
+from orchestration.contracts import (
+    DASHBOARD_TASK_QUEUE,
+    NOTIFY_ACTIVITY,
+    ChunkInput,
+    ChunkWork,
+    EventKind,
+    Failure,
+    FanOutInput,
+    FanOutResult,
+    ItemResult,
+    ItemWork,
+    NotifyInput,
+    Status,
+    TreeEvent,
+)
+from orchestration.gateway import Connection, Gateway
+from orchestration.plan import Layout, Plan, root_id
+from orchestration.processors.registry import ItemContext, processor
+from orchestration.worker import build_workers
+from tests.waiting import until
+
+
+class Probed(Exception):
+    """What a probed item raises when it is told to fail."""
+
+
+class ProbeItem(BaseModel):
+    """Only the key matters."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class ProbeParameters(BaseModel):
+    """Which probe tells the items what to do."""
+
+    probe: str
+
+
+class ProbeResult(BaseModel):
+    """Nothing to tell."""
+
+
+class Probe:
+    """What a test tells its items, and what they did: `fail` by key, `gate` to hold them."""
+
+    all: dict[str, Probe] = {}
+
+    def __init__(self) -> None:
+        self.name = secrets.token_hex(4)
+        self.fail: set[str] = set()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.calls: dict[str, int] = defaultdict(int)
+        self.running = 0
+        self.most = 0
+        Probe.all[self.name] = self
+
+
+@processor(name="probe", title="Probe", summary="For tests.")
+async def probe(item: ProbeItem, parameters: ProbeParameters, context: ItemContext) -> ProbeResult:
+    """Do as the probe says."""
+    told = Probe.all[parameters.probe]
+    told.calls[context.key] += 1
+    told.running += 1
+    told.most = max(told.most, told.running)
+    try:
+        await told.gate.wait()
+        await asyncio.sleep(0)
+    finally:
+        told.running -= 1
+    if context.key in told.fail:
+        raise Probed(f"{context.key} was told to fail.")
+    return ProbeResult()
+
+
+class MemoryStore:
+    """A ChunkStore without a database."""
+
+    def __init__(self) -> None:
+        self.batches: dict[str, tuple[Plan, str]] = {}
+        self.results: dict[tuple[str, int], ItemResult] = {}
+
+    def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
+        """Return what is left of a chunk."""
+        plan, name = self.batches[work.batch_id]
+        items, completed = [], 0
+        for index in range(work.offset, work.offset + work.length):
+            result = self.results.get((work.batch_id, index))
+            if result is not None and result.failure is None:
+                completed += 1
+            else:
+                items.append(ItemWork(index, str(index), {}, result.attempts if result else 0))
+        return ChunkWork("probe", {"probe": name}, plan, items, completed=completed)
+
+    def write_results(self, results: Sequence[ItemResult]) -> None:
+        """Keep results."""
+        for result in results:
+            self.results[result.batch_id, result.index] = result
+
+
+@dataclass
+class Run:
+    """One batch of a test."""
+
+    engine: Engine
+    given: FanOutInput
+    probe: Probe
+
+    @property
+    def id(self) -> str:
+        """The batch's id."""
+        return self.given.batch_id
+
+    @property
+    def root(self) -> WorkflowHandle[Any, FanOutResult]:
+        """The root's newest run."""
+        return self.engine.client.get_workflow_handle(root_id(self.id), result_type=FanOutResult)
+
+    async def result(self) -> FanOutResult:
+        """Return what the root returned."""
+        async with asyncio.timeout(60):
+            return await self.root.result()
+
+    async def retry(self, children: Sequence[int], name: str = "", open_partitions: Sequence[int] = ()) -> Any:
+        """Retry children."""
+        update_id = name or secrets.token_hex(4)
+        return await self.engine.gateway.retry(
+            self.given, children, open_partitions=open_partitions, update_id=update_id
+        )
+
+    def events(self, kind: EventKind | None = None) -> list[TreeEvent]:
+        """Return what the dashboard was notified of."""
+        return [event for event in self.engine.events[self.id] if kind is None or event.kind is kind]
+
+    async def calls(self, number: int) -> None:
+        """Wait until items have been called so often in all."""
+
+        async def called() -> bool:
+            return sum(self.probe.calls.values()) >= number
+
+        await until(called, f"{number} calls, {dict(self.probe.calls)}")
+
+    async def closed_event(self) -> TreeEvent:
+        """Wait until the root's own close was notified."""
+
+        async def closed() -> list[TreeEvent]:
+            return [event for event in self.events(EventKind.CLOSED) if event.workflow_id == root_id(self.id)]
+
+        return (await until(closed, "the root's close is notified"))[-1]
+
+
+@dataclass
+class Engine:
+    """Worker, listener and gateway."""
+
+    client: Client
+    gateway: Gateway
+    store: MemoryStore = field(default_factory=MemoryStore)
+    events: dict[str, list[TreeEvent]] = field(default_factory=lambda: defaultdict(list))
+
+    async def launch(self, items: int, probe: Probe | None = None, **plan: Any) -> Run:
+        """Start a batch."""
+        made = Plan.model_validate({"item_attempts": 1, **plan})
+        told = probe or Probe()
+        batch_id = secrets.token_hex(6)
+        self.store.batches[batch_id] = (made, told.name)
+        given = FanOutInput(batch_id, made, items, 0, Layout.of(made, items).children, label="test")
+        await self.gateway.start(given)
+        return Run(self, given, told)
+
+    def listener(self) -> Worker:
+        """Return the worker that stands for the dashboard."""
+
+        @activity.defn(name=NOTIFY_ACTIVITY)
+        async def notify(news: NotifyInput) -> None:
+            self.events[news.batch_id].extend(news.events)
+
+        return Worker(self.client, task_queue=DASHBOARD_TASK_QUEUE, activities=[notify])
+
+
+@asynccontextmanager
+async def running_engine(client: Client, address: str) -> AsyncIterator[Engine]:
+    """Run the workers, workflows in the sandbox, for as long as the context is open."""
+    engine = Engine(client, Gateway(Connection(address)))
+    activities = ChunkActivities(engine.store)
+    (worker,) = build_workers(client, activities, workflow_runner=SandboxedWorkflowRunner())
+    async with worker:
+        yield engine
+    activities.close()
+
+
+def failed(status: Status, result: FanOutResult) -> list[int]:
+    """Return the children that a result lists under a status."""
+    return sorted(result.unfinished.get(status, []))
+
+
+__all__ = ["Engine", "Failure", "Probe", "Probed", "Run", "failed", "running_engine"]

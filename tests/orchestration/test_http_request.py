@@ -1,0 +1,226 @@
+"""http_request against a real server on loopback, and the addresses it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import ValidationError
+
+from orchestration.processors import http_request as module
+from orchestration.processors.egress import (
+    Address,
+    AddressRefused,
+    EgressPolicy,
+    GuardedBackend,
+    GuardedTransport,
+    is_public,
+)
+from orchestration.processors.http_request import (
+    InvalidRequest,
+    InvalidResponse,
+    RequestFailed,
+    UnexpectedStatus,
+    expected_statuses,
+)
+from orchestration.processors.registry import ItemContext, get_processor
+from orchestration.processors.templating import UnknownField, fill_json, fill_url
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers as the path says: /status/503, /redirect?to=…, /slow, anything else an echo."""
+
+    def do_GET(self) -> None:
+        path = self.path
+        if path.startswith("/status/"):
+            self._answer(int(path.rsplit("/", 1)[1]), b"no")
+        elif path.startswith("/redirect?to="):
+            self.send_response(302)
+            self.send_header("Location", path.split("=", 1)[1])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif path == "/slow":
+            self.server.slow.wait(20)  # type: ignore[attr-defined]
+            self._answer(200, b"late")
+        else:
+            length = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(length).decode()
+            echo = {"path": path, "method": self.command, "body": body, "token": self.headers.get("X-Token")}
+            self._answer(200, json.dumps(echo).encode())
+
+    do_POST = do_GET  # noqa: N815
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """A real HTTP server; returns its address."""
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made.slow = threading.Event()  # type: ignore[attr-defined]
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{made.server_port}"
+    made.slow.set()  # type: ignore[attr-defined]
+    made.shutdown()
+    made.server_close()
+
+
+@pytest.fixture
+async def allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation that allows loopback."""
+    monkeypatch.setenv("CANOPY_HTTP_ALLOW", "127.0.0.0/8")
+    await module._close()
+
+
+@pytest.fixture
+async def public_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation that allows nothing of its own."""
+    monkeypatch.setenv("CANOPY_HTTP_ALLOW", "")
+    await module._close()
+
+
+async def request(data: dict[str, Any], **parameters: Any) -> Any:
+    """Run the processor over one item."""
+    bound = get_processor("http_request").bind(parameters)
+    return await bound.run(data, ItemContext(key="k", index=0, attempt=1))
+
+
+@pytest.mark.usefixtures("allowed")
+async def test_a_request_reports_status_duration_size_and_extract(server: str) -> None:
+    result = await request(
+        {"url": f"{server}/echo", "id": "a b", "n": 3},
+        url="{url}/{id}?n={n}",
+        method="POST",
+        headers={"X-Token": "t-{n}"},
+        body='{"number": "{n}", "text": "no {n}"}',
+        extract="path",
+    )
+    assert (result["status"], result["extract"]) == (200, "/echo/a%20b?n=3")
+    assert result["duration"] > 0
+    assert result["size"] > 10
+    body = await request({"value": f"{server}/x"}, method="POST", body='{"k": "{key}"}', extract="body")
+    assert json.loads(body["extract"]) == {"k": "k"}
+
+
+@pytest.mark.usefixtures("allowed")
+async def test_an_unexpected_status_fails_with_both(server: str) -> None:
+    with pytest.raises(UnexpectedStatus, match="Expected 200-299, got 500 Internal Server Error"):
+        await request({"url": f"{server}/status/500"})
+    assert (await request({"url": f"{server}/status/404"}, expected_status="200,400-404"))["status"] == 404
+
+
+@pytest.mark.usefixtures("allowed")
+async def test_what_makes_no_request_and_what_gets_no_answer_is_told_apart(server: str) -> None:
+    with pytest.raises(InvalidRequest):
+        await request({"url": "ftp://127.0.0.1/"})
+    with pytest.raises(InvalidRequest):
+        await request({"url": "not an address"})
+    with pytest.raises(UnknownField, match="no field 'missing'"):
+        await request({"url": server}, url="{missing}")
+    with pytest.raises(InvalidResponse):
+        await request({"url": f"{server}/status/200"}, extract="a")
+    with pytest.raises(RequestFailed):
+        await request({"url": "http://127.0.0.1:1/"})
+    with pytest.raises(RequestFailed, match=r"within 0\.2 s"):
+        await request({"url": f"{server}/slow"}, timeout=0.2)
+
+
+@pytest.mark.usefixtures("public_only")
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "10.1.2.3", "192.168.0.1", "169.254.169.254", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]"],
+)
+async def test_private_addresses_are_refused(host: str) -> None:
+    with pytest.raises(AddressRefused, match="CANOPY_HTTP_ALLOW"):
+        await request({"url": f"http://{host}:9/"})
+
+
+async def test_a_redirect_to_a_private_address_is_refused(server: str) -> None:
+    class PublicFirst(GuardedBackend):
+        """Forces the fault: the first host looks public, as a hostile name would."""
+
+        async def resolve(self, host: str, port: int) -> Sequence[Address]:
+            return [ip_address("127.0.0.1")]
+
+    policy = EgressPolicy.of(["inviting.example"])
+    async with httpx.AsyncClient(transport=GuardedTransport(PublicFirst(policy)), follow_redirects=True) as client:
+        port = server.rsplit(":", 1)[1]
+        assert (await client.get(f"http://inviting.example:{port}/ok")).status_code == 200
+        with pytest.raises(AddressRefused):
+            await client.get(f"http://inviting.example:{port}/redirect?to={server}/secret")
+
+
+async def test_a_name_that_changes_its_address_is_held_to_what_was_checked(server: str) -> None:
+    class Rebinding(GuardedBackend):
+        """Forces the fault: public when first asked, private ever after."""
+
+        asked = 0
+
+        async def resolve(self, host: str, port: int) -> Sequence[Address]:
+            self.asked += 1
+            return [ip_address("203.0.113.9" if self.asked > 1 else "127.0.0.1")]
+
+    backend = Rebinding(EgressPolicy())
+    with pytest.raises(AddressRefused):
+        await backend.connect_tcp("rebinding.example", int(server.rsplit(":", 1)[1]), timeout=1)
+    assert backend.asked == 1, "the address that was checked is the one connected to, without asking again"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "10.0.0.1", "100.64.0.1", "169.254.1.1", "224.0.0.1", "240.0.0.1", "::", "fe80::1", "fc00::1"],
+)
+def test_special_addresses_are_not_public(address: str) -> None:
+    assert not is_public(ip_address(address))
+
+
+@pytest.mark.parametrize("address", ["::ffff:10.0.0.1", "2002:7f00:1::", "64:ff9b::7f00:1", "2001:0:1::1"])
+def test_addresses_that_stand_for_a_private_one_are_refused(address: str) -> None:
+    assert not EgressPolicy().allows("h", ip_address(address))
+
+
+def test_hosts_and_networks_can_be_allowed() -> None:
+    policy = EgressPolicy.of(["10.1.0.0/16", "Intranet.local", " "])
+    assert policy.allows("x", ip_address("10.1.2.3"))
+    assert policy.allows("x", ip_address("::ffff:10.1.2.3"))
+    assert not policy.allows("x", ip_address("10.2.0.1"))
+    assert policy.allows("intranet.local", ip_address("192.168.1.1"))
+    assert policy.allows("example.org", ip_address("93.184.216.34"))
+
+
+def test_templates_encode_what_they_put_into_an_address_and_keep_json_types() -> None:
+    assert fill_url("{base}/{id}", {"base": "http://h", "id": "a/b?c"}) == "http://h/a%2Fb%3Fc"
+    assert fill_json({"n": "{n}", "l": ["{n} x"]}, {"n": 5}) == {"n": 5, "l": ["5 x"]}
+
+
+def test_expected_statuses_are_numbers_and_ranges() -> None:
+    assert expected_statuses("200-202, 304") == {200, 201, 202, 304}
+    for wrong in ("", "abc", "300-200", "99", "600"):
+        with pytest.raises(ValueError, match="is n"):
+            expected_statuses(wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"body": "{"}, {"expected_status": "x"}, {"timeout": 0}, {"method": "BREW"}])
+def test_parameters_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        get_processor("http_request").bind(wrong)
+
+
+async def test_connections_are_reused(server: str, allowed: None) -> None:
+    await asyncio.gather(*(request({"url": f"{server}/{index}"}) for index in range(20)))
+    assert module._client() is module._client()

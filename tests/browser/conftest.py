@@ -1,0 +1,137 @@
+"""Chromium for tests: pages that are logged in, and that fail their test on anything the console complains about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from tests.stack import Stack
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DEADLINE = 60_000
+"""Milliseconds: machines are shared and slow."""
+
+VIEWER = {"username": "vera", "password": "vera-may-only-look"}
+MAKE_VIEWER = """
+from django.contrib.auth.models import Group, User
+person = User.objects.create_user("{username}", password="{password}")
+person.groups.add(Group.objects.get_or_create(name="viewer")[0])
+"""
+
+expect.set_options(timeout=DEADLINE)
+
+OpenPage = Callable[..., Awaitable[Page]]
+
+
+@dataclass
+class Console:
+    """What the consoles of a test's pages complained about; a test that breaks a line allows what follows from it."""
+
+    complaints: list[str] = field(default_factory=list)
+    allowed: list[str] = field(default_factory=list)
+
+    def allow(self, *patterns: str) -> None:
+        """Expect complaints that match one of these regular expressions."""
+        self.allowed.extend(patterns)
+
+    def watch(self, page: Page) -> None:
+        """Note every error of a page: of scripts, of the content security policy, of requests."""
+        page.on("pageerror", lambda error: self.complaints.append(f"pageerror: {error}"))
+        page.on(
+            "console",
+            lambda message: self.complaints.append(f"{message.type}: {message.text} ({message.location.get('url')})")
+            if message.type in ("error", "warning")
+            else None,
+        )
+
+    @property
+    def unexpected(self) -> list[str]:
+        """Complaints that nothing allows."""
+        return [text for text in self.complaints if not any(re.search(pattern, text) for pattern in self.allowed)]
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """One Chromium for all tests."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+def console() -> Console:
+    """The complaints of this test's pages."""
+    return Console()
+
+
+@pytest.fixture
+async def open_page(browser: Browser, console: Console) -> AsyncIterator[OpenPage]:
+    """A function that opens a page in a browser of its own, logged in: open_page(stack, "/batches/").
+
+    `login` is a dict of username and password (by default the stack's operator), `allow` what the console may complain
+    of, `width` that of the window; anything else goes to Playwright's new_context. A complaint fails the test.
+    """
+    contexts = []
+
+    async def open_one(
+        stack: Stack,
+        path: str = "/batches/",
+        *,
+        login: Mapping[str, str] | None = None,
+        allow: Sequence[str] = (),
+        width: int = 1440,
+        **options: Any,
+    ) -> Page:
+        console.allow(*allow)
+        size = {"width": width, "height": 900 if width > 800 else 844}
+        context = await browser.new_context(base_url=stack.url, viewport=size, **options)  # type: ignore[arg-type]
+        context.set_default_timeout(DEADLINE)
+        contexts.append(context)
+        page = await context.open_page()
+        console.watch(page)
+        await log_in(page, path, login or stack.login)
+        return page
+
+    yield open_one
+    for context in contexts:
+        await context.close()
+    assert console.unexpected == []
+
+
+async def log_in(page: Page, path: str, login: Mapping[str, str]) -> None:
+    """Log in through the form, as a person does, and arrive at the path asked for."""
+    await page.goto(f"/login/?next={path}")
+    await page.get_by_label("Username").fill(login["username"])
+    await page.get_by_label("Password").fill(login["password"])
+    await page.get_by_role("button", name="Log in").click()
+    await page.wait_for_url(f"**{path}")
+
+
+async def until_live(page: Page) -> None:
+    """Wait until the page's websocket has spoken."""
+    await expect(page.locator("#live")).to_have_attribute("data-state", "live")
+
+
+@pytest.fixture(scope="session")
+def viewer(stack: Stack) -> dict[str, str]:
+    """The login of a person who may only look."""
+    return make_viewer(stack)
+
+
+def make_viewer(stack: Stack) -> dict[str, str]:
+    """Make a person who may only look, and return the login."""
+    stack.manage("shell", "--verbosity", "0", "--command", MAKE_VIEWER.format(**VIEWER))
+    return VIEWER

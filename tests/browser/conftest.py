@@ -100,7 +100,7 @@ async def open_page(browser: Browser, console: Console) -> AsyncIterator[OpenPag
         context = await browser.new_context(base_url=stack.url, viewport=size, **options)  # type: ignore[arg-type]
         context.set_default_timeout(DEADLINE)
         contexts.append(context)
-        page = await context.open_page()
+        page = await context.new_page()
         console.watch(page)
         await log_in(page, path, login or stack.login)
         return page

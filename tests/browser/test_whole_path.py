@@ -1,0 +1,185 @@
+"""The whole path as a person walks it: a CSV of 200 addresses, 30 of them broken; watch, mend, retry, compare.
+
+Once undisturbed, once with the web process killed in the middle, once with the worker killed in the middle.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import Page, expect
+from temporalio.client import Client, WorkflowExecutionStatus
+
+from tests.browser.conftest import MAKE_VIEWER, VIEWER, Console, NewPage, until_live
+from tests.site import Site
+from tests.stack import Stack
+from tests.waiting import wait_until
+
+ADDRESSES = 200
+BROKEN = 30
+REASON = "Expected 200-299, got 500 Internal Server Error."
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """The site that the addresses are of."""
+    site = Site(seconds=0.2)
+    site.broken = {f"/{number * 6}" for number in range(BROKEN)}
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def addresses(site: Site, tmp_path: Path) -> Path:
+    """The CSV file."""
+    path = tmp_path / "addresses.csv"
+    rows = [f"{site.url}/{number},Page {number}" for number in range(ADDRESSES)]
+    path.write_text("\n".join(["url,name", *rows]) + "\n")
+    return path
+
+
+def count(page: Page, status: str) -> Any:
+    """Return the place where the page says how many children have a status."""
+    return page.locator(f'b[data-count="{status}"][data-of="children"]').first
+
+
+async def launch(page: Page, stack: Stack, addresses: Path) -> str:
+    """Launch the batch from the form and return its id."""
+    await page.goto(f"{stack.url}/launch/http_request/")
+    await page.select_option("#id_format", "csv")
+    await page.fill("#id_text", "")
+    await page.set_input_files("#id_file", str(addresses))
+    await expect(page.locator("#preview dd").first).to_have_text(str(ADDRESSES))
+    await expect(page.locator("#upload")).to_contain_text("addresses.csv")
+    await page.click("summary:has-text('Plan')")
+    await page.fill("#id_plan-item_attempts", "1")
+    await page.fill("#id_plan-window", "8")
+    await page.click("button:has-text('Launch')")
+    await page.wait_for_url("**/batches/*/")
+    await page.evaluate("window.neverReloaded = true")
+    return page.url.rstrip("/").rsplit("/", 1)[1]
+
+
+async def watch_all_close(*pages: Page) -> None:
+    """See the counts reach their end on every page, without a reload."""
+    for page in pages:
+        await expect(count(page, "completed")).to_have_text(str(ADDRESSES - BROKEN))
+        await expect(count(page, "failed timed_out terminated canceled")).to_have_text(str(BROKEN))
+        assert await page.evaluate("window.neverReloaded")
+
+
+async def see_the_reasons(page: Page, stack: Stack, batch: str) -> None:
+    """See 30 failed rows, each with its reason."""
+    failed = stack.nodes(batch, kind="child", status="failed")
+    assert [node["error"]["message"] for node in failed] == [REASON] * BROKEN
+    await page.goto(f"{stack.url}/batches/{batch}/?status=failed")
+    rows = page.locator('tr[data-kind="child"][data-status="failed"]')
+    await expect(rows).to_have_count(BROKEN)
+    for text in await rows.locator('[data-field="error"]').all_inner_texts():
+        assert REASON in text
+    await page.goto(f"{stack.url}/batches/{batch}/")
+    await page.evaluate("window.neverReloaded = true")
+
+
+async def retry_and_watch(page: Page, *others: Page) -> None:
+    """Press the button and see everything complete."""
+    await page.click("button:has-text('Retry failed')")
+    await expect(page.locator("#answer")).to_contain_text(f"{BROKEN} children get another attempt.")
+    for each in (page, *others):
+        await expect(count(each, "completed")).to_have_text(str(ADDRESSES))
+        assert await each.evaluate("window.neverReloaded")
+
+
+async def read_the_old_error(page: Page, stack: Stack, batch: str) -> None:
+    """Open a child that was retried and read why its first attempt failed."""
+    children = stack.nodes(batch, kind="child")
+    assert Counter(node["attempt"] for node in children) == {1: ADDRESSES - BROKEN, 2: BROKEN}
+    second = next(node for node in children if node["attempt"] == 2)
+    await page.goto(f"{stack.url}/batches/{batch}/nodes/{second['id']}/")
+    await expect(page.locator("#pane")).to_contain_text(REASON)
+
+
+async def compare_with_temporal(stack: Stack, batch: str) -> None:
+    """Hold rows against Temporal child by child: newest run, status, and what the parent's histories say."""
+    client = await Client.connect(stack.temporal.address)
+    closed = Counter[str]()
+    runs = [run async for run in client.list_workflows(f'WorkflowId = "batch-{batch}"')]
+    for run in runs:
+        history = await client.get_workflow_handle(f"batch-{batch}", run_id=run.run_id).fetch_history()
+        for event in history.events:
+            if event.HasField("child_workflow_execution_completed_event_attributes"):
+                closed[event.child_workflow_execution_completed_event_attributes.workflow_execution.workflow_id] += 1
+    for node in stack.nodes(batch, kind="child"):
+        said = await client.get_workflow_handle(node["workflow_id"]).describe()
+        assert said.status is WorkflowExecutionStatus.COMPLETED
+        assert (said.run_id, node["status"]) == (node["run_id"], "completed")
+        assert closed[node["workflow_id"]] == 1
+
+
+async def two_pages(new_page: NewPage, stack: Stack, login: dict[str, str]) -> tuple[Page, Page]:
+    """Return an operator's page, and a viewer's in another browser."""
+    return await new_page(stack), await new_page(stack, login=login)
+
+
+async def watch_too(other: Page, stack: Stack, batch: str) -> None:
+    """Have the second browser look at the batch."""
+    await other.goto(f"{stack.url}/batches/{batch}/")
+    await other.evaluate("window.neverReloaded = true")
+    await until_live(other)
+
+
+async def test_two_hundred_addresses(
+    stack: Stack, viewer: dict[str, str], new_page: NewPage, site: Site, addresses: Path
+) -> None:
+    page, other = await two_pages(new_page, stack, viewer)
+    batch = await launch(page, stack, addresses)
+    await watch_too(other, stack, batch)
+    await watch_all_close(page, other)
+    await see_the_reasons(page, stack, batch)
+    site.broken.clear()
+    await retry_and_watch(page, other)
+    stack.wait_for(batch, "completed")
+    await read_the_old_error(page, stack, batch)
+    await compare_with_temporal(stack, batch)
+    assert Counter(site.visits.values()) == {1: ADDRESSES - BROKEN, 2: BROKEN}
+
+
+@pytest.mark.parametrize("victim", ["web", "worker"])
+async def test_nothing_is_lost_when_a_process_is_killed(
+    own_stack: Stack, new_page: NewPage, console: Console, site: Site, addresses: Path, victim: str
+) -> None:
+    stack = own_stack
+    stack.manage("shell", "--verbosity", "0", "--command", MAKE_VIEWER.format(**VIEWER))
+    console.allow("WebSocket|ERR_CONNECTION_REFUSED|Failed to load resource")
+    page, other = await two_pages(new_page, stack, VIEWER)
+    batch = await launch(page, stack, addresses)
+    await watch_too(other, stack, batch)
+    wait_until(lambda: stack.batch(batch)["children"]["completed"] >= 30, "some children have completed")
+    done_before = _completed_paths(stack, batch)
+    process = stack.web if victim == "web" else stack.worker
+    process.kill()
+    if victim == "web":
+        await expect(page.locator("#lost")).to_contain_text("stale since")
+        wait_until(lambda: sum(site.visits.values()) >= 80, "the batch goes on without the dashboard")
+    process.start()
+    stack.wait_healthy()
+    await watch_all_close(page, other)
+    site.broken.clear()
+    await retry_and_watch(page, other)
+    state = stack.wait_for(batch, "completed")
+    assert state["items"]["completed"] == ADDRESSES
+    await read_the_old_error(page, stack, batch)
+    await compare_with_temporal(stack, batch)
+    assert all(site.visits[path] == 1 for path in done_before), "what had completed is not processed again"
+
+
+def _completed_paths(stack: Stack, batch: str) -> set[str]:
+    items = stack.api("GET", f"/batches/{batch}/items?status=completed&limit=1000").json()["results"]
+    return {httpx.URL(item["data"]["url"]).path for item in items}

@@ -1,0 +1,214 @@
+"""The batch page is live: rows, counts and buttons follow the batch without a reload."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import Console, OpenPage, until_live
+from tests.stack import Stack
+
+pytestmark = pytest.mark.browser
+
+QUICK = {"seconds_from": 0.05, "seconds_to": 0.3}
+NO_RETRY = {"item_attempts": 1, "item_backoff": 0}
+
+
+def row(page: Page, position: int) -> str:
+    """Return the selector of a child's row."""
+    return f"tr[data-kind='child']:has(.place:text-is('#{position}'))"
+
+
+async def count_loads(page: Page) -> None:
+    """Mark the document, so that a reload shows."""
+    await page.evaluate("window.isSameDocument = true")
+
+
+async def test_children_close_and_counts_follow_without_a_reload_in_two_browsers(
+    stack: Stack, open_page: OpenPage
+) -> None:
+    batch = stack.launch(processor="simulate", parameters=QUICK, count=60, plan={"window": 5})
+    first, second = await open_page(stack, f"/batches/{batch}/"), await open_page(stack, f"/batches/{batch}/")
+    for page in (first, second):
+        await count_loads(page)
+    for page in (first, second):
+        await expect(page.locator("h1 .badge")).to_have_text("Completed")
+        await expect(page.locator("tr[data-kind='child'][data-status='completed']")).to_have_count(60)
+        await expect(page.locator(".gauge h2").first).to_contain_text("60 of 60 closed")
+        await expect(page.locator("tr[data-kind='root'] .status")).to_have_text("Completed")
+        await expect(page.get_by_role("button", name="Pause")).to_be_hidden()
+        assert await page.evaluate("window.isSameDocument")
+
+
+async def test_failed_children_are_retried_in_place_and_the_old_error_stays_readable(
+    stack: Stack, open_page: OpenPage
+) -> None:
+    batch = stack.launch(
+        processor="simulate", parameters={**QUICK, "fail_first_attempts": 1}, count=8, plan={"window": 4, **NO_RETRY}
+    )
+    stack.wait_for(batch, "completed_with_failures")
+    page = await open_page(stack, f"/batches/{batch}/")
+    await until_live(page)
+    order = await page.locator("tr[data-kind='child']").evaluate_all("rows => rows.map(row => row.id)")
+    await expect(page.locator(f"{row(page, 3)} .error")).to_contain_text("SimulatedFailure")
+    await page.get_by_role("button", name="Retry failed").click()
+    await expect(page.locator("#answer")).to_contain_text("8 children get another attempt.")
+    await expect(page.locator("h1 .badge")).to_have_text("Completed")
+    await expect(page.locator(f"{row(page, 3)} .attempt")).to_have_text("2")
+    assert await page.locator("tr[data-kind='child']").evaluate_all("rows => rows.map(row => row.id)") == order
+    await expect(page.get_by_role("button", name="Retry failed")).to_be_hidden()
+    await page.locator(f"{row(page, 3)} .open").click()
+    await expect(page.locator(".attempts > li")).to_have_count(2)
+    await expect(page.locator(".attempts > li").nth(1)).to_contain_text("SimulatedFailure")
+    await expect(page.locator(".earlier")).to_contain_text("SimulatedFailure")
+    await page.locator("#audit-fold summary").click()
+    await expect(page.locator("#audit")).to_contain_text("operator retry")
+
+
+async def test_only_the_selected_children_are_retried(stack: Stack, open_page: OpenPage) -> None:
+    batch = stack.launch(
+        processor="simulate", parameters={**QUICK, "fail_first_attempts": 1}, count=5, plan={"window": 5, **NO_RETRY}
+    )
+    stack.wait_for(batch, "completed_with_failures")
+    page = await open_page(stack, f"/batches/{batch}/")
+    await until_live(page)
+    for position in (1, 3):
+        await page.locator(f"{row(page, position)} .pick input").check()
+    await expect(page.locator(".selection")).to_contain_text("2 selected")
+    await page.get_by_role("button", name="Retry selected").click()
+    await expect(page.locator("#answer")).to_contain_text("2 children get another attempt.")
+    await expect(page.locator(".selection")).to_be_hidden()
+    await expect(page.locator("tr[data-kind='child'][data-status='completed']")).to_have_count(2)
+    await expect(page.locator("tr[data-kind='child'][data-status='failed']")).to_have_count(3)
+
+
+async def test_pause_window_resume_and_cancel_by_button(stack: Stack, open_page: OpenPage) -> None:
+    slow = {"seconds_from": 1, "seconds_to": 1}
+    batch = stack.launch(processor="simulate", parameters=slow, count=400, plan={"window": 3})
+    page = await open_page(stack, f"/batches/{batch}/")
+    await expect(page.locator("h1 .badge")).to_have_text("Running")
+    await page.get_by_role("button", name="Pause").click()
+    await expect(page.locator("h1 .badge")).to_have_text("Paused")
+    await page.get_by_label("Window").fill("7")
+    await page.get_by_role("button", name="Set").click()
+    await expect(page.locator("#answer")).to_contain_text("At most 7 children open")
+    await page.get_by_role("button", name="Resume").click()
+    await expect(page.locator("h1 .badge")).to_have_text("Running")
+    await page.get_by_role("button", name="Cancel…").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_role("link", name="Keep it running").click()
+    await expect(dialog).to_be_hidden()
+    await page.get_by_role("button", name="Cancel…").click()
+    await dialog.get_by_role("button", name="Cancel the batch").click()
+    await expect(page.locator("h1 .badge")).to_have_text("Canceled")
+    await expect(page.get_by_role("button", name="Run all unfinished")).to_be_visible()
+    await page.locator("#audit-fold summary").click()
+    for action in ("launch", "pause", "window", "resume", "cancel"):
+        await expect(page.locator("#audit")).to_contain_text(f"operator {action}")
+
+
+async def test_failures_beyond_the_page_are_offered_by_a_chip(stack: Stack, open_page: OpenPage) -> None:
+    batch = stack.launch(
+        processor="simulate",
+        parameters={"seconds_from": 0.02, "seconds_to": 0.05, "fail_percent": 30},
+        count=160,
+        plan={"window": 2, **NO_RETRY},
+    )
+    page = await open_page(stack, f"/batches/{batch}/")
+    chip = page.locator("#news")
+    await expect(chip).to_have_text(re.compile(r"\d+ new failures?"))
+    await expect(page.locator("h1 .badge")).to_have_text("Completed with failures")
+    await chip.click()
+    failed = stack.batch(batch)["children"]["failed"]
+    await expect(page.locator("tr[data-kind='child'][data-status='failed']")).to_have_count(failed)
+    await expect(page.locator("tr[data-kind='child']").first).to_have_attribute("data-status", "failed")
+    await expect(chip).to_be_hidden()
+
+
+async def test_a_lost_connection_is_said_and_caught_up_with(
+    own_stack: Stack, open_page: OpenPage, console: Console
+) -> None:
+    console.allow("WebSocket|ERR_CONNECTION")
+    batch = own_stack.launch(
+        processor="simulate", parameters={"seconds_from": 0.3, "seconds_to": 0.3}, count=40, plan={"window": 2}
+    )
+    page = await open_page(own_stack, f"/batches/{batch}/")
+    await until_live(page)
+    await count_loads(page)
+    own_stack.web.kill()
+    await expect(page.locator("#lost")).to_have_text(re.compile(r"Connection lost, stale since \d\d:\d\d:\d\d"))
+    own_stack.web.start()
+    await until_live(page)
+    await expect(page.locator("#lost")).to_be_hidden()
+    await expect(page.locator("h1 .badge")).to_have_text("Completed")
+    await expect(page.locator("tr[data-kind='child'][data-status='completed']")).to_have_count(40)
+    assert await page.evaluate("window.isSameDocument")
+
+
+async def test_a_silent_line_counts_as_lost(stack: Stack, open_page: OpenPage, console: Console) -> None:
+    console.allow("WebSocket")
+    batch = stack.launch(processor="simulate", parameters=QUICK, count=1)
+    page = await open_page(stack, "/batches/")
+    await page.route_web_socket(re.compile("/ws/batches/.+"), lambda socket: None)
+    await page.goto(f"/batches/{batch}/")
+    await expect(page.locator("#live")).to_have_attribute("data-state", "lost")
+    await expect(page.locator("#lost")).to_be_visible()
+
+
+async def test_a_hidden_tab_rests_and_catches_up_when_it_is_looked_at(stack: Stack, open_page: OpenPage) -> None:
+    batch = stack.launch(
+        processor="simulate", parameters={"seconds_from": 0.2, "seconds_to": 0.2}, count=20, plan={"window": 1}
+    )
+    page = await open_page(stack, f"/batches/{batch}/")
+    await until_live(page)
+    hide = "hidden => { Object.defineProperty(document, 'hidden', {configurable: true, get: () => hidden});"
+    hide += " document.dispatchEvent(new Event('visibilitychange')); }"
+    await page.evaluate(hide, True)
+    await expect(page.locator("#live")).to_have_attribute("data-state", "resting")
+    stack.wait_for(batch, "completed")
+    assert await page.locator("tr[data-kind='child'][data-status='completed']").count() < 20
+    await page.evaluate(hide, False)
+    await until_live(page)
+    await expect(page.locator("tr[data-kind='child'][data-status='completed']")).to_have_count(20)
+
+
+async def test_the_pane_follows_its_child_and_keeps_what_was_opened(stack: Stack, open_page: OpenPage) -> None:
+    batch = stack.launch(
+        processor="simulate",
+        parameters={"seconds_from": 1, "seconds_to": 1},
+        count=12,
+        plan={"chunk_size": 12, "item_concurrency": 1},
+    )
+    page = await open_page(stack, f"/batches/{batch}/")
+    await page.locator(f"{row(page, 0)} .open").click()
+    items = page.locator(".item-list details[data-status='completed']")
+    await expect(items.first).to_be_visible()
+    opened = await items.first.get_attribute("id")
+    await items.first.locator("summary").click()
+    await expect(page.locator(f"#{opened}")).to_contain_text("Result")
+    await expect(items).to_have_count(12)
+    await expect(page.locator(f"#{opened}[open]")).to_contain_text("Result")
+    await expect(page.locator(".pane-head .badge")).to_have_text("Completed")
+    await page.go_back()
+    await expect(page.locator(".pane")).to_have_count(0)
+    await page.go_forward()
+    await expect(page.locator(".pane")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".pane")).to_have_count(0)
+    assert page.url.endswith(f"/batches/{batch}/")
+
+
+async def test_a_viewer_finds_no_working_button(stack: Stack, viewer: dict[str, str], open_page: OpenPage) -> None:
+    batch = stack.launch(
+        processor="simulate", parameters={**QUICK, "fail_percent": 100}, count=3, plan={"window": 3, **NO_RETRY}
+    )
+    stack.wait_for(batch, "completed_with_failures")
+    page = await open_page(stack, f"/batches/{batch}/", login=viewer)
+    await until_live(page)
+    await expect(page.get_by_role("button", name="Retry failed")).to_be_disabled()
+    await expect(page.get_by_text("takes the operator role")).to_be_visible()
+    await page.locator(f"{row(page, 0)} .open").click()
+    await expect(page.get_by_role("button", name="Retry this child")).to_be_disabled()
+    assert await page.locator("main form, main input").count() == 0

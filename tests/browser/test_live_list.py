@@ -1,0 +1,51 @@
+"""The batch list is live: rows follow their batches, new batches are offered, filters live in the address."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import OpenPage, until_live
+from tests.stack import Stack
+
+pytestmark = pytest.mark.browser
+
+SLOW = {"seconds_from": 0.3, "seconds_to": 0.3}
+
+
+async def test_rows_follow_their_batches(stack: Stack, open_page: OpenPage) -> None:
+    batch = stack.launch(processor="simulate", parameters=SLOW, count=30, label="Followed", plan={"window": 3})
+    page = await open_page(stack)
+    row = page.locator(f"#batch-{batch}")
+    await expect(row.locator(".badge")).to_have_text("Running")
+    await expect(row.locator(".badge")).to_have_text("Completed")
+    await expect(row.locator(".number")).to_have_text("30 of 30")
+    assert float(await row.locator("rect.completed").get_attribute("width") or 0) == pytest.approx(1000)
+
+
+async def test_new_batches_are_offered_and_not_pushed_in(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack)
+    await until_live(page)
+    batch = stack.launch(processor="simulate", parameters=SLOW, count=1, label="Newcomer")
+    await expect(page.locator("#news")).to_contain_text("1 new batch")
+    await expect(page.locator(f"#batch-{batch}")).to_have_count(0)
+    await page.locator("#news").click()
+    await expect(page.locator(".batches tbody tr").first).to_have_attribute("id", f"batch-{batch}")
+    await expect(page.locator("#news")).to_be_hidden()
+
+
+async def test_filters_are_in_the_address_and_survive_going_back(stack: Stack, open_page: OpenPage) -> None:
+    batch = stack.launch(processor="simulate", parameters=SLOW, count=1, label="Needle in the list")
+    other = stack.launch(processor="simulate", parameters=SLOW, count=1, label="Hay")
+    page = await open_page(stack)
+    await until_live(page)
+    await page.get_by_label("Text").fill("needle")
+    await expect(page.locator(f"#batch-{other}")).to_have_count(0)
+    await expect(page.locator(f"#batch-{batch}")).to_be_visible()
+    assert "q=needle" in page.url
+    await page.get_by_label("Status").select_option("terminated")
+    await expect(page.get_by_text("No batch matches these filters")).to_be_visible()
+    await page.go_back()
+    await expect(page.locator(f"#batch-{batch}")).to_be_visible()
+    await page.get_by_label("Person").select_option("operator")
+    await expect(page.locator(f"#batch-{batch}")).to_be_visible()

@@ -130,9 +130,10 @@ def update_rows(model: type[models.Model], rows: Iterable[models.Model], names: 
     rows = list(rows)
     if not rows:
         return
-    fields = [model._meta.get_field(name) for name in names]
+    by_name = {f.name: f for f in model._meta.concrete_fields}
+    fields = [by_name[name] for name in names]
     quote = connection.ops.quote_name
-    columns = ", ".join(f"{quote(f.column)} = %s" for f in fields)
+    columns = ", ".join(f"{quote(str(f.column))} = %s" for f in fields)
     sql = f"UPDATE {quote(model._meta.db_table)} SET {columns} WHERE {quote('id')} = %s"  # noqa: S608  our own names
     values = [[*(f.get_db_prep_save(getattr(row, f.attname), connection) for f in fields), row.pk] for row in rows]
     with connection.cursor() as cursor:

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from dashboard.ledger import Ledger, open_ledger, update_rows
 from dashboard.models import Attempt, Batch, Item, Node
+from dashboard.storable import text
 from dashboard.tallies import add, closed_children
 from orchestration.contracts import EventKind, NodeKind, Status, TreeEvent
 
@@ -121,8 +122,8 @@ def _project_event(attempt: Attempt, event: TreeEvent) -> bool:
     if attempt.closed_at is not None and (event.at, outcome.value) <= (attempt.closed_at, attempt.status):
         return False
     attempt.status, attempt.closed_at = outcome, event.at
-    attempt.error_type = event.failure.type[:200] if event.failure else ""
-    attempt.error_message = event.failure.message.replace("\x00", "\ufffd") if event.failure else ""
+    attempt.error_type = text(event.failure.type[:200]) if event.failure else ""
+    attempt.error_message = text(event.failure.message) if event.failure else ""
     return True
 
 
@@ -170,14 +171,14 @@ def requeue(batch_id: str, children: Mapping[int, int]) -> None:
     """
     with open_ledger(batch_id) as ledger:
         was_closed = Status(ledger.root.status).is_outcome
-        parents, number = set[int | None](), 0
+        parents, number = set[int](), 0
         for positions in _slices(list(children)):
             nodes = Node.objects.filter(batch=ledger.batch, kind=NodeKind.CHILD, position__in=positions)
             closed = [
                 node for node in nodes if Status(node.status).is_retryable and node.attempt == children[node.position]
             ]
             _reserve(ledger, closed)
-            parents.update(node.parent_id for node in closed)
+            parents.update(node.parent_id for node in closed if node.parent_id is not None)
             number += len(closed)
             ledger.flush()
         if not number:

@@ -65,7 +65,8 @@ async def run_reconciler() -> None:
 
 
 def _in_thread(function: Callable[P, R]) -> Callable[P, Awaitable[R]]:
-    return database_sync_to_async(function, thread_sensitive=False)
+    wrapped: Callable[P, Awaitable[R]] = database_sync_to_async(function, thread_sensitive=False)
+    return wrapped
 
 
 def _unsettled() -> list[str]:
@@ -126,7 +127,7 @@ async def _compare(batch_id: str, since: datetime | None) -> bool:
             gone = TreeEvent(EventKind.CLOSED, root.workflow_id, root.run_id, now, Status.TERMINATED, GONE)
             await _project(batch_id, [gone])
         return False
-    await _in_thread(projection.settle)(batch_id)
+    await _in_thread(projection.settle)(batch_id, batch.revision)
     await live.ring(batch_id)
     return True
 
@@ -153,10 +154,14 @@ def _count_attempts(batch_id: str) -> dict[Status, int]:
 async def _list_and_repair(batch_id: str, since: datetime | None) -> None:
     recent = datetime.now(UTC) - NOTIFY_HEAD_START
     seen = dict[str, RunSeen]()
-    listings = [gateway().runs(batch_id)] if since is None else [
-        gateway().runs(batch_id, started_since=since),
-        gateway().runs(batch_id, closed_since=since),
-    ]
+    listings = (
+        [gateway().runs(batch_id)]
+        if since is None
+        else [
+            gateway().runs(batch_id, started_since=since),
+            gateway().runs(batch_id, closed_since=since),
+        ]
+    )
     for listing in listings:
         async for run in listing:
             if (run.closed_at or run.started_at) < recent:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from django.db import close_old_connections, connection
 from django.db.models import F
@@ -14,8 +15,11 @@ from django.utils import timezone
 from dashboard import projection
 from dashboard.ledger import update_rows
 from dashboard.models import Attempt, Batch, Item
+from dashboard.storable import storable, text
 from orchestration.contracts import ChunkInput, ChunkWork, Failure, ItemResult, ItemWork, NodeKind, Status
 from orchestration.plan import Plan
+
+log = logging.getLogger(__name__)
 
 EARLIER_FAILURES = 20
 """Failures of earlier runs that are kept with an item."""
@@ -96,7 +100,10 @@ class DjangoChunkStore:
         for result in results:
             by_batch[result.batch_id][result.index] = result
         for batch_id, of_batch in by_batch.items():
-            _write_batch(batch_id, of_batch)
+            try:
+                _write_batch(batch_id, of_batch)
+            except Batch.DoesNotExist:
+                log.warning("Dropped %s results of batch %s, which does not exist.", len(of_batch), batch_id)
 
 
 def _write_batch(batch_id: str, results: dict[int, ItemResult]) -> None:
@@ -147,20 +154,9 @@ def _take_result(item: Item, result: ItemResult) -> None:
     item.status = Status.COMPLETED if failure is None else Status.FAILED
     item.attempts = result.attempts
     item.run_id = result.run_id
-    item.result = _clean(result.result)
-    item.error_type = failure.type[:200] if failure else ""
-    item.error_message = _clean(failure.message) if failure else ""
-    item.error_stack = _clean(failure.stack) if failure else ""
+    item.result = storable(result.result)
+    item.error_type = text(failure.type[:200]) if failure else ""
+    item.error_message = text(failure.message) if failure else ""
+    item.error_stack = text(failure.stack) if failure else ""
     item.duration = result.duration
     item.finished_at = timezone.now()
-
-
-def _clean(value: Any) -> Any:
-    """Replace NUL characters, which PostgreSQL can store neither in text nor in JSON."""
-    if isinstance(value, str):
-        return value.replace("\x00", "\ufffd")
-    if isinstance(value, list):
-        return [_clean(entry) for entry in value]
-    if isinstance(value, dict):
-        return {_clean(name): _clean(entry) for name, entry in value.items()}
-    return value

@@ -1,4 +1,4 @@
-"""What tests of the dashboard share: a file database (threads share it), a person, batches, and the oracle of tallies."""
+"""What tests of the dashboard share: a file database (threads share it), a person and batches."""
 
 from __future__ import annotations
 

@@ -37,9 +37,20 @@ def assert_consistent(batch_id: str) -> None:
 def rows(batch_id: str) -> dict[str, Any]:
     """Return all that events decide of a batch's rows: what must not depend on their order."""
     batch = Batch.objects.get(pk=batch_id)
-    state = "kind position status attempt run_id started_at closed_at error_type error_message items_failed".split()
-    run = "node__workflow_id number run_id status started_at closed_at error_type error_message".split()
-    steering = "status paused window opened_at closed_at".split()
+    state = [
+        "kind",
+        "position",
+        "status",
+        "attempt",
+        "run_id",
+        "started_at",
+        "closed_at",
+        "error_type",
+        "error_message",
+        "items_failed",
+    ]
+    run = ["node__workflow_id", "number", "run_id", "status", "started_at", "closed_at", "error_type", "error_message"]
+    steering = ["status", "paused", "window", "opened_at", "closed_at"]
     return {
         "batch": [getattr(batch, name) for name in steering] + [_tallies(batch)],
         "nodes": list(Node.objects.filter(batch=batch).order_by("pk").values_list(*state)),

@@ -103,9 +103,7 @@ def without_ids(state: dict[str, Any], batch: Batch) -> str:
 @given(
     history=histories(),
     steers=st.lists(
-        st.tuples(
-            st.sampled_from([EventKind.PAUSED, EventKind.RESUMED, EventKind.WINDOW]), st.integers(1, 9_000)
-        ),
+        st.tuples(st.sampled_from([EventKind.PAUSED, EventKind.RESUMED, EventKind.WINDOW]), st.integers(1, 9_000)),
         max_size=3,
         unique_by=lambda steer: steer[1],
     ),

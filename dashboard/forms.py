@@ -74,7 +74,7 @@ def _field_of(name: str, info: FieldInfo) -> forms.Field:
     common: dict[str, Any] = {
         "label": info.title or name.replace("_", " ").capitalize(),
         "help_text": info.description or "",
-        "initial": None if info.is_required() else info.get_default(call_default_factory=True),
+        "initial": None if info.is_required() else _whole(info.get_default(call_default_factory=True)),
         "required": not is_optional and annotation in (int, float),
     }
     if get_origin(annotation) is Literal:
@@ -91,6 +91,11 @@ def _field_of(name: str, info: FieldInfo) -> forms.Field:
     if get_origin(annotation) is dict:
         return LinesOfPairs(**common | {"required": False})
     return forms.JSONField(**common | {"required": info.is_required()})
+
+
+def _whole(default: Any) -> Any:
+    """Return a number without a fraction that says nothing: 60, not 60.0."""
+    return int(default) if isinstance(default, float) and default.is_integer() else default
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:

@@ -28,6 +28,10 @@ DELIMITERS = ",;\t|"
 ROW_NUMBER = "#"
 """The choice of key that numbers the rows."""
 
+BINARY = "This is a binary file, not text."
+BINARY_LOOK = 64 * 1024
+"""Bytes after one that is not text in which a NUL tells a binary file from text in another encoding."""
+
 csv.field_size_limit(LINE_LIMIT)
 
 
@@ -154,12 +158,14 @@ def _lines(file: BinaryIO, digest: Callable[[bytes], None]) -> Iterator[tuple[in
                 raise SourceError("This is UTF-16 text. Save it as UTF-8 and try again.")
             raw = raw.removeprefix(b"\xef\xbb\xbf")
         if b"\x00" in raw:
-            raise SourceError(f"This is a binary file, not text (line {number:,}).")
+            raise SourceError(BINARY)
         if len(raw) == LINE_LIMIT:
             raise SourceError(f"Line {number:,} is longer than {LINE_LIMIT // 1024 // 1024} MB.")
         try:
             yield number, raw.decode()
         except UnicodeDecodeError as error:
+            if b"\x00" in file.read(BINARY_LOOK):
+                raise SourceError(BINARY) from error
             place = f"line {number:,}, byte {error.start + 1:,}"
             raise SourceError(f"This is not UTF-8 text ({place}). Save it as UTF-8 and try again.") from error
 
@@ -201,7 +207,8 @@ def _read_csv(lines: Iterable[tuple[int, str]], source: Source, found: Survey) -
         count += 1
         if len(cells) != len(found.columns):
             expected = len(found.columns)
-            yield begins, BadRow(begins, f"{len(cells)} cells, but the header has {expected}.")
+            cells_found = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+            yield begins, BadRow(begins, f"{cells_found}, but the header has {expected}.")
             continue
         data = dict(zip(found.columns, cells, strict=True))
         yield begins, _row(data, str(count) if key == ROW_NUMBER else data[key].strip(), begins)

@@ -22,7 +22,7 @@ def temporal_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tempor
 
 
 @pytest.fixture(scope="session")
-async def client(temporal_server: TemporalServer) -> Client:
+async def temporal_client(temporal_server: TemporalServer) -> Client:
     """A client of the server."""
     return await Client.connect(temporal_server.address, data_converter=pydantic_data_converter)
 

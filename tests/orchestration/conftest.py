@@ -12,9 +12,9 @@ from tests.stack import TemporalServer
 
 
 @pytest.fixture(scope="session")
-async def deaf_engine(client: Client, temporal_server: TemporalServer) -> AsyncIterator[Engine]:
+async def deaf_engine(temporal_client: Client, temporal_server: TemporalServer) -> AsyncIterator[Engine]:
     """Workers, and nobody on the dashboard's queue."""
-    async with running_engine(client, temporal_server.address) as engine:
+    async with running_engine(temporal_client, temporal_server.address) as engine:
         yield engine
 
 

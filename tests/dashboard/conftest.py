@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.test import Client
+from pytest_django import Settings
 
 from dashboard.models import Batch
 from orchestration.plan import Plan
@@ -33,6 +35,19 @@ def operator(db: None) -> User:
 
 
 @pytest.fixture
+def visitor(db: None) -> Client:
+    """Return a browser of a person who has not logged in."""
+    return Client()
+
+
+@pytest.fixture
+def logged_in(visitor: Client, operator: User) -> Client:
+    """Return the operator's browser."""
+    visitor.force_login(operator)
+    return visitor
+
+
+@pytest.fixture
 def make_batch(operator: User) -> MakeBatch:
     """Return a function that writes a launched batch: make_batch(items, chunk_size, window=...)."""
 
@@ -40,3 +55,10 @@ def make_batch(operator: User) -> MakeBatch:
         return builders.make_batch(operator, items, plan=Plan(chunk_size=chunk_size, **plan))
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def plain_static_files(settings: Settings) -> None:
+    """Link static files by their own names: hashed ones exist after collectstatic only, which the browser tests run."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}

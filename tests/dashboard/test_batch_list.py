@@ -1,0 +1,105 @@
+"""GET /batches/: newest first, narrowed by status, processor, person and text."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from orchestration.contracts import Status
+from tests.builders import close_root, make_batch, make_person, make_viewer, run_children, start_root
+
+URL = "/batches/"
+HTMX = {"HX-Request": "true"}
+
+
+def listed(client: Client, **filters: str) -> list[str]:
+    """Return the labels shown, in order."""
+    page = client.get(URL, filters).context["page"]
+    return [row.batch.label for row in page.rows]
+
+
+def test_strangers_are_sent_to_the_login(visitor: Client) -> None:
+    answer = visitor.get(URL)
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/login/?next=/batches/")
+
+
+def test_a_viewer_sees_the_list(visitor: Client, operator: User) -> None:
+    make_batch(operator, label="Seen by all")
+    visitor.force_login(make_viewer())
+    assert listed(visitor) == ["Seen by all"]
+
+
+def test_only_safe_methods(logged_in: Client) -> None:
+    assert logged_in.post(URL).status_code == 405
+
+
+def test_newest_first(logged_in: Client, operator: User) -> None:
+    for label in ("first", "second", "third"):
+        make_batch(operator, label=label)
+    assert listed(logged_in) == ["third", "second", "first"]
+
+
+def test_filters(logged_in: Client, operator: User) -> None:
+    other = make_person("jon")
+    make_batch(operator, label="Alpha", processor="http_request")
+    beta = make_batch(other, label="Beta")
+    start_root(beta)
+    assert listed(logged_in, status="running") == ["Beta"]
+    assert listed(logged_in, processor="http_request") == ["Alpha"]
+    assert listed(logged_in, person="jon") == ["Beta"]
+    assert listed(logged_in, q="ALP") == ["Alpha"]
+    assert listed(logged_in, q=beta.pk[:6]) == ["Beta"]
+    assert listed(logged_in, q="alpha", person="jon") == []
+
+
+@pytest.mark.parametrize("query", [{"status": "nonsense"}, {"person": "nobody"}, {"page": "-1"}, {"page": "x" * 99}])
+def test_nonsense_in_the_address_is_no_error(logged_in: Client, operator: User, query: dict[str, str]) -> None:
+    make_batch(operator, label="Still here")
+    assert logged_in.get(URL, query).status_code == 200
+
+
+def test_an_empty_list_and_an_empty_filter_look_different(logged_in: Client, operator: User) -> None:
+    assert "Nothing has been launched yet" in logged_in.get(URL).content.decode()
+    make_batch(operator)
+    assert "No batch matches these filters" in logged_in.get(URL, {"q": "nope"}).content.decode()
+
+
+def test_htmx_gets_the_rows_alone(logged_in: Client, operator: User) -> None:
+    make_batch(operator, label="Row")
+    text = logged_in.get(URL, headers=HTMX).content.decode()
+    assert "Row" in text
+    assert "<html" not in text
+
+
+def test_coming_back_by_the_back_button_gets_the_whole_page(logged_in: Client) -> None:
+    answer = logged_in.get(URL, headers={**HTMX, "HX-History-Restore-Request": "true"})
+    assert "<html" in answer.content.decode()
+
+
+def test_failures_are_leftmost_in_the_bar(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 4)
+    start_root(batch)
+    run_children(batch, {0: Status.COMPLETED, 1: Status.COMPLETED, 2: Status.FAILED, 3: Status.COMPLETED})
+    close_root(batch)
+    text = logged_in.get(URL).content.decode()
+    assert '<rect class="failed" x="0.00" width="250.00"' in text
+    assert '<rect class="completed" x="250.00" width="750.00"' in text
+    assert "Completed with failures" in text
+
+
+def test_markup_in_a_label_is_text(logged_in: Client, operator: User) -> None:
+    make_batch(operator, label="<script>alert(1)</script> 🚀")
+    text = logged_in.get(URL).content.decode()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; 🚀" in text
+
+
+def test_queries_do_not_grow_with_the_list(
+    logged_in: Client, operator: User, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(60):
+        make_batch(operator, 1)
+    with django_assert_max_num_queries(8):
+        answer = logged_in.get(URL)
+    assert "1–50 of 60" in answer.content.decode()

@@ -133,10 +133,17 @@ def _page(nodes: QuerySet[Node], page: int) -> list[Node]:
     return list(nodes[first : first + PAGE_SIZE])
 
 
+def _number_below(parent: Node) -> int:
+    """Return how many nodes lie directly below a root or partition; a root's tallies are its batch's."""
+    if parent.kind == Kind.ROOT:
+        return parent.batch.partition_count or parent.batch.child_count
+    return sum(parent.children.values())
+
+
 def branch_of(parent: Node, page: int, opened: Branch | None = None) -> Branch:
     """Return a page of what lies directly below a root or partition: failures first, then by position."""
     partitioned = parent.kind == Kind.ROOT and parent.batch.partition_count > 0
-    total = parent.batch.partition_count if partitioned else sum(parent.children.values())
+    total = _number_below(parent)
     page = min(max(page, 1), max(1, ceil(total / PAGE_SIZE)))
     rank = _PARTITION_RANK if partitioned else _RANK
     nodes = _page(Node.objects.filter(parent=parent).order_by(rank, "position"), page)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.paginator import Page, Paginator
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -84,9 +83,9 @@ def page_number(request: HttpRequest, name: str = "page") -> int:
     return int(given) if given.isdecimal() and len(given) < 8 else 1
 
 
-def audit_of(batch: Batch) -> QuerySet[AuditEntry]:
+def audit_of(batch: Batch) -> list[AuditEntry]:
     """Return what people did to a batch, newest first."""
-    return batch.audit.select_related("person")[:AUDIT_ENTRIES]
+    return list(batch.audit.select_related("person")[:AUDIT_ENTRIES])
 
 
 def plan_of(batch: Batch) -> list[tuple[str, Any]]:
@@ -116,7 +115,9 @@ def batch_list(request: HttpRequest) -> HttpResponse:
     page = Paginator(found.qs, BATCHES_PER_PAGE).get_page(page_number(request))
     rows = [BatchRow(batch, batch_state(batch)) for batch in page]
     context = BatchListPage(found, page, rows, timezone.now().isoformat())
-    template = "batch_list.html#batches" if request.htmx else "batch_list.html"  # type: ignore[attr-defined]
+    htmx = request.htmx  # type: ignore[attr-defined]
+    is_part = htmx and not htmx.history_restore_request
+    template = "batch_list.html#batches" if is_part else "batch_list.html"
     return render(request, template, {"page": context})
 
 

@@ -32,7 +32,7 @@ person.groups.add(Group.objects.get_or_create(name="viewer")[0])
 
 expect.set_options(timeout=DEADLINE)
 
-OpenPage = Callable[..., Awaitable[Page]]
+NewPage = Callable[..., Awaitable[Page]]
 
 
 @dataclass
@@ -51,9 +51,11 @@ class Console:
         page.on("pageerror", lambda error: self.complaints.append(f"pageerror: {error}"))
         page.on(
             "console",
-            lambda message: self.complaints.append(f"{message.type}: {message.text} ({message.location.get('url')})")
-            if message.type in ("error", "warning")
-            else None,
+            lambda message: (
+                self.complaints.append(f"{message.type}: {message.text} ({message.location.get('url')})")
+                if message.type in ("error", "warning")
+                else None
+            ),
         )
 
     @property
@@ -78,8 +80,8 @@ def console() -> Console:
 
 
 @pytest.fixture
-async def open_page(browser: Browser, console: Console) -> AsyncIterator[OpenPage]:
-    """A function that opens a page in a browser of its own, logged in: open_page(stack, "/batches/").
+async def new_page(browser: Browser, console: Console) -> AsyncIterator[NewPage]:
+    """A function that opens a page in a browser of its own, logged in: new_page(stack, "/batches/").
 
     `login` is a dict of username and password (by default the stack's operator), `allow` what the console may complain
     of, `width` that of the window; anything else goes to Playwright's new_context. A complaint fails the test.

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import Console, OpenPage, until_live
+from tests.browser.conftest import Console, NewPage, until_live
 from tests.stack import Stack
 
 pytestmark = pytest.mark.browser
@@ -27,10 +27,10 @@ async def count_loads(page: Page) -> None:
 
 
 async def test_children_close_and_counts_follow_without_a_reload_in_two_browsers(
-    stack: Stack, open_page: OpenPage
+    stack: Stack, new_page: NewPage
 ) -> None:
     batch = stack.launch(processor="simulate", parameters=QUICK, count=60, plan={"window": 5})
-    first, second = await open_page(stack, f"/batches/{batch}/"), await open_page(stack, f"/batches/{batch}/")
+    first, second = await new_page(stack, f"/batches/{batch}/"), await new_page(stack, f"/batches/{batch}/")
     for page in (first, second):
         await count_loads(page)
     for page in (first, second):
@@ -43,13 +43,13 @@ async def test_children_close_and_counts_follow_without_a_reload_in_two_browsers
 
 
 async def test_failed_children_are_retried_in_place_and_the_old_error_stays_readable(
-    stack: Stack, open_page: OpenPage
+    stack: Stack, new_page: NewPage
 ) -> None:
     batch = stack.launch(
         processor="simulate", parameters={**QUICK, "fail_first_attempts": 1}, count=8, plan={"window": 4, **NO_RETRY}
     )
     stack.wait_for(batch, "completed_with_failures")
-    page = await open_page(stack, f"/batches/{batch}/")
+    page = await new_page(stack, f"/batches/{batch}/")
     await until_live(page)
     order = await page.locator("tr[data-kind='child']").evaluate_all("rows => rows.map(row => row.id)")
     await expect(page.locator(f"{row(page, 3)} .error")).to_contain_text("SimulatedFailure")
@@ -67,12 +67,12 @@ async def test_failed_children_are_retried_in_place_and_the_old_error_stays_read
     await expect(page.locator("#audit")).to_contain_text("operator retry")
 
 
-async def test_only_the_selected_children_are_retried(stack: Stack, open_page: OpenPage) -> None:
+async def test_only_the_selected_children_are_retried(stack: Stack, new_page: NewPage) -> None:
     batch = stack.launch(
         processor="simulate", parameters={**QUICK, "fail_first_attempts": 1}, count=5, plan={"window": 5, **NO_RETRY}
     )
     stack.wait_for(batch, "completed_with_failures")
-    page = await open_page(stack, f"/batches/{batch}/")
+    page = await new_page(stack, f"/batches/{batch}/")
     await until_live(page)
     for position in (1, 3):
         await page.locator(f"{row(page, position)} .pick input").check()
@@ -84,10 +84,10 @@ async def test_only_the_selected_children_are_retried(stack: Stack, open_page: O
     await expect(page.locator("tr[data-kind='child'][data-status='failed']")).to_have_count(3)
 
 
-async def test_pause_window_resume_and_cancel_by_button(stack: Stack, open_page: OpenPage) -> None:
+async def test_pause_window_resume_and_cancel_by_button(stack: Stack, new_page: NewPage) -> None:
     slow = {"seconds_from": 1, "seconds_to": 1}
     batch = stack.launch(processor="simulate", parameters=slow, count=400, plan={"window": 3})
-    page = await open_page(stack, f"/batches/{batch}/")
+    page = await new_page(stack, f"/batches/{batch}/")
     await expect(page.locator("h1 .badge")).to_have_text("Running")
     await page.get_by_role("button", name="Pause").click()
     await expect(page.locator("h1 .badge")).to_have_text("Paused")
@@ -109,14 +109,14 @@ async def test_pause_window_resume_and_cancel_by_button(stack: Stack, open_page:
         await expect(page.locator("#audit")).to_contain_text(f"operator {action}")
 
 
-async def test_failures_beyond_the_page_are_offered_by_a_chip(stack: Stack, open_page: OpenPage) -> None:
+async def test_failures_beyond_the_page_are_offered_by_a_chip(stack: Stack, new_page: NewPage) -> None:
     batch = stack.launch(
         processor="simulate",
         parameters={"seconds_from": 0.02, "seconds_to": 0.05, "fail_percent": 30},
         count=160,
         plan={"window": 2, **NO_RETRY},
     )
-    page = await open_page(stack, f"/batches/{batch}/")
+    page = await new_page(stack, f"/batches/{batch}/")
     chip = page.locator("#news")
     await expect(chip).to_have_text(re.compile(r"\d+ new failures?"))
     await expect(page.locator("h1 .badge")).to_have_text("Completed with failures")
@@ -128,13 +128,13 @@ async def test_failures_beyond_the_page_are_offered_by_a_chip(stack: Stack, open
 
 
 async def test_a_lost_connection_is_said_and_caught_up_with(
-    own_stack: Stack, open_page: OpenPage, console: Console
+    own_stack: Stack, new_page: NewPage, console: Console
 ) -> None:
     console.allow("WebSocket|ERR_CONNECTION")
     batch = own_stack.launch(
         processor="simulate", parameters={"seconds_from": 0.3, "seconds_to": 0.3}, count=40, plan={"window": 2}
     )
-    page = await open_page(own_stack, f"/batches/{batch}/")
+    page = await new_page(own_stack, f"/batches/{batch}/")
     await until_live(page)
     await count_loads(page)
     own_stack.web.kill()
@@ -147,21 +147,21 @@ async def test_a_lost_connection_is_said_and_caught_up_with(
     assert await page.evaluate("window.isSameDocument")
 
 
-async def test_a_silent_line_counts_as_lost(stack: Stack, open_page: OpenPage, console: Console) -> None:
+async def test_a_silent_line_counts_as_lost(stack: Stack, new_page: NewPage, console: Console) -> None:
     console.allow("WebSocket")
     batch = stack.launch(processor="simulate", parameters=QUICK, count=1)
-    page = await open_page(stack, "/batches/")
+    page = await new_page(stack, "/batches/")
     await page.route_web_socket(re.compile("/ws/batches/.+"), lambda socket: None)
     await page.goto(f"/batches/{batch}/")
     await expect(page.locator("#live")).to_have_attribute("data-state", "lost")
     await expect(page.locator("#lost")).to_be_visible()
 
 
-async def test_a_hidden_tab_rests_and_catches_up_when_it_is_looked_at(stack: Stack, open_page: OpenPage) -> None:
+async def test_a_hidden_tab_rests_and_catches_up_when_it_is_looked_at(stack: Stack, new_page: NewPage) -> None:
     batch = stack.launch(
         processor="simulate", parameters={"seconds_from": 0.2, "seconds_to": 0.2}, count=20, plan={"window": 1}
     )
-    page = await open_page(stack, f"/batches/{batch}/")
+    page = await new_page(stack, f"/batches/{batch}/")
     await until_live(page)
     hide = "hidden => { Object.defineProperty(document, 'hidden', {configurable: true, get: () => hidden});"
     hide += " document.dispatchEvent(new Event('visibilitychange')); }"
@@ -174,14 +174,14 @@ async def test_a_hidden_tab_rests_and_catches_up_when_it_is_looked_at(stack: Sta
     await expect(page.locator("tr[data-kind='child'][data-status='completed']")).to_have_count(20)
 
 
-async def test_the_pane_follows_its_child_and_keeps_what_was_opened(stack: Stack, open_page: OpenPage) -> None:
+async def test_the_pane_follows_its_child_and_keeps_what_was_opened(stack: Stack, new_page: NewPage) -> None:
     batch = stack.launch(
         processor="simulate",
         parameters={"seconds_from": 1, "seconds_to": 1},
         count=12,
         plan={"chunk_size": 12, "item_concurrency": 1},
     )
-    page = await open_page(stack, f"/batches/{batch}/")
+    page = await new_page(stack, f"/batches/{batch}/")
     await page.locator(f"{row(page, 0)} .open").click()
     items = page.locator(".item-list details[data-status='completed']")
     await expect(items.first).to_be_visible()
@@ -200,12 +200,12 @@ async def test_the_pane_follows_its_child_and_keeps_what_was_opened(stack: Stack
     assert page.url.endswith(f"/batches/{batch}/")
 
 
-async def test_a_viewer_finds_no_working_button(stack: Stack, viewer: dict[str, str], open_page: OpenPage) -> None:
+async def test_a_viewer_finds_no_working_button(stack: Stack, viewer: dict[str, str], new_page: NewPage) -> None:
     batch = stack.launch(
         processor="simulate", parameters={**QUICK, "fail_percent": 100}, count=3, plan={"window": 3, **NO_RETRY}
     )
     stack.wait_for(batch, "completed_with_failures")
-    page = await open_page(stack, f"/batches/{batch}/", login=viewer)
+    page = await new_page(stack, f"/batches/{batch}/", login=viewer)
     await until_live(page)
     await expect(page.get_by_role("button", name="Retry failed")).to_be_disabled()
     await expect(page.get_by_text("takes the operator role")).to_be_visible()

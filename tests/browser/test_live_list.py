@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import OpenPage, until_live
+from tests.browser.conftest import NewPage, until_live
 from tests.stack import Stack
 
 pytestmark = pytest.mark.browser
@@ -13,9 +13,9 @@ pytestmark = pytest.mark.browser
 SLOW = {"seconds_from": 0.3, "seconds_to": 0.3}
 
 
-async def test_rows_follow_their_batches(stack: Stack, open_page: OpenPage) -> None:
+async def test_rows_follow_their_batches(stack: Stack, new_page: NewPage) -> None:
     batch = stack.launch(processor="simulate", parameters=SLOW, count=30, label="Followed", plan={"window": 3})
-    page = await open_page(stack)
+    page = await new_page(stack)
     row = page.locator(f"#batch-{batch}")
     await expect(row.locator(".badge")).to_have_text("Running")
     await expect(row.locator(".badge")).to_have_text("Completed")
@@ -23,8 +23,8 @@ async def test_rows_follow_their_batches(stack: Stack, open_page: OpenPage) -> N
     assert float(await row.locator("rect.completed").get_attribute("width") or 0) == pytest.approx(1000)
 
 
-async def test_new_batches_are_offered_and_not_pushed_in(stack: Stack, open_page: OpenPage) -> None:
-    page = await open_page(stack)
+async def test_new_batches_are_offered_and_not_pushed_in(stack: Stack, new_page: NewPage) -> None:
+    page = await new_page(stack)
     await until_live(page)
     batch = stack.launch(processor="simulate", parameters=SLOW, count=1, label="Newcomer")
     await expect(page.locator("#news")).to_contain_text("1 new batch")
@@ -34,10 +34,10 @@ async def test_new_batches_are_offered_and_not_pushed_in(stack: Stack, open_page
     await expect(page.locator("#news")).to_be_hidden()
 
 
-async def test_filters_are_in_the_address_and_survive_going_back(stack: Stack, open_page: OpenPage) -> None:
+async def test_filters_are_in_the_address_and_survive_going_back(stack: Stack, new_page: NewPage) -> None:
     batch = stack.launch(processor="simulate", parameters=SLOW, count=1, label="Needle in the list")
     other = stack.launch(processor="simulate", parameters=SLOW, count=1, label="Hay")
-    page = await open_page(stack)
+    page = await new_page(stack)
     await until_live(page)
     await page.get_by_label("Text").fill("needle")
     await expect(page.locator(f"#batch-{other}")).to_have_count(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import OpenPage, until_live
+from tests.browser.conftest import NewPage, until_live
 from tests.stack import Stack
 
 pytestmark = pytest.mark.browser
@@ -26,8 +26,8 @@ async def focused(page: Page) -> dict[str, str]:
     return found
 
 
-async def test_arrows_move_expand_and_collapse(stack: Stack, parted: str, open_page: OpenPage) -> None:
-    page = await open_page(stack, f"/batches/{parted}/")
+async def test_arrows_move_expand_and_collapse(stack: Stack, parted: str, new_page: NewPage) -> None:
+    page = await new_page(stack, f"/batches/{parted}/")
     await until_live(page)
     await page.locator("tr[data-kind='root']").focus()
     await page.keyboard.press("ArrowDown")
@@ -52,8 +52,8 @@ async def test_arrows_move_expand_and_collapse(stack: Stack, parted: str, open_p
     await expect(row).to_be_visible()
 
 
-async def test_home_end_space_and_enter(stack: Stack, parted: str, open_page: OpenPage) -> None:
-    page = await open_page(stack, f"/batches/{parted}/")
+async def test_home_end_space_and_enter(stack: Stack, parted: str, new_page: NewPage) -> None:
+    page = await new_page(stack, f"/batches/{parted}/")
     await until_live(page)
     await page.locator("tr[data-kind='root']").focus()
     await page.keyboard.press("End")
@@ -72,16 +72,16 @@ async def test_home_end_space_and_enter(stack: Stack, parted: str, open_page: Op
     assert (await focused(page))["node"] == chosen
 
 
-async def test_one_row_is_in_the_tab_order(stack: Stack, parted: str, open_page: OpenPage) -> None:
-    page = await open_page(stack, f"/batches/{parted}/")
+async def test_one_row_is_in_the_tab_order(stack: Stack, parted: str, new_page: NewPage) -> None:
+    page = await new_page(stack, f"/batches/{parted}/")
     await until_live(page)
     assert await page.locator("#tree tbody [tabindex='0']").count() == 1
     inside = "#tree tbody :is(a, input):not([tabindex='-1'])"
     assert await page.locator(inside).count() == 0
 
 
-async def test_pages_of_a_partition_follow_each_other(stack: Stack, parted: str, open_page: OpenPage) -> None:
-    page = await open_page(stack, f"/batches/{parted}/")
+async def test_pages_of_a_partition_follow_each_other(stack: Stack, parted: str, new_page: NewPage) -> None:
+    page = await new_page(stack, f"/batches/{parted}/")
     await until_live(page)
     await page.locator("tr[data-kind='partition'] .twist").first.click()
     await expect(page.locator(".pager")).to_contain_text("1–100 of 500")

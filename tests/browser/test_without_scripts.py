@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import NewPage
 from tests.stack import Stack
 
 pytestmark = pytest.mark.browser
 
 
-async def test_filter_open_a_child_and_retry_it(stack: Stack, open_page: OpenPage) -> None:
+async def test_filter_open_a_child_and_retry_it(stack: Stack, new_page: NewPage) -> None:
     parameters = {"seconds_from": 0.01, "seconds_to": 0.05, "fail_first_attempts": 1}
     plan = {"item_attempts": 1, "item_backoff": 0}
     batch = stack.launch(processor="simulate", parameters=parameters, count=3, label="Plain", plan=plan)
     stack.wait_for(batch, "completed_with_failures")
-    page = await open_page(stack, java_script_enabled=False)
+    page = await new_page(stack, java_script_enabled=False)
     await page.get_by_label("Text").fill("Plain")
     await page.get_by_role("button", name="Filter").click()
     await page.get_by_role("link", name="Plain").click()
@@ -27,12 +27,12 @@ async def test_filter_open_a_child_and_retry_it(stack: Stack, open_page: OpenPag
     await expect(page.locator(".notice.success")).to_contain_text("1 child gets another attempt.")
 
 
-async def test_expand_a_partition_and_cancel_with_a_question(stack: Stack, open_page: OpenPage) -> None:
+async def test_expand_a_partition_and_cancel_with_a_question(stack: Stack, new_page: NewPage) -> None:
     slow = {"seconds_from": 600, "seconds_to": 600}
     plan = {"window": 1, "item_timeout": 900}
     batch = stack.launch(processor="simulate", parameters=slow, count=1_001, plan=plan)
     stack.wait_for(batch, "running")
-    page = await open_page(stack, f"/batches/{batch}/", java_script_enabled=False)
+    page = await new_page(stack, f"/batches/{batch}/", java_script_enabled=False)
     await page.locator("tr[data-kind='partition'] .twist").first.click()
     await expect(page.locator("tr[aria-level='3'][data-kind='child']")).to_have_count(100)
     await page.get_by_role("button", name="Cancel…").click()

@@ -1,0 +1,39 @@
+"""Temporal down: at launch the batch is kept and starts later, or can be discarded; nothing else pretends to work."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.stack import Stack
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_batch_launched_without_temporal_starts_when_it_is_back(own_stack: Stack) -> None:
+    stack = own_stack
+    stack.temporal.process.kill()
+    quick = {"seconds_from": 0, "seconds_to": 0}
+    kept = stack.launch(processor="simulate", parameters=quick, count=5)
+    given_up = stack.launch(processor="simulate", parameters=quick, count=5)
+    assert "does not answer" in stack.batch(kept)["start_error"]
+    assert stack.batch(kept)["status"] == "pending"
+    health = stack._health()
+    assert health == 503
+    assert stack.api("POST", f"/batches/{kept}/pause").status_code == 503
+    assert stack.api("POST", f"/batches/{kept}/retry", {"status": "failed"}).status_code == 409
+    _discard(stack, given_up)
+    stack.temporal.start()
+    assert stack.wait_for(kept, "completed")["start_error"] == ""
+    assert stack.batch(given_up)["status"] == "canceled"
+    assert stack.batch(given_up)["children"]["skipped"] == 5
+    wait_until(lambda: stack._health() == 200, "all parts answer again")
+
+
+def _discard(stack: Stack, batch: str) -> None:
+    code = (
+        "from django.contrib.auth.models import User; from dashboard import operations; "
+        "from dashboard.models import Batch; "
+        f"operations.discard(User.objects.get(username='operator'), Batch.objects.get(pk='{batch}'))"
+    )
+    stack.manage("shell", "--verbosity", "0", "--command", code)

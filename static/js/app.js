@@ -25,4 +25,11 @@ document.addEventListener("click", (event) => {
   else closer.closest("dialog").close();
 });
 
+// Links that open a dialog are buttons to a person, also under the space bar.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== " " || !event.target.matches("a[role='button']")) return;
+  event.preventDefault();
+  event.target.click();
+});
+
 document.addEventListener("htmx:afterRequest", (event) => event.target.closest("dialog")?.close());

@@ -80,7 +80,9 @@ tree.addEventListener("click", (event) => {
   if (!event.target.closest("#news")) return;
   // Below partitions the failures are not on the first page: show them alone.
   const isParted = !filter() && tree.querySelector("tr[data-kind='partition']");
-  grid.load(addressOf(isParted ? news.status : filter()));
+  const status = isParted ? news.status : filter();
+  if (location.pathname === batch.dataset.home) history.replaceState(null, "", status ? `?status=${status}` : batch.dataset.home);
+  grid.load(addressOf(status));
 });
 
 tree.addEventListener("htmx:afterSwap", (event) => {
@@ -92,7 +94,9 @@ tree.addEventListener("htmx:afterSwap", (event) => {
 
 document.getElementById("answer").addEventListener("htmx:afterSwap", () => htmx.trigger("#audit", "canopy:audit"));
 
+// While the line is lost nothing is known to run: time stands still with the rest.
 startClock(() => {
+  if (document.body.classList.contains("is-stale")) return;
   showDurations();
   showElapsed();
 });

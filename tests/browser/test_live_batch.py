@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, WebSocketRoute, expect
 
 from tests.browser.conftest import Console, NewPage, until_live
 from tests.stack import Stack
@@ -155,6 +156,35 @@ async def test_a_silent_line_counts_as_lost(stack: Stack, new_page: NewPage, con
     await page.goto(f"/batches/{batch}/")
     await expect(page.locator("#live")).to_have_attribute("data-state", "lost")
     await expect(page.locator("#lost")).to_be_visible()
+
+
+async def test_too_many_changes_at_once_fetch_the_tree_anew_and_keep_it_expanded(
+    stack: Stack, new_page: NewPage
+) -> None:
+    slow = {"seconds_from": 600, "seconds_to": 600}
+    plan = {"window": 1, "item_timeout": 900}
+    batch = stack.launch(processor="simulate", parameters=slow, count=1_001, plan=plan)
+    stack.wait_for(batch, "running")
+    sockets: list[WebSocketRoute] = []
+
+    def pass_through(socket: WebSocketRoute) -> None:
+        socket.connect_to_server()
+        sockets.append(socket)
+
+    page = await new_page(stack)
+    await page.route_web_socket(re.compile("/ws/batches/.+"), pass_through)
+    await page.goto(f"/batches/{batch}/")
+    await until_live(page)
+    await page.locator("tr[data-kind='partition'] .twist").nth(1).click()
+    children = page.locator("tr[aria-level='3'][data-kind='child']")
+    await expect(children).to_have_count(100)
+    opened = await page.locator("tr[data-kind='partition'][aria-expanded='true']").get_attribute("id")
+    await page.locator("#tree table").evaluate("table => table.dataset.isOld = 'yes'")
+    state = {"now": "2026-03-01T12:00:00+00:00", "more": False, "reload": True, "nodes": []}
+    sockets[-1].send(json.dumps({"type": "delta", "revision": 1, "since": 1, "batch": stack.batch(batch), **state}))
+    await expect(page.locator("#tree table[data-is-old]")).to_have_count(0)
+    await expect(children).to_have_count(100)
+    await expect(page.locator(f"#{opened}")).to_have_attribute("aria-expanded", "true")
 
 
 async def test_a_hidden_tab_rests_and_catches_up_when_it_is_looked_at(stack: Stack, new_page: NewPage) -> None:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
+from channels.auth import get_user
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.contrib.sessions.backends.db import SessionStore
 
 from dashboard import live
 from dashboard.models import Batch
 from dashboard.permissions import may_view
+
+log = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0
 """Seconds after which the database is looked at without a doorbell."""
@@ -25,12 +30,19 @@ PAUSE = 0.05
 TICK_AFTER = 5.0
 """Seconds of silence after which a tick says that the line is alive."""
 
+CHECK_LOGIN_EVERY = 30.0
+"""Seconds after which somebody who logged out, or was locked out, is sent nothing more."""
+
+REVISION_DIGITS = 18
+"""What fits into a database's integer."""
+
+BROKEN = 1011
 UNAUTHENTICATED = 4401
 UNKNOWN_BATCH = 4404
 
 
 class _LiveConsumer(AsyncWebsocketConsumer):
-    """A loop that sends news until the browser goes."""
+    """A loop that sends news until the browser goes. A send waits for a slow browser, and news coalesce meanwhile."""
 
     group = ""
 
@@ -42,8 +54,11 @@ class _LiveConsumer(AsyncWebsocketConsumer):
             await self.close(code)
             return
         self._bell = asyncio.Event()
-        await self.channel_layer.group_add(self.group, self.channel_name)
-        self._loop = asyncio.create_task(self._send_news())
+        try:
+            await self.channel_layer.group_add(self.group, self.channel_name)
+        except Exception as error:
+            log.warning("No bell for %s, which looks once a second: %s", self.group, error)
+        self._loop = asyncio.create_task(self._run())
 
     async def refusal(self) -> int | None:
         """Return the close code for a connection that is not let in."""
@@ -61,26 +76,44 @@ class _LiveConsumer(AsyncWebsocketConsumer):
         """End the loop."""
         if hasattr(self, "_loop"):
             self._loop.cancel()
-            await self.channel_layer.group_discard(self.group, self.channel_name)
+            with contextlib.suppress(Exception):
+                await self.channel_layer.group_discard(self.group, self.channel_name)
+
+    async def _run(self) -> None:
+        """Send news until the person may not see them any more, or something breaks: the browser then comes again."""
+        try:
+            await self._send_news()
+        except Exception:
+            log.exception("The live view of %s ended.", self.group)
+            code = BROKEN
+        else:
+            code = UNAUTHENTICATED
+        with contextlib.suppress(Exception):
+            await self.close(code)
 
     async def _send_news(self) -> None:
         clock = asyncio.get_running_loop().time
-        last = clock()
+        last = checked = clock()
         await self._send(live.tick())
         while True:
+            if clock() - checked >= CHECK_LOGIN_EVERY:
+                if not await self._is_still_let_in():
+                    return
+                checked = clock()
             messages = await database_sync_to_async(lambda: list(self.news()), thread_sensitive=False)()
-            for message in messages:
+            for message in messages or ([live.tick()] if clock() - last >= TICK_AFTER else []):
                 await self._send(message)
-            if messages:
-                last = clock()
-            elif clock() - last >= TICK_AFTER:
-                await self._send(live.tick())
                 last = clock()
             await asyncio.sleep(PAUSE)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY):
                     await self._bell.wait()
             self._bell.clear()
+
+    async def _is_still_let_in(self) -> bool:
+        """Whether the session and its person are still good: the scope has them as they were at connect."""
+        session = SessionStore(self.scope["session"].session_key)
+        return may_view(await get_user({"session": session}))
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self.send(text_data=json.dumps(message, separators=(",", ":")))
@@ -97,7 +130,7 @@ class BatchConsumer(_LiveConsumer):
         self._batch_id = self.scope["url_route"]["kwargs"]["batch_id"]
         self.group = live.group_of(self._batch_id)
         given = parse_qs(self.scope["query_string"].decode()).get("revision", ["0"])[0]
-        self._revision = int(given) if given.isdecimal() else 0
+        self._revision = int(given) if given.isdecimal() and len(given) <= REVISION_DIGITS else 0
         exists = await Batch.objects.filter(pk=self._batch_id).aexists()
         return None if exists else UNKNOWN_BATCH
 

@@ -5,21 +5,31 @@ A message is only a doorbell: what is sent is read from the database by revision
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from channels.layers import get_channel_layer
+from django.db.models import Q
 from django.utils import timezone
 
-from dashboard.models import OPEN_BATCH_STATUSES, Batch, Node
+from dashboard.models import OPEN_BATCH_STATUSES, Batch, BatchStatus, Node
 from dashboard.tallies import closed_children, open_children
 from orchestration.contracts import NodeKind
 
+log = logging.getLogger(__name__)
+
 LIST_GROUP = "batches"
 NODES_PER_MESSAGE = 500
-NODES_PER_DELTA = 5_000
+NODES_PER_DELTA = 2_000
 """Above this a browser is told to load its rows anew rather than be sent every change."""
+
+BATCHES_WATCHED = 1_000
+BATCHES_PER_MESSAGE = 100
+
+UNSHOWN = ("parameters", "plan_data", "source")
+"""Columns of a batch that are large and that no browser is sent."""
 
 ETA_AFTER = timedelta(seconds=15)
 RECENT = timedelta(seconds=30)
@@ -31,11 +41,18 @@ def group_of(batch_id: str) -> str:
 
 
 async def ring(batch_id: str) -> None:
-    """Tell the viewers of a batch, and those of the list, that something changed. Call from the ASGI loop."""
+    """Tell the viewers of a batch, and those of the list, that something changed. Call from the ASGI loop.
+
+    Never fails: without a bell they look once a second.
+    """
     layer = get_channel_layer()
-    if layer is not None:
+    if layer is None:
+        return
+    try:
         await layer.group_send(group_of(batch_id), {"type": "batch.changed"})
         await layer.group_send(LIST_GROUP, {"type": "batch.changed"})
+    except Exception as error:
+        log.warning("No bell for batch %s: %s", batch_id, error)
 
 
 def batch_state(batch: Batch) -> dict[str, Any]:
@@ -58,18 +75,24 @@ def batch_state(batch: Batch) -> dict[str, Any]:
 
 
 def pace(batch: Batch, now: datetime) -> tuple[float | None, float | None]:
-    """Return items per second and the seconds left: remaining x elapsed / done, from ETA_AFTER on."""
+    """Return items per second and the seconds left: remaining x elapsed / done, from ETA_AFTER on.
+
+    Both are of the root's newest run. In a first run items are counted; a retry knows only how many children are done.
+    """
     if batch.opened_at is None:
         return None, None
     elapsed = ((batch.closed_at or now) - batch.opened_at).total_seconds()
-    done = closed_children(batch) - batch.done_at_open
+    each = batch.item_count / max(batch.child_count, 1)
+    if batch.done_at_open:
+        done = (closed_children(batch) - batch.done_at_open) * each
+        left = open_children(batch) * each
+    else:
+        done = batch.items_completed + batch.items_failed
+        left = batch.items_pending + batch.items_running
     if elapsed <= 0 or done <= 0:
         return None, None
-    share = done / max(batch.child_count, 1)
-    rate = batch.item_count * share / elapsed
-    if not batch.is_open or elapsed < ETA_AFTER.total_seconds():
-        return rate, None
-    return rate, open_children(batch) * elapsed / done
+    is_steady = batch.status == BatchStatus.RUNNING and elapsed >= ETA_AFTER.total_seconds()
+    return done / elapsed, left * elapsed / done if is_steady else None
 
 
 def node_state(node: Node) -> dict[str, Any]:
@@ -89,6 +112,8 @@ def node_state(node: Node) -> dict[str, Any]:
     }
     if node.kind == NodeKind.PARTITION:
         state["children"] = node.children
+    elif node.kind == NodeKind.ROOT:
+        state["children"] = node.batch.children
     return state
 
 
@@ -96,15 +121,13 @@ def deltas(batch_id: str, since: int) -> Iterator[dict[str, Any]]:
     """Yield the messages that bring a browser from revision `since` to the newest; none when it is there already.
 
     Only the last one carries `more: false`, and with it the revision to remember. `reload` asks the browser to fetch
-    its rows anew, when too many changed.
+    its rows anew: when too many changed, or when it claims a revision that has never been.
     """
-    batch = Batch.objects.filter(pk=batch_id, revision__gt=since).first()
+    batch = Batch.objects.exclude(revision=since).defer(*UNSHOWN).filter(pk=batch_id).first()
     if batch is None:
         return
-    changed = Node.objects.filter(batch=batch, revision__gt=since, revision__lte=batch.revision)
-    nodes = list(changed.order_by("revision")[: NODES_PER_DELTA + 1])
-    is_too_many = len(nodes) > NODES_PER_DELTA
-    pages = [[]] if is_too_many else _pages(nodes)
+    nodes = _changed_nodes(batch, since) if since < batch.revision else None
+    pages = [[]] if nodes is None else _pages(nodes)
     state = batch_state(batch)
     for number, page in enumerate(pages, start=1):
         yield {
@@ -112,26 +135,31 @@ def deltas(batch_id: str, since: int) -> Iterator[dict[str, Any]]:
             "since": since,
             "revision": batch.revision,
             "more": number < len(pages),
-            "reload": is_too_many,
+            "reload": nodes is None,
             "now": _iso(timezone.now()),
             "batch": state,
             "nodes": [node_state(node) for node in page],
         }
 
 
+def _changed_nodes(batch: Batch, since: int) -> list[Node] | None:
+    """Return what changed after a revision, up to the batch's as it was read, or None when that is too much."""
+    changed = Node.objects.filter(batch=batch, revision__gt=since, revision__lte=batch.revision)
+    nodes = list(changed.order_by("revision")[: NODES_PER_DELTA + 1])
+    for node in nodes:
+        node.batch = batch
+    return nodes if len(nodes) <= NODES_PER_DELTA else None
+
+
 def list_delta(sent: dict[str, int]) -> dict[str, Any] | None:
     """Return what changed in the list of batches, or None. `sent` is what the browser has: {batch id: revision}."""
-    open_or_recent = Batch.objects.filter(status__in=OPEN_BATCH_STATUSES) | Batch.objects.filter(
-        closed_at__gte=timezone.now() - RECENT
-    )
-    changed = [
-        batch
-        for batch in open_or_recent.select_related("launched_by")[:1_000]
-        if batch.revision > sent.get(batch.pk, 0)
-    ]
+    is_fresh = Q(status__in=OPEN_BATCH_STATUSES) | Q(closed_at__gte=timezone.now() - RECENT)
+    revisions = dict(Batch.objects.filter(is_fresh).values_list("pk", "revision")[:BATCHES_WATCHED])
+    changed = [pk for pk, revision in revisions.items() if revision != sent.get(pk)][:BATCHES_PER_MESSAGE]
     if not changed:
         return None
-    sent.update({batch.pk: batch.revision for batch in changed})
+    batches = list(Batch.objects.filter(pk__in=changed).defer(*UNSHOWN).select_related("launched_by"))
+    sent.update({batch.pk: batch.revision for batch in batches})
     return {
         "type": "batches",
         "now": _iso(timezone.now()),
@@ -143,7 +171,7 @@ def list_delta(sent: dict[str, int]) -> dict[str, Any] | None:
                 "launched_by": batch.launched_by.get_username(),
                 "created_at": _iso(batch.created_at),
             }
-            for batch in changed
+            for batch in batches
         ],
     }
 
@@ -154,10 +182,9 @@ def tick() -> dict[str, Any]:
 
 
 def _pages(nodes: Sequence[Node]) -> list[Sequence[Node]]:
+    """Cut nodes into messages; a batch that changed without its nodes is one message, too."""
     return [nodes[first : first + NODES_PER_MESSAGE] for first in range(0, len(nodes), NODES_PER_MESSAGE)] or [[]]
 
 
 def _iso(time: datetime | None) -> str | None:
     return time.isoformat() if time is not None else None
-
-

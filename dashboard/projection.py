@@ -1,7 +1,6 @@
 """Projection: tree events and results become rows. The only writer of nodes, attempts and tallies.
 
-Every function is one transaction, and may be called twice, late, or out of order without harm: a node shows its newest
-run, or that another one was asked for (pending, with the attempt's number reserved), or that none will come (skipped).
+Every function is one transaction, and may be called twice, late, or out of order without harm.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from typing import TypeVar
 from django.db.models import Count, F, QuerySet, Sum
 from django.utils import timezone
 
+from dashboard.attempts import ATTEMPT_STATE, Runs, is_reserved, note_events, release, reserve, runs_of, show_newest
 from dashboard.ledger import Ledger, open_ledger, update_rows
 from dashboard.models import Attempt, Batch, Item, Node
-from dashboard.storable import text
 from dashboard.tallies import add, closed_children
 from orchestration.contracts import EventKind, NodeKind, Status, TreeEvent
 
@@ -27,10 +26,6 @@ log = logging.getLogger(__name__)
 ROWS_AT_ONCE = 500
 """Nodes that are loaded and written together; also what fits into one IN clause."""
 
-ATTEMPT_STATE = ("number", "status", "started_at", "closed_at", "error_type", "error_message")
-SHOWN = ("run_id", "status", "started_at", "closed_at", "error_type", "error_message")
-
-Runs = dict[str, Attempt]
 T = TypeVar("T")
 
 
@@ -56,94 +51,38 @@ def _apply_runs(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
     for event in events:
         by_workflow[event.workflow_id].append(event)
     nodes = ledger.take(Node.objects.filter(batch=ledger.batch, workflow_id__in=by_workflow))
-    runs = _runs_of(nodes)
-    rerun, changed = dict[int, Node](), list[Attempt]()
+    runs = runs_of(nodes)
+    rerun, changed = list[Node](), list[Attempt]()
     for node in nodes:
-        before = node.run_id
-        changed += _project_node(ledger, node, runs[node.pk], by_workflow.pop(node.workflow_id))
+        before, its_events = node.run_id, by_workflow.pop(node.workflow_id)
+        touched = note_events(node, runs[node.pk], its_events)
+        changed += touched
+        if node.pk == ledger.root.pk:
+            _show_root(ledger, runs[node.pk], its_events)
+        elif touched:
+            show_newest(node, runs[node.pk])
         if node.run_id != before and node.items_failed:
-            rerun[node.pk] = node
+            rerun.append(node)
     Attempt.objects.bulk_create([attempt for attempt in changed if attempt.pk is None])
     update_rows(Attempt, [attempt for attempt in changed if attempt.pk is not None], ATTEMPT_STATE)
-    older = [run for node in rerun.values() for run in runs[node.pk] if run != node.run_id]
-    _reset_failed_items(ledger, list(rerun.values()), older)
+    _reset_failed_items(ledger, rerun, [run for node in rerun for run in runs[node.pk] if run != node.run_id])
     for workflow_id in by_workflow:
         log.warning("Dropped events of %s, which is not in batch %s.", workflow_id, ledger.batch.pk)
 
 
-def _runs_of(nodes: Iterable[Node]) -> defaultdict[int, Runs]:
-    """Return the known runs of each node: {node id: {run id: attempt}}."""
-    runs = defaultdict[int, Runs](dict)
-    for attempt in Attempt.objects.filter(node__in=nodes).order_by():
-        runs[attempt.node_id][attempt.run_id] = attempt
-    return runs
-
-
-def _project_node(ledger: Ledger, node: Node, runs: Runs, events: Iterable[TreeEvent]) -> Iterable[Attempt]:
-    """Bring a node and its attempts up to date with its events, and return the attempts to be saved."""
-    touched = dict[str, Attempt]()
+def _show_root(ledger: Ledger, runs: Runs, events: Iterable[TreeEvent]) -> None:
+    """Let the root and its batch show the newest run. A root that starts or closes is not paused."""
+    batch, root = ledger.batch, ledger.root
+    run_before, was_asked_for = root.run_id, is_reserved(root)
+    show_newest(root, runs)
     for event in events:
-        attempt = runs.get(event.run_id)
-        if attempt is None:
-            attempt = runs[event.run_id] = Attempt(batch=ledger.batch, node=node, number=0, run_id=event.run_id)
-        if _project_event(attempt, event):
-            touched[event.run_id] = attempt
-        if node.pk == ledger.root.pk:
-            _steer(ledger.batch, event.at, paused=False)
-    if not touched:
-        return ()
-    for number, attempt in enumerate(sorted(runs.values(), key=_began), start=1):
-        if attempt.number != number:
-            attempt.number = number
-            touched[attempt.run_id] = attempt
-    _show_newest(ledger, node, runs)
-    return touched.values()
-
-
-def _began(attempt: Attempt) -> tuple[datetime, str]:
-    """Order the runs of a node: one begins after the one before has closed, so either time will do."""
-    began = attempt.started_at or attempt.closed_at
-    assert began is not None, "an event sets one of them"
-    return began, attempt.run_id
-
-
-def _project_event(attempt: Attempt, event: TreeEvent) -> bool:
-    """Note an event on its run, and return whether it said anything new.
-
-    Parent and reconciler may report a run with different times, and a root even an outcome that it then did not have:
-    the first start and the last close count, so that the order of arrival does not.
-    """
-    if event.kind is EventKind.STARTED:
-        is_news = attempt.started_at is None or event.at < attempt.started_at
-        if is_news:
-            attempt.started_at = event.at
-        return is_news
-    outcome = event.outcome or Status.COMPLETED
-    if attempt.closed_at is not None and (event.at, outcome.value) <= (attempt.closed_at, attempt.status):
-        return False
-    attempt.status, attempt.closed_at = outcome, event.at
-    attempt.error_type = text(event.failure.type[:200]) if event.failure else ""
-    attempt.error_message = text(event.failure.message) if event.failure else ""
-    return True
-
-
-def _show_newest(ledger: Ledger, node: Node, runs: Runs) -> None:
-    """Let a node show its newest run, unless a further one was asked for after it."""
-    newest = max(runs.values(), key=lambda attempt: attempt.number)
-    is_reserved = node.status == Status.PENDING and node.attempt > 0
-    if is_reserved and newest.run_id == node.run_id:
-        node.attempt = len(runs) + 1
-        return
-    is_new = newest.run_id != node.run_id
-    node.attempt = newest.number
-    for name in SHOWN:
-        setattr(node, name, getattr(newest, name))
-    if node.pk == ledger.root.pk:
-        ledger.batch.opened_at = newest.started_at or ledger.batch.opened_at
-        if is_new:
-            ledger.batch.start_error = ""
-        if is_new and newest.number > 1 and not is_reserved:
-            ledger.batch.done_at_open = closed_children(ledger.batch)
+        _steer(batch, event.at, paused=False)
+    if root.status != Status.PENDING:
+        batch.opened_at = root.started_at or batch.opened_at
+    if root.run_id != run_before:
+        batch.start_error = ""
+        if root.attempt > 1 and not was_asked_for:
+            batch.done_at_open = closed_children(batch)
 
 
 def _apply_steering(ledger: Ledger, events: Iterable[TreeEvent]) -> None:
@@ -156,7 +95,7 @@ def _apply_steering(ledger: Ledger, events: Iterable[TreeEvent]) -> None:
 
 
 def _steer(batch: Batch, at: datetime, *, paused: bool) -> None:
-    """Note a pause or its end. A root that starts or closes is not paused."""
+    """Note a pause or its end, unless a newer one is known."""
     if batch.steered_at is None or at >= batch.steered_at:
         batch.paused, batch.steered_at = paused, at
 
@@ -194,13 +133,9 @@ def requeue(batch_id: str, children: Mapping[int, int]) -> None:
 
 
 def _reserve(ledger: Ledger, nodes: Iterable[Node]) -> None:
-    """Show nodes as pending, with the number of their next attempt; their failed items wait again too."""
+    """Let nodes wait for another attempt; their failed items wait again too."""
     taken = ledger.take(nodes)
-    runs = _runs_of(taken)
-    for node in taken:
-        node.attempt, node.status = len(runs[node.pk]) + 1, Status.PENDING
-        node.started_at = node.closed_at = None
-        node.error_type = node.error_message = ""
+    runs = reserve(taken)
     failed = [node for node in taken if node.items_failed]
     _reset_failed_items(ledger, failed, [run for node in failed for run in runs[node.pk]])
 
@@ -228,7 +163,7 @@ def settle(batch_id: str, revision: int) -> None:
     """
     with open_ledger(batch_id) as ledger:
         if ledger.batch.revision == revision:
-            _release(ledger, [ledger.root])
+            release([ledger.root])
             if Status(ledger.root.status).is_outcome:
                 _skip_pending(ledger, reserved_too=True)
 
@@ -263,7 +198,7 @@ def _skip_pending(ledger: Ledger, *, reserved_too: bool) -> None:
     pending = Node.objects.filter(batch=ledger.batch, status=Status.PENDING).exclude(pk=ledger.root.pk)
     if reserved_too:
         for ids in _slices(list(pending.filter(attempt__gt=0).values_list("pk", flat=True))):
-            _release(ledger, ledger.take(Node.objects.filter(pk__in=ids)))
+            release(ledger.take(Node.objects.filter(pk__in=ids)))
             ledger.flush()
     never_ran = pending.filter(attempt=0)
     for parent, children, items in _sums(never_ran):
@@ -282,20 +217,6 @@ def _sums(nodes: QuerySet[Node]) -> list[tuple[int | None, int, int]]:
     left = Sum(F("length") - F("items_completed") - F("items_failed"))
     children = nodes.filter(kind=NodeKind.CHILD).order_by()
     return list(children.values_list("parent").annotate(number=Count("pk"), left=left))
-
-
-def _release(ledger: Ledger, nodes: Sequence[Node]) -> None:
-    """Take back the promise of another attempt: nodes show their newest run again, or that they never ran."""
-    reserved = [node for node in nodes if node.status == Status.PENDING and node.attempt > 0]
-    runs = _runs_of(reserved)
-    for node in reserved:
-        node.attempt = len(runs[node.pk])
-        newest = max(runs[node.pk].values(), key=lambda attempt: attempt.number, default=None)
-        if newest is None:
-            node.status = Status.SKIPPED
-        else:
-            for name in SHOWN:
-                setattr(node, name, getattr(newest, name))
 
 
 # Results

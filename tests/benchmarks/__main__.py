@@ -1,0 +1,54 @@
+"""`make bench`: all figures in one run, on one server. Ends with 1 when a bound is not kept."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from temporalio.client import Client
+
+import tests.environment  # noqa: F401  before anything reads settings
+from tests.benchmarks import engine, live
+from tests.benchmarks.report import Figure, table
+from tests.stack import Process, Stack, TemporalServer
+from tests.waiting import until
+
+
+async def _measure(stack: Stack, names: list[str]) -> list[Figure]:
+    client = await Client.connect(stack.temporal.address)
+
+    async def warm() -> bool:
+        return await engine.bare(client, engine.ConcurrentParent.run, 20) > 0
+
+    await until(warm, "the bare worker answers")
+    figures = list[Figure]()
+    if "engine" in names:
+        figures += await engine.measure(client, stack)
+    if "live" in names:
+        figures += await live.measure(client, stack)
+    return figures
+
+
+def main(names: list[str]) -> int:
+    """Measure what is named, or everything."""
+    home = Path(tempfile.mkdtemp(prefix="canopy-bench-"))
+    server = TemporalServer(home)
+    server.start()
+    stack = Stack(server)
+    stack.start()
+    bare = Process([sys.executable, "-m", "tests.benchmarks.bare", server.address], home / "bare.log")
+    bare.start()
+    try:
+        figures = asyncio.run(_measure(stack, names or ["engine", "live"]))
+    finally:
+        bare.stop()
+        stack.stop()
+        server.stop()
+    print(table(figures))
+    return 0 if all(figure.is_kept for figure in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,76 @@
+"""Engine figures: Canopy with everything around it against bare parents, side by side on one server."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+
+from temporalio.client import Client
+
+from tests.benchmarks.bare import BARE_TASK_QUEUE, ConcurrentParent, ItemActivityParent, SequentialParent
+from tests.benchmarks.report import Figure
+from tests.stack import Stack
+from tests.waiting import until
+
+CHILDREN = 500
+ITEMS = 10_000
+ROUNDS = 3
+NO_OP = {"seconds_from": 0, "seconds_to": 0}
+
+
+async def bare(client: Client, parent: Callable[..., Awaitable[int]], number: int) -> float:
+    """Return the seconds that a bare parent takes, from its start to its result."""
+    began = time.perf_counter()
+    name = f"{getattr(parent, '__qualname__', 'parent').split('.')[0]}-{time.time_ns()}"
+    await client.execute_workflow(parent, number, id=name, task_queue=BARE_TASK_QUEUE)  # type: ignore[arg-type]
+    return time.perf_counter() - began
+
+
+async def canopy(client: Client, stack: Stack, count: int, chunk_size: int) -> float:
+    """Return the seconds that a batch's root takes by Temporal's own clock, dashboard and database included."""
+    batch = stack.launch(
+        processor="simulate", parameters=NO_OP, count=count, plan={"chunk_size": chunk_size, "item_concurrency": 100}
+    )
+
+    async def closed() -> float:
+        seen = await client.get_workflow_handle(f"batch-{batch}").describe()
+        return (seen.close_time - seen.start_time).total_seconds() if seen.close_time else 0.0
+
+    seconds = await until(closed, "the batch closes", deadline=300)
+    stack.wait_for(batch, "completed")
+    return seconds
+
+
+async def measure(client: Client, stack: Stack) -> list[Figure]:
+    """Alternate between the two of each pair, and compare medians."""
+    ours, concurrent = [], []
+    for _ in range(ROUNDS):
+        concurrent.append(await bare(client, ConcurrentParent.run, CHILDREN))
+        ours.append(await canopy(client, stack, CHILDREN, 1))
+    sequential = await bare(client, SequentialParent.run, CHILDREN)
+    chunked, activities = [], []
+    for _ in range(ROUNDS):
+        chunked.append(ITEMS / await canopy(client, stack, ITEMS, 100))
+        activities.append(1_000 / await bare(client, ItemActivityParent.run, 1_000))
+    mine, theirs = statistics.median(ours), statistics.median(concurrent)
+    rate, slow_rate = statistics.median(chunked), statistics.median(activities)
+    return [
+        Figure(
+            "500 children: time against a bare concurrent parent", mine / theirs, 1.15, f"{mine:.1f} / {theirs:.1f} s"
+        ),
+        Figure(
+            "500 children: times faster than one start after another",
+            sequential / mine,
+            3,
+            f"{sequential:.1f} / {mine:.1f} s",
+            is_floor=True,
+        ),
+        Figure(
+            "10,000 items in chunks of 100: times the items/s of one activity an item",
+            rate / slow_rate,
+            15,
+            f"{rate:,.0f} / {slow_rate:,.0f} items/s",
+            is_floor=True,
+        ),
+    ]

@@ -1,0 +1,121 @@
+"""`make run`'s command: it starts everything, brings back what dies, keeps what was done, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.stack import ROOT, Process, free_port
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.slow
+
+READY = re.compile(r"Canopy is at (http://\S+)/")
+
+
+class Run:
+    """`manage.py run` in a home of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.port = home, free_port()
+        env = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
+        env |= {"CANOPY_HOME": str(home), "PORT": str(self.port)}
+        self.process = Process([sys.executable, "manage.py", "run"], home.parent / f"run-{self.port}.log", env)
+
+    def start(self) -> None:
+        """Start, and wait for the line that says where it is."""
+        self.process.start()
+        wait_until(lambda: READY.search(self.process.output), "it says where it is", deadline=120)
+
+    @property
+    def health(self) -> int:
+        """The status of /healthz; 0 where nobody answers."""
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.port}/healthz", timeout=10).status_code
+        except httpx.HTTPError:
+            return 0
+
+    def program(self, part: str) -> psutil.Process:
+        """Return the process of a part: the one below its keeper."""
+        for keeper in psutil.Process(self.process.pid).children(recursive=True):
+            command = keeper.cmdline()
+            if "dashboard.keep_alive" in command and command[command.index("dashboard.keep_alive") + 1] == part:
+                children = keeper.children()
+                if children:
+                    return children[0]
+        raise LookupError(part)
+
+    def pid(self, part: str) -> int:
+        """Return a part's process id, or 0 while it is away."""
+        try:
+            return self.program(part).pid
+        except (LookupError, psutil.NoSuchProcess):
+            return 0
+
+    def api(self, method: str, path: str, body: object = None) -> httpx.Response:
+        """Call the API with the first login's token."""
+        token = json.loads((self.home / "first-login.json").read_text())["token"]
+        url = f"http://127.0.0.1:{self.port}/api/v1{path}"
+        return httpx.request(method, url, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """A run that is stopped whatever the test did."""
+    run = Run(tmp_path / "home")
+    yield run
+    run.process.stop()
+
+
+def test_everything_comes_back_and_nothing_stays_behind(run: Run) -> None:
+    run.start()
+    login = run.home / "first-login.json"
+    assert set(json.loads(login.read_text())) == {"username", "password", "token"}
+    assert stat.S_IMODE(login.stat().st_mode) == 0o600
+    assert run.process.output.count("Canopy is at") == 1
+    slow = {"processor": "simulate", "parameters": {"seconds_from": 0.5, "seconds_to": 0.5}, "count": 60}
+    batch = run.api("POST", "/batches", {**slow, "plan": {"window": 3}}).json()["id"]
+    for part in ("worker", "web", "temporal"):
+        before = run.pid(part)
+        os.kill(before, signal.SIGKILL)
+        wait_until(lambda part=part, before=before: run.pid(part) not in (0, before), f"{part} is back")  # type: ignore[misc]
+        wait_until(lambda: run.health == 200, f"all is well after {part} died", deadline=90)
+    family = psutil.Process(run.process.pid).children(recursive=True)
+    os.kill(run.process.pid, signal.SIGINT)
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert alive == []
+
+    again = Run(run.home)
+    again.start()
+    try:
+
+        def completed() -> bool:
+            return bool(again.api("GET", f"/batches/{batch}").json()["status"] == "completed")
+
+        wait_until(completed, "the batch that was running goes on to its end", deadline=120)
+    finally:
+        again.process.stop()
+
+
+def test_a_port_in_use_is_a_clear_message(run: Run, tmp_path: Path) -> None:
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        env = {**os.environ, "CANOPY_HOME": str(tmp_path / "other"), "PORT": str(port)}
+        command = [sys.executable, "manage.py", "run"]
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert f"Port {port} of 127.0.0.1 cannot be used" in done.stderr
+    assert "Traceback" not in done.stderr

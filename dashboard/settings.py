@@ -19,7 +19,7 @@ HOME.mkdir(parents=True, exist_ok=True)
 
 def _secret_key() -> str:
     """Return SECRET_KEY, or a random one that is made once and kept in CANOPY_HOME."""
-    if given := env.str("SECRET_KEY", default=""):
+    if given := str(env.str("SECRET_KEY", default="")):
         return given
     path = HOME / "secret-key"
     if not path.exists():

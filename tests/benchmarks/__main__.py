@@ -11,6 +11,7 @@ from temporalio.client import Client
 
 import tests.environment  # noqa: F401  before anything reads settings
 from tests.benchmarks import engine, live
+from tests.benchmarks.bare import ConcurrentParent
 from tests.benchmarks.report import Figure, table
 from tests.stack import Process, Stack, TemporalServer
 from tests.waiting import until
@@ -20,7 +21,7 @@ async def _measure(stack: Stack, names: list[str]) -> list[Figure]:
     client = await Client.connect(stack.temporal.address)
 
     async def warm() -> bool:
-        return await engine.bare(client, engine.ConcurrentParent.run, 20) > 0
+        return await engine.bare(client, ConcurrentParent.run, 20) > 0
 
     await until(warm, "the bare worker answers")
     figures = list[Figure]()

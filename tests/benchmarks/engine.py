@@ -23,7 +23,7 @@ async def bare(client: Client, parent: Callable[..., Awaitable[int]], number: in
     """Return the seconds that a bare parent takes, from its start to its result."""
     began = time.perf_counter()
     name = f"{getattr(parent, '__qualname__', 'parent').split('.')[0]}-{time.time_ns()}"
-    await client.execute_workflow(parent, number, id=name, task_queue=BARE_TASK_QUEUE)  # type: ignore[arg-type]
+    await client.execute_workflow(parent, number, id=name, task_queue=BARE_TASK_QUEUE)
     return time.perf_counter() - began
 
 

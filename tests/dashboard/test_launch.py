@@ -36,11 +36,17 @@ def browser(operator: User, client: Client) -> Client:
 
 def form(**given: Any) -> dict[str, Any]:
     """Return the form of `simulate` as a browser sends it."""
-    plan = {"chunk_size": 1, "window": 50, "item_concurrency": 10, "item_attempts": 3, "item_backoff": 1}
+    plan: dict[str, Any] = {
+        "chunk_size": 1,
+        "window": 50,
+        "item_concurrency": 10,
+        "item_attempts": 3,
+        "item_backoff": 1,
+    }
     plan |= {"item_timeout": 60, "failure_policy": "collect", "task_queue": "canopy"}
     parameters = {"seconds_from": 0, "seconds_to": 0, "fail_percent": 0, "fail_first_attempts": 0, "seed": 1}
     parameters["result_bytes"] = 0
-    whole = {f"plan-{name}": value for name, value in plan.items()}
+    whole: dict[str, Any] = {f"plan-{name}": value for name, value in plan.items()}
     whole |= {f"parameters-{name}": value for name, value in parameters.items()}
     whole |= {"format": "lines", "text": "a\nb\nc", "key": "", "label": "", "idempotency_key": "once", "upload": ""}
     return whole | given

@@ -159,7 +159,7 @@ def _run_child(batch: Batch, node: Node) -> None:
     steps: list[Callable[[], None]] = [
         lambda: projection.apply(batch.pk, [started(node)]),
         *(
-            lambda index=index: store.write_results([result(batch, index, child=node.position)])  # type: ignore[misc]
+            lambda index=index: store.write_results([result(batch, index, child=node.position)])
             for index in range(node.offset, node.offset + node.length)
         ),
         lambda: projection.apply(batch.pk, [closed(node, Status.COMPLETED, at=later)]),

@@ -60,7 +60,7 @@ class Run:
     def pid(self, part: str) -> int:
         """Return a part's process id, or 0 while it is away."""
         try:
-            return self.program(part).pid
+            return int(self.program(part).pid)
         except (LookupError, psutil.NoSuchProcess):
             return 0
 

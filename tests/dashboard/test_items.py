@@ -91,7 +91,7 @@ def test_a_row_after_a_cell_of_several_lines_keeps_its_line() -> None:
         (b"\x89PNG\r\n\x1a\n\x00\x00", Format.LINES, "binary file"),
         ("id,\n1,2\n", Format.CSV, "Column 2 of the header has no name"),
         ("id,id\n1,2\n", Format.CSV, "twice"),
-        ("caf\xe9\n".encode("latin-1"), Format.LINES, "not UTF-8 text (line 1, byte 4)"),
+        ("gr\xfcn\n".encode("latin-1"), Format.LINES, "not UTF-8 text (line 1, byte 3)"),
         ("a\n".encode("utf-16"), Format.LINES, "UTF-16"),
     ],
 )

@@ -1,0 +1,86 @@
+"""More than one machine: PostgreSQL, Redis and two web processes. What one is notified of, the other's viewers see."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import Console, NewPage, browser, console, new_page, until_live
+from tests.servers import postgres, redis
+from tests.stack import ROOT, Stack, TemporalServer, free_port
+from tests.waiting import wait_until
+
+__all__ = ["browser", "console", "new_page"]
+
+pytestmark = pytest.mark.slow
+
+DATABASE_TESTS = [
+    "tests/dashboard/test_projection.py",
+    "tests/dashboard/test_store.py",
+    "tests/dashboard/test_launch.py",
+]
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL."""
+    with postgres(Path(tmp_path_factory.mktemp("postgres"))) as url:
+        yield url
+
+
+@pytest.fixture
+def large_stack(database: str, stack_server: TemporalServer, tmp_path: Path) -> Iterator[Stack]:
+    """A stack on PostgreSQL and Redis, on a namespace of its own so that no other worker takes its work."""
+    namespace = f"large-{free_port()}"
+    stack_server.cli("operator", "namespace", "create", "--namespace", namespace)
+    with redis(tmp_path) as channel_layer:
+        more = {"DATABASE_URL": database, "REDIS_URL": channel_layer, "TEMPORAL_NAMESPACE": namespace}
+        stack = Stack(stack_server, more)
+        stack.start()
+        yield stack
+        stack.stop()
+
+
+async def test_viewers_of_both_web_processes_see_the_same(
+    large_stack: Stack, new_page: NewPage, console: Console
+) -> None:
+    stack = large_stack
+    port = free_port()
+    second = stack.web_process(port)
+    second.start()
+    other = Stack.__new__(Stack)
+    other.__dict__.update(stack.__dict__ | {"port": port, "url": f"http://127.0.0.1:{port}", "web": second})
+    other.wait_healthy()
+    try:
+        parameters = {"seconds_from": 0.1, "seconds_to": 0.4, "fail_percent": 20, "seed": 4}
+        plan = {"item_attempts": 1, "window": 4}
+        batch = stack.launch(processor="simulate", parameters=parameters, count=60, plan=plan)
+        pages = [await new_page(each, f"/batches/{batch}/") for each in (stack, other)]
+        for page in pages:
+            await until_live(page)
+        state = stack.wait_for(batch, "completed_with_failures")
+        for page in pages:
+            completed = page.locator('b[data-count="completed"][data-of="children"]').first
+            await expect(completed).to_have_text(str(state["children"]["completed"]))
+        failed = state["children"]["failed"]
+        assert len(other.api("POST", f"/batches/{batch}/retry", {"status": "failed"}).json()["accepted"]) == failed
+        wait_until(lambda: len(stack.nodes(batch, kind="child", status="failed")) == failed, "they fail again")
+        assert {node["attempt"] for node in stack.nodes(batch, status="failed")} == {2}
+    finally:
+        second.stop()
+
+
+def test_the_record_is_the_same_on_postgresql(database: str) -> None:
+    """Run the tests of the record once more, on PostgreSQL, in a process of their own: settings are read once."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *DATABASE_TESTS]
+    env = {**os.environ, "CANOPY_TEST_DATABASE_URL": database}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "passed" in done.stdout
+    assert "skipped" not in done.stdout

@@ -1,0 +1,59 @@
+"""PostgreSQL and Redis from Debian, on free loopback ports, for tests of more than one machine's defaults."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.stack import Process, free_port
+from tests.waiting import wait_until
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def redis(home: Path) -> Iterator[str]:
+    """Run a Redis and yield its URL."""
+    port = free_port()
+    command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(home)]
+    process = Process(command, home / "redis.log")
+    process.start()
+    wait_until(lambda: _answers(port), f"Redis answers: {process.output}")
+    yield f"redis://127.0.0.1:{port}"
+    process.stop()
+
+
+@contextmanager
+def postgres(home: Path) -> Iterator[str]:
+    """Run a PostgreSQL and yield its URL. It refuses to run as root, so root becomes postgres."""
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
+    become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    data, port = home / "postgres", free_port()
+    data.mkdir()
+    if become:
+        for parent in (home, *home.parents):
+            if parent == Path("/tmp"):
+                break
+            parent.chmod(parent.stat().st_mode | 0o011)
+        shutil.chown(data, "postgres")
+    initdb = [*become, str(binaries / "initdb"), "-D", str(data), "-U", "canopy", "--auth=trust", "--no-sync"]
+    subprocess.run([*initdb, "--encoding=UTF8"], check=True, capture_output=True, cwd="/", timeout=120)
+    options = ["-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", "", "-F"]
+    process = Process([*become, str(binaries / "postgres"), *options], home / "postgres.log")
+    process.start()
+    url = f"postgres://canopy@127.0.0.1:{port}/postgres"
+    ready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+    wait_until(lambda: subprocess.run(ready, check=False).returncode == 0, f"PostgreSQL answers: {process.output}")
+    yield url
+    process.stop()

@@ -40,6 +40,7 @@ class BatchListPage:
     page: Page[Batch]
     rows: Sequence[BatchRow]
     newest: str
+    may_operate: bool
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def batch_list(request: HttpRequest) -> HttpResponse:
     found = BatchFilter(request.GET, Batch.objects.select_related("launched_by"), request=request)
     page = Paginator(found.qs, BATCHES_PER_PAGE).get_page(page_number(request))
     rows = [BatchRow(batch, batch_state(batch)) for batch in page]
-    context = BatchListPage(found, page, rows, timezone.now().isoformat())
+    context = BatchListPage(found, page, rows, timezone.now().isoformat(), may_operate(request.user))
     htmx = request.htmx  # type: ignore[attr-defined]
     is_part = htmx and not htmx.history_restore_request
     template = "batch_list.html#batches" if is_part else "batch_list.html"

@@ -29,6 +29,7 @@ def test_a_viewer_sees_the_list(visitor: Client, operator: User) -> None:
     make_batch(operator, label="Seen by all")
     visitor.force_login(make_viewer())
     assert listed(visitor) == ["Seen by all"]
+    assert "Launch a batch" not in visitor.get(URL).content.decode()
 
 
 def test_only_safe_methods(logged_in: Client) -> None:

@@ -49,6 +49,7 @@ from orchestration.supervisor import failure_of
 from orchestration.workflows.fan_out import PARENT_CLOSING, PARTITION_OPEN, FanOutWorkflow
 
 RPC_TIMEOUT = timedelta(seconds=5)
+AWAY = "Temporal does not answer."
 RETRY_ROUNDS = 8
 RETRY_ROUND_PAUSE = 0.25
 PAGE_SIZE = 1_000
@@ -425,7 +426,7 @@ def _unavailable() -> Iterator[None]:
     try:
         yield
     except (TimeoutError, RuntimeError, OSError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
-        raise TemporalUnavailable(f"Temporal does not answer: {error or 'timed out'}") from error
+        raise TemporalUnavailable(AWAY) from error
     except RPCError as error:
         if error.status in (
             RPCStatusCode.UNAVAILABLE,
@@ -433,7 +434,7 @@ def _unavailable() -> Iterator[None]:
             RPCStatusCode.CANCELLED,
             RPCStatusCode.RESOURCE_EXHAUSTED,
         ):
-            raise TemporalUnavailable(f"Temporal does not answer: {error.message}") from error
+            raise TemporalUnavailable(AWAY) from error
         raise
 
 

@@ -105,7 +105,8 @@ def fan_out_input(batch: Batch) -> FanOutInput:
     """Return how a batch's root is started."""
     label = f"{batch.processor}: {batch.label or batch.pk} ({batch.item_count:,} items)"
     plan = batch.plan
-    return FanOutInput(batch.pk, plan, batch.item_count, 0, Layout.of(plan, batch.item_count).children, label=label)
+    children = Layout.of(plan, batch.item_count).children
+    return FanOutInput(batch.pk, plan, batch.item_count, 0, children, window=batch.window, label=label)
 
 
 def _launched_before(person: User, request: LaunchRequest) -> Batch | None:

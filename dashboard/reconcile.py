@@ -1,26 +1,25 @@
-"""Reconciler: compares rows with Temporal and repairs what no notify has said, in one task of the web process.
+"""Reconciler: compares rows with Temporal and has repaired what no notify has said, in one task of the web process.
 
 For each batch that is not settled: one close long-poll of its root, a count of its runs by status every few seconds,
-and a listing only while the counts differ. It writes through `projection`, as the notify activity does.
+and a listing only while the counts differ. Several web processes may do it at once: a repair twice changes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import ParamSpec, TypeVar
 
-from channels.db import database_sync_to_async
 from django.db.models import Count, Q
 
 from dashboard import live, projection
 from dashboard.launching import fan_out_input
 from dashboard.models import OPEN_BATCH_STATUSES, Attempt, Batch, Node
+from dashboard.repair import in_thread, repair_listed, repair_lost, repair_seen
 from dashboard.temporal import gateway
-from orchestration.contracts import EVENTS_PER_NOTIFY, EventKind, Failure, NodeKind, Status, TreeEvent
-from orchestration.gateway import BatchNotRunning, RunSeen, TemporalUnavailable
+from orchestration.contracts import NodeKind, Status
+from orchestration.gateway import BatchNotRunning, TemporalUnavailable
 from orchestration.plan import root_id
 
 log = logging.getLogger(__name__)
@@ -31,8 +30,8 @@ LOOK_EVERY = 2.0
 COMPARE_EVERY = 3.0
 """Seconds between two comparisons of one batch."""
 
-NOTIFY_HEAD_START = timedelta(seconds=2)
-"""What happened less than this ago is left to notify, and a new batch to its launch."""
+LAUNCH_HEAD_START = timedelta(seconds=2)
+"""A new batch is left to its launch for this long."""
 
 ROOT_HEAD_START = 0.5
 """Seconds: a root reports its own close just before it closes."""
@@ -40,13 +39,13 @@ ROOT_HEAD_START = 0.5
 OVERLAP = timedelta(seconds=5)
 """Listings reach back this far before the last one: visibility lags by up to 50 ms, clocks by more."""
 
-FAILURE_LOOKUPS = 10
-"""Failures asked for at the same time."""
+REMEMBER_EVERY = timedelta(seconds=30)
+"""How often it is written down up to when a batch was compared: what a restart lists again."""
 
-GONE = Failure("Terminated", "Temporal no longer knows this batch.")
+LASTING = timedelta(seconds=9)
+"""A difference that stays the same for so long is looked at run by run, and again after twice the time."""
 
-P = ParamSpec("P")
-R = TypeVar("R")
+Counts = dict[Status, int]
 
 
 async def run_reconciler() -> None:
@@ -54,19 +53,14 @@ async def run_reconciler() -> None:
     watches: dict[str, asyncio.Task[None]] = {}
     try:
         while True:
-            for batch_id in await _in_thread(_unsettled)():
+            for batch_id in await in_thread(_unsettled)():
                 if batch_id not in watches:
-                    watches[batch_id] = asyncio.create_task(_watch(batch_id))
+                    watches[batch_id] = asyncio.create_task(Watch(batch_id).run())
             await asyncio.sleep(LOOK_EVERY)
             watches = {batch_id: task for batch_id, task in watches.items() if not task.done()}
     finally:
         for task in watches.values():
             task.cancel()
-
-
-def _in_thread(function: Callable[P, R]) -> Callable[P, Awaitable[R]]:
-    wrapped: Callable[P, Awaitable[R]] = database_sync_to_async(function, thread_sensitive=False)
-    return wrapped
 
 
 def _unsettled() -> list[str]:
@@ -75,132 +69,118 @@ def _unsettled() -> list[str]:
     return list(Batch.objects.filter(is_open).values_list("pk", flat=True))
 
 
-async def _watch(batch_id: str) -> None:
-    """Keep one batch true until it is settled. Gives up where Temporal is away: the next look tries again."""
-    closing = asyncio.create_task(_await_root(batch_id))
-    since: datetime | None = None
-    try:
-        while True:
-            looked = datetime.now(UTC)
-            if await _compare(batch_id, since):
-                return
-            since = looked - OVERLAP
-            await asyncio.sleep(COMPARE_EVERY)
-    except TemporalUnavailable as error:
-        log.info("Batch %s cannot be compared: %s", batch_id, error)
-    except Exception:
-        log.exception("Watching batch %s failed; it is tried again.", batch_id)
-    finally:
-        closing.cancel()
+@dataclass
+class Watch:
+    """Keeps the rows of one batch true until it is settled."""
 
+    batch_id: str
+    _since: datetime | None = None
+    _difference: tuple[Counts, Counts] | None = None
+    _differs_since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _patience: timedelta = LASTING
 
-async def _await_root(batch_id: str) -> None:
-    """Project the root's close the moment Temporal knows it."""
-    while True:
+    async def run(self) -> None:
+        """Compare until it is settled. Gives up where Temporal is away: the next look tries again."""
+        closing = asyncio.create_task(self._await_root())
         try:
-            seen = await gateway().wait_closed(batch_id)
-            await asyncio.sleep(ROOT_HEAD_START)
-            await _repair(batch_id, await _in_thread(_missing)([seen]))
-        except (TemporalUnavailable, BatchNotRunning):
-            pass
-        await asyncio.sleep(COMPARE_EVERY)
+            while not await self.compare():
+                await asyncio.sleep(COMPARE_EVERY)
+        except TemporalUnavailable as error:
+            log.info("Batch %s cannot be compared: %s", self.batch_id, error)
+        except Exception:
+            log.exception("Watching batch %s failed; it is tried again.", self.batch_id)
+        finally:
+            closing.cancel()
+
+    async def _await_root(self) -> None:
+        """Project the root's close the moment Temporal knows it."""
+        while True:
+            try:
+                seen = await gateway().wait_closed(self.batch_id)
+                await asyncio.sleep(ROOT_HEAD_START)
+                await repair_seen(self.batch_id, [seen])
+            except (TemporalUnavailable, BatchNotRunning):
+                pass
+            except Exception:
+                log.exception("Waiting for the root of batch %s failed; it is tried again.", self.batch_id)
+            await asyncio.sleep(COMPARE_EVERY)
+
+    async def compare(self) -> bool:
+        """Bring the rows to what Temporal says, and return whether the batch is settled."""
+        looked = datetime.now(UTC)
+        batch = await Batch.objects.filter(pk=self.batch_id).afirst()
+        if batch is None:
+            return True
+        root = await Node.objects.aget(batch=batch, kind=NodeKind.ROOT)
+        if root.status == Status.PENDING and root.attempt == 0:
+            await _start(batch)
+            return False
+        known, actual = await in_thread(_count_attempts)(batch.pk), await gateway().count_runs(batch.pk)
+        if known != actual:
+            await self._repair(batch, known, actual, looked)
+        await self._remember(batch, looked)
+        is_over = not known.get(Status.RUNNING) and not actual.get(Status.RUNNING)
+        if not is_over or (known != actual and self._patience == LASTING):
+            return False
+        return await _settle(batch, root)
+
+    async def _repair(self, batch: Batch, known: Counts, actual: Counts, looked: datetime) -> None:
+        """List what changed lately; run by run what lasts, which is rarely anything but a run that was reset."""
+        if (known, actual) != self._difference:
+            self._difference, self._differs_since, self._patience = (known, actual), looked, LASTING
+        if looked - self._differs_since < self._patience:
+            since = self._since or batch.reconciled_at
+            await repair_listed(batch.pk, since - OVERLAP if since else None)
+        else:
+            self._patience *= 2
+            await repair_listed(batch.pk, None)
+            await repair_lost(batch.pk)
+
+    async def _remember(self, batch: Batch, looked: datetime) -> None:
+        self._since = looked
+        if batch.reconciled_at is None or looked - batch.reconciled_at > REMEMBER_EVERY:
+            await Batch.objects.filter(pk=batch.pk).aupdate(reconciled_at=looked)
 
 
-async def _compare(batch_id: str, since: datetime | None) -> bool:
-    """Bring one batch's rows to what Temporal says, and return whether it is settled.
+async def _settle(batch: Batch, root: Node) -> bool:
+    """Settle a batch of which nothing runs, if its root's newest run is known, and return whether it is settled.
 
-    `since` is the time of the last comparison; without one, all its runs are listed where the counts differ.
+    What is pending is skipped then; a retry that was asked for since the batch was read is not.
     """
-    batch = await Batch.objects.filter(pk=batch_id).afirst()
-    if batch is None:
-        return True
-    root = await Node.objects.aget(batch=batch, kind=NodeKind.ROOT)
-    if root.status == Status.PENDING and root.attempt == 0:
-        await _start(batch)
-        return False
-    if await _in_thread(_count_attempts)(batch_id) != await gateway().count_runs(batch_id):
-        await _list_and_repair(batch_id, since)
-        return False
-    if Status(root.status) in (Status.PENDING, Status.RUNNING):
-        if await gateway().describe_run(root_id(batch_id)) is None:
-            now = datetime.now(UTC)
-            gone = TreeEvent(EventKind.CLOSED, root.workflow_id, root.run_id, now, Status.TERMINATED, GONE)
-            await _project(batch_id, [gone])
-        return False
-    await _in_thread(projection.settle)(batch_id, batch.revision)
-    await live.ring(batch_id)
+    if not Status(root.status).is_outcome:
+        newest = await gateway().describe_run(root_id(batch.pk))
+        if newest is None or newest.run_id != root.run_id or not newest.status.is_outcome:
+            return False
+    await in_thread(projection.settle)(batch.pk, batch.revision)
+    await live.ring(batch.pk)
     return True
 
 
 async def _start(batch: Batch) -> None:
-    """Start a batch whose launch did not reach Temporal."""
-    if datetime.now(UTC) - batch.created_at < NOTIFY_HEAD_START:
+    """Start a batch whose launch did not reach Temporal, and end it again where it was discarded meanwhile.
+
+    One that runs already is left as it is: nobody has said so to the rows yet.
+    """
+    if datetime.now(UTC) - batch.created_at < LAUNCH_HEAD_START:
         return
     try:
-        await gateway().start(await _in_thread(fan_out_input)(batch))
+        await gateway().start(await in_thread(fan_out_input)(batch))
         error = ""
-    except TemporalUnavailable as unavailable:
-        error = str(unavailable)
+    except Exception as problem:
+        log.warning("Batch %s cannot be started: %s", batch.pk, problem)
+        error = str(problem) or type(problem).__name__
+    is_discarded = Node.objects.filter(batch=batch, kind=NodeKind.ROOT, status=Status.CANCELED, attempt=0)
+    if await is_discarded.aexists():
+        if not error:
+            await gateway().terminate(batch.pk, "Discarded before it was started.")
+        return
     if error != batch.start_error:
-        await _in_thread(projection.note_start_error)(batch.pk, error)
+        await in_thread(projection.note_start_error)(batch.pk, error)
         await live.ring(batch.pk)
+    if not error and (seen := await gateway().describe_run(root_id(batch.pk))) is not None:
+        await repair_seen(batch.pk, [seen])
 
 
-def _count_attempts(batch_id: str) -> dict[Status, int]:
+def _count_attempts(batch_id: str) -> Counts:
     counts = Attempt.objects.filter(batch=batch_id).order_by().values_list("status").annotate(Count("pk"))
     return {Status(status): number for status, number in counts}
-
-
-async def _list_and_repair(batch_id: str, since: datetime | None) -> None:
-    recent = datetime.now(UTC) - NOTIFY_HEAD_START
-    seen = dict[str, RunSeen]()
-    listings = (
-        [gateway().runs(batch_id)]
-        if since is None
-        else [
-            gateway().runs(batch_id, started_since=since),
-            gateway().runs(batch_id, closed_since=since),
-        ]
-    )
-    for listing in listings:
-        async for run in listing:
-            if (run.closed_at or run.started_at) < recent:
-                seen[run.run_id] = run
-    missing = await _in_thread(_missing)(list(seen.values()))
-    for first in range(0, len(missing), EVENTS_PER_NOTIFY // 2):
-        await _repair(batch_id, missing[first : first + EVENTS_PER_NOTIFY // 2])
-
-
-def _missing(runs: Sequence[RunSeen]) -> list[RunSeen]:
-    """Return the runs that the rows do not know, or know in an earlier state."""
-    known = dict[str, str]()
-    for first in range(0, len(runs), 500):
-        ids = [run.run_id for run in runs[first : first + 500]]
-        known.update(Attempt.objects.filter(run_id__in=ids).values_list("run_id", "status"))
-    return [run for run in runs if run.run_id not in known or known[run.run_id] == Status.RUNNING != run.status]
-
-
-async def _repair(batch_id: str, runs: Sequence[RunSeen]) -> None:
-    if not runs:
-        return
-    log.info("Batch %s: %s runs were not notified.", batch_id, len(runs))
-    places = asyncio.Semaphore(FAILURE_LOOKUPS)
-
-    async def events_of(run: RunSeen) -> list[TreeEvent]:
-        started = TreeEvent(EventKind.STARTED, run.workflow_id, run.run_id, run.started_at)
-        if run.closed_at is None:
-            return [started]
-        failure = run.failure
-        if failure is None and run.status.is_retryable:
-            async with places:
-                failure = await gateway().failure_of(run.workflow_id, run.run_id)
-        closed = TreeEvent(EventKind.CLOSED, run.workflow_id, run.run_id, run.closed_at, run.status, failure)
-        return [started, closed]
-
-    found = await asyncio.gather(*(events_of(run) for run in runs))
-    await _project(batch_id, [event for events in found for event in events])
-
-
-async def _project(batch_id: str, events: Iterable[TreeEvent]) -> None:
-    await _in_thread(projection.apply)(batch_id, list(events))
-    await live.ring(batch_id)

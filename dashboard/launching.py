@@ -18,8 +18,8 @@ from dashboard import projection
 from dashboard.models import AuditEntry, Batch, Item, Node
 from dashboard.permissions import Person, require_operator
 from dashboard.temporal import gateway
+from orchestration.connection import TemporalUnavailable
 from orchestration.contracts import FanOutInput, NodeKind
-from orchestration.gateway import TemporalUnavailable
 from orchestration.plan import Layout, Plan, child_id, partition_id, root_id
 
 ROWS_PER_INSERT = 2_000

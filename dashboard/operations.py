@@ -19,8 +19,8 @@ from dashboard.launching import fan_out_input
 from dashboard.models import AuditEntry, Batch, Node, NodeStatus
 from dashboard.permissions import Person, require_operator
 from dashboard.temporal import gateway
+from orchestration.connection import BatchNotRunning, TemporalUnavailable
 from orchestration.contracts import NodeKind, Status
-from orchestration.gateway import BatchNotRunning, TemporalUnavailable
 from orchestration.plan import Plan
 
 FAILED = "failed"

@@ -18,8 +18,8 @@ from dashboard.launching import fan_out_input
 from dashboard.models import OPEN_BATCH_STATUSES, Attempt, Batch, Node
 from dashboard.repair import in_thread, repair_listed, repair_lost, repair_seen
 from dashboard.temporal import gateway
+from orchestration.connection import BatchNotRunning, TemporalUnavailable
 from orchestration.contracts import NodeKind, Status
-from orchestration.gateway import BatchNotRunning, TemporalUnavailable
 from orchestration.plan import root_id
 
 log = logging.getLogger(__name__)

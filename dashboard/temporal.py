@@ -6,7 +6,8 @@ from functools import cache
 
 from django.conf import settings
 
-from orchestration.gateway import Connection, Gateway
+from orchestration.connection import Connection
+from orchestration.gateway import Gateway
 
 
 def connection() -> Connection:

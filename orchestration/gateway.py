@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.common.v1 import WorkflowExecution
@@ -23,17 +23,22 @@ from temporalio.api.workflowservice.v1 import (
 )
 from temporalio.client import (
     Client,
-    WithStartWorkflowOperation,
     WorkflowFailureError,
     WorkflowHandle,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from orchestration.connection import (
+    RPC_TIMEOUT,
+    BatchNotRunning,
+    Connection,
+    TemporalUnavailable,
+    not_running,
+    unavailable,
+)
 from orchestration.contracts import (
     CHILD_TASK_QUEUE,
     Failure,
@@ -41,17 +46,13 @@ from orchestration.contracts import (
     FanOutResult,
     Progress,
     RetryAnswer,
-    RetryRequest,
     Status,
 )
-from orchestration.plan import Layout, partition_id, root_id
+from orchestration.plan import root_id
+from orchestration.retry_routing import RetryRouting
 from orchestration.supervisor import failure_of
-from orchestration.workflows.fan_out import PARENT_CLOSING, PARTITION_OPEN, FanOutWorkflow
+from orchestration.workflows.fan_out import FanOutWorkflow
 
-RPC_TIMEOUT = timedelta(seconds=5)
-AWAY = "Temporal does not answer."
-RETRY_ROUNDS = 8
-RETRY_ROUND_PAUSE = 0.25
 PAGE_SIZE = 1_000
 
 STATUS_NAMES = {
@@ -70,24 +71,6 @@ STATUS_NUMBERS = dict(
     enumerate(("Running", "Completed", "Failed", "Canceled", "Terminated", "ContinuedAsNew", "TimedOut", "Paused"), 1)
 )
 """The same as the RPCs number them (temporal.api.enums.v1.WorkflowExecutionStatus)."""
-
-
-class TemporalUnavailable(Exception):
-    """Temporal does not answer."""
-
-
-class BatchNotRunning(Exception):
-    """The root is closed or was never started, so there is nothing to signal, cancel or terminate."""
-
-
-@dataclass(frozen=True)
-class Connection:
-    """Where Temporal is."""
-
-    address: str
-    namespace: str = "default"
-    api_key: str = ""
-    tls: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,7 +105,7 @@ class Gateway:
         """Return the client. Raises TemporalUnavailable when the first connection fails."""
         if self._client is None:
             connection = self._connection
-            with _unavailable():
+            with unavailable():
                 async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
                     self._client = await Client.connect(
                         connection.address,
@@ -138,7 +121,7 @@ class Gateway:
     async def start(self, root: FanOutInput) -> str:
         """Start a batch's root and return its run id; one that was started before is left as it is."""
         client = await self.client()
-        with _unavailable():
+        with unavailable():
             try:
                 handle = await client.start_workflow(
                     FanOutWorkflow.run,
@@ -163,108 +146,22 @@ class Gateway:
         `root` is the batch's original start; `open_partitions` those believed to run, asked first. The same
         `update_id` again returns the same answer and starts nothing.
         """
-        layout = Layout.of(root.plan, root.items)
-        answer = RetryAnswer()
-        left, ask = list(children), set(open_partitions)
-        for turn in range(RETRY_ROUNDS):
-            if turn:
-                await asyncio.sleep(RETRY_ROUND_PAUSE * turn)
-            turn_id = f"{update_id}-{turn}"
-            left = await self._retry_in_partitions(root.batch_id, layout, left, ask, turn_id, answer)
-            if left:
-                left = await self._retry_in_root(root, left, turn_id, answer)
-            if not left:
-                break
-            ask = {partition for child in left if (partition := layout.partition_of(child)) is not None}
-        answer.refused.update(dict.fromkeys(left, "its parent is closing: try again"))
-        return answer
-
-    async def _retry_in_partitions(
-        self, batch_id: str, layout: Layout, children: list[int], ask: set[int], update_id: str, answer: RetryAnswer
-    ) -> list[int]:
-        """Ask open partitions, and return the children that have to go through the root."""
-        left, groups = [], dict[int, list[int]]()
-        for child in children:
-            partition = layout.partition_of(child)
-            if partition is None or partition not in ask:
-                left.append(child)
-            else:
-                groups.setdefault(partition, []).append(child)
-        client = await self.client()
-        for partition, group in groups.items():
-            handle = client.get_workflow_handle_for(FanOutWorkflow.run, partition_id(batch_id, partition))
-            taken = await self._update(handle, group, f"{update_id}-p{partition}")
-            if taken is None:
-                left.extend(group)
-            else:
-                answer.accepted.extend(taken.accepted)
-                answer.refused.update(taken.refused)
-        return left
-
-    async def _update(
-        self, handle: WorkflowHandle[FanOutWorkflow, FanOutResult], children: list[int], update_id: str
-    ) -> RetryAnswer | None:
-        """Ask a parent, or return None when it is closed or about to."""
-        with _unavailable():
-            try:
-                return await handle.execute_update(
-                    FanOutWorkflow.retry, RetryRequest(children), id=update_id, rpc_timeout=RPC_TIMEOUT
-                )
-            except WorkflowUpdateFailedError as error:
-                _raise_unless_closing(error)
-            except RPCError as error:
-                if error.status is not RPCStatusCode.NOT_FOUND:
-                    raise
-        return None
-
-    async def _retry_in_root(
-        self, root: FanOutInput, children: list[int], update_id: str, answer: RetryAnswer
-    ) -> list[int]:
-        """Ask the root, started again if it is closed, and return the children to be asked for once more."""
-        client = await self.client()
-        start = WithStartWorkflowOperation(
-            FanOutWorkflow.run,
-            FanOutInput(root.batch_id, root.plan, root.items, 0, 0, children=[], window=root.window, label=root.label),
-            id=root_id(root.batch_id),
-            task_queue=CHILD_TASK_QUEUE,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            memo={"batch": root.label},
-            static_summary=root.label or None,
-        )
-        with _unavailable():
-            try:
-                taken = await client.execute_update_with_start_workflow(
-                    FanOutWorkflow.retry,
-                    RetryRequest(children),
-                    start_workflow_operation=start,
-                    id=update_id,
-                    rpc_timeout=RPC_TIMEOUT,
-                )
-            except WorkflowUpdateFailedError as error:
-                _raise_unless_closing(error)
-                return children
-            except RPCError as error:
-                if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.ABORTED):
-                    raise
-                return children
-        answer.accepted.extend(taken.accepted)
-        answer.refused.update({child: why for child, why in taken.refused.items() if why != PARTITION_OPEN})
-        return [child for child, why in taken.refused.items() if why == PARTITION_OPEN]
+        routing = RetryRouting(await self.client(), root, update_id)
+        return await routing.route(children, open_partitions)
 
     async def pause(self, batch_id: str) -> None:
         """Start no more children. Raises BatchNotRunning."""
-        with _unavailable(), _not_running():
+        with unavailable(), not_running():
             await (await self._root(batch_id)).signal(FanOutWorkflow.pause, rpc_timeout=RPC_TIMEOUT)
 
     async def resume(self, batch_id: str) -> None:
         """Start children again. Raises BatchNotRunning."""
-        with _unavailable(), _not_running():
+        with unavailable(), not_running():
             await (await self._root(batch_id)).signal(FanOutWorkflow.resume, rpc_timeout=RPC_TIMEOUT)
 
     async def set_window(self, batch_id: str, window: int) -> None:
         """Change how many children may be open at a time. Raises BatchNotRunning."""
-        with _unavailable(), _not_running():
+        with unavailable(), not_running():
             await (await self._root(batch_id)).signal(FanOutWorkflow.set_window, window, rpc_timeout=RPC_TIMEOUT)
 
     async def cancel(self, batch_id: str) -> None:
@@ -275,12 +172,12 @@ class Gateway:
         seen = await self.describe_run(root_id(batch_id))
         if seen is None or seen.status.is_outcome:
             raise BatchNotRunning("The batch is not running.")
-        with _unavailable(), _not_running():
+        with unavailable(), not_running():
             await (await self._root(batch_id)).cancel(rpc_timeout=RPC_TIMEOUT)
 
     async def terminate(self, batch_id: str, reason: str) -> None:
         """End a batch and all below it at once, without cleaning up. Raises BatchNotRunning."""
-        with _unavailable(), _not_running():
+        with unavailable(), not_running():
             await (await self._root(batch_id)).terminate(reason=reason, rpc_timeout=RPC_TIMEOUT)
 
     async def _root(self, batch_id: str) -> WorkflowHandle[FanOutWorkflow, FanOutResult]:
@@ -290,14 +187,14 @@ class Gateway:
 
     async def progress(self, batch_id: str) -> Progress:
         """Return what the root's newest run says of its direct children. Raises BatchNotRunning."""
-        with _unavailable(), _not_running():
+        with unavailable(), not_running():
             return await (await self._root(batch_id)).query(FanOutWorkflow.progress, rpc_timeout=RPC_TIMEOUT)
 
     async def wait_closed(self, batch_id: str, run_id: str = "") -> RunSeen:
         """Wait until a run of the root (the newest, when none is named) has closed. Raises BatchNotRunning."""
         client = await self.client()
         handle = client.get_workflow_handle(root_id(batch_id), run_id=run_id or None)
-        with _unavailable(), _not_running(), suppress(WorkflowFailureError):
+        with unavailable(), not_running(), suppress(WorkflowFailureError):
             await handle.result(follow_runs=False)
         seen = await self.describe_run(root_id(batch_id), run_id)
         if seen is None:
@@ -307,7 +204,7 @@ class Gateway:
     async def describe_run(self, workflow_id: str, run_id: str = "") -> RunSeen | None:
         """Return a run (the newest, when none is named) with its failure, or None when Temporal knows none."""
         client = await self.client()
-        with _unavailable():
+        with unavailable():
             try:
                 answer = await client.workflow_service.describe_workflow_execution(
                     DescribeWorkflowExecutionRequest(
@@ -329,7 +226,7 @@ class Gateway:
     async def failure_of(self, workflow_id: str, run_id: str) -> Failure | None:
         """Return why a closed run did not complete, or None when it did or is gone."""
         client = await self.client()
-        with _unavailable():
+        with unavailable():
             try:
                 async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
                     await client.get_workflow_handle(workflow_id, run_id=run_id).result(follow_runs=False)
@@ -343,7 +240,7 @@ class Gateway:
     async def count_runs(self, batch_id: str) -> dict[Status, int]:
         """Return how many runs of a batch's workflows visibility knows, by status."""
         client = await self.client()
-        with _unavailable():
+        with unavailable():
             answer = await client.workflow_service.count_workflow_executions(
                 CountWorkflowExecutionsRequest(
                     namespace=client.namespace,
@@ -369,7 +266,7 @@ class Gateway:
             query += f' AND CloseTime >= "{closed_since.isoformat()}"'
         token = b""
         while True:
-            with _unavailable():
+            with unavailable():
                 page = await client.workflow_service.list_workflow_executions(
                     ListWorkflowExecutionsRequest(
                         namespace=client.namespace, page_size=PAGE_SIZE, next_page_token=token, query=query
@@ -386,7 +283,7 @@ class Gateway:
         """Tell whether Temporal answers and how fresh the workers' heartbeats are. Raises nothing."""
         try:
             client = await self.client()
-            with _unavailable():
+            with unavailable():
                 answer = await client.workflow_service.list_workers(
                     ListWorkersRequest(namespace=client.namespace, query=f"TaskQueue = '{CHILD_TASK_QUEUE}'"),
                     timeout=RPC_TIMEOUT,
@@ -412,37 +309,3 @@ def _run_seen(info: WorkflowExecutionInfo) -> RunSeen:
         started_at=_time(info.start_time),
         closed_at=_time(info.close_time) if info.HasField("close_time") else None,
     )
-
-
-def _raise_unless_closing(error: WorkflowUpdateFailedError) -> None:
-    cause = error.cause
-    if not (isinstance(cause, ApplicationError) and cause.type == PARENT_CLOSING):
-        raise error
-
-
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    """Turn whatever a Temporal that is away makes of a call into TemporalUnavailable."""
-    try:
-        yield
-    except (TimeoutError, RuntimeError, OSError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
-        raise TemporalUnavailable(AWAY) from error
-    except RPCError as error:
-        if error.status in (
-            RPCStatusCode.UNAVAILABLE,
-            RPCStatusCode.DEADLINE_EXCEEDED,
-            RPCStatusCode.CANCELLED,
-            RPCStatusCode.RESOURCE_EXHAUSTED,
-        ):
-            raise TemporalUnavailable(AWAY) from error
-        raise
-
-
-@contextmanager
-def _not_running() -> Iterator[None]:
-    try:
-        yield
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            raise BatchNotRunning("The batch is not running.") from error
-        raise

@@ -14,8 +14,8 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from orchestration.activities import ChunkActivities
+from orchestration.connection import Connection
 from orchestration.contracts import CHILD_TASK_QUEUE, ChunkStore
-from orchestration.gateway import Connection
 from orchestration.processors import registry
 from orchestration.workflows.chunk import ChunkWorkflow
 from orchestration.workflows.fan_out import FanOutWorkflow

@@ -24,8 +24,8 @@ from dashboard.reconcile import Watch, run_reconciler
 from dashboard.store import DjangoChunkStore
 from dashboard.temporal import gateway
 from orchestration.activities import ChunkActivities
+from orchestration.connection import BatchNotRunning
 from orchestration.contracts import CHILD_TASK_QUEUE, EventKind, NodeKind, Status, TreeEvent
-from orchestration.gateway import BatchNotRunning
 from orchestration.plan import Plan, root_id
 from orchestration.processors import registry
 from orchestration.worker import build_workers

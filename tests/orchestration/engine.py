@@ -17,6 +17,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from orchestration.activities import ChunkActivities
+from orchestration.connection import Connection
 from orchestration.contracts import (
     DASHBOARD_TASK_QUEUE,
     NOTIFY_ACTIVITY,
@@ -32,7 +33,7 @@ from orchestration.contracts import (
     Status,
     TreeEvent,
 )
-from orchestration.gateway import Connection, Gateway
+from orchestration.gateway import Gateway
 from orchestration.plan import Layout, Plan, root_id
 from orchestration.processors.registry import ItemContext, processor
 from orchestration.worker import build_workers

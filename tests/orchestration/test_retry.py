@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from orchestration.connection import BatchNotRunning
 from orchestration.contracts import EventKind, Status
-from orchestration.gateway import BatchNotRunning
 from orchestration.plan import child_id, partition_id, root_id
 from tests.orchestration.engine import Engine, Probe, failed
 from tests.waiting import until

@@ -1,0 +1,61 @@
+"""Connection: where Temporal is, how long it may take to answer, and what it means when it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.service import RPCError, RPCStatusCode
+
+RPC_TIMEOUT = timedelta(seconds=5)
+AWAY = "Temporal does not answer."
+
+
+class TemporalUnavailable(Exception):
+    """Temporal does not answer."""
+
+
+class BatchNotRunning(Exception):
+    """The root is closed or was never started, so there is nothing to signal, cancel or terminate."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where Temporal is."""
+
+    address: str
+    namespace: str = "default"
+    api_key: str = ""
+    tls: bool = False
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Turn whatever a Temporal that is away makes of a call into TemporalUnavailable."""
+    try:
+        yield
+    except (TimeoutError, RuntimeError, OSError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+        raise TemporalUnavailable(AWAY) from error
+    except RPCError as error:
+        if error.status in (
+            RPCStatusCode.UNAVAILABLE,
+            RPCStatusCode.DEADLINE_EXCEEDED,
+            RPCStatusCode.CANCELLED,
+            RPCStatusCode.RESOURCE_EXHAUSTED,
+        ):
+            raise TemporalUnavailable(AWAY) from error
+        raise
+
+
+@contextmanager
+def not_running() -> Iterator[None]:
+    """Turn Temporal not knowing an open workflow into BatchNotRunning."""
+    try:
+        yield
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise BatchNotRunning("The batch is not running.") from error
+        raise

@@ -29,6 +29,9 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 RESTART_PAUSE = 2.0
 
+EXIT_PAUSE = 0.5
+"""Seconds between the notify worker's end and the process's: without it the SDK's threads sometimes crash it."""
+
 router = ProtocolTypeRouter(
     {
         "http": http,
@@ -56,6 +59,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(EXIT_PAUSE)
             await send({"type": "lifespan.shutdown.complete"})
             return
 

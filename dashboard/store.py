@@ -132,13 +132,15 @@ def _is_news(item: Item, result: ItemResult) -> bool:
 def _outdated_runs(batch_id: str, results: Iterable[ItemResult]) -> set[str]:
     """Return the runs that failed items although their child runs anew: a worker that was lost and still writes."""
     failed = [result for result in results if result.failure is not None]
+    if not failed:
+        return set()
     attempts = Attempt.objects.filter(
         node__batch=batch_id,
         node__kind=NodeKind.CHILD,
         node__position__in={result.child for result in failed},
         run_id__in={result.run_id for result in failed},
     )
-    return set(attempts.exclude(run_id=F("node__run_id")).values_list("run_id", flat=True)) if failed else set()
+    return set(attempts.exclude(run_id=F("node__run_id")).values_list("run_id", flat=True))
 
 
 def _take_result(item: Item, result: ItemResult) -> None:

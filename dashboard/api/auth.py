@@ -30,6 +30,8 @@ class BrowserAuth(AuthBase):
     openapi_type = "apiKey"
     openapi_in = "cookie"
     openapi_name = "sessionid"
+    csrf = True
+    """Has the try-it page send the token."""
 
     def __call__(self, request: HttpRequest) -> User | None:
         """Return the logged-in person."""

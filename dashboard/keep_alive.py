@@ -24,7 +24,9 @@ PAUSES = (0.2, 1.0, 2.0, 5.0)
 """Seconds before the next start, longer while the program keeps dying young."""
 
 YOUNG = 10.0
-STOP_WITHIN = 8.0
+STOP_WITHIN = 3.5
+"""Seconds a program has to stop, then it is killed; honcho kills the keepers 5 s after the first was told."""
+
 LOOK_EVERY = 0.5
 LOG_LIMIT = 20 * 1024 * 1024
 PR_SET_PDEATHSIG = 1
@@ -53,10 +55,17 @@ class Keeper:
             pause = PAUSES[min(self._deaths, len(PAUSES)) - 1]
             sys.stdout.write(f"{self._name} ended ({program.returncode}), is started again; see {self._log.name}\n")
             sys.stdout.flush()
-            time.sleep(pause)
+            self._rest(pause)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, but not when told to stop (a signal alone does not end time.sleep)."""
+        until = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < until:
+            time.sleep(0.05)
+            self._stopping = self._stopping or not _is_supervised()
 
     def _await(self, program: subprocess.Popen[bytes]) -> None:
         while not self._stopping:
@@ -69,14 +78,18 @@ class Keeper:
 
 
 def _is_supervised() -> bool:
+    """Tell whether the supervisor lives: one that nobody has buried yet (a zombie) does not."""
     supervisor = os.environ.get(SUPERVISOR)
     if supervisor is None:
         return True
     try:
         os.kill(int(supervisor), 0)
+        state = Path("/proc", supervisor, "stat").read_text().rpartition(")")[2].split()[0]
     except ProcessLookupError:
         return False
-    return True
+    except OSError:
+        return not Path("/proc/self/stat").exists()  # no /proc at all: the signal got through, and that must do
+    return state not in "ZX"
 
 
 def _die_with_parent() -> None:

@@ -31,7 +31,7 @@ CONCURRENT_CHUNKS = 200
 CONCURRENT_WORKFLOW_TASKS = 100
 CACHED_WORKFLOWS = 1_000
 GRACE = timedelta(seconds=5)
-"""Chunks get this long to finish at shutdown; what is left goes on elsewhere from its heartbeat."""
+"""What chunks get to finish at shutdown, unless told otherwise; the rest goes on elsewhere from its heartbeat."""
 
 RECONNECT_PAUSES = (0.5, 1, 2, 5)
 
@@ -67,6 +67,7 @@ def build_workers(
     *,
     queues: Sequence[str] = (CHILD_TASK_QUEUE,),
     workflow_runner: WorkflowRunner | None = None,
+    grace: timedelta = GRACE,
 ) -> list[Worker]:
     """Return one worker for each queue. Workflows run on CHILD_TASK_QUEUE alone.
 
@@ -82,20 +83,25 @@ def build_workers(
             max_cached_workflows=CACHED_WORKFLOWS,
             max_concurrent_activities=CONCURRENT_CHUNKS,
             max_concurrent_workflow_tasks=CONCURRENT_WORKFLOW_TASKS,
-            graceful_shutdown_timeout=GRACE,
+            graceful_shutdown_timeout=grace,
         )
         for queue in queues
     ]
 
 
 async def run_worker(
-    connection: Connection, store: ChunkStore, stop: asyncio.Event, *, queues: Sequence[str] = (CHILD_TASK_QUEUE,)
+    connection: Connection,
+    store: ChunkStore,
+    stop: asyncio.Event,
+    *,
+    queues: Sequence[str] = (CHILD_TASK_QUEUE,),
+    grace: timedelta = GRACE,
 ) -> None:
-    """Serve the queues until `stop` is set, then finish what is open within GRACE."""
+    """Serve the queues until `stop` is set, then finish what is open within `grace`."""
     registry.load()
     client = await connect(connection, runtime=runtime())
     activities = ChunkActivities(store)
-    workers = build_workers(client, activities, queues=queues)
+    workers = build_workers(client, activities, queues=queues, grace=grace)
     running = [asyncio.create_task(worker.run()) for worker in workers]
     log.info("Worker polls %s at %s.", ", ".join(queues), connection.address)
     stopped = asyncio.create_task(stop.wait())

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -14,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from dashboard.store import DjangoChunkStore
 from dashboard.temporal import connection
 from orchestration.contracts import CHILD_TASK_QUEUE
-from orchestration.worker import run_worker
+from orchestration.worker import GRACE, run_worker
 
 
 class Command(BaseCommand):
@@ -25,18 +26,20 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the queues."""
         parser.add_argument("--queue", action="append", help=f"task queue, repeatable (default: {CHILD_TASK_QUEUE})")
+        seconds, about = GRACE.total_seconds(), "seconds that chunks have to finish when the worker is stopped"
+        parser.add_argument("--grace", type=float, default=seconds, help=f"{about} (default: {seconds:g})")
 
-    def handle(self, *args: Any, queue: list[str] | None = None, **options: Any) -> None:
+    def handle(self, *args: Any, queue: list[str] | None = None, grace: float, **options: Any) -> None:
         """Run until SIGTERM or SIGINT."""
-        asyncio.run(_serve(queue or [CHILD_TASK_QUEUE]))
+        asyncio.run(_serve(queue or [CHILD_TASK_QUEUE], timedelta(seconds=grace)))
         logging.shutdown()
         sys.stdout.flush()
         # The SDK's threads sometimes crash the interpreter on its way out; all work is done and written by now.
         os._exit(0)
 
 
-async def _serve(queues: list[str]) -> None:
+async def _serve(queues: list[str], grace: timedelta) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run_worker(connection(), DjangoChunkStore(), stop, queues=queues)
+    await run_worker(connection(), DjangoChunkStore(), stop, queues=queues, grace=grace)

@@ -1,0 +1,153 @@
+"""The processes of `make run`: their ports, the home that they alone may use, and the order in which they stop."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+from honcho.manager import Manager
+from honcho.printer import Message, Printer
+
+LAST = "temporal"
+"""Stops after the others: worker and web hand their work back to it."""
+
+FREE_WITHIN = 8.0
+"""Seconds that a run which is just stopping may still hold its home; stopping takes 5 s at most."""
+
+EVERY = 0.25
+
+
+class CannotRun(Exception):
+    """Something that the person who typed `make run` can put right; the message says what."""
+
+
+class Processes(Manager):
+    """honcho's manager, with an order of stopping, and safe to stop while it is still starting."""
+
+    def __init__(self) -> None:
+        super().__init__(_OwnLines(sys.stdout))
+        self._is_asked = False
+        self._told: set[str] = set()
+
+    def terminate(self) -> None:
+        """Ask for the end. honcho's own fails before every process has begun, so the loop does it when it may."""
+        self._is_asked = True
+
+    def _any_stopped(self) -> bool:
+        return self._is_asked or bool(super()._any_stopped())
+
+    def _all_stopped(self) -> bool:
+        if self._is_asked:
+            self._tell_next()
+        return bool(super()._all_stopped())
+
+    def _tell_next(self) -> None:
+        """Send SIGTERM to all that use Temporal, and to Temporal once they are gone."""
+        running = {name for name, process in self._processes.items() if "returncode" not in process}
+        for name in (running - {LAST} or running) - self._told:
+            self._told.add(name)
+            self._procmgr.terminate(self._processes[name]["pid"])
+
+
+class _OwnLines(Printer):
+    """Prints what processes say, without honcho's own chatter."""
+
+    def write(self, message: Message) -> None:
+        """Print a line unless it is honcho's."""
+        if message.name != "system":
+            super().write(message)
+
+
+def hold(home: Path) -> None:
+    """Keep the home for this run, until the last of its processes is gone. Raises CannotRun while another has it.
+
+    Two Temporal servers on one database file would ruin it. Forked processes inherit the lock, which makes it last.
+    """
+    lock = os.open(home / "run.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + FREE_WITHIN
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                holder = os.read(lock, 20).decode() or "unknown"
+                raise CannotRun(
+                    f"Canopy runs in {home} already (process {holder}). Stop it, or choose another CANOPY_HOME."
+                ) from None
+            time.sleep(EVERY)
+        else:
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, str(os.getpid()).encode(), 0)
+            return
+
+
+def claim_port(host: str, port: int) -> int:
+    """Return the port if this process may listen there, or a free one for 0. Raises CannotRun."""
+    try:
+        with _listen(host, port) as server:
+            return int(server.getsockname()[1])
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CannotRun(f"Port {port} of {host} cannot be used: {reason}. Choose another with PORT or HOST.") from None
+
+
+def temporal_ports(home: Path) -> tuple[int, int]:
+    """Return the ports of last time if they are free, so that links into Temporal's UI stay good; else free ones."""
+    kept = home / "temporal-ports.json"
+    try:
+        grpc, ui = (claim_port("127.0.0.1", port) for port in json.loads(kept.read_text()))
+    except (OSError, ValueError, TypeError, CannotRun):
+        with _listen("127.0.0.1", 0) as one, _listen("127.0.0.1", 0) as other:
+            grpc, ui = one.getsockname()[1], other.getsockname()[1]
+        kept.write_text(json.dumps([grpc, ui]))
+    return grpc, ui
+
+
+def temporal_program() -> str:
+    """Return a temporal that the machine has of its own, else the one of the extra `embedded`. Raises CannotRun."""
+    beside = str(Path(sys.executable).parent)
+    elsewhere = os.pathsep.join(each for each in os.environ.get("PATH", "").split(os.pathsep) if each != beside)
+    found = shutil.which("temporal", path=elsewhere) or shutil.which("temporal", path=beside)
+    if found is None:
+        raise CannotRun("There is no `temporal` program. Install canopy[embedded], or set TEMPORAL_ADDRESS.")
+    return found
+
+
+def stop_with_make() -> None:
+    """End this process, as Ctrl-C does, when the make that started it is interrupted or gone.
+
+    A terminal interrupts make and us alike. A SIGINT sent to make alone only makes it wait for us, in silence; what
+    shows is that it no longer catches the signal (Linux).
+    """
+    if "MAKELEVEL" not in os.environ:
+        return
+    make = os.getppid()
+    could_catch = _catches_interrupt(make)
+
+    def watch() -> None:
+        while os.getppid() == make and _catches_interrupt(make) == could_catch:
+            time.sleep(EVERY)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _catches_interrupt(process: int) -> bool:
+    try:
+        lines = Path("/proc", str(process), "status").read_text().splitlines()
+    except OSError:
+        return False
+    caught = next((int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:")), 0)
+    return bool(caught >> (signal.SIGINT - 1) & 1)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)

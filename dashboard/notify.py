@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 from channels.db import database_sync_to_async
 from temporalio import activity
@@ -17,11 +18,15 @@ log = logging.getLogger(__name__)
 
 CONCURRENT_NOTIFIES = 8
 
+_threads = ThreadPoolExecutor(CONCURRENT_NOTIFIES, thread_name_prefix="notify")
+"""Of their own: news do not queue behind what browsers are being sent."""
+
 
 @activity.defn(name=NOTIFY_ACTIVITY)
 async def notify(news: NotifyInput) -> None:
     """Project a batch's tree events, then ring for its viewers."""
-    await database_sync_to_async(projection.apply, thread_sensitive=False)(news.batch_id, news.events)
+    project = database_sync_to_async(projection.apply, thread_sensitive=False, executor=_threads)
+    await project(news.batch_id, news.events)
     await live.ring(news.batch_id)
 
 

@@ -1,0 +1,63 @@
+"""The notify activity and the lifespan that serves it: database first, doorbell second, with or without Temporal."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
+from pytest_django import Settings
+from temporalio.testing import ActivityEnvironment
+
+from dashboard import live, notify
+from dashboard.asgi import application
+from dashboard.models import Batch, Node
+from dashboard.temporal import gateway
+from orchestration.contracts import NotifyInput, Status
+from tests.builders import child_of, closed
+from tests.dashboard.conftest import MakeBatch
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PATIENCE = 30.0
+
+
+@pytest.fixture
+def batch(make_batch: MakeBatch) -> Batch:
+    return make_batch()
+
+
+async def test_rows_are_written_before_the_bell_rings(batch: Batch) -> None:
+    layer: Any = get_channel_layer()
+    bell = await layer.new_channel()
+    await layer.group_add(live.group_of(batch.pk), bell)
+    child: Node = await sync_to_async(child_of)(batch, 0)
+    await ActivityEnvironment().run(notify.notify, NotifyInput(batch.pk, [closed(child, Status.COMPLETED)]))
+    async with asyncio.timeout(PATIENCE):
+        assert (await layer.receive(bell))["type"] == "batch.changed"
+    await child.arefresh_from_db()
+    assert child.status == Status.COMPLETED
+    await layer.group_discard(live.group_of(batch.pk), bell)
+
+
+async def test_events_of_a_batch_that_is_gone_do_not_fail_the_activity() -> None:
+    await ActivityEnvironment().run(notify.notify, NotifyInput("gone", []))
+
+
+async def test_the_web_process_starts_and_stops_without_temporal(settings: Settings, db: None) -> None:
+    settings.TEMPORAL_ADDRESS = "127.0.0.1:1"
+    gateway.cache_clear()
+    said, sent = asyncio.Queue[dict[str, Any]](), asyncio.Queue[dict[str, Any]]()
+    before = asyncio.all_tasks()
+    lifespan = asyncio.create_task(application({"type": "lifespan"}, said.get, sent.put))
+    async with asyncio.timeout(PATIENCE):
+        await said.put({"type": "lifespan.startup"})
+        assert (await sent.get())["type"] == "lifespan.startup.complete"
+        assert len(asyncio.all_tasks() - before) == 3
+        await said.put({"type": "lifespan.shutdown"})
+        assert (await sent.get())["type"] == "lifespan.shutdown.complete"
+        await lifespan
+    assert asyncio.all_tasks() <= before
+    gateway.cache_clear()

@@ -4,6 +4,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TEMPLATES = $(shell find templates -name '*.html')
+
+# A home and settings that only checks use.
+CHECK := CANOPY_HOME=$(VENV)/check-home
+PRODUCTION := $(CHECK) HTTPS=1 ALLOWED_HOSTS=canopy.example.org
 
 .PHONY: run test check bench format clean debian
 
@@ -17,11 +22,11 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p orchestration -p dashboard -p tests
-	$(BIN)/lint-imports
-	$(BIN)/djade --check $$(git ls-files 'templates/*.html')
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/djade --check $(TEMPLATES)
 	$(BIN)/typos
-	CANOPY_HOME=$$(mktemp -d) $(BIN)/python manage.py makemigrations --check --dry-run -v0
-	CANOPY_HOME=$$(mktemp -d) HTTPS=1 ALLOWED_HOSTS=canopy.example.org SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') $(BIN)/python manage.py check --deploy --fail-level WARNING
+	$(CHECK) $(BIN)/python manage.py makemigrations --check --dry-run -v0
+	$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 bench: $(STAMP) debian
 	$(BIN)/python -m tests.benchmarks
@@ -29,10 +34,12 @@ bench: $(STAMP) debian
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/djade $$(git ls-files 'templates/*.html')
+	$(BIN)/djade $(TEMPLATES)
 
 # Everything of pyproject.toml at the exact versions of constraints.txt, again whenever one of them changes.
 $(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Canopy needs Python 3.11 or newer; '$(PYTHON)' is not. Name one: make PYTHON=..." >&2; exit 1; }
 	@echo "Installing into $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dev]'

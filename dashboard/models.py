@@ -177,6 +177,11 @@ class Batch(Tally):
         """Whether something may still happen without a person's doing."""
         return self.status in OPEN_BATCH_STATUSES
 
+    @property
+    def is_discarded(self) -> bool:
+        """Whether it was given up before it started. A start that was on its way may still arrive at Temporal."""
+        return self.status == BatchStatus.CANCELED and self.opened_at is None
+
 
 class Node(Tally):
     """One workflow execution in a batch's tree, as it is now: the newest attempt counts.

@@ -36,6 +36,9 @@ def apply(batch_id: str, events: Sequence[TreeEvent]) -> None:
     """Project tree events. Events of batches or nodes that do not exist are dropped with a warning."""
     try:
         with open_ledger(batch_id) as ledger:
+            if ledger.batch.is_discarded:
+                log.warning("Dropped %s events of batch %s, which was discarded.", len(events), batch_id)
+                return
             for some in _slices(events):
                 _apply_runs(ledger, [event for event in some if event.kind in (EventKind.STARTED, EventKind.CLOSED)])
                 _apply_steering(ledger, some)

@@ -65,8 +65,11 @@ class DjangoChunkStore:
 
     @_in_thread
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
-        """Return what a run of a child has still to do. Raises LookupError for a batch that is gone."""
-        batch = Batch.objects.filter(pk=work.batch_id).only("processor", "parameters", "plan_data").first()
+        """Return what a run of a child has still to do. Raises LookupError for a batch that is gone or discarded."""
+        fields = ("processor", "parameters", "plan_data", "status", "opened_at")
+        batch = Batch.objects.filter(pk=work.batch_id).only(*fields).first()
+        if batch is not None and batch.is_discarded:
+            raise LookupError(f"Batch {work.batch_id} was discarded before it started.")
         if batch is None:
             raise LookupError(f"Batch {work.batch_id} does not exist.")
         items = list(

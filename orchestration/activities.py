@@ -46,12 +46,15 @@ class ChunkActivities:
     async def process_chunk(self, chunk: ChunkInput) -> ChunkResult:
         """Process what this run of the child has still to do and return the counts of the whole chunk.
 
-        Raises ApplicationError, not retried, for a processor that this worker does not know and for parameters that
-        it does not accept.
+        Raises ApplicationError, not retried, for a slice that is not there, for a processor that this worker does not
+        know, and for parameters that it does not accept.
         """
         run_id = activity.info().workflow_run_id or ""
         loop = asyncio.get_running_loop()
-        work = await loop.run_in_executor(self._readers, self._store.read_chunk, chunk, run_id)
+        try:
+            work = await loop.run_in_executor(self._readers, self._store.read_chunk, chunk, run_id)
+        except LookupError as error:
+            raise ApplicationError(str(error), type="NothingToProcess", non_retryable=True) from error
         processor = _bind(work)
         run = _ChunkRun(chunk, run_id, work, processor, self._writer)
         heart = asyncio.create_task(_beat(run))

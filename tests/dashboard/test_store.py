@@ -14,7 +14,7 @@ from dashboard import projection
 from dashboard.models import Batch, Item, Node
 from dashboard.store import DjangoChunkStore
 from orchestration.contracts import ChunkInput, Failure, ItemResult, NodeKind, Status
-from tests.builders import START, child_of, closed, started
+from tests.builders import START, child_of, closed, start_root, started
 from tests.dashboard.conftest import MakeBatch
 from tests.dashboard.oracle import assert_consistent
 
@@ -166,3 +166,14 @@ def _run_child(batch: Batch, node: Node) -> None:
     ]
     for step in steps:
         step()
+
+
+def test_a_discarded_batch_is_not_processed_though_its_start_arrives_late(make_batch: MakeBatch) -> None:
+    batch = make_batch(2)
+    assert projection.discard(batch.pk)
+    start_root(batch)
+    batch.refresh_from_db()
+    assert batch.status == "canceled"
+    work = ChunkInput(batch.pk, 0, 0, 1, "canopy", timedelta(minutes=1))
+    with pytest.raises(LookupError, match="was discarded"):
+        DjangoChunkStore().read_chunk(work, "run")

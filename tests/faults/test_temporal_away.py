@@ -26,6 +26,7 @@ def test_a_batch_launched_without_temporal_starts_when_it_is_back(own_stack: Sta
     stack.temporal.start()
     assert stack.wait_for(kept, "completed")["start_error"] == ""
     assert stack.batch(given_up)["status"] == "canceled"
+    assert stack.batch(given_up)["items"]["completed"] == 0, "a start that was on its way when it was discarded"
     assert stack.batch(given_up)["children"]["skipped"] == 5
     wait_until(lambda: stack._health() == 200, "all parts answer again")
 

@@ -95,7 +95,7 @@ def claim_port(host: str, port: int) -> int:
         with _listen(host, port) as server:
             return int(server.getsockname()[1])
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = str(getattr(error, "strerror", None) or error).partition(" (")[0].rstrip(".")
         raise CannotRun(f"Port {port} of {host} cannot be used: {reason}. Choose another with PORT or HOST.") from None
 
 

@@ -81,7 +81,7 @@ def _show_root(ledger: Ledger, runs: Runs, events: Iterable[TreeEvent]) -> None:
     for event in events:
         _steer(batch, event.at, paused=False)
     if root.status != Status.PENDING:
-        batch.opened_at = root.started_at or batch.opened_at
+        batch.opened_at = root.started_at or root.closed_at
     if root.run_id != run_before:
         batch.start_error = ""
         if root.attempt > 1 and not was_asked_for:

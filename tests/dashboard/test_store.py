@@ -168,6 +168,7 @@ def _run_child(batch: Batch, node: Node) -> None:
         step()
 
 
+@pytest.mark.django_db
 def test_a_discarded_batch_is_not_processed_though_its_start_arrives_late(make_batch: MakeBatch) -> None:
     batch = make_batch(2)
     assert projection.discard(batch.pk)

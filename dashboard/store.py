@@ -24,18 +24,10 @@ log = logging.getLogger(__name__)
 EARLIER_FAILURES = 20
 """Failures of earlier runs that are kept with an item."""
 
-RESULT_STATE = (
-    "status",
-    "attempts",
-    "run_id",
-    "result",
-    "error_type",
-    "error_message",
-    "error_stack",
-    "earlier",
-    "duration",
-    "finished_at",
-)
+COMPLETED_STATE = ("status", "attempts", "run_id", "result", "duration", "finished_at")
+"""What changes when an item completes that has never failed: most of all items, in a few columns."""
+
+RESULT_STATE = (*COMPLETED_STATE, "error_type", "error_message", "error_stack", "earlier")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -112,8 +104,8 @@ class DjangoChunkStore:
 def _write_batch(batch_id: str, results: dict[int, ItemResult]) -> None:
     with projection.counting_items(batch_id) as moved:
         outdated = _outdated_runs(batch_id, results.values())
-        written = []
-        for item in Item.objects.filter(batch=batch_id, index__in=results).defer("data"):
+        first_time, again = list[Item](), list[Item]()
+        for item in Item.objects.filter(batch=batch_id, index__in=results).defer("data", "result", "error_stack"):
             result = results[item.index]
             if not _is_news(item, result) or (result.failure is not None and result.run_id in outdated):
                 continue
@@ -121,8 +113,9 @@ def _write_batch(batch_id: str, results: dict[int, ItemResult]) -> None:
                 moved[item.child]["items_failed"] -= 1
             _take_result(item, result)
             moved[item.child][f"items_{item.status}"] += 1
-            written.append(item)
-        update_rows(Item, written, RESULT_STATE)
+            (again if item.earlier or item.error_type else first_time).append(item)
+        update_rows(Item, first_time, COMPLETED_STATE)
+        update_rows(Item, again, RESULT_STATE)
 
 
 def _is_news(item: Item, result: ItemResult) -> bool:

@@ -256,7 +256,7 @@ async def test_a_quiet_line_ticks(open_socket: Open, batch: Batch, monkeypatch: 
 
 
 async def test_a_slow_browser_gets_fewer_and_larger_deltas(open_socket: Open, make_batch: Any) -> None:
-    """It reads nothing while 60 revisions of 400 nodes pass: what waits for it is bounded by the socket's buffers."""
+    """It reads nothing while 60 revisions of 400 nodes pass (8 MB): what waits for it is bounded by TCP's buffers."""
     batch = await sync_to_async(make_batch)(items=400)
     nodes = await sync_to_async(lambda: list(Node.objects.filter(batch=batch, kind=NodeKind.CHILD)))()
     host, port = open_socket("/").uri.removeprefix("ws://").rstrip("/").split(":")  # type: ignore[attr-defined]
@@ -266,14 +266,14 @@ async def test_a_slow_browser_gets_fewer_and_larger_deltas(open_socket: Open, ma
     narrow.setblocking(False)
     path = f"/ws/batches/{batch.pk}/?revision={await revision_of(batch)}"
     rounds = 60
-    async with open_socket(path, sock=narrow, max_queue=1) as line:
+    async with open_socket(path, sock=narrow, max_queue=1, compression=None) as line:
         for run in range(1, rounds + 1):
             events = [started(node, run, START.replace(minute=run % 60, hour=12 + run // 60)) for node in nodes]
             await sync_to_async(projection.apply)(batch.pk, events)
             await live.ring(batch.pk)
         newest = await revision_of(batch)
         messages = await read_until(line, lambda message: message["revision"] == newest)
-    assert len(messages) < rounds
+    assert len(messages) < rounds * 0.8
     assert {node["attempt"] for node in messages[-1]["nodes"] if node["kind"] == "child"} == {rounds}
 
 

@@ -29,9 +29,11 @@ def redis(home: Path) -> Iterator[str]:
     command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(home)]
     process = Process(command, home / "redis.log")
     process.start()
-    wait_until(lambda: _answers(port), f"Redis answers: {process.output}")
-    yield f"redis://127.0.0.1:{port}"
-    process.stop()
+    try:
+        wait_until(lambda: _answers(port), f"Redis answers: {process.output}")
+        yield f"redis://127.0.0.1:{port}"
+    finally:
+        process.stop()
 
 
 @contextmanager
@@ -54,6 +56,8 @@ def postgres(home: Path) -> Iterator[str]:
     process.start()
     url = f"postgres://canopy@127.0.0.1:{port}/postgres"
     ready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-    wait_until(lambda: subprocess.run(ready, check=False).returncode == 0, f"PostgreSQL answers: {process.output}")
-    yield url
-    process.stop()
+    try:
+        wait_until(lambda: subprocess.run(ready, check=False).returncode == 0, f"PostgreSQL answers: {process.output}")
+        yield url
+    finally:
+        process.stop()

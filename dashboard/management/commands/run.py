@@ -61,7 +61,7 @@ class Command(BaseCommand):
             raise CommandError(f"The database cannot be used: {error}") from None
         except KeyboardInterrupt:
             sys.exit(128 + signal.SIGINT)
-        connections.close_all()
+        _leave_database()
         processes = Processes()
         for name, command in parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes.items():
             if name != LAST or "TEMPORAL_PORT" in own:
@@ -118,6 +118,14 @@ def _prepare() -> dict[str, str]:
     call_command("migrate", verbosity=0)
     _collect_static()
     return own
+
+
+def _leave_database() -> None:
+    """Close all connections, pools too: processes are forked next, and this one needs no database any more."""
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+        if hasattr(connection, "close_pool"):
+            connection.close_pool()
 
 
 def _collect_static() -> None:

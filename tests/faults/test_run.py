@@ -10,7 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -25,14 +25,17 @@ pytestmark = pytest.mark.slow
 READY = re.compile(r"Canopy is at (http://\S+)/")
 
 
-class Run:
-    """`manage.py run` in a home of its own."""
+SLOW = {"processor": "simulate", "parameters": {"seconds_from": 0.5, "seconds_to": 0.5}}
 
-    def __init__(self, home: Path) -> None:
+
+class Run:
+    """`manage.py run`, or what else starts it, in a home of its own."""
+
+    def __init__(self, home: Path, command: Sequence[str] = (sys.executable, "manage.py", "run")) -> None:
         self.home, self.port = home, free_port()
         env = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
         env |= {"CANOPY_HOME": str(home), "PORT": str(self.port)}
-        self.process = Process([sys.executable, "manage.py", "run"], home.parent / f"run-{self.port}.log", env)
+        self.process = Process(command, home.parent / f"run-{self.port}.log", env)
 
     def start(self) -> None:
         """Start, and wait for the line that says where it is."""
@@ -85,8 +88,7 @@ def test_everything_comes_back_and_nothing_stays_behind(run: Run) -> None:
     assert set(json.loads(login.read_text())) == {"username", "password", "token"}
     assert stat.S_IMODE(login.stat().st_mode) == 0o600
     assert run.process.output.count("Canopy is at") == 1
-    slow = {"processor": "simulate", "parameters": {"seconds_from": 0.5, "seconds_to": 0.5}, "count": 60}
-    batch = run.api("POST", "/batches", {**slow, "plan": {"window": 3}}).json()["id"]
+    batch = run.api("POST", "/batches", {**SLOW, "count": 60, "plan": {"window": 3}}).json()["id"]
     for part in ("worker", "web", "temporal"):
         before = run.pid(part)
         os.kill(before, signal.SIGKILL)
@@ -109,13 +111,53 @@ def test_everything_comes_back_and_nothing_stays_behind(run: Run) -> None:
         again.process.stop()
 
 
-def test_a_port_in_use_is_a_clear_message(run: Run, tmp_path: Path) -> None:
+def test_work_is_handed_back_before_temporal_stops_also_when_make_alone_is_interrupted(tmp_path: Path) -> None:
+    run = Run(tmp_path / "home", ["make", "run"])
+    run.start()
+    try:
+        batch = run.api("POST", "/batches", {**SLOW, "count": 200, "plan": {"chunk_size": 50, "window": 4}}).json()[
+            "id"
+        ]
+        wait_until(lambda: run.api("GET", f"/batches/{batch}").json()["items"]["completed"], "it is at work")
+        family = psutil.Process(run.process.pid).children(recursive=True)
+        os.kill(run.process.pid, signal.SIGINT)
+        _, alive = psutil.wait_procs(family, timeout=20)
+    finally:
+        run.process.stop()
+    assert alive == []
+    said = (run.home / "logs" / "worker.log").read_text()
+    assert "Beginning worker shutdown" in said
+    assert "Connection refused" not in said.partition("Beginning worker shutdown")[2]
 
+
+def test_a_second_run_in_the_same_home_is_refused(run: Run) -> None:
+    run.start()
+    second = _fail(run.home, free_port())
+    assert f"Canopy runs in {run.home} already (process {run.process.pid})" in second
+    assert run.health == 200
+
+
+def test_a_port_in_use_is_a_clear_message(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        env = {**os.environ, "CANOPY_HOME": str(tmp_path / "other"), "PORT": str(port)}
-        command = [sys.executable, "manage.py", "run"]
-        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+        assert f"Port {port} of 127.0.0.1 cannot be used: Address already in use." in _fail(tmp_path / "other", port)
+
+
+@pytest.mark.parametrize(("port", "message"), [("http", "not a number"), ("70000", "cannot be used")])
+def test_a_port_that_is_none_is_a_clear_message(tmp_path: Path, port: str, message: str) -> None:
+    assert message in _fail(tmp_path / "other", port)
+
+
+def test_a_database_that_is_away_is_a_clear_message(tmp_path: Path) -> None:
+    url = f"postgres://canopy@127.0.0.1:{free_port()}/canopy"
+    assert "The database cannot be used" in _fail(tmp_path / "other", free_port(), DATABASE_URL=url)
+
+
+def _fail(home: Path, port: int | str, **more: str) -> str:
+    """Run what cannot run, and return its complaint: a message for people, not a traceback."""
+    env = {**os.environ, "CANOPY_HOME": str(home), "PORT": str(port), **more}
+    command = [sys.executable, "manage.py", "run"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
-    assert f"Port {port} of 127.0.0.1 cannot be used" in done.stderr
     assert "Traceback" not in done.stderr
+    return done.stderr

@@ -52,6 +52,7 @@ async def test_viewers_of_both_web_processes_see_the_same(
 ) -> None:
     stack = large_stack
     port = free_port()
+    console.allow("WebSocket|ERR_CONNECTION")  # the second web process ends before its page
     second = stack.web_process(port)
     second.start()
     other = Stack.__new__(Stack)

@@ -132,10 +132,17 @@ def update_rows(model: type[models.Model], rows: Iterable[models.Model], names: 
         return
     by_name = {f.name: f for f in model._meta.concrete_fields}
     fields = [by_name[name] for name in names]
-    quote = connection.ops.quote_name
-    columns = ", ".join(f"{quote(str(f.column))} = %s" for f in fields)
-    sql = f"UPDATE {quote(model._meta.db_table)} SET {columns} WHERE {quote('id')} = %s"  # noqa: S608  our own names
     values = [[*(f.get_db_prep_save(getattr(row, f.attname), connection) for f in fields), row.pk] for row in rows]
+    write_columns(model, [str(f.column) for f in fields], values)
+
+
+def write_columns(model: type[models.Model], columns: Sequence[str], values: Sequence[Sequence[Any]]) -> None:
+    """Update columns of many rows with values as the database takes them, each followed by the row's primary key."""
+    if not values:
+        return
+    quote = connection.ops.quote_name
+    assignments = ", ".join(f"{quote(column)} = %s" for column in columns)
+    sql = f"UPDATE {quote(model._meta.db_table)} SET {assignments} WHERE {quote('id')} = %s"  # noqa: S608  our own names
     with connection.cursor() as cursor:
         cursor.executemany(sql, values)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -13,7 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from dashboard import projection
-from dashboard.ledger import update_rows
+from dashboard.ledger import update_rows, write_columns
 from dashboard.models import Attempt, Batch, Item
 from dashboard.storable import storable, text
 from orchestration.contracts import ChunkInput, ChunkWork, Failure, ItemResult, ItemWork, NodeKind, Status
@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 EARLIER_FAILURES = 20
 """Failures of earlier runs that are kept with an item."""
 
-COMPLETED_STATE = ("status", "attempts", "run_id", "result", "duration", "finished_at")
-"""What changes when an item completes that has never failed: most of all items, in a few columns."""
+COMPLETED_COLUMNS = ("status", "attempts", "run_id", "result", "duration", "finished_at")
+"""What changes when an item completes that has never failed."""
 
-RESULT_STATE = (*COMPLETED_STATE, "error_type", "error_message", "error_stack", "earlier")
+RESULT_STATE = (*COMPLETED_COLUMNS, "error_type", "error_message", "error_stack", "earlier")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -103,19 +103,46 @@ class DjangoChunkStore:
 
 def _write_batch(batch_id: str, results: dict[int, ItemResult]) -> None:
     with projection.counting_items(batch_id) as moved:
-        outdated = _outdated_runs(batch_id, results.values())
-        first_time, again = list[Item](), list[Item]()
-        for item in Item.objects.filter(batch=batch_id, index__in=results).defer("data", "result", "error_stack"):
-            result = results[item.index]
-            if not _is_news(item, result) or (result.failure is not None and result.run_id in outdated):
-                continue
-            if item.status == Status.FAILED:
-                moved[item.child]["items_failed"] -= 1
-            _take_result(item, result)
-            moved[item.child][f"items_{item.status}"] += 1
-            (again if item.earlier or item.error_type else first_time).append(item)
-        update_rows(Item, first_time, COMPLETED_STATE)
-        update_rows(Item, again, RESULT_STATE)
+        items = Item.objects.filter(batch=batch_id, index__in=results)
+        first, others = list[tuple[int, ItemResult]](), list[int]()
+        for pk, index, child, status, error in items.values_list("pk", "index", "child", "status", "error_type"):
+            if status == Status.PENDING and not error and results[index].failure is None:
+                first.append((pk, results[index]))
+                moved[child]["items_completed"] += 1
+            elif status != Status.COMPLETED:
+                others.append(pk)
+        _write_completed(first)
+        if others:
+            _write_others(batch_id, Item.objects.filter(pk__in=others), results, moved)
+
+
+def _write_completed(results: Sequence[tuple[int, ItemResult]]) -> None:
+    """Write items that complete at once: most of all items, so without making a model instance of each."""
+    prepare = Item._meta.get_field("result").get_db_prep_save
+    status, now = Status.COMPLETED.value, connection.ops.adapt_datetimefield_value(timezone.now())
+    values = [
+        (status, each.attempts, each.run_id, prepare(storable(each.result), connection), each.duration, now, pk)
+        for pk, each in results
+    ]
+    write_columns(Item, COMPLETED_COLUMNS, values)
+
+
+def _write_others(
+    batch_id: str, items: Iterable[Item], results: dict[int, ItemResult], moved: dict[int, Counter[str]]
+) -> None:
+    """Write items that failed, now or before."""
+    outdated = _outdated_runs(batch_id, results.values())
+    written = list[Item]()
+    for item in items:
+        result = results[item.index]
+        if not _is_news(item, result) or (result.failure is not None and result.run_id in outdated):
+            continue
+        if item.status == Status.FAILED:
+            moved[item.child]["items_failed"] -= 1
+        _take_result(item, result)
+        moved[item.child][f"items_{item.status}"] += 1
+        written.append(item)
+    update_rows(Item, written, RESULT_STATE)
 
 
 def _is_news(item: Item, result: ItemResult) -> bool:

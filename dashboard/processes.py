@@ -19,7 +19,7 @@ from honcho.printer import Message, Printer
 LAST = "temporal"
 """Stops after the others: worker and web hand their work back to it."""
 
-FREE_WITHIN = 8.0
+FREE_WITHIN = 6.0
 """Seconds that a run which is just stopping may still hold its home; stopping takes 5 s at most."""
 
 EVERY = 0.25

@@ -21,10 +21,20 @@ __all__ = ["browser", "console", "new_page"]
 pytestmark = pytest.mark.slow
 
 DATABASE_TESTS = [
-    "tests/dashboard/test_projection.py",
-    "tests/dashboard/test_store.py",
-    "tests/dashboard/test_launch.py",
+    f"tests/dashboard/test_{name}.py"
+    for name in (
+        "projection",
+        "projection_retry",
+        "store",
+        "notify",
+        "launch",
+        "live",
+        "batch_list",
+        "batch_detail",
+        "node_detail",
+    )
 ]
+"""Those of the record and of what is read from it, without those that start a stack on the database."""
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +89,9 @@ async def test_viewers_of_both_web_processes_see_the_same(
 
 def test_the_record_is_the_same_on_postgresql(database: str) -> None:
     """Run the tests of the record once more, on PostgreSQL, in a process of their own: settings are read once."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *DATABASE_TESTS]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *DATABASE_TESTS]
     env = {**os.environ, "CANOPY_TEST_DATABASE_URL": database}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=540)
     assert done.returncode == 0, done.stdout[-4000:]
     assert "passed" in done.stdout
     assert "skipped" not in done.stdout

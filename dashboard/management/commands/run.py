@@ -19,7 +19,7 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from honcho.environ import parse_procfile
 
 from dashboard.keep_alive import SUPERVISOR
@@ -61,7 +61,7 @@ class Command(BaseCommand):
             raise CommandError(f"The database cannot be used: {error}") from None
         except KeyboardInterrupt:
             sys.exit(128 + signal.SIGINT)
-        _leave_database()
+        connections.close_all()
         processes = Processes()
         for name, command in parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes.items():
             if name != LAST or "TEMPORAL_PORT" in own:
@@ -115,17 +115,11 @@ def _prepare() -> dict[str, str]:
             "TEMPORAL_UI_URL": f"http://127.0.0.1:{ui}",
             "TEMPORAL_BINARY": temporal_program(),
         }
+    # Without a pool: its threads must not be there when processes are forked, and it hides why a database is away.
+    connections[DEFAULT_DB_ALIAS].settings_dict.get("OPTIONS", {}).pop("pool", None)
     call_command("migrate", verbosity=0)
     _collect_static()
     return own
-
-
-def _leave_database() -> None:
-    """Close all connections, pools too: processes are forked next, and this one needs no database any more."""
-    for connection in connections.all(initialized_only=True):
-        connection.close()
-        if hasattr(connection, "close_pool"):
-            connection.close_pool()
 
 
 def _collect_static() -> None:

@@ -136,13 +136,19 @@ def update_rows(model: type[models.Model], rows: Iterable[models.Model], names: 
     write_columns(model, [str(f.column) for f in fields], values)
 
 
-def write_columns(model: type[models.Model], columns: Sequence[str], values: Sequence[Sequence[Any]]) -> None:
-    """Update columns of many rows with values as the database takes them, each followed by the row's primary key."""
+def write_columns(
+    model: type[models.Model],
+    columns: Sequence[str],
+    values: Sequence[Sequence[Any]],
+    key: Sequence[str] = ("id",),
+) -> None:
+    """Update columns of many rows with values as the database takes them, each followed by the row's key."""
     if not values:
         return
     quote = connection.ops.quote_name
     assignments = ", ".join(f"{quote(column)} = %s" for column in columns)
-    sql = f"UPDATE {quote(model._meta.db_table)} SET {assignments} WHERE {quote('id')} = %s"  # noqa: S608  our own names
+    which = " AND ".join(f"{quote(column)} = %s" for column in key)
+    sql = f"UPDATE {quote(model._meta.db_table)} SET {assignments} WHERE {which}"  # noqa: S608  our own names
     with connection.cursor() as cursor:
         cursor.executemany(sql, values)
 

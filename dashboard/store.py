@@ -15,7 +15,7 @@ from django.utils import timezone
 from dashboard import projection
 from dashboard.ledger import update_rows, write_columns
 from dashboard.models import Attempt, Batch, Item
-from dashboard.storable import storable, text
+from dashboard.storable import json_text, storable, text
 from orchestration.contracts import ChunkInput, ChunkWork, Failure, ItemResult, ItemWork, NodeKind, Status
 from orchestration.plan import Plan
 
@@ -104,27 +104,29 @@ class DjangoChunkStore:
 def _write_batch(batch_id: str, results: dict[int, ItemResult]) -> None:
     with projection.counting_items(batch_id) as moved:
         items = Item.objects.filter(batch=batch_id, index__in=results)
-        first, others = list[tuple[int, ItemResult]](), list[int]()
-        for pk, index, child, status, error in items.values_list("pk", "index", "child", "status", "error_type"):
-            if status == Status.PENDING and not error and results[index].failure is None:
-                first.append((pk, results[index]))
-                moved[child]["items_completed"] += 1
-            elif status != Status.COMPLETED:
-                others.append(pk)
-        _write_completed(first)
-        if others:
-            _write_others(batch_id, Item.objects.filter(pk__in=others), results, moved)
+        touched = items.exclude(status=Status.PENDING, error_type="")
+        others = dict(touched.values_list("index", "status"))
+        others |= {index: Status.PENDING for index, result in results.items() if result.failure is not None} | others
+        first = [result for index, result in results.items() if index not in others]
+        for result in first:
+            moved[result.child]["items_completed"] += 1
+        _write_completed(batch_id, first)
+        left = [index for index, status in others.items() if status != Status.COMPLETED]
+        if left:
+            _write_others(batch_id, items.filter(index__in=left), results, moved)
 
 
-def _write_completed(results: Sequence[tuple[int, ItemResult]]) -> None:
-    """Write items that complete at once: most of all items, so without making a model instance of each."""
-    prepare = Item._meta.get_field("result").get_db_prep_save
+def _write_completed(batch_id: str, results: Sequence[ItemResult]) -> None:
+    """Write items that complete at once: most of all items, so without reading them or making a model of each."""
     status, now = Status.COMPLETED.value, connection.ops.adapt_datetimefield_value(timezone.now())
     values = [
-        (status, each.attempts, each.run_id, prepare(storable(each.result), connection), each.duration, now, pk)
-        for pk, each in results
+        (
+            *(status, each.attempts, each.run_id, json_text(each.result), each.duration, now),
+            *(batch_id, each.index),
+        )
+        for each in results
     ]
-    write_columns(Item, COMPLETED_COLUMNS, values)
+    write_columns(Item, COMPLETED_COLUMNS, values, key=("batch_id", "index"))
 
 
 def _write_others(

@@ -164,6 +164,16 @@ class Gateway:
         with unavailable(), not_running():
             await (await self._root(batch_id)).signal(FanOutWorkflow.set_window, window, rpc_timeout=RPC_TIMEOUT)
 
+    async def skip(self, batch_id: str) -> None:
+        """Let a held batch go on without what failed. Raises BatchNotRunning."""
+        with unavailable(), not_running():
+            await (await self._root(batch_id)).signal(FanOutWorkflow.skip, rpc_timeout=RPC_TIMEOUT)
+
+    async def finish(self, batch_id: str) -> None:
+        """End a held batch as it is. Raises BatchNotRunning."""
+        with unavailable(), not_running():
+            await (await self._root(batch_id)).signal(FanOutWorkflow.finish, rpc_timeout=RPC_TIMEOUT)
+
     async def cancel(self, batch_id: str) -> None:
         """Request cancellation: children are asked to stop and clean up. Raises BatchNotRunning.
 

@@ -7,7 +7,7 @@ happens a second one, so that an event that just missed the first need not wait 
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
         EventKind,
         Failure,
         NotifyInput,
+        Place,
         Status,
         TreeEvent,
     )
@@ -68,9 +69,12 @@ class Outbox:
         outcome: Status | None = None,
         failure: Failure | None = None,
         window: int | None = None,
+        note: str = "",
+        until: datetime | None = None,
+        place: Place | None = None,
     ) -> None:
         """Add an event, stamped with the workflow's time."""
-        event = TreeEvent(kind, workflow_id, run_id, workflow.now(), outcome, failure, window)
+        event = TreeEvent(kind, workflow_id, run_id, workflow.now(), outcome, failure, window, note, until, place)
         self._events.append(event)
         del self._events[:-CAPACITY]
 

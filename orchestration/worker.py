@@ -78,7 +78,7 @@ def build_workers(
             client,
             task_queue=queue,
             workflows=WORKFLOWS if queue == CHILD_TASK_QUEUE else (),
-            activities=[activities.process_chunk],
+            activities=activities.all,
             workflow_runner=workflow_runner or UnsandboxedWorkflowRunner(),
             max_cached_workflows=CACHED_WORKFLOWS,
             max_concurrent_activities=CONCURRENT_CHUNKS,

@@ -30,6 +30,7 @@ from orchestration.contracts import (
     ItemResult,
     ItemWork,
     NotifyInput,
+    ResourcesInput,
     Status,
     TreeEvent,
 )
@@ -71,12 +72,22 @@ class Probe:
         self.gate = asyncio.Event()
         self.gate.set()
         self.calls: dict[str, int] = defaultdict(int)
+        self.undone: dict[str, int] = defaultdict(int)
+        self.fail_undo: set[str] = set()
         self.running = 0
         self.most = 0
         Probe.all[self.name] = self
 
 
-@processor(name="probe", title="Probe", summary="For tests.")
+async def undo_probe(item: ProbeItem, parameters: ProbeParameters, result: Any, context: ItemContext) -> None:
+    """Undo, or fail to, as the probe says."""
+    told = Probe.all[parameters.probe]
+    told.undone[context.key] += 1
+    if context.key in told.fail_undo:
+        raise Probed(f"{context.key} cannot be undone.")
+
+
+@processor(name="probe", title="Probe", summary="For tests.", compensation=undo_probe)
 async def probe(item: ProbeItem, parameters: ProbeParameters, context: ItemContext) -> ProbeResult:
     """Do as the probe says."""
     told = Probe.all[parameters.probe]
@@ -99,10 +110,13 @@ class MemoryStore:
     def __init__(self) -> None:
         self.batches: dict[str, tuple[Plan, str]] = {}
         self.results: dict[tuple[str, int], ItemResult] = {}
+        self.undone: dict[tuple[str, int], ItemResult] = {}
 
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
         """Return what is left of a chunk."""
         plan, name = self.batches[work.batch_id]
+        if work.undo:
+            return ChunkWork("probe", {"probe": name}, plan, self._to_undo(work))
         items, completed = [], 0
         for index in range(work.offset, work.offset + work.length):
             result = self.results.get((work.batch_id, index))
@@ -112,9 +126,22 @@ class MemoryStore:
                 items.append(ItemWork(index, str(index), {}, result.attempts if result else 0))
         return ChunkWork("probe", {"probe": name}, plan, items, completed=completed)
 
+    def _to_undo(self, work: ChunkInput) -> list[ItemWork]:
+        found = [
+            (index, self.results.get((work.batch_id, index))) for index in range(work.offset, work.offset + work.length)
+        ]
+        return [ItemWork(index, str(index), {}) for index, result in found if result and result.failure is None]
+
+    def read_resources(self, wanted: ResourcesInput) -> list[str]:
+        """Return made-up resources: the same ones in every batch."""
+        return [f"{wanted.field}-{index}" for index in range(wanted.offset, wanted.offset + wanted.length)]
+
     def write_results(self, results: Sequence[ItemResult]) -> None:
         """Keep results."""
         for result in results:
+            if result.undone:
+                self.undone[result.batch_id, result.index] = result
+                continue
             self.results[result.batch_id, result.index] = result
 
 

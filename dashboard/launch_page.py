@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
@@ -18,7 +18,7 @@ from django.http import HttpRequest, QueryDict
 from dashboard import items
 from dashboard.forms import ItemsForm, ModelForm, form_of
 from dashboard.items import Format, Source, Survey
-from dashboard.launching import LaunchRequest
+from dashboard.launching import LaunchRequest, refusals
 from dashboard.models import Batch, Upload
 from dashboard.permissions import may_operate
 from orchestration.plan import Layout, Plan, warnings
@@ -83,6 +83,11 @@ class LaunchPage:
         if self.survey is not None and self.survey.duplicates:
             found.append(f"{self.survey.duplicates:,} keys occur more than once: each row is an item all the same.")
         return found
+
+    def refuse(self, errors: Mapping[str, str]) -> None:
+        """Say at the plan's fields why it cannot work."""
+        for name, reason in errors.items():
+            self.plan.add_error(name, reason)
 
     def request(self) -> LaunchRequest:
         """Return what is to be launched; only for a valid page."""
@@ -163,6 +168,9 @@ def filled_page(request: HttpRequest, processor: Processor) -> LaunchPage:
     else:
         page.upload = Upload.objects.filter(pk=given.get("upload", "")).first()
     page.items.offer_keys(list(page.survey.columns) if page.survey else [])
+    plan = page.checked_plan
+    if plan is not None and page.count:
+        page.refuse(refusals(processor.name, plan, page.count))
     return page
 
 

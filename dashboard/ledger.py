@@ -17,7 +17,7 @@ from dashboard.models import Batch, Node
 from dashboard.tallies import add, batch_status, contribution
 from orchestration.contracts import NodeKind, Status
 
-NODE_STATE = ("status", "attempt", "run_id", "started_at", "closed_at", "error_type", "error_message")
+NODE_STATE = ("status", "attempt", "run_id", "started_at", "closed_at", "error_type", "error_message", "note")
 CHILD_ITEMS = ("items_completed", "items_failed")
 TALLY_COLUMNS = tuple(f"{what}_{status.value}" for what in ("children", "items") for status in Status)
 BATCH_STATE = (
@@ -29,6 +29,10 @@ BATCH_STATE = (
     "opened_at",
     "closed_at",
     "done_at_open",
+    "held_reason",
+    "held_until",
+    "held_at",
+    "moment_count",
     "start_error",
 )
 

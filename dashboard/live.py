@@ -70,7 +70,9 @@ def batch_state(batch: Batch) -> dict[str, Any]:
         "eta": eta,
         "opened_at": _iso(batch.opened_at),
         "closed_at": _iso(batch.closed_at),
+        "moments": batch.moment_count,
         "start_error": batch.start_error,
+        "held": {"reason": batch.held_reason, "until": _iso(batch.held_until)} if batch.held_reason else None,
     }
 
 
@@ -108,6 +110,7 @@ def node_state(node: Node) -> dict[str, Any]:
         "closed_at": _iso(node.closed_at),
         "error": {"type": node.error_type, "message": node.error_message} if node.error_type else None,
         "length": node.length,
+        "note": node.note,
         "items": {"completed": node.items_completed, "failed": node.items_failed},
     }
     if node.kind == NodeKind.PARTITION:

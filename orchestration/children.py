@@ -240,7 +240,7 @@ class Children:
 
 
 class Rollbacks(Children):
-    """What undoes children: one workflow for each, below the child in the tree, that compensates its completed items."""
+    """What undoes children: for each one workflow below it in the tree, which compensates its completed items."""
 
     def name(self, unit: int) -> str:
         """Return the rollback's workflow id."""

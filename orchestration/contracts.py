@@ -25,6 +25,9 @@ AWAIT_WORKFLOW_ACTIVITY = "await_workflow"
 
 EVENTS_PER_NOTIFY = 500
 
+ROLLED_BACK = "RolledBack"
+"""Type of the error of a root that has undone what had completed."""
+
 
 class Status(StrEnum):
     """State of a node or an item. Everything but pending and running is an outcome, and final for its attempt."""

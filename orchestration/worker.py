@@ -27,6 +27,9 @@ WORKFLOWS = (FanOutWorkflow, ChunkWorkflow)
 HEARTBEAT_INTERVAL = timedelta(seconds=2)
 """Of the worker as a whole; its age is what tells a lost worker. Temporal's default is 60 s."""
 
+CANCEL_NOTICED_WITHIN = timedelta(seconds=3)
+"""An activity hears of its cancellation in the answer to a heartbeat; the SDK holds heartbeats back for longer."""
+
 CONCURRENT_CHUNKS = 200
 CONCURRENT_WORKFLOW_TASKS = 100
 CACHED_WORKFLOWS = 1_000
@@ -83,6 +86,7 @@ def build_workers(
             max_cached_workflows=CACHED_WORKFLOWS,
             max_concurrent_activities=CONCURRENT_CHUNKS,
             max_concurrent_workflow_tasks=CONCURRENT_WORKFLOW_TASKS,
+            max_heartbeat_throttle_interval=CANCEL_NOTICED_WITHIN,
             graceful_shutdown_timeout=grace,
         )
         for queue in queues

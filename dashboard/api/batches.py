@@ -18,7 +18,7 @@ from dashboard import operations
 from dashboard.api import schemas
 from dashboard.forms import plain_words
 from dashboard.items import Format, Source, Survey
-from dashboard.launching import IdempotencyConflict, LaunchRequest, launch
+from dashboard.launching import IdempotencyConflict, LaunchRefused, LaunchRequest, launch
 from dashboard.live import batch_state
 from dashboard.models import Batch, Item, Kind, Node, NodeStatus
 from dashboard.permissions import require_operator
@@ -72,6 +72,8 @@ def create_batch(
     launch_request = _launch_request(given, idempotency_key)
     try:
         launched = launch(operator, launch_request)
+    except LaunchRefused as error:
+        raise Invalid({f"plan.{name}": [reason] for name, reason in error.errors.items()}) from error
     except IdempotencyConflict as error:
         raise Invalid({"Idempotency-Key": [str(error)]}) from error
     batch = launched.batch
@@ -202,6 +204,20 @@ def resume_batch(request: HttpRequest, batch_id: str) -> tuple[int, dict[str, st
     return 202, {"detail": "Resume requested."}
 
 
+@router.post("/batches/{batch_id}/skip", response=OPERATION)
+def skip_failed(request: HttpRequest, batch_id: str) -> tuple[int, dict[str, str]]:
+    """Let a held batch go on without what failed."""
+    operations.skip(request.user, _batch(batch_id))
+    return 202, {"detail": "Going on without what failed."}
+
+
+@router.post("/batches/{batch_id}/finish", response=OPERATION)
+def finish_batch(request: HttpRequest, batch_id: str) -> tuple[int, dict[str, str]]:
+    """End a held batch as it is."""
+    operations.finish(request.user, _batch(batch_id))
+    return 202, {"detail": "Finish requested."}
+
+
 @router.post("/batches/{batch_id}/cancel", response=OPERATION)
 def cancel_batch(request: HttpRequest, batch_id: str) -> tuple[int, dict[str, str]]:
     """Ask all children to stop, and skip those pending."""
@@ -255,6 +271,8 @@ def _node(node: Node) -> dict[str, Any]:
         "parent": node.parent_id,
         "kind": node.kind,
         "position": node.position,
+        "label": node.label,
+        "note": node.note,
         "status": node.status,
         "attempt": node.attempt,
         "started_at": node.started_at,
@@ -275,4 +293,6 @@ def _item(item: Any) -> dict[str, Any]:
         "error": _error(item) if item.shown_status == NodeStatus.FAILED else None,
         "duration": item.duration,
         "finished_at": item.finished_at,
+        "undone_at": item.undone_at,
+        "undo_error": item.undo_error,
     }

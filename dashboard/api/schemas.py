@@ -54,6 +54,13 @@ class CountsOut(Schema):
     skipped: int
 
 
+class HeldOut(Schema):
+    """Why a batch waits for a person, and until when."""
+
+    reason: str
+    until: datetime | None
+
+
 class BatchOut(Schema):
     """How far a batch is."""
 
@@ -70,6 +77,7 @@ class BatchOut(Schema):
     rate: float | None
     eta: float | None
     start_error: str
+    held: HeldOut | None
     children: CountsOut
     items: CountsOut
 
@@ -90,6 +98,8 @@ class NodeOut(Schema):
     parent: int | None
     kind: str
     position: int
+    label: str
+    note: str
     status: str
     attempt: int
     started_at: datetime | None
@@ -117,6 +127,8 @@ class ItemOut(Schema):
     error: ErrorOut | None
     duration: float | None
     finished_at: datetime | None
+    undone_at: datetime | None
+    undo_error: str
 
 
 class ItemPage(Schema):

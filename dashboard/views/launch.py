@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard.launch_page import empty_page, filled_page
+from dashboard.launching import LaunchRefused
 from dashboard.launching import launch as launch_batch
 from dashboard.models import Batch
 from dashboard.permissions import may_operate, require_operator
@@ -43,7 +44,11 @@ def launch(request: HttpRequest, name: str) -> HttpResponse:
     page = filled_page(request, processor)
     if not page.is_valid:
         return render(request, "launch.html", {"page": page}, status=422)
-    launched = launch_batch(operator, page.request())
+    try:
+        launched = launch_batch(operator, page.request())
+    except LaunchRefused as error:
+        page.refuse(error.errors)
+        return render(request, "launch.html", {"page": page}, status=422)
     return HttpResponseRedirect(reverse("batch-detail", args=[launched.batch.pk]))
 
 

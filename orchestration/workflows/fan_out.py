@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts import (
+        ROLLED_BACK,
         EventKind,
         Failure,
         FanOutInput,
@@ -35,7 +36,6 @@ PARENT_CLOSING = "ParentClosing"
 """Type of the error with which a parent that is about to close refuses a retry: start it again."""
 
 POLICY_EXCEEDED = "FailurePolicyExceeded"
-ROLLED_BACK = "RolledBack"
 
 RETRIED = "Failed children were retried."
 

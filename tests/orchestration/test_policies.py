@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -55,7 +56,7 @@ def times(run: Run, kind: EventKind) -> dict[str, Any]:
     return {event.workflow_id: event.at for event in run.events(kind)}
 
 
-# A3: groups
+# Groups of children: A3.
 
 
 async def test_a_group_has_closed_before_the_next_starts_and_there_is_a_pause_between(engine: Engine) -> None:
@@ -65,7 +66,7 @@ async def test_a_group_has_closed_before_the_next_starts_and_there_is_a_pause_be
     started, closed = times(run, EventKind.STARTED), times(run, EventKind.CLOSED)
     groups = [range(3), range(3, 6), range(6, 7)]
     names = [[child_id(run.id, child, None) for child in group] for group in groups]
-    for before, after in zip(names, names[1:], strict=False):
+    for before, after in pairwise(names):
         last, first = max(closed[name] for name in before), min(started[name] for name in after)
         assert first - last >= timedelta(seconds=1)
 
@@ -86,7 +87,7 @@ async def test_partitions_hold_whole_groups_and_run_one_at_a_time(engine: Engine
     assert max(closed[name] for name in first) <= min(started[name] for name in second)
 
 
-# A9: the circuit breaker
+# the circuit breaker (A9)
 
 
 def kinds(run: Run) -> list[EventKind]:
@@ -120,7 +121,7 @@ async def test_while_a_breaker_is_open_children_are_skipped_with_that_reason(eng
     assert all(event.failure and event.failure.type == "CircuitOpen" for event in skipped)
 
 
-# A10: holding for the operator
+# holding for the operator (A10)
 
 
 async def test_a_batch_held_at_its_end_goes_on_when_what_failed_is_retried(engine: Engine) -> None:
@@ -169,7 +170,7 @@ async def test_nobody_decides_and_the_batch_finishes_by_itself(engine: Engine) -
     assert [event.note for event in run.events(EventKind.RELEASED)] == ["Nobody decided in time."]
 
 
-# A7: rolling back
+# rolling back (A7)
 
 
 async def test_above_the_limit_what_completed_is_rolled_back(engine: Engine) -> None:
@@ -205,7 +206,7 @@ async def test_of_a_chunk_that_failed_in_part_the_completed_items_are_undone_too
     assert set(probe.undone) == {"0", "1", "3"}
 
 
-# A11: child options
+# child options (A11)
 
 
 async def test_a_child_that_takes_too_long_is_timed_out_alone(engine: Engine) -> None:
@@ -255,7 +256,7 @@ async def test_when_the_parent_is_terminated_children_end_as_the_plan_says(
     probe.gate.set()
 
 
-# B4: what runs the items
+# what runs the items (B4)
 
 
 @pytest.mark.parametrize("execution", ["activities", "local_activities", "no_children"])
@@ -284,7 +285,7 @@ async def test_without_children_a_failed_chunk_is_retried_in_the_open_parent(eng
     assert probe.calls["5"] == 2
 
 
-# A12: resources
+# Resources that batches share: A12.
 
 
 async def test_two_batches_never_use_a_resource_at_once(engine: Engine) -> None:

@@ -10,6 +10,7 @@ from temporalio import activity
 from temporalio.worker import Worker
 
 from dashboard import live, projection
+from dashboard.scheduled_launch import launch_scheduled
 from dashboard.temporal import connection
 from orchestration.contracts import DASHBOARD_TASK_QUEUE, NOTIFY_ACTIVITY, NotifyInput
 from orchestration.worker import connect
@@ -36,7 +37,7 @@ async def run_notify_worker() -> None:
     worker = Worker(
         client,
         task_queue=DASHBOARD_TASK_QUEUE,
-        activities=[notify],
+        activities=[notify, launch_scheduled],
         max_concurrent_activities=CONCURRENT_NOTIFIES,
     )
     log.info("Notify worker polls %s.", DASHBOARD_TASK_QUEUE)

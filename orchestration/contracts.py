@@ -19,6 +19,10 @@ DASHBOARD_TASK_QUEUE = "canopy-dashboard"
 NOTIFY_ACTIVITY = "notify"
 PROCESS_CHUNK_ACTIVITY = "process_chunk"
 
+SCHEDULE_TASK_QUEUE = "canopy-schedules"
+LAUNCH_SCHEDULED_ACTIVITY = "launch_scheduled"
+AWAIT_BATCH_ACTIVITY = "await_batch"
+
 EVENTS_PER_NOTIFY = 500
 
 
@@ -200,6 +204,28 @@ class ChunkResult:
     completed: int
     failed: int
     sample: Failure | None = None
+
+
+@dataclass(frozen=True)
+class ScheduledLaunch:
+    """What a schedule starts at each of its times."""
+
+    schedule_id: str
+
+
+@dataclass(frozen=True)
+class LaunchScheduled:
+    """A launch that is due: `at` is its nominal time, which with the schedule names the batch once and for all."""
+
+    schedule_id: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class LaunchedBatch:
+    """What a scheduled launch made: a batch, or with an empty id nothing that is worth waiting for."""
+
+    batch_id: str
 
 
 @dataclass(frozen=True)

@@ -69,9 +69,9 @@ def create_batch(
 ) -> tuple[int, dict[str, str]]:
     """Launch a batch. The same Idempotency-Key again gives the same batch, with 200 instead of 201."""
     operator = require_operator(request.user)
-    launch_request = _launch_request(given, idempotency_key)
+    asked = launch_request(given, idempotency_key)
     try:
-        launched = launch(operator, launch_request)
+        launched = launch(operator, asked)
     except IdempotencyConflict as error:
         raise Invalid({"Idempotency-Key": [str(error)]}) from error
     batch = launched.batch
@@ -79,7 +79,8 @@ def create_batch(
     return 201 if launched.created else 200, {"id": batch.pk, "url": url}
 
 
-def _launch_request(given: schemas.BatchIn, idempotency_key: str | None) -> LaunchRequest:
+def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -> LaunchRequest:
+    """Return what is to be launched. Raises Invalid."""
     errors = dict[str, list[str]]()
     try:
         processor = get_processor(given.processor)
@@ -140,7 +141,8 @@ def get_batch(request: HttpRequest, batch_id: str) -> dict[str, Any]:
     """Tell how far a batch is."""
     batch = _batch(batch_id)
     more = {"processor": batch.processor, "label": batch.label, "created_at": batch.created_at}
-    return batch_state(batch) | more | {"launched_by": batch.launched_by.get_username()}
+    schedule = {"id": batch.schedule.pk, "name": batch.schedule.name} if batch.schedule else None
+    return batch_state(batch) | more | {"launched_by": batch.launched_by.get_username(), "schedule": schedule}
 
 
 @router.get("/batches/{batch_id}/nodes", response={200: schemas.NodePage, **PROBLEMS})
@@ -226,7 +228,7 @@ def set_batch_window(request: HttpRequest, batch_id: str, given: schemas.WindowI
 
 
 def _batch(batch_id: str) -> Batch:
-    batch = Batch.objects.select_related("launched_by").filter(pk=batch_id).first()
+    batch = Batch.objects.select_related("launched_by", "schedule").filter(pk=batch_id).first()
     if batch is None:
         raise HttpError(404, f"There is no batch {batch_id}.")
     return batch

@@ -54,6 +54,13 @@ class CountsOut(Schema):
     skipped: int
 
 
+class NamedOut(Schema):
+    """Something by id and name."""
+
+    id: str
+    name: str
+
+
 class BatchOut(Schema):
     """How far a batch is."""
 
@@ -63,6 +70,7 @@ class BatchOut(Schema):
     processor: str
     label: str
     launched_by: str
+    schedule: NamedOut | None
     created_at: datetime
     opened_at: datetime | None
     closed_at: datetime | None

@@ -102,10 +102,10 @@ def _days(field: str) -> tuple[int, ...]:
     """Return the days of a field like 0,3-5; none for anything else."""
     days = set[int]()
     for part in field.split(","):
-        first, _, last = part.partition("-")
-        if not (first in "0123456" and first and (not last or last in "0123456")):
+        found = re.fullmatch(r"([0-6])(?:-([0-6]))?", part)
+        if found is None:
             return ()
-        days |= set(range(int(first), int(last or first) + 1))
+        days |= set(range(int(found[1]), int(found[2] or found[1]) + 1))
     return tuple(sorted(days))
 
 

@@ -40,7 +40,7 @@ class BatchFilter(django_filters.FilterSet):
     )
     schedule = django_filters.ModelChoiceFilter(
         label="Schedule",
-        queryset=lambda request: Schedule.objects.filter(batches__isnull=False).distinct(),
+        queryset=lambda request: Schedule.objects.filter(Q(deleted_at=None) | Q(batches__isnull=False)).distinct(),
         empty_label="Any or none",
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +14,7 @@ from dashboard.items import Format, Source
 from dashboard.launch_page import opener
 from dashboard.launching import LaunchRequest
 from dashboard.schedule_models import Schedule
+from orchestration.contracts import LaunchScheduled
 from orchestration.plan import Plan
 from orchestration.processors.registry import UnknownProcessor, get_processor
 
@@ -51,8 +51,8 @@ class KeptLaunch:
         return signing.dumps({"data": self.data, "count": self.count}, salt=SALT, compress=True)
 
 
-def request_at(schedule: Schedule, at: datetime) -> LaunchRequest:
-    """Return the request of a schedule's launch at a nominal time. Raises CannotLaunch."""
+def request_of(schedule: Schedule, due: LaunchScheduled) -> LaunchRequest:
+    """Return the request of a schedule's launch that is due. Raises CannotLaunch."""
     data = schedule.request
     try:
         processor = get_processor(data["processor"])
@@ -72,7 +72,7 @@ def request_at(schedule: Schedule, at: datetime) -> LaunchRequest:
         "count": survey.good,
         "rows": lambda: items.rows(source, survey.bad_lines),
         "digest": survey.digest,
-        "idempotency_key": f"schedule:{schedule.pk}:{at.isoformat()}",
+        "idempotency_key": due.key,
         "via": "schedule",
         "schedule": schedule.pk,
     }

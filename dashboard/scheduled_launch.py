@@ -12,7 +12,7 @@ from dashboard import live
 from dashboard.launching import IdempotencyConflict, fan_out_input, launch
 from dashboard.models import OPEN_BATCH_STATUSES, AuditEntry, Batch
 from dashboard.schedule_models import Schedule, ScheduleEntry
-from dashboard.schedule_request import CannotLaunch, request_at
+from dashboard.schedule_request import CannotLaunch, request_of
 from dashboard.temporal import gateway
 from orchestration.connection import BatchNotRunning
 from orchestration.contracts import LAUNCH_SCHEDULED_ACTIVITY, LaunchedBatch, LaunchScheduled
@@ -40,8 +40,8 @@ def _launch(due: LaunchScheduled) -> Batch:
     if schedule is None or schedule.deleted_at is not None:
         raise CannotLaunch("The schedule was deleted.")
     try:
-        request = request_at(schedule, due.at)
-        _end_overtaken(schedule, request.idempotency_key or "")
+        request = request_of(schedule, due)
+        _end_overtaken(schedule, due.key)
         launched = launch(schedule.made_by, request)
     except (CannotLaunch, PermissionDenied, IdempotencyConflict) as error:
         outcome = f"Nothing was launched: {error}"

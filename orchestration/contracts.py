@@ -215,10 +215,19 @@ class ScheduledLaunch:
 
 @dataclass(frozen=True)
 class LaunchScheduled:
-    """A launch that is due: `at` is its nominal time, which with the schedule names the batch once and for all."""
+    """A launch that is due: `at` is its nominal time, `run_id` the first run of what the schedule started then.
+
+    Together they name the batch once and for all; a nominal time alone may be that of two triggers in one second.
+    """
 
     schedule_id: str
     at: datetime
+    run_id: str
+
+    @property
+    def key(self) -> str:
+        """The idempotency key: another try of the same launch finds the same batch."""
+        return f"schedule:{self.schedule_id}:{self.at.isoformat()}:{self.run_id}"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dashboard.launch_page import empty_page, filled_page
 from dashboard.launching import launch as launch_batch
 from dashboard.models import Batch
 from dashboard.permissions import may_operate, require_operator
-from orchestration.processors.registry import Processor, UnknownProcessor, processors
+from orchestration.processors.registry import Processor, UnknownProcessor, get_processor, processors
 
 
 @dataclass(frozen=True)

@@ -60,10 +60,11 @@ class ScheduledLaunchWorkflow:
 
 
 async def _launch(given: ScheduledLaunch) -> LaunchedBatch:
-    at = workflow.info().typed_search_attributes.get(SCHEDULED_AT) or workflow.info().start_time
+    info = workflow.info()
+    at = info.typed_search_attributes.get(SCHEDULED_AT) or info.start_time
     launched: LaunchedBatch = await workflow.execute_activity(
         LAUNCH_SCHEDULED_ACTIVITY,
-        LaunchScheduled(given.schedule_id, at),
+        LaunchScheduled(given.schedule_id, at, info.first_execution_run_id),
         result_type=LaunchedBatch,
         task_queue=DASHBOARD_TASK_QUEUE,
         start_to_close_timeout=LAUNCH_TIMEOUT,

@@ -10,7 +10,7 @@ from temporalio import activity
 from temporalio.worker import Worker
 
 from dashboard import live, projection
-from dashboard.scheduled_launch import launch_scheduled
+from dashboard.scheduled_launch import LAUNCHES_TAKEN, launch_scheduled
 from dashboard.temporal import connection
 from orchestration.contracts import DASHBOARD_TASK_QUEUE, NOTIFY_ACTIVITY, NotifyInput
 from orchestration.worker import connect
@@ -38,7 +38,7 @@ async def run_notify_worker() -> None:
         client,
         task_queue=DASHBOARD_TASK_QUEUE,
         activities=[notify, launch_scheduled],
-        max_concurrent_activities=CONCURRENT_NOTIFIES,
+        max_concurrent_activities=CONCURRENT_NOTIFIES + LAUNCHES_TAKEN,
     )
     log.info("Notify worker polls %s.", DASHBOARD_TASK_QUEUE)
     await worker.run()

@@ -28,20 +28,29 @@ PLACES = {"interval": "every", "catchup_window": "catchup"}
 
 ANY_STEP = forms.NumberInput(attrs={"step": "any"})
 UNIT_CHOICES = [(unit, unit) for unit in UNITS]
+WEEK = [(day, DAYS[day]) for day in (1, 2, 3, 4, 5, 6, 0)]
 ZONES = [(name, name.replace("_", " ")) for name in time_zones()]
 
 
+TIMES = {"repeat", "minute", "at", "days", "every", "unit", "cron", "time_zone"}
+"""The fields that say when."""
+
+
 class TimetableForm(forms.Form):
-    """Friendly choices fill a cron expression; once it is valid, `timetable` is what they make."""
+    """Friendly choices fill a cron expression; once it is valid, `timetable` is what they make.
+
+    `timing` is there as soon as the fields that say when are, whatever is still wrong elsewhere.
+    """
 
     timetable: Timetable
+    timing: Timing | None = None
 
     name = forms.CharField(max_length=100, help_text="What the schedule is for.")
-    repeat = forms.ChoiceField(label="Launch", choices=Repeat.choices)
+    repeat = forms.ChoiceField(label="How often", choices=Repeat.choices)
     minute = forms.IntegerField(label="At minute", min_value=0, max_value=59, required=False)
     at = forms.TimeField(label="Time", required=False, widget=forms.TimeInput(format="%H:%M", attrs={"type": "time"}))
     days = forms.TypedMultipleChoiceField(
-        label="On", coerce=int, required=False, widget=forms.CheckboxSelectMultiple, choices=list(enumerate(DAYS))
+        label="On", coerce=int, required=False, widget=forms.CheckboxSelectMultiple, choices=WEEK
     )
     every = forms.FloatField(label="Every", required=False, min_value=0, max_value=1e8, widget=ANY_STEP)
     unit = forms.ChoiceField(label="Unit", choices=UNIT_CHOICES, required=False)
@@ -60,17 +69,17 @@ class TimetableForm(forms.Form):
         min_value=0,
         help_text="Times missed while Temporal was away are launched late, if they are no older than this.",
     )
-    catchup_unit = forms.ChoiceField(label="Unit", choices=UNIT_CHOICES)
+    catchup_unit = forms.ChoiceField(
+        label="Unit", choices=UNIT_CHOICES, widget=forms.Select(attrs={"aria-label": "Unit of the catch-up window"})
+    )
     paused = forms.BooleanField(label="Start paused", required=False)
     note = forms.CharField(max_length=500, required=False, help_text="Shown here and in Temporal.")
 
     def clean(self) -> dict[str, Any]:
         """Make the Timetable, with its errors at the fields that they come from."""
         cleaned: dict[str, Any] = super().clean() or {}
-        if self.errors:
-            return cleaned
-        timing = self._timing(cleaned)
-        if timing is None:
+        self.timing = timing = None if TIMES & set(self.errors) else self._timing(cleaned)
+        if self.errors or timing is None:
             return cleaned
         given = {name: cleaned[name] for name in ("name", "time_zone", "overlap", "note")}
         given["cron"] = timing.cron or None
@@ -91,6 +100,11 @@ class TimetableForm(forms.Form):
                 place = "repeat"
             for reason in reasons:
                 self.add_error(place, reason)
+
+    @property
+    def time_errors(self) -> list[tuple[str, str]]:
+        """What is wrong with when: label and reason."""
+        return [(str(field.label), str(error)) for field in self if field.name in TIMES for error in field.errors]
 
     def _timing(self, cleaned: dict[str, Any]) -> Timing | None:
         repeat = Repeat(cleaned["repeat"])

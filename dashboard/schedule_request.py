@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +13,7 @@ from dashboard import items
 from dashboard.items import Format, Source
 from dashboard.launch_page import opener
 from dashboard.launching import LaunchRequest
-from dashboard.schedule_models import Schedule
+from dashboard.schedule_models import Schedule, new_schedule_id
 from orchestration.contracts import LaunchScheduled
 from orchestration.plan import Plan
 from orchestration.processors.registry import UnknownProcessor, get_processor
@@ -30,10 +30,14 @@ class CannotLaunch(Exception):
 
 @dataclass(frozen=True)
 class KeptLaunch:
-    """What has to be kept of a launch request, JSON-able, and its number of items; those stay where `source` says."""
+    """What has to be kept of a launch request, JSON-able, and its number of items; those stay where `source` says.
+
+    `id` is that of the schedule that it becomes: a form sent twice makes one.
+    """
 
     data: dict[str, Any]
     count: int
+    id: str = field(default_factory=new_schedule_id)
 
     @classmethod
     def of(cls, request: LaunchRequest) -> KeptLaunch:
@@ -48,7 +52,7 @@ class KeptLaunch:
 
     def sealed(self) -> str:
         """Return it signed, to travel through a form: it was validated, and nobody can change it on the way."""
-        return signing.dumps({"data": self.data, "count": self.count}, salt=SALT, compress=True)
+        return signing.dumps(asdict(self), salt=SALT, compress=True)
 
 
 def request_of(schedule: Schedule, due: LaunchScheduled) -> LaunchRequest:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from asgiref.sync import async_to_sync
 from channels.db import database_sync_to_async
 from django.core.exceptions import PermissionDenied
@@ -15,10 +17,17 @@ from dashboard.schedule_models import Schedule, ScheduleEntry
 from dashboard.schedule_request import CannotLaunch, request_of
 from dashboard.temporal import gateway
 from orchestration.connection import BatchNotRunning
-from orchestration.contracts import LAUNCH_SCHEDULED_ACTIVITY, LaunchedBatch, LaunchScheduled
+from orchestration.contracts import LAUNCH_SCHEDULED_ACTIVITY, LaunchedBatch, LaunchScheduled, Status
+from orchestration.plan import root_id
 from orchestration.schedules import Overlap, ScheduleGone
 
-OVERTAKEN = "The next launch of its schedule terminated it, as the overlap policy says."
+LAUNCHES_AT_ONCE = 4
+LAUNCHES_TAKEN = 32
+"""At a full hour many are due: they queue here, not in front of news of batches."""
+
+_threads = ThreadPoolExecutor(LAUNCHES_AT_ONCE, thread_name_prefix="launches")
+
+OVERTAKEN = "For the next launch of its schedule, as the overlap policy says."
 
 
 @activity.defn(name=LAUNCH_SCHEDULED_ACTIVITY)
@@ -28,7 +37,7 @@ async def launch_scheduled(due: LaunchScheduled) -> LaunchedBatch:
     Raises ApplicationError, not retried, for what can no longer be launched: the schedule's page says so.
     """
     try:
-        batch = await database_sync_to_async(_launch, thread_sensitive=False)(due)
+        batch = await database_sync_to_async(_launch, thread_sensitive=False, executor=_threads)(due)
     except (CannotLaunch, PermissionDenied, IdempotencyConflict) as error:
         raise ApplicationError(str(error), type="CannotLaunch", non_retryable=True) from error
     await live.ring(batch.pk)
@@ -41,7 +50,7 @@ def _launch(due: LaunchScheduled) -> Batch:
         raise CannotLaunch("The schedule was deleted.")
     try:
         request = request_of(schedule, due)
-        _end_overtaken(schedule, due.key)
+        _overtake(schedule, due.key)
         launched = launch(schedule.made_by, request)
     except (CannotLaunch, PermissionDenied, IdempotencyConflict) as error:
         outcome = f"Nothing was launched: {error}"
@@ -53,17 +62,33 @@ def _launch(due: LaunchScheduled) -> Batch:
     return batch
 
 
-def _end_overtaken(schedule: Schedule, key: str) -> None:
-    """Terminate open batches where the policy is terminate_other: Temporal ended only what waited for them."""
+def _overtake(schedule: Schedule, key: str) -> None:
+    """See to the batches that this launch overtakes, and write down what the overlap policy did to them."""
     try:
-        setting = async_to_sync(gateway().schedules.describe)(schedule.pk).setting
+        overlap = async_to_sync(gateway().schedules.describe)(schedule.pk).setting.overlap
     except ScheduleGone:
         return
-    if setting.overlap is not Overlap.TERMINATE_OTHER:
+    others = schedule.batches.exclude(idempotency_key=key)
+    if overlap is Overlap.TERMINATE_OTHER:
+        for batch in others.filter(status__in=OPEN_BATCH_STATUSES):
+            _terminate(schedule, batch)
+    elif overlap is Overlap.CANCEL_OTHER and (last := others.first()) is not None:
+        _note_cancel(schedule, last)
+
+
+def _terminate(schedule: Schedule, batch: Batch) -> None:
+    """End an open batch: Temporal ended only what waited for it."""
+    try:
+        async_to_sync(gateway().terminate)(batch.pk, OVERTAKEN)
+    except BatchNotRunning:
         return
-    for batch in Batch.objects.filter(schedule=schedule, status__in=OPEN_BATCH_STATUSES).exclude(idempotency_key=key):
-        try:
-            async_to_sync(gateway().terminate)(batch.pk, OVERTAKEN)
-        except BatchNotRunning:
-            continue
-        AuditEntry.objects.create(batch=batch, person=schedule.made_by, action="terminate", outcome=OVERTAKEN)
+    AuditEntry.objects.create(batch=batch, person=schedule.made_by, action="terminate", outcome=OVERTAKEN)
+
+
+def _note_cancel(schedule: Schedule, batch: Batch) -> None:
+    """Write down who canceled the last batch, if nobody has: what waited for it did, before this launch could start."""
+    if batch.audit.filter(action__in=["cancel", "discard"]).exists():
+        return
+    root = async_to_sync(gateway().describe_run)(root_id(batch.pk))
+    if root is not None and root.status is Status.CANCELED:
+        AuditEntry.objects.create(batch=batch, person=schedule.made_by, action="cancel", outcome=OVERTAKEN)

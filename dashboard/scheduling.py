@@ -13,9 +13,11 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from dashboard.models import Batch
 from dashboard.operations import OperationError
 from dashboard.permissions import Person, require_operator
 from dashboard.schedule_models import Schedule, ScheduleEntry
@@ -101,16 +103,23 @@ def next_times(timing: Timing) -> list[datetime]:
 
 
 def create(person: Person, timetable: Timetable, kept: KeptLaunch, *, paused: bool = False) -> Schedule:
-    """Make a schedule of a launch. Raises PermissionDenied, Refused, OperationError."""
+    """Make a schedule of a launch, or return the one made of it before. Raises PermissionDenied, Refused,
+    OperationError.
+    """
     operator = require_operator(person)
     next_times(timetable.timing)
-    schedule = Schedule.objects.create(
-        name=timetable.name,
-        request=kept.data,
-        item_count=kept.count,
-        upload_id=kept.data["source"].get("upload"),
-        made_by=operator,
+    schedule, is_new = Schedule.objects.get_or_create(
+        id=kept.id,
+        defaults={
+            "name": timetable.name,
+            "request": kept.data,
+            "item_count": kept.count,
+            "upload_id": kept.data["source"].get("upload"),
+            "made_by": operator,
+        },
     )
+    if not is_new:
+        return schedule
     try:
         with _told():
             _ask(lambda schedules: schedules.create(schedule.pk, timetable.setting(paused=paused)))
@@ -194,6 +203,14 @@ def seen_of(schedules: Sequence[Schedule]) -> dict[str, ScheduleSeen]:
     """Return what Temporal says of schedules, by id. Raises OperationError 503 where it is away."""
     with _told():
         return _ask(lambda at_temporal: at_temporal.describe_all([each.pk for each in schedules]))
+
+
+def last_batches(schedules: Sequence[Schedule]) -> dict[str, Batch]:
+    """Return the newest batch of each schedule that has launched one, by the schedule's id."""
+    newest = Batch.objects.filter(schedule=OuterRef("pk")).order_by("-created_at", "-id").values("pk")[:1]
+    found = Schedule.objects.filter(pk__in=[each.pk for each in schedules]).annotate(newest=Subquery(newest))
+    ids = [pk for pk in found.values_list("newest", flat=True) if pk]
+    return {str(batch.schedule_id): batch for batch in Batch.objects.filter(pk__in=ids)}
 
 
 def _ask(call: Callable[[Schedules], Awaitable[T]]) -> T:

@@ -35,6 +35,7 @@ from orchestration.workflows.scheduled_launch import ScheduledLaunchWorkflow
 PREVIEW = "canopy-preview"
 """Start of the ids of schedules that exist only while their times are asked for."""
 
+ASKED_AT_ONCE = 20
 MIN_INTERVAL = timedelta(seconds=1)
 MIN_CATCHUP = timedelta(seconds=10)
 """What Temporal makes of anything shorter."""
@@ -182,11 +183,12 @@ class Schedules:
 
     async def describe_all(self, schedule_ids: Sequence[str]) -> dict[str, ScheduleSeen]:
         """Return what Temporal says of schedules, by id, without those that it does not have."""
-        seen = dict[str, ScheduleSeen]()
+        seen, places = dict[str, ScheduleSeen](), asyncio.Semaphore(ASKED_AT_ONCE)
 
         async def describe(schedule_id: str) -> None:
-            with suppress(ScheduleGone):
-                seen[schedule_id] = await self.describe(schedule_id)
+            async with places:
+                with suppress(ScheduleGone):
+                    seen[schedule_id] = await self.describe(schedule_id)
 
         await asyncio.gather(*(describe(each) for each in schedule_ids))
         return seen

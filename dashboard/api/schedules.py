@@ -21,6 +21,7 @@ from dashboard.forms import plain_words
 from dashboard.items import list_source
 from dashboard.launch_page import keep
 from dashboard.launching import LaunchRequest
+from dashboard.models import Batch
 from dashboard.permissions import require_operator
 from dashboard.schedule_models import Schedule
 from dashboard.schedule_request import KeptLaunch
@@ -108,8 +109,8 @@ READ = {**PROBLEMS, 503: schemas.Problem}
 def list_schedules(request: HttpRequest) -> list[dict[str, Any]]:
     """List schedules by name."""
     found = list(Schedule.objects.filter(deleted_at=None).select_related("made_by"))
-    seen = scheduling.seen_of(found)
-    return [_told(request, each, seen.get(each.pk)) for each in found]
+    seen, last = scheduling.seen_of(found), scheduling.last_batches(found)
+    return [_told(request, each, seen.get(each.pk), last.get(each.pk)) for each in found]
 
 
 @router.post("/schedules", response={201: ScheduleOut, **READ})
@@ -211,11 +212,11 @@ def _errors(error: ValidationError) -> dict[str, list[str]]:
 
 
 def _one(request: HttpRequest, schedule: Schedule) -> dict[str, Any]:
-    return _told(request, schedule, scheduling.seen_of([schedule]).get(schedule.pk))
+    seen, last = scheduling.seen_of([schedule]), scheduling.last_batches([schedule])
+    return _told(request, schedule, seen.get(schedule.pk), last.get(schedule.pk))
 
 
-def _told(request: HttpRequest, schedule: Schedule, seen: ScheduleSeen | None) -> dict[str, Any]:
-    last = schedule.batches.first()
+def _told(request: HttpRequest, schedule: Schedule, seen: ScheduleSeen | None, last: Batch | None) -> dict[str, Any]:
     return {
         "id": schedule.pk,
         "name": schedule.name,

@@ -46,17 +46,17 @@ class FormPage:
         """Each overlap policy with its title and sentence."""
         return [(policy.value, title, sentence) for policy, (title, sentence) in OVERLAPS.items()]
 
-    def look(self) -> bool:
-        """Find the next times of a form that is filled in; whether there are any."""
-        if not self.form.is_valid():
-            return False
+    def look(self) -> None:
+        """Find the next times, if the form says when."""
+        self.form.is_valid()
+        if self.form.timing is None or self.form.time_errors:
+            return
         try:
-            self.times = scheduling.next_times(self.form.timetable.timing)
+            self.times = scheduling.next_times(self.form.timing)
         except Refused as error:
             self.form.refuse(error.errors)
         except OperationError as error:
             self.problem = error.message
-        return bool(self.times)
 
 
 @require_POST

@@ -76,7 +76,8 @@ def schedule_list(request: HttpRequest) -> HttpResponse:
     found = Schedule.objects.filter(deleted_at=None).select_related("made_by")
     page = Paginator(found, SCHEDULES_PER_PAGE).get_page(page_number(request))
     seen, problem = _seen(list(page))
-    rows = [ScheduleRow(each, seen.get(each.pk), each.batches.first()) for each in page]
+    last = scheduling.last_batches(list(page))
+    rows = [ScheduleRow(each, seen.get(each.pk), last.get(each.pk)) for each in page]
     context = ListPage(page, rows, problem, may_operate(request.user))
     return render(request, "schedule_list.html", {"page": context})
 

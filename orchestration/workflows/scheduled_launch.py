@@ -90,6 +90,6 @@ async def _cancel(launched: LaunchedBatch) -> None:
     """Ask the batch's root to cancel; one that has closed meanwhile is left as it is."""
     root: workflow.ExternalWorkflowHandle[Any] = workflow.get_external_workflow_handle(root_id(launched.batch_id))
     try:
-        await root.cancel()
+        await root.cancel(reason="The launch by its schedule was canceled.")
     except FailureError as error:
         workflow.logger.info("Batch %s cannot be canceled: %s", launched.batch_id, error)

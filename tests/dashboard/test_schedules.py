@@ -101,7 +101,9 @@ async def test_a_launch_form_becomes_a_schedule_whose_times_are_temporals(stack:
     assert page.status_code == 200
     assert "3 items" in page.text
     preview = browser.submit("/schedules/preview/", when()).text
-    saved = browser.submit("/schedules/new/", when(launch=sealed(page.text), note="for the morning shift"))
+    filled = when(launch=sealed(page.text), note="for the morning shift")
+    saved, again = (browser.submit("/schedules/new/", filled) for _ in range(2))
+    assert saved.url == again.url, "a double click makes one schedule"
     schedule = saved.url.path.split("/")[2]
     made.append(schedule)
     shown = re.findall(r'<ol class="times">(.*?)</ol>', saved.text, re.DOTALL)[0]
@@ -127,8 +129,12 @@ async def test_a_launch_form_becomes_a_schedule_whose_times_are_temporals(stack:
     assert tell(stack, schedule)["last_batch"] == {"id": batch, "status": "completed"}
 
 
+def _at(said: str) -> datetime:
+    return datetime.fromisoformat(said)
+
+
 def _utc(said: str) -> str:
-    return datetime.fromisoformat(said).astimezone(UTC).isoformat()
+    return _at(said).astimezone(UTC).isoformat()
 
 
 def test_an_interval_with_skip_never_has_two_open_batches(stack: Stack, made: list[str]) -> None:
@@ -147,7 +153,7 @@ def test_an_interval_with_skip_never_has_two_open_batches(stack: Stack, made: li
     held = tell(stack, schedule)["temporal"]
     times = [stack.wait_for(batch, "completed") for batch in reversed(batches(stack, schedule))]
     assert most == 1
-    assert all(first["closed_at"] <= second["opened_at"] for first, second in pairwise(times))
+    assert all(_at(first["closed_at"]) <= _at(second["opened_at"]) for first, second in pairwise(times))
     assert held["skipped"] >= 1
 
 
@@ -157,7 +163,8 @@ def test_cancel_other_cancels_the_open_batch_before_the_next(stack: Stack, made:
     stack.wait_for(first, "running")
     second = _trigger(stack, schedule, 2)
     canceled = stack.wait_for(first, "canceled")
-    assert canceled["closed_at"] <= stack.wait_for(second, "running")["opened_at"]
+    assert _at(canceled["closed_at"]) <= _at(stack.wait_for(second, "running")["opened_at"])
+    assert "as the overlap policy says" in Web(stack).get(f"/batches/{first}/").text
 
 
 def test_terminate_other_terminates_the_open_batch(stack: Stack, made: list[str]) -> None:

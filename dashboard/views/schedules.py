@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -69,6 +70,17 @@ class DetailPage:
     may_operate: bool
     confirm: str
 
+    @property
+    def mark(self) -> str:
+        """What changes when that does which time changes: a page that has it already is left in peace."""
+        shown = [
+            self.row.seen,
+            self.failure,
+            self.problem,
+            [(row.batch.pk, row.batch.revision) for row in self.batches],
+        ]
+        return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
+
 
 @require_safe
 def schedule_list(request: HttpRequest) -> HttpResponse:
@@ -86,8 +98,12 @@ def schedule_list(request: HttpRequest) -> HttpResponse:
 def schedule_detail(request: HttpRequest, schedule_id: str) -> HttpResponse:
     """Show one schedule: next times, batches, buttons, who did what."""
     schedule = get_object_or_404(Schedule.objects.select_related("made_by", "upload"), pk=schedule_id)
-    template = "schedule_detail.html#now" if _is_part(request) else "schedule_detail.html"
-    return render(request, template, {"page": _detail(request, schedule)})
+    page = _detail(request, schedule)
+    if not _is_part(request):
+        return render(request, "schedule_detail.html", {"page": page})
+    if request.GET.get("mark") == page.mark:
+        return HttpResponse(status=204)
+    return render(request, "schedule_detail.html#now", {"page": page})
 
 
 @require_POST

@@ -184,7 +184,7 @@ def _survey(page: LaunchPage, request: HttpRequest) -> None:
             return
         page.items.data = _with_upload(page.items.data, page.upload)
     name = page.upload.pk if page.upload else str(cleaned["count"])
-    page.source = Source(kind, _opener(page.upload), key=cleaned["key"], count=cleaned["count"] or 0)
+    page.source = Source(kind, opener(page.upload), key=cleaned["key"], count=cleaned["count"] or 0)
     content = f"{page.upload.sha256 if page.upload else name}:{kind}:{cleaned['key']}:{page.processor.name}"
     cached = f"survey:{hashlib.sha256(content.encode()).hexdigest()}"
     page.survey = cache.get(cached)
@@ -203,7 +203,8 @@ def _with_upload(data: Any, upload: Upload) -> QueryDict:
     return changed
 
 
-def _opener(upload: Upload | None) -> Callable[[], BinaryIO]:
+def opener(upload: Upload | None) -> Callable[[], BinaryIO]:
+    """Return a function that opens what was uploaded, anew at each call."""
     if upload is None:
         return io.BytesIO
     name = str(upload.file.name)

@@ -55,6 +55,7 @@ class LaunchRequest:
     source: dict[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
     via: str = "form"
+    schedule: str | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -155,6 +156,7 @@ def _write(person: User, request: LaunchRequest) -> Batch:
             window=request.plan.window,
             launched_by=person,
             launched_via=request.via,
+            schedule_id=request.schedule,
             idempotency_key=request.idempotency_key,
             fingerprint=request.fingerprint,
             children_pending=layout.children,

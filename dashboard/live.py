@@ -172,6 +172,7 @@ def list_delta(sent: dict[str, int]) -> dict[str, Any] | None:
                 "label": batch.label,
                 "processor": batch.processor,
                 "launched_by": batch.launched_by.get_username(),
+                "schedule": batch.schedule_id,
                 "created_at": _iso(batch.created_at),
             }
             for batch in batches

@@ -8,7 +8,7 @@ from django.views.generic import RedirectView
 
 from dashboard.api.api import unknown_address
 from dashboard.api.api import urls as api_urls
-from dashboard.views import batches, launch, nodes, operations
+from dashboard.views import batches, launch, nodes, operations, schedule_form, schedules
 from dashboard.views.health import health
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -35,6 +35,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("launch/", launch.launch_catalogue, name="launch-catalogue"),
     path("launch/<str:name>/", launch.launch, name="launch"),
     path("launch/<str:name>/preview/", launch.launch_preview, name="launch-preview"),
+    path("launch/<str:name>/schedule/", schedule_form.launch_schedule, name="launch-schedule"),
+    path("schedules/", schedules.schedule_list, name="schedule-list"),
+    path("schedules/new/", schedule_form.schedule_create, name="schedule-create"),
+    path("schedules/preview/", schedule_form.schedule_preview, name="schedule-preview"),
+    path("schedules/<str:schedule_id>/", schedules.schedule_detail, name="schedule-detail"),
+    path("schedules/<str:schedule_id>/edit/", schedule_form.schedule_edit, name="schedule-edit"),
+    path("schedules/<str:schedule_id>/pause/", schedules.schedule_pause, name="schedule-pause"),
+    path("schedules/<str:schedule_id>/resume/", schedules.schedule_resume, name="schedule-resume"),
+    path("schedules/<str:schedule_id>/trigger/", schedules.schedule_trigger, name="schedule-trigger"),
+    path("schedules/<str:schedule_id>/delete/", schedules.schedule_delete, name="schedule-delete"),
     path("api/v1/", api_urls()),
     re_path(r"^api/(?P<rest>.*)$", unknown_address, name="api-unknown"),
 ]

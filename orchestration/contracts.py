@@ -23,6 +23,10 @@ PENDING_ITEMS_ACTIVITY = "pending_items"
 READ_RESOURCES_ACTIVITY = "read_resources"
 AWAIT_WORKFLOW_ACTIVITY = "await_workflow"
 
+SCHEDULE_TASK_QUEUE = "canopy-schedules"
+LAUNCH_SCHEDULED_ACTIVITY = "launch_scheduled"
+AWAIT_BATCH_ACTIVITY = "await_batch"
+
 EVENTS_PER_NOTIFY = 500
 
 ROLLED_BACK = "RolledBack"
@@ -313,6 +317,37 @@ class ChunkResult:
     completed: int
     failed: int
     sample: Failure | None = None
+
+
+@dataclass(frozen=True)
+class ScheduledLaunch:
+    """What a schedule starts at each of its times."""
+
+    schedule_id: str
+
+
+@dataclass(frozen=True)
+class LaunchScheduled:
+    """A launch that is due: `at` is its nominal time, `run_id` the first run of what the schedule started then.
+
+    Together they name the batch once and for all; a nominal time alone may be that of two triggers in one second.
+    """
+
+    schedule_id: str
+    at: datetime
+    run_id: str
+
+    @property
+    def key(self) -> str:
+        """The idempotency key: another try of the same launch finds the same batch."""
+        return f"schedule:{self.schedule_id}:{self.at.isoformat()}:{self.run_id}"
+
+
+@dataclass(frozen=True)
+class LaunchedBatch:
+    """What a scheduled launch made: a batch, or with an empty id nothing that is worth waiting for."""
+
+    batch_id: str
 
 
 @dataclass(frozen=True)

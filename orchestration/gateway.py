@@ -50,6 +50,7 @@ from orchestration.contracts import (
 )
 from orchestration.plan import root_id
 from orchestration.retry_routing import RetryRouting
+from orchestration.schedules import Schedules
 from orchestration.supervisor import failure_of
 from orchestration.workflows.fan_out import FanOutWorkflow
 
@@ -100,6 +101,7 @@ class Gateway:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._client: Client | None = None
+        self.schedules = Schedules(self.client)
 
     async def client(self) -> Client:
         """Return the client. Raises TemporalUnavailable when the first connection fails."""

@@ -14,15 +14,17 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from orchestration.activities import ChunkActivities
+from orchestration.batch_waiting import waiting_worker
 from orchestration.connection import Connection
 from orchestration.contracts import CHILD_TASK_QUEUE, ChunkStore
 from orchestration.processors import registry
 from orchestration.workflows.chunk import ChunkWorkflow
 from orchestration.workflows.fan_out import FanOutWorkflow
+from orchestration.workflows.scheduled_launch import ScheduledLaunchWorkflow
 
 log = logging.getLogger(__name__)
 
-WORKFLOWS = (FanOutWorkflow, ChunkWorkflow)
+WORKFLOWS = (FanOutWorkflow, ChunkWorkflow, ScheduledLaunchWorkflow)
 
 HEARTBEAT_INTERVAL = timedelta(seconds=2)
 """Of the worker as a whole; its age is what tells a lost worker. Temporal's default is 60 s."""
@@ -106,6 +108,8 @@ async def run_worker(
     client = await connect(connection, runtime=runtime())
     activities = ChunkActivities(store)
     workers = build_workers(client, activities, queues=queues, grace=grace)
+    if CHILD_TASK_QUEUE in queues:
+        workers.append(waiting_worker(client))
     running = [asyncio.create_task(worker.run()) for worker in workers]
     log.info("Worker polls %s at %s.", ", ".join(queues), connection.address)
     stopped = asyncio.create_task(stop.wait())

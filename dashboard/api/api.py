@@ -11,7 +11,9 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from dashboard.api.auth import AUTH
 from dashboard.api.batches import Invalid, router
+from dashboard.api.schedules import router as schedule_router
 from dashboard.operations import OperationError
+from dashboard.scheduling import Refused
 
 api = NinjaAPI(
     title="Canopy",
@@ -22,6 +24,7 @@ api = NinjaAPI(
     urls_namespace="api-1",
 )
 api.add_router("", router)
+api.add_router("", schedule_router)
 
 
 def _problem(status: int, detail: str, errors: dict[str, list[str]] | None = None) -> HttpResponse:
@@ -29,7 +32,8 @@ def _problem(status: int, detail: str, errors: dict[str, list[str]] | None = Non
 
 
 @api.exception_handler(Invalid)
-def _invalid(request: HttpRequest, error: Invalid) -> HttpResponse:
+@api.exception_handler(Refused)
+def _invalid(request: HttpRequest, error: Invalid | Refused) -> HttpResponse:
     return _problem(422, str(error), error.errors)
 
 

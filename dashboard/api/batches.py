@@ -18,7 +18,7 @@ from dashboard import operations
 from dashboard.api import schemas
 from dashboard.forms import plain_words
 from dashboard.items import Format, Source, Survey
-from dashboard.launching import IdempotencyConflict, LaunchRefused, LaunchRequest, launch
+from dashboard.launching import IdempotencyConflict, LaunchRefused, LaunchRequest, launch, refusals
 from dashboard.live import batch_state
 from dashboard.models import Batch, Item, Kind, Node, NodeStatus
 from dashboard.permissions import require_operator
@@ -69,11 +69,11 @@ def create_batch(
 ) -> tuple[int, dict[str, str]]:
     """Launch a batch. The same Idempotency-Key again gives the same batch, with 200 instead of 201."""
     operator = require_operator(request.user)
-    launch_request = _launch_request(given, idempotency_key)
+    asked = launch_request(given, idempotency_key)
     try:
-        launched = launch(operator, launch_request)
+        launched = launch(operator, asked)
     except LaunchRefused as error:
-        raise Invalid({f"plan.{name}": [reason] for name, reason in error.errors.items()}) from error
+        raise Invalid(_at_plan(error.errors)) from error
     except IdempotencyConflict as error:
         raise Invalid({"Idempotency-Key": [str(error)]}) from error
     batch = launched.batch
@@ -81,7 +81,8 @@ def create_batch(
     return 201 if launched.created else 200, {"id": batch.pk, "url": url}
 
 
-def _launch_request(given: schemas.BatchIn, idempotency_key: str | None) -> LaunchRequest:
+def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -> LaunchRequest:
+    """Return what is to be launched. Raises Invalid."""
     errors = dict[str, list[str]]()
     try:
         processor = get_processor(given.processor)
@@ -93,6 +94,8 @@ def _launch_request(given: schemas.BatchIn, idempotency_key: str | None) -> Laun
     if idempotency_key is not None and not 1 <= len(idempotency_key) <= 190:
         errors["Idempotency-Key"] = ["From 1 to 190 characters."]
     source, survey = _survey(given, processor, errors)
+    if plan is not None and not errors:
+        errors |= _at_plan(refusals(processor.name, plan, survey.good))
     if errors or parameters is None or plan is None or source is None:
         raise Invalid(errors)
     return LaunchRequest(
@@ -107,6 +110,10 @@ def _launch_request(given: schemas.BatchIn, idempotency_key: str | None) -> Laun
         idempotency_key=f"api:{idempotency_key}" if idempotency_key else None,
         via="api",
     )
+
+
+def _at_plan(errors: dict[str, str]) -> dict[str, list[str]]:
+    return {f"plan.{name}": [reason] for name, reason in errors.items()}
 
 
 def _survey(given: schemas.BatchIn, processor: Processor, errors: dict[str, list[str]]) -> tuple[Source | None, Survey]:
@@ -142,7 +149,8 @@ def get_batch(request: HttpRequest, batch_id: str) -> dict[str, Any]:
     """Tell how far a batch is."""
     batch = _batch(batch_id)
     more = {"processor": batch.processor, "label": batch.label, "created_at": batch.created_at}
-    return batch_state(batch) | more | {"launched_by": batch.launched_by.get_username()}
+    schedule = {"id": batch.schedule.pk, "name": batch.schedule.name} if batch.schedule else None
+    return batch_state(batch) | more | {"launched_by": batch.launched_by.get_username(), "schedule": schedule}
 
 
 @router.get("/batches/{batch_id}/nodes", response={200: schemas.NodePage, **PROBLEMS})
@@ -242,7 +250,7 @@ def set_batch_window(request: HttpRequest, batch_id: str, given: schemas.WindowI
 
 
 def _batch(batch_id: str) -> Batch:
-    batch = Batch.objects.select_related("launched_by").filter(pk=batch_id).first()
+    batch = Batch.objects.select_related("launched_by", "schedule").filter(pk=batch_id).first()
     if batch is None:
         raise HttpError(404, f"There is no batch {batch_id}.")
     return batch

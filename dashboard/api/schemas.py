@@ -61,6 +61,13 @@ class HeldOut(Schema):
     until: datetime | None
 
 
+class NamedOut(Schema):
+    """Something by id and name."""
+
+    id: str
+    name: str
+
+
 class BatchOut(Schema):
     """How far a batch is."""
 
@@ -70,6 +77,7 @@ class BatchOut(Schema):
     processor: str
     label: str
     launched_by: str
+    schedule: NamedOut | None
     created_at: datetime
     opened_at: datetime | None
     closed_at: datetime | None

@@ -115,7 +115,7 @@ def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane 
 @require_safe
 def batch_list(request: HttpRequest) -> HttpResponse:
     """Show batches, newest first, narrowed by status, processor, person and text."""
-    found = BatchFilter(request.GET, Batch.objects.select_related("launched_by"), request=request)
+    found = BatchFilter(request.GET, Batch.objects.select_related("launched_by", "schedule"), request=request)
     page = Paginator(found.qs, BATCHES_PER_PAGE).get_page(page_number(request))
     rows = [BatchRow(batch, batch_state(batch)) for batch in page]
     context = BatchListPage(found, page, rows, timezone.now().isoformat(), may_operate(request.user))
@@ -128,7 +128,7 @@ def batch_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 def batch_detail(request: HttpRequest, batch_id: str) -> HttpResponse:
     """Show one batch: state, buttons, tree."""
-    batch = get_object_or_404(Batch.objects.select_related("launched_by"), id=batch_id)
+    batch = get_object_or_404(Batch.objects.select_related("launched_by", "schedule"), id=batch_id)
     return render(request, "batch_detail.html", {"page": batch_page(request, batch, TreeQuery.of(request))})
 
 

@@ -36,7 +36,7 @@ def launch_catalogue(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def launch(request: HttpRequest, name: str) -> HttpResponse:
     """Show the form of a processor, or launch a batch from it."""
-    processor = _processor(name)
+    processor = find_processor(name)
     if request.method != "POST":
         like = Batch.objects.filter(pk=request.GET.get("like", ""), processor=name).first()
         return render(request, "launch.html", {"page": empty_page(request, processor, like)})
@@ -56,10 +56,11 @@ def launch(request: HttpRequest, name: str) -> HttpResponse:
 def launch_preview(request: HttpRequest, name: str) -> HttpResponse:
     """Show what a launch would make of the form as it is, and keep a file that was chosen."""
     require_operator(request.user)
-    return render(request, "launch.html#answer", {"page": filled_page(request, _processor(name)), "swap": True})
+    return render(request, "launch.html#answer", {"page": filled_page(request, find_processor(name)), "swap": True})
 
 
-def _processor(name: str) -> Processor:
+def find_processor(name: str) -> Processor:
+    """Return a processor by name. Raises Http404."""
     try:
         return get_processor(name)
     except UnknownProcessor:

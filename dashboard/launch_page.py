@@ -22,6 +22,7 @@ from dashboard.launching import LaunchRequest, refusals
 from dashboard.models import Batch, Upload
 from dashboard.permissions import may_operate
 from orchestration.plan import Layout, Plan, warnings
+from orchestration.presets import Preset
 from orchestration.processors.registry import Processor
 
 SURVEY_KEPT = 600
@@ -45,6 +46,7 @@ class LaunchPage:
     survey: Survey | None = None
     source: Source | None = None
     like: Batch | None = None
+    preset: Preset | None = None
 
     @property
     def is_valid(self) -> bool:
@@ -114,23 +116,30 @@ class LaunchPage:
         return LaunchRequest(**request.__dict__ | {"idempotency_key": f"{self.key}:{request.fingerprint[:16]}"})
 
 
-def empty_page(request: HttpRequest, processor: Processor, like: Batch | None) -> LaunchPage:
-    """Return the page as it is first seen, filled as an earlier batch was launched if one is named."""
+def empty_page(
+    request: HttpRequest, processor: Processor, like: Batch | None = None, preset: Preset | None = None
+) -> LaunchPage:
+    """Return the page as it is first seen, filled as an earlier batch was launched or as a preset says."""
     first: dict[str, Any] = {"format": processor.example_format}
     first["count" if processor.example_format == Format.COUNT else "text"] = processor.example
-    upload = None
+    upload, parameters, plan = None, None, dict(processor.default_plan)
     if like is not None:
         first, upload = _items_of(like)
-    plan = like.plan_data if like else dict(processor.default_plan)
+        parameters, plan = like.parameters, like.plan_data
+    elif preset is not None:
+        first = {"format": Format.CSV, "text": preset.items} if preset.items else {"format": Format.COUNT}
+        first |= {"count": preset.count, "label": preset.title}
+        parameters, plan = dict(preset.parameters), dict(preset.plan)
     page = LaunchPage(
         processor,
         items=ItemsForm(initial=first, max_bytes=settings.CANOPY_MAX_UPLOAD_BYTES),
-        parameters=form_of(processor.parameters_model)(prefix="parameters", initial=like.parameters if like else None),
+        parameters=form_of(processor.parameters_model)(prefix="parameters", initial=parameters),
         plan=form_of(Plan)(prefix="plan", initial=plan),
         key=secrets.token_urlsafe(12),
         may_operate=may_operate(request.user),
         upload=upload,
         like=like,
+        preset=preset,
     )
     page.items.offer_keys([first["key"]] if first.get("key") else [])
     return page

@@ -29,6 +29,7 @@ BATCH_STATE = (
     "opened_at",
     "closed_at",
     "done_at_open",
+    "held_kind",
     "held_reason",
     "held_until",
     "held_at",

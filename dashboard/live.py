@@ -72,7 +72,11 @@ def batch_state(batch: Batch) -> dict[str, Any]:
         "closed_at": _iso(batch.closed_at),
         "moments": batch.moment_count,
         "start_error": batch.start_error,
-        "held": {"reason": batch.held_reason, "until": _iso(batch.held_until)} if batch.held_reason else None,
+        "held": (
+            {"kind": batch.held_kind, "reason": batch.held_reason, "until": _iso(batch.held_until)}
+            if batch.held_kind
+            else None
+        ),
     }
 
 

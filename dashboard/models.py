@@ -35,6 +35,13 @@ class BatchStatus(models.TextChoices):
 OPEN_BATCH_STATUSES = (BatchStatus.PENDING, BatchStatus.RUNNING, BatchStatus.PAUSED, BatchStatus.HELD)
 
 
+class Hold(models.TextChoices):
+    """What a held batch waits for a person to decide."""
+
+    FAILURES = "failures", "What becomes of failures"
+    GATE = "gate", "Whether it may start"
+
+
 class NodeStatus(models.TextChoices):
     """State of a node or an item; the values of `orchestration.contracts.Status`."""
 
@@ -151,6 +158,7 @@ class Batch(Tally):
     window = models.PositiveIntegerField()
     steered_at = models.DateTimeField(null=True, blank=True)
     window_at = models.DateTimeField(null=True, blank=True)
+    held_kind = models.CharField(max_length=10, choices=Hold, blank=True)
     held_reason = models.TextField(blank=True)
     held_until = models.DateTimeField(null=True, blank=True)
     held_at = models.DateTimeField(null=True, blank=True)

@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 
 from dashboard import live, projection
 from dashboard.launching import fan_out_input
-from dashboard.models import AuditEntry, Batch, BatchStatus, Node, NodeStatus
+from dashboard.models import AuditEntry, Batch, BatchStatus, Hold, Node, NodeStatus
 from dashboard.permissions import Person, require_operator
 from dashboard.temporal import gateway
 from orchestration.connection import BatchNotRunning, TemporalUnavailable
@@ -168,16 +168,26 @@ def resume(person: Person, batch: Batch) -> None:
 
 def skip(person: Person, batch: Batch) -> None:
     """Let a held batch go on without what failed. Raises PermissionDenied, OperationError (409 when it is not held)."""
-    _decide(require_operator(person), batch, "skip", lambda: gateway().skip(batch.pk))
+    _release(require_operator(person), batch, "skip", lambda: gateway().skip(batch.pk))
 
 
 def finish(person: Person, batch: Batch) -> None:
     """End a held batch as it is. Raises PermissionDenied, OperationError (409 when it is not held)."""
-    _decide(require_operator(person), batch, "finish", lambda: gateway().finish(batch.pk))
+    _release(require_operator(person), batch, "finish", lambda: gateway().finish(batch.pk))
 
 
-def _decide(operator: User, batch: Batch, action: str, call: Callable[[], Awaitable[None]]) -> None:
-    if batch.status != BatchStatus.HELD:
+def decide(person: Person, batch: Batch, *, approved: bool) -> None:
+    """Approve that a batch starts, or refuse. Raises PermissionDenied, OperationError (409 when nobody is asked)."""
+    operator = require_operator(person)
+    if batch.held_kind != Hold.GATE:
+        raise OperationError("The batch does not wait for approval.", 409)
+    name = operator.get_username()
+    action = "approve" if approved else "refuse"
+    _steer(operator, batch, action, lambda: gateway().decide(batch.pk, approved=approved, person=name))
+
+
+def _release(operator: User, batch: Batch, action: str, call: Callable[[], Awaitable[None]]) -> None:
+    if batch.held_kind != Hold.FAILURES:
         raise OperationError("The batch is not held.", 409)
     _steer(operator, batch, action, call, scope=batch.held_reason)
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from dashboard.attempts import ATTEMPT_STATE, Runs, is_reserved, note_events, release, reserve, runs_of, show_newest
 from dashboard.ledger import Ledger, open_ledger, update_rows
-from dashboard.models import Attempt, Batch, Item, Moment, Node
+from dashboard.models import Attempt, Batch, Hold, Item, Moment, Node
 from dashboard.storable import text
 from dashboard.tallies import add, closed_children
 from orchestration.contracts import EventKind, NodeKind, Status, TreeEvent
@@ -33,6 +33,14 @@ SKIPPABLE = (Status.PENDING, Status.FAILED, Status.TIMED_OUT, Status.TERMINATED)
 
 MOMENTS = frozenset(EventKind) - {EventKind.STARTED, EventKind.CLOSED, EventKind.WINDOW, *WORDS}
 """What the time line shows; starts and ends are the nodes' own, and a window is the batch's."""
+
+HOLDS: dict[EventKind, str] = {
+    EventKind.HELD: Hold.FAILURES,
+    EventKind.RELEASED: "",
+    EventKind.GATE_OPENED: Hold.GATE,
+    EventKind.GATE_DECIDED: "",
+}
+"""What a batch is held for after a moment; nothing once it is decided."""
 
 T = TypeVar("T")
 
@@ -148,10 +156,10 @@ def _note_moments(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
     if moments:
         batch.moment_count = Moment.objects.filter(batch=batch).count()
     for event in moments:
-        if event.kind in (EventKind.HELD, EventKind.RELEASED) and (batch.held_at is None or event.at >= batch.held_at):
-            is_held = event.kind is EventKind.HELD
+        if event.kind in HOLDS and (batch.held_at is None or event.at >= batch.held_at):
+            batch.held_kind, batch.held_at = HOLDS[event.kind], event.at
+            is_held = bool(batch.held_kind)
             batch.held_reason, batch.held_until = (text(event.note), event.until) if is_held else ("", None)
-            batch.held_at = event.at
 
 
 def _show_root(ledger: Ledger, runs: Runs, events: Iterable[TreeEvent]) -> None:
@@ -161,7 +169,7 @@ def _show_root(ledger: Ledger, runs: Runs, events: Iterable[TreeEvent]) -> None:
     show_newest(root, runs)
     for event in events:
         _steer(batch, event.at, paused=False)
-        batch.held_reason, batch.held_until = "", None
+        batch.held_kind, batch.held_reason, batch.held_until = "", "", None
     if root.status != Status.PENDING:
         batch.opened_at = root.started_at or root.closed_at
     if root.run_id != run_before:

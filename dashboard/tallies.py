@@ -59,7 +59,7 @@ def batch_status(batch: Batch, root: Node) -> BatchStatus:
         return BatchStatus.RUNNING if root.attempt > 1 else BatchStatus.PENDING
     if status is Status.RUNNING:
         halted = BatchStatus.PAUSED if batch.paused else BatchStatus.RUNNING
-        return BatchStatus.HELD if batch.held_reason else halted
+        return BatchStatus.HELD if batch.held_kind else halted
     if status is Status.FAILED and root.error_type == ROLLED_BACK:
         return BatchStatus.ROLLED_BACK
     if status is not Status.COMPLETED:

@@ -27,6 +27,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("batches/<str:batch_id>/pause/", operations.batch_pause, name="batch-pause"),
     path("batches/<str:batch_id>/resume/", operations.batch_resume, name="batch-resume"),
     path("batches/<str:batch_id>/skip/", operations.batch_skip, name="batch-skip"),
+    path("batches/<str:batch_id>/decide/", operations.batch_decide, name="batch-decide"),
     path("batches/<str:batch_id>/finish/", operations.batch_finish, name="batch-finish"),
     path("batches/<str:batch_id>/cancel/", operations.batch_cancel, name="batch-cancel"),
     path("batches/<str:batch_id>/terminate/", operations.batch_terminate, name="batch-terminate"),

@@ -238,6 +238,14 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Decision:
+    """What a person said at an approval gate."""
+
+    approved: bool
+    person: str
+
+
+@dataclass(frozen=True)
 class RetryRequest:
     """Child indices (over the whole batch) that get another attempt."""
 

@@ -41,6 +41,7 @@ from orchestration.connection import (
 )
 from orchestration.contracts import (
     CHILD_TASK_QUEUE,
+    Decision,
     Failure,
     FanOutInput,
     FanOutResult,
@@ -165,6 +166,12 @@ class Gateway:
         """Change how many children may be open at a time. Raises BatchNotRunning."""
         with unavailable(), not_running():
             await (await self._root(batch_id)).signal(FanOutWorkflow.set_window, window, rpc_timeout=RPC_TIMEOUT)
+
+    async def decide(self, batch_id: str, *, approved: bool, person: str) -> None:
+        """Say at the approval gate what a person decided. Raises BatchNotRunning."""
+        decision = Decision(approved, person)
+        with unavailable(), not_running():
+            await (await self._root(batch_id)).signal(FanOutWorkflow.decide, decision, rpc_timeout=RPC_TIMEOUT)
 
     async def skip(self, batch_id: str) -> None:
         """Let a held batch go on without what failed. Raises BatchNotRunning."""

@@ -79,6 +79,7 @@ def group(name: str) -> dict[str, Any]:
 
 
 FAILURES, PACE, CHILDREN, RESOURCES = "When children fail", "Pace", "Child options", "Resources"
+APPROVAL = "Approval"
 
 
 class FailureOptions(BaseModel):
@@ -187,14 +188,6 @@ class PaceOptions(BaseModel):
         description="Above 1,000 children, parents between the root and the children.",
         json_schema_extra=group(PACE),
     )
-    page_size: int | None = Field(
-        default=None,
-        ge=1,
-        le=100_000,
-        title="Page size",
-        description="Items that are read from the input at a time while the batch runs; empty: all at launch.",
-        json_schema_extra=group(PACE),
-    )
 
     @model_validator(mode="after")
     def _delay_has_groups(self) -> Self:
@@ -276,6 +269,25 @@ class ChildOptions(BaseModel):
         if self.fire_and_forget and self.parent_close is not ParentClose.ABANDON:
             raise ValueError("Fire and forget needs children that are left alone when the parent closes (abandon).")
         return self
+
+
+class ApprovalOptions(BaseModel):
+    """Whose word it takes to start."""
+
+    approval: bool = Field(
+        default=False,
+        title="Wait for approval",
+        description="Start nothing until an operator approves; end when they refuse.",
+        json_schema_extra=group(APPROVAL),
+    )
+    approval_timeout: float = Field(
+        default=86_400,
+        gt=0,
+        le=2_592_000,
+        title="Longest wait",
+        description="Seconds until an approval that nobody gave counts as refused.",
+        json_schema_extra=group(APPROVAL),
+    )
 
 
 class ResourceOptions(BaseModel):

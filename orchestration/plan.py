@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from orchestration.options import (
     CHILDREN,
+    ApprovalOptions,
     ChildOptions,
     Execution,
     FailureOptions,
@@ -47,7 +48,7 @@ RESOURCE_NAME_LIMIT = 80
 CHUNK_TIMEOUT_MARGIN = timedelta(minutes=1)
 
 
-class Plan(ResourceOptions, ChildOptions, PaceOptions, FailureOptions):
+class Plan(ApprovalOptions, ResourceOptions, ChildOptions, PaceOptions, FailureOptions):
     """How a batch is fanned out. Durations are seconds. Titles and descriptions are what the launch form shows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -23,6 +23,7 @@ from dashboard.live import batch_state
 from dashboard.models import Batch, Item, Kind, Node, NodeStatus
 from dashboard.permissions import require_operator
 from orchestration.plan import Plan
+from orchestration.presets import PRESETS, Preset, UnknownPreset, get_preset
 from orchestration.processors.registry import Processor, UnknownProcessor, get_processor, processors
 
 router = Router(tags=["Batches"])
@@ -61,6 +62,12 @@ def list_processors(request: HttpRequest) -> list[dict[str, Any]]:
     ]
 
 
+@router.get("/presets", response=list[schemas.PresetOut])
+def list_presets(request: HttpRequest) -> list[Preset]:
+    """List the patterns that a launch may start from."""
+    return list(PRESETS)
+
+
 @router.post("/batches", response={201: schemas.BatchCreated, 200: schemas.BatchCreated, **PROBLEMS})
 def create_batch(
     request: HttpRequest,
@@ -84,6 +91,7 @@ def create_batch(
 def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -> LaunchRequest:
     """Return what is to be launched. Raises Invalid."""
     errors = dict[str, list[str]]()
+    given = _with_preset(given)
     try:
         processor = get_processor(given.processor)
     except UnknownProcessor:
@@ -114,6 +122,23 @@ def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -
 
 def _at_plan(errors: dict[str, str]) -> dict[str, list[str]]:
     return {f"plan.{name}": [reason] for name, reason in errors.items()}
+
+
+def _with_preset(given: schemas.BatchIn) -> schemas.BatchIn:
+    if given.preset is None:
+        return given
+    try:
+        preset = get_preset(given.preset)
+    except UnknownPreset:
+        known = ", ".join(each.name for each in PRESETS)
+        raise Invalid({"preset": [f"There is no preset {given.preset!r}. There are: {known}."]}) from None
+    return given.model_copy(
+        update={
+            "processor": given.processor or preset.processor,
+            "parameters": {**preset.parameters, **given.parameters},
+            "plan": {**preset.plan, **given.plan},
+        }
+    )
 
 
 def _survey(given: schemas.BatchIn, processor: Processor, errors: dict[str, list[str]]) -> tuple[Source | None, Survey]:
@@ -217,6 +242,13 @@ def skip_failed(request: HttpRequest, batch_id: str) -> tuple[int, dict[str, str
     """Let a held batch go on without what failed."""
     operations.skip(request.user, _batch(batch_id))
     return 202, {"detail": "Going on without what failed."}
+
+
+@router.post("/batches/{batch_id}/decide", response=OPERATION)
+def decide_batch(request: HttpRequest, batch_id: str, given: schemas.DecisionIn) -> tuple[int, dict[str, str]]:
+    """Approve that a batch starts, or refuse."""
+    operations.decide(request.user, _batch(batch_id), approved=given.approved)
+    return 202, {"detail": "Approved." if given.approved else "Refused."}
 
 
 @router.post("/batches/{batch_id}/finish", response=OPERATION)

@@ -19,12 +19,28 @@ class ProcessorOut(Schema):
     item: dict[str, Any]
 
 
+class PresetOut(Schema):
+    """A pattern as a starting point: when to use it, and the launch that shows it."""
+
+    name: str
+    title: str
+    when: str
+    patterns: list[str]
+    processor: str
+    parameters: dict[str, Any]
+    plan: dict[str, Any]
+
+
 class BatchIn(Schema):
-    """A launch: either `items` or `count`. `key` names the field that is the items' business key."""
+    """A launch: either `items` or `count`. `key` names the field that is the items' business key.
+
+    With `preset` its parameters and plan are filled in under those given.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    processor: str
+    processor: str = ""
+    preset: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     items: list[Any] | None = None
     count: int | None = None
@@ -55,8 +71,9 @@ class CountsOut(Schema):
 
 
 class HeldOut(Schema):
-    """Why a batch waits for a person, and until when."""
+    """What a batch waits for a person to decide ("failures", or "gate" for an approval), why, and until when."""
 
+    kind: str
     reason: str
     until: datetime | None
 
@@ -173,6 +190,12 @@ class TerminateIn(Schema):
     """Why, for the record."""
 
     reason: str = Field(default="", max_length=200)
+
+
+class DecisionIn(Schema):
+    """Whether the batch may start."""
+
+    approved: bool
 
 
 class WindowIn(Schema):

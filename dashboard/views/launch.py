@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -15,6 +15,7 @@ from dashboard.launching import LaunchRefused
 from dashboard.launching import launch as launch_batch
 from dashboard.models import Batch
 from dashboard.permissions import may_operate, require_operator
+from orchestration.presets import Preset, UnknownPreset, by_group, get_preset
 from orchestration.processors.registry import Processor, UnknownProcessor, get_processor, processors
 
 
@@ -23,6 +24,7 @@ class CataloguePage:
     """Context of the catalogue."""
 
     processors: Sequence[Processor]
+    presets: Mapping[str, Sequence[Preset]]
     may_operate: bool
 
 
@@ -30,7 +32,9 @@ class CataloguePage:
 def launch_catalogue(request: HttpRequest) -> HttpResponse:
     """Show what can be launched."""
     found = sorted(processors().values(), key=lambda processor: processor.title)
-    return render(request, "launch_catalogue.html", {"page": CataloguePage(found, may_operate(request.user))})
+    return render(
+        request, "launch_catalogue.html", {"page": CataloguePage(found, by_group(), may_operate(request.user))}
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -39,7 +43,7 @@ def launch(request: HttpRequest, name: str) -> HttpResponse:
     processor = find_processor(name)
     if request.method != "POST":
         like = Batch.objects.filter(pk=request.GET.get("like", ""), processor=name).first()
-        return render(request, "launch.html", {"page": empty_page(request, processor, like)})
+        return render(request, "launch.html", {"page": empty_page(request, processor, like, _preset(request, name))})
     operator = require_operator(request.user)
     page = filled_page(request, processor)
     if not page.is_valid:
@@ -65,3 +69,12 @@ def find_processor(name: str) -> Processor:
         return get_processor(name)
     except UnknownProcessor:
         raise Http404(f"There is no processor {name!r}.") from None
+
+
+def _preset(request: HttpRequest, processor: str) -> Preset | None:
+    """Return the preset that the address names; nonsense, or one of another processor, names none."""
+    try:
+        preset = get_preset(request.GET.get("preset", ""))
+    except UnknownPreset:
+        return None
+    return preset if preset.processor == processor else None

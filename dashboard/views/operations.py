@@ -105,6 +105,18 @@ def batch_finish(request: HttpRequest, batch_id: str) -> HttpResponse:
 
 
 @require_POST
+def batch_decide(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Approve that a batch starts, or refuse."""
+    approved = request.POST.get("approved") == "yes"
+
+    def operate(batch: Batch) -> str:
+        operations.decide(request.user, batch, approved=approved)
+        return "Approved: it starts." if approved else "Refused: nothing is started."
+
+    return _answer(request, batch_id, operate)
+
+
+@require_POST
 def batch_cancel(request: HttpRequest, batch_id: str) -> HttpResponse:
     """Ask all children to stop."""
 

@@ -8,6 +8,7 @@ import inspect
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, get_type_hints
 
@@ -156,8 +157,9 @@ def _models_of(function: Function, place: str) -> tuple[type[BaseModel], type[Ba
     return found[0], found[1], found[2]
 
 
+@lru_cache(maxsize=1)
 def load() -> None:
-    """Import the built-in processors and those named in CANOPY_PROCESSORS (modules, comma separated)."""
+    """Import, once, the built-in processors and those named in CANOPY_PROCESSORS (modules, comma separated)."""
     extra = [module for module in os.environ.get("CANOPY_PROCESSORS", "").split(",") if module.strip()]
     for module in (*BUILTIN_MODULES, *extra):
         importlib.import_module(module.strip())
@@ -165,8 +167,7 @@ def load() -> None:
 
 def processors() -> Mapping[str, Processor]:
     """Return the catalogue, by name."""
-    if not _processors:
-        load()
+    load()
     return MappingProxyType(_processors)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts import (
         ROLLED_BACK,
+        Decision,
         EventKind,
         Failure,
         FanOutInput,
@@ -35,6 +36,7 @@ WAIT_FOR_RETRY = timedelta(minutes=1)
 PARENT_CLOSING = "ParentClosing"
 """Type of the error with which a parent that is about to close refuses a retry: start it again."""
 
+REFUSED = "Refused"
 POLICY_EXCEEDED = "FailurePolicyExceeded"
 
 RETRIED = "Failed children were retried."
@@ -44,8 +46,9 @@ RETRIED = "Failed children were retried."
 class FanOutWorkflow:
     """Run the children of a batch or of a partition in a window and return their counts.
 
-    Signals: `pause`, `resume`, `set_window`, and on a held batch `skip` and `finish`; from the root to its partitions
-    `stop`, and back `child_failures` when the plan has a failure limit. Update: `retry`. Query: `progress`.
+    Signals: `pause`, `resume`, `set_window`; `decide` at an approval gate; `skip` and `finish` on a held batch; `stop`
+    from the root to its partitions, and back `child_failures` when the plan has a failure limit. Update: `retry`.
+    Query: `progress`.
 
     Ends when no child is open or pending and nobody holds it; fails when the plan's failure limit was exceeded; ends
     canceled after all its children did.
@@ -59,6 +62,7 @@ class FanOutWorkflow:
         self._window = given.window or given.plan.window
         self._retry_came = False
         self._closing = False
+        self._decision: Decision | None = None
         self._failures = self._failures_told = 0
         self._limit = given.plan.failure_limit(self._layout.children)
         self._outbox = Outbox(given.batch_id)
@@ -88,9 +92,11 @@ class FanOutWorkflow:
         try:
             if self._is_root and given.children is not None:
                 await self._await_retry()
-            await self._units.prepare()
-            await self._run_until_released()
-            failure = await self._failure()
+            failure = await self._refusal()
+            if failure is None:
+                await self._units.prepare()
+                await self._run_until_released()
+                failure = await self._failure()
         except asyncio.CancelledError:
             await self._close(Status.CANCELED)
             raise
@@ -101,6 +107,23 @@ class FanOutWorkflow:
             raise ApplicationError(failure.message, type=failure.type, non_retryable=True)
         await self._close(Status.COMPLETED)
         return self._units.result()
+
+    async def _refusal(self) -> Failure | None:
+        """Wait for approval where the plan asks for it; return why nothing may start if nothing may."""
+        plan = self._given.plan
+        if not (plan.approval and self._is_root and self._given.children is None):
+            return None
+        limit = timedelta(seconds=plan.approval_timeout)
+        self._report_moment(EventKind.GATE_OPENED, "Starts nothing until somebody approves.", workflow.now() + limit)
+        try:
+            await workflow.wait_condition(lambda: self._decision is not None, timeout=limit)
+        except TimeoutError:
+            self._decision = Decision(approved=False, person="")
+        assert self._decision is not None
+        verdict = "Approved" if self._decision.approved else "Refused"
+        note = f"{verdict} by {self._decision.person}." if self._decision.person else "Nobody approved in time."
+        self._report_moment(EventKind.GATE_DECIDED, note)
+        return None if self._decision.approved else Failure(REFUSED, note)
 
     async def _run_until_released(self) -> None:
         """Run what there is; where failures are left and the plan says so, wait for a person, who may add to it."""
@@ -158,10 +181,10 @@ class FanOutWorkflow:
             window = self._window if kind is EventKind.WINDOW else None
             self._outbox.put(kind, info.workflow_id, info.run_id, outcome=outcome, failure=failure, window=window)
 
-    def _report_moment(self, kind: EventKind, note: str) -> None:
+    def _report_moment(self, kind: EventKind, note: str, until: datetime | None = None) -> None:
         """Report what belongs on the batch's time line."""
         info = workflow.info()
-        self._outbox.put(kind, info.workflow_id, info.run_id, note=note, until=self._hold.until)
+        self._outbox.put(kind, info.workflow_id, info.run_id, note=note, until=until or self._hold.until)
 
     # The failure limit is the batch's: partitions tell the root, and the root stops.
 
@@ -226,6 +249,11 @@ class FanOutWorkflow:
         self._supervisor.window = self._units.places(self._window)
         self._report_self(EventKind.WINDOW)
         self._units.steer(self._window)
+
+    @workflow.signal
+    def decide(self, decision: Decision) -> None:
+        """Open the approval gate, or refuse. The first decision counts."""
+        self._decision = self._decision or decision
 
     def _hold_changed(self, note: str) -> None:
         if self._hold.is_settled:

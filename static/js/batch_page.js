@@ -43,6 +43,7 @@ function showHead(now) {
   setText(field("eta"), now.eta === null ? "–" : `≈ ${duration(now.eta)}`);
   setText(field("start_error"), now.start_error);
   document.getElementById("start-error").hidden = !now.start_error;
+  document.getElementById("held").dataset.kind = now.held?.kind ?? "";
   setText(field("held_reason"), now.held?.reason ?? "");
   showTime(field("held_until"), now.held?.until);
   for (const element of batch.querySelectorAll("[data-field='window']")) {

@@ -313,11 +313,36 @@ async def test_a_batch_may_join_what_another_does_with_a_resource(engine: Engine
     first_run = await engine.launch(1, slow, resource_field=name)
     await first_run.calls(1)
     second_run = await engine.launch(1, second, resource_field=name, resource_taken="join")
-    await until(lambda: _any(second_run.events(EventKind.WAITING)), "the second batch waits")
+    await until(lambda: _found(second_run, EventKind.WAITING), "the second batch waits")
     slow.gate.set()
     assert failed(Status.SKIPPED, await second_run.result()) == [0]
     assert not second.calls
 
 
-async def _any(found: Sequence[Any]) -> bool:
-    return bool(found)
+# What needs a person's word: C6.
+
+
+@pytest.mark.parametrize("approved", [True, False])
+async def test_nothing_starts_before_a_person_approves(engine: Engine, approved: bool) -> None:
+    run = await engine.launch(3, approval=True)
+    opened = (await until(lambda: _found(run, EventKind.GATE_OPENED), "the gate is open"))[0]
+    assert opened.until is not None
+    assert not run.probe.calls
+    await engine.gateway.decide(run.id, approved=approved, person="ada")
+    if approved:
+        assert (await run.result()).counts.completed == 3
+    else:
+        assert (await failure(run)).type == "Refused"
+        assert not run.probe.calls
+    await run.closed_event()
+    verdict = "Approved" if approved else "Refused"
+    assert [event.note for event in run.events(EventKind.GATE_DECIDED)] == [f"{verdict} by ada."]
+
+
+async def test_an_approval_that_nobody_gives_counts_as_refused(engine: Engine) -> None:
+    run = await engine.launch(3, approval=True, approval_timeout=1)
+    assert (await failure(run)).message == "Nobody approved in time."
+
+
+async def _found(run: Run, kind: EventKind) -> Sequence[Any]:
+    return run.events(kind)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from orchestration.contracts import CHILD_TASK_QUEUE
+from orchestration.contracts import CHILD_TASK_QUEUE, Status
 from orchestration.definition_values import Condition, Part, Reference, one_of
 from orchestration.plan import Plan
 
@@ -40,6 +40,7 @@ Name = Annotated[
         description="Unique in its definition; letters, digits, - and _: it is part of workflow ids.",
     ),
 ]
+ProcessorName = Annotated[str, Field(min_length=1, max_length=100)]
 Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
 Data = dict[str, Any]
 """JSON. A mapping whose only key is `ref` stands for the value it refers to: {"ref": "step.field"}."""
@@ -48,7 +49,7 @@ Data = dict[str, Any]
 class Work(Part):
     """One item's work: a processor, its parameters, and the item (`input`; {} where nothing is given)."""
 
-    processor: str
+    processor: ProcessorName
     parameters: Data = {}
     input: Data = {}
 
@@ -86,7 +87,7 @@ class FanOut(Part):
     {"items", "completed", "failed", "canceled", "terminated", "timed_out", "skipped"}.
     """
 
-    processor: str
+    processor: ProcessorName
     parameters: Data = {}
     plan: Plan = Plan()
     items: Annotated[
@@ -201,6 +202,15 @@ Step = Annotated[
 ]
 
 
+RESULT_FIELDS: Mapping[str, frozenset[str]] = {
+    "if": frozenset({"branch"}),
+    "loop": frozenset({"rounds", "held"}),
+    "fan_out": frozenset({"items", *(status.value for status in Status if status.is_outcome)}),
+    "approval": frozenset({"approved", "by", "comment"}),
+}
+"""Fields of the results that the workflow itself makes: a reference to another one is refused."""
+
+
 # Kinds
 
 
@@ -214,7 +224,7 @@ class Stage(Part):
     """A fan-out over the items that the stage before let through (completed); the first: over the batch's."""
 
     name: Name
-    processor: str
+    processor: ProcessorName
     parameters: Data = {}
     plan: Plan = Plan()
 
@@ -272,7 +282,7 @@ class Pool(Definition):
 
     kind: Literal["pool"]
     workers: int = Field(ge=1, le=200)
-    processor: str
+    processor: ProcessorName
     parameters: Data = {}
 
 
@@ -283,7 +293,7 @@ class Entity(Definition):
     """
 
     kind: Literal["entity"]
-    processor: str
+    processor: ProcessorName
     parameters: Data = {}
     key: str = Field(default="", max_length=200)
     continue_after: int = Field(default=100, ge=1, le=5_000, description="Operations of one run.")

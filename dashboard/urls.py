@@ -8,7 +8,7 @@ from django.views.generic import RedirectView
 
 from dashboard.api.api import unknown_address
 from dashboard.api.api import urls as api_urls
-from dashboard.views import batches, launch, nodes, operations
+from dashboard.views import batches, definitions, launch, nodes, operations
 from dashboard.views.health import health
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -33,6 +33,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("launch/", launch.launch_catalogue, name="launch-catalogue"),
     path("launch/<str:name>/", launch.launch, name="launch"),
     path("launch/<str:name>/preview/", launch.launch_preview, name="launch-preview"),
+    path("definitions/", definitions.definition_list, name="definition-list"),
+    path("definitions/new/", definitions.definition_create, name="definition-create"),
+    path("definitions/preview/", definitions.definition_preview, name="definition-preview"),
+    path("definitions/<int:definition_id>/", definitions.definition_detail, name="definition-detail"),
+    path("definitions/<int:definition_id>/edit/", definitions.definition_edit, name="definition-edit"),
+    path(
+        "definitions/<int:definition_id>/versions/<int:number>/",
+        definitions.definition_detail,
+        name="definition-version",
+    ),
     path("api/v1/", api_urls()),
     re_path(r"^api/(?P<rest>.*)$", unknown_address, name="api-unknown"),
 ]

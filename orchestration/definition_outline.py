@@ -96,17 +96,18 @@ def _line(step: Step) -> OutlineNode:
             below = [OutlineNode("", "branch", word, _lines(steps)) for word, steps in branches if steps]
             return OutlineNode(name, "if", condition_text(condition), tuple(below))
         case LoopStep(name=name, loop=loop):
-            word, condition = ("until", loop.until) if loop.until is not None else ("while", loop.while_)
-            assert condition is not None
-            summary = f"{word} {condition_text(condition)}, at most {_count(loop.max, 'round')}"
+            end = loop.until or loop.while_
+            assert end is not None
+            word = "until" if loop.until is not None else "while"
+            summary = f"{word} {condition_text(end)}, at most {_count(loop.max, 'round')}"
             return OutlineNode(name, "loop", summary, _lines(loop.steps))
         case FanOutStep(name=name, fan_out=fan_out):
             over = _over(fan_out.items)
             return OutlineNode(name, "fan_out", f"{_with_plan(fan_out.processor, fan_out.plan)}, over {over}")
         case ApprovalStep(name=name, approval=approval, refused=refused):
-            end = "approved" if approval.on_timeout is OnTimeout.APPROVE else "refused"
+            late = "approved" if approval.on_timeout is OnTimeout.APPROVE else "refused"
             below = [OutlineNode("", "branch", "refused", _lines(refused))] if refused else []
-            summary = f"{_short(approval.title)}; {end} after {_span(approval.timeout)}"
+            summary = f"{_short(approval.title)}; {late} after {_span(approval.timeout)}"
             return OutlineNode(name, "approval", summary, tuple(below))
         case SleepStep(name=name, sleep=seconds):
             return OutlineNode(name, "sleep", _span(seconds))
@@ -147,7 +148,7 @@ def _given(data: Mapping[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     if (ref := reference_of(value)) is not None:
-        return f"‹{ref}›"
+        return f"→ {ref}"
     if isinstance(value, Mapping):
         return "{…}"
     if isinstance(value, list | tuple):

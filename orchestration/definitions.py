@@ -217,6 +217,7 @@ RESULT_FIELDS: Mapping[str, frozenset[str]] = {
 class Definition(Part):
     """What every kind has."""
 
+    kind: str
     description: str = Field(default="", max_length=2_000)
 
 

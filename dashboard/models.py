@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import models
 
+from dashboard.definition_models import DefinitionVersion
 from dashboard.schedule_models import Schedule
 from orchestration.contracts import NodeKind, Status
 from orchestration.plan import Plan
@@ -168,6 +169,9 @@ class Batch(Tally):
     launched_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="batches")
     launched_via = models.CharField(max_length=20, default="form")
     schedule = models.ForeignKey(Schedule, on_delete=models.PROTECT, null=True, blank=True, related_name="batches")
+    definition = models.ForeignKey(
+        DefinitionVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="batches"
+    )
     idempotency_key = models.CharField(max_length=200, null=True, blank=True)
     fingerprint = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -8,7 +8,7 @@ from django.views.generic import RedirectView
 
 from dashboard.api.api import unknown_address
 from dashboard.api.api import urls as api_urls
-from dashboard.views import batches, launch, nodes, operations, schedule_form, schedules
+from dashboard.views import batches, definitions, launch, nodes, operations, schedule_form, schedules
 from dashboard.views.health import health
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -46,6 +46,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("schedules/<str:schedule_id>/resume/", schedules.schedule_resume, name="schedule-resume"),
     path("schedules/<str:schedule_id>/trigger/", schedules.schedule_trigger, name="schedule-trigger"),
     path("schedules/<str:schedule_id>/delete/", schedules.schedule_delete, name="schedule-delete"),
+    path("definitions/", definitions.definition_list, name="definition-list"),
+    path("definitions/new/", definitions.definition_create, name="definition-create"),
+    path("definitions/preview/", definitions.definition_preview, name="definition-preview"),
+    path("definitions/<int:definition_id>/", definitions.definition_detail, name="definition-detail"),
+    path("definitions/<int:definition_id>/edit/", definitions.definition_edit, name="definition-edit"),
+    path(
+        "definitions/<int:definition_id>/versions/<int:number>/",
+        definitions.definition_detail,
+        name="definition-version",
+    ),
     path("api/v1/", api_urls()),
     re_path(r"^api/(?P<rest>.*)$", unknown_address, name="api-unknown"),
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -11,9 +13,12 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from dashboard.api.auth import AUTH
 from dashboard.api.batches import Invalid, router
+from dashboard.api.definitions import router as definition_router
 from dashboard.api.schedules import router as schedule_router
+from dashboard.defining import DefinitionRefused
 from dashboard.operations import OperationError
 from dashboard.scheduling import Refused
+from orchestration.definition_source import DefinitionErrors
 
 api = NinjaAPI(
     title="Canopy",
@@ -25,6 +30,7 @@ api = NinjaAPI(
 )
 api.add_router("", router)
 api.add_router("", schedule_router)
+api.add_router("", definition_router)
 
 
 def _problem(status: int, detail: str, errors: dict[str, list[str]] | None = None) -> HttpResponse:
@@ -44,6 +50,17 @@ def _malformed(request: HttpRequest, error: ValidationError) -> HttpResponse:
         place = ".".join(str(step) for step in each["loc"][1:] if step != "given") or "body"
         errors.setdefault(place, []).append(str(each["msg"]).removeprefix("Value error, "))
     return _problem(422, "Some fields are not valid.", errors)
+
+
+@api.exception_handler(DefinitionRefused)
+def _definition_refused(request: HttpRequest, error: DefinitionRefused) -> HttpResponse:
+    return _problem(422, "Some fields are not valid.", error.errors)
+
+
+@api.exception_handler(DefinitionErrors)
+def _no_definition(request: HttpRequest, error: DefinitionErrors) -> HttpResponse:
+    errors = [asdict(each) for each in error.errors]
+    return JsonResponse({"detail": "The text is no valid definition.", "errors": errors}, status=422)
 
 
 @api.exception_handler(OperationError)

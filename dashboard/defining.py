@@ -1,0 +1,113 @@
+"""Saving definitions: one path for form and API, which checks the text, the name and what others saved meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+
+from dashboard.definition_models import DefinitionVersion, SavedDefinition
+from dashboard.permissions import Person, require_operator
+from dashboard.storable import text as storable_text
+from orchestration.definition_outline import OutlineNode, outline
+from orchestration.definition_source import DefinitionError, DefinitionErrors
+from orchestration.definition_text import parse
+from orchestration.definitions import Definition
+from orchestration.processors.registry import processors
+
+NAME_LIMIT = 100
+NOTE_LIMIT = 200
+
+
+class DefinitionRefused(Exception):
+    """Nothing was saved: which field is wrong and why. What is wrong with a text is DefinitionErrors."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.errors = {field: [message]}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A text, and either the definition that it is or what is wrong with it."""
+
+    text: str
+    definition: Definition | None = None
+    errors: tuple[DefinitionError, ...] = ()
+
+    @property
+    def outline(self) -> OutlineNode | None:
+        """What it will do."""
+        return outline(self.definition) if self.definition is not None else None
+
+
+def check(text: str) -> Checked:
+    """Check a text."""
+    try:
+        return Checked(text, parse(text, processors()))
+    except DefinitionErrors as error:
+        return Checked(text, errors=error.errors)
+
+
+def create(person: Person, name: str, text: str, note: str = "") -> DefinitionVersion:
+    """Save a new definition, as version 1. Raises PermissionDenied, DefinitionErrors, DefinitionRefused."""
+    operator = require_operator(person)
+    name = storable_text(name).strip()
+    if not 1 <= len(name) <= NAME_LIMIT:
+        raise DefinitionRefused("name", f"A name of 1 to {NAME_LIMIT} characters.")
+    definition = parse(text, processors())
+    if SavedDefinition.objects.filter(name=name).exists():
+        raise DefinitionRefused("name", f'There is a definition called "{name}" already.')
+    try:
+        with transaction.atomic():
+            saved = SavedDefinition.objects.create(name=name, created_by=operator)
+            return _add(saved, operator, definition.kind, text, note)
+    except IntegrityError as error:
+        raise DefinitionRefused("name", f'There is a definition called "{name}" already.') from error
+
+
+def add_version(
+    person: Person, saved: SavedDefinition, text: str, note: str = "", *, base: int | None = None
+) -> DefinitionVersion:
+    """Save another version. `base` is the number that was edited: when it is not the newest any more, it is refused.
+
+    Raises PermissionDenied, DefinitionErrors, DefinitionRefused.
+    """
+    operator = require_operator(person)
+    definition = parse(text, processors())
+    try:
+        with transaction.atomic():
+            saved.refresh_from_db()
+            newest = saved.versions.get(number=saved.newest)
+            if base is not None and base != newest.number:
+                author = newest.author.get_username()
+                message = (
+                    f"{author} saved version {newest.number} meanwhile. Compare, then save again to put this on top."
+                )
+                raise DefinitionRefused("text", message)
+            if newest.text == _with_newlines(text):
+                raise DefinitionRefused("text", f"Nothing to save: version {newest.number} has this very text.")
+            return _add(saved, operator, definition.kind, text, note)
+    except IntegrityError as error:
+        raise DefinitionRefused("text", "Another version was saved at the same moment. Save again.") from error
+
+
+def _add(saved: SavedDefinition, operator: User, kind: str, text: str, note: str) -> DefinitionVersion:
+    if len(note) > NOTE_LIMIT:
+        raise DefinitionRefused("note", f"At most {NOTE_LIMIT} characters.")
+    saved.newest += 1
+    saved.save(update_fields=["newest"])
+    return DefinitionVersion.objects.create(
+        definition=saved,
+        number=saved.newest,
+        kind=kind,
+        text=_with_newlines(text),
+        note=storable_text(note).strip(),
+        author=operator,
+    )
+
+
+def _with_newlines(text: str) -> str:
+    """Return a text with the line ends of this machine, not those of a browser's form."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")

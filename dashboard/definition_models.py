@@ -1,0 +1,56 @@
+"""Saved definitions and their versions. A version is never changed: what a batch was launched with stays readable."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+
+
+class SavedDefinition(models.Model):
+    """A named definition. `newest` is the number of its newest version."""
+
+    name = models.CharField(max_length=100, unique=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="definitions")
+    created_at = models.DateTimeField(auto_now_add=True)
+    newest = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class VersionIsImmutable(Exception):
+    """A version was to be changed or deleted."""
+
+
+class DefinitionVersion(models.Model):
+    """One text of a definition, numbered from 1. `kind` is the text's, for lists."""
+
+    definition = models.ForeignKey(SavedDefinition, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    kind = models.CharField(max_length=20)
+    text = models.TextField()
+    note = models.CharField(max_length=200, blank=True)
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="definition_versions")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-number"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["definition", "number"], name="version_number")]
+
+    def __str__(self) -> str:
+        return f"{self.definition} version {self.number}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Write it, once."""
+        if not self._state.adding:
+            raise VersionIsImmutable(f"{self} is kept as it is: save another version.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Refuse."""
+        raise VersionIsImmutable(f"{self} is kept: batches may have been launched with it.")

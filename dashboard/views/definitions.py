@@ -1,0 +1,145 @@
+"""The list of definitions, the page of a version, and the editor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.core.paginator import Page, Paginator
+from django.db.models import F
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from dashboard import defining
+from dashboard.defining import Checked, DefinitionRefused, check
+from dashboard.definition_examples import EXAMPLES
+from dashboard.definition_models import DefinitionVersion, SavedDefinition
+from dashboard.definition_page import DefinitionForm, EditorPage, Preview, VersionPage, diff_of
+from dashboard.permissions import may_operate, require_operator
+from dashboard.views.batches import page_number
+from orchestration.definition_source import DefinitionErrors
+
+DEFINITIONS_PER_PAGE = 50
+RECENT_BATCHES = 20
+VERSIONS_SHOWN = 100
+
+
+@dataclass(frozen=True)
+class ListPage:
+    """Context of the list: the newest version of each definition."""
+
+    page: Page[DefinitionVersion]
+    text: str
+    may_operate: bool
+
+
+@require_safe
+def definition_list(request: HttpRequest) -> HttpResponse:
+    """Show definitions by name, narrowed by text."""
+    text = request.GET.get("q", "").strip().replace("\x00", "")
+    newest = DefinitionVersion.objects.filter(number=F("definition__newest"), definition__name__icontains=text)
+    ordered = newest.select_related("definition", "author").order_by("definition__name")
+    page = Paginator(ordered, DEFINITIONS_PER_PAGE).get_page(page_number(request))
+    context = {"page": ListPage(page, text, may_operate(request.user))}
+    return render(request, "definition_list.html", context)
+
+
+@require_safe
+def definition_detail(request: HttpRequest, definition_id: int, number: int | None = None) -> HttpResponse:
+    """Show a version, the newest unless another is asked for."""
+    saved = get_object_or_404(SavedDefinition, pk=definition_id)
+    versions = saved.versions.select_related("author", "definition")
+    version = get_object_or_404(versions, number=saved.newest if number is None else number)
+    page = VersionPage(
+        version,
+        Preview(check(version.text)),
+        versions=versions[:VERSIONS_SHOWN],
+        diff=diff_of(version),
+        batches=version.batches.select_related("launched_by")[:RECENT_BATCHES],
+        may_operate=may_operate(request.user),
+    )
+    return render(request, "definition_detail.html", {"page": page})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def definition_create(request: HttpRequest) -> HttpResponse:
+    """Show an empty editor or an example in it, or save a new definition."""
+    example = EXAMPLES.get(request.GET.get("example", ""))
+    if request.method != "POST":
+        first = {"text": example.text, "name": ""} if example else {}
+        return render(request, "definition_form.html", {"page": _editor(request, DefinitionForm(initial=first))})
+    operator = require_operator(request.user)
+    form = DefinitionForm(request.POST, request.FILES)
+    if form.is_valid() and "check" not in request.POST:
+        try:
+            version = defining.create(operator, form.cleaned_data["name"], form.given, form.cleaned_data["note"])
+        except (DefinitionErrors, DefinitionRefused) as error:
+            _tell(form, error)
+        else:
+            return _saved(request, version)
+    return render(request, "definition_form.html", {"page": _editor(request, form)}, status=_status(request))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def definition_edit(request: HttpRequest, definition_id: int) -> HttpResponse:
+    """Show the editor with a version, the newest unless another is asked for, or save it as another version."""
+    saved = get_object_or_404(SavedDefinition, pk=definition_id)
+    if request.method != "POST":
+        asked = request.GET.get("version", "")
+        number = int(asked) if asked.isdecimal() and len(asked) < 9 else saved.newest
+        text = get_object_or_404(saved.versions, number=number).text
+        form = DefinitionForm(initial={"name": saved.name, "text": text, "base": saved.newest})
+        return render(request, "definition_form.html", {"page": _editor(request, form, saved)})
+    operator = require_operator(request.user)
+    form = DefinitionForm({**request.POST.dict(), "name": saved.name}, request.FILES)
+    if form.is_valid() and "check" not in request.POST:
+        try:
+            note, base = form.cleaned_data["note"], form.cleaned_data["base"]
+            version = defining.add_version(operator, saved, form.given, note, base=base)
+        except (DefinitionErrors, DefinitionRefused) as error:
+            _tell(form, error)
+            form.data = {**form.data, "base": saved.newest}
+        else:
+            return _saved(request, version)
+    return render(request, "definition_form.html", {"page": _editor(request, form, saved)}, status=_status(request))
+
+
+@require_POST
+def definition_preview(request: HttpRequest) -> HttpResponse:
+    """Show what a text would do, or what is wrong with it."""
+    checked = check(request.POST.get("text", ""))
+    return render(request, "definition_form.html#preview", {"preview": Preview(checked)})
+
+
+def _editor(request: HttpRequest, form: DefinitionForm, saved: SavedDefinition | None = None) -> EditorPage:
+    text = form.given
+    return EditorPage(
+        form,
+        Preview(check(text) if text.strip() or form.is_bound else Checked(text)),
+        may_operate=may_operate(request.user),
+        saved=saved,
+        examples=() if saved else list(EXAMPLES.values()),
+        example=request.GET.get("example", ""),
+    )
+
+
+def _status(request: HttpRequest) -> int:
+    return 200 if "check" in request.POST else 422
+
+
+def _tell(form: DefinitionForm, error: DefinitionErrors | DefinitionRefused) -> None:
+    """Put a refusal at its field; what is wrong with the text stands in the preview, line by line."""
+    if isinstance(error, DefinitionRefused):
+        for field, problems in error.errors.items():
+            form.add_error(field, problems)
+
+
+def _saved(request: HttpRequest, version: DefinitionVersion) -> HttpResponse:
+    messages.success(
+        request, f"Saved {version.definition.name} as version {version.number}. Nothing has been launched."
+    )
+    arguments: Sequence[int] = (version.definition_id, version.number)
+    return HttpResponseRedirect(reverse("definition-version", args=arguments))

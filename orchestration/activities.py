@@ -22,6 +22,7 @@ from orchestration.contracts import (
     PROCESS_CHUNK_ACTIVITY,
     PROCESS_ITEM_ACTIVITY,
     READ_RESOURCES_ACTIVITY,
+    RUN_STEP_ACTIVITY,
     ChunkInput,
     ChunkResult,
     ChunkStore,
@@ -33,6 +34,7 @@ from orchestration.contracts import (
     PendingItems,
     ResourcesInput,
     Status,
+    StepInput,
 )
 from orchestration.plan import Plan
 from orchestration.processors.registry import BoundProcessor, ItemContext, UnknownProcessor, get_processor
@@ -91,6 +93,23 @@ class ChunkActivities:
         run = _ChunkRun(one, _run_id(chunk), replace(work, plan=once), _bind(work), self._writer)
         return await run.process_once(is_last=attempt >= wanted.attempts)
 
+    @activity.defn(name=RUN_STEP_ACTIVITY)
+    async def run_step(self, step: StepInput) -> Any:
+        """Run one processor over one input and return its result. Raises ApplicationError with the error's own type."""
+        try:
+            bound = get_processor(step.processor).bind(step.parameters)
+        except (UnknownProcessor, ValidationError) as error:
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
+        context = ItemContext(key=step.name, index=0, attempt=activity.info().attempt)
+        heart = asyncio.create_task(_keep_alive())
+        try:
+            return await bound.run(step.data, context)
+        except Exception as error:
+            final = not bound.may_retry(error)
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=final) from error
+        finally:
+            heart.cancel()
+
     @activity.defn(name=READ_RESOURCES_ACTIVITY)
     async def read_resources(self, wanted: ResourcesInput) -> list[str]:
         """Return what each item of a slice names as its resource."""
@@ -126,7 +145,14 @@ class ChunkActivities:
     @property
     def all(self) -> list[Callable[..., Any]]:
         """The activities, for a worker to register."""
-        return [self.process_chunk, self.pending_items, self.process_item, self.read_resources, self.await_workflow]
+        return [
+            self.run_step,
+            self.process_chunk,
+            self.pending_items,
+            self.process_item,
+            self.read_resources,
+            self.await_workflow,
+        ]
 
     def close(self) -> None:
         """End the threads, once no activity runs."""

@@ -18,6 +18,7 @@ DASHBOARD_TASK_QUEUE = "canopy-dashboard"
 
 NOTIFY_ACTIVITY = "notify"
 PROCESS_CHUNK_ACTIVITY = "process_chunk"
+RUN_STEP_ACTIVITY = "run_step"
 PROCESS_ITEM_ACTIVITY = "process_item"
 PENDING_ITEMS_ACTIVITY = "pending_items"
 READ_RESOURCES_ACTIVITY = "read_resources"
@@ -208,6 +209,39 @@ class FanOutInput:
     paused: bool = False
     roll_back: bool = False
     breaker: BreakerState | None = None
+
+
+@dataclass(frozen=True)
+class FlowInput:
+    """Start of a parent with a flow of its own. `definition` is a model of orchestration.definitions as data."""
+
+    batch_id: str
+    plan: Plan
+    items: int
+    definition: dict[str, Any]
+    label: str = ""
+    paused: bool = False
+
+
+@dataclass(frozen=True)
+class ServiceInput:
+    """Start of a service that is one processor over one input (`work`: definitions.Work as data)."""
+
+    batch_id: str
+    plan: Plan
+    name: str
+    work: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StepInput:
+    """One processor over one input, as a step of a flow. `name` is the step's, and its idempotency key in the batch."""
+
+    batch_id: str
+    name: str
+    processor: str
+    parameters: dict[str, Any]
+    data: dict[str, Any]
 
 
 @dataclass(frozen=True)

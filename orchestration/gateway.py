@@ -45,6 +45,7 @@ from orchestration.contracts import (
     Failure,
     FanOutInput,
     FanOutResult,
+    FlowInput,
     Progress,
     RetryAnswer,
     Status,
@@ -54,6 +55,9 @@ from orchestration.retry_routing import RetryRouting
 from orchestration.schedules import Schedules
 from orchestration.supervisor import failure_of
 from orchestration.workflows.fan_out import FanOutWorkflow
+from orchestration.workflows.saga import SagaWorkflow
+from orchestration.workflows.services import ServicesWorkflow
+from orchestration.workflows.steps import StepsWorkflow
 
 PAGE_SIZE = 1_000
 
@@ -96,6 +100,18 @@ class TemporalHealth:
     worker_heartbeat_age: float | None = None
 
 
+RootInput = FanOutInput | FlowInput
+
+FLOWS = {"saga": SagaWorkflow, "services": ServicesWorkflow, "steps": StepsWorkflow}
+"""The parents with a flow of their own, by the kind of their definition."""
+
+
+def root_workflow(root: RootInput) -> str:
+    """Return the type of workflow that a batch's root is."""
+    found = FanOutWorkflow if isinstance(root, FanOutInput) else FLOWS[root.definition["kind"]]
+    return found.__name__
+
+
 class Gateway:
     """One connection to Temporal, made when first needed and kept."""
 
@@ -121,13 +137,13 @@ class Gateway:
 
     # Doing
 
-    async def start(self, root: FanOutInput) -> str:
+    async def start(self, root: RootInput) -> str:
         """Start a batch's root and return its run id; one that was started before is left as it is."""
         client = await self.client()
         with unavailable():
             try:
                 handle = await client.start_workflow(
-                    FanOutWorkflow.run,
+                    root_workflow(root),
                     root,
                     id=root_id(root.batch_id),
                     task_queue=CHILD_TASK_QUEUE,
@@ -139,7 +155,7 @@ class Gateway:
                 )
             except WorkflowAlreadyStartedError as error:
                 return error.run_id or ""
-        return handle.first_execution_run_id or ""
+        return str(handle.first_execution_run_id or "")
 
     async def retry(
         self, root: FanOutInput, children: Sequence[int], *, open_partitions: Collection[int], update_id: str

@@ -20,11 +20,22 @@ from orchestration.contracts import CHILD_TASK_QUEUE, ChunkStore
 from orchestration.processors import registry
 from orchestration.workflows.chunk import ChunkWorkflow
 from orchestration.workflows.fan_out import FanOutWorkflow
+from orchestration.workflows.saga import SagaWorkflow
 from orchestration.workflows.scheduled_launch import ScheduledLaunchWorkflow
+from orchestration.workflows.services import ServicesWorkflow, ServiceWorkflow
+from orchestration.workflows.steps import StepsWorkflow
 
 log = logging.getLogger(__name__)
 
-WORKFLOWS = (FanOutWorkflow, ChunkWorkflow, ScheduledLaunchWorkflow)
+WORKFLOWS = (
+    SagaWorkflow,
+    ServicesWorkflow,
+    ServiceWorkflow,
+    StepsWorkflow,
+    FanOutWorkflow,
+    ChunkWorkflow,
+    ScheduledLaunchWorkflow,
+)
 
 HEARTBEAT_INTERVAL = timedelta(seconds=2)
 """Of the worker as a whole; its age is what tells a lost worker. Temporal's default is 60 s."""

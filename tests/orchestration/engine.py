@@ -27,6 +27,7 @@ from orchestration.contracts import (
     Failure,
     FanOutInput,
     FanOutResult,
+    FlowInput,
     ItemResult,
     ItemWork,
     NotifyInput,
@@ -58,7 +59,9 @@ class ProbeParameters(BaseModel):
 
 
 class ProbeResult(BaseModel):
-    """Nothing to tell."""
+    """How often the item has been called."""
+
+    calls: int
 
 
 class Probe:
@@ -69,6 +72,7 @@ class Probe:
     def __init__(self) -> None:
         self.name = secrets.token_hex(4)
         self.fail: set[str] = set()
+        self.hold: set[str] = set()
         self.gate = asyncio.Event()
         self.gate.set()
         self.calls: dict[str, int] = defaultdict(int)
@@ -96,12 +100,14 @@ async def probe(item: ProbeItem, parameters: ProbeParameters, context: ItemConte
     told.most = max(told.most, told.running)
     try:
         await told.gate.wait()
+        if context.key in told.hold:
+            await asyncio.Event().wait()
         await asyncio.sleep(0)
     finally:
         told.running -= 1
     if context.key in told.fail:
         raise Probed(f"{context.key} was told to fail.")
-    return ProbeResult()
+    return ProbeResult(calls=told.calls[context.key])
 
 
 class MemoryStore:
@@ -150,7 +156,7 @@ class Run:
     """One batch of a test."""
 
     engine: Engine
-    given: FanOutInput
+    given: FanOutInput | FlowInput
     probe: Probe
 
     @property
@@ -159,11 +165,12 @@ class Run:
         return self.given.batch_id
 
     @property
-    def root(self) -> WorkflowHandle[Any, FanOutResult]:
+    def root(self) -> WorkflowHandle[Any, Any]:
         """The root's newest run."""
-        return self.engine.client.get_workflow_handle(root_id(self.id), result_type=FanOutResult)
+        made_of = FanOutResult if isinstance(self.given, FanOutInput) else None
+        return self.engine.client.get_workflow_handle(root_id(self.id), result_type=made_of)
 
-    async def result(self) -> FanOutResult:
+    async def result(self) -> Any:
         """Return what the root returned."""
         async with asyncio.timeout(60):
             return await self.root.result()
@@ -171,6 +178,7 @@ class Run:
     async def retry(self, children: Sequence[int], name: str = "", open_partitions: Sequence[int] = ()) -> Any:
         """Retry children."""
         update_id = name or secrets.token_hex(4)
+        assert isinstance(self.given, FanOutInput)
         return await self.engine.gateway.retry(
             self.given, children, open_partitions=open_partitions, update_id=update_id
         )
@@ -214,6 +222,13 @@ class Engine:
         given = FanOutInput(batch_id, made, items, 0, Layout.of(made, items).children, label="test")
         await self.gateway.start(given)
         return Run(self, given, told)
+
+    async def flow(self, definition: dict[str, Any], probe: Probe | None = None, **plan: Any) -> Run:
+        """Start a batch with a flow of its own."""
+        made = Plan.model_validate({"item_attempts": 1, **plan})
+        given = FlowInput(secrets.token_hex(6), made, 0, definition, label="test")
+        await self.gateway.start(given)
+        return Run(self, given, probe or Probe())
 
     def listener(self) -> Worker:
         """Return the worker that stands for the dashboard."""

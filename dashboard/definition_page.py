@@ -203,7 +203,7 @@ class VersionPage:
     @property
     def lines(self) -> list[str]:
         """The lines of its text."""
-        return self.version.text.split("\n")
+        return self.version.text.removesuffix("\n").split("\n")
 
     @property
     def is_newest(self) -> bool:

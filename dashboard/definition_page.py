@@ -121,8 +121,8 @@ class Preview:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing has been typed yet."""
-        return not self.checked.text.strip()
+        """Whether nothing has been typed yet, and nobody wants to save it."""
+        return not self.checked.text.strip() and not self.checked.errors
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ steps:
         seed: many
         sede: 1
   - name: third
-    slep: 5
+    sleeep: 5
   - name: fourth
     fan_out: {processor: simulate, plan: {window: 0}, items: some}
 """
@@ -48,7 +48,7 @@ steps:
             12,
             "steps[2]",
             "A step has exactly one of: run, parallel, if, loop, fan_out, approval, sleep. "
-            'Unknown key "slep". Did you mean "sleep"?',
+            'Unknown key "sleeep". Did you mean "sleep"?',
         ),
         (15, "steps[3].fan_out.plan.window", "Input should be greater than or equal to 1."),
         (15, "steps[3].fan_out.items", 'Items are "batch", a list, or a reference to a list: {ref: step.field}.'),
@@ -238,13 +238,12 @@ def test_a_pipelines_models_are_frozen() -> None:
         definition.description = "other"  # type: ignore[misc]
 
 
-WORDS = st.sampled_from(
-    (
-        "kind steps stages services name run parallel if then else loop until while max fan_out approval refused sleep "
-        "processor parameters input plan items ref op value all any not compensation workers key simulate pay batch "
-        "exists a a.b pipeline saga pool entity item window workflow_type timeout =="
-    ).split()
+VOCABULARY = (
+    "kind steps stages services name run parallel if then else loop until while max fan_out approval refused sleep "
+    "processor parameters input plan items ref op value all any not compensation workers key simulate pay batch "
+    "exists a a.b pipeline saga pool entity item window workflow_type timeout =="
 )
+WORDS = st.sampled_from(VOCABULARY.split())
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | WORDS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=6),

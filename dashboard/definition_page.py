@@ -121,8 +121,8 @@ class Preview:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing has been typed yet."""
-        return not self.checked.text.strip()
+        """Whether nothing has been typed yet, and nobody wants to save it."""
+        return not self.checked.text.strip() and not self.checked.errors
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ class VersionPage:
     @property
     def lines(self) -> list[str]:
         """The lines of its text."""
-        return self.version.text.split("\n")
+        return self.version.text.removesuffix("\n").split("\n")
 
     @property
     def is_newest(self) -> bool:

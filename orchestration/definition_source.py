@@ -104,13 +104,15 @@ def read(text: str) -> Tree:
         raise refused(place, f"The character U+{ord(bad[0]):04X} is not allowed.")
     if not text.strip():
         raise refused(Mark(1, 1), "The definition is empty.")
-    builder = _Builder()
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.count("\n") + 1
+    builder = _Builder(lines)
     try:
         for event in yaml.parse(_json_as_yaml(text), Loader=_LOADER):
             builder.take(event)
     except yaml.YAMLError as error:
         mark, words = _words_of(error)
-        raise refused(Mark(min(mark.line, text.count("\n") + 1), mark.column), words) from error
+        raise refused(Mark(min(mark.line, lines), mark.column), words) from error
     if builder.root is None:
         raise refused(Mark(1, 1), "The definition is empty.")
     return builder.root
@@ -155,7 +157,8 @@ class _Open:
 class _Builder:
     """Makes the tree of YAML events, with a stack of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, lines: int) -> None:
+        self._lines = lines
         self.root: Tree | None = None
         self._stack: list[_Open] = []
         self._anchors: dict[str, Tree] = {}
@@ -165,7 +168,7 @@ class _Builder:
     def take(self, event: yaml.Event) -> None:
         """Take the next event. Raises DefinitionErrors."""
         assert event.start_mark is not None
-        mark = Mark(event.start_mark.line + 1, event.start_mark.column + 1)
+        mark = Mark(min(event.start_mark.line + 1, self._lines), event.start_mark.column + 1)
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:

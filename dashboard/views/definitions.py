@@ -110,7 +110,8 @@ def definition_edit(request: HttpRequest, definition_id: int) -> HttpResponse:
 @require_POST
 def definition_preview(request: HttpRequest) -> HttpResponse:
     """Show what a text would do, or what is wrong with it."""
-    checked = check(request.POST.get("text", ""))
+    text = request.POST.get("text", "")
+    checked = check(text) if text.strip() else Checked(text)
     return render(request, "definition_form.html#preview", {"preview": Preview(checked)})
 
 

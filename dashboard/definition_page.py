@@ -9,10 +9,13 @@ from difflib import unified_diff
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
+from django.forms import BoundField
 
 from dashboard.defining import NAME_LIMIT, NOTE_LIMIT, Checked
 from dashboard.definition_examples import Example
+from dashboard.definition_launching import unrunnable
 from dashboard.definition_models import DefinitionVersion, SavedDefinition
+from dashboard.forms import ModelForm
 from dashboard.models import Batch
 from orchestration.definition_outline import OutlineNode
 from orchestration.definitions import MAX_TEXT_BYTES
@@ -201,6 +204,12 @@ class VersionPage:
     may_operate: bool
 
     @property
+    def unrunnable(self) -> str:
+        """Why it cannot be launched yet, if so."""
+        definition = self.preview.checked.definition
+        return unrunnable(definition) if definition is not None else ""
+
+    @property
     def lines(self) -> list[str]:
         """The lines of its text."""
         return self.version.text.removesuffix("\n").split("\n")
@@ -209,3 +218,32 @@ class VersionPage:
     def is_newest(self) -> bool:
         """Whether there is no later version."""
         return bool(self.version.number == self.version.definition.newest)
+
+
+FLOW_OPTIONS = ("item_attempts", "item_backoff", "item_timeout", "task_queue")
+"""What of a plan a flow of its own goes by: attempts and timeouts of its steps, and where they run."""
+
+
+@dataclass
+class LaunchDefinitionPage:
+    """Context of the launch of a saved definition."""
+
+    version: DefinitionVersion
+    preview: Preview
+    plan: ModelForm
+    label: str
+    key: str
+    may_operate: bool
+
+    @property
+    def options(self) -> list[BoundField]:
+        """The fields of the plan that matter here."""
+        return [self.plan[name] for name in FLOW_OPTIONS]
+
+    @property
+    def refusal(self) -> str:
+        """Why it cannot be launched, if so."""
+        definition = self.preview.checked.definition
+        if definition is None:
+            return "This version is not valid any more: processors have changed since it was saved."
+        return unrunnable(definition)

@@ -17,10 +17,11 @@ from django.db import IntegrityError, transaction
 from dashboard import projection
 from dashboard.models import AuditEntry, Batch, Item, Node
 from dashboard.permissions import Person, require_operator
+from dashboard.roots import root_input
 from dashboard.store import resource_of
 from dashboard.temporal import gateway
 from orchestration.connection import TemporalUnavailable
-from orchestration.contracts import FanOutInput, NodeKind
+from orchestration.contracts import NodeKind
 from orchestration.options import Execution, OnThreshold
 from orchestration.plan import Layout, Plan, child_id, partition_id, problems, resource_id, root_id
 from orchestration.processors.registry import get_processor
@@ -42,7 +43,8 @@ class LaunchRequest:
     """What a person wants launched; everything in it has been validated.
 
     `rows` yields exactly `count` rows, anew at each call: the first reading may be long past. `digest` identifies
-    their content, for idempotency. `source` is kept on the batch as models.Batch says.
+    their content, for idempotency. `source` is kept on the batch as models.Batch says. With `definition` (the id of a
+    saved version) the root is a flow of its own, and `processor` its kind.
     """
 
     processor: str
@@ -55,6 +57,7 @@ class LaunchRequest:
     source: dict[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
     via: str = "form"
+    definition: int | None = None
     schedule: str | None = None
 
     @property
@@ -67,6 +70,7 @@ class LaunchRequest:
             self.count,
             self.digest,
             self.label,
+            *([self.definition] if self.definition is not None else []),
         ]
         return hashlib.sha256(json.dumps(content, sort_keys=True, cls=DjangoJSONEncoder).encode()).hexdigest()
 
@@ -106,7 +110,7 @@ def launch(person: Person, request: LaunchRequest) -> Launched:
     IdempotencyConflict.
     """
     operator = require_operator(person)
-    if errors := refusals(request.processor, request.plan, request.count):
+    if request.definition is None and (errors := refusals(request.processor, request.plan, request.count)):
         raise LaunchRefused(errors)
     if (existing := _launched_before(operator, request)) is not None:
         return Launched(existing, created=False)
@@ -117,19 +121,11 @@ def launch(person: Person, request: LaunchRequest) -> Launched:
             raise
         return Launched(existing, created=False)
     try:
-        async_to_sync(gateway().start)(fan_out_input(batch))
+        async_to_sync(gateway().start)(root_input(batch))
     except TemporalUnavailable as error:
         projection.note_start_error(batch.pk, str(error))
         batch.start_error = str(error)
     return Launched(batch, created=True)
-
-
-def fan_out_input(batch: Batch) -> FanOutInput:
-    """Return how a batch's root is started."""
-    label = f"{batch.processor}: {batch.label or batch.pk} ({batch.item_count:,} items)"
-    plan = batch.plan
-    children = Layout.of(plan, batch.item_count).children
-    return FanOutInput(batch.pk, plan, batch.item_count, 0, children, window=batch.window, label=label)
 
 
 def _launched_before(person: User, request: LaunchRequest) -> Batch | None:
@@ -157,6 +153,7 @@ def _write(person: User, request: LaunchRequest) -> Batch:
             launched_by=person,
             launched_via=request.via,
             schedule_id=request.schedule,
+            definition_id=request.definition,
             idempotency_key=request.idempotency_key,
             fingerprint=request.fingerprint,
             children_pending=layout.children,

@@ -15,9 +15,9 @@ from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 
 from dashboard import live, projection
-from dashboard.launching import fan_out_input
 from dashboard.models import AuditEntry, Batch, BatchStatus, Hold, Node, NodeStatus
 from dashboard.permissions import Person, require_operator
+from dashboard.roots import fan_out_input
 from dashboard.temporal import gateway
 from orchestration.connection import BatchNotRunning, TemporalUnavailable
 from orchestration.contracts import NodeKind, Status

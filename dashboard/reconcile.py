@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from django.db.models import Count, Q
 
 from dashboard import live, projection
-from dashboard.launching import fan_out_input
 from dashboard.models import OPEN_BATCH_STATUSES, Attempt, Batch, Node
 from dashboard.repair import in_thread, repair_listed, repair_lost, repair_seen
+from dashboard.roots import root_input
 from dashboard.temporal import gateway
 from orchestration.connection import BatchNotRunning, TemporalUnavailable
 from orchestration.contracts import NodeKind, Status
@@ -164,7 +164,7 @@ async def _start(batch: Batch) -> None:
     if datetime.now(UTC) - batch.created_at < LAUNCH_HEAD_START:
         return
     try:
-        await gateway().start(await in_thread(fan_out_input)(batch))
+        await gateway().start(await in_thread(root_input)(batch))
         error = ""
     except Exception as problem:
         log.warning("Batch %s cannot be started: %s", batch.pk, problem)

@@ -11,8 +11,9 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from dashboard import live
-from dashboard.launching import IdempotencyConflict, fan_out_input, launch
+from dashboard.launching import IdempotencyConflict, launch
 from dashboard.models import OPEN_BATCH_STATUSES, AuditEntry, Batch
+from dashboard.roots import root_input
 from dashboard.schedule_models import Schedule, ScheduleEntry
 from dashboard.schedule_request import CannotLaunch, request_of
 from dashboard.temporal import gateway
@@ -58,7 +59,7 @@ def _launch(due: LaunchScheduled) -> Batch:
         raise
     batch = launched.batch
     if (not launched.created or batch.start_error) and not batch.is_discarded:
-        async_to_sync(gateway().start)(fan_out_input(batch))
+        async_to_sync(gateway().start)(root_input(batch))
     return batch
 
 

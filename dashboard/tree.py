@@ -153,6 +153,8 @@ def _page(nodes: QuerySet[Node], page: int) -> list[Node]:
 
 def _number_below(parent: Node) -> int:
     """Return how many nodes lie directly below a root or partition; a root's tallies are its batch's."""
+    if parent.kind == Kind.ROOT and parent.batch.definition_id is not None:
+        return Node.objects.filter(parent=parent).count()
     if parent.kind == Kind.ROOT:
         return parent.batch.partition_count or parent.batch.child_count
     return sum(parent.children.values())

@@ -34,6 +34,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("batches/<str:batch_id>/window/", operations.batch_window, name="batch-window"),
     path("batches/<str:batch_id>/discard/", operations.batch_discard, name="batch-discard"),
     path("launch/", launch.launch_catalogue, name="launch-catalogue"),
+    path("launch/definition/", definitions.definition_launch, name="definition-launch"),
     path("launch/<str:name>/", launch.launch, name="launch"),
     path("launch/<str:name>/preview/", launch.launch_preview, name="launch-preview"),
     path("launch/<str:name>/schedule/", schedule_form.launch_schedule, name="launch-schedule"),

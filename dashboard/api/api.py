@@ -12,8 +12,9 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from dashboard.api.auth import AUTH
-from dashboard.api.batches import Invalid, router
+from dashboard.api.batches import router
 from dashboard.api.definitions import router as definition_router
+from dashboard.api.launch_requests import Invalid
 from dashboard.api.schedules import router as schedule_router
 from dashboard.defining import DefinitionRefused
 from dashboard.operations import OperationError

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
-from django.conf import settings
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Header, Query, Router
 from ninja.errors import HttpError
-from pydantic import ValidationError
 
-from dashboard import items as item_input
 from dashboard import operations
 from dashboard.api import schemas
-from dashboard.forms import plain_words
-from dashboard.items import Format, Source, Survey
-from dashboard.launching import IdempotencyConflict, LaunchRefused, LaunchRequest, launch, refusals
+from dashboard.api.launch_requests import Invalid, at_plan, launch_request
+from dashboard.launching import IdempotencyConflict, LaunchRefused, launch
 from dashboard.live import batch_state
 from dashboard.models import Batch, Item, Kind, Node, NodeStatus
 from dashboard.permissions import require_operator
-from orchestration.plan import Plan
-from orchestration.presets import PRESETS, Preset, UnknownPreset, get_preset
-from orchestration.processors.registry import Processor, UnknownProcessor, get_processor, processors
+from orchestration.presets import PRESETS, Preset
+from orchestration.processors.registry import processors
 
 router = Router(tags=["Batches"])
 
-BAD_ROWS_TOLD = 100
+
 PAGE_MAX = 1_000
 
 M = TypeVar("M", bound=Model)
@@ -37,14 +31,6 @@ Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 
 PROBLEMS = {401: schemas.Problem, 403: schemas.Problem, 404: schemas.Problem, 422: schemas.Problem}
 OPERATION = {202: schemas.Accepted, **PROBLEMS, 409: schemas.Problem, 503: schemas.Problem}
-
-
-class Invalid(Exception):
-    """A request that cannot be done as it is: what is wrong with which field."""
-
-    def __init__(self, errors: dict[str, list[str]]) -> None:
-        super().__init__("Some fields are not valid.")
-        self.errors = errors
 
 
 @router.get("/processors", response=list[schemas.ProcessorOut])
@@ -80,93 +66,12 @@ def create_batch(
     try:
         launched = launch(operator, asked)
     except LaunchRefused as error:
-        raise Invalid(_at_plan(error.errors)) from error
+        raise Invalid(at_plan(error.errors)) from error
     except IdempotencyConflict as error:
         raise Invalid({"Idempotency-Key": [str(error)]}) from error
     batch = launched.batch
     url = request.build_absolute_uri(reverse("batch-detail", args=[batch.pk]))
     return 201 if launched.created else 200, {"id": batch.pk, "url": url}
-
-
-def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -> LaunchRequest:
-    """Return what is to be launched. Raises Invalid."""
-    errors = dict[str, list[str]]()
-    given = _with_preset(given)
-    try:
-        processor = get_processor(given.processor)
-    except UnknownProcessor:
-        known = ", ".join(processors())
-        raise Invalid({"processor": [f"There is no processor {given.processor!r}. There are: {known}."]}) from None
-    parameters = _checked("parameters", lambda: processor.validate_parameters(given.parameters), errors)
-    plan = _checked("plan", lambda: Plan.model_validate(given.plan), errors)
-    if idempotency_key is not None and not 1 <= len(idempotency_key) <= 190:
-        errors["Idempotency-Key"] = ["From 1 to 190 characters."]
-    source, survey = _survey(given, processor, errors)
-    if plan is not None and not errors:
-        errors |= _at_plan(refusals(processor.name, plan, survey.good))
-    if errors or parameters is None or plan is None or source is None:
-        raise Invalid(errors)
-    return LaunchRequest(
-        processor=processor.name,
-        parameters=parameters.model_dump(mode="json"),
-        plan=plan,
-        count=survey.good,
-        rows=lambda: item_input.rows(source, set()),
-        digest=survey.digest,
-        label=given.label,
-        source={"kind": str(source.format), "upload": None, "name": "", "key": source.key, "left_out": 0},
-        idempotency_key=f"api:{idempotency_key}" if idempotency_key else None,
-        via="api",
-    )
-
-
-def _at_plan(errors: dict[str, str]) -> dict[str, list[str]]:
-    return {f"plan.{name}": [reason] for name, reason in errors.items()}
-
-
-def _with_preset(given: schemas.BatchIn) -> schemas.BatchIn:
-    if given.preset is None:
-        return given
-    try:
-        preset = get_preset(given.preset)
-    except UnknownPreset:
-        known = ", ".join(each.name for each in PRESETS)
-        raise Invalid({"preset": [f"There is no preset {given.preset!r}. There are: {known}."]}) from None
-    return given.model_copy(
-        update={
-            "processor": given.processor or preset.processor,
-            "parameters": {**preset.parameters, **given.parameters},
-            "plan": {**preset.plan, **given.plan},
-        }
-    )
-
-
-def _survey(given: schemas.BatchIn, processor: Processor, errors: dict[str, list[str]]) -> tuple[Source | None, Survey]:
-    if (given.items is None) == (given.count is None):
-        errors["items"] = ["Give either items or count."]
-        return None, Survey()
-    if given.items is not None:
-        source = item_input.list_source(given.items, given.key or "")
-        place = "items"
-    else:
-        source = Source(Format.COUNT, count=given.count or 0)
-        place = "count"
-    survey = item_input.survey(source, processor, limit=settings.CANOPY_MAX_ITEMS)
-    if survey.error:
-        errors[place] = [survey.error]
-    elif survey.bad:
-        errors[place] = [f"Item {row.line}: {row.message}" for row in survey.bad[:BAD_ROWS_TOLD]]
-    return source, survey
-
-
-def _checked(place: str, validate: Callable[[], T], errors: dict[str, list[str]]) -> T | None:
-    try:
-        return validate()
-    except ValidationError as error:
-        for problem in error.errors():
-            where = ".".join([place, *map(str, problem["loc"])])
-            errors.setdefault(where, []).append(plain_words(problem))
-        return None
 
 
 @router.get("/batches/{batch_id}", response={200: schemas.BatchOut, **PROBLEMS})

@@ -15,7 +15,8 @@ from pydantic import ConfigDict, ValidationError
 
 from dashboard import scheduling
 from dashboard.api import schemas
-from dashboard.api.batches import OPERATION, PROBLEMS, Invalid, launch_request
+from dashboard.api.batches import OPERATION, PROBLEMS
+from dashboard.api.launch_requests import Invalid, launch_request
 from dashboard.cadence import in_words
 from dashboard.forms import plain_words
 from dashboard.items import list_source

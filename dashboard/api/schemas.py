@@ -34,13 +34,15 @@ class PresetOut(Schema):
 class BatchIn(Schema):
     """A launch: either `items` or `count`. `key` names the field that is the items' business key.
 
-    With `preset` its parameters and plan are filled in under those given.
+    With `preset` its parameters and plan are filled in under those given. With `definition` (the id of a saved version)
+    that flow is launched, and there are neither processor nor items.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     processor: str = ""
     preset: str | None = None
+    definition: int | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     items: list[Any] | None = None
     count: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,11 +17,15 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard import defining
 from dashboard.defining import Checked, DefinitionRefused, check
 from dashboard.definition_examples import EXAMPLES
+from dashboard.definition_launching import definition_request
 from dashboard.definition_models import DefinitionVersion, SavedDefinition
-from dashboard.definition_page import DefinitionForm, EditorPage, Preview, VersionPage, diff_of
+from dashboard.definition_page import DefinitionForm, EditorPage, LaunchDefinitionPage, Preview, VersionPage, diff_of
+from dashboard.forms import form_of
+from dashboard.launching import launch
 from dashboard.permissions import may_operate, require_operator
 from dashboard.views.batches import page_number
 from orchestration.definition_source import DefinitionErrors
+from orchestration.plan import Plan
 
 DEFINITIONS_PER_PAGE = 50
 RECENT_BATCHES = 20
@@ -144,3 +149,29 @@ def _saved(request: HttpRequest, version: DefinitionVersion) -> HttpResponse:
     )
     arguments: Sequence[int] = (version.definition_id, version.number)
     return HttpResponseRedirect(reverse("definition-version", args=arguments))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def definition_launch(request: HttpRequest) -> HttpResponse:
+    """Show what a saved definition will do, or launch it."""
+    given = request.GET.get("definition", "")
+    version = get_object_or_404(DefinitionVersion, pk=int(given) if given.isdecimal() and len(given) < 19 else 0)
+    is_post = request.method == "POST"
+    page = LaunchDefinitionPage(
+        version=version,
+        preview=Preview(check(version.text)),
+        plan=form_of(Plan)(request.POST, prefix="plan") if is_post else form_of(Plan)(prefix="plan"),
+        label=request.POST.get("label", version.definition.name)[:200],
+        key=request.POST.get("idempotency_key", "")[:64] or secrets.token_urlsafe(12),
+        may_operate=may_operate(request.user),
+    )
+    if not is_post:
+        return render(request, "definition_launch.html", {"page": page})
+    operator = require_operator(request.user)
+    if page.refusal or not page.plan.is_valid():
+        return render(request, "definition_launch.html", {"page": page}, status=422)
+    assert isinstance(page.plan.model, Plan)
+    launched = launch(
+        operator, definition_request(version, page.plan.model, page.label, f"{page.key}:definition", "form")
+    )
+    return HttpResponseRedirect(reverse("batch-detail", args=[launched.batch.pk]))

@@ -18,9 +18,9 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from dashboard import projection, reconcile, repair
-from dashboard.launching import fan_out_input
 from dashboard.models import Attempt, Batch, Node
 from dashboard.reconcile import Watch, run_reconciler
+from dashboard.roots import fan_out_input
 from dashboard.store import DjangoChunkStore
 from dashboard.temporal import gateway
 from orchestration.activities import ChunkActivities

@@ -1,0 +1,132 @@
+"""What the API's launches ask for, checked: from a body to a LaunchRequest, or what is wrong with which field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.conf import settings
+from pydantic import ValidationError
+
+from dashboard import items as item_input
+from dashboard.api import schemas
+from dashboard.defining import check
+from dashboard.definition_launching import definition_request, unrunnable
+from dashboard.definition_models import DefinitionVersion
+from dashboard.forms import plain_words
+from dashboard.items import Format, Source, Survey
+from dashboard.launching import LaunchRequest, refusals
+from orchestration.plan import Plan
+from orchestration.presets import PRESETS, UnknownPreset, get_preset
+from orchestration.processors.registry import Processor, UnknownProcessor, get_processor, processors
+
+BAD_ROWS_TOLD = 100
+
+T = TypeVar("T")
+
+
+class Invalid(Exception):
+    """A request that cannot be done as it is: what is wrong with which field."""
+
+    def __init__(self, errors: dict[str, list[str]]) -> None:
+        super().__init__("Some fields are not valid.")
+        self.errors = errors
+
+
+def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -> LaunchRequest:
+    """Return what is to be launched. Raises Invalid."""
+    if given.definition is not None:
+        return _definition_request(given, given.definition, idempotency_key)
+    errors = dict[str, list[str]]()
+    given = _with_preset(given)
+    try:
+        processor = get_processor(given.processor)
+    except UnknownProcessor:
+        known = ", ".join(processors())
+        raise Invalid({"processor": [f"There is no processor {given.processor!r}. There are: {known}."]}) from None
+    parameters = _checked("parameters", lambda: processor.validate_parameters(given.parameters), errors)
+    plan = _checked("plan", lambda: Plan.model_validate(given.plan), errors)
+    if idempotency_key is not None and not 1 <= len(idempotency_key) <= 190:
+        errors["Idempotency-Key"] = ["From 1 to 190 characters."]
+    source, survey = _survey(given, processor, errors)
+    if plan is not None and not errors:
+        errors |= at_plan(refusals(processor.name, plan, survey.good))
+    if errors or parameters is None or plan is None or source is None:
+        raise Invalid(errors)
+    return LaunchRequest(
+        processor=processor.name,
+        parameters=parameters.model_dump(mode="json"),
+        plan=plan,
+        count=survey.good,
+        rows=lambda: item_input.rows(source, set()),
+        digest=survey.digest,
+        label=given.label,
+        source={"kind": str(source.format), "upload": None, "name": "", "key": source.key, "left_out": 0},
+        idempotency_key=f"api:{idempotency_key}" if idempotency_key else None,
+        via="api",
+    )
+
+
+def at_plan(errors: dict[str, str]) -> dict[str, list[str]]:
+    """Return errors of a plan's fields as the API names them."""
+    return {f"plan.{name}": [reason] for name, reason in errors.items()}
+
+
+def _definition_request(given: schemas.BatchIn, version_id: int, idempotency_key: str | None) -> LaunchRequest:
+    version = DefinitionVersion.objects.filter(pk=version_id).first()
+    if version is None:
+        raise Invalid({"definition": [f"There is no version {version_id} of a definition."]})
+    errors = dict[str, list[str]]()
+    plan = _checked("plan", lambda: Plan.model_validate(given.plan), errors)
+    checked = check(version.text)
+    if checked.definition is None or (refusal := unrunnable(checked.definition)):
+        errors["definition"] = [str(error.message) for error in checked.errors] or [refusal]
+    if errors or plan is None:
+        raise Invalid(errors)
+    key = f"api:{idempotency_key}" if idempotency_key else None
+    return definition_request(version, plan, given.label, key, "api")
+
+
+def _with_preset(given: schemas.BatchIn) -> schemas.BatchIn:
+    if given.preset is None:
+        return given
+    try:
+        preset = get_preset(given.preset)
+    except UnknownPreset:
+        known = ", ".join(each.name for each in PRESETS)
+        raise Invalid({"preset": [f"There is no preset {given.preset!r}. There are: {known}."]}) from None
+    return given.model_copy(
+        update={
+            "processor": given.processor or preset.processor,
+            "parameters": {**preset.parameters, **given.parameters},
+            "plan": {**preset.plan, **given.plan},
+        }
+    )
+
+
+def _survey(given: schemas.BatchIn, processor: Processor, errors: dict[str, list[str]]) -> tuple[Source | None, Survey]:
+    if (given.items is None) == (given.count is None):
+        errors["items"] = ["Give either items or count."]
+        return None, Survey()
+    if given.items is not None:
+        source = item_input.list_source(given.items, given.key or "")
+        place = "items"
+    else:
+        source = Source(Format.COUNT, count=given.count or 0)
+        place = "count"
+    survey = item_input.survey(source, processor, limit=settings.CANOPY_MAX_ITEMS)
+    if survey.error:
+        errors[place] = [survey.error]
+    elif survey.bad:
+        errors[place] = [f"Item {row.line}: {row.message}" for row in survey.bad[:BAD_ROWS_TOLD]]
+    return source, survey
+
+
+def _checked(place: str, validate: Callable[[], T], errors: dict[str, list[str]]) -> T | None:
+    try:
+        return validate()
+    except ValidationError as error:
+        for problem in error.errors():
+            where = ".".join([place, *map(str, problem["loc"])])
+            errors.setdefault(where, []).append(plain_words(problem))
+        return None

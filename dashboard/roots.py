@@ -1,0 +1,30 @@
+"""How a batch's root is started: as a fan-out, or as a flow of its own."""
+
+from __future__ import annotations
+
+from dashboard.definition_models import DefinitionVersion
+from dashboard.models import Batch
+from orchestration.contracts import FanOutInput, FlowInput
+from orchestration.definition_text import parse
+from orchestration.gateway import RootInput
+from orchestration.plan import Layout
+from orchestration.processors.registry import processors
+
+
+def root_input(batch: Batch) -> RootInput:
+    """Return how a batch's root is started, whatever it is."""
+    return fan_out_input(batch) if batch.definition is None else flow_input(batch, batch.definition)
+
+
+def flow_input(batch: Batch, version: DefinitionVersion) -> FlowInput:
+    """Return how the root of a batch with a flow of its own is started."""
+    definition = parse(version.text, processors()).model_dump(mode="json", by_alias=True, exclude_none=True)
+    return FlowInput(batch.pk, batch.plan, batch.item_count, definition, label=f"{batch.processor}: {batch}")
+
+
+def fan_out_input(batch: Batch) -> FanOutInput:
+    """Return how a batch's root is started."""
+    label = f"{batch.processor}: {batch.label or batch.pk} ({batch.item_count:,} items)"
+    plan = batch.plan
+    children = Layout.of(plan, batch.item_count).children
+    return FanOutInput(batch.pk, plan, batch.item_count, 0, children, window=batch.window, label=label)

@@ -1,0 +1,168 @@
+"""Presets and definitions: launched as the page and the API offer them, and what their pages show of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from orchestration.presets import PRESETS, Preset
+from tests.stack import Stack
+from tests.waiting import wait_until
+
+QUICK = {"seconds_from": 0, "seconds_to": 0.05}
+ITEMS = [{"host": f"host-{number}"} for number in range(12)]
+
+
+def api(stack: Stack) -> httpx.Client:
+    return httpx.Client(base_url=f"{stack.url}/api/v1", headers={"Authorization": f"Bearer {stack.login['token']}"})
+
+
+def batch(client: httpx.Client, batch_id: str) -> dict[str, Any]:
+    answer: dict[str, Any] = client.get(f"/batches/{batch_id}").json()
+    return answer
+
+
+def ended(client: httpx.Client, batch_id: str, *statuses: str) -> dict[str, Any]:
+    """Wait until a batch is in one of some statuses."""
+
+    def has_ended() -> dict[str, Any] | None:
+        seen = batch(client, batch_id)
+        return seen if seen["status"] in statuses else None
+
+    found = wait_until(has_ended, f"batch {batch_id} is {' or '.join(statuses)}: {batch(client, batch_id)}")
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_a_preset_can_be_launched_as_it_is(stack: Stack, preset: Preset) -> None:
+    with api(stack) as client:
+        plan = {"hold_timeout": 1} if "hold_at_end" in preset.plan else {}
+        plan |= {"breaker_cooldown": 0.5} if "breaker_failures" in preset.plan else {}
+        given = {"preset": preset.name, "items": ITEMS, "key": "host", "parameters": QUICK, "plan": plan}
+        answer = client.post("/batches", json=given)
+        assert answer.status_code == 201, answer.text
+        batch_id = answer.json()["id"]
+        if preset.name == "approval":
+            ended(client, batch_id, "held")
+            assert client.post(f"/batches/{batch_id}/decide", json={"approved": True}).status_code == 202
+        over = ("completed", "completed_with_failures", "failed", "rolled_back")
+        seen = ended(client, batch_id, *over)
+        counts = seen["children"]
+        assert counts["pending"] == counts["running"] == 0
+
+
+def test_the_launch_page_offers_every_preset_and_fills_the_form(stack: Stack) -> None:
+    with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {stack.login['token']}"}) as client:
+        page = client.get("/api/v1/presets").json()
+        assert {each["name"] for each in page} == {preset.name for preset in PRESETS}
+        assert all(each["when"].endswith(".") for each in page)
+
+
+def test_rollbacks_stand_below_what_they_undo_and_say_what_could_not_be_undone(stack: Stack) -> None:
+    with api(stack) as client:
+        parameters = {**QUICK, "fail_percent": 30, "undo_fail_percent": 20, "seed": 3}
+        given = {"preset": "roll-back", "count": 40, "parameters": parameters}
+        batch_id = client.post("/batches", json=given).json()["id"]
+        ended(client, batch_id, "rolled_back")
+        nodes = client.get(f"/batches/{batch_id}/nodes", params={"limit": 1000}).json()["results"]
+        children = {node["id"]: node for node in nodes if node["kind"] == "child"}
+        rollbacks = [node for node in nodes if node["kind"] == "rollback"]
+        assert rollbacks
+        assert {rollback["status"] for rollback in rollbacks} == {"completed", "failed"}
+        assert all(rollback["parent"] in children for rollback in rollbacks)
+        items = client.get(f"/batches/{batch_id}/items", params={"limit": 1000}).json()["results"]
+        undone = {item["child"] for item in items if item["undone_at"]}
+        stuck = {item["child"] for item in items if item["undo_error"]}
+        completed = {item["child"] for item in items if item["result"] is not None}
+        assert undone == {row["position"] for row in rollbacks if row["status"] == "completed"} & completed
+        assert stuck == {rollback["position"] for rollback in rollbacks if rollback["status"] == "failed"}
+        answer = client.post(f"/batches/{batch_id}/retry", json={"status": "failed"})
+        assert answer.status_code == 409
+        assert "rolled back" in answer.json()["detail"]
+
+
+def test_a_held_batch_says_until_when_and_goes_on_at_a_persons_word(stack: Stack) -> None:
+    with api(stack) as client:
+        given = {"preset": "hold", "count": 10, "parameters": {**QUICK, "fail_percent": 40}}
+        batch_id = client.post("/batches", json=given).json()["id"]
+        seen = ended(client, batch_id, "held")
+        assert seen["held"]["kind"] == "failures"
+        assert seen["held"]["until"]
+        assert client.post(f"/batches/{batch_id}/decide", json={"approved": True}).status_code == 409
+        assert client.post(f"/batches/{batch_id}/skip", json={}).status_code == 202
+        seen = ended(client, batch_id, "completed_with_failures")
+        assert seen["children"]["failed"] == 0
+        assert seen["children"]["skipped"] > 0
+        assert seen["held"] is None
+        assert client.post(f"/batches/{batch_id}/finish", json={}).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("plan", "field"),
+    [
+        ({"window": 0}, "window"),
+        ({"partitions": "never"}, "partitions"),
+        ({"execution": "no_children"}, "execution"),
+        ({"failure_policy": "tolerate", "tolerated_percent": 130}, "tolerated_percent"),
+        ({"fire_and_forget": True}, "plan"),
+        ({"group_delay": 5}, "plan"),
+    ],
+)
+def test_a_plan_that_cannot_work_is_refused_with_the_field(stack: Stack, plan: dict[str, Any], field: str) -> None:
+    with api(stack) as client:
+        answer = client.post("/batches", json={"processor": "simulate", "count": 5_000, "plan": plan})
+        assert answer.status_code == 422
+        assert any(name.split(".")[-1] == field for name in answer.json()["errors"]), answer.text
+
+
+def test_what_has_no_compensation_cannot_be_rolled_back(stack: Stack) -> None:
+    with api(stack) as client:
+        given = {
+            "processor": "http_request",
+            "items": ["https://example.org"],
+            "plan": {"failure_policy": "fail_fast", "on_threshold": "roll_back"},
+        }
+        answer = client.post("/batches", json=given)
+        assert answer.status_code == 422
+        assert "no compensation" in answer.json()["errors"]["plan.on_threshold"][0]
+
+
+SAGA = """
+kind: saga
+steps:
+  - name: reserve
+    processor: simulate
+    parameters: {seconds_to: 0.1}
+    compensation: {processor: simulate, parameters: {seconds_to: 0.1}}
+  - name: charge
+    processor: simulate
+    parameters: {seconds_to: 0.1, fail_percent: 100}
+"""
+
+
+def test_a_saved_definition_is_launched_and_its_steps_are_rows(stack: Stack) -> None:
+    with api(stack) as client:
+        saved = client.post("/definitions", json={"name": f"saga {stack.port}", "text": SAGA})
+        assert saved.status_code == 201, saved.text
+        version = client.get(f"/definitions/{saved.json()['id']}").json()["versions"][0]["id"]
+        answer = client.post("/batches", json={"definition": version, "plan": {"item_attempts": 1}})
+        assert answer.status_code == 201, answer.text
+        batch_id = answer.json()["id"]
+        ended(client, batch_id, "rolled_back")
+        nodes = {node["label"]: node for node in client.get(f"/batches/{batch_id}/nodes").json()["results"]}
+        assert nodes["reserve"]["status"] == "completed"
+        assert nodes["charge"]["status"] == "failed"
+        assert nodes["rollback"]["parent"] == nodes["reserve"]["id"]
+
+
+def test_a_definition_that_cannot_run_yet_says_so(stack: Stack) -> None:
+    with api(stack) as client:
+        text = "kind: pool\nworkers: 2\nprocessor: simulate\n"
+        saved = client.post("/definitions", json={"name": f"pool {stack.port}", "text": text}).json()
+        version = client.get(f"/definitions/{saved['id']}").json()["versions"][0]["id"]
+        answer = client.post("/batches", json={"definition": version})
+        assert answer.status_code == 422
+        assert "not launched yet" in answer.json()["errors"]["definition"][0]

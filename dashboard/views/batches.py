@@ -128,7 +128,9 @@ def batch_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 def batch_detail(request: HttpRequest, batch_id: str) -> HttpResponse:
     """Show one batch: state, buttons, tree."""
-    batch = get_object_or_404(Batch.objects.select_related("launched_by", "schedule"), id=batch_id)
+    batch = get_object_or_404(
+        Batch.objects.select_related("launched_by", "schedule", "definition__definition"), id=batch_id
+    )
     return render(request, "batch_detail.html", {"page": batch_page(request, batch, TreeQuery.of(request))})
 
 

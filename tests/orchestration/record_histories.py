@@ -1,0 +1,150 @@
+"""Records a history of each parent, for test_histories to replay: `python -m tests.orchestration.record_histories`.
+
+To be run when a release changes what a workflow does, into a folder of that release; what is there is never changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tests.environment  # noqa: F401  before anything reads settings
+from orchestration.connection import Connection
+from orchestration.plan import child_id, partition_id
+from orchestration.worker import connect
+from tests.orchestration.engine import Engine, Probe, Run, running_engine
+from tests.orchestration.test_flows import saga, services, stock_worker
+from tests.stack import TemporalServer
+from tests.waiting import until
+
+HISTORIES = Path(__file__).parent / "histories"
+TOLERATE = {"failure_policy": "tolerate", "tolerated_failures": 1, "window": 1}
+
+Scene = Callable[[Engine], Awaitable[Run]]
+
+
+def told(*fail: int) -> Probe:
+    """Return a probe that fails some items."""
+    probe = Probe()
+    probe.fail = {str(index) for index in fail}
+    return probe
+
+
+def plain(items: int, *fail: int, **plan: Any) -> Scene:
+    """Return a scene that a batch plays by itself."""
+
+    async def play(engine: Engine) -> Run:
+        return await engine.launch(items, told(*fail), **plan)
+
+    return play
+
+
+async def held(engine: Engine) -> Run:
+    """Hold, retry, hold again, skip."""
+    probe = told(0, 1)
+    run = await engine.launch(4, probe, hold_at_end=True)
+
+    async def is_held() -> bool:
+        return bool((await engine.gateway.progress(run.id)).held)
+
+    await until(is_held, "held")
+    probe.fail = {"1"}
+    await run.retry([0, 1])
+    await until(is_held, "held again")
+    await engine.gateway.skip(run.id)
+    return run
+
+
+async def steered(engine: Engine) -> Run:
+    """Approve, pause, resume, change the window, retry a child below an open root."""
+    probe = told(0)
+    run = await engine.launch(6, probe, approval=True, window=2)
+    await engine.gateway.decide(run.id, approved=True, person="ada")
+    await run.calls(1)
+    probe.gate.clear()
+    await engine.gateway.pause(run.id)
+    await engine.gateway.set_window(run.id, 3)
+    probe.fail.clear()
+    probe.gate.set()
+    await engine.gateway.resume(run.id)
+    return run
+
+
+async def failed_saga(engine: Engine) -> Run:
+    """Undo."""
+    probe = Probe()
+    probe.fail = {"ship"}
+    return await engine.flow(saga(probe), probe)
+
+
+async def late_service(engine: Engine) -> Run:
+    """Miss an answer."""
+    async with stock_worker(engine):
+        run = await engine.flow(services(Probe(), answers=False))
+        await run.closed_event()
+    return run
+
+
+async def steps(engine: Engine) -> Run:
+    """Loop once around an activity."""
+    work = {"processor": "probe", "parameters": {"probe": Probe().name}}
+    loop = {
+        "until": {"ref": "again.calls", "op": ">=", "value": 2},
+        "max": 3,
+        "steps": [{"name": "again", "run": work}],
+    }
+    return await engine.flow(
+        {"kind": "steps", "steps": [{"name": "first", "run": work}, {"name": "more", "loop": loop}]}
+    )
+
+
+SCENES: Mapping[str, Scene] = {
+    "fan-out": plain(5, 2),
+    "partitions": plain(1_010, 1_005, window=300),
+    "groups-and-breaker": plain(8, 2, 3, 4, window=1, group_size=4, breaker_failures=2, breaker_cooldown=0.5),
+    "rolled-back": plain(6, 3, 4, on_threshold="roll_back", **TOLERATE),
+    "item-activities": plain(6, 3, chunk_size=3, execution="activities", item_attempts=2, item_backoff=0),
+    "no-children": plain(6, 3, chunk_size=3, execution="no_children"),
+    "held": held,
+    "steered": steered,
+    "saga": failed_saga,
+    "services": late_service,
+    "steps": steps,
+}
+
+
+async def record(address: str, folder: Path) -> None:
+    """Play every scene and keep the histories of its root, and of a partition and a child where there is one."""
+    async with running_engine(await connect(Connection(address)), address) as engine, engine.listener():
+        for name, play in SCENES.items():
+            run = await play(engine)
+            await engine.gateway.wait_closed(run.id)
+            wanted = {name: run.root.id}
+            if name == "partitions":
+                wanted["partition"] = partition_id(run.id, 2)
+                wanted["child"] = child_id(run.id, 1_005, 2)
+            elif name == "item-activities":
+                wanted["child-of-item-activities"] = child_id(run.id, 1, None)
+            for each, workflow_id in wanted.items():
+                history = await engine.client.get_workflow_handle(workflow_id).fetch_history()
+                (folder / f"{each}.json").write_text(history.to_json() + "\n")
+
+
+def main(release: str) -> None:
+    """Record on a server of its own."""
+    server = TemporalServer(Path(tempfile.mkdtemp(prefix="canopy-histories-")))
+    server.start()
+    folder = HISTORIES / release
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        asyncio.run(record(server.address, folder))
+    finally:
+        server.stop()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

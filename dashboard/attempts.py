@@ -85,7 +85,7 @@ def show_newest(node: Node, runs: Runs) -> None:
 
 
 def _show(node: Node, attempt: Attempt) -> None:
-    node.attempt = attempt.number
+    node.attempt, node.note = attempt.number, ""
     for name in SHOWN:
         setattr(node, name, getattr(attempt, name))
 

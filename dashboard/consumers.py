@@ -24,8 +24,11 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = 1.0
 """Seconds after which the database is looked at without a doorbell."""
 
-PAUSE = 0.05
-"""Seconds between messages at least, so that changes coalesce: 20 a second."""
+PAUSE = 0.02
+"""Seconds between messages at least, so that changes coalesce."""
+
+SHARE = 3
+"""Reading and sending take at most one in so much of a connection's time: where they are slow, news wait for longer."""
 
 TICK_AFTER = 5.0
 """Seconds of silence after which a tick says that the line is alive."""
@@ -100,11 +103,12 @@ class _LiveConsumer(AsyncWebsocketConsumer):
                 if not await self._is_still_let_in():
                     return
                 checked = clock()
+            began = clock()
             messages = await database_sync_to_async(lambda: list(self.news()), thread_sensitive=False)()
             for message in messages or ([live.tick()] if clock() - last >= TICK_AFTER else []):
                 await self._send(message)
                 last = clock()
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(max(PAUSE, (SHARE - 1) * (clock() - began)))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY):
                     await self._bell.wait()

@@ -10,6 +10,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 
 from dashboard.models import Batch, BatchStatus
+from dashboard.schedule_models import Schedule
 
 
 def _processors() -> list[tuple[str, str]]:
@@ -19,7 +20,9 @@ def _processors() -> list[tuple[str, str]]:
 
 
 class BatchFilter(django_filters.FilterSet):
-    """Filter batches by status, processor, person (user name) and text (in the label, or the start of an id)."""
+    """Filter batches by status, processor, person (user name), schedule (id) and text (in the label, or the start of
+    an id).
+    """
 
     q = django_filters.CharFilter(
         label="Text",
@@ -35,10 +38,15 @@ class BatchFilter(django_filters.FilterSet):
         to_field_name="username",
         empty_label="Anyone",
     )
+    schedule = django_filters.ModelChoiceFilter(
+        label="Schedule",
+        queryset=lambda request: Schedule.objects.filter(Q(deleted_at=None) | Q(batches__isnull=False)).distinct(),
+        empty_label="Any or none",
+    )
 
     class Meta:
         model = Batch
-        fields: ClassVar = ["q", "status", "processor", "person"]
+        fields: ClassVar = ["q", "status", "processor", "person", "schedule"]
 
     def with_text(self, batches: QuerySet[Batch], name: str, text: str) -> QuerySet[Batch]:
         """Keep batches whose label contains the text, or whose id starts with it."""

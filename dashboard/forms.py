@@ -10,6 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt, MaxLen
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
+from django.http import QueryDict
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -42,6 +43,30 @@ class ModelForm(forms.Form):
 
     source: type[BaseModel]
     model: BaseModel
+
+    def __init__(self, data: Mapping[str, Any] | None = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(data, *args, **kwargs)
+        if isinstance(data, QueryDict):
+            self.data = self._with_defaults(data)
+
+    def _with_defaults(self, data: QueryDict) -> QueryDict:
+        """Fill in fields that were not sent at all, as an older page or a script leaves them out."""
+        filled = data.copy()
+        for name, field in self.fields.items():
+            key = self.add_prefix(name)
+            if key not in filled and not isinstance(field, forms.BooleanField) and field.initial is not None:
+                filled[key] = str(field.prepare_value(field.initial))
+        return filled
+
+    @property
+    def groups(self) -> list[tuple[str, list[forms.BoundField]]]:
+        """The fields in the groups that the model names, in the model's order; those of no group first."""
+        found: dict[str, list[forms.BoundField]] = {"": []}
+        for name, info in self.source.model_fields.items():
+            extra = info.json_schema_extra
+            group = str(extra.get("group", "")) if isinstance(extra, dict) else ""
+            found.setdefault(group, []).append(self[name])
+        return list(found.items())
 
     def clean(self) -> dict[str, Any]:
         """Validate as the model does, with its errors at its fields."""

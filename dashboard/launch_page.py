@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
@@ -18,10 +18,11 @@ from django.http import HttpRequest, QueryDict
 from dashboard import items
 from dashboard.forms import ItemsForm, ModelForm, form_of
 from dashboard.items import Format, Source, Survey
-from dashboard.launching import LaunchRequest
+from dashboard.launching import LaunchRequest, refusals
 from dashboard.models import Batch, Upload
 from dashboard.permissions import may_operate
 from orchestration.plan import Layout, Plan, warnings
+from orchestration.presets import Preset
 from orchestration.processors.registry import Processor
 
 SURVEY_KEPT = 600
@@ -45,6 +46,7 @@ class LaunchPage:
     survey: Survey | None = None
     source: Source | None = None
     like: Batch | None = None
+    preset: Preset | None = None
 
     @property
     def is_valid(self) -> bool:
@@ -84,6 +86,11 @@ class LaunchPage:
             found.append(f"{self.survey.duplicates:,} keys occur more than once: each row is an item all the same.")
         return found
 
+    def refuse(self, errors: Mapping[str, str]) -> None:
+        """Say at the plan's fields why it cannot work."""
+        for name, reason in errors.items():
+            self.plan.add_error(name, reason)
+
     def request(self) -> LaunchRequest:
         """Return what is to be launched; only for a valid page."""
         assert self.survey is not None
@@ -109,23 +116,30 @@ class LaunchPage:
         return LaunchRequest(**request.__dict__ | {"idempotency_key": f"{self.key}:{request.fingerprint[:16]}"})
 
 
-def empty_page(request: HttpRequest, processor: Processor, like: Batch | None) -> LaunchPage:
-    """Return the page as it is first seen, filled as an earlier batch was launched if one is named."""
+def empty_page(
+    request: HttpRequest, processor: Processor, like: Batch | None = None, preset: Preset | None = None
+) -> LaunchPage:
+    """Return the page as it is first seen, filled as an earlier batch was launched or as a preset says."""
     first: dict[str, Any] = {"format": processor.example_format}
     first["count" if processor.example_format == Format.COUNT else "text"] = processor.example
-    upload = None
+    upload, parameters, plan = None, None, dict(processor.default_plan)
     if like is not None:
         first, upload = _items_of(like)
-    plan = like.plan_data if like else dict(processor.default_plan)
+        parameters, plan = like.parameters, like.plan_data
+    elif preset is not None:
+        first = {"format": Format.CSV, "text": preset.items} if preset.items else {"format": Format.COUNT}
+        first |= {"count": preset.count, "label": preset.title}
+        parameters, plan = dict(preset.parameters), dict(preset.plan)
     page = LaunchPage(
         processor,
         items=ItemsForm(initial=first, max_bytes=settings.CANOPY_MAX_UPLOAD_BYTES),
-        parameters=form_of(processor.parameters_model)(prefix="parameters", initial=like.parameters if like else None),
+        parameters=form_of(processor.parameters_model)(prefix="parameters", initial=parameters),
         plan=form_of(Plan)(prefix="plan", initial=plan),
         key=secrets.token_urlsafe(12),
         may_operate=may_operate(request.user),
         upload=upload,
         like=like,
+        preset=preset,
     )
     page.items.offer_keys([first["key"]] if first.get("key") else [])
     return page
@@ -163,6 +177,9 @@ def filled_page(request: HttpRequest, processor: Processor) -> LaunchPage:
     else:
         page.upload = Upload.objects.filter(pk=given.get("upload", "")).first()
     page.items.offer_keys(list(page.survey.columns) if page.survey else [])
+    plan = page.checked_plan
+    if plan is not None and page.count:
+        page.refuse(refusals(processor.name, plan, page.count))
     return page
 
 
@@ -176,7 +193,7 @@ def _survey(page: LaunchPage, request: HttpRequest) -> None:
             return
         page.items.data = _with_upload(page.items.data, page.upload)
     name = page.upload.pk if page.upload else str(cleaned["count"])
-    page.source = Source(kind, _opener(page.upload), key=cleaned["key"], count=cleaned["count"] or 0)
+    page.source = Source(kind, opener(page.upload), key=cleaned["key"], count=cleaned["count"] or 0)
     content = f"{page.upload.sha256 if page.upload else name}:{kind}:{cleaned['key']}:{page.processor.name}"
     cached = f"survey:{hashlib.sha256(content.encode()).hexdigest()}"
     page.survey = cache.get(cached)
@@ -195,7 +212,8 @@ def _with_upload(data: Any, upload: Upload) -> QueryDict:
     return changed
 
 
-def _opener(upload: Upload | None) -> Callable[[], BinaryIO]:
+def opener(upload: Upload | None) -> Callable[[], BinaryIO]:
+    """Return a function that opens what was uploaded, anew at each call."""
     if upload is None:
         return io.BytesIO
     name = str(upload.file.name)

@@ -17,10 +17,13 @@ from django.db import IntegrityError, transaction
 from dashboard import projection
 from dashboard.models import AuditEntry, Batch, Item, Node
 from dashboard.permissions import Person, require_operator
+from dashboard.store import resource_of
 from dashboard.temporal import gateway
 from orchestration.connection import TemporalUnavailable
 from orchestration.contracts import FanOutInput, NodeKind
-from orchestration.plan import Layout, Plan, child_id, partition_id, root_id
+from orchestration.options import Execution, OnThreshold
+from orchestration.plan import Layout, Plan, child_id, partition_id, problems, resource_id, root_id
+from orchestration.processors.registry import get_processor
 
 ROWS_PER_INSERT = 2_000
 KEY_LIMIT = 200
@@ -52,6 +55,7 @@ class LaunchRequest:
     source: dict[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
     via: str = "form"
+    schedule: str | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -79,12 +83,31 @@ class IdempotencyConflict(Exception):
     """The key was used before, for something else."""
 
 
+class LaunchRefused(Exception):
+    """A plan that cannot work for these items: {field of the plan: reason}."""
+
+    def __init__(self, errors: dict[str, str]) -> None:
+        super().__init__(" ".join(errors.values()))
+        self.errors = errors
+
+
+def refusals(processor: str, plan: Plan, count: int) -> dict[str, str]:
+    """Return why a plan cannot work for a processor and a number of items: {field of the plan: reason}."""
+    found = problems(plan, count)
+    if plan.on_threshold is OnThreshold.ROLL_BACK and get_processor(processor).compensation is None:
+        found["on_threshold"] = f"{processor} has no compensation, so nothing could be rolled back."
+    return found
+
+
 def launch(person: Person, request: LaunchRequest) -> Launched:
     """Write a batch and start it. Where Temporal is away it stays pending, and the reconciler starts it later.
 
-    The same person's same idempotency key gives the same batch. Raises PermissionDenied, IdempotencyConflict.
+    The same person's same idempotency key gives the same batch. Raises PermissionDenied, LaunchRefused,
+    IdempotencyConflict.
     """
     operator = require_operator(person)
+    if errors := refusals(request.processor, request.plan, request.count):
+        raise LaunchRefused(errors)
     if (existing := _launched_before(operator, request)) is not None:
         return Launched(existing, created=False)
     try:
@@ -133,6 +156,7 @@ def _write(person: User, request: LaunchRequest) -> Batch:
             window=request.plan.window,
             launched_by=person,
             launched_via=request.via,
+            schedule_id=request.schedule,
             idempotency_key=request.idempotency_key,
             fingerprint=request.fingerprint,
             children_pending=layout.children,
@@ -175,20 +199,28 @@ def _write_partitions(batch: Batch, root: Node, layout: Layout) -> Sequence[Node
 
 def _write_children(batch: Batch, layout: Layout, parents: Sequence[Node], rows: Iterator[Row]) -> None:
     """Stream the items into the database, and a child for each chunk of them."""
-    nodes, items = list[Node](), list[Item]()
+    plan, nodes, items = batch.plan, list[Node](), list[Item]()
+    workflow_ids = set[str]()
     for child in range(layout.children):
         chunk = layout.chunk(child)
         partition = layout.partition_of(child)
         taken = list(islice(rows, chunk.length))
         if len(taken) != chunk.length:
             raise ValueError(f"The input ended after {chunk.offset + len(taken)} of {layout.items} rows.")
+        workflow_id = _workflow_id(batch, plan, child, partition, taken[0])
+        if plan.resource_field and workflow_id in workflow_ids:
+            raise LaunchRefused(
+                {"resource_field": f"Two items name the same resource; the second is {taken[0].key!r}."}
+            )
+        workflow_ids.add(workflow_id)
         nodes.append(
             Node(
                 batch=batch,
                 parent=parents[partition or 0],
                 kind=NodeKind.CHILD,
                 position=child,
-                workflow_id=child_id(batch.pk, child, partition),
+                workflow_id=workflow_id,
+                is_workflow=plan.execution is not Execution.NO_CHILDREN,
                 offset=chunk.offset,
                 length=chunk.length,
                 key_first=taken[0].key[:KEY_LIMIT],
@@ -200,6 +232,13 @@ def _write_children(batch: Batch, layout: Layout, parents: Sequence[Node], rows:
         if len(items) >= ROWS_PER_INSERT or len(nodes) >= ROWS_PER_INSERT:
             _flush(nodes, items)
     _flush(nodes, items)
+
+
+def _workflow_id(batch: Batch, plan: Plan, child: int, partition: int | None, first: Row) -> str:
+    """Return a child's workflow id: its own, or that of the resource that its one item names."""
+    if not plan.resource_field:
+        return child_id(batch.pk, child, partition)
+    return resource_id(resource_of(first.key, first.data, plan.resource_field))
 
 
 def _flush(nodes: list[Node], items: list[Item]) -> None:

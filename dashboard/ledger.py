@@ -17,7 +17,7 @@ from dashboard.models import Batch, Node
 from dashboard.tallies import add, batch_status, contribution
 from orchestration.contracts import NodeKind, Status
 
-NODE_STATE = ("status", "attempt", "run_id", "started_at", "closed_at", "error_type", "error_message")
+NODE_STATE = ("status", "attempt", "run_id", "started_at", "closed_at", "error_type", "error_message", "note")
 CHILD_ITEMS = ("items_completed", "items_failed")
 TALLY_COLUMNS = tuple(f"{what}_{status.value}" for what in ("children", "items") for status in Status)
 BATCH_STATE = (
@@ -29,6 +29,11 @@ BATCH_STATE = (
     "opened_at",
     "closed_at",
     "done_at_open",
+    "held_kind",
+    "held_reason",
+    "held_until",
+    "held_at",
+    "moment_count",
     "start_error",
 )
 
@@ -136,13 +141,19 @@ def update_rows(model: type[models.Model], rows: Iterable[models.Model], names: 
     write_columns(model, [str(f.column) for f in fields], values)
 
 
-def write_columns(model: type[models.Model], columns: Sequence[str], values: Sequence[Sequence[Any]]) -> None:
-    """Update columns of many rows with values as the database takes them, each followed by the row's primary key."""
+def write_columns(
+    model: type[models.Model],
+    columns: Sequence[str],
+    values: Sequence[Sequence[Any]],
+    key: Sequence[str] = ("id",),
+) -> None:
+    """Update columns of many rows with values as the database takes them, each followed by the row's key."""
     if not values:
         return
     quote = connection.ops.quote_name
     assignments = ", ".join(f"{quote(column)} = %s" for column in columns)
-    sql = f"UPDATE {quote(model._meta.db_table)} SET {assignments} WHERE {quote('id')} = %s"  # noqa: S608  our own names
+    which = " AND ".join(f"{quote(column)} = %s" for column in key)
+    sql = f"UPDATE {quote(model._meta.db_table)} SET {assignments} WHERE {which}"  # noqa: S608  our own names
     with connection.cursor() as cursor:
         cursor.executemany(sql, values)
 

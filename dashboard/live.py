@@ -70,7 +70,13 @@ def batch_state(batch: Batch) -> dict[str, Any]:
         "eta": eta,
         "opened_at": _iso(batch.opened_at),
         "closed_at": _iso(batch.closed_at),
+        "moments": batch.moment_count,
         "start_error": batch.start_error,
+        "held": (
+            {"kind": batch.held_kind, "reason": batch.held_reason, "until": _iso(batch.held_until)}
+            if batch.held_kind
+            else None
+        ),
     }
 
 
@@ -108,6 +114,7 @@ def node_state(node: Node) -> dict[str, Any]:
         "closed_at": _iso(node.closed_at),
         "error": {"type": node.error_type, "message": node.error_message} if node.error_type else None,
         "length": node.length,
+        "note": node.note,
         "items": {"completed": node.items_completed, "failed": node.items_failed},
     }
     if node.kind == NodeKind.PARTITION:
@@ -169,6 +176,7 @@ def list_delta(sent: dict[str, int]) -> dict[str, Any] | None:
                 "label": batch.label,
                 "processor": batch.processor,
                 "launched_by": batch.launched_by.get_username(),
+                "schedule": batch.schedule_id,
                 "created_at": _iso(batch.created_at),
             }
             for batch in batches

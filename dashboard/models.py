@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import models
 
 from dashboard.definition_models import DefinitionVersion
+from dashboard.schedule_models import Schedule
 from orchestration.contracts import NodeKind, Status
 from orchestration.plan import Plan
 
@@ -22,15 +23,24 @@ class BatchStatus(models.TextChoices):
     PENDING = "pending", "Pending"
     RUNNING = "running", "Running"
     PAUSED = "paused", "Paused"
+    HELD = "held", "Held"
     COMPLETED = "completed", "Completed"
     COMPLETED_WITH_FAILURES = "completed_with_failures", "Completed with failures"
     FAILED = "failed", "Failed"
     CANCELED = "canceled", "Canceled"
     TERMINATED = "terminated", "Terminated"
     TIMED_OUT = "timed_out", "Timed out"
+    ROLLED_BACK = "rolled_back", "Rolled back"
 
 
-OPEN_BATCH_STATUSES = (BatchStatus.PENDING, BatchStatus.RUNNING, BatchStatus.PAUSED)
+OPEN_BATCH_STATUSES = (BatchStatus.PENDING, BatchStatus.RUNNING, BatchStatus.PAUSED, BatchStatus.HELD)
+
+
+class Hold(models.TextChoices):
+    """What a held batch waits for a person to decide."""
+
+    FAILURES = "failures", "What becomes of failures"
+    GATE = "gate", "Whether it may start"
 
 
 class NodeStatus(models.TextChoices):
@@ -51,7 +61,13 @@ class Kind(models.TextChoices):
 
     ROOT = NodeKind.ROOT, "Root"
     PARTITION = NodeKind.PARTITION, "Partition"
+    STAGE = NodeKind.STAGE, "Stage"
     CHILD = NodeKind.CHILD, "Child"
+    ROLLBACK = NodeKind.ROLLBACK, "Rollback"
+    STEP = NodeKind.STEP, "Step"
+    SERVICE = NodeKind.SERVICE, "Service"
+    POOL_WORKER = NodeKind.POOL_WORKER, "Pool worker"
+    GATE = NodeKind.GATE, "Gate"
 
 
 class Tally(models.Model):
@@ -123,6 +139,7 @@ class Batch(Tally):
     `revision` rises with every change to the batch or a node of it. `source` says where the items came from:
     {"kind": "count" | "lines" | "csv" | "jsonl" | "api", "upload": id or None, "key": column or None, "left_out": n}.
     `steered_at` and `window_at` are the times of the newest pause or resume, and change of window, that are known.
+    `held_reason` and `held_until` say why and until when it waits for a person; `held_at` is when that was told last.
     `opened_at` is the start of the root's newest run and `done_at_open` the children closed before it (for the ETA).
     """
 
@@ -142,10 +159,16 @@ class Batch(Tally):
     window = models.PositiveIntegerField()
     steered_at = models.DateTimeField(null=True, blank=True)
     window_at = models.DateTimeField(null=True, blank=True)
+    held_kind = models.CharField(max_length=10, choices=Hold, blank=True)
+    held_reason = models.TextField(blank=True)
+    held_until = models.DateTimeField(null=True, blank=True)
+    held_at = models.DateTimeField(null=True, blank=True)
+    moment_count = models.PositiveIntegerField(default=0)
     start_error = models.TextField(blank=True)
 
     launched_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="batches")
     launched_via = models.CharField(max_length=20, default="form")
+    schedule = models.ForeignKey(Schedule, on_delete=models.PROTECT, null=True, blank=True, related_name="batches")
     definition = models.ForeignKey(
         DefinitionVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="batches"
     )
@@ -191,15 +214,19 @@ class Node(Tally):
     """One workflow execution in a batch's tree, as it is now: the newest attempt counts.
 
     `position` is the partition's or child's index over the whole batch; `offset` and `length` its slice of the items,
-    `key_first` and `key_last` the business keys at its ends. `attempt` is 0 until the first run is started or asked
-    for. `revision` is the batch's revision at the last change.
+    `key_first` and `key_last` the business keys at its ends. `label` names a node without keys, `note` says what it
+    waits for or is doing. One that is no workflow is a part of its parent's execution. `attempt` is 0 until the first
+    run is started or asked for. `revision` is the batch's revision at the last change.
     """
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="nodes")
     parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="below")
     kind = models.CharField(max_length=20, choices=Kind)
     position = models.PositiveIntegerField(default=0)
-    workflow_id = models.CharField(max_length=120, unique=True)
+    workflow_id = models.CharField(max_length=200)
+    is_workflow = models.BooleanField(default=True)
+    label = models.CharField(max_length=200, blank=True)
+    note = models.TextField(blank=True)
     run_id = models.CharField(max_length=64, blank=True)
     offset = models.PositiveIntegerField()
     length = models.PositiveIntegerField()
@@ -219,6 +246,10 @@ class Node(Tally):
             models.Index(fields=["batch", "kind", "position"], name="node_position"),
             models.Index(fields=["batch", "kind", "status", "position"], name="node_status"),
             models.Index(fields=["parent", "status", "position"], name="node_below"),
+            models.Index(fields=["workflow_id"], name="node_workflow"),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["batch", "workflow_id"], name="node_of_workflow"),
         ]
 
     def __str__(self) -> str:
@@ -271,7 +302,8 @@ class Item(models.Model):
     """One record of the input and what became of it.
 
     `status` is pending, completed or failed; an item that is pending is shown with its child's status. `run_id` is the
-    run of the child that wrote the result. `earlier` keeps the failures of earlier runs:
+    run of the child that wrote the result. `undone_at` is set once a rollback has undone the item, `undo_error` when it
+    could not. `earlier` keeps the failures of earlier runs:
     [{"attempts", "type", "message", "at"}], oldest first.
     """
 
@@ -290,6 +322,8 @@ class Item(models.Model):
     earlier: models.JSONField[Any, Any] = models.JSONField(default=list)
     duration = models.FloatField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    undone_at = models.DateTimeField(null=True, blank=True)
+    undo_error = models.TextField(blank=True)
 
     objects = ItemQuerySet.as_manager()
 
@@ -302,6 +336,26 @@ class Item(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class Moment(models.Model):
+    """One entry of a batch's time line: what its parents reported beside starts and ends. `note` is a sentence."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="moments")
+    kind = models.CharField(max_length=30)
+    workflow_id = models.CharField(max_length=200)
+    at = models.DateTimeField()
+    note = models.TextField(blank=True)
+    until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["at", "id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["batch", "kind", "workflow_id", "at"], name="moment_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.note}"
 
 
 class AuditEntry(models.Model):

@@ -10,6 +10,7 @@ from temporalio import activity
 from temporalio.worker import Worker
 
 from dashboard import live, projection
+from dashboard.scheduled_launch import LAUNCHES_TAKEN, launch_scheduled
 from dashboard.temporal import connection
 from orchestration.contracts import DASHBOARD_TASK_QUEUE, NOTIFY_ACTIVITY, NotifyInput
 from orchestration.worker import connect
@@ -36,8 +37,8 @@ async def run_notify_worker() -> None:
     worker = Worker(
         client,
         task_queue=DASHBOARD_TASK_QUEUE,
-        activities=[notify],
-        max_concurrent_activities=CONCURRENT_NOTIFIES,
+        activities=[notify, launch_scheduled],
+        max_concurrent_activities=CONCURRENT_NOTIFIES + LAUNCHES_TAKEN,
     )
     log.info("Notify worker polls %s.", DASHBOARD_TASK_QUEUE)
     await worker.run()

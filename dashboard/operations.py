@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 
 from dashboard import live, projection
 from dashboard.launching import fan_out_input
-from dashboard.models import AuditEntry, Batch, Node, NodeStatus
+from dashboard.models import AuditEntry, Batch, BatchStatus, Hold, Node, NodeStatus
 from dashboard.permissions import Person, require_operator
 from dashboard.temporal import gateway
 from orchestration.connection import BatchNotRunning, TemporalUnavailable
@@ -77,6 +77,8 @@ def retry(
     root = Node.objects.get(batch=batch, kind=NodeKind.ROOT)
     if root.attempt == 0:
         raise OperationError("The batch has not started yet, so there is nothing to retry.", 409)
+    if batch.status == BatchStatus.ROLLED_BACK:
+        raise OperationError("The batch was rolled back: what had completed is undone. Launch it again instead.", 409)
     outcome = RetryOutcome()
     ready = dict[int, Node]()
     for node in chosen:
@@ -162,6 +164,32 @@ def pause(person: Person, batch: Batch) -> None:
 def resume(person: Person, batch: Batch) -> None:
     """Start children again. Raises PermissionDenied, OperationError."""
     _steer(require_operator(person), batch, "resume", lambda: gateway().resume(batch.pk))
+
+
+def skip(person: Person, batch: Batch) -> None:
+    """Let a held batch go on without what failed. Raises PermissionDenied, OperationError (409 when it is not held)."""
+    _release(require_operator(person), batch, "skip", lambda: gateway().skip(batch.pk))
+
+
+def finish(person: Person, batch: Batch) -> None:
+    """End a held batch as it is. Raises PermissionDenied, OperationError (409 when it is not held)."""
+    _release(require_operator(person), batch, "finish", lambda: gateway().finish(batch.pk))
+
+
+def decide(person: Person, batch: Batch, *, approved: bool) -> None:
+    """Approve that a batch starts, or refuse. Raises PermissionDenied, OperationError (409 when nobody is asked)."""
+    operator = require_operator(person)
+    if batch.held_kind != Hold.GATE:
+        raise OperationError("The batch does not wait for approval.", 409)
+    name = operator.get_username()
+    action = "approve" if approved else "refuse"
+    _steer(operator, batch, action, lambda: gateway().decide(batch.pk, approved=approved, person=name))
+
+
+def _release(operator: User, batch: Batch, action: str, call: Callable[[], Awaitable[None]]) -> None:
+    if batch.held_kind != Hold.FAILURES:
+        raise OperationError("The batch is not held.", 409)
+    _steer(operator, batch, action, call, scope=batch.held_reason)
 
 
 def cancel(person: Person, batch: Batch) -> None:

@@ -182,5 +182,10 @@ async def _start(batch: Batch) -> None:
 
 
 def _count_attempts(batch_id: str) -> Counts:
-    counts = Attempt.objects.filter(batch=batch_id).order_by().values_list("status").annotate(Count("pk"))
+    counts = (
+        Attempt.objects.filter(batch=batch_id, node__is_workflow=True)
+        .order_by()
+        .values_list("status")
+        .annotate(Count("pk"))
+    )
     return {Status(status): number for status, number in counts}

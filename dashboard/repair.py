@@ -74,7 +74,8 @@ async def repair_lost(batch_id: str) -> None:
 
 
 def _open_attempts(batch_id: str) -> list[tuple[str, str]]:
-    running = Attempt.objects.filter(batch=batch_id, status=Status.RUNNING).order_by("pk")
+    is_execution = Attempt.objects.filter(batch=batch_id, node__is_workflow=True)
+    running = is_execution.filter(status=Status.RUNNING).order_by("pk")
     return list(running.values_list("node__workflow_id", "run_id"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -17,6 +18,16 @@ def storable(value: Any) -> Any:
     if isinstance(value, dict):
         return {text(str(name)): storable(entry) for name, entry in value.items()}
     return value
+
+
+def json_text(value: Any) -> str:
+    """Return a value as JSON text that both databases accept. The usual value is encoded once and looked at no more."""
+    try:
+        encoded = json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(storable(value))
+    is_doubtful = "\\u0000" in encoded or "\\ud" in encoded
+    return json.dumps(storable(value)) if is_doubtful else encoded
 
 
 def text(value: str) -> str:

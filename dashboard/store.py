@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from django.db import close_old_connections, connection
 from django.db.models import F
@@ -15,8 +15,17 @@ from django.utils import timezone
 from dashboard import projection
 from dashboard.ledger import update_rows, write_columns
 from dashboard.models import Attempt, Batch, Item
-from dashboard.storable import storable, text
-from orchestration.contracts import ChunkInput, ChunkWork, Failure, ItemResult, ItemWork, NodeKind, Status
+from dashboard.storable import json_text, storable, text
+from orchestration.contracts import (
+    ChunkInput,
+    ChunkWork,
+    Failure,
+    ItemResult,
+    ItemWork,
+    NodeKind,
+    ResourcesInput,
+    Status,
+)
 from orchestration.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -64,6 +73,8 @@ class DjangoChunkStore:
             raise LookupError(f"Batch {work.batch_id} was discarded before it started.")
         if batch is None:
             raise LookupError(f"Batch {work.batch_id} does not exist.")
+        if work.undo:
+            return _to_undo(batch, work)
         items = list(
             Item.objects.filter(batch=batch, index__gte=work.offset, index__lt=work.offset + work.length)
             .only("index", "key", "data", "status", "attempts", "run_id", "error_type", "error_message")
@@ -89,6 +100,19 @@ class DjangoChunkStore:
         )
 
     @_in_thread
+    def read_resources(self, wanted: ResourcesInput) -> list[str]:
+        """Return what the items of a slice name as their resource; an item that names none has its key."""
+        items = Item.objects.filter(
+            batch=wanted.batch_id, index__gte=wanted.offset, index__lt=wanted.offset + wanted.length
+        ).order_by("index")
+        found = [resource_of(key, data, wanted.field) for key, data in items.values_list("key", "data")]
+        if len(found) != wanted.length:
+            raise LookupError(
+                f"Batch {wanted.batch_id} has {len(found)} of the items {wanted.offset} +{wanted.length}."
+            )
+        return found
+
+    @_in_thread
     def write_results(self, results: Sequence[ItemResult]) -> None:
         """Record results, one transaction a batch. A completed item never becomes anything else."""
         by_batch = defaultdict[str, dict[int, ItemResult]](dict)
@@ -96,35 +120,67 @@ class DjangoChunkStore:
             by_batch[result.batch_id][result.index] = result
         for batch_id, of_batch in by_batch.items():
             try:
-                _write_batch(batch_id, of_batch)
+                undone = {index: of_batch.pop(index) for index, result in list(of_batch.items()) if result.undone}
+                _write_undone(batch_id, undone)
+                if of_batch:
+                    _write_batch(batch_id, of_batch)
             except Batch.DoesNotExist:
                 log.warning("Dropped %s results of batch %s, which does not exist.", len(of_batch), batch_id)
+
+
+def resource_of(key: str, data: Mapping[str, Any], field: str) -> str:
+    """Return the resource that an item names in a field; its key where it names none."""
+    return str(data.get(field) or key)
+
+
+def _to_undo(batch: Batch, work: ChunkInput) -> ChunkWork:
+    """Return the completed items of a slice that have not been undone yet."""
+    items = Item.objects.filter(
+        batch=batch, index__gte=work.offset, index__lt=work.offset + work.length, status=Status.COMPLETED
+    ).order_by("index")
+    todo = [
+        ItemWork(item.index, item.key, item.data, item.attempts, item.result) for item in items if not item.undone_at
+    ]
+    plan = Plan.model_validate(batch.plan_data)
+    return ChunkWork(batch.processor, batch.parameters, plan, todo, completed=len(items) - len(todo))
+
+
+def _write_undone(batch_id: str, results: Mapping[int, ItemResult]) -> None:
+    """Record what became of undoing items; their result stays readable."""
+    now = timezone.now()
+    for index, result in results.items():
+        failure = result.failure
+        error = text(f"{failure.type}: {failure.message}") if failure else ""
+        changed = {"undo_error": error} if failure else {"undo_error": "", "undone_at": now}
+        Item.objects.filter(batch=batch_id, index=index).update(**changed)
 
 
 def _write_batch(batch_id: str, results: dict[int, ItemResult]) -> None:
     with projection.counting_items(batch_id) as moved:
         items = Item.objects.filter(batch=batch_id, index__in=results)
-        first, others = list[tuple[int, ItemResult]](), list[int]()
-        for pk, index, child, status, error in items.values_list("pk", "index", "child", "status", "error_type"):
-            if status == Status.PENDING and not error and results[index].failure is None:
-                first.append((pk, results[index]))
-                moved[child]["items_completed"] += 1
-            elif status != Status.COMPLETED:
-                others.append(pk)
-        _write_completed(first)
-        if others:
-            _write_others(batch_id, Item.objects.filter(pk__in=others), results, moved)
+        touched = items.exclude(status=Status.PENDING, error_type="")
+        others = dict(touched.values_list("index", "status"))
+        others |= {index: Status.PENDING for index, result in results.items() if result.failure is not None} | others
+        first = [result for index, result in results.items() if index not in others]
+        for result in first:
+            moved[result.child]["items_completed"] += 1
+        _write_completed(batch_id, first)
+        left = [index for index, status in others.items() if status != Status.COMPLETED]
+        if left:
+            _write_others(batch_id, items.filter(index__in=left), results, moved)
 
 
-def _write_completed(results: Sequence[tuple[int, ItemResult]]) -> None:
-    """Write items that complete at once: most of all items, so without making a model instance of each."""
-    prepare = Item._meta.get_field("result").get_db_prep_save
+def _write_completed(batch_id: str, results: Sequence[ItemResult]) -> None:
+    """Write items that complete at once: most of all items, so without reading them or making a model of each."""
     status, now = Status.COMPLETED.value, connection.ops.adapt_datetimefield_value(timezone.now())
     values = [
-        (status, each.attempts, each.run_id, prepare(storable(each.result), connection), each.duration, now, pk)
-        for pk, each in results
+        (
+            *(status, each.attempts, each.run_id, json_text(each.result), each.duration, now),
+            *(batch_id, each.index),
+        )
+        for each in results
     ]
-    write_columns(Item, COMPLETED_COLUMNS, values)
+    write_columns(Item, COMPLETED_COLUMNS, values, key=("batch_id", "index"))
 
 
 def _write_others(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from dashboard.models import Batch, BatchStatus, Node, Tally
-from orchestration.contracts import NodeKind, Status
+from orchestration.contracts import ROLLED_BACK, NodeKind, Status
 
 ROOT_OUTCOMES = {
     Status.FAILED: BatchStatus.FAILED,
@@ -58,7 +58,10 @@ def batch_status(batch: Batch, root: Node) -> BatchStatus:
     if status is Status.PENDING:
         return BatchStatus.RUNNING if root.attempt > 1 else BatchStatus.PENDING
     if status is Status.RUNNING:
-        return BatchStatus.PAUSED if batch.paused else BatchStatus.RUNNING
+        halted = BatchStatus.PAUSED if batch.paused else BatchStatus.RUNNING
+        return BatchStatus.HELD if batch.held_kind else halted
+    if status is Status.FAILED and root.error_type == ROLLED_BACK:
+        return BatchStatus.ROLLED_BACK
     if status is not Status.COMPLETED:
         return ROOT_OUTCOMES[status]
     if open_children(batch):

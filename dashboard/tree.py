@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,13 +35,17 @@ _PARTITION_RANK = Case(
 
 @dataclass(frozen=True)
 class Row:
-    """A node as a row. `bar` is its duration against the longest on the page, of BAR_WIDTH; `below` if expanded."""
+    """A node as a row. `bar` is its duration against the longest on the page, of BAR_WIDTH; `below` if expanded.
+
+    `under` are the few nodes that always stand below it, such as the rollback of a child.
+    """
 
     node: Node
     level: int
     position: int
     bar: int
     below: Branch | None = None
+    under: Sequence[Row] = ()
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,7 @@ def _rows(nodes: Sequence[Node], level: int, first: int, opened: Branch | None) 
     now = timezone.now()
     durations = [seconds_of(node, now) for node in nodes]
     longest = max(durations, default=0.0) or 1.0
+    under = _under(nodes, level)
     return [
         Row(
             node=node,
@@ -123,9 +129,21 @@ def _rows(nodes: Sequence[Node], level: int, first: int, opened: Branch | None) 
             position=first + place,
             bar=round(BAR_WIDTH * durations[place] / longest),
             below=opened if opened and opened.parent.pk == node.pk else None,
+            under=under.get(node.pk, ()),
         )
         for place, node in enumerate(nodes)
     ]
+
+
+def _under(nodes: Sequence[Node], level: int) -> dict[int, list[Row]]:
+    """Return the rows that always stand below some nodes: {node id: rows}."""
+    found = defaultdict[int, list[Row]](list)
+    above = [node.pk for node in nodes if node.kind not in (Kind.ROOT, Kind.PARTITION)]
+    now = timezone.now()
+    for node in Node.objects.filter(parent__in=above).order_by("position", "pk") if above else ():
+        bar = BAR_WIDTH if seconds_of(node, now) else 0
+        found[node.parent_id or 0].append(Row(node, level + 1, len(found[node.parent_id or 0]) + 1, bar))
+    return found
 
 
 def _page(nodes: QuerySet[Node], page: int) -> list[Node]:

@@ -8,7 +8,7 @@ from django.views.generic import RedirectView
 
 from dashboard.api.api import unknown_address
 from dashboard.api.api import urls as api_urls
-from dashboard.views import batches, definitions, launch, nodes, operations
+from dashboard.views import batches, definitions, launch, nodes, operations, schedule_form, schedules
 from dashboard.views.health import health
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -26,6 +26,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("batches/<str:batch_id>/retry/", operations.batch_retry, name="batch-retry"),
     path("batches/<str:batch_id>/pause/", operations.batch_pause, name="batch-pause"),
     path("batches/<str:batch_id>/resume/", operations.batch_resume, name="batch-resume"),
+    path("batches/<str:batch_id>/skip/", operations.batch_skip, name="batch-skip"),
+    path("batches/<str:batch_id>/decide/", operations.batch_decide, name="batch-decide"),
+    path("batches/<str:batch_id>/finish/", operations.batch_finish, name="batch-finish"),
     path("batches/<str:batch_id>/cancel/", operations.batch_cancel, name="batch-cancel"),
     path("batches/<str:batch_id>/terminate/", operations.batch_terminate, name="batch-terminate"),
     path("batches/<str:batch_id>/window/", operations.batch_window, name="batch-window"),
@@ -33,6 +36,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("launch/", launch.launch_catalogue, name="launch-catalogue"),
     path("launch/<str:name>/", launch.launch, name="launch"),
     path("launch/<str:name>/preview/", launch.launch_preview, name="launch-preview"),
+    path("launch/<str:name>/schedule/", schedule_form.launch_schedule, name="launch-schedule"),
+    path("schedules/", schedules.schedule_list, name="schedule-list"),
+    path("schedules/new/", schedule_form.schedule_create, name="schedule-create"),
+    path("schedules/preview/", schedule_form.schedule_preview, name="schedule-preview"),
+    path("schedules/<str:schedule_id>/", schedules.schedule_detail, name="schedule-detail"),
+    path("schedules/<str:schedule_id>/edit/", schedule_form.schedule_edit, name="schedule-edit"),
+    path("schedules/<str:schedule_id>/pause/", schedules.schedule_pause, name="schedule-pause"),
+    path("schedules/<str:schedule_id>/resume/", schedules.schedule_resume, name="schedule-resume"),
+    path("schedules/<str:schedule_id>/trigger/", schedules.schedule_trigger, name="schedule-trigger"),
+    path("schedules/<str:schedule_id>/delete/", schedules.schedule_delete, name="schedule-delete"),
     path("definitions/", definitions.definition_list, name="definition-list"),
     path("definitions/new/", definitions.definition_create, name="definition-create"),
     path("definitions/preview/", definitions.definition_preview, name="definition-preview"),

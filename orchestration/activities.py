@@ -1,26 +1,40 @@
-"""process_chunk: reads a slice of the items, runs the processor over it and writes results as it goes."""
+"""The activities of children: read a slice of the items, run the processor over it, write results as they come."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
 
 from pydantic import ValidationError
 from temporalio import activity
+from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.contracts import (
+    AWAIT_WORKFLOW_ACTIVITY,
+    PENDING_ITEMS_ACTIVITY,
     PROCESS_CHUNK_ACTIVITY,
+    PROCESS_ITEM_ACTIVITY,
+    READ_RESOURCES_ACTIVITY,
+    RUN_STEP_ACTIVITY,
     ChunkInput,
     ChunkResult,
     ChunkStore,
     ChunkWork,
     Failure,
+    ItemInput,
     ItemResult,
     ItemWork,
+    PendingItems,
+    ResourcesInput,
+    Status,
+    StepInput,
 )
 from orchestration.plan import Plan
 from orchestration.processors.registry import BoundProcessor, ItemContext, UnknownProcessor, get_processor
@@ -28,6 +42,9 @@ from orchestration.writer import ResultWriter
 
 HEARTBEAT_EVERY = 3.0
 """Seconds: a third of the heartbeat timeout."""
+
+TURN = 0.01
+"""Seconds that items may be taken without letting others have the loop: a processor need not ever wait."""
 
 READERS = 4
 MESSAGE_LIMIT = 4_000
@@ -49,24 +66,108 @@ class ChunkActivities:
         Raises ApplicationError, not retried, for a slice that is not there, for a processor that this worker does not
         know, and for parameters that it does not accept.
         """
-        run_id = activity.info().workflow_run_id or ""
-        loop = asyncio.get_running_loop()
-        try:
-            work = await loop.run_in_executor(self._readers, self._store.read_chunk, chunk, run_id)
-        except LookupError as error:
-            raise ApplicationError(str(error), type="NothingToProcess", non_retryable=True) from error
-        processor = _bind(work)
-        run = _ChunkRun(chunk, run_id, work, processor, self._writer)
+        work = await self._read(chunk)
+        run = _ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer)
         heart = asyncio.create_task(_beat(run))
         try:
             return await run.process()
         finally:
             heart.cancel()
 
+    @activity.defn(name=PENDING_ITEMS_ACTIVITY)
+    async def pending_items(self, chunk: ChunkInput) -> PendingItems:
+        """Return which items of a chunk are still to be processed, where each is an activity of its own."""
+        work = await self._read(chunk)
+        return PendingItems([item.index for item in work.items], work.completed)
+
+    @activity.defn(name=PROCESS_ITEM_ACTIVITY)
+    async def process_item(self, wanted: ItemInput) -> ChunkResult:
+        """Process one item, once: Temporal gives it its further attempts. The last one's failure is its result.
+
+        Raises ApplicationError while there are attempts left.
+        """
+        chunk, attempt = wanted.chunk, activity.info().attempt
+        one = replace(chunk, offset=wanted.index, length=1)
+        work = await self._read(one)
+        once = work.plan.model_copy(update={"item_attempts": 1})
+        run = _ChunkRun(one, _run_id(chunk), replace(work, plan=once), _bind(work), self._writer)
+        return await run.process_once(is_last=attempt >= wanted.attempts)
+
+    @activity.defn(name=RUN_STEP_ACTIVITY)
+    async def run_step(self, step: StepInput) -> Any:
+        """Run one processor over one input and return its result. Raises ApplicationError with the error's own type."""
+        try:
+            bound = get_processor(step.processor).bind(step.parameters)
+        except (UnknownProcessor, ValidationError) as error:
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
+        context = ItemContext(key=step.name, index=0, attempt=activity.info().attempt)
+        heart = asyncio.create_task(_keep_alive())
+        try:
+            return await bound.run(step.data, context)
+        except Exception as error:
+            final = not bound.may_retry(error)
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=final) from error
+        finally:
+            heart.cancel()
+
+    @activity.defn(name=READ_RESOURCES_ACTIVITY)
+    async def read_resources(self, wanted: ResourcesInput) -> list[str]:
+        """Return what each item of a slice names as its resource."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._readers, self._store.read_resources, wanted)
+        except LookupError as error:
+            raise ApplicationError(str(error), type="NothingToProcess", non_retryable=True) from error
+
+    @activity.defn(name=AWAIT_WORKFLOW_ACTIVITY)
+    async def await_workflow(self, workflow_id: str) -> str:
+        """Return how the workflow that has an id now ends: a Status. One that is gone counts as terminated."""
+        heart = asyncio.create_task(_keep_alive())
+        try:
+            await activity.client().get_workflow_handle(workflow_id).result()
+        except WorkflowFailureError:
+            return Status.FAILED
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return Status.TERMINATED
+        finally:
+            heart.cancel()
+        return Status.COMPLETED
+
+    async def _read(self, chunk: ChunkInput) -> ChunkWork:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._readers, self._store.read_chunk, chunk, _run_id(chunk))
+        except LookupError as error:
+            raise ApplicationError(str(error), type="NothingToProcess", non_retryable=True) from error
+
+    @property
+    def all(self) -> list[Callable[..., Any]]:
+        """The activities, for a worker to register."""
+        return [
+            self.run_step,
+            self.process_chunk,
+            self.pending_items,
+            self.process_item,
+            self.read_resources,
+            self.await_workflow,
+        ]
+
     def close(self) -> None:
         """End the threads, once no activity runs."""
         self._readers.shutdown()
         self._writer.close()
+
+
+def _run_id(chunk: ChunkInput) -> str:
+    return chunk.run_id or activity.info().workflow_run_id or ""
+
+
+async def _keep_alive() -> None:
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(HEARTBEAT_EVERY)
 
 
 def _bind(work: ChunkWork) -> BoundProcessor:
@@ -80,9 +181,10 @@ def _bind(work: ChunkWork) -> BoundProcessor:
 
 
 async def _beat(run: _ChunkRun) -> None:
+    """Tell how far it is. A chunk that is done sooner than that needs no call to the server."""
     while True:
-        activity.heartbeat(run.completed, run.failed)
         await asyncio.sleep(HEARTBEAT_EVERY)
+        activity.heartbeat(run.completed, run.failed)
 
 
 class _ChunkRun:
@@ -98,6 +200,7 @@ class _ChunkRun:
         self._todo = len(work.items)
         self._sample = work.sample
         self._processor, self._writer = processor, writer
+        self._may_retry = True
         self._written: set[asyncio.Future[None]] = set()
 
     async def process(self) -> ChunkResult:
@@ -111,7 +214,20 @@ class _ChunkRun:
                 await asyncio.shield(asyncio.gather(*self._written))
         return ChunkResult(self.completed, self.failed, self._sample)
 
+    async def process_once(self, *, is_last: bool) -> ChunkResult:
+        """Process the one item that is left, if any. Raises ApplicationError where it failed and may be tried again."""
+        for item in self._items:
+            result = await self._process_item(item)
+            failure = result.failure
+            if failure is not None and not is_last and self._may_retry:
+                raise ApplicationError(failure.message, type=failure.type)
+            await self._writer.put(result)
+            return ChunkResult(int(failure is None), int(failure is not None), failure)
+        return ChunkResult(self.completed, self.failed, self._sample)
+
     async def _take_items(self) -> None:
+        clock = asyncio.get_running_loop().time
+        turn = clock()
         for item in self._items:
             result = await self._process_item(item)
             if result.failure is None:
@@ -120,7 +236,9 @@ class _ChunkRun:
                 self.failed += 1
                 self._sample = self._sample or Failure(result.failure.type, result.failure.message)
             self._written.add(self._writer.put(result))
-            await asyncio.sleep(0)
+            if clock() - turn > TURN:
+                await asyncio.sleep(0)
+                turn = clock()
 
     async def _process_item(self, item: ItemWork) -> ItemResult:
         value, failure, attempt, started = None, None, 0, 0.0
@@ -129,12 +247,13 @@ class _ChunkRun:
             context = ItemContext(key=item.key, index=item.index, attempt=item.attempts + attempt)
             try:
                 async with asyncio.timeout(self._plan.item_timeout):
-                    value = await self._processor.run(item.data, context)
+                    value = await self._handle(item, context)
                 failure = None
                 break
             except Exception as error:
                 failure = self._failure_of(error)
-                if attempt == self._plan.item_attempts or not self._processor.may_retry(error):
+                self._may_retry = self._processor.may_retry(error)
+                if attempt == self._plan.item_attempts or not self._may_retry:
                     break
             await asyncio.sleep(self._plan.backoff(attempt))
         return ItemResult(
@@ -146,7 +265,14 @@ class _ChunkRun:
             duration=time.monotonic() - started,
             result=value,
             failure=failure,
+            undone=self._chunk.undo,
         )
+
+    async def _handle(self, item: ItemWork, context: ItemContext) -> Any:
+        if not self._chunk.undo:
+            return await self._processor.run(item.data, context)
+        await self._processor.undo(item.data, item.result, context)
+        return item.result
 
     def _failure_of(self, error: Exception) -> Failure:
         if isinstance(error, TimeoutError) and not str(error):

@@ -18,8 +18,20 @@ DASHBOARD_TASK_QUEUE = "canopy-dashboard"
 
 NOTIFY_ACTIVITY = "notify"
 PROCESS_CHUNK_ACTIVITY = "process_chunk"
+RUN_STEP_ACTIVITY = "run_step"
+PROCESS_ITEM_ACTIVITY = "process_item"
+PENDING_ITEMS_ACTIVITY = "pending_items"
+READ_RESOURCES_ACTIVITY = "read_resources"
+AWAIT_WORKFLOW_ACTIVITY = "await_workflow"
+
+SCHEDULE_TASK_QUEUE = "canopy-schedules"
+LAUNCH_SCHEDULED_ACTIVITY = "launch_scheduled"
+AWAIT_BATCH_ACTIVITY = "await_batch"
 
 EVENTS_PER_NOTIFY = 500
+
+ROLLED_BACK = "RolledBack"
+"""Type of the error of a root that has undone what had completed."""
 
 
 class Status(StrEnum):
@@ -50,17 +62,38 @@ class NodeKind(StrEnum):
 
     ROOT = "root"
     PARTITION = "partition"
+    STAGE = "stage"
     CHILD = "child"
+    ROLLBACK = "rollback"
+    STEP = "step"
+    SERVICE = "service"
+    POOL_WORKER = "pool_worker"
+    GATE = "gate"
 
 
 class EventKind(StrEnum):
-    """What a tree event reports. Started and closed are of one run; the others of the batch as a whole."""
+    """What a tree event reports. Started and closed are of one run, the next three of a node, the others of the batch.
+
+    Waiting is of a node that cannot start yet, and skipped of one that will not; note is what a running one is doing.
+    """
 
     STARTED = "started"
     CLOSED = "closed"
+    WAITING = "waiting"
+    SKIPPED = "skipped"
+    NOTE = "note"
     PAUSED = "paused"
     RESUMED = "resumed"
     WINDOW = "window"
+    HELD = "held"
+    RELEASED = "released"
+    BREAKER_OPENED = "breaker_opened"
+    BREAKER_HALF_OPEN = "breaker_half_open"
+    BREAKER_CLOSED = "breaker_closed"
+    ROLLING_BACK = "rolling_back"
+    GATE_OPENED = "gate_opened"
+    GATE_DECIDED = "gate_decided"
+    CONTINUED = "continued"
 
 
 @dataclass(frozen=True)
@@ -73,10 +106,27 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a node belongs: below which node (its workflow id), as what, under which name, at which position.
+
+    `is_workflow` is false for what is a part of its parent's execution, and no workflow of its own.
+    """
+
+    parent: str
+    kind: NodeKind
+    label: str = ""
+    position: int = 0
+    offset: int = 0
+    length: int = 0
+    is_workflow: bool = True
+
+
+@dataclass(frozen=True)
 class TreeEvent:
     """One change in a batch's tree, as its parent saw it. May arrive twice, late, or never.
 
-    `at` is the parent's workflow time. `outcome` is set on closed events, `window` (children) on window events.
+    `at` is the parent's workflow time. `outcome` is set on closed events, `window` (children) on window events. `place`
+    says where a node belongs that was not known at launch; `note` is a sentence for a person, `until` a deadline.
     """
 
     kind: EventKind
@@ -86,6 +136,9 @@ class TreeEvent:
     outcome: Status | None = None
     failure: Failure | None = None
     window: int | None = None
+    note: str = ""
+    until: datetime | None = None
+    place: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +166,11 @@ class Counts:
         return self.failed + self.canceled + self.terminated + self.timed_out + self.skipped
 
     @property
+    def failures(self) -> int:
+        """Closed otherwise than completed, canceled or skipped: what counts against a failure limit."""
+        return self.failed + self.terminated + self.timed_out
+
+    @property
     def total(self) -> int:
         """All outcomes together."""
         return self.completed + self.unfinished
@@ -123,11 +181,20 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class BreakerState:
+    """A circuit breaker between two partitions: failures in a row, and until when it is open if it is."""
+
+    in_a_row: int = 0
+    open_until: datetime | None = None
+
+
+@dataclass(frozen=True)
 class FanOutInput:
     """Start of a root or of a partition.
 
     `first` and `stop` are the half-open range of child indices below it. A run that is started to retry has
-    `children`: the root gets an empty list and waits for its `retry` update, a partition gets those to run.
+    `children`: the root gets an empty list and waits for its `retry` update, a partition gets those to run. With
+    `roll_back` it undoes those children instead.
     """
 
     batch_id: str
@@ -140,6 +207,41 @@ class FanOutInput:
     window: int | None = None
     label: str = ""
     paused: bool = False
+    roll_back: bool = False
+    breaker: BreakerState | None = None
+
+
+@dataclass(frozen=True)
+class FlowInput:
+    """Start of a parent with a flow of its own. `definition` is a model of orchestration.definitions as data."""
+
+    batch_id: str
+    plan: Plan
+    items: int
+    definition: dict[str, Any]
+    label: str = ""
+    paused: bool = False
+
+
+@dataclass(frozen=True)
+class ServiceInput:
+    """Start of a service that is one processor over one input (`work`: definitions.Work as data)."""
+
+    batch_id: str
+    plan: Plan
+    name: str
+    work: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StepInput:
+    """One processor over one input, as a step of a flow. `name` is the step's, and its idempotency key in the batch."""
+
+    batch_id: str
+    name: str
+    processor: str
+    parameters: dict[str, Any]
+    data: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -152,11 +254,12 @@ class FanOutResult:
     counts: Counts
     unfinished: dict[Status, list[int]] = field(default_factory=dict)
     reran: list[int] | None = None
+    breaker: BreakerState | None = None
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Answer to the `progress` query: this run's children."""
+    """Answer to the `progress` query: this run's children. `held` says why the batch is held, if it is."""
 
     total: int
     pending: int
@@ -164,6 +267,16 @@ class Progress:
     counts: Counts
     window: int
     paused: bool
+    held: str = ""
+    held_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a person said at an approval gate."""
+
+    approved: bool
+    person: str
 
 
 @dataclass(frozen=True)
@@ -182,8 +295,23 @@ class RetryAnswer:
 
 
 @dataclass(frozen=True)
+class ItemOptions:
+    """How items are run that are activities of their own. `timeout` and `backoff` in seconds."""
+
+    is_local: bool
+    attempts: int
+    backoff: float
+    timeout: float
+    concurrency: int
+
+
+@dataclass(frozen=True)
 class ChunkInput:
-    """Start of a child: which slice of the batch's items it processes. The items themselves lie in the store."""
+    """Start of a child: which slice of the batch's items it processes. The items themselves lie in the store.
+
+    With `undo` it compensates those that completed. `may_rerun`: Temporal may give it another run when items failed.
+    With `options` each item is an activity of its own. `run_id` names the run where the chunk is no workflow itself.
+    """
 
     batch_id: str
     child: int
@@ -191,6 +319,37 @@ class ChunkInput:
     length: int
     task_queue: str
     timeout: timedelta
+    undo: bool = False
+    may_rerun: bool = False
+    options: ItemOptions | None = None
+    run_id: str = ""
+
+
+@dataclass(frozen=True)
+class ItemInput:
+    """One item (an index over the whole batch) that is an activity of its own, and the attempts that it may have."""
+
+    chunk: ChunkInput
+    index: int
+    attempts: int
+
+
+@dataclass(frozen=True)
+class PendingItems:
+    """Indices of a chunk's items that are still to be processed, and how many have completed before."""
+
+    indices: list[int]
+    completed: int
+
+
+@dataclass(frozen=True)
+class ResourcesInput:
+    """Which items' resources are asked for: a field of theirs, and a slice. Chunks of one item each."""
+
+    batch_id: str
+    field: str
+    offset: int
+    length: int
 
 
 @dataclass(frozen=True)
@@ -203,13 +362,45 @@ class ChunkResult:
 
 
 @dataclass(frozen=True)
+class ScheduledLaunch:
+    """What a schedule starts at each of its times."""
+
+    schedule_id: str
+
+
+@dataclass(frozen=True)
+class LaunchScheduled:
+    """A launch that is due: `at` is its nominal time, `run_id` the first run of what the schedule started then.
+
+    Together they name the batch once and for all; a nominal time alone may be that of two triggers in one second.
+    """
+
+    schedule_id: str
+    at: datetime
+    run_id: str
+
+    @property
+    def key(self) -> str:
+        """The idempotency key: another try of the same launch finds the same batch."""
+        return f"schedule:{self.schedule_id}:{self.at.isoformat()}:{self.run_id}"
+
+
+@dataclass(frozen=True)
+class LaunchedBatch:
+    """What a scheduled launch made: a batch, or with an empty id nothing that is worth waiting for."""
+
+    batch_id: str
+
+
+@dataclass(frozen=True)
 class ItemWork:
-    """One item to be processed. `attempts` counts those already made, in earlier runs too."""
+    """One item to be processed, or undone (then with the `result` it had). `attempts` counts all those made so far."""
 
     index: int
     key: str
     data: dict[str, Any]
     attempts: int = 0
+    result: Any = None
 
 
 @dataclass(frozen=True)
@@ -233,7 +424,8 @@ class ChunkWork:
 class ItemResult:
     """What became of one item in one run of its child: a JSON-able result, or a failure after all its attempts.
 
-    `attempts` is the total over all runs, `duration` the seconds of the last attempt.
+    `attempts` is the total over all runs, `duration` the seconds of the last attempt. With `undone` it tells what
+    became of undoing the item: nothing more to say, or a failure.
     """
 
     batch_id: str
@@ -244,6 +436,7 @@ class ItemResult:
     duration: float
     result: Any = None
     failure: Failure | None = None
+    undone: bool = False
 
 
 class ChunkStore(Protocol):
@@ -254,6 +447,10 @@ class ChunkStore(Protocol):
 
         Raises LookupError when the batch or the slice does not exist.
         """
+        ...
+
+    def read_resources(self, wanted: ResourcesInput) -> list[str]:
+        """Return what each item of a slice names as its resource. Raises LookupError when the batch does not exist."""
         ...
 
     def write_results(self, results: Sequence[ItemResult]) -> None:

@@ -41,17 +41,23 @@ from orchestration.connection import (
 )
 from orchestration.contracts import (
     CHILD_TASK_QUEUE,
+    Decision,
     Failure,
     FanOutInput,
     FanOutResult,
+    FlowInput,
     Progress,
     RetryAnswer,
     Status,
 )
 from orchestration.plan import root_id
 from orchestration.retry_routing import RetryRouting
+from orchestration.schedules import Schedules
 from orchestration.supervisor import failure_of
 from orchestration.workflows.fan_out import FanOutWorkflow
+from orchestration.workflows.saga import SagaWorkflow
+from orchestration.workflows.services import ServicesWorkflow
+from orchestration.workflows.steps import StepsWorkflow
 
 PAGE_SIZE = 1_000
 
@@ -94,12 +100,25 @@ class TemporalHealth:
     worker_heartbeat_age: float | None = None
 
 
+RootInput = FanOutInput | FlowInput
+
+FLOWS = {"saga": SagaWorkflow, "services": ServicesWorkflow, "steps": StepsWorkflow}
+"""The parents with a flow of their own, by the kind of their definition."""
+
+
+def root_workflow(root: RootInput) -> str:
+    """Return the type of workflow that a batch's root is."""
+    found = FanOutWorkflow if isinstance(root, FanOutInput) else FLOWS[root.definition["kind"]]
+    return found.__name__
+
+
 class Gateway:
     """One connection to Temporal, made when first needed and kept."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._client: Client | None = None
+        self.schedules = Schedules(self.client)
 
     async def client(self) -> Client:
         """Return the client. Raises TemporalUnavailable when the first connection fails."""
@@ -118,13 +137,13 @@ class Gateway:
 
     # Doing
 
-    async def start(self, root: FanOutInput) -> str:
+    async def start(self, root: RootInput) -> str:
         """Start a batch's root and return its run id; one that was started before is left as it is."""
         client = await self.client()
         with unavailable():
             try:
                 handle = await client.start_workflow(
-                    FanOutWorkflow.run,
+                    root_workflow(root),
                     root,
                     id=root_id(root.batch_id),
                     task_queue=CHILD_TASK_QUEUE,
@@ -136,7 +155,7 @@ class Gateway:
                 )
             except WorkflowAlreadyStartedError as error:
                 return error.run_id or ""
-        return handle.first_execution_run_id or ""
+        return str(handle.first_execution_run_id or "")
 
     async def retry(
         self, root: FanOutInput, children: Sequence[int], *, open_partitions: Collection[int], update_id: str
@@ -163,6 +182,22 @@ class Gateway:
         """Change how many children may be open at a time. Raises BatchNotRunning."""
         with unavailable(), not_running():
             await (await self._root(batch_id)).signal(FanOutWorkflow.set_window, window, rpc_timeout=RPC_TIMEOUT)
+
+    async def decide(self, batch_id: str, *, approved: bool, person: str) -> None:
+        """Say at the approval gate what a person decided. Raises BatchNotRunning."""
+        decision = Decision(approved, person)
+        with unavailable(), not_running():
+            await (await self._root(batch_id)).signal(FanOutWorkflow.decide, decision, rpc_timeout=RPC_TIMEOUT)
+
+    async def skip(self, batch_id: str) -> None:
+        """Let a held batch go on without what failed. Raises BatchNotRunning."""
+        with unavailable(), not_running():
+            await (await self._root(batch_id)).signal(FanOutWorkflow.skip, rpc_timeout=RPC_TIMEOUT)
+
+    async def finish(self, batch_id: str) -> None:
+        """End a held batch as it is. Raises BatchNotRunning."""
+        with unavailable(), not_running():
+            await (await self._root(batch_id)).signal(FanOutWorkflow.finish, rpc_timeout=RPC_TIMEOUT)
 
     async def cancel(self, batch_id: str) -> None:
         """Request cancellation: children are asked to stop and clean up. Raises BatchNotRunning.

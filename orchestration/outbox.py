@@ -1,12 +1,13 @@
 """Outbox: a parent's tree events on their way to the dashboard. A parent never waits for it to be delivered.
 
-Workflow code: deterministic, one coroutine, one `notify` activity in flight, so that events coalesce by themselves.
+Workflow code: deterministic. One `notify` activity is in flight, so that events coalesce by themselves; where little
+happens a second one, so that an event that just missed the first need not wait for its answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -20,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
         EventKind,
         Failure,
         NotifyInput,
+        Place,
         Status,
         TreeEvent,
     )
@@ -36,16 +38,20 @@ PAUSE_WHEN_AWAY = timedelta(seconds=10)
 FAREWELL = timedelta(seconds=5)
 """How long a parent that is about to close waits for its last events."""
 
+FEW_EVENTS = 4
+"""A notify of no more than these may have a second one beside it: at saturation each carries many, and is alone."""
+
 CAPACITY = 5_000
 """Undelivered events kept; the oldest go first, and the reconciler finds what they said."""
 
 
 class Outbox:
-    """Collects events and delivers them in order, at least once, or not at all when nobody is there."""
+    """Collects events and delivers them about in order, at least once, or not at all when nobody is there."""
 
     def __init__(self, batch_id: str) -> None:
         self._batch_id = batch_id
         self._events: list[TreeEvent] = []
+        self._in_flight: list[int] = []
         self._away = False
         self._closing = False
         self._drain: asyncio.Task[None] | None = None
@@ -63,9 +69,12 @@ class Outbox:
         outcome: Status | None = None,
         failure: Failure | None = None,
         window: int | None = None,
+        note: str = "",
+        until: datetime | None = None,
+        place: Place | None = None,
     ) -> None:
         """Add an event, stamped with the workflow's time."""
-        event = TreeEvent(kind, workflow_id, run_id, workflow.now(), outcome, failure, window)
+        event = TreeEvent(kind, workflow_id, run_id, workflow.now(), outcome, failure, window, note, until, place)
         self._events.append(event)
         del self._events[:-CAPACITY]
 
@@ -81,18 +90,29 @@ class Outbox:
 
     async def _deliver_all(self) -> None:
         while True:
-            await workflow.wait_condition(lambda: bool(self._events) or self._closing)
-            if not self._events:
+            await workflow.wait_condition(lambda: self._may_send() or self._away or self._is_over())
+            if self._is_over() or (self._away and self._closing):
                 return
-            sent = self._events[:EVENTS_PER_NOTIFY]
-            self._away = not await self._deliver(sent)
-            if not self._away:
-                delivered = {id(event) for event in sent}
-                self._events = [event for event in self._events if id(event) not in delivered]
-            elif self._closing:
-                return
-            else:
+            if self._away:
                 await self._wait_while_away()
+                self._away = False
+            else:
+                sent, self._events = self._events[:EVENTS_PER_NOTIFY], self._events[EVENTS_PER_NOTIFY:]
+                self._in_flight.append(len(sent))
+                asyncio.create_task(self._send(sent))  # noqa: RUF006  the workflow's loop keeps its tasks
+
+    def _may_send(self) -> bool:
+        has_place = not self._in_flight or (len(self._in_flight) == 1 and self._in_flight[0] <= FEW_EVENTS)
+        return bool(self._events) and has_place
+
+    def _is_over(self) -> bool:
+        return self._closing and not self._events and not self._in_flight
+
+    async def _send(self, events: list[TreeEvent]) -> None:
+        if not await self._deliver(events):
+            self._away = True
+            self._events = [*events, *self._events][-CAPACITY:]
+        self._in_flight.remove(len(events))
 
     async def _deliver(self, events: list[TreeEvent]) -> bool:
         try:

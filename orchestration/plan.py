@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
+from hashlib import sha256
 from math import ceil
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+
+from orchestration.options import (
+    CHILDREN,
+    ApprovalOptions,
+    ChildOptions,
+    Execution,
+    FailureOptions,
+    FailurePolicy,
+    PaceOptions,
+    Partitioning,
+    ResourceOptions,
+    group,
+)
 
 MAX_FLAT_CHILDREN = 1_000
 """Above this, children are put below partitions. Temporal's guidance for children of one parent."""
@@ -29,18 +42,13 @@ HISTORY_EVENTS_PER_PARTITION = 10
 HISTORY_EVENT_LIMIT = 51_200
 """Temporal ends a run with more."""
 
+RESOURCE_NAME_LIMIT = 80
+"""A longer name of a resource is hashed to make a workflow id."""
+
 CHUNK_TIMEOUT_MARGIN = timedelta(minutes=1)
 
 
-class FailurePolicy(StrEnum):
-    """What a parent does when children fail."""
-
-    COLLECT = "collect"
-    FAIL_FAST = "fail_fast"
-    TOLERATE = "tolerate"
-
-
-class Plan(BaseModel):
+class Plan(ApprovalOptions, ResourceOptions, ChildOptions, PaceOptions, FailureOptions):
     """How a batch is fanned out. Durations are seconds. Titles and descriptions are what the launch form shows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,34 +75,34 @@ class Plan(BaseModel):
     item_timeout: float = Field(
         default=60.0, gt=0, le=86_400, title="Timeout", description="Seconds that one attempt of an item may take."
     )
-    failure_policy: FailurePolicy = Field(
-        default=FailurePolicy.COLLECT,
-        title="When children fail",
-        description="Collect: run all, list failures. Fail fast: stop at the first. Tolerate: stop above a limit.",
-    )
-    tolerated_failures: int | None = Field(
-        default=None, ge=0, le=10_000_000, title="Tolerated failures", description="Children that may fail."
-    )
-    tolerated_percent: float | None = Field(
-        default=None, ge=0, le=100, title="Tolerated share", description="Percent of all children that may fail."
-    )
     task_queue: str = Field(
         default="canopy",
         min_length=1,
         max_length=200,
         title="Task queue",
         description="Which workers process the items.",
+        json_schema_extra=group(CHILDREN),
     )
 
     @model_validator(mode="after")
-    def _tolerance_fits_policy(self) -> Self:
-        limits = [self.tolerated_failures, self.tolerated_percent]
-        given = sum(limit is not None for limit in limits)
-        if self.failure_policy is FailurePolicy.TOLERATE and given != 1:
-            raise ValueError("Tolerate needs either a number of failures or a percentage.")
-        if self.failure_policy is not FailurePolicy.TOLERATE and given:
-            raise ValueError("A tolerated number or share needs the policy tolerate.")
+    def _options_fit_together(self) -> Self:
+        if self.resource_field and self.chunk_size != 1:
+            raise ValueError("A resource needs a chunk size of 1: each child uses one resource.")
+        if self.fire_and_forget and (self.failure_policy is not FailurePolicy.COLLECT or self.hold_at_end):
+            raise ValueError("Fire and forget knows no failures: it needs the policy collect, and no hold.")
+        if self.execution is Execution.NO_CHILDREN and (self.fire_and_forget or self.resource_field):
+            raise ValueError("Without children there is nothing to forget, and nothing that holds a resource.")
         return self
+
+    @property
+    def may_partition(self) -> bool:
+        """Whether children may be put below partitions."""
+        return self.partitions is Partitioning.AUTO and self.execution is not Execution.NO_CHILDREN
+
+    @property
+    def open_partitions(self) -> int:
+        """How many partitions share the window: one where a group or a breaker spans the whole batch."""
+        return 1 if self.group_size or self.breaker_failures else MAX_OPEN_PARTITIONS
 
     def backoff(self, attempt: int) -> float:
         """Seconds to wait after failed attempt number `attempt` (from 1) of an item."""
@@ -132,11 +140,19 @@ class Layout:
 
     items: int
     chunk_size: int
+    partition_size: int = PARTITION_SIZE
+    may_partition: bool = True
 
     @classmethod
     def of(cls, plan: Plan, items: int) -> Layout:
-        """Lay out `items` items."""
-        return cls(items=items, chunk_size=plan.chunk_size)
+        """Lay out `items` items. Partitions hold whole groups, and are left out where the plan wants none."""
+        size = plan.group_size or 1
+        return cls(
+            items=items,
+            chunk_size=plan.chunk_size,
+            partition_size=max(size, PARTITION_SIZE // size * size),
+            may_partition=plan.may_partition,
+        )
 
     @property
     def children(self) -> int:
@@ -146,7 +162,8 @@ class Layout:
     @property
     def partitions(self) -> int:
         """Number of partitions; 0 when the root starts its children itself."""
-        return 0 if self.children <= MAX_FLAT_CHILDREN else ceil(self.children / PARTITION_SIZE)
+        is_flat = self.children <= MAX_FLAT_CHILDREN or not self.may_partition
+        return 0 if is_flat else ceil(self.children / self.partition_size)
 
     def chunk(self, child: int) -> Chunk:
         """Return the slice of a child."""
@@ -155,12 +172,12 @@ class Layout:
 
     def partition_of(self, child: int) -> int | None:
         """Return the partition that a child lies in, or None in a flat batch."""
-        return child // PARTITION_SIZE if self.partitions else None
+        return child // self.partition_size if self.partitions else None
 
     def partition_range(self, partition: int) -> range:
         """Return the child indices of a partition."""
-        first = partition * PARTITION_SIZE
-        return range(first, min(first + PARTITION_SIZE, self.children))
+        first = partition * self.partition_size
+        return range(first, min(first + self.partition_size, self.children))
 
     def root_history(self) -> int:
         """Estimate the events in the root's history."""
@@ -170,7 +187,9 @@ class Layout:
 
     def partition_history(self) -> int:
         """Estimate the events in a full partition's history; 0 in a flat batch."""
-        return ceil(HISTORY_EVENTS_PER_CHILD * PARTITION_SIZE) + HISTORY_EVENTS_PER_PARTITION if self.partitions else 0
+        if not self.partitions:
+            return 0
+        return ceil(HISTORY_EVENTS_PER_CHILD * self.partition_size) + HISTORY_EVENTS_PER_PARTITION
 
 
 def root_id(batch_id: str) -> str:
@@ -189,10 +208,34 @@ def child_id(batch_id: str, child: int, partition: int | None) -> str:
     return f"{parent}/c{child}"
 
 
+def rollback_id(batch_id: str, child: int, partition: int | None) -> str:
+    """Return the workflow id of what undoes a child."""
+    return f"{child_id(batch_id, child, partition)}/rollback"
+
+
+def resource_id(resource: str) -> str:
+    """Return the workflow id of whichever child uses a resource: the same in all batches, so that only one can."""
+    is_plain = len(resource) <= RESOURCE_NAME_LIMIT and resource.isprintable()
+    return f"resource-{resource if is_plain else sha256(resource.encode()).hexdigest()}"
+
+
 def share_window(window: int, open_partitions: int) -> list[int]:
     """Divide the window over partitions: whole numbers that add up to it, each at least 1 if there is enough."""
     each, rest = divmod(window, open_partitions)
     return [each + (position < rest) for position in range(open_partitions)]
+
+
+def problems(plan: Plan, items: int) -> dict[str, str]:
+    """Return why a plan cannot work for this number of items: {field: reason}."""
+    children = Layout.of(plan, items).children
+    found = dict[str, str]()
+    if children > MAX_FLAT_CHILDREN and not plan.may_partition:
+        where = "execution" if plan.execution is Execution.NO_CHILDREN else "partitions"
+        found[where] = (
+            f"{children:,} children directly below one parent: at most {MAX_FLAT_CHILDREN:,} are safe. "
+            "Choose a larger chunk size, or let there be partitions."
+        )
+    return found
 
 
 def warnings(plan: Plan, items: int) -> Sequence[str]:

@@ -16,8 +16,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.connection import RPC_TIMEOUT, unavailable
 from orchestration.contracts import CHILD_TASK_QUEUE, FanOutInput, FanOutResult, RetryAnswer, RetryRequest
+from orchestration.partitions import PARTITION_OPEN
 from orchestration.plan import Layout, partition_id, root_id
-from orchestration.units import PARTITION_OPEN
 from orchestration.workflows.fan_out import PARENT_CLOSING, FanOutWorkflow
 
 ROUNDS = 8

@@ -1,16 +1,15 @@
 """Supervisor: the kernel that every parent shares. Starts its units in a window, awaits, counts, pauses, retries.
 
-A unit is a direct child workflow of the parent, known by an integer: a child or a partition. What starting one means,
-and what its result says, the parent hands in; when to stop early is a limit. Workflow code: deterministic.
+A unit is what stands directly below the parent, known by an integer: a child, a partition, a rollback. What starting
+one means, and what its result says, its source knows; gates hold units back. Workflow code: deterministic.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from datetime import timedelta
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 from temporalio import workflow
 from temporalio.exceptions import (
@@ -18,26 +17,76 @@ from temporalio.exceptions import (
     ApplicationError,
     CancelledError,
     ChildWorkflowError,
+    FailureError,
     TerminatedError,
     WorkflowAlreadyStartedError,
 )
 from temporalio.exceptions import (
     TimeoutError as TemporalTimeoutError,
 )
-from temporalio.workflow import ChildWorkflowHandle
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts import Counts, EventKind, Failure, Status
+    from orchestration.contracts import BreakerState, Counts, EventKind, Failure, Place, Status
+    from orchestration.gates import CircuitBreaker, Gate
     from orchestration.outbox import Outbox
 
 MESSAGE_LIMIT = 500
 """Characters of a failure's message that travel in an event."""
 
-ID_TAKEN_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4, 8))
-"""A child of a terminated parent may still be closing when it is to start again."""
+CIRCUIT_OPEN = "CircuitOpen"
+"""Type of the reason of a child that a circuit breaker kept from starting."""
 
-Start = Callable[[int], Awaitable[ChildWorkflowHandle[Any, Any]]]
-Closed = Callable[[int, Status, Any], None]
+
+class Unit(Protocol):
+    """A unit that has started: awaited for its result, canceled, and known by the id and run that its row shows."""
+
+    @property
+    def id(self) -> str:
+        """The id that the unit's row has."""
+        ...
+
+    @property
+    def first_execution_run_id(self) -> str | None:
+        """The run that this start has made."""
+        ...
+
+    def __await__(self) -> Any:
+        """Return the unit's result, or raise how it ended."""
+        ...
+
+    def cancel(self) -> Any:
+        """Ask it to stop."""
+        ...
+
+
+class Source(Protocol):
+    """What a supervisor asks of its units; what they are, only the parent knows. `awaits`: not fire and forget."""
+
+    awaits: bool
+
+    def name(self, unit: int) -> str:
+        """Return the id that a unit's row has."""
+        ...
+
+    def place(self, unit: int) -> Place | None:
+        """Return where a unit's row belongs if it has none yet."""
+        ...
+
+    async def start(self, unit: int) -> Unit:
+        """Start a unit. Raises WorkflowAlreadyStartedError."""
+        ...
+
+    async def id_is_taken(self, unit: int, tries: int) -> bool:
+        """Wait for a unit's id to become free, and return whether it makes sense to try again."""
+        ...
+
+    def stop(self, unit: Unit) -> None:
+        """Ask an open unit to stop."""
+        ...
+
+    def closed(self, unit: int, outcome: Status, result: Any) -> None:
+        """Take in how a unit ended."""
+        ...
 
 
 class Supervisor:
@@ -46,24 +95,35 @@ class Supervisor:
     def __init__(
         self,
         units: Iterable[int],
+        source: Source,
         *,
-        start: Start,
         outbox: Outbox,
         window: int,
         paused: bool = False,
-        closed: Closed | None = None,
+        gates: Sequence[Gate] = (),
     ) -> None:
         self.window = window
         self.paused = paused
+        self.held = False
         self.stop_reason: str | None = None
         self.outcomes: dict[int, Status] = {}
-        self.open: dict[int, ChildWorkflowHandle[Any, Any] | None] = {}
+        self.open: dict[int, Unit | None] = {}
         self._queue = deque(units)
         self._queued = set(self._queue)
-        self._start = start
-        self._closed = closed or (lambda unit, outcome, result: None)
-        self._outbox = outbox
+        self._source = source
+        self._gates = gates
+        self.outbox = outbox
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether nothing may start because a person paused the batch, or it is held for one."""
+        return self.paused or self.held
+
+    @property
+    def breaker(self) -> BreakerState | None:
+        """What a circuit breaker here knows, for whoever goes on."""
+        return next((gate.state for gate in self._gates if isinstance(gate, CircuitBreaker)), None)
 
     @property
     def pending(self) -> int:
@@ -93,13 +153,20 @@ class Supervisor:
         if self.stop_reason is not None:
             return
         self.stop_reason = reason
+        self.skip_pending()
+        for unit in self.open.values():
+            if unit is not None:
+                self._source.stop(unit)
+
+    def skip_pending(self, reason: str = "") -> None:
+        """Skip what is pending. With a reason each is reported; without, the parent's end says it."""
         for unit in self._queue:
             self.outcomes[unit] = Status.SKIPPED
+            if reason:
+                failure = Failure(CIRCUIT_OPEN, reason)
+                self.outbox.put(EventKind.SKIPPED, self._source.name(unit), "", failure=failure)
         self._queue.clear()
         self._queued.clear()
-        for handle in self.open.values():
-            if handle is not None:
-                handle.cancel()
 
     async def run(self) -> None:
         """Return when no unit is open or pending. Cancellation of the workflow stops and awaits what is open."""
@@ -111,20 +178,31 @@ class Supervisor:
             raise
 
     async def _run(self) -> None:
+        for gate in self._gates:
+            gate.begin()
         while True:
-            await workflow.wait_condition(lambda: self._may_start() or self._is_idle())
-            if not self._may_start():
+            await workflow.wait_condition(lambda: self._may_start() or self._is_idle() or bool(self._skip_reason()))
+            if reason := self._skip_reason():
+                self.skip_pending(reason)
+            if not self._may_start() and self._is_idle():
                 return
             while self._may_start():
                 unit = self._queue.popleft()
                 self._queued.discard(unit)
                 self.open[unit] = None
+                for gate in self._gates:
+                    gate.started()
                 task = asyncio.create_task(self._run_unit(unit))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
     def _may_start(self) -> bool:
-        return bool(self._queue) and not self.paused and len(self.open) < self.window
+        has_room = bool(self._queue) and not self.is_halted and len(self.open) < self.window
+        return has_room and all(gate.is_open for gate in self._gates)
+
+    def _skip_reason(self) -> str:
+        """Return why what is pending has to be skipped now, if it has to be."""
+        return next((gate.skip_reason for gate in self._gates if gate.skip_reason), "") if self._queue else ""
 
     def _is_idle(self) -> bool:
         return not self._queue and not self.open
@@ -136,42 +214,46 @@ class Supervisor:
         finally:
             del self.open[unit]
             self.outcomes[unit] = outcome
-            self._closed(unit, outcome, result)
+            for gate in self._gates:
+                gate.closed(outcome)
+            self._source.closed(unit, outcome, result)
 
     async def _start_and_await(self, unit: int) -> tuple[Status, Any]:
-        handle = await self._start_when_id_is_free(unit)
-        if handle is None:
-            return Status.COMPLETED, None
-        self.open[unit] = handle
-        run_id = handle.first_execution_run_id or ""
-        self._outbox.put(EventKind.STARTED, handle.id, run_id)
+        started = await self._start_when_id_is_free(unit)
+        if started is None:
+            return self.outcomes.get(unit, Status.COMPLETED), None
+        self.open[unit] = started
+        run_id = started.first_execution_run_id or ""
+        self.outbox.put(EventKind.STARTED, started.id, run_id, place=self._source.place(unit))
         if self.stop_reason is not None:
-            handle.cancel()
+            self._source.stop(started)
         outcome, failure, result = Status.COMPLETED, None, None
+        if not self._source.awaits:
+            return outcome, result
         try:
-            result = await handle
-        except ChildWorkflowError as error:
+            result = await started
+        except FailureError as error:
             outcome, failure = outcome_of(error)
         except asyncio.CancelledError:
             outcome = Status.CANCELED
-        self._outbox.put(EventKind.CLOSED, handle.id, run_id, outcome=outcome, failure=failure)
+        self.outbox.put(EventKind.CLOSED, started.id, run_id, outcome=outcome, failure=failure)
         return outcome, result
 
-    async def _start_when_id_is_free(self, unit: int) -> ChildWorkflowHandle[Any, Any] | None:
-        """Start a unit, or return None when it had completed before and so may not run again."""
-        for pause in (*ID_TAKEN_PAUSES, None):
+    async def _start_when_id_is_free(self, unit: int) -> Unit | None:
+        """Start a unit, or return None where its id stays taken: it completed before, or somebody else does it."""
+        tries = 0
+        while True:
             try:
-                return await self._start(unit)
+                return await self._source.start(unit)
             except WorkflowAlreadyStartedError:
-                if pause is None or self.stop_reason is not None:
-                    break
-                await workflow.sleep(pause)
-        return None
+                tries += 1
+                if self.stop_reason is not None or not await self._source.id_is_taken(unit, tries):
+                    return None
 
 
-def outcome_of(error: ChildWorkflowError) -> tuple[Status, Failure]:
-    """Tell how a child ended, and why in words for a person."""
-    cause: BaseException | None = error.cause
+def outcome_of(error: FailureError) -> tuple[Status, Failure]:
+    """Tell how a unit ended, and why in words for a person."""
+    cause: BaseException | None = error.cause if isinstance(error, ActivityError | ChildWorkflowError) else error
     outcome = Status.FAILED
     if isinstance(cause, CancelledError):
         outcome = Status.CANCELED

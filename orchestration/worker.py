@@ -14,18 +14,34 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from orchestration.activities import ChunkActivities
+from orchestration.batch_waiting import waiting_worker
 from orchestration.connection import Connection
 from orchestration.contracts import CHILD_TASK_QUEUE, ChunkStore
 from orchestration.processors import registry
 from orchestration.workflows.chunk import ChunkWorkflow
 from orchestration.workflows.fan_out import FanOutWorkflow
+from orchestration.workflows.saga import SagaWorkflow
+from orchestration.workflows.scheduled_launch import ScheduledLaunchWorkflow
+from orchestration.workflows.services import ServicesWorkflow, ServiceWorkflow
+from orchestration.workflows.steps import StepsWorkflow
 
 log = logging.getLogger(__name__)
 
-WORKFLOWS = (FanOutWorkflow, ChunkWorkflow)
+WORKFLOWS = (
+    SagaWorkflow,
+    ServicesWorkflow,
+    ServiceWorkflow,
+    StepsWorkflow,
+    FanOutWorkflow,
+    ChunkWorkflow,
+    ScheduledLaunchWorkflow,
+)
 
 HEARTBEAT_INTERVAL = timedelta(seconds=2)
 """Of the worker as a whole; its age is what tells a lost worker. Temporal's default is 60 s."""
+
+CANCEL_NOTICED_WITHIN = timedelta(seconds=3)
+"""An activity hears of its cancellation in the answer to a heartbeat; the SDK holds heartbeats back for longer."""
 
 CONCURRENT_CHUNKS = 200
 CONCURRENT_WORKFLOW_TASKS = 100
@@ -78,11 +94,12 @@ def build_workers(
             client,
             task_queue=queue,
             workflows=WORKFLOWS if queue == CHILD_TASK_QUEUE else (),
-            activities=[activities.process_chunk],
+            activities=activities.all,
             workflow_runner=workflow_runner or UnsandboxedWorkflowRunner(),
             max_cached_workflows=CACHED_WORKFLOWS,
             max_concurrent_activities=CONCURRENT_CHUNKS,
             max_concurrent_workflow_tasks=CONCURRENT_WORKFLOW_TASKS,
+            max_heartbeat_throttle_interval=CANCEL_NOTICED_WITHIN,
             graceful_shutdown_timeout=grace,
         )
         for queue in queues
@@ -102,6 +119,8 @@ async def run_worker(
     client = await connect(connection, runtime=runtime())
     activities = ChunkActivities(store)
     workers = build_workers(client, activities, queues=queues, grace=grace)
+    if CHILD_TASK_QUEUE in queues:
+        workers.append(waiting_worker(client))
     running = [asyncio.create_task(worker.run()) for worker in workers]
     log.info("Worker polls %s at %s.", ", ".join(queues), connection.address)
     stopped = asyncio.create_task(stop.wait())

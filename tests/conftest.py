@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
+from orchestration.connection import Connection
+from orchestration.worker import connect
 from tests.stack import Stack, TemporalServer
 
 
@@ -24,7 +25,7 @@ def temporal_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tempor
 @pytest.fixture(scope="session")
 async def temporal_client(temporal_server: TemporalServer) -> Client:
     """A client of the server."""
-    return await Client.connect(temporal_server.address, data_converter=pydantic_data_converter)
+    return await connect(Connection(temporal_server.address))
 
 
 @pytest.fixture(scope="session")

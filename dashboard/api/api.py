@@ -14,8 +14,10 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from dashboard.api.auth import AUTH
 from dashboard.api.batches import Invalid, router
 from dashboard.api.definitions import router as definition_router
+from dashboard.api.schedules import router as schedule_router
 from dashboard.defining import DefinitionRefused
 from dashboard.operations import OperationError
+from dashboard.scheduling import Refused
 from orchestration.definition_source import DefinitionErrors
 
 api = NinjaAPI(
@@ -27,6 +29,7 @@ api = NinjaAPI(
     urls_namespace="api-1",
 )
 api.add_router("", router)
+api.add_router("", schedule_router)
 api.add_router("", definition_router)
 
 
@@ -35,7 +38,8 @@ def _problem(status: int, detail: str, errors: dict[str, list[str]] | None = Non
 
 
 @api.exception_handler(Invalid)
-def _invalid(request: HttpRequest, error: Invalid) -> HttpResponse:
+@api.exception_handler(Refused)
+def _invalid(request: HttpRequest, error: Invalid | Refused) -> HttpResponse:
     return _problem(422, str(error), error.errors)
 
 

@@ -18,11 +18,12 @@ from dashboard import operations
 from dashboard.api import schemas
 from dashboard.forms import plain_words
 from dashboard.items import Format, Source, Survey
-from dashboard.launching import IdempotencyConflict, LaunchRequest, launch
+from dashboard.launching import IdempotencyConflict, LaunchRefused, LaunchRequest, launch, refusals
 from dashboard.live import batch_state
 from dashboard.models import Batch, Item, Kind, Node, NodeStatus
 from dashboard.permissions import require_operator
 from orchestration.plan import Plan
+from orchestration.presets import PRESETS, Preset, UnknownPreset, get_preset
 from orchestration.processors.registry import Processor, UnknownProcessor, get_processor, processors
 
 router = Router(tags=["Batches"])
@@ -61,6 +62,12 @@ def list_processors(request: HttpRequest) -> list[dict[str, Any]]:
     ]
 
 
+@router.get("/presets", response=list[schemas.PresetOut])
+def list_presets(request: HttpRequest) -> list[Preset]:
+    """List the patterns that a launch may start from."""
+    return list(PRESETS)
+
+
 @router.post("/batches", response={201: schemas.BatchCreated, 200: schemas.BatchCreated, **PROBLEMS})
 def create_batch(
     request: HttpRequest,
@@ -69,9 +76,11 @@ def create_batch(
 ) -> tuple[int, dict[str, str]]:
     """Launch a batch. The same Idempotency-Key again gives the same batch, with 200 instead of 201."""
     operator = require_operator(request.user)
-    launch_request = _launch_request(given, idempotency_key)
+    asked = launch_request(given, idempotency_key)
     try:
-        launched = launch(operator, launch_request)
+        launched = launch(operator, asked)
+    except LaunchRefused as error:
+        raise Invalid(_at_plan(error.errors)) from error
     except IdempotencyConflict as error:
         raise Invalid({"Idempotency-Key": [str(error)]}) from error
     batch = launched.batch
@@ -79,8 +88,10 @@ def create_batch(
     return 201 if launched.created else 200, {"id": batch.pk, "url": url}
 
 
-def _launch_request(given: schemas.BatchIn, idempotency_key: str | None) -> LaunchRequest:
+def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -> LaunchRequest:
+    """Return what is to be launched. Raises Invalid."""
     errors = dict[str, list[str]]()
+    given = _with_preset(given)
     try:
         processor = get_processor(given.processor)
     except UnknownProcessor:
@@ -91,6 +102,8 @@ def _launch_request(given: schemas.BatchIn, idempotency_key: str | None) -> Laun
     if idempotency_key is not None and not 1 <= len(idempotency_key) <= 190:
         errors["Idempotency-Key"] = ["From 1 to 190 characters."]
     source, survey = _survey(given, processor, errors)
+    if plan is not None and not errors:
+        errors |= _at_plan(refusals(processor.name, plan, survey.good))
     if errors or parameters is None or plan is None or source is None:
         raise Invalid(errors)
     return LaunchRequest(
@@ -104,6 +117,27 @@ def _launch_request(given: schemas.BatchIn, idempotency_key: str | None) -> Laun
         source={"kind": str(source.format), "upload": None, "name": "", "key": source.key, "left_out": 0},
         idempotency_key=f"api:{idempotency_key}" if idempotency_key else None,
         via="api",
+    )
+
+
+def _at_plan(errors: dict[str, str]) -> dict[str, list[str]]:
+    return {f"plan.{name}": [reason] for name, reason in errors.items()}
+
+
+def _with_preset(given: schemas.BatchIn) -> schemas.BatchIn:
+    if given.preset is None:
+        return given
+    try:
+        preset = get_preset(given.preset)
+    except UnknownPreset:
+        known = ", ".join(each.name for each in PRESETS)
+        raise Invalid({"preset": [f"There is no preset {given.preset!r}. There are: {known}."]}) from None
+    return given.model_copy(
+        update={
+            "processor": given.processor or preset.processor,
+            "parameters": {**preset.parameters, **given.parameters},
+            "plan": {**preset.plan, **given.plan},
+        }
     )
 
 
@@ -140,7 +174,8 @@ def get_batch(request: HttpRequest, batch_id: str) -> dict[str, Any]:
     """Tell how far a batch is."""
     batch = _batch(batch_id)
     more = {"processor": batch.processor, "label": batch.label, "created_at": batch.created_at}
-    return batch_state(batch) | more | {"launched_by": batch.launched_by.get_username()}
+    schedule = {"id": batch.schedule.pk, "name": batch.schedule.name} if batch.schedule else None
+    return batch_state(batch) | more | {"launched_by": batch.launched_by.get_username(), "schedule": schedule}
 
 
 @router.get("/batches/{batch_id}/nodes", response={200: schemas.NodePage, **PROBLEMS})
@@ -202,6 +237,27 @@ def resume_batch(request: HttpRequest, batch_id: str) -> tuple[int, dict[str, st
     return 202, {"detail": "Resume requested."}
 
 
+@router.post("/batches/{batch_id}/skip", response=OPERATION)
+def skip_failed(request: HttpRequest, batch_id: str) -> tuple[int, dict[str, str]]:
+    """Let a held batch go on without what failed."""
+    operations.skip(request.user, _batch(batch_id))
+    return 202, {"detail": "Going on without what failed."}
+
+
+@router.post("/batches/{batch_id}/decide", response=OPERATION)
+def decide_batch(request: HttpRequest, batch_id: str, given: schemas.DecisionIn) -> tuple[int, dict[str, str]]:
+    """Approve that a batch starts, or refuse."""
+    operations.decide(request.user, _batch(batch_id), approved=given.approved)
+    return 202, {"detail": "Approved." if given.approved else "Refused."}
+
+
+@router.post("/batches/{batch_id}/finish", response=OPERATION)
+def finish_batch(request: HttpRequest, batch_id: str) -> tuple[int, dict[str, str]]:
+    """End a held batch as it is."""
+    operations.finish(request.user, _batch(batch_id))
+    return 202, {"detail": "Finish requested."}
+
+
 @router.post("/batches/{batch_id}/cancel", response=OPERATION)
 def cancel_batch(request: HttpRequest, batch_id: str) -> tuple[int, dict[str, str]]:
     """Ask all children to stop, and skip those pending."""
@@ -226,7 +282,7 @@ def set_batch_window(request: HttpRequest, batch_id: str, given: schemas.WindowI
 
 
 def _batch(batch_id: str) -> Batch:
-    batch = Batch.objects.select_related("launched_by").filter(pk=batch_id).first()
+    batch = Batch.objects.select_related("launched_by", "schedule").filter(pk=batch_id).first()
     if batch is None:
         raise HttpError(404, f"There is no batch {batch_id}.")
     return batch
@@ -255,6 +311,8 @@ def _node(node: Node) -> dict[str, Any]:
         "parent": node.parent_id,
         "kind": node.kind,
         "position": node.position,
+        "label": node.label,
+        "note": node.note,
         "status": node.status,
         "attempt": node.attempt,
         "started_at": node.started_at,
@@ -275,4 +333,6 @@ def _item(item: Any) -> dict[str, Any]:
         "error": _error(item) if item.shown_status == NodeStatus.FAILED else None,
         "duration": item.duration,
         "finished_at": item.finished_at,
+        "undone_at": item.undone_at,
+        "undo_error": item.undo_error,
     }

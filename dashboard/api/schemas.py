@@ -19,12 +19,28 @@ class ProcessorOut(Schema):
     item: dict[str, Any]
 
 
+class PresetOut(Schema):
+    """A pattern as a starting point: when to use it, and the launch that shows it."""
+
+    name: str
+    title: str
+    when: str
+    patterns: list[str]
+    processor: str
+    parameters: dict[str, Any]
+    plan: dict[str, Any]
+
+
 class BatchIn(Schema):
-    """A launch: either `items` or `count`. `key` names the field that is the items' business key."""
+    """A launch: either `items` or `count`. `key` names the field that is the items' business key.
+
+    With `preset` its parameters and plan are filled in under those given.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    processor: str
+    processor: str = ""
+    preset: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     items: list[Any] | None = None
     count: int | None = None
@@ -54,6 +70,21 @@ class CountsOut(Schema):
     skipped: int
 
 
+class HeldOut(Schema):
+    """What a batch waits for a person to decide ("failures", or "gate" for an approval), why, and until when."""
+
+    kind: str
+    reason: str
+    until: datetime | None
+
+
+class NamedOut(Schema):
+    """Something by id and name."""
+
+    id: str
+    name: str
+
+
 class BatchOut(Schema):
     """How far a batch is."""
 
@@ -63,6 +94,7 @@ class BatchOut(Schema):
     processor: str
     label: str
     launched_by: str
+    schedule: NamedOut | None
     created_at: datetime
     opened_at: datetime | None
     closed_at: datetime | None
@@ -70,6 +102,7 @@ class BatchOut(Schema):
     rate: float | None
     eta: float | None
     start_error: str
+    held: HeldOut | None
     children: CountsOut
     items: CountsOut
 
@@ -90,6 +123,8 @@ class NodeOut(Schema):
     parent: int | None
     kind: str
     position: int
+    label: str
+    note: str
     status: str
     attempt: int
     started_at: datetime | None
@@ -117,6 +152,8 @@ class ItemOut(Schema):
     error: ErrorOut | None
     duration: float | None
     finished_at: datetime | None
+    undone_at: datetime | None
+    undo_error: str
 
 
 class ItemPage(Schema):
@@ -153,6 +190,12 @@ class TerminateIn(Schema):
     """Why, for the record."""
 
     reason: str = Field(default="", max_length=200)
+
+
+class DecisionIn(Schema):
+    """Whether the batch may start."""
+
+    approved: bool
 
 
 class WindowIn(Schema):

@@ -125,3 +125,10 @@ def item_status(item: Any, node: Any) -> str:
 def as_time(text: str) -> datetime | None:
     """Return a time from ISO 8601, as JSON fields keep it."""
     return parse_datetime(text)
+
+
+@register.filter
+def zoned(at: datetime) -> SafeString:
+    """Return a time as it is in its own time zone: Mon 23 Nov 2026, 07:00 CET; with seconds where there are any."""
+    clock = "%H:%M:%S" if at.second else "%H:%M"
+    return format_html('<time datetime="{}">{}</time>', at.isoformat(), at.strftime(f"%a %-d %b %Y, {clock} %Z"))

@@ -17,6 +17,7 @@ from dashboard.live import batch_state
 from dashboard.models import AuditEntry, Batch, NodeStatus
 from dashboard.pane import Pane
 from dashboard.permissions import may_operate
+from dashboard.timeline import Timeline, timeline_of
 from dashboard.tree import Tree, tree_of
 from orchestration.plan import Plan
 
@@ -72,6 +73,7 @@ class BatchPage:
     state: dict[str, Any]
     tree: Tree
     audit: Sequence[AuditEntry]
+    timeline: Timeline
     plan: Sequence[tuple[str, Any]]
     may_operate: bool
     confirm: str
@@ -102,6 +104,7 @@ def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane 
         state=batch_state(batch),
         tree=tree_of(batch, status=query.status, page=query.page, opened=query.opened),
         audit=audit_of(batch),
+        timeline=timeline_of(batch),
         plan=plan_of(batch),
         may_operate=may_operate(request.user),
         confirm=request.GET.get("confirm", ""),
@@ -112,7 +115,7 @@ def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane 
 @require_safe
 def batch_list(request: HttpRequest) -> HttpResponse:
     """Show batches, newest first, narrowed by status, processor, person and text."""
-    found = BatchFilter(request.GET, Batch.objects.select_related("launched_by"), request=request)
+    found = BatchFilter(request.GET, Batch.objects.select_related("launched_by", "schedule"), request=request)
     page = Paginator(found.qs, BATCHES_PER_PAGE).get_page(page_number(request))
     rows = [BatchRow(batch, batch_state(batch)) for batch in page]
     context = BatchListPage(found, page, rows, timezone.now().isoformat(), may_operate(request.user))
@@ -125,7 +128,7 @@ def batch_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 def batch_detail(request: HttpRequest, batch_id: str) -> HttpResponse:
     """Show one batch: state, buttons, tree."""
-    batch = get_object_or_404(Batch.objects.select_related("launched_by"), id=batch_id)
+    batch = get_object_or_404(Batch.objects.select_related("launched_by", "schedule"), id=batch_id)
     return render(request, "batch_detail.html", {"page": batch_page(request, batch, TreeQuery.of(request))})
 
 
@@ -133,4 +136,6 @@ def batch_detail(request: HttpRequest, batch_id: str) -> HttpResponse:
 def batch_audit(request: HttpRequest, batch_id: str) -> HttpResponse:
     """Show who did what to a batch."""
     batch = get_object_or_404(Batch, id=batch_id)
-    return render(request, "batch_detail.html#audit", {"batch": batch, "audit": audit_of(batch)})
+    return render(
+        request, "batch_detail.html#audit", {"batch": batch, "audit": audit_of(batch), "timeline": timeline_of(batch)}
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -11,9 +11,11 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard.launch_page import empty_page, filled_page
+from dashboard.launching import LaunchRefused
 from dashboard.launching import launch as launch_batch
 from dashboard.models import Batch
 from dashboard.permissions import may_operate, require_operator
+from orchestration.presets import Preset, UnknownPreset, by_group, get_preset
 from orchestration.processors.registry import Processor, UnknownProcessor, get_processor, processors
 
 
@@ -22,6 +24,7 @@ class CataloguePage:
     """Context of the catalogue."""
 
     processors: Sequence[Processor]
+    presets: Mapping[str, Sequence[Preset]]
     may_operate: bool
 
 
@@ -29,21 +32,27 @@ class CataloguePage:
 def launch_catalogue(request: HttpRequest) -> HttpResponse:
     """Show what can be launched."""
     found = sorted(processors().values(), key=lambda processor: processor.title)
-    return render(request, "launch_catalogue.html", {"page": CataloguePage(found, may_operate(request.user))})
+    return render(
+        request, "launch_catalogue.html", {"page": CataloguePage(found, by_group(), may_operate(request.user))}
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def launch(request: HttpRequest, name: str) -> HttpResponse:
     """Show the form of a processor, or launch a batch from it."""
-    processor = _processor(name)
+    processor = find_processor(name)
     if request.method != "POST":
         like = Batch.objects.filter(pk=request.GET.get("like", ""), processor=name).first()
-        return render(request, "launch.html", {"page": empty_page(request, processor, like)})
+        return render(request, "launch.html", {"page": empty_page(request, processor, like, _preset(request, name))})
     operator = require_operator(request.user)
     page = filled_page(request, processor)
     if not page.is_valid:
         return render(request, "launch.html", {"page": page}, status=422)
-    launched = launch_batch(operator, page.request())
+    try:
+        launched = launch_batch(operator, page.request())
+    except LaunchRefused as error:
+        page.refuse(error.errors)
+        return render(request, "launch.html", {"page": page}, status=422)
     return HttpResponseRedirect(reverse("batch-detail", args=[launched.batch.pk]))
 
 
@@ -51,11 +60,21 @@ def launch(request: HttpRequest, name: str) -> HttpResponse:
 def launch_preview(request: HttpRequest, name: str) -> HttpResponse:
     """Show what a launch would make of the form as it is, and keep a file that was chosen."""
     require_operator(request.user)
-    return render(request, "launch.html#answer", {"page": filled_page(request, _processor(name)), "swap": True})
+    return render(request, "launch.html#answer", {"page": filled_page(request, find_processor(name)), "swap": True})
 
 
-def _processor(name: str) -> Processor:
+def find_processor(name: str) -> Processor:
+    """Return a processor by name. Raises Http404."""
     try:
         return get_processor(name)
     except UnknownProcessor:
         raise Http404(f"There is no processor {name!r}.") from None
+
+
+def _preset(request: HttpRequest, processor: str) -> Preset | None:
+    """Return the preset that the address names; nonsense, or one of another processor, names none."""
+    try:
+        preset = get_preset(request.GET.get("preset", ""))
+    except UnknownPreset:
+        return None
+    return preset if preset.processor == processor else None

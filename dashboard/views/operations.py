@@ -83,6 +83,40 @@ def batch_resume(request: HttpRequest, batch_id: str) -> HttpResponse:
 
 
 @require_POST
+def batch_skip(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Let a held batch go on without what failed."""
+
+    def operate(batch: Batch) -> str:
+        operations.skip(request.user, batch)
+        return "Going on without what failed."
+
+    return _answer(request, batch_id, operate)
+
+
+@require_POST
+def batch_finish(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """End a held batch as it is."""
+
+    def operate(batch: Batch) -> str:
+        operations.finish(request.user, batch)
+        return "Finishing: nothing more is started."
+
+    return _answer(request, batch_id, operate)
+
+
+@require_POST
+def batch_decide(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Approve that a batch starts, or refuse."""
+    approved = request.POST.get("approved") == "yes"
+
+    def operate(batch: Batch) -> str:
+        operations.decide(request.user, batch, approved=approved)
+        return "Approved: it starts." if approved else "Refused: nothing is started."
+
+    return _answer(request, batch_id, operate)
+
+
+@require_POST
 def batch_cancel(request: HttpRequest, batch_id: str) -> HttpResponse:
     """Ask all children to stop."""
 

@@ -8,6 +8,7 @@ import inspect
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, get_type_hints
 
@@ -16,6 +17,8 @@ from pydantic import BaseModel, ValidationError
 BUILTIN_MODULES = ("orchestration.processors.simulate", "orchestration.processors.http_request")
 
 Function = Callable[[Any, Any, "ItemContext"], Any]
+Compensation = Callable[[Any, Any, Any, "ItemContext"], Awaitable[None]]
+"""What undoes an item: given the item, the parameters, the result that it had (as data), and its context."""
 
 _processors: dict[str, Processor] = {}
 _shutdowns: list[Callable[[], Awaitable[None]]] = []
@@ -49,6 +52,7 @@ class Processor:
     parameters_model: type[BaseModel]
     result_model: type[BaseModel]
     non_retryable: tuple[type[BaseException], ...] = ()
+    compensation: Compensation | None = None
     icon: str = "cube"
     example: str = ""
     example_format: str = "lines"
@@ -87,6 +91,11 @@ class BoundProcessor:
             result = await asyncio.to_thread(function, item, self.parameters, context)
         return result.model_dump(mode="json") if isinstance(result, BaseModel) else result
 
+    async def undo(self, data: Mapping[str, Any], result: Any, context: ItemContext) -> None:
+        """Compensate an item that completed. Raises whatever the compensation raises."""
+        assert self.processor.compensation is not None
+        await self.processor.compensation(self.processor.validate_item(data), self.parameters, result, context)
+
     def may_retry(self, error: Exception) -> bool:
         """Whether another attempt may help: not for an invalid item, nor for what the processor rules out."""
         return not isinstance(error, (ValidationError, *self.processor.non_retryable))
@@ -98,6 +107,7 @@ def processor(
     title: str,
     summary: str,
     non_retryable: Sequence[type[BaseException]] = (),
+    compensation: Compensation | None = None,
     icon: str = "cube",
     example: str = "",
     example_format: str = "lines",
@@ -122,6 +132,7 @@ def processor(
             function,
             *models,
             non_retryable=tuple(non_retryable),
+            compensation=compensation,
             icon=icon,
             example=example,
             example_format=example_format,
@@ -146,8 +157,9 @@ def _models_of(function: Function, place: str) -> tuple[type[BaseModel], type[Ba
     return found[0], found[1], found[2]
 
 
+@lru_cache(maxsize=1)
 def load() -> None:
-    """Import the built-in processors and those named in CANOPY_PROCESSORS (modules, comma separated)."""
+    """Import, once, the built-in processors and those named in CANOPY_PROCESSORS (modules, comma separated)."""
     extra = [module for module in os.environ.get("CANOPY_PROCESSORS", "").split(",") if module.strip()]
     for module in (*BUILTIN_MODULES, *extra):
         importlib.import_module(module.strip())
@@ -155,8 +167,7 @@ def load() -> None:
 
 def processors() -> Mapping[str, Processor]:
     """Return the catalogue, by name."""
-    if not _processors:
-        load()
+    load()
     return MappingProxyType(_processors)
 
 

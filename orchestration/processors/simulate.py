@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -39,6 +39,9 @@ class SimulateParameters(BaseModel):
         default=0, ge=0, le=100, title="Fails the first n attempts", description="Of every item, before it succeeds."
     )
     seed: int = Field(default=1, title="Seed", description="Another seed, other durations and other failures.")
+    undo_fail_percent: float = Field(
+        default=0, ge=0, le=100, title="Share that cannot be undone", description="Percent of the rollbacks that fail."
+    )
     result_bytes: int = Field(default=0, ge=0, le=100_000, title="Result bytes", description="Size of each result.")
 
     @model_validator(mode="after")
@@ -56,10 +59,18 @@ class SimulateResult(BaseModel):
     data: str = ""
 
 
+async def undo(item: SimulateItem, parameters: SimulateParameters, result: Any, context: ItemContext) -> None:
+    """Take as long as the item took, then fail or not, as seed and key say."""
+    await asyncio.sleep(float(result["seconds"]))
+    if _draw(parameters.seed, context.key, "undo") * 100 < parameters.undo_fail_percent:
+        raise SimulatedFailure("Told to fail to be undone.")
+
+
 @processor(
     name="simulate",
     title="Simulate",
     summary="Pretend to work: to see a fan-out, a failure and a retry before you trust it with anything real.",
+    compensation=undo,
     icon="beaker",
     example="200",
     example_format="count",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts import (
+        ROLLED_BACK,
+        Decision,
         EventKind,
         Failure,
         FanOutInput,
@@ -19,10 +22,13 @@ with workflow.unsafe.imports_passed_through():
         RetryRequest,
         Status,
     )
+    from orchestration.gates import gates_of
+    from orchestration.hold import Hold
+    from orchestration.options import OnThreshold
     from orchestration.outbox import Outbox
     from orchestration.plan import Layout, root_id
     from orchestration.supervisor import Supervisor
-    from orchestration.units import units_of
+    from orchestration.units import Units, units_of
 
 WAIT_FOR_RETRY = timedelta(minutes=1)
 """A root that was started to retry gives up when its `retry` update does not come."""
@@ -30,14 +36,22 @@ WAIT_FOR_RETRY = timedelta(minutes=1)
 PARENT_CLOSING = "ParentClosing"
 """Type of the error with which a parent that is about to close refuses a retry: start it again."""
 
+REFUSED = "Refused"
+POLICY_EXCEEDED = "FailurePolicyExceeded"
+
+RETRIED = "Failed children were retried."
+
 
 @workflow.defn
 class FanOutWorkflow:
     """Run the children of a batch or of a partition in a window and return their counts.
 
-    Signals: `pause`, `resume`, `set_window`; `child_failures` comes from partitions when the plan has a failure limit.
-    Update: `retry`. Query: `progress`. Ends when no child is open or pending; fails when the plan's failure limit was
-    exceeded; ends canceled after all its children did.
+    Signals: `pause`, `resume`, `set_window`; `decide` at an approval gate; `skip` and `finish` on a held batch; `stop`
+    from the root to its partitions, and back `child_failures` when the plan has a failure limit. Update: `retry`.
+    Query: `progress`.
+
+    Ends when no child is open or pending and nobody holds it; fails when the plan's failure limit was exceeded; ends
+    canceled after all its children did.
     """
 
     @workflow.init
@@ -48,19 +62,26 @@ class FanOutWorkflow:
         self._window = given.window or given.plan.window
         self._retry_came = False
         self._closing = False
+        self._decision: Decision | None = None
         self._failures = self._failures_told = 0
         self._limit = given.plan.failure_limit(self._layout.children)
         self._outbox = Outbox(given.batch_id)
+        self._hold = Hold(timedelta(seconds=given.plan.hold_timeout), self._hold_changed)
         self._units = units_of(given, self._count_failures)
-        self._supervisor = Supervisor(
-            self._units.first(),
-            start=self._units.start,
+        self._supervisor = self._supervise(self._units, given)
+
+    def _supervise(self, units: Units, given: FanOutInput) -> Supervisor:
+        is_parent = not (self._is_root and self._layout.partitions)
+        supervisor = Supervisor(
+            units.first(),
+            units,
             outbox=self._outbox,
-            window=self._units.places(self._window),
+            window=units.places(self._window),
             paused=given.paused,
-            closed=self._units.closed,
+            gates=gates_of(given.plan, self._report_moment, given.breaker) if is_parent and not given.roll_back else (),
         )
-        self._units.supervisor = self._supervisor
+        units.supervisor = supervisor
+        return supervisor
 
     @workflow.run
     async def run(self, given: FanOutInput) -> FanOutResult:
@@ -71,18 +92,76 @@ class FanOutWorkflow:
         try:
             if self._is_root and given.children is not None:
                 await self._await_retry()
-            await self._supervisor.run()
+            failure = await self._refusal()
+            if failure is None:
+                await self._units.prepare()
+                await self._run_until_released()
+                failure = await self._failure()
         except asyncio.CancelledError:
             await self._close(Status.CANCELED)
             raise
         finally:
             reporter.cancel()
-        if self._supervisor.stop_reason is not None:
-            failure = Failure("FailurePolicyExceeded", self._supervisor.stop_reason)
+        if failure is not None:
             await self._close(Status.FAILED, failure)
             raise ApplicationError(failure.message, type=failure.type, non_retryable=True)
         await self._close(Status.COMPLETED)
         return self._units.result()
+
+    async def _refusal(self) -> Failure | None:
+        """Wait for approval where the plan asks for it; return why nothing may start if nothing may."""
+        plan = self._given.plan
+        if not (plan.approval and self._is_root and self._given.children is None):
+            return None
+        limit = timedelta(seconds=plan.approval_timeout)
+        self._report_moment(EventKind.GATE_OPENED, "Starts nothing until somebody approves.", workflow.now() + limit)
+        try:
+            await workflow.wait_condition(lambda: self._decision is not None, timeout=limit)
+        except TimeoutError:
+            self._decision = Decision(approved=False, person="")
+        assert self._decision is not None
+        verdict = "Approved" if self._decision.approved else "Refused"
+        note = f"{verdict} by {self._decision.person}." if self._decision.person else "Nobody approved in time."
+        self._report_moment(EventKind.GATE_DECIDED, note)
+        return None if self._decision.approved else Failure(REFUSED, note)
+
+    async def _run_until_released(self) -> None:
+        """Run what there is; where failures are left and the plan says so, wait for a person, who may add to it."""
+        while True:
+            await self._supervisor.run()
+            if self._is_root and not self._hold and self._must_hold_at_end():
+                failed = self._units.result().counts.failures
+                self._hold.begin(f"{failed:,} of {self._layout.children:,} children failed.")
+            if not self._hold:
+                return
+            await workflow.wait_condition(lambda: not self._hold)
+
+    def _must_hold_at_end(self) -> bool:
+        is_over = self._supervisor.stop_reason is not None or self._hold.is_settled
+        return self._given.plan.hold_at_end and not is_over and self._units.result().counts.failures > 0
+
+    async def _failure(self) -> Failure | None:
+        """Return why the parent fails, if it does, after what had completed was rolled back if the plan says so."""
+        reason = self._supervisor.stop_reason
+        if reason is None or not self._is_root:
+            return None
+        if self._given.plan.on_threshold is not OnThreshold.ROLL_BACK:
+            return Failure(POLICY_EXCEEDED, reason)
+        return Failure(ROLLED_BACK, f"{reason} {await self._roll_back()}")
+
+    async def _roll_back(self) -> str:
+        """Undo every child that completed, and say what became of that."""
+        children = self._units.to_undo()
+        if not children:
+            return "Nothing had completed, so there was nothing to roll back."
+        self._report_moment(EventKind.ROLLING_BACK, f"{len(children):,} children are undone.")
+        undo = replace(self._given, children=children, roll_back=True, window=self._window, paused=False)
+        units = units_of(undo, lambda number: None)
+        self._units, self._supervisor = units, self._supervise(units, undo)
+        await self._supervisor.run()
+        counts = units.result().counts
+        failed = f" {counts.unfinished:,} rollbacks failed." if counts.unfinished else ""
+        return f"{counts.completed:,} children were rolled back.{failed}"
 
     async def _await_retry(self) -> None:
         try:
@@ -102,13 +181,28 @@ class FanOutWorkflow:
             window = self._window if kind is EventKind.WINDOW else None
             self._outbox.put(kind, info.workflow_id, info.run_id, outcome=outcome, failure=failure, window=window)
 
+    def _report_moment(self, kind: EventKind, note: str, until: datetime | None = None) -> None:
+        """Report what belongs on the batch's time line."""
+        info = workflow.info()
+        self._outbox.put(kind, info.workflow_id, info.run_id, note=note, until=until or self._hold.until)
+
     # The failure limit is the batch's: partitions tell the root, and the root stops.
 
     def _count_failures(self, number: int) -> None:
         self._failures += number
-        if self._is_root and self._limit is not None and self._failures > self._limit:
-            total = self._layout.children
-            self._supervisor.stop(f"{self._failures:,} of {total:,} children failed, {self._limit:,} tolerated.")
+        if not self._is_root:
+            return
+        if number < 0:
+            if self._hold:
+                self._hold.end(RETRIED)
+        elif self._limit is not None and self._failures > self._limit:
+            self._exceed(f"{self._failures:,} of {self._layout.children:,} children failed, {self._limit:,} tolerated.")
+
+    def _exceed(self, reason: str) -> None:
+        if self._given.plan.on_threshold is not OnThreshold.HOLD:
+            self._supervisor.stop(reason)
+        elif not self._hold.is_settled:
+            self._hold.begin(reason)
 
     async def _tell_failures(self) -> None:
         if self._is_root or self._limit is None:
@@ -124,6 +218,11 @@ class FanOutWorkflow:
     def child_failures(self, number: int) -> None:
         """Count children that failed in a partition; fewer than none where failed ones were retried."""
         self._count_failures(number)
+
+    @workflow.signal
+    def stop(self) -> None:
+        """Stop at the root's word: cancel what is open, skip what is pending, and return what had completed."""
+        self._supervisor.stop("The batch stops.")
 
     # What a person may do
 
@@ -151,13 +250,45 @@ class FanOutWorkflow:
         self._report_self(EventKind.WINDOW)
         self._units.steer(self._window)
 
+    @workflow.signal
+    def decide(self, decision: Decision) -> None:
+        """Open the approval gate, or refuse. The first decision counts."""
+        self._decision = self._decision or decision
+
+    def _hold_changed(self, note: str) -> None:
+        if self._hold.is_settled:
+            self._units.finish()
+        self._supervisor.held = bool(self._hold)
+        self._report_moment(EventKind.HELD if self._hold else EventKind.RELEASED, note)
+        self._units.steer(self._window)
+
+    @workflow.signal
+    def skip(self) -> None:
+        """Go on without the children that failed: they count as skipped. Ends a hold."""
+        self._units.forgive()
+        self._failures = self._failures_told = 0
+        if self._hold:
+            self._hold.end("Skipped what had failed.")
+
+    @workflow.signal
+    def finish(self) -> None:
+        """End a held batch as it is: what is pending is skipped, what is open is awaited."""
+        if not self._is_root:
+            self._units.finish()
+        elif self._hold:
+            self._hold.settle("Finished by the operator.")
+
     @workflow.query
     def progress(self) -> Progress:
         """Return how far this run is, in its direct children."""
         supervisor = self._supervisor
         pending, running = supervisor.pending, len(supervisor.open)
         total = pending + running + len(supervisor.outcomes)
-        return Progress(total, pending, running, supervisor.counts, self._window, supervisor.paused)
+        return Progress(
+            *(total, pending, running, supervisor.counts, self._window, supervisor.paused),
+            held=self._hold.reason,
+            held_until=self._hold.until,
+        )
 
     @workflow.update
     def retry(self, request: RetryRequest) -> RetryAnswer:
@@ -172,6 +303,8 @@ class FanOutWorkflow:
         if self._given.children is not None and not self._retry_came:
             self._limit = self._given.plan.failure_limit(len(answer.accepted))
         self._retry_came = True
+        if self._hold and answer.accepted:
+            self._hold.end(RETRIED)
         return answer
 
     @retry.validator

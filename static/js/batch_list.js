@@ -12,14 +12,15 @@ const unseen = new Set();
 const chosen = () => Object.fromEntries(new FormData(filters));
 
 function isWanted(batch) {
-  const { q = "", status, processor, person } = chosen();
+  const { q = "", status, processor, person, schedule } = chosen();
   const text = q.trim().toLowerCase();
   const isFound = [batch.label, batch.processor].some((words) => words.toLowerCase().includes(text)) || batch.id.startsWith(text);
   return (
     isFound &&
     (!status || status === batch.status) &&
     (!processor || processor === batch.processor) &&
-    (!person || person === batch.launched_by)
+    (!person || person === batch.launched_by) &&
+    (!schedule || schedule === batch.schedule)
   );
 }
 

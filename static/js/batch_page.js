@@ -8,8 +8,11 @@ import { announce, showLiveState } from "./live_state.js";
 import { Pane } from "./pane.js";
 import { Selection } from "./selection.js";
 import { TreeGrid } from "./treegrid.js";
+import { showTime } from "./times.js";
 import { applyNode, News } from "./tree_rows.js";
 
+// Nodes that are made while a batch runs: their rows come from the server.
+const GROWN = new Set(["rollback", "stage", "step", "service", "pool_worker", "gate"]);
 const CLOSED = "completed failed canceled terminated timed_out skipped";
 const batch = document.getElementById("batch");
 const tree = document.getElementById("tree");
@@ -31,7 +34,7 @@ function showElapsed() {
 }
 
 function showHead(now) {
-  const hasTurned = !state || ["status", "paused", "window"].some((key) => state[key] !== now[key]);
+  const hasTurned = !state || ["status", "paused", "window", "moments"].some((key) => state[key] !== now[key]);
   state = now;
   batch.dataset.opened = now.opened_at ?? "";
   batch.dataset.closed = now.closed_at ?? "";
@@ -40,6 +43,9 @@ function showHead(now) {
   setText(field("eta"), now.eta === null ? "–" : `≈ ${duration(now.eta)}`);
   setText(field("start_error"), now.start_error);
   document.getElementById("start-error").hidden = !now.start_error;
+  document.getElementById("held").dataset.kind = now.held?.kind ?? "";
+  setText(field("held_reason"), now.held?.reason ?? "");
+  showTime(field("held_until"), now.held?.until);
   for (const element of batch.querySelectorAll("[data-field='window']")) {
     if (element.tagName !== "INPUT") setText(element, number(now.window));
     else if (element !== document.activeElement) element.value = now.window;
@@ -57,7 +63,9 @@ function apply(messages) {
     setServerTime(message.now);
     if (message.type !== "delta") continue;
     for (const node of message.nodes) {
-      news.note(node, applyNode(node));
+      const hasRow = applyNode(node);
+      news.note(node, hasRow);
+      isReload ||= !hasRow && GROWN.has(node.kind) && !filter();
       changed.add(node.id);
     }
     isReload ||= message.reload;

@@ -3,12 +3,23 @@
 const time = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 const dayAndTime = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 
+function show(element) {
+  const at = new Date(element.dateTime);
+  const isToday = at.toDateString() === new Date().toDateString();
+  element.textContent = isToday ? time.format(at) : dayAndTime.format(at);
+  element.title = `${dayAndTime.format(at)} (${element.dateTime})`;
+  element.removeAttribute("data-time");
+}
+
 export function showTimes(root) {
-  for (const element of root.querySelectorAll("time[data-time]")) {
-    const at = new Date(element.dateTime);
-    const isToday = at.toDateString() === new Date().toDateString();
-    element.textContent = isToday ? time.format(at) : dayAndTime.format(at);
-    element.title = `${dayAndTime.format(at)} (${element.dateTime})`;
-    element.removeAttribute("data-time");
-  }
+  root.querySelectorAll("time[data-time]").forEach(show);
+}
+
+// Puts a time into a place that had none, or another.
+export function showTime(place, at) {
+  if (!at || place.firstElementChild?.dateTime === at) return;
+  const element = document.createElement("time");
+  element.dateTime = at;
+  show(element);
+  place.replaceChildren(element);
 }

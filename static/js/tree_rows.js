@@ -25,7 +25,7 @@ export function applyNode(node) {
     if (node.kind === "child") {
       setText(field(row, "items"), `${number(node.items.completed + node.items.failed)} of ${number(node.length)}`);
     }
-    setText(field(row, "error"), errorLine(node.error));
+    setText(field(row, "error"), errorLine(node.error) || node.note);
     field(row, "error").title = errorLine(node.error);
   }
   return true;

@@ -53,6 +53,7 @@ def test_a_delta_has_exactly_the_nodes_that_are_newer(make_batch: MakeBatch) -> 
         "closed_at": (START + timedelta(seconds=2)).isoformat(),
         "error": {"type": "ServerError", "message": "HTTP 500"},
         "length": 2,
+        "note": "",
         "items": {"completed": 1, "failed": 1},
     }
     assert delta["batch"]["children"]["failed"] == 1

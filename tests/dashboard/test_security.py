@@ -22,7 +22,7 @@ from tests.stack import ROOT
 pytestmark = pytest.mark.django_db
 
 OPEN_TO_ALL = {"login", "logout", "health", "api-unknown"}
-ACTIONS = ("retry", "pause", "resume", "cancel", "terminate", "window", "discard")
+ACTIONS = ("retry", "pause", "resume", "cancel", "terminate", "window", "discard", "skip", "finish", "decide")
 
 
 def _named(patterns: list[URLPattern | URLResolver]) -> Iterator[URLPattern]:

@@ -27,9 +27,11 @@ from orchestration.contracts import (
     Failure,
     FanOutInput,
     FanOutResult,
+    FlowInput,
     ItemResult,
     ItemWork,
     NotifyInput,
+    ResourcesInput,
     Status,
     TreeEvent,
 )
@@ -57,7 +59,9 @@ class ProbeParameters(BaseModel):
 
 
 class ProbeResult(BaseModel):
-    """Nothing to tell."""
+    """How often the item has been called."""
+
+    calls: int
 
 
 class Probe:
@@ -68,15 +72,26 @@ class Probe:
     def __init__(self) -> None:
         self.name = secrets.token_hex(4)
         self.fail: set[str] = set()
+        self.hold: set[str] = set()
         self.gate = asyncio.Event()
         self.gate.set()
         self.calls: dict[str, int] = defaultdict(int)
+        self.undone: dict[str, int] = defaultdict(int)
+        self.fail_undo: set[str] = set()
         self.running = 0
         self.most = 0
         Probe.all[self.name] = self
 
 
-@processor(name="probe", title="Probe", summary="For tests.")
+async def undo_probe(item: ProbeItem, parameters: ProbeParameters, result: Any, context: ItemContext) -> None:
+    """Undo, or fail to, as the probe says."""
+    told = Probe.all[parameters.probe]
+    told.undone[context.key] += 1
+    if context.key in told.fail_undo:
+        raise Probed(f"{context.key} cannot be undone.")
+
+
+@processor(name="probe", title="Probe", summary="For tests.", compensation=undo_probe)
 async def probe(item: ProbeItem, parameters: ProbeParameters, context: ItemContext) -> ProbeResult:
     """Do as the probe says."""
     told = Probe.all[parameters.probe]
@@ -85,12 +100,14 @@ async def probe(item: ProbeItem, parameters: ProbeParameters, context: ItemConte
     told.most = max(told.most, told.running)
     try:
         await told.gate.wait()
+        if context.key in told.hold:
+            await asyncio.Event().wait()
         await asyncio.sleep(0)
     finally:
         told.running -= 1
     if context.key in told.fail:
         raise Probed(f"{context.key} was told to fail.")
-    return ProbeResult()
+    return ProbeResult(calls=told.calls[context.key])
 
 
 class MemoryStore:
@@ -99,10 +116,13 @@ class MemoryStore:
     def __init__(self) -> None:
         self.batches: dict[str, tuple[Plan, str]] = {}
         self.results: dict[tuple[str, int], ItemResult] = {}
+        self.undone: dict[tuple[str, int], ItemResult] = {}
 
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
         """Return what is left of a chunk."""
         plan, name = self.batches[work.batch_id]
+        if work.undo:
+            return ChunkWork("probe", {"probe": name}, plan, self._to_undo(work))
         items, completed = [], 0
         for index in range(work.offset, work.offset + work.length):
             result = self.results.get((work.batch_id, index))
@@ -112,9 +132,22 @@ class MemoryStore:
                 items.append(ItemWork(index, str(index), {}, result.attempts if result else 0))
         return ChunkWork("probe", {"probe": name}, plan, items, completed=completed)
 
+    def _to_undo(self, work: ChunkInput) -> list[ItemWork]:
+        found = [
+            (index, self.results.get((work.batch_id, index))) for index in range(work.offset, work.offset + work.length)
+        ]
+        return [ItemWork(index, str(index), {}) for index, result in found if result and result.failure is None]
+
+    def read_resources(self, wanted: ResourcesInput) -> list[str]:
+        """Return made-up resources: the same ones in every batch."""
+        return [f"{wanted.field}-{index}" for index in range(wanted.offset, wanted.offset + wanted.length)]
+
     def write_results(self, results: Sequence[ItemResult]) -> None:
         """Keep results."""
         for result in results:
+            if result.undone:
+                self.undone[result.batch_id, result.index] = result
+                continue
             self.results[result.batch_id, result.index] = result
 
 
@@ -123,7 +156,7 @@ class Run:
     """One batch of a test."""
 
     engine: Engine
-    given: FanOutInput
+    given: FanOutInput | FlowInput
     probe: Probe
 
     @property
@@ -132,11 +165,12 @@ class Run:
         return self.given.batch_id
 
     @property
-    def root(self) -> WorkflowHandle[Any, FanOutResult]:
+    def root(self) -> WorkflowHandle[Any, Any]:
         """The root's newest run."""
-        return self.engine.client.get_workflow_handle(root_id(self.id), result_type=FanOutResult)
+        made_of = FanOutResult if isinstance(self.given, FanOutInput) else None
+        return self.engine.client.get_workflow_handle(root_id(self.id), result_type=made_of)
 
-    async def result(self) -> FanOutResult:
+    async def result(self) -> Any:
         """Return what the root returned."""
         async with asyncio.timeout(60):
             return await self.root.result()
@@ -144,6 +178,7 @@ class Run:
     async def retry(self, children: Sequence[int], name: str = "", open_partitions: Sequence[int] = ()) -> Any:
         """Retry children."""
         update_id = name or secrets.token_hex(4)
+        assert isinstance(self.given, FanOutInput)
         return await self.engine.gateway.retry(
             self.given, children, open_partitions=open_partitions, update_id=update_id
         )
@@ -187,6 +222,13 @@ class Engine:
         given = FanOutInput(batch_id, made, items, 0, Layout.of(made, items).children, label="test")
         await self.gateway.start(given)
         return Run(self, given, told)
+
+    async def flow(self, definition: dict[str, Any], probe: Probe | None = None, **plan: Any) -> Run:
+        """Start a batch with a flow of its own."""
+        made = Plan.model_validate({"item_attempts": 1, **plan})
+        given = FlowInput(secrets.token_hex(6), made, 0, definition, label="test")
+        await self.gateway.start(given)
+        return Run(self, given, probe or Probe())
 
     def listener(self) -> Worker:
         """Return the worker that stands for the dashboard."""

@@ -1,0 +1,60 @@
+"""The record of schedules: what each launches, who made it, and who did what to it. When is Temporal's to say."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+
+
+def new_schedule_id() -> str:
+    """Return a short random id: 12 hexadecimal digits."""
+    return secrets.token_hex(6)
+
+
+class Schedule(models.Model):
+    """A launch that Temporal repeats at the times that it holds.
+
+    `request` is the LaunchRequest as data (dashboard.schedule_request); its items are read anew at each launch, from
+    the upload or the number. A deleted schedule is gone from Temporal, and kept for the batches that it launched.
+    """
+
+    id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_schedule_id)
+    name = models.CharField(max_length=100)
+    request: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
+    item_count = models.PositiveIntegerField()
+    upload = models.ForeignKey("dashboard.Upload", on_delete=models.PROTECT, null=True, blank=True)
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="schedules")
+    made_at = models.DateTimeField(auto_now_add=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["name", "id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def processor(self) -> str:
+        """The name of what is launched."""
+        return str(self.request["processor"])
+
+
+class ScheduleEntry(models.Model):
+    """One thing that a person did to a schedule, or a launch of it that failed: who, when, what, with which outcome."""
+
+    schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="entries")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
+    action = models.CharField(max_length=30)
+    scope = models.CharField(max_length=500, blank=True)
+    outcome = models.TextField(blank=True)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-at", "-id"]
+        verbose_name_plural = "schedule entries"
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.scope}"

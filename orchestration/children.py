@@ -1,0 +1,299 @@
+"""Children: the units of a parent that has no partitions, and the rollbacks that undo them.
+
+Workflow code: deterministic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
+from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
+
+with workflow.unsafe.imports_passed_through():
+    from orchestration.chunks import run_chunk
+    from orchestration.contracts import (
+        AWAIT_WORKFLOW_ACTIVITY,
+        READ_RESOURCES_ACTIVITY,
+        ChunkInput,
+        ChunkResult,
+        EventKind,
+        Failure,
+        FanOutInput,
+        FanOutResult,
+        ItemOptions,
+        NodeKind,
+        Place,
+        ResourcesInput,
+        Status,
+    )
+    from orchestration.options import Cancellation, Execution, ParentClose, WhenTaken
+    from orchestration.plan import Layout, child_id, resource_id, rollback_id
+    from orchestration.supervisor import Supervisor, Unit
+
+ALREADY_RUNNING = "already running"
+ALREADY_COMPLETED = "already completed"
+
+CHUNK_WORKFLOW = "ChunkWorkflow"
+
+FAILURES = (Status.FAILED, Status.TIMED_OUT, Status.TERMINATED)
+"""Outcomes that count against a failure limit; a cancellation is somebody's wish."""
+
+ID_TAKEN_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4, 8))
+"""A child of a terminated parent may still be closing when it is to start again."""
+
+READ_TIMEOUT = timedelta(seconds=30)
+HEARTBEAT_TIMEOUT = timedelta(seconds=15)
+LONGEST_WAIT = timedelta(days=30)
+
+PARENT_CLOSE = {
+    ParentClose.TERMINATE: ParentClosePolicy.TERMINATE,
+    ParentClose.REQUEST_CANCEL: ParentClosePolicy.REQUEST_CANCEL,
+    ParentClose.ABANDON: ParentClosePolicy.ABANDON,
+}
+CANCELLATION = {
+    Cancellation.WAIT: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+    Cancellation.REQUEST: ChildWorkflowCancellationType.TRY_CANCEL,
+    Cancellation.ABANDON: ChildWorkflowCancellationType.ABANDON,
+}
+
+
+class _Activity:
+    """A chunk that runs as an activity of the parent itself: a unit like a child workflow."""
+
+    def __init__(self, name: str, chunk: ChunkInput) -> None:
+        self.id, self.first_execution_run_id = name, chunk.run_id
+        self._task = asyncio.create_task(run_chunk(chunk))
+
+    def __await__(self) -> Generator[Any, None, ChunkResult]:
+        """Return the chunk's counts."""
+        return self._task.__await__()
+
+    def cancel(self) -> None:
+        """Ask the activity to stop."""
+        self._task.cancel()
+
+
+class Children:
+    """Children directly below a parent: a flat root, or a partition."""
+
+    supervisor: Supervisor
+
+    def __init__(self, given: FanOutInput, failed: Callable[[int], None]) -> None:
+        self._given, self._failed = given, failed
+        self._layout = Layout.of(given.plan, given.items)
+        self._resources: list[str] = []
+        self._runs = dict[int, int]()
+        self.awaits = not given.plan.fire_and_forget
+
+    def first(self) -> list[int]:
+        """Return the children asked for, or all in the range."""
+        given = self._given
+        return list(range(given.first, given.stop)) if given.children is None else list(given.children)
+
+    def places(self, window: int) -> int:
+        """Return the window: it is of children."""
+        return window
+
+    async def prepare(self) -> None:
+        """Learn which resource each child uses, where the plan names any."""
+        given = self._given
+        if given.plan.resource_field:
+            self._resources = await workflow.execute_activity(
+                READ_RESOURCES_ACTIVITY,
+                ResourcesInput(given.batch_id, given.plan.resource_field, given.first, given.stop - given.first),
+                result_type=list[str],
+                start_to_close_timeout=READ_TIMEOUT,
+            )
+
+    def name(self, unit: int) -> str:
+        """Return the child's workflow id: its own, or that of the resource it uses."""
+        if self._resources:
+            return resource_id(self._resources[unit - self._given.first])
+        return child_id(self._given.batch_id, unit, self._given.partition)
+
+    def place(self, unit: int) -> Place | None:
+        """Return nothing: children have rows from the launch on."""
+        return None
+
+    async def start(self, unit: int) -> Unit:
+        """Start a child. One that completed may not run again."""
+        plan, chunk = self._given.plan, self._chunk(unit)
+        if plan.execution is Execution.NO_CHILDREN:
+            return _Activity(self.name(unit), chunk)
+        last = chunk.offset + chunk.length
+        reuse = WorkflowIDReusePolicy
+        return await workflow.start_child_workflow(
+            CHUNK_WORKFLOW,
+            chunk,
+            id=self.name(unit),
+            id_reuse_policy=reuse.ALLOW_DUPLICATE if self._resources else reuse.ALLOW_DUPLICATE_FAILED_ONLY,
+            execution_timeout=_seconds(plan.child_execution_timeout),
+            run_timeout=_seconds(plan.child_run_timeout),
+            task_timeout=_seconds(plan.child_task_timeout),
+            retry_policy=_retry_policy(self._given),
+            parent_close_policy=PARENT_CLOSE[plan.parent_close],
+            cancellation_type=CANCELLATION[plan.cancellation],
+            static_summary=f"item {last:,}" if chunk.length == 1 else f"items {chunk.offset + 1:,}-{last:,}",
+        )
+
+    def _chunk(self, unit: int) -> ChunkInput:
+        given, plan = self._given, self._given.plan
+        chunk = self._layout.chunk(unit)
+        run_id = ""
+        if plan.execution is Execution.NO_CHILDREN:
+            self._runs[unit] = self._runs.get(unit, 0) + 1
+            run_id = f"{workflow.info().run_id}/{unit}.{self._runs[unit]}"
+        return ChunkInput(
+            given.batch_id,
+            unit,
+            chunk.offset,
+            chunk.length,
+            plan.task_queue,
+            plan.chunk_timeout(chunk.length),
+            may_rerun=plan.child_attempts > 1,
+            options=_item_options(given),
+            run_id=run_id,
+        )
+
+    async def id_is_taken(self, unit: int, tries: int) -> bool:
+        """Wait until whoever has the id is done. A child whose own id stays taken has completed before."""
+        if self._resources:
+            return await self._resource_is_taken(unit)
+        if tries > len(ID_TAKEN_PAUSES):
+            return False
+        await workflow.sleep(ID_TAKEN_PAUSES[tries - 1])
+        return True
+
+    async def _resource_is_taken(self, unit: int) -> bool:
+        resource = self._resources[unit - self._given.first]
+        name, outbox = self.name(unit), self.supervisor.outbox
+        outbox.put(EventKind.WAITING, name, "", note=f"Waits for {resource}, which another child is using.")
+        outcome: str = await workflow.execute_activity(
+            AWAIT_WORKFLOW_ACTIVITY,
+            name,
+            result_type=str,
+            schedule_to_close_timeout=LONGEST_WAIT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        )
+        if self._given.plan.resource_taken is WhenTaken.WAIT or outcome != Status.COMPLETED:
+            return True
+        self.supervisor.outcomes[unit] = Status.SKIPPED
+        joined = Failure("Joined", f"{resource} was being processed by another batch, and that completed.")
+        outbox.put(EventKind.SKIPPED, name, "", failure=joined)
+        return False
+
+    def stop(self, unit: Unit) -> None:
+        """Ask a child to cancel."""
+        unit.cancel()
+
+    def closed(self, unit: int, outcome: Status, result: Any) -> None:
+        """Count a failure."""
+        if outcome in FAILURES:
+            self._failed(1)
+
+    def steer(self, window: int) -> None:
+        """Do nothing: a child is not steered."""
+
+    def retry(self, child: int) -> str | None:
+        """Queue a child again unless it runs or has completed."""
+        if child in self.supervisor.open or self.supervisor.is_queued(child):
+            return ALREADY_RUNNING
+        outcome = self.supervisor.outcomes.get(child)
+        if outcome is Status.COMPLETED:
+            return ALREADY_COMPLETED
+        self.supervisor.enqueue(child)
+        if outcome in FAILURES:
+            self._failed(-1)
+        return None
+
+    def forgive(self) -> None:
+        """Count failed children as skipped from now on."""
+        forgiven = Failure("Forgiven", "It failed, and the operator chose to go on without it.")
+        for unit, outcome in self.supervisor.outcomes.items():
+            if outcome in FAILURES:
+                self.supervisor.outcomes[unit] = Status.SKIPPED
+                self.supervisor.outbox.put(EventKind.SKIPPED, self.name(unit), "", failure=forgiven)
+
+    def finish(self) -> None:
+        """Start nothing more."""
+        self.supervisor.skip_pending()
+
+    def to_undo(self) -> list[int]:
+        """Return the children of which something may have completed."""
+        untouched = untouched_outcomes(self._given)
+        return sorted(unit for unit, outcome in self.supervisor.outcomes.items() if outcome not in untouched)
+
+    def result(self) -> FanOutResult:
+        """Count children by newest outcome."""
+        outcomes = self.supervisor.outcomes
+        unfinished = dict[Status, list[int]]()
+        for child, outcome in outcomes.items():
+            if outcome is not Status.COMPLETED:
+                unfinished.setdefault(outcome, []).append(child)
+        reran = None if self._given.children is None else list(outcomes)
+        return FanOutResult(self.supervisor.counts, unfinished, reran, self.supervisor.breaker)
+
+
+class Rollbacks(Children):
+    """What undoes children: for each one workflow below it in the tree, which compensates its completed items."""
+
+    def name(self, unit: int) -> str:
+        """Return the rollback's workflow id."""
+        return rollback_id(self._given.batch_id, unit, self._given.partition)
+
+    def place(self, unit: int) -> Place | None:
+        """Return the place below the child."""
+        below = child_id(self._given.batch_id, unit, self._given.partition)
+        chunk = self._layout.chunk(unit)
+        return Place(below, NodeKind.ROLLBACK, "rollback", unit, chunk.offset, chunk.length)
+
+    async def prepare(self) -> None:
+        """Do nothing: what is undone holds no resource."""
+
+    async def start(self, unit: int) -> Unit:
+        """Start a rollback; one that failed may be started again."""
+        plan, chunk = self._given.plan, self._layout.chunk(unit)
+        timeout = plan.chunk_timeout(chunk.length)
+        undo = ChunkInput(self._given.batch_id, unit, chunk.offset, chunk.length, plan.task_queue, timeout, undo=True)
+        return await workflow.start_child_workflow(
+            CHUNK_WORKFLOW,
+            undo,
+            id=self.name(unit),
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+            cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+            static_summary=f"rollback of child {unit:,}",
+        )
+
+
+def untouched_outcomes(given: FanOutInput) -> tuple[Status, ...]:
+    """Return the outcomes after which no item can have completed; of a canceled child some may have."""
+    return (Status.SKIPPED, Status.FAILED) if given.plan.chunk_size == 1 else (Status.SKIPPED,)
+
+
+def _seconds(number: float | None) -> timedelta | None:
+    return None if number is None else timedelta(seconds=number)
+
+
+def _retry_policy(given: FanOutInput) -> RetryPolicy | None:
+    plan = given.plan
+    if plan.child_attempts == 1:
+        return None
+    return RetryPolicy(initial_interval=timedelta(seconds=plan.child_backoff), maximum_attempts=plan.child_attempts)
+
+
+def _item_options(given: FanOutInput) -> ItemOptions | None:
+    plan = given.plan
+    if plan.execution not in (Execution.ACTIVITIES, Execution.LOCAL_ACTIVITIES):
+        return None
+    return ItemOptions(
+        is_local=plan.execution is Execution.LOCAL_ACTIVITIES,
+        attempts=plan.item_attempts,
+        backoff=plan.item_backoff,
+        timeout=plan.item_timeout,
+        concurrency=plan.item_concurrency,
+    )

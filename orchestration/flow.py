@@ -1,0 +1,211 @@
+"""Flow: the kernel of parents with a flow of their own. Steps with rows in the tree, pause, approval, progress.
+
+A parent that builds on it says only in which order its steps run. Workflow code: deterministic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+from temporalio.workflow import ActivityCancellationType
+
+with workflow.unsafe.imports_passed_through():
+    from orchestration.chunks import HEARTBEAT_TIMEOUT
+    from orchestration.contracts import (
+        RUN_STEP_ACTIVITY,
+        Counts,
+        Decision,
+        EventKind,
+        Failure,
+        FlowInput,
+        NodeKind,
+        Place,
+        Progress,
+        Status,
+        StepInput,
+    )
+    from orchestration.definition_values import Missing, fill
+    from orchestration.definitions import Work
+    from orchestration.outbox import Outbox
+    from orchestration.supervisor import failure_of, outcome_of
+
+STEP_MARGIN = timedelta(seconds=10)
+"""Beyond the step's own timeout, for a worker that is lost."""
+
+STEP_FAILED = "StepFailed"
+
+T = TypeVar("T")
+
+
+class FlowParent:
+    """What every parent with a flow of its own is.
+
+    Signals: `pause`, `resume` (between steps), `decide` at an approval gate. Query: `progress`, in steps. Ends when its
+    flow does; ends canceled after what was running has stopped.
+    """
+
+    def __init__(self, given: FlowInput) -> None:
+        self.given = given
+        self.outbox = Outbox(given.batch_id)
+        self._paused = given.paused
+        self._counts = Counts()
+        self._running = 0
+        self._rounds = dict[str, int]()
+        self._position = 0
+        self._decisions = list[Decision]()
+
+    async def perform(self, flow: Callable[[], Awaitable[T]]) -> T:
+        """Run the flow, and report the root's start and how it ended."""
+        self.outbox.open()
+        self._report(EventKind.STARTED)
+        try:
+            result = await flow()
+        except asyncio.CancelledError:
+            await self._close(Status.CANCELED)
+            raise
+        except (FailureError, Missing) as error:
+            failure = failure_of(error)
+            await self._close(Status.FAILED, failure)
+            raise ApplicationError(failure.message, type=failure.type, non_retryable=True) from error
+        await self._close(Status.COMPLETED)
+        return result
+
+    async def _close(self, outcome: Status, failure: Failure | None = None) -> None:
+        self._report(EventKind.CLOSED, outcome, failure)
+        await self.outbox.close()
+
+    def _report(self, kind: EventKind, outcome: Status | None = None, failure: Failure | None = None) -> None:
+        info = workflow.info()
+        self.outbox.put(kind, info.workflow_id, info.run_id, outcome=outcome, failure=failure)
+
+    # Steps
+
+    def node(self, name: str, above: str = "") -> str:
+        """Return the id of a step's row: numbered from the second round on."""
+        parent = above or workflow.info().workflow_id
+        return f"{parent}/{name}"
+
+    async def step(
+        self,
+        name: str,
+        work: Callable[[str], Awaitable[T]],
+        *,
+        kind: NodeKind = NodeKind.STEP,
+        above: str = "",
+        label: str = "",
+    ) -> T:
+        """Run one step as a row below `above` (or the root): `work` gets the row's id. Raises what it raises."""
+        await workflow.wait_condition(lambda: not self._paused)
+        plain = self.node(name, above)
+        self._rounds[plain] = self._rounds.get(plain, 0) + 1
+        node = plain if self._rounds[plain] == 1 else f"{plain}.{self._rounds[plain]}"
+        self._position += 1
+        parent = above or workflow.info().workflow_id
+        place = Place(parent, kind, label or name, self._position, is_workflow=False)
+        run_id = f"{workflow.info().run_id}/{self._position}"
+        self.outbox.put(EventKind.STARTED, node, run_id, place=place)
+        self._running += 1
+        outcome, failure = Status.COMPLETED, None
+        try:
+            return await work(node)
+        except asyncio.CancelledError:
+            outcome = Status.CANCELED
+            raise
+        except FailureError as error:
+            outcome, failure = outcome_of(error)
+            raise
+        except Missing as error:
+            outcome, failure = Status.FAILED, failure_of(error)
+            raise
+        finally:
+            self._running -= 1
+            self._counts.add(outcome)
+            self.outbox.put(EventKind.CLOSED, node, run_id, outcome=outcome, failure=failure)
+
+    async def act(self, name: str, work: Work, results: dict[str, Any]) -> Any:
+        """Run one processor over one input, with the batch's attempts and timeout, and return its result as data."""
+        plan = self.given.plan
+        given = StepInput(
+            self.given.batch_id, name, work.processor, fill(work.parameters, results), fill(work.input, results)
+        )
+        try:
+            return await workflow.execute_activity(
+                RUN_STEP_ACTIVITY,
+                given,
+                result_type=object,
+                task_queue=plan.task_queue,
+                start_to_close_timeout=timedelta(seconds=plan.item_timeout) + STEP_MARGIN,
+                heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                retry_policy=RetryPolicy(
+                    initial_interval=timedelta(seconds=plan.item_backoff or 0.001), maximum_attempts=plan.item_attempts
+                ),
+                summary=name,
+            )
+        except ActivityError as error:
+            if isinstance(error.cause, ApplicationError):
+                raise error.cause from error
+            raise
+
+    def note(self, node: str, text: str) -> None:
+        """Say at a row what it is doing."""
+        self.outbox.put(EventKind.NOTE, node, "", note=text)
+
+    # What a person may do
+
+    async def approval(self, node: str, title: str, limit: timedelta) -> Decision | None:
+        """Wait for a person's word; None when nobody gave one in time."""
+        seen = len(self._decisions)
+        self.moment(EventKind.GATE_OPENED, title, node, workflow.now() + limit)
+        try:
+            await workflow.wait_condition(lambda: len(self._decisions) > seen, timeout=limit)
+        except TimeoutError:
+            self.moment(EventKind.GATE_DECIDED, "Nobody decided in time.", node)
+            return None
+        decision = self._decisions[seen]
+        verdict = "Approved" if decision.approved else "Refused"
+        self.moment(EventKind.GATE_DECIDED, f"{verdict} by {decision.person}.", node)
+        return decision
+
+    def moment(self, kind: EventKind, note: str, node: str = "", until: datetime | None = None) -> None:
+        """Report what belongs on the batch's time line."""
+        info = workflow.info()
+        self.outbox.put(kind, node or info.workflow_id, info.run_id, note=note, until=until)
+
+    @workflow.signal
+    def decide(self, decision: Decision) -> None:
+        """Open the approval gate that waits, or refuse."""
+        self._decisions.append(decision)
+
+    @workflow.signal
+    def pause(self) -> None:
+        """Start no further step; those under way go on."""
+        self._set_paused(True)
+
+    @workflow.signal
+    def resume(self) -> None:
+        """Go on."""
+        self._set_paused(False)
+
+    def _set_paused(self, paused: bool) -> None:
+        if self._paused is not paused:
+            self._paused = paused
+            self._report(EventKind.PAUSED if paused else EventKind.RESUMED)
+
+    @workflow.query
+    def progress(self) -> Progress:
+        """Return how far the flow is, in steps that have begun."""
+        total = self._running + self._counts.total
+        return Progress(total, 0, self._running, self._counts, 0, self._paused)
+
+
+def failed_step(name: str, error: BaseException) -> ApplicationError:
+    """Return a flow's error: which step failed, and why."""
+    failure = failure_of(error)
+    return ApplicationError(f"{name}: {failure.type}: {failure.message}", type=STEP_FAILED, non_retryable=True)

@@ -73,8 +73,9 @@ class _Check:
         after = over | {place.name}
         for branch in place.branch(("parallel",)):
             after |= self.step(branch, over)
-        for key in ("then", "else", "refused"):
+        for key in ("then", "else"):
             self.sequence(place.branch((key,)), over)
+        self.sequence(place.branch(("refused",)), over | {place.name})  # who refused, and why
         after |= self.sequence(place.branch(("loop", "steps")), over)
         for key in ("until", "while"):
             self.references(place, _own_references(place, f"loop.{key}"), after - {place.name})

@@ -161,7 +161,10 @@ class FanOutStep(Part):
 
 
 class ApprovalStep(Part):
-    """Goes on once approved. Refused: runs `refused`, then the whole definition ends; later steps are skipped."""
+    """Goes on once approved. Refused: runs `refused`, then the whole definition ends; later steps are skipped.
+
+    The steps in `refused` may refer to the result: who refused.
+    """
 
     name: Name
     approval: Approval

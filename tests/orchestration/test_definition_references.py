@@ -64,11 +64,12 @@ def test_references_reach_what_is_over() -> None:
             step(4, refer("c.result.seconds")),
             step(5, "approval: {title: Go}, refused: [{name: d, " + refer("c.data") + "}]"),
             step(6, refer("s5.approved")),
+            step(9, "approval: {title: Go}, refused: [{name: e, " + refer("s9.by") + "}]"),
             step(7, "fan_out: {processor: simulate, items: {ref: c.data}}"),
             step(8, "run: {processor: simulate, input: {x: {ref: s7.failed}, y: {ref: not a reference, z: 1}}}"),
         ]
     )
-    assert len(ok(text).steps) == 9
+    assert len(ok(text).steps) == 10
 
 
 def test_a_saga_refers_to_earlier_steps_and_with_fan_out_to_the_item() -> None:

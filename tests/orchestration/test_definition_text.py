@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, field_validator
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -267,6 +267,8 @@ PIECES = st.sampled_from(
         lambda cut: WHOLE[: cut[0]] + cut[1] + WHOLE[cut[0] + cut[2] :]
     )
 )
+@example("---")  # its value begins after the last line
+@example('{"a": "\\ud83d"}')
 def test_whatever_the_text_the_answer_is_a_definition_or_its_errors(text: str) -> None:
     errors: tuple[DefinitionError, ...] = ()
     try:

@@ -8,7 +8,7 @@ from django.views.generic import RedirectView
 
 from dashboard.api.api import unknown_address
 from dashboard.api.api import urls as api_urls
-from dashboard.views import batches, definitions, launch, nodes, operations, schedule_form, schedules
+from dashboard.views import batches, definitions, launch, nodes, operations, patterns, schedule_form, schedules
 from dashboard.views.health import health
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -33,6 +33,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("batches/<str:batch_id>/terminate/", operations.batch_terminate, name="batch-terminate"),
     path("batches/<str:batch_id>/window/", operations.batch_window, name="batch-window"),
     path("batches/<str:batch_id>/discard/", operations.batch_discard, name="batch-discard"),
+    path("patterns/", patterns.pattern_guide, name="pattern-guide"),
     path("launch/", launch.launch_catalogue, name="launch-catalogue"),
     path("launch/definition/", definitions.definition_launch, name="definition-launch"),
     path("launch/<str:name>/", launch.launch, name="launch"),

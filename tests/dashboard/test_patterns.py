@@ -39,7 +39,7 @@ def ended(client: httpx.Client, batch_id: str, *statuses: str) -> dict[str, Any]
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_a_preset_can_be_launched_as_it_is(stack: Stack, preset: Preset) -> None:
     with api(stack) as client:
-        plan = {"hold_timeout": 1} if "hold_at_end" in preset.plan else {}
+        plan: dict[str, Any] = {"hold_timeout": 1} if "hold_at_end" in preset.plan else {}
         plan |= {"breaker_cooldown": 0.5} if "breaker_failures" in preset.plan else {}
         given = {"preset": preset.name, "items": ITEMS, "key": "host", "parameters": QUICK, "plan": plan}
         answer = client.post("/batches", json=given)

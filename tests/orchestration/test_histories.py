@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio import workflow
@@ -20,8 +21,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 RECORDED = sorted((Path(__file__).parent / "histories").glob("*/*.json"))
 
 
+def started(path: Path) -> dict[str, Any]:
+    """Return what a recorded workflow was started with."""
+    attributes: dict[str, Any] = json.loads(path.read_text())["events"][0]["workflowExecutionStartedEventAttributes"]
+    return attributes
+
+
 def history(path: Path) -> WorkflowHistory:
-    return WorkflowHistory.from_json(path.stem, json.loads(path.read_text()))
+    return WorkflowHistory.from_json(started(path)["workflowId"], path.read_text())
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -31,10 +38,7 @@ async def test_recorded_histories_replay(path: Path) -> None:
 
 
 def test_every_parent_has_a_recorded_history() -> None:
-    recorded = {
-        json.loads(path.read_text())["events"][0]["workflowExecutionStartedEventAttributes"]["workflowType"]["name"]
-        for path in RECORDED
-    }
+    recorded = {started(path)["workflowType"]["name"] for path in RECORDED}
     without = {"ServiceWorkflow", "ScheduledLaunchWorkflow"}
     assert recorded == {each.__name__ for each in WORKFLOWS} - without
 

@@ -1,0 +1,28 @@
+"""docs/patterns.md as a page: when to use which way of fanning out."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.safestring import SafeString, mark_safe
+from django.views.decorators.http import require_safe
+from markdown_it import MarkdownIt
+
+GUIDE = settings.BASE_DIR / "docs" / "patterns.md"
+
+
+@require_safe
+def pattern_guide(request: HttpRequest) -> HttpResponse:
+    """Show the guide."""
+    return render(request, "patterns.html", {"guide": _guide()})
+
+
+@lru_cache(maxsize=1)
+def _guide() -> SafeString:
+    """Render the guide; it is ours, so its markup is trusted, and raw HTML in it is not let through all the same."""
+    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(GUIDE.read_text())
+    rendered: SafeString = mark_safe(html)  # noqa: S308
+    return rendered

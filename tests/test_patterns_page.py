@@ -1,0 +1,50 @@
+"""docs/patterns.md: its table has every pattern, and the tests that it names exist."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+from orchestration.presets import PRESETS
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = (ROOT / "docs" / "patterns.md").read_text()
+
+IDS = [
+    *(f"A{number}" for number in range(1, 15)),
+    *(f"B{number}" for number in range(1, 5)),
+    *(f"C{number}" for number in range(1, 11)),
+    *(f"D{number}" for number in range(1, 6)),
+]
+
+NOT_BUILT = {"A13", "B2", "C1", "C4", "C5", "D1", "D2", "D5"}
+"""Shrinks as they are built; a pattern that is here has no test in the table."""
+
+
+def rows() -> dict[str, list[str]]:
+    """Return the tests that the table names: {id: [file::test]}."""
+    found = re.findall(r"^\| ([A-D]\d+) \| [^|]+ \| ([^|]+) \|$", PAGE, re.MULTILINE)
+    return {name: re.findall(r"[\w/]+\.py::\w+", tests) for name, tests in found}
+
+
+def functions(path: str) -> set[str]:
+    tree = ast.parse((ROOT / path).read_text())
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+def test_the_table_has_every_pattern_in_order() -> None:
+    assert list(rows()) == IDS
+
+
+def test_every_pattern_that_is_built_names_tests_that_exist() -> None:
+    for name, tests in rows().items():
+        assert bool(tests) is (name not in NOT_BUILT), name
+        for test in tests:
+            path, function = test.split("::")
+            assert function in functions(path), test
+
+
+def test_every_preset_is_of_known_patterns_and_on_the_page() -> None:
+    for preset in PRESETS:
+        assert set(preset.patterns) <= set(IDS) - NOT_BUILT, preset.name

@@ -50,25 +50,24 @@ services:
 _SAGA = """\
 # When a step fails, the compensations of the steps before it run in reverse.
 kind: saga
-fan_out: true   # one saga for each item; false: one for the whole batch
 steps:
   - name: reserve
     processor: simulate
-    input: {order: {ref: item.value}}
+    input: {order: A-1001}
     compensation:
       processor: simulate
       input: {release: {ref: reserve.seconds}}
   - name: charge
     processor: simulate
     parameters: {fail_percent: 20}
-    input: {order: {ref: item.value}}
+    input: {order: A-1001}
     compensation:
       processor: simulate
-      input: {refund: {ref: item.value}}
+      input: {refund: A-1001}
   - name: ship
     processor: simulate
     parameters: {fail_percent: 10}
-    input: {order: {ref: item.value}}
+    input: {order: A-1001}
 """
 
 _POOL = """\
@@ -116,15 +115,12 @@ steps:
         - name: measure
           run: {processor: simulate}
   - name: release
-    approval: {title: Process all items now?, timeout: 3600, on_timeout: refuse}
+    approval: {title: Release it now?, timeout: 3600, on_timeout: refuse}
     refused:
       - name: tell
         run: {processor: simulate, input: {message: refused}}
-  - name: all
-    fan_out:
-      processor: simulate
-      items: batch
-      plan: {chunk_size: 10, window: 20}
+  - name: act
+    run: {processor: simulate}
 """
 
 _ALL = (
@@ -162,7 +158,7 @@ _ALL = (
     Example(
         "steps",
         "Steps",
-        "When the flow itself has branches, loops, a fan-out, or a person who must approve.",
+        "When the flow itself has branches, loops, or a person who must approve.",
         "list-bullet",
         _STEPS,
     ),

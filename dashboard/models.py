@@ -358,6 +358,22 @@ class Moment(models.Model):
         return f"{self.kind} {self.note}"
 
 
+class Report(models.Model):
+    """What was written once the last child of a run had closed; a retry makes another. `content` as reports.py says."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="reports")
+    run_id = models.CharField(max_length=64)
+    content: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
+    written_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "run_id"], name="report_of_run")]
+
+    def __str__(self) -> str:
+        return f"Report of {self.batch_id}"
+
+
 class AuditEntry(models.Model):
     """One thing that a person did to a batch: who, when, to what, with which outcome."""
 

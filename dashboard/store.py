@@ -15,6 +15,7 @@ from django.utils import timezone
 from dashboard import projection
 from dashboard.ledger import update_rows, write_columns
 from dashboard.models import Attempt, Batch, Item
+from dashboard.reports import write_report
 from dashboard.storable import json_text, storable, text
 from orchestration.contracts import (
     ChunkInput,
@@ -25,6 +26,7 @@ from orchestration.contracts import (
     NodeKind,
     ResourcesInput,
     Status,
+    SummariseInput,
 )
 from orchestration.plan import Plan
 
@@ -62,7 +64,12 @@ def _drop_old_connections() -> None:
 
 
 class DjangoChunkStore:
-    """Items in Django's database. Safe to call from several threads."""
+    """Items and reports in Django's database. Safe to call from several threads."""
+
+    @_in_thread
+    def write_report(self, given: SummariseInput) -> None:
+        """Write the report of a run, once. Raises LookupError for a batch that is gone."""
+        write_report(given)
 
     @_in_thread
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:

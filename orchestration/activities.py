@@ -23,6 +23,7 @@ from orchestration.contracts import (
     PROCESS_ITEM_ACTIVITY,
     READ_RESOURCES_ACTIVITY,
     RUN_STEP_ACTIVITY,
+    SUMMARISE_ACTIVITY,
     ChunkInput,
     ChunkResult,
     ChunkStore,
@@ -35,6 +36,7 @@ from orchestration.contracts import (
     ResourcesInput,
     Status,
     StepInput,
+    SummariseInput,
 )
 from orchestration.plan import Plan
 from orchestration.processors.registry import BoundProcessor, ItemContext, UnknownProcessor, get_processor
@@ -119,6 +121,12 @@ class ChunkActivities:
         except LookupError as error:
             raise ApplicationError(str(error), type="NothingToProcess", non_retryable=True) from error
 
+    @activity.defn(name=SUMMARISE_ACTIVITY)
+    async def summarise(self, given: SummariseInput) -> None:
+        """Write the report of a batch's run."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._readers, self._store.write_report, given)
+
     @activity.defn(name=AWAIT_WORKFLOW_ACTIVITY)
     async def await_workflow(self, workflow_id: str) -> str:
         """Return how the workflow that has an id now ends: a Status. One that is gone counts as terminated."""
@@ -147,6 +155,7 @@ class ChunkActivities:
         """The activities, for a worker to register."""
         return [
             self.run_step,
+            self.summarise,
             self.process_chunk,
             self.pending_items,
             self.process_item,

@@ -43,6 +43,8 @@ CHUNK_WORKFLOW = "ChunkWorkflow"
 FAILURES = (Status.FAILED, Status.TIMED_OUT, Status.TERMINATED)
 """Outcomes that count against a failure limit; a cancellation is somebody's wish."""
 
+FORGIVEN = Failure("Forgiven", "It failed, and the operator chose to go on without it.")
+
 ID_TAKEN_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4, 8))
 """A child of a terminated parent may still be closing when it is to start again."""
 
@@ -211,13 +213,13 @@ class Children:
             self._failed(-1)
         return None
 
-    def forgive(self) -> None:
-        """Count failed children as skipped from now on."""
-        forgiven = Failure("Forgiven", "It failed, and the operator chose to go on without it.")
-        for unit, outcome in self.supervisor.outcomes.items():
-            if outcome in FAILURES:
-                self.supervisor.outcomes[unit] = Status.SKIPPED
-                self.supervisor.outbox.put(EventKind.SKIPPED, self.name(unit), "", failure=forgiven)
+    def forgive(self) -> int:
+        """Count failed children as skipped from now on, and return how many those are."""
+        forgiven = [unit for unit, outcome in self.supervisor.outcomes.items() if outcome in FAILURES]
+        for unit in forgiven:
+            self.supervisor.outcomes[unit] = Status.SKIPPED
+            self.supervisor.outbox.put(EventKind.SKIPPED, self.name(unit), "", failure=FORGIVEN)
+        return len(forgiven)
 
     def finish(self) -> None:
         """Start nothing more."""

@@ -21,6 +21,7 @@ PROCESS_CHUNK_ACTIVITY = "process_chunk"
 RUN_STEP_ACTIVITY = "run_step"
 PROCESS_ITEM_ACTIVITY = "process_item"
 PENDING_ITEMS_ACTIVITY = "pending_items"
+SUMMARISE_ACTIVITY = "summarise"
 READ_RESOURCES_ACTIVITY = "read_resources"
 AWAIT_WORKFLOW_ACTIVITY = "await_workflow"
 
@@ -258,6 +259,17 @@ class FanOutResult:
 
 
 @dataclass(frozen=True)
+class SummariseInput:
+    """What a report is about: one run of a batch's root, how it ended, and its children by outcome."""
+
+    batch_id: str
+    run_id: str
+    outcome: Status
+    reason: str
+    counts: Counts
+
+
+@dataclass(frozen=True)
 class Progress:
     """Answer to the `progress` query: this run's children. `held` says why the batch is held, if it is."""
 
@@ -439,7 +451,15 @@ class ItemResult:
     undone: bool = False
 
 
-class ChunkStore(Protocol):
+class ReportStore(Protocol):
+    """Where reports go. Called from worker threads; implemented by the dashboard."""
+
+    def write_report(self, given: SummariseInput) -> None:
+        """Write the report of a run, once: the same run again changes nothing. Raises LookupError without a batch."""
+        ...
+
+
+class ChunkStore(ReportStore, Protocol):
     """Where items lie. Called from worker threads; implemented by the dashboard."""
 
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:

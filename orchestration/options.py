@@ -79,7 +79,7 @@ def group(name: str) -> dict[str, Any]:
 
 
 FAILURES, PACE, CHILDREN, RESOURCES = "When children fail", "Pace", "Child options", "Resources"
-APPROVAL = "Approval"
+APPROVAL, END = "Approval", "At the end"
 
 
 class FailureOptions(BaseModel):
@@ -287,6 +287,17 @@ class ApprovalOptions(BaseModel):
         title="Longest wait",
         description="Seconds until an approval that nobody gave counts as refused.",
         json_schema_extra=group(APPROVAL),
+    )
+
+
+class EndOptions(BaseModel):
+    """What is done once the last child has closed."""
+
+    summarise: bool = Field(
+        default=False,
+        title="Write a report",
+        description="Counts, durations and grouped errors, to be downloaded.",
+        json_schema_extra=group(END),
     )
 
 

@@ -17,6 +17,8 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.children import (
         ALREADY_COMPLETED,
         ALREADY_RUNNING,
+        FAILURES,
+        FORGIVEN,
         ID_TAKEN_PAUSES,
         PARENT_CLOSE,
         untouched_outcomes,
@@ -24,13 +26,14 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts import (
         BreakerState,
         Counts,
+        EventKind,
         FanOutInput,
         FanOutResult,
         Place,
         Status,
     )
     from orchestration.options import ParentClose
-    from orchestration.plan import Layout, partition_id, share_window
+    from orchestration.plan import Layout, child_id, partition_id, share_window
     from orchestration.supervisor import Supervisor, Unit
 
 PARTITION_OPEN = "partition is running"
@@ -146,15 +149,20 @@ class Partitions:
             if handle is not None:
                 asyncio.create_task(self._tell(unit, handle))  # noqa: RUF006
 
-    def forgive(self) -> None:
-        """Count failed children as skipped from now on, in closed partitions and in open ones."""
-        for below in self._below.values():
-            skipped = below.unfinished.setdefault(Status.SKIPPED, [])
-            for outcome in (Status.FAILED, Status.TIMED_OUT, Status.TERMINATED):
-                skipped.extend(below.unfinished.pop(outcome, []))
+    def forgive(self) -> int:
+        """Count failed children as skipped from now on, in closed partitions and, which tell later, in open ones."""
+        number = 0
+        for unit, below in self._below.items():
+            forgiven = [child for outcome in FAILURES for child in below.unfinished.pop(outcome, [])]
+            below.unfinished.setdefault(Status.SKIPPED, []).extend(forgiven)
+            for child in forgiven:
+                name = child_id(self._given.batch_id, child, unit)
+                self.supervisor.outbox.put(EventKind.SKIPPED, name, "", failure=FORGIVEN)
+            number += len(forgiven)
         for handle in self.supervisor.open.values():
             if handle is not None:
                 asyncio.create_task(self._signal(handle, "skip"))  # noqa: RUF006
+        return number
 
     def finish(self) -> None:
         """Start nothing more, here and in open partitions."""

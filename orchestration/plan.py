@@ -15,6 +15,7 @@ from orchestration.options import (
     CHILDREN,
     ApprovalOptions,
     ChildOptions,
+    EndOptions,
     Execution,
     FailureOptions,
     FailurePolicy,
@@ -48,7 +49,7 @@ RESOURCE_NAME_LIMIT = 80
 CHUNK_TIMEOUT_MARGIN = timedelta(minutes=1)
 
 
-class Plan(ApprovalOptions, ResourceOptions, ChildOptions, PaceOptions, FailureOptions):
+class Plan(EndOptions, ApprovalOptions, ResourceOptions, ChildOptions, PaceOptions, FailureOptions):
     """How a batch is fanned out. Durations are seconds. Titles and descriptions are what the launch form shows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -74,6 +74,15 @@ PRESETS = (
         parameters=STEADY,
     ),
     Preset(
+        "report",
+        "With a report at the end",
+        "Write a summary that can be downloaded once the last child has closed: when somebody has to account for it.",
+        ("A13",),
+        ONE,
+        {"chunk_size": 1, "summarise": True},
+        parameters=FLAKY,
+    ),
+    Preset(
         "fail-fast",
         "Fail fast",
         "Stop everything at the first failure: when one failed item makes the rest pointless.",

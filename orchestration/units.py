@@ -43,8 +43,8 @@ class Units(Source, Protocol):
         """Give a child another attempt, or return why not."""
         ...
 
-    def forgive(self) -> None:
-        """Count failed children as skipped from now on."""
+    def forgive(self) -> int:
+        """Count failed children as skipped from now on, and return how many those are; open partitions tell later."""
         ...
 
     def finish(self) -> None:

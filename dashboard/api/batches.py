@@ -83,6 +83,12 @@ def get_batch(request: HttpRequest, batch_id: str) -> dict[str, Any]:
     return batch_state(batch) | more | {"launched_by": batch.launched_by.get_username(), "schedule": schedule}
 
 
+@router.get("/batches/{batch_id}/reports", response=list[dict[str, Any]])
+def list_reports(request: HttpRequest, batch_id: str) -> list[dict[str, Any]]:
+    """List the reports of a batch, oldest first: one for each run of its root that closed with `summarise`."""
+    return [report.content for report in _batch(batch_id).reports.all()]
+
+
 @router.get("/batches/{batch_id}/nodes", response={200: schemas.NodePage, **PROBLEMS})
 def list_nodes(
     request: HttpRequest,

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from dashboard.filters import BatchFilter
 from dashboard.live import batch_state
-from dashboard.models import AuditEntry, Batch, NodeStatus
+from dashboard.models import AuditEntry, Batch, NodeStatus, Report
 from dashboard.pane import Pane
 from dashboard.permissions import may_operate
 from dashboard.timeline import Timeline, timeline_of
@@ -74,6 +74,7 @@ class BatchPage:
     tree: Tree
     audit: Sequence[AuditEntry]
     timeline: Timeline
+    reports: Sequence[Report]
     plan: Sequence[tuple[str, Any]]
     may_operate: bool
     confirm: str
@@ -105,6 +106,7 @@ def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane 
         tree=tree_of(batch, status=query.status, page=query.page, opened=query.opened),
         audit=audit_of(batch),
         timeline=timeline_of(batch),
+        reports=list(batch.reports.all()) if batch.plan_data.get("summarise") else [],
         plan=plan_of(batch),
         may_operate=may_operate(request.user),
         confirm=request.GET.get("confirm", ""),

@@ -7,11 +7,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts import (
         ROLLED_BACK,
+        SUMMARISE_ACTIVITY,
         Decision,
         EventKind,
         Failure,
@@ -21,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
         RetryAnswer,
         RetryRequest,
         Status,
+        SummariseInput,
     )
     from orchestration.gates import gates_of
     from orchestration.hold import Hold
@@ -32,6 +35,9 @@ with workflow.unsafe.imports_passed_through():
 
 WAIT_FOR_RETRY = timedelta(minutes=1)
 """A root that was started to retry gives up when its `retry` update does not come."""
+
+SUMMARISE_TIMEOUT = timedelta(minutes=5)
+SUMMARISE_RETRY = RetryPolicy(maximum_attempts=3)
 
 PARENT_CLOSING = "ParentClosing"
 """Type of the error with which a parent that is about to close refuses a retry: start it again."""
@@ -96,12 +102,15 @@ class FanOutWorkflow:
             if failure is None:
                 await self._units.prepare()
                 await self._run_until_released()
+                if not self._has_told_failures():
+                    await workflow.wait_condition(self._has_told_failures)
                 failure = await self._failure()
         except asyncio.CancelledError:
             await self._close(Status.CANCELED)
             raise
         finally:
             reporter.cancel()
+        await self._summarise(failure)
         if failure is not None:
             await self._close(Status.FAILED, failure)
             raise ApplicationError(failure.message, type=failure.type, non_retryable=True)
@@ -163,6 +172,22 @@ class FanOutWorkflow:
         failed = f" {counts.unfinished:,} rollbacks failed." if counts.unfinished else ""
         return f"{counts.completed:,} children were rolled back.{failed}"
 
+    async def _summarise(self, failure: Failure | None) -> None:
+        """Have a report written where the plan asks for one. A report that fails is no reason for a batch to fail."""
+        if not (self._is_root and self._given.plan.summarise):
+            return
+        outcome, reason = (Status.FAILED, failure.message) if failure else (Status.COMPLETED, "")
+        run_id, counts = workflow.info().run_id, self._units.result().counts
+        try:
+            await workflow.execute_activity(
+                SUMMARISE_ACTIVITY,
+                SummariseInput(self._given.batch_id, run_id, outcome, reason, counts),
+                start_to_close_timeout=SUMMARISE_TIMEOUT,
+                retry_policy=SUMMARISE_RETRY,
+            )
+        except ActivityError as error:
+            workflow.logger.warning("No report: %s", error.cause)
+
     async def _await_retry(self) -> None:
         try:
             await workflow.wait_condition(lambda: self._retry_came, timeout=WAIT_FOR_RETRY)
@@ -204,6 +229,10 @@ class FanOutWorkflow:
         elif not self._hold.is_settled:
             self._hold.begin(reason)
 
+    def _has_told_failures(self) -> bool:
+        """Whether the root knows of every failure here: a partition does not close before."""
+        return self._is_root or self._limit is None or self._failures == self._failures_told
+
     async def _tell_failures(self) -> None:
         if self._is_root or self._limit is None:
             return
@@ -211,8 +240,8 @@ class FanOutWorkflow:
         while True:
             await workflow.wait_condition(lambda: self._failures != self._failures_told)
             number = self._failures - self._failures_told
-            self._failures_told = self._failures
             await root.signal(FanOutWorkflow.child_failures, number)
+            self._failures_told += number
 
     @workflow.signal
     def child_failures(self, number: int) -> None:
@@ -265,8 +294,7 @@ class FanOutWorkflow:
     @workflow.signal
     def skip(self) -> None:
         """Go on without the children that failed: they count as skipped. Ends a hold."""
-        self._units.forgive()
-        self._failures = self._failures_told = 0
+        self._failures -= self._units.forgive()
         if self._hold:
             self._hold.end("Skipped what had failed.")
 

@@ -50,7 +50,10 @@ function showHead(now) {
     if (element.tagName !== "INPUT") setText(element, number(now.window));
     else if (element !== document.activeElement) element.value = now.window;
   }
-  if (hasTurned) htmx.trigger("#audit", "canopy:audit");
+  if (hasTurned) {
+    htmx.trigger("#audit", "canopy:audit");
+    if (document.getElementById("reports")) htmx.trigger("#reports", "canopy:audit");
+  }
   const closed = sum(now.children, CLOSED);
   const bad = closed - now.children.completed;
   announce(`${statusLabel(now.status)}. ${number(closed)} of ${number(now.children.total)} children closed, ${number(bad)} not completed.`);

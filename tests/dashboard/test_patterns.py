@@ -166,3 +166,30 @@ def test_a_definition_that_cannot_run_yet_says_so(stack: Stack) -> None:
         answer = client.post("/batches", json={"definition": version})
         assert answer.status_code == 422
         assert "not launched yet" in answer.json()["errors"]["definition"][0]
+
+
+def test_a_report_is_written_once_for_each_run_and_can_be_downloaded(stack: Stack) -> None:
+    with api(stack) as client:
+        parameters = {**QUICK, "fail_percent": 40}
+        given = {"preset": "report", "count": 20, "parameters": parameters, "plan": {"item_attempts": 1}}
+        batch_id = client.post("/batches", json=given).json()["id"]
+        failed = ended(client, batch_id, "completed_with_failures")["items"]["failed"]
+        [report] = client.get(f"/batches/{batch_id}/reports").json()
+        assert report["items"] == {"total": 20, "completed": 20 - failed, "failed": failed}
+        assert report["success_rate"] == (20 - failed) / 20
+        assert report["children"]["failed"] == failed
+        assert [(group["type"], group["number"]) for group in report["errors"]] == [("SimulatedFailure", failed)]
+        assert client.post(f"/batches/{batch_id}/retry", json={"status": "failed"}).status_code == 202
+
+        def is_reported() -> bool:
+            return len(client.get(f"/batches/{batch_id}/reports").json()) == 2
+
+        wait_until(is_reported, "the retry has a report of its own")
+    with httpx.Client(base_url=stack.url, follow_redirects=True) as browser:
+        browser.get("/login/")
+        login = {key: stack.login[key] for key in ("username", "password")}
+        browser.post("/login/", data={**login, "csrfmiddlewaretoken": browser.cookies["csrftoken"]})
+        text = browser.get(f"/batches/{batch_id}/reports/2.md")
+        assert text.headers["Content-Type"].startswith("text/markdown")
+        assert f"| {failed} | SimulatedFailure |" in text.text
+        assert browser.get(f"/batches/{batch_id}/reports/3.md").status_code == 404

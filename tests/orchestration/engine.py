@@ -33,6 +33,7 @@ from orchestration.contracts import (
     NotifyInput,
     ResourcesInput,
     Status,
+    SummariseInput,
     TreeEvent,
 )
 from orchestration.gateway import Gateway
@@ -116,6 +117,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.batches: dict[str, tuple[Plan, str]] = {}
         self.results: dict[tuple[str, int], ItemResult] = {}
+        self.reports: list[SummariseInput] = []
         self.undone: dict[tuple[str, int], ItemResult] = {}
 
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
@@ -137,6 +139,10 @@ class MemoryStore:
             (index, self.results.get((work.batch_id, index))) for index in range(work.offset, work.offset + work.length)
         ]
         return [ItemWork(index, str(index), {}) for index, result in found if result and result.failure is None]
+
+    def write_report(self, given: SummariseInput) -> None:
+        """Keep what was reported."""
+        self.reports.append(given)
 
     def read_resources(self, wanted: ResourcesInput) -> list[str]:
         """Return made-up resources: the same ones in every batch."""

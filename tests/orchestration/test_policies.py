@@ -71,19 +71,19 @@ async def test_a_group_has_closed_before_the_next_starts_and_there_is_a_pause_be
         assert first - last >= timedelta(seconds=1)
 
 
-async def test_partitions_hold_whole_groups_and_run_one_at_a_time(engine: Engine) -> None:
-    run = await engine.launch(1_200, group_size=300, window=300)
+async def test_partitions_hold_whole_groups_and_run_one_at_a_time(engine: Engine, small_partitions: None) -> None:
+    run = await engine.launch(12, group_size=3)
     running = asyncio.create_task(run.result())
     most = 0
     while not running.done():
         seen = (await progress(run)).running if not running.done() else 0
         most = max(most, seen)
-        await asyncio.sleep(0.2)
-    assert (await running).counts.completed == 1_200
+        await asyncio.sleep(0.05)
+    assert (await running).counts.completed == 12
     assert most == 1
     started, closed = times(run, EventKind.STARTED), times(run, EventKind.CLOSED)
-    first = [child_id(run.id, child, 0) for child in range(300)]
-    second = [child_id(run.id, child, 1) for child in range(300, 600)]
+    first = [child_id(run.id, child, 0) for child in range(3)]
+    second = [child_id(run.id, child, 1) for child in range(3, 6)]
     assert max(closed[name] for name in first) <= min(started[name] for name in second)
 
 
@@ -187,9 +187,9 @@ async def test_above_the_limit_what_completed_is_rolled_back(engine: Engine) -> 
     assert {place.parent for place in places} == {child_id(run.id, child, None) for child in range(3)}
 
 
-async def test_a_batch_of_partitions_is_rolled_back_whole(engine: Engine) -> None:
-    probe = told(1_050)
-    run = await engine.launch(1_100, probe, failure_policy="fail_fast", on_threshold="roll_back", window=200)
+async def test_a_batch_of_partitions_is_rolled_back_whole(engine: Engine, small_partitions: None) -> None:
+    probe = told(17)
+    run = await engine.launch(18, probe, failure_policy="fail_fast", on_threshold="roll_back", window=4)
     error = await failure(run)
     completed = {
         index for (batch, index), result in engine.store.results.items() if batch == run.id and not result.failure

@@ -17,8 +17,8 @@ from django.utils import timezone
 
 from dashboard.attempts import ATTEMPT_STATE, Runs, is_reserved, note_events, release, reserve, runs_of, show_newest
 from dashboard.ledger import Ledger, open_ledger, update_rows
-from dashboard.models import Attempt, Batch, Hold, Item, Moment, Node
-from dashboard.storable import text
+from dashboard.models import Attempt, Batch, Item, Node
+from dashboard.moments import apply_words, make_places, note_moments
 from dashboard.tallies import add, closed_children
 from orchestration.contracts import EventKind, NodeKind, Status, TreeEvent
 
@@ -26,21 +26,6 @@ log = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 500
 """Nodes that are loaded and written together; also what fits into one IN clause."""
-
-WORDS = (EventKind.WAITING, EventKind.SKIPPED, EventKind.NOTE)
-
-SKIPPABLE = (Status.PENDING, Status.FAILED, Status.TIMED_OUT, Status.TERMINATED)
-
-MOMENTS = frozenset(EventKind) - {EventKind.STARTED, EventKind.CLOSED, EventKind.WINDOW, *WORDS}
-"""What the time line shows; starts and ends are the nodes' own, and a window is the batch's."""
-
-HOLDS: dict[EventKind, str] = {
-    EventKind.HELD: Hold.FAILURES,
-    EventKind.RELEASED: "",
-    EventKind.GATE_OPENED: Hold.GATE,
-    EventKind.GATE_DECIDED: "",
-}
-"""What a batch is held for after a moment; nothing once it is decided."""
 
 T = TypeVar("T")
 
@@ -56,11 +41,11 @@ def apply(batch_id: str, events: Sequence[TreeEvent]) -> None:
                 log.warning("Dropped %s events of batch %s, which was discarded.", len(events), batch_id)
                 return
             for some in _slices(events):
-                _make_places(ledger, some)
+                make_places(ledger, some)
                 _apply_runs(ledger, [event for event in some if event.kind in (EventKind.STARTED, EventKind.CLOSED)])
-                _apply_words(ledger, some)
+                apply_words(ledger, some)
                 _apply_steering(ledger, some)
-                _note_moments(ledger, some)
+                note_moments(ledger, some)
                 ledger.flush()
             if any(event.workflow_id == ledger.root.workflow_id for event in events):
                 _skip_below_closed_root(ledger)
@@ -90,76 +75,6 @@ def _apply_runs(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
     _reset_failed_items(ledger, rerun, [run for node in rerun for run in runs[node.pk] if run != node.run_id])
     for workflow_id in by_workflow:
         log.warning("Dropped events of %s, which is not in batch %s.", workflow_id, ledger.batch.pk)
-
-
-def _make_places(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
-    """Make the nodes that were not known at launch. Those whose parent is unknown are dropped with a warning."""
-    wanted = {event.workflow_id: event.place for event in events if event.place is not None}
-    known = Node.objects.filter(batch=ledger.batch, workflow_id__in=wanted)
-    for workflow_id in known.values_list("workflow_id", flat=True):
-        del wanted[workflow_id]
-    above = Node.objects.filter(batch=ledger.batch, workflow_id__in={place.parent for place in wanted.values()})
-    parents = dict(above.values_list("workflow_id", "pk"))
-    made = list[Node]()
-    for workflow_id, place in wanted.items():
-        if place.parent not in parents:
-            log.warning("Dropped events of %s: its parent %s is unknown.", workflow_id, place.parent)
-            continue
-        made.append(
-            Node(
-                batch=ledger.batch,
-                parent_id=parents[place.parent],
-                kind=place.kind,
-                position=place.position,
-                workflow_id=workflow_id,
-                is_workflow=place.is_workflow,
-                label=text(place.label)[:200],
-                offset=place.offset,
-                length=place.length,
-                revision=ledger.revision,
-            )
-        )
-    Node.objects.bulk_create(made)
-
-
-def _apply_words(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
-    """Show what nodes wait for or are doing, and those that will not run."""
-    words = {event.workflow_id: event for event in events if event.kind in WORDS}
-    if not words:
-        return
-    for node in ledger.take(Node.objects.filter(batch=ledger.batch, workflow_id__in=words)):
-        event = words[node.workflow_id]
-        if event.kind is EventKind.SKIPPED and node.status in SKIPPABLE:
-            node.status, node.note = Status.SKIPPED, ""
-            if event.failure is not None and not node.error_type:
-                node.error_type, node.error_message = event.failure.type, text(event.failure.message)
-        elif node.status == Status.PENDING or (event.kind is EventKind.NOTE and node.status == Status.RUNNING):
-            node.note = text(event.note)
-
-
-def _note_moments(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
-    """Keep what belongs on the time line, and show whether the batch is held."""
-    moments = [event for event in events if event.kind in MOMENTS]
-    made = [
-        Moment(
-            batch=ledger.batch,
-            kind=event.kind,
-            workflow_id=event.workflow_id,
-            at=event.at,
-            note=text(event.note),
-            until=event.until,
-        )
-        for event in moments
-    ]
-    Moment.objects.bulk_create(made, ignore_conflicts=True)
-    batch = ledger.batch
-    if moments:
-        batch.moment_count = Moment.objects.filter(batch=batch).count()
-    for event in moments:
-        if event.kind in HOLDS and (batch.held_at is None or event.at >= batch.held_at):
-            batch.held_kind, batch.held_at = HOLDS[event.kind], event.at
-            is_held = bool(batch.held_kind)
-            batch.held_reason, batch.held_until = (text(event.note), event.until) if is_held else ("", None)
 
 
 def _show_root(ledger: Ledger, runs: Runs, events: Iterable[TreeEvent]) -> None:

@@ -17,17 +17,8 @@ from dashboard.ledger import update_rows, write_columns
 from dashboard.models import Attempt, Batch, Item
 from dashboard.reports import write_report
 from dashboard.storable import json_text, storable, text
-from orchestration.contracts import (
-    ChunkInput,
-    ChunkWork,
-    Failure,
-    ItemResult,
-    ItemWork,
-    NodeKind,
-    ResourcesInput,
-    Status,
-    SummariseInput,
-)
+from orchestration.chunk_contracts import ChunkInput, ChunkWork, ItemResult, ItemWork, ResourcesInput
+from orchestration.contracts import Failure, NodeKind, Status, SummariseInput
 from orchestration.plan import Plan
 
 log = logging.getLogger(__name__)

@@ -16,6 +16,17 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from orchestration.chunk_contracts import (
+    ChunkInput,
+    ChunkResult,
+    ChunkStore,
+    ChunkWork,
+    ItemInput,
+    ItemResult,
+    ItemWork,
+    PendingItems,
+    ResourcesInput,
+)
 from orchestration.contracts import (
     AWAIT_WORKFLOW_ACTIVITY,
     PENDING_ITEMS_ACTIVITY,
@@ -24,16 +35,7 @@ from orchestration.contracts import (
     READ_RESOURCES_ACTIVITY,
     RUN_STEP_ACTIVITY,
     SUMMARISE_ACTIVITY,
-    ChunkInput,
-    ChunkResult,
-    ChunkStore,
-    ChunkWork,
     Failure,
-    ItemInput,
-    ItemResult,
-    ItemWork,
-    PendingItems,
-    ResourcesInput,
     Status,
     StepInput,
     SummariseInput,

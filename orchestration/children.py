@@ -15,20 +15,17 @@ from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
 from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
+    from orchestration.chunk_contracts import ChunkInput, ChunkResult, ItemOptions, ResourcesInput
     from orchestration.chunks import run_chunk
     from orchestration.contracts import (
         AWAIT_WORKFLOW_ACTIVITY,
         READ_RESOURCES_ACTIVITY,
-        ChunkInput,
-        ChunkResult,
         EventKind,
         Failure,
         FanOutInput,
         FanOutResult,
-        ItemOptions,
         NodeKind,
         Place,
-        ResourcesInput,
         Status,
     )
     from orchestration.options import Cancellation, Execution, ParentClose, WhenTaken

@@ -14,17 +14,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts import (
-        PENDING_ITEMS_ACTIVITY,
-        PROCESS_CHUNK_ACTIVITY,
-        PROCESS_ITEM_ACTIVITY,
-        ChunkInput,
-        ChunkResult,
-        Failure,
-        ItemInput,
-        ItemOptions,
-        PendingItems,
-    )
+    from orchestration.chunk_contracts import ChunkInput, ChunkResult, ItemInput, ItemOptions, PendingItems
+    from orchestration.contracts import PENDING_ITEMS_ACTIVITY, PROCESS_CHUNK_ACTIVITY, PROCESS_ITEM_ACTIVITY, Failure
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=10)
 """A lost worker is noticed after this; process_chunk heartbeats three times as often."""

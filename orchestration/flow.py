@@ -16,6 +16,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError,
 from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
+    from orchestration.approval import Approvals
     from orchestration.chunks import HEARTBEAT_TIMEOUT
     from orchestration.contracts import (
         RUN_STEP_ACTIVITY,
@@ -58,7 +59,7 @@ class FlowParent:
         self._running = 0
         self._rounds = dict[str, int]()
         self._position = 0
-        self._decisions = list[Decision]()
+        self._approvals = Approvals()
 
     async def perform(self, flow: Callable[[], Awaitable[T]]) -> T:
         """Run the flow, and report the root's start and how it ended."""
@@ -163,17 +164,11 @@ class FlowParent:
 
     async def approval(self, node: str, title: str, limit: timedelta) -> Decision | None:
         """Wait for a person's word; None when nobody gave one in time."""
-        seen = len(self._decisions)
-        self.moment(EventKind.GATE_OPENED, title, node, workflow.now() + limit)
-        try:
-            await workflow.wait_condition(lambda: len(self._decisions) > seen, timeout=limit)
-        except TimeoutError:
-            self.moment(EventKind.GATE_DECIDED, "Nobody decided in time.", node)
-            return None
-        decision = self._decisions[seen]
-        verdict = "Approved" if decision.approved else "Refused"
-        self.moment(EventKind.GATE_DECIDED, f"{verdict} by {decision.person}.", node)
-        return decision
+
+        def report(kind: EventKind, note: str, until: datetime | None = None) -> None:
+            self.moment(kind, note, node, until)
+
+        return await self._approvals.ask(title, limit, report)
 
     def moment(self, kind: EventKind, note: str, node: str = "", until: datetime | None = None) -> None:
         """Report what belongs on the batch's time line."""
@@ -183,7 +178,7 @@ class FlowParent:
     @workflow.signal
     def decide(self, decision: Decision) -> None:
         """Open the approval gate that waits, or refuse."""
-        self._decisions.append(decision)
+        self._approvals.decide(decision)
 
     @workflow.signal
     def pause(self) -> None:

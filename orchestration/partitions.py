@@ -23,15 +23,7 @@ with workflow.unsafe.imports_passed_through():
         PARENT_CLOSE,
         untouched_outcomes,
     )
-    from orchestration.contracts import (
-        BreakerState,
-        Counts,
-        EventKind,
-        FanOutInput,
-        FanOutResult,
-        Place,
-        Status,
-    )
+    from orchestration.contracts import BreakerState, Counts, EventKind, FanOutInput, FanOutResult, Place, Status
     from orchestration.options import ParentClose
     from orchestration.plan import Layout, child_id, partition_id, share_window
     from orchestration.supervisor import Supervisor, Unit

@@ -15,8 +15,9 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from orchestration.activities import ChunkActivities
 from orchestration.batch_waiting import waiting_worker
+from orchestration.chunk_contracts import ChunkStore
 from orchestration.connection import Connection
-from orchestration.contracts import CHILD_TASK_QUEUE, ChunkStore
+from orchestration.contracts import CHILD_TASK_QUEUE
 from orchestration.processors import registry
 from orchestration.workflows.chunk import ChunkWorkflow
 from orchestration.workflows.fan_out import FanOutWorkflow

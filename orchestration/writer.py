@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from orchestration.contracts import ItemResult
+from orchestration.chunk_contracts import ItemResult
 
 RESULTS_PER_WRITE = 2_000
 

@@ -13,7 +13,8 @@ from dashboard.launching import LaunchRequest, Row
 from dashboard.models import Batch, Node
 from dashboard.permissions import OPERATORS, VIEWERS
 from dashboard.store import DjangoChunkStore
-from orchestration.contracts import EventKind, Failure, ItemResult, NodeKind, Status, TreeEvent
+from orchestration.chunk_contracts import ItemResult
+from orchestration.contracts import EventKind, Failure, NodeKind, Status, TreeEvent
 from orchestration.plan import Plan
 
 PASSWORD = "a-long-enough-password"

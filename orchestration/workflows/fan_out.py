@@ -11,6 +11,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
+    from orchestration.approval import Approvals, verdict
     from orchestration.contracts import (
         ROLLED_BACK,
         SUMMARISE_ACTIVITY,
@@ -68,7 +69,7 @@ class FanOutWorkflow:
         self._window = given.window or given.plan.window
         self._retry_came = False
         self._closing = False
-        self._decision: Decision | None = None
+        self._approvals = Approvals()
         self._failures = self._failures_told = 0
         self._limit = given.plan.failure_limit(self._layout.children)
         self._outbox = Outbox(given.batch_id)
@@ -123,16 +124,9 @@ class FanOutWorkflow:
         if not (plan.approval and self._is_root and self._given.children is None):
             return None
         limit = timedelta(seconds=plan.approval_timeout)
-        self._report_moment(EventKind.GATE_OPENED, "Starts nothing until somebody approves.", workflow.now() + limit)
-        try:
-            await workflow.wait_condition(lambda: self._decision is not None, timeout=limit)
-        except TimeoutError:
-            self._decision = Decision(approved=False, person="")
-        assert self._decision is not None
-        verdict = "Approved" if self._decision.approved else "Refused"
-        note = f"{verdict} by {self._decision.person}." if self._decision.person else "Nobody approved in time."
-        self._report_moment(EventKind.GATE_DECIDED, note)
-        return None if self._decision.approved else Failure(REFUSED, note)
+        decision = await self._approvals.ask("Starts nothing until somebody approves.", limit, self._report_moment)
+        approved = decision is not None and decision.approved
+        return None if approved else Failure(REFUSED, verdict(decision))
 
     async def _run_until_released(self) -> None:
         """Run what there is; where failures are left and the plan says so, wait for a person, who may add to it."""
@@ -282,7 +276,7 @@ class FanOutWorkflow:
     @workflow.signal
     def decide(self, decision: Decision) -> None:
         """Open the approval gate, or refuse. The first decision counts."""
-        self._decision = self._decision or decision
+        self._approvals.decide(decision)
 
     def _hold_changed(self, note: str) -> None:
         if self._hold.is_settled:

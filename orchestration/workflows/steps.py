@@ -11,6 +11,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
+    from orchestration.approval import verdict
     from orchestration.contracts import FlowInput, NodeKind
     from orchestration.definition_values import holds
     from orchestration.definitions import (
@@ -105,4 +106,4 @@ class StepsWorkflow(FlowParent):
             return {"approved": True, "by": by, "comment": ""}
         self._results[node.rsplit("/", 1)[-1]] = {"approved": False, "by": by, "comment": ""}
         await self._sequence(refused, node)
-        raise Refused(f"Refused by {by}." if by else "Nobody approved in time.")
+        raise Refused(verdict(decision))

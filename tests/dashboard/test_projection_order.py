@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from dashboard import projection
 from dashboard.models import Batch, Item, Node
 from dashboard.store import DjangoChunkStore
-from orchestration.contracts import EventKind, Failure, ItemResult, NodeKind, Status, TreeEvent
+from orchestration.chunk_contracts import ItemResult
+from orchestration.contracts import EventKind, Failure, NodeKind, Status, TreeEvent
 from orchestration.plan import Plan
 from tests.builders import START, make_batch
 from tests.dashboard.oracle import assert_consistent, rows

@@ -9,7 +9,8 @@ import pytest
 from dashboard import projection
 from dashboard.models import Attempt, Batch, BatchStatus, Item, Node
 from dashboard.store import DjangoChunkStore
-from orchestration.contracts import Failure, ItemResult, NodeKind, Status
+from orchestration.chunk_contracts import ItemResult
+from orchestration.contracts import Failure, NodeKind, Status
 from tests.builders import START, child_of, close_root, closed, root_of, run_children, start_root, started
 from tests.dashboard.conftest import MakeBatch
 from tests.dashboard.oracle import assert_consistent

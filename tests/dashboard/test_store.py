@@ -13,7 +13,8 @@ from django.db import connection
 from dashboard import projection
 from dashboard.models import Batch, Item, Node
 from dashboard.store import DjangoChunkStore
-from orchestration.contracts import ChunkInput, Failure, ItemResult, NodeKind, Status
+from orchestration.chunk_contracts import ChunkInput, ItemResult
+from orchestration.contracts import Failure, NodeKind, Status
 from tests.builders import START, child_of, closed, start_root, started
 from tests.dashboard.conftest import MakeBatch
 from tests.dashboard.oracle import assert_consistent

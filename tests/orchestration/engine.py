@@ -17,21 +17,17 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from orchestration.activities import ChunkActivities
+from orchestration.chunk_contracts import ChunkInput, ChunkWork, ItemResult, ItemWork, ResourcesInput
 from orchestration.connection import Connection
 from orchestration.contracts import (
     DASHBOARD_TASK_QUEUE,
     NOTIFY_ACTIVITY,
-    ChunkInput,
-    ChunkWork,
     EventKind,
     Failure,
     FanOutInput,
     FanOutResult,
     FlowInput,
-    ItemResult,
-    ItemWork,
     NotifyInput,
-    ResourcesInput,
     Status,
     SummariseInput,
     TreeEvent,

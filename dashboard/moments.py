@@ -1,0 +1,102 @@
+"""What tree events say beside starts and ends: nodes not known at launch, what nodes wait for, the time line, holds.
+
+Called by `projection` within its transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from dashboard.ledger import Ledger
+from dashboard.models import Hold, Moment, Node
+from dashboard.storable import text
+from orchestration.contracts import EventKind, Place, Status, TreeEvent
+
+log = logging.getLogger(__name__)
+
+WORDS = (EventKind.WAITING, EventKind.SKIPPED, EventKind.NOTE)
+
+SKIPPABLE = (Status.PENDING, Status.FAILED, Status.TIMED_OUT, Status.TERMINATED)
+
+MOMENTS = frozenset(EventKind) - {EventKind.STARTED, EventKind.CLOSED, EventKind.WINDOW, *WORDS}
+"""What the time line shows; starts and ends are the nodes' own, and a window is the batch's."""
+
+HOLDS: dict[EventKind, str] = {
+    EventKind.HELD: Hold.FAILURES,
+    EventKind.RELEASED: "",
+    EventKind.GATE_OPENED: Hold.GATE,
+    EventKind.GATE_DECIDED: "",
+}
+"""What a batch is held for after a moment; nothing once it is decided."""
+
+
+def make_places(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
+    """Make the nodes that were not known at launch. Those whose parent is unknown are dropped with a warning."""
+    wanted = {event.workflow_id: event.place for event in events if event.place is not None}
+    known = Node.objects.filter(batch=ledger.batch, workflow_id__in=wanted)
+    for workflow_id in known.values_list("workflow_id", flat=True):
+        del wanted[workflow_id]
+    above = Node.objects.filter(batch=ledger.batch, workflow_id__in={place.parent for place in wanted.values()})
+    parents = dict(above.values_list("workflow_id", "pk"))
+    while ready := {name: place for name, place in wanted.items() if place.parent in parents}:
+        made = [_node(ledger, parents[place.parent], name, place) for name, place in ready.items()]
+        parents |= {node.workflow_id: node.pk for node in Node.objects.bulk_create(made)}
+        wanted = {name: place for name, place in wanted.items() if name not in ready}
+    for name, place in wanted.items():
+        log.warning("Dropped events of %s: its parent %s is unknown.", name, place.parent)
+
+
+def _node(ledger: Ledger, parent: int, workflow_id: str, place: Place) -> Node:
+    return Node(
+        batch=ledger.batch,
+        parent_id=parent,
+        kind=place.kind,
+        position=place.position,
+        workflow_id=workflow_id,
+        is_workflow=place.is_workflow,
+        label=text(place.label)[:200],
+        offset=place.offset,
+        length=place.length,
+        revision=ledger.revision,
+    )
+
+
+def apply_words(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
+    """Show what nodes wait for or are doing, and those that will not run."""
+    words = {event.workflow_id: event for event in events if event.kind in WORDS}
+    if not words:
+        return
+    for node in ledger.take(Node.objects.filter(batch=ledger.batch, workflow_id__in=words)):
+        event = words[node.workflow_id]
+        if event.kind is EventKind.SKIPPED and node.status in SKIPPABLE:
+            node.status, node.note = Status.SKIPPED, ""
+            if event.failure is not None and not node.error_type:
+                node.error_type, node.error_message = event.failure.type, text(event.failure.message)
+        elif node.status == Status.PENDING or (event.kind is EventKind.NOTE and node.status == Status.RUNNING):
+            node.note = text(event.note)
+
+
+def note_moments(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
+    """Keep what belongs on the time line, and show whether the batch is held."""
+    moments = [event for event in events if event.kind in MOMENTS]
+    made = [
+        Moment(
+            batch=ledger.batch,
+            kind=event.kind,
+            workflow_id=event.workflow_id,
+            at=event.at,
+            note=text(event.note),
+            until=event.until,
+        )
+        for event in moments
+    ]
+    Moment.objects.bulk_create(made, ignore_conflicts=True)
+    batch = ledger.batch
+    if moments:
+        batch.moment_count = Moment.objects.filter(batch=batch).count()
+    for event in moments:
+        if event.kind in HOLDS and (batch.held_at is None or event.at >= batch.held_at):
+            batch.held_kind, batch.held_at = HOLDS[event.kind], event.at
+            is_held = bool(batch.held_kind)
+            batch.held_reason, batch.held_until = (text(event.note), event.until) if is_held else ("", None)

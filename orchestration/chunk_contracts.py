@@ -1,0 +1,157 @@
+"""What children are given and give back, and the store that they read and write.
+
+Everything here may lie in a workflow history for months: a field is added with a default, never renamed or removed.
+"""
+
+# Annotations are types here, not strings: in the workflow sandbox nobody could look their names up in this module.
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+from orchestration.contracts import Failure, SummariseInput
+from orchestration.plan import Plan
+
+
+@dataclass(frozen=True)
+class ItemOptions:
+    """How items are run that are activities of their own. `timeout` and `backoff` in seconds."""
+
+    is_local: bool
+    attempts: int
+    backoff: float
+    timeout: float
+    concurrency: int
+
+
+@dataclass(frozen=True)
+class ChunkInput:
+    """Start of a child: which slice of the batch's items it processes. The items themselves lie in the store.
+
+    With `undo` it compensates those that completed. `may_rerun`: Temporal may give it another run when items failed.
+    With `options` each item is an activity of its own. `run_id` names the run where the chunk is no workflow itself.
+    """
+
+    batch_id: str
+    child: int
+    offset: int
+    length: int
+    task_queue: str
+    timeout: timedelta
+    undo: bool = False
+    may_rerun: bool = False
+    options: ItemOptions | None = None
+    run_id: str = ""
+
+
+@dataclass(frozen=True)
+class ItemInput:
+    """One item (an index over the whole batch) that is an activity of its own, and the attempts that it may have."""
+
+    chunk: ChunkInput
+    index: int
+    attempts: int
+
+
+@dataclass(frozen=True)
+class PendingItems:
+    """Indices of a chunk's items that are still to be processed, and how many have completed before."""
+
+    indices: list[int]
+    completed: int
+
+
+@dataclass(frozen=True)
+class ResourcesInput:
+    """Which items' resources are asked for: a field of theirs, and a slice. Chunks of one item each."""
+
+    batch_id: str
+    field: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True)
+class ChunkResult:
+    """Counts of a closed child's items; failed items come with the first failure as a sample."""
+
+    completed: int
+    failed: int
+    sample: Failure | None = None
+
+
+@dataclass(frozen=True)
+class ItemWork:
+    """One item to be processed, or undone (then with the `result` it had). `attempts` counts all those made so far."""
+
+    index: int
+    key: str
+    data: dict[str, Any]
+    attempts: int = 0
+    result: Any = None
+
+
+@dataclass(frozen=True)
+class ChunkWork:
+    """A slice as read from the store.
+
+    `items` are those still to be processed by this run: neither completed ever nor failed in this very run
+    (`completed` and `failed` count those). `sample` is the first failure of this run.
+    """
+
+    processor: str
+    parameters: dict[str, Any]
+    plan: Plan
+    items: list[ItemWork]
+    completed: int = 0
+    failed: int = 0
+    sample: Failure | None = None
+
+
+@dataclass(frozen=True)
+class ItemResult:
+    """What became of one item in one run of its child: a JSON-able result, or a failure after all its attempts.
+
+    `attempts` is the total over all runs, `duration` the seconds of the last attempt. With `undone` it tells what
+    became of undoing the item: nothing more to say, or a failure.
+    """
+
+    batch_id: str
+    child: int
+    run_id: str
+    index: int
+    attempts: int
+    duration: float
+    result: Any = None
+    failure: Failure | None = None
+    undone: bool = False
+
+
+class ReportStore(Protocol):
+    """Where reports go. Called from worker threads; implemented by the dashboard."""
+
+    def write_report(self, given: SummariseInput) -> None:
+        """Write the report of a run, once: the same run again changes nothing. Raises LookupError without a batch."""
+        ...
+
+
+class ChunkStore(ReportStore, Protocol):
+    """Where items lie. Called from worker threads; implemented by the dashboard."""
+
+    def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
+        """Return what this run of the child has still to do.
+
+        Raises LookupError when the batch or the slice does not exist.
+        """
+        ...
+
+    def read_resources(self, wanted: ResourcesInput) -> list[str]:
+        """Return what each item of a slice names as its resource. Raises LookupError when the batch does not exist."""
+        ...
+
+    def write_results(self, results: Sequence[ItemResult]) -> None:
+        """Record results, of any number of batches and children, in one transaction a batch.
+
+        Writing the same result again changes nothing; a completed item never becomes anything else.
+        """
+        ...

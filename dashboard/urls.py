@@ -8,7 +8,18 @@ from django.views.generic import RedirectView
 
 from dashboard.api.api import unknown_address
 from dashboard.api.api import urls as api_urls
-from dashboard.views import batches, definitions, launch, nodes, operations, patterns, reports, schedule_form, schedules
+from dashboard.views import (
+    batches,
+    definitions,
+    export,
+    launch,
+    nodes,
+    operations,
+    patterns,
+    reports,
+    schedule_form,
+    schedules,
+)
 from dashboard.views.health import health
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -19,6 +30,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("batches/", batches.batch_list, name="batch-list"),
     path("batches/<str:batch_id>/", batches.batch_detail, name="batch-detail"),
     path("batches/<str:batch_id>/audit/", batches.batch_audit, name="batch-audit"),
+    re_path(r"^batches/(?P<batch_id>[^/]+)/items\.(?P<form>csv|jsonl)$", export.batch_export, name="batch-export"),
     re_path(
         r"^batches/(?P<batch_id>[^/]+)/reports/(?P<number>\d{1,6})\.(?P<form>json|md)$",
         reports.report_download,

@@ -17,6 +17,7 @@ from dashboard.launching import IdempotencyConflict, LaunchRefused, launch
 from dashboard.live import batch_state
 from dashboard.models import Batch, Item, Kind, Node, NodeStatus
 from dashboard.permissions import require_operator
+from orchestration.error_kinds import error_kind
 from orchestration.presets import PRESETS, Preset
 from orchestration.processors.registry import processors
 
@@ -211,7 +212,9 @@ def _page(rows: QuerySet[M], order: str, limit: int, cursor: str | None) -> tupl
 
 
 def _error(row: Node | Item) -> dict[str, str] | None:
-    return {"type": row.error_type, "message": row.error_message} if row.error_type else None
+    if not row.error_type:
+        return None
+    return {"kind": error_kind(row.error_type), "type": row.error_type, "message": row.error_message}
 
 
 def _node(node: Node) -> dict[str, Any]:

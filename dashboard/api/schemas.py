@@ -110,8 +110,11 @@ class BatchOut(Schema):
 
 
 class ErrorOut(Schema):
-    """Why an attempt did not complete."""
+    """Why an attempt did not complete. Kinds: application, validation (not retried), timeout, canceled, terminated,
+    items (of the child), skipped, setup (the worker cannot do it).
+    """
 
+    kind: str
     type: str
     message: str
 

@@ -16,6 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dashboard.models import BatchStatus, NodeStatus
+from orchestration.error_kinds import ErrorKind, error_kind
 
 register = template.Library()
 
@@ -97,6 +98,12 @@ def error_line(node: Any) -> str:
     first = node.error_message.strip().split("\n", 1)[0]
     text = first if node.error_type in ("", "ItemsFailed") else f"{node.error_type}: {first}"
     return text if len(text) <= ERROR_LINE else f"{text[: ERROR_LINE - 1]}…"
+
+
+@register.filter
+def error_kind_of(row: Any) -> ErrorKind | None:
+    """Return the kind of error of a node, an attempt or an item; it has a value and an advice."""
+    return error_kind(row.error_type) if row.error_type else None
 
 
 @register.filter

@@ -70,6 +70,7 @@ class Probe:
         self.name = secrets.token_hex(4)
         self.fail: set[str] = set()
         self.hold: set[str] = set()
+        self.invalid: set[str] = set()
         self.gate = asyncio.Event()
         self.gate.set()
         self.calls: dict[str, int] = defaultdict(int)
@@ -102,6 +103,8 @@ async def probe(item: ProbeItem, parameters: ProbeParameters, context: ItemConte
         await asyncio.sleep(0)
     finally:
         told.running -= 1
+    if context.key in told.invalid:
+        ProbeParameters.model_validate({})
     if context.key in told.fail:
         raise Probed(f"{context.key} was told to fail.")
     return ProbeResult(calls=told.calls[context.key])

@@ -63,6 +63,17 @@ async def test_items_get_their_attempts_before_they_count_as_failed(engine: Engi
     assert engine.store.results[run.id, 0].attempts == 3
 
 
+async def test_an_invalid_item_is_not_retried(engine: Engine) -> None:
+    probe = Probe()
+    probe.invalid = {"1"}
+    run = await engine.launch(2, probe, item_attempts=5, item_backoff=0)
+    assert (await run.result()).counts.failed == 1
+    assert probe.calls["1"] == 1
+    failure = engine.store.results[run.id, 1].failure
+    assert failure is not None
+    assert failure.type == "ValidationError"
+
+
 async def test_an_item_that_takes_too_long_fails_as_a_timeout(engine: Engine) -> None:
     probe = Probe()
     probe.gate.clear()

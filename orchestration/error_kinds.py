@@ -25,7 +25,7 @@ class ErrorKind(StrEnum):
 
 ADVICE = {
     ErrorKind.APPLICATION: "The work itself failed. Retry once its cause is gone.",
-    ErrorKind.VALIDATION: "The item is not what the processor takes, so it is not retried: mend the input, launch again.",
+    ErrorKind.VALIDATION: "The item is not what the processor takes, so it is not retried: mend it, launch again.",
     ErrorKind.TIMEOUT: "It took too long. Retry, or allow more time.",
     ErrorKind.CANCELED: "Somebody stopped it. Retry to run it after all.",
     ErrorKind.TERMINATED: "Somebody ended it at once, or its parent was ended. Retry to run it again.",

@@ -7,6 +7,7 @@ happens a second one, so that an event that just missed the first need not wait 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -48,8 +49,10 @@ CAPACITY = 5_000
 class Outbox:
     """Collects events and delivers them about in order, at least once, or not at all when nobody is there."""
 
-    def __init__(self, batch_id: str) -> None:
+    def __init__(self, batch_id: str, gather: timedelta = timedelta(0)) -> None:
+        """Take the batch, and for how long events are gathered before they are sent: for parents with many children."""
         self._batch_id = batch_id
+        self._gather = gather
         self._events: list[TreeEvent] = []
         self._in_flight: list[int] = []
         self._away = False
@@ -97,13 +100,19 @@ class Outbox:
                 await self._wait_while_away()
                 self._away = False
             else:
+                await self._gather_more()
                 sent, self._events = self._events[:EVENTS_PER_NOTIFY], self._events[EVENTS_PER_NOTIFY:]
                 self._in_flight.append(len(sent))
                 asyncio.create_task(self._send(sent))  # noqa: RUF006  the workflow's loop keeps its tasks
 
+    async def _gather_more(self) -> None:
+        if self._gather and not self._closing:
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(lambda: self._closing, timeout=self._gather)
+
     def _may_send(self) -> bool:
-        has_place = not self._in_flight or (len(self._in_flight) == 1 and self._in_flight[0] <= FEW_EVENTS)
-        return bool(self._events) and has_place
+        is_quiet = not self._gather and len(self._in_flight) == 1 and self._in_flight[0] <= FEW_EVENTS
+        return bool(self._events) and (not self._in_flight or is_quiet)
 
     def _is_over(self) -> bool:
         return self._closing and not self._events and not self._in_flight

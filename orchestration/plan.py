@@ -31,8 +31,9 @@ MAX_FLAT_CHILDREN = 1_000
 PARTITION_SIZE = 500
 """Children of one partition."""
 
-MAX_OPEN_PARTITIONS = 4
-"""Partitions that share the window at one time: enough to hide a partition's start and end."""
+MAX_OPEN_PARTITIONS = 2
+"""Partitions that share the window at one time: enough to hide a partition's start and end, and no more, for the fewer
+children a parent has open, the more workflow tasks each of them costs."""
 
 HISTORY_EVENTS_PER_CHILD = 5.5
 """Measured with coalesced notify: shared/FACTS."""

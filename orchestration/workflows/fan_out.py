@@ -40,6 +40,9 @@ WAIT_FOR_RETRY = timedelta(minutes=1)
 SUMMARISE_TIMEOUT = timedelta(minutes=5)
 SUMMARISE_RETRY = RetryPolicy(maximum_attempts=3)
 
+GATHER_IN_PARTITIONS = timedelta(seconds=1)
+"""Thousands of children may be shown a second later, and cost their parents less than an event each for that."""
+
 PARENT_CLOSING = "ParentClosing"
 """Type of the error with which a parent that is about to close refuses a retry: start it again."""
 
@@ -72,7 +75,7 @@ class FanOutWorkflow:
         self._approvals = Approvals()
         self._failures = self._failures_told = 0
         self._limit = given.plan.failure_limit(self._layout.children)
-        self._outbox = Outbox(given.batch_id)
+        self._outbox = Outbox(given.batch_id, timedelta(0) if self._is_root else GATHER_IN_PARTITIONS)
         self._hold = Hold(timedelta(seconds=given.plan.hold_timeout), self._hold_changed)
         self._units = units_of(given, self._count_failures)
         self._supervisor = self._supervise(self._units, given)

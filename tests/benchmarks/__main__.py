@@ -10,7 +10,7 @@ from pathlib import Path
 from temporalio.client import Client
 
 import tests.environment  # noqa: F401  before anything reads settings
-from tests.benchmarks import engine, live
+from tests.benchmarks import engine, live, scale
 from tests.benchmarks.bare import ConcurrentParent
 from tests.benchmarks.report import Figure, table
 from tests.stack import Process, Stack, TemporalServer
@@ -27,6 +27,8 @@ async def _measure(stack: Stack, names: list[str]) -> list[Figure]:
     figures = list[Figure]()
     if "engine" in names:
         figures += await engine.measure(client, stack)
+    if "scale" in names:
+        figures += await scale.measure(client, stack)
     if "live" in names:
         figures += await live.measure(client, stack)
     return figures
@@ -42,7 +44,7 @@ def main(names: list[str]) -> int:
     bare = Process([sys.executable, "-m", "tests.benchmarks.bare", server.address], home / "bare.log")
     bare.start()
     try:
-        figures = asyncio.run(_measure(stack, names or ["engine", "live"]))
+        figures = asyncio.run(_measure(stack, names or ["engine", "scale", "live"]))
     finally:
         bare.stop()
         stack.stop()

@@ -76,6 +76,6 @@ async def test_start_from_an_example_check_and_save_without_scripts(stack: Stack
     await page.get_by_role("link", name="Saga").click()
     await page.get_by_label("Name").fill("Plain saga")
     await page.get_by_role("button", name="Check").click()
-    await expect(page.locator("#preview .outline")).to_contain_text("one saga an item")
+    await expect(page.locator("#preview .outline")).to_contain_text("one saga for the batch")
     await page.get_by_role("button", name="Save").click()
     await expect(page.locator(".notice.success")).to_contain_text("Saved Plain saga as version 1.")

@@ -154,9 +154,24 @@ class FanOutResult:
     reran: list[int] | None = None
 
 
+class RunStatus(StrEnum):
+    """State of a parent's run, as it tells it by query: one of the first three, or once it closes its outcome."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
 @dataclass(frozen=True)
 class Progress:
-    """Answer to the `progress` query: this run's children."""
+    """Answer to the `progress` query: what this run has directly below it, children or partitions.
+
+    `rate` is how many of them closed per second of the run, by workflow time, and `eta` the seconds that the rest will
+    take: None for what is not known.
+    """
 
     total: int
     pending: int
@@ -164,6 +179,9 @@ class Progress:
     counts: Counts
     window: int
     paused: bool
+    status: RunStatus = RunStatus.RUNNING
+    rate: float | None = None
+    eta: float | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -17,9 +17,11 @@ with workflow.unsafe.imports_passed_through():
         Progress,
         RetryAnswer,
         RetryRequest,
+        RunStatus,
         Status,
     )
     from orchestration.outbox import Outbox
+    from orchestration.pace import pace
     from orchestration.plan import Layout, root_id
     from orchestration.supervisor import Supervisor
     from orchestration.units import units_of
@@ -48,6 +50,8 @@ class FanOutWorkflow:
         self._window = given.window or given.plan.window
         self._retry_came = False
         self._closing = False
+        self._opened_at = workflow.now()
+        self._closed: tuple[RunStatus, datetime] | None = None
         self._failures = self._failures_told = 0
         self._limit = given.plan.failure_limit(self._layout.children)
         self._outbox = Outbox(given.batch_id)
@@ -92,6 +96,7 @@ class FanOutWorkflow:
 
     async def _close(self, outcome: Status, failure: Failure | None = None) -> None:
         self._closing = True
+        self._closed = RunStatus(outcome), workflow.now()
         self._report_self(EventKind.CLOSED, outcome, failure)
         await self._outbox.close()
 
@@ -156,8 +161,17 @@ class FanOutWorkflow:
         """Return how far this run is, in its direct children."""
         supervisor = self._supervisor
         pending, running = supervisor.pending, len(supervisor.open)
-        total = pending + running + len(supervisor.outcomes)
-        return Progress(total, pending, running, supervisor.counts, self._window, supervisor.paused)
+        done = len(supervisor.outcomes)
+        status, until = self._closed or (self._open_status(), workflow.now())
+        elapsed = (until - self._opened_at).total_seconds()
+        rate, eta = pace(done, pending + running, elapsed, is_running=status is RunStatus.RUNNING)
+        total, window, paused = pending + running + done, self._window, supervisor.paused
+        return Progress(total, pending, running, supervisor.counts, window, paused, status, rate, eta)
+
+    def _open_status(self) -> RunStatus:
+        if self._supervisor.stop_reason is not None:
+            return RunStatus.STOPPING
+        return RunStatus.PAUSED if self._supervisor.paused else RunStatus.RUNNING
 
     @workflow.update
     def retry(self, request: RetryRequest) -> RetryAnswer:

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 from temporalio import activity, workflow
-from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from orchestration import task_queues
@@ -21,7 +19,7 @@ from orchestration.contracts import PROCESS_CHUNK_ACTIVITY, ChunkInput, FanOutIn
 from orchestration.findings import Finding, FindingCode, Severity
 from orchestration.gateway import Gateway
 from orchestration.plan import Layout, Plan, child_id, partition_id, root_id
-from orchestration.worker import WORKFLOWS, runtime
+from orchestration.worker import WORKFLOWS, connect, runtime
 from tests.orchestration.engine import Engine, Probe, Run
 from tests.stack import TemporalServer
 from tests.waiting import until
@@ -54,9 +52,9 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
     """A Temporal server without any worker; workers of a test heartbeat as the product's do."""
     server = TemporalServer(tmp_path)
     server.start()
-    client = await Client.connect(server.address, data_converter=pydantic_data_converter, runtime=runtime())
+    client = await connect(Connection(server.address), runtime=runtime())
     yield Engine(client, Gateway(Connection(server.address)))
-    server.stop()
+    server.process.kill()
 
 
 @asynccontextmanager
@@ -138,6 +136,7 @@ async def test_types_that_the_worker_does_not_know(engine: Engine) -> None:
         """Do nothing."""
 
     async with worker(engine, activities=[unrelated]), engine.listener():
+        run = await engine.launch(1)
         finding = await found(engine, run, FindingCode.NOT_REGISTERED)
     assert "activity process_chunk" in finding.what
     assert finding.subject == child_id(run.id, 0, None)
@@ -165,12 +164,12 @@ async def test_an_activity_that_is_retried_says_its_error_and_its_next_try(engin
         assert finding.severity is Severity.WARNING
         assert finding.detail == "ConnectionError: the database is away"
         assert "of 10" in finding.what
-        assert "2 more" in finding.what  # all three children, said once
 
-        async def waits() -> bool:
-            return any(" starts at " in each.what for each in await engine.gateway.diagnose(run.id))
+        async def says(words: str) -> bool:
+            return words in (await found(engine, run, FindingCode.ACTIVITY_RETRIES)).what
 
-        await until(waits, "the time of the next try is told")
+        await until(lambda: says("So it is with 2 more"), "all three children are told of at once")
+        await until(lambda: says(" starts at "), "the time of the next try is told")
 
 
 async def test_an_activity_without_heartbeat(engine: Engine) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from django.db import connection, models, transaction
+from django.utils import timezone
 
 from dashboard.models import Batch, Node
 from dashboard.tallies import add, batch_status, contribution
@@ -100,8 +101,8 @@ class Ledger:
         batch.status = batch_status(batch, self.root)
         batch.closed_at = None if batch.is_open else self.root.closed_at
         if self._is_changed or _batch_state(batch) != self._before:
-            batch.revision = self.revision
-            batch.save(update_fields=["revision", *BATCH_STATE, *TALLY_COLUMNS])
+            batch.revision, batch.changed_at = self.revision, timezone.now()
+            batch.save(update_fields=["revision", "changed_at", *BATCH_STATE, *TALLY_COLUMNS])
 
     def _write_partitions(self) -> None:
         columns = sorted({column for moved in self._above.values() for column, number in moved.items() if number})

@@ -17,6 +17,7 @@ from django.utils import timezone
 from dashboard.models import OPEN_BATCH_STATUSES, Batch, BatchStatus, Node
 from dashboard.tallies import closed_children, open_children
 from orchestration.contracts import NodeKind
+from orchestration.pace import pace as pace_of
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,6 @@ BATCHES_PER_MESSAGE = 100
 UNSHOWN = ("parameters", "plan_data", "source")
 """Columns of a batch that are large and that no browser is sent."""
 
-ETA_AFTER = timedelta(seconds=15)
 RECENT = timedelta(seconds=30)
 
 
@@ -71,6 +71,7 @@ def batch_state(batch: Batch) -> dict[str, Any]:
         "opened_at": _iso(batch.opened_at),
         "closed_at": _iso(batch.closed_at),
         "moments": batch.moment_count,
+        "changed_at": _iso(batch.changed_at),
         "start_error": batch.start_error,
         "held": (
             {"kind": batch.held_kind, "reason": batch.held_reason, "until": _iso(batch.held_until)}
@@ -81,7 +82,7 @@ def batch_state(batch: Batch) -> dict[str, Any]:
 
 
 def pace(batch: Batch, now: datetime) -> tuple[float | None, float | None]:
-    """Return items per second and the seconds left: remaining x elapsed / done, from ETA_AFTER on.
+    """Return items per second and the seconds left, as far as they are known.
 
     Both are of the root's newest run. In a first run items are counted; a retry knows only how many children are done.
     """
@@ -95,10 +96,7 @@ def pace(batch: Batch, now: datetime) -> tuple[float | None, float | None]:
     else:
         done = batch.items_completed + batch.items_failed
         left = batch.items_pending + batch.items_running
-    if elapsed <= 0 or done <= 0:
-        return None, None
-    is_steady = batch.status == BatchStatus.RUNNING and elapsed >= ETA_AFTER.total_seconds()
-    return done / elapsed, left * elapsed / done if is_steady else None
+    return pace_of(done, left, elapsed, is_running=batch.status == BatchStatus.RUNNING)
 
 
 def node_state(node: Node) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 from dashboard.definition_models import DefinitionVersion
 from dashboard.schedule_models import Schedule
@@ -136,7 +137,8 @@ class Upload(models.Model):
 class Batch(Tally):
     """One launch: what was asked for, by whom, and how far it is.
 
-    `revision` rises with every change to the batch or a node of it. `source` says where the items came from:
+    `revision` rises with every change to the batch or a node of it, the newest of which was at `changed_at`. `source`
+    says where the items came from:
     {"kind": "count" | "lines" | "csv" | "jsonl" | "api", "upload": id or None, "key": column or None, "left_out": n}.
     `steered_at` and `window_at` are the times of the newest pause or resume, and change of window, that are known.
     `held_reason` and `held_until` say why and until when it waits for a person; `held_at` is when that was told last.
@@ -155,6 +157,7 @@ class Batch(Tally):
 
     status = models.CharField(max_length=30, choices=BatchStatus, default=BatchStatus.PENDING)
     revision = models.PositiveBigIntegerField(default=1)
+    changed_at = models.DateTimeField(default=timezone.now)
     paused = models.BooleanField(default=False)
     window = models.PositiveIntegerField()
     steered_at = models.DateTimeField(null=True, blank=True)

@@ -36,6 +36,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         reports.report_download,
         name="report-download",
     ),
+    path("batches/<str:batch_id>/diagnosis/", batches.batch_diagnosis, name="batch-diagnosis"),
     path("batches/<str:batch_id>/nodes/", nodes.batch_nodes, name="batch-nodes"),
     path("batches/<str:batch_id>/nodes/<int:node_id>/", nodes.node_detail, name="node-detail"),
     path("batches/<str:batch_id>/nodes/<int:node_id>/items/", nodes.node_items, name="node-items"),

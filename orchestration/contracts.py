@@ -268,9 +268,24 @@ class SummariseInput:
     counts: Counts
 
 
+class RunStatus(StrEnum):
+    """State of a parent's run, as it tells it by query: one of the first three, or once it closes its outcome."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
 @dataclass(frozen=True)
 class Progress:
-    """Answer to the `progress` query: this run's children. `held` says why the batch is held, if it is."""
+    """Answer to the `progress` query: what this run has directly below it, children or partitions.
+
+    `rate` is how many of them closed per second of the run, by workflow time, and `eta` the seconds that the rest will
+    take: None for what is not known. `held` says why the batch is held, if it is.
+    """
 
     total: int
     pending: int
@@ -280,6 +295,9 @@ class Progress:
     paused: bool
     held: str = ""
     held_until: datetime | None = None
+    status: RunStatus = RunStatus.RUNNING
+    rate: float | None = None
+    eta: float | None = None
 
 
 @dataclass(frozen=True)

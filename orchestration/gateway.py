@@ -50,6 +50,8 @@ from orchestration.contracts import (
     RetryAnswer,
     Status,
 )
+from orchestration.diagnosis import diagnose
+from orchestration.findings import Finding
 from orchestration.plan import root_id
 from orchestration.retry_routing import RetryRouting
 from orchestration.schedules import Schedules
@@ -224,6 +226,10 @@ class Gateway:
         """Return what the root's newest run says of its direct children. Raises BatchNotRunning."""
         with unavailable(), not_running():
             return await (await self._root(batch_id)).query(FanOutWorkflow.progress, rpc_timeout=RPC_TIMEOUT)
+
+    async def diagnose(self, batch_id: str, workflow_id: str = "") -> list[Finding]:
+        """Return what keeps a batch, or one workflow of it, from moving, gravest first. Raises TemporalUnavailable."""
+        return await diagnose(await self.client(), workflow_id or root_id(batch_id))
 
     async def wait_closed(self, batch_id: str, run_id: str = "") -> RunSeen:
         """Wait until a run of the root (the newest, when none is named) has closed. Raises BatchNotRunning."""

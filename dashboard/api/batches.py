@@ -13,6 +13,7 @@ from ninja.errors import HttpError
 from dashboard import operations
 from dashboard.api import schemas
 from dashboard.api.launch_requests import Invalid, at_plan, launch_request
+from dashboard.diagnosis import Diagnosis, diagnosis_of
 from dashboard.launching import IdempotencyConflict, LaunchRefused, launch
 from dashboard.live import batch_state
 from dashboard.models import Batch, Item, Kind, Node, NodeStatus
@@ -82,6 +83,12 @@ def get_batch(request: HttpRequest, batch_id: str) -> dict[str, Any]:
     more = {"processor": batch.processor, "label": batch.label, "created_at": batch.created_at}
     schedule = {"id": batch.schedule.pk, "name": batch.schedule.name} if batch.schedule else None
     return batch_state(batch) | more | {"launched_by": batch.launched_by.get_username(), "schedule": schedule}
+
+
+@router.get("/batches/{batch_id}/diagnosis", response={200: schemas.DiagnosisOut, **PROBLEMS, 503: schemas.Problem})
+def diagnose_batch(request: HttpRequest, batch_id: str) -> Diagnosis:
+    """Say why a batch does not move, gravest first, and what to do."""
+    return diagnosis_of(_batch(batch_id))
 
 
 @router.get("/batches/{batch_id}/reports", response=list[dict[str, Any]])

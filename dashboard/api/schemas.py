@@ -203,6 +203,25 @@ class DecisionIn(Schema):
     approved: bool
 
 
+class FindingOut(Schema):
+    """One reason why a batch does not move, and what to do about it. Severities: problem, warning, info."""
+
+    code: str
+    severity: str
+    subject: str
+    what: str
+    advice: str
+    detail: str
+    since: datetime | None
+
+
+class DiagnosisOut(Schema):
+    """Whether the batch changed within the last ten seconds, and what is known to keep it from moving."""
+
+    moving: bool
+    findings: list[FindingOut]
+
+
 class WindowIn(Schema):
     """How many children may be open."""
 

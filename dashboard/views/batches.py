@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from dashboard.diagnosis import diagnosis_of, moves
 from dashboard.filters import BatchFilter
 from dashboard.live import batch_state
 from dashboard.models import AuditEntry, Batch, NodeStatus, Report
@@ -143,3 +144,13 @@ def batch_audit(request: HttpRequest, batch_id: str) -> HttpResponse:
     return render(
         request, "batch_detail.html#audit", {"batch": batch, "audit": audit_of(batch), "timeline": timeline_of(batch)}
     )
+
+
+@require_safe
+def batch_diagnosis(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Say why a batch does not move; nothing while it does, unless somebody asks."""
+    batch = get_object_or_404(Batch, id=batch_id)
+    is_asked = "ask" in request.GET
+    if not is_asked and (not batch.is_open or moves(batch)):
+        return render(request, "_diagnosis.html", {"batch": batch, "diagnosis": None})
+    return render(request, "_diagnosis.html", {"batch": batch, "diagnosis": diagnosis_of(batch)})

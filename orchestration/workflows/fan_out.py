@@ -23,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
         Progress,
         RetryAnswer,
         RetryRequest,
+        RunStatus,
         Status,
         SummariseInput,
     )
@@ -30,6 +31,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.hold import Hold
     from orchestration.options import OnThreshold
     from orchestration.outbox import Outbox
+    from orchestration.pace import pace
     from orchestration.plan import Layout, root_id
     from orchestration.supervisor import Supervisor
     from orchestration.units import Units, units_of
@@ -73,6 +75,8 @@ class FanOutWorkflow:
         self._retry_came = False
         self._closing = False
         self._approvals = Approvals()
+        self._opened_at = workflow.now()
+        self._closed: tuple[RunStatus, datetime] | None = None
         self._failures = self._failures_told = 0
         self._limit = given.plan.failure_limit(self._layout.children)
         self._outbox = Outbox(given.batch_id, timedelta(0) if self._is_root else GATHER_IN_PARTITIONS)
@@ -193,6 +197,7 @@ class FanOutWorkflow:
 
     async def _close(self, outcome: Status, failure: Failure | None = None) -> None:
         self._closing = True
+        self._closed = RunStatus(outcome), workflow.now()
         self._report_self(EventKind.CLOSED, outcome, failure)
         await self._outbox.close()
 
@@ -308,12 +313,24 @@ class FanOutWorkflow:
         """Return how far this run is, in its direct children."""
         supervisor = self._supervisor
         pending, running = supervisor.pending, len(supervisor.open)
-        total = pending + running + len(supervisor.outcomes)
+        done = len(supervisor.outcomes)
+        status, until = self._closed or (self._open_status(), workflow.now())
+        elapsed = (until - self._opened_at).total_seconds()
+        rate, eta = pace(done, pending + running, elapsed, is_running=status is RunStatus.RUNNING)
+        total, window, paused = pending + running + done, self._window, supervisor.paused
         return Progress(
-            *(total, pending, running, supervisor.counts, self._window, supervisor.paused),
+            *(total, pending, running, supervisor.counts, window, paused),
             held=self._hold.reason,
             held_until=self._hold.until,
+            status=status,
+            rate=rate,
+            eta=eta,
         )
+
+    def _open_status(self) -> RunStatus:
+        if self._supervisor.stop_reason is not None:
+            return RunStatus.STOPPING
+        return RunStatus.PAUSED if self._supervisor.paused else RunStatus.RUNNING
 
     @workflow.update
     def retry(self, request: RetryRequest) -> RetryAnswer:

@@ -13,6 +13,7 @@ import { applyNode, News } from "./tree_rows.js";
 
 // Nodes that are made while a batch runs: their rows come from the server.
 const GROWN = new Set(["rollback", "stage", "step", "service", "pool_worker", "gate"]);
+const OPEN = ["pending", "running", "paused"].map((status) => `[data-status="${status}"]`).join();
 const CLOSED = "completed failed canceled terminated timed_out skipped";
 const batch = document.getElementById("batch");
 const tree = document.getElementById("tree");
@@ -76,6 +77,7 @@ function apply(messages) {
   }
   const newest = messages.findLast((message) => message.type === "delta");
   if (newest) {
+    changedAt = Date.now();
     showHead(newest.batch);
     showElapsed();
     showDurations();
@@ -102,6 +104,19 @@ tree.addEventListener("htmx:afterSwap", (event) => {
   pane.mark();
   showDurations();
 });
+
+// An open batch that has not changed for a while is asked why; once it moves again the answer goes.
+const LOOK_EVERY = 5_000;
+const STILL_AFTER = 10_000;
+let changedAt = Date.now();
+setInterval(() => {
+  const diagnosis = document.getElementById("diagnosis");
+  const isOpen = batch.querySelector("[data-field='badge'] .badge").matches(OPEN);
+  const isStill = Date.now() - changedAt >= STILL_AFTER;
+  if (document.hidden || document.body.classList.contains("is-stale")) return;
+  if (isOpen && isStill) htmx.trigger(diagnosis, "canopy:look");
+  else diagnosis.replaceChildren();
+}, LOOK_EVERY);
 
 document.getElementById("answer").addEventListener("htmx:afterSwap", () => htmx.trigger("#audit", "canopy:audit"));
 

@@ -23,6 +23,9 @@ FLAGS = [
 DEADLINE = 60_000
 """Milliseconds: machines are shared and slow."""
 
+LEFT_WHILE_CONNECTING = "closed before the connection is established"
+"""Chromium's warning where a page is left while its websocket connects: nothing that the page did wrong."""
+
 VIEWER = {"username": "vera", "password": "vera-may-only-look"}
 MAKE_VIEWER = """
 from django.contrib.auth.models import Group, User
@@ -40,7 +43,7 @@ class Console:
     """What the consoles of a test's pages complained about; a test that breaks a line allows what follows from it."""
 
     complaints: list[str] = field(default_factory=list)
-    allowed: list[str] = field(default_factory=list)
+    allowed: list[str] = field(default_factory=lambda: [LEFT_WHILE_CONNECTING])
 
     def allow(self, *patterns: str) -> None:
         """Expect complaints that match one of these regular expressions."""

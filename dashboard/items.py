@@ -9,14 +9,15 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
-from dashboard.launching import Row
+from dashboard.tree_rows import Row
 from orchestration.processors.registry import Processor
 
 LINE_LIMIT = 4 * 1024 * 1024
@@ -24,6 +25,8 @@ CELL_LIMIT = 64 * 1024
 KEY_LIMIT = 200
 SAMPLE_ROWS = 5
 BAD_ROWS_SHOWN = 100
+ROWS_LOOKED_AT = 1_000
+"""Of an input that is read while it runs: enough to see that its columns are right."""
 DELIMITERS = ",;\t|"
 ROW_NUMBER = "#"
 """The choice of key that numbers the rows."""
@@ -57,6 +60,17 @@ class BadRow:
 
 
 @dataclass(frozen=True)
+class Position:
+    """Where reading goes on: a byte of the file, the lines and rows before it, and what the first rows have said."""
+
+    at: int = 0
+    line: int = 0
+    rows: int = 0
+    columns: Sequence[str] = ()
+    key: str = ""
+
+
+@dataclass(frozen=True)
 class Source:
     """Input that can be opened again and again. `key` is a column, ROW_NUMBER, or empty for the usual one."""
 
@@ -64,6 +78,7 @@ class Source:
     open: Callable[[], BinaryIO] = io.BytesIO
     key: str = ""
     count: int = 0
+    start: Position = Position()
 
 
 @dataclass
@@ -85,17 +100,16 @@ class Survey:
         return self.good + len(self.bad_lines)
 
 
-def survey(source: Source, processor: Processor, *, limit: int) -> Survey:
-    """Read the input once, validating every row against the processor's item model."""
+def survey(source: Source, processor: Processor, *, limit: int, sample: int | None = None) -> Survey:
+    """Read the input once, validating every row against the processor's item model; with `sample` only so many."""
     found = Survey()
     keys = set[int]()
     digest = hashlib.sha256(f"{source.format}:{source.key}:{source.count}".encode())
+    reading = Reading(source, processor, digest.update)
     try:
         if source.format is Format.COUNT:
             _check_count(source.count, limit)
-        for line, row in _numbered(source, found, digest.update):
-            if isinstance(row, Row):
-                row = _validated(row, line, processor)
+        for line, row in islice(reading, sample):
             if isinstance(row, BadRow):
                 found.bad_lines.add(line)
                 if len(found.bad) < BAD_ROWS_SHOWN:
@@ -113,13 +127,14 @@ def survey(source: Source, processor: Processor, *, limit: int) -> Survey:
             raise SourceError("There is not a single item.")
     except SourceError as error:
         found.error = str(error)
+    found.columns = reading.position.columns
     found.digest = digest.hexdigest()
     return found
 
 
 def rows(source: Source, bad_lines: set[int]) -> Iterator[Row]:
     """Yield the good rows, once a survey has told the bad ones."""
-    for line, row in _numbered(source, Survey(), lambda _: None):
+    for line, row in Reading(source, None):
         if line not in bad_lines and isinstance(row, Row):
             yield row
 
@@ -135,83 +150,129 @@ def _check_count(count: int, limit: int) -> None:
         raise SourceError(f"The number of items must be from 1 to {limit:,}.")
 
 
-def _numbered(source: Source, found: Survey, digest: Callable[[bytes], None]) -> Iterator[tuple[int, Row | BadRow]]:
-    """Yield each row with its line."""
-    if source.format is Format.COUNT:
-        for number in range(1, source.count + 1):
-            yield number, Row(str(number), {})
-        return
-    with source.open() as file:
-        lines = _lines(file, digest)
-        readers = {Format.LINES: _read_lines, Format.CSV: _read_csv, Format.JSONL: _read_jsonl}
-        yield from readers[source.format](lines, source, found)
+class Reading:
+    """Reads an input from its start on, row by row, and knows where it is: (line, row or what is wrong with it)."""
 
+    def __init__(
+        self, source: Source, processor: Processor | None, digest: Callable[[bytes], object] | None = None
+    ) -> None:
+        """Take what to read, whose item model to validate rows by, and what is fed the bytes."""
+        self._source, self._processor, self._digest = source, processor, digest
+        start = source.start
+        self._at, self._line, self._rows, self._columns, self._key = (
+            *(start.at, start.line, start.rows),
+            *(start.columns, start.key),
+        )
 
-def _lines(file: BinaryIO, digest: Callable[[bytes], None]) -> Iterator[tuple[int, str]]:
-    """Yield numbered lines of text. Raises SourceError for what is not UTF-8 text."""
-    number = 0
-    while raw := file.readline(LINE_LIMIT):
-        number += 1
-        digest(raw)
-        if number == 1:
-            if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-                raise SourceError("This is UTF-16 text. Save it as UTF-8 and try again.")
-            raw = raw.removeprefix(b"\xef\xbb\xbf")
-        if b"\x00" in raw:
-            raise SourceError(BINARY)
-        if len(raw) == LINE_LIMIT:
-            raise SourceError(f"Line {number:,} is longer than {LINE_LIMIT // 1024 // 1024} MB.")
-        try:
-            yield number, raw.decode()
-        except UnicodeDecodeError as error:
-            if b"\x00" in file.read(BINARY_LOOK):
-                raise SourceError(BINARY) from error
-            place = f"line {number:,}, byte {error.start + 1:,}"
-            raise SourceError(f"This is not UTF-8 text ({place}). Save it as UTF-8 and try again.") from error
+    @property
+    def position(self) -> Position:
+        """Where another reading goes on after the row that came last."""
+        return Position(self._at, self._line, self._rows, self._columns, self._key)
 
+    def __iter__(self) -> Iterator[tuple[int, Row | BadRow]]:
+        for line, row in self._read():
+            if self._processor is not None and isinstance(row, Row):
+                row = _validated(row, line, self._processor)
+            yield line, row
 
-def _read_lines(lines: Iterable[tuple[int, str]], source: Source, found: Survey) -> Iterator[tuple[int, Row | BadRow]]:
-    for number, line in lines:
-        text = line.strip()
-        if text:
-            yield number, _row({"value": text}, text[:KEY_LIMIT], number)
-
-
-def _read_csv(lines: Iterable[tuple[int, str]], source: Source, found: Survey) -> Iterator[tuple[int, Row | BadRow]]:
-    numbered = iter(lines)
-    first = next(((number, line) for number, line in numbered if line.strip()), None)
-    if first is None:
-        return
-    delimiter = max(DELIMITERS, key=first[1].count)
-    at = [first[0]]
-
-    def text() -> Iterator[str]:
-        for at[0], line in numbered:
-            yield line
-
-    found.columns = _columns(next(csv.reader([first[1]], delimiter=delimiter)))
-    key = _key_column(source.key, found.columns, default=found.columns[0])
-    reader = csv.reader(text(), delimiter=delimiter)
-    count = 0
-    while True:
-        begins = at[0] + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
+    def _read(self) -> Iterator[tuple[int, Row | BadRow]]:
+        source = self._source
+        if source.format is Format.COUNT:
+            while self._rows < source.count:
+                self._rows += 1
+                yield self._rows, Row(str(self._rows), {})
             return
-        except csv.Error as error:
-            yield begins, BadRow(begins, f"Not CSV: {error}.")
-            continue
-        if not any(cell.strip() for cell in cells):
-            continue
-        count += 1
-        if len(cells) != len(found.columns):
-            expected = len(found.columns)
-            cells_found = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
-            yield begins, BadRow(begins, f"{cells_found}, but the header has {expected}.")
-            continue
-        data = dict(zip(found.columns, cells, strict=True))
-        yield begins, _row(data, str(count) if key == ROW_NUMBER else data[key].strip(), begins)
+        readers = {Format.LINES: self._read_lines, Format.CSV: self._read_csv, Format.JSONL: self._read_jsonl}
+        with source.open() as file:
+            yield from readers[source.format](file)
+
+    def _lines(self, file: BinaryIO) -> Iterator[str]:
+        """Yield lines of text from where it is. Raises SourceError for what is not UTF-8 text."""
+        if self._at:
+            file.seek(self._at)
+        while raw := file.readline(LINE_LIMIT):
+            self._line += 1
+            self._at += len(raw)
+            if self._digest is not None:
+                self._digest(raw)
+            yield _text(raw, self._line, file)
+
+    def _read_lines(self, file: BinaryIO) -> Iterator[tuple[int, Row | BadRow]]:
+        for line in self._lines(file):
+            text = line.strip()
+            if text:
+                yield self._line, _row({"value": text}, text[:KEY_LIMIT], self._line)
+
+    def _read_csv(self, file: BinaryIO) -> Iterator[tuple[int, Row | BadRow]]:
+        goes_on, self._at, self._line = self._source.start, 0, 0
+        lines = self._lines(file)
+        first = next((line for line in lines if line.strip()), None)
+        if first is None:
+            return
+        delimiter = max(DELIMITERS, key=first.count)
+        self._columns = _columns(next(csv.reader([first], delimiter=delimiter)))
+        self._key = _key_column(self._source.key, self._columns, default=self._columns[0])
+        if goes_on.at:
+            self._at, self._line = goes_on.at, goes_on.line
+            lines = self._lines(file)
+        reader = csv.reader(lines, delimiter=delimiter)
+        while True:
+            begins = self._line + 1
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield begins, BadRow(begins, f"Not CSV: {error}.")
+                continue
+            if any(cell.strip() for cell in cells):
+                self._rows += 1
+                yield begins, self._csv_row(cells, begins)
+
+    def _csv_row(self, cells: Sequence[str], line: int) -> Row | BadRow:
+        if len(cells) != len(self._columns):
+            found = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+            return BadRow(line, f"{found}, but the header has {len(self._columns)}.")
+        data = dict(zip(self._columns, cells, strict=True))
+        return _row(data, str(self._rows) if self._key == ROW_NUMBER else data[self._key].strip(), line)
+
+    def _read_jsonl(self, file: BinaryIO) -> Iterator[tuple[int, Row | BadRow]]:
+        for line in self._lines(file):
+            if line.strip():
+                self._rows += 1
+                yield self._line, self._json_row(line)
+
+    def _json_row(self, line: str) -> Row | BadRow:
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            return BadRow(self._line, f"Not JSON: {error}.")
+        data = value if isinstance(value, dict) else {"value": value}
+        if not self._columns:
+            self._columns = list(data)
+            self._key = _key_column(self._source.key, self._columns, _usual_key(data))
+        missing = "" if self._source.key else self._rows
+        named = data.get(self._key, missing) if self._key != ROW_NUMBER else self._rows
+        return _row(data, str(named) if not isinstance(named, dict | list) else json.dumps(named), self._line)
+
+
+def _text(raw: bytes, number: int, file: BinaryIO) -> str:
+    """Return a line's text. Raises SourceError."""
+    if number == 1:
+        if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise SourceError("This is UTF-16 text. Save it as UTF-8 and try again.")
+        raw = raw.removeprefix(b"\xef\xbb\xbf")
+    if b"\x00" in raw:
+        raise SourceError(BINARY)
+    if len(raw) == LINE_LIMIT:
+        raise SourceError(f"Line {number:,} is longer than {LINE_LIMIT // 1024 // 1024} MB.")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        if b"\x00" in file.read(BINARY_LOOK):
+            raise SourceError(BINARY) from error
+        place = f"line {number:,}, byte {error.start + 1:,}"
+        raise SourceError(f"This is not UTF-8 text ({place}). Save it as UTF-8 and try again.") from error
 
 
 def _columns(header: Sequence[str]) -> list[str]:
@@ -228,26 +289,6 @@ def _key_column(given: str, columns: Sequence[str], default: str) -> str:
     if given and given != ROW_NUMBER and given not in columns:
         raise SourceError(f"There is no column {given!r} to take the key from. There are: {', '.join(columns)}.")
     return given or default
-
-
-def _read_jsonl(lines: Iterable[tuple[int, str]], source: Source, found: Survey) -> Iterator[tuple[int, Row | BadRow]]:
-    count, key = 0, source.key
-    for number, line in lines:
-        if not line.strip():
-            continue
-        count += 1
-        try:
-            value = json.loads(line)
-        except ValueError as error:
-            yield number, BadRow(number, f"Not JSON: {error}.")
-            continue
-        data = value if isinstance(value, dict) else {"value": value}
-        if not found.columns:
-            found.columns = list(data)
-            key = _key_column(source.key, found.columns, _usual_key(data))
-        missing = "" if source.key else count
-        named = data.get(key, missing) if key != ROW_NUMBER else count
-        yield number, _row(data, str(named) if not isinstance(named, dict | list) else json.dumps(named), number)
 
 
 def _usual_key(data: Mapping[str, Any]) -> str:

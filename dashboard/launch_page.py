@@ -7,7 +7,7 @@ import io
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from django.conf import settings
 from django.core.cache import cache
@@ -17,7 +17,7 @@ from django.http import HttpRequest, QueryDict
 
 from dashboard import items
 from dashboard.forms import ItemsForm, ModelForm, form_of
-from dashboard.items import Format, Source, Survey
+from dashboard.items import ROWS_LOOKED_AT, Format, Source, Survey
 from dashboard.launching import LaunchRequest, refusals
 from dashboard.models import Batch, Upload
 from dashboard.permissions import may_operate
@@ -73,15 +73,20 @@ class LaunchPage:
 
     @property
     def layout(self) -> Layout | None:
-        """The tree that plan and items make."""
+        """The tree that plan and items make, where it is known before it runs."""
         plan = self.checked_plan
-        return Layout.of(plan, self.count) if plan is not None and self.count else None
+        return Layout.of(plan, self.count) if plan is not None and self.count and not plan.paged else None
+
+    @property
+    def is_paged(self) -> bool:
+        """Whether the items are read while it runs: only the first of them have been looked at."""
+        return self.checked_plan is not None and self.checked_plan.paged
 
     @property
     def warnings(self) -> Sequence[str]:
         """What is unwise."""
         plan = self.checked_plan
-        found = list(warnings(plan, self.count)) if plan is not None and self.count else []
+        found = list(warnings(plan, self.count)) if plan is not None and self.count and not plan.paged else []
         if self.survey is not None and self.survey.duplicates:
             found.append(f"{self.survey.duplicates:,} keys occur more than once: each row is an item all the same.")
         return found
@@ -96,14 +101,14 @@ class LaunchPage:
         assert self.survey is not None
         assert self.source is not None
         assert isinstance(self.plan.model, Plan)
-        survey, source = self.survey, self.source
+        survey, source, plan = self.survey, self.source, self.plan.model
         request = LaunchRequest(
             processor=self.processor.name,
             parameters=self.parameters.model.model_dump(mode="json"),
-            plan=self.plan.model,
-            count=survey.good,
-            rows=lambda: items.rows(source, survey.bad_lines),
-            digest=survey.digest,
+            plan=plan,
+            count=0 if plan.paged else survey.good,
+            rows=lambda: iter(()) if plan.paged else items.rows(source, survey.bad_lines),
+            digest=f"{self.upload.sha256 if self.upload else ''}{survey.digest}",
             label=self.items.cleaned_data["label"],
             source={
                 "kind": str(source.format),
@@ -111,6 +116,7 @@ class LaunchPage:
                 "name": self.upload.name if self.upload else "",
                 "key": source.key,
                 "left_out": len(survey.bad_lines),
+                **({"count": source.count, "leave_out": self.items.cleaned_data["leave_out"]} if plan.paged else {}),
             },
         )
         return LaunchRequest(**request.__dict__ | {"idempotency_key": f"{self.key}:{request.fingerprint[:16]}"})
@@ -147,8 +153,9 @@ def empty_page(
 
 def _items_of(like: Batch) -> tuple[dict[str, Any], Upload | None]:
     source = like.source
-    first = {"format": source["kind"], "key": source.get("key", ""), "label": like.label, "count": like.item_count}
-    first["leave_out"] = bool(source.get("left_out"))
+    count = source.get("count") or like.item_count
+    first = {"format": source["kind"], "key": source.get("key", ""), "label": like.label, "count": count}
+    first["leave_out"] = bool(source.get("left_out") or source.get("leave_out"))
     upload = Upload.objects.filter(pk=source.get("upload")).first()
     if upload is not None and upload.name == PASTED and upload.size <= TEXT_SHOWN:
         first["text"] = upload.file.read().decode()
@@ -194,11 +201,13 @@ def _survey(page: LaunchPage, request: HttpRequest) -> None:
         page.items.data = _with_upload(page.items.data, page.upload)
     name = page.upload.pk if page.upload else str(cleaned["count"])
     page.source = Source(kind, opener(page.upload), key=cleaned["key"], count=cleaned["count"] or 0)
-    content = f"{page.upload.sha256 if page.upload else name}:{kind}:{cleaned['key']}:{page.processor.name}"
+    plan = page.checked_plan
+    sample = ROWS_LOOKED_AT if plan is not None and plan.paged else None
+    content = f"{page.upload.sha256 if page.upload else name}:{kind}:{cleaned['key']}:{page.processor.name}:{sample}"
     cached = f"survey:{hashlib.sha256(content.encode()).hexdigest()}"
     page.survey = cache.get(cached)
     if page.survey is None:
-        page.survey = items.survey(page.source, page.processor, limit=settings.CANOPY_MAX_ITEMS)
+        page.survey = items.survey(page.source, page.processor, limit=settings.CANOPY_MAX_ITEMS, sample=sample)
         cache.set(cached, page.survey, SURVEY_KEPT)
     if page.survey.error:
         place = "count" if kind is Format.COUNT else "text" if page.upload and page.upload.name == PASTED else "file"
@@ -216,8 +225,7 @@ def opener(upload: Upload | None) -> Callable[[], BinaryIO]:
     """Return a function that opens what was uploaded, anew at each call."""
     if upload is None:
         return io.BytesIO
-    name = str(upload.file.name)
-    return lambda: cast("BinaryIO", upload.file.storage.open(name, "rb"))
+    return upload.reader
 
 
 def _kept(cleaned: dict[str, Any], request: HttpRequest) -> Upload | None:

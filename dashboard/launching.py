@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -15,33 +14,23 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import IntegrityError, transaction
 
 from dashboard import projection
-from dashboard.models import AuditEntry, Batch, Item, Node
+from dashboard.models import AuditEntry, Batch, Node
 from dashboard.permissions import Person, require_operator
 from dashboard.roots import root_input
-from dashboard.store import resource_of
 from dashboard.temporal import gateway
+from dashboard.tree_rows import ResourceNamedTwice, Row, write_below
 from orchestration.connection import TemporalUnavailable
 from orchestration.contracts import NodeKind
-from orchestration.options import Execution, OnThreshold
-from orchestration.plan import Layout, Plan, child_id, partition_id, problems, resource_id, root_id
+from orchestration.options import OnThreshold
+from orchestration.plan import Layout, Plan, problems, root_id
 from orchestration.processors.registry import get_processor
-
-ROWS_PER_INSERT = 2_000
-KEY_LIMIT = 200
-
-
-@dataclass(frozen=True)
-class Row:
-    """One good item of the input."""
-
-    key: str
-    data: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class LaunchRequest:
     """What a person wants launched; everything in it has been validated.
 
+    Of an input that is read while it runs nothing is known: `count` is 0, and `source` says where it lies.
     `rows` yields exactly `count` rows, anew at each call: the first reading may be long past. `digest` identifies
     their content, for idempotency. `source` is kept on the batch as models.Batch says. With `definition` (the id of a
     saved version) the root is a flow of its own, and `processor` its kind.
@@ -137,7 +126,12 @@ def _launched_before(person: User, request: LaunchRequest) -> Batch | None:
     return batch
 
 
+def _scope(request: LaunchRequest) -> str:
+    return "items as they are read" if request.plan.paged and not request.count else f"{request.count:,} items"
+
+
 def _write(person: User, request: LaunchRequest) -> Batch:
+    """Write a batch with all that is known of its tree. What is read while it runs comes later."""
     layout = Layout.of(request.plan, request.count)
     with transaction.atomic():
         batch = Batch.objects.create(
@@ -156,90 +150,18 @@ def _write(person: User, request: LaunchRequest) -> Batch:
             definition_id=request.definition,
             idempotency_key=request.idempotency_key,
             fingerprint=request.fingerprint,
+            reading={"is_last": not request.plan.paged or request.count > 0},
             children_pending=layout.children,
             items_pending=request.count,
         )
         root = Node.objects.create(
             batch=batch, kind=NodeKind.ROOT, workflow_id=root_id(batch.pk), offset=0, length=request.count
         )
-        parents = _write_partitions(batch, root, layout)
-        _write_children(batch, layout, parents, request.rows())
+        try:
+            write_below(batch, root, layout, request.rows())
+        except ResourceNamedTwice as error:
+            raise LaunchRefused({"resource_field": str(error)}) from error
         AuditEntry.objects.create(
-            batch=batch, person=person, action="launch", scope=f"{request.count:,} items", outcome="Accepted."
+            batch=batch, person=person, action="launch", scope=_scope(request), outcome="Accepted."
         )
     return batch
-
-
-def _write_partitions(batch: Batch, root: Node, layout: Layout) -> Sequence[Node]:
-    """Write the partitions and return the parent of each, or of all children."""
-    partitions = []
-    for position in range(layout.partitions):
-        children = layout.partition_range(position)
-        offset = layout.chunk(children.start).offset
-        last = layout.chunk(children.stop - 1)
-        length = last.offset + last.length - offset
-        partitions.append(
-            Node(
-                batch=batch,
-                parent=root,
-                kind=NodeKind.PARTITION,
-                position=position,
-                workflow_id=partition_id(batch.pk, position),
-                offset=offset,
-                length=length,
-                children_pending=len(children),
-                items_pending=length,
-            )
-        )
-    return Node.objects.bulk_create(partitions) or [root]
-
-
-def _write_children(batch: Batch, layout: Layout, parents: Sequence[Node], rows: Iterator[Row]) -> None:
-    """Stream the items into the database, and a child for each chunk of them."""
-    plan, nodes, items = batch.plan, list[Node](), list[Item]()
-    workflow_ids = set[str]()
-    for child in range(layout.children):
-        chunk = layout.chunk(child)
-        partition = layout.partition_of(child)
-        taken = list(islice(rows, chunk.length))
-        if len(taken) != chunk.length:
-            raise ValueError(f"The input ended after {chunk.offset + len(taken)} of {layout.items} rows.")
-        workflow_id = _workflow_id(batch, plan, child, partition, taken[0])
-        if plan.resource_field and workflow_id in workflow_ids:
-            raise LaunchRefused(
-                {"resource_field": f"Two items name the same resource; the second is {taken[0].key!r}."}
-            )
-        workflow_ids.add(workflow_id)
-        nodes.append(
-            Node(
-                batch=batch,
-                parent=parents[partition or 0],
-                kind=NodeKind.CHILD,
-                position=child,
-                workflow_id=workflow_id,
-                is_workflow=plan.execution is not Execution.NO_CHILDREN,
-                offset=chunk.offset,
-                length=chunk.length,
-                key_first=taken[0].key[:KEY_LIMIT],
-                key_last=taken[-1].key[:KEY_LIMIT],
-            )
-        )
-        for index, row in enumerate(taken, start=chunk.offset):
-            items.append(Item(batch=batch, index=index, child=child, key=row.key[:KEY_LIMIT], data=dict(row.data)))
-        if len(items) >= ROWS_PER_INSERT or len(nodes) >= ROWS_PER_INSERT:
-            _flush(nodes, items)
-    _flush(nodes, items)
-
-
-def _workflow_id(batch: Batch, plan: Plan, child: int, partition: int | None, first: Row) -> str:
-    """Return a child's workflow id: its own, or that of the resource that its one item names."""
-    if not plan.resource_field:
-        return child_id(batch.pk, child, partition)
-    return resource_id(resource_of(first.key, first.data, plan.resource_field))
-
-
-def _flush(nodes: list[Node], items: list[Item]) -> None:
-    Node.objects.bulk_create(nodes)
-    Item.objects.bulk_create(items)
-    nodes.clear()
-    items.clear()

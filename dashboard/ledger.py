@@ -23,6 +23,10 @@ CHILD_ITEMS = ("items_completed", "items_failed")
 TALLY_COLUMNS = tuple(f"{what}_{status.value}" for what in ("children", "items") for status in Status)
 BATCH_STATE = (
     "status",
+    "item_count",
+    "child_count",
+    "partition_count",
+    "reading",
     "paused",
     "steered_at",
     "window",
@@ -76,6 +80,15 @@ class Ledger:
         add(self.batch, change)
         if parent is not None and parent != self.root.pk:
             self._above[parent].update(change)
+
+    def grow(self, *, partitions: int, children: int, items: int) -> None:
+        """Book nodes and items that were written below the root since the launch."""
+        batch = self.batch
+        batch.partition_count += partitions
+        batch.child_count += children
+        batch.item_count += items
+        Node.objects.filter(pk=self.root.pk).update(length=batch.item_count, revision=self.revision)
+        self.move(None, {"children_pending": children, "items_pending": items})
 
     def flush(self) -> None:
         """Write the nodes taken so far and let them go, all but the root."""

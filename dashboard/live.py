@@ -65,6 +65,7 @@ def batch_state(batch: Batch) -> dict[str, Any]:
         "paused": batch.paused,
         "window": batch.window,
         "children": batch.children | {"total": batch.child_count},
+        "partitions": batch.partition_count,
         "items": batch.items_by_status | {"total": batch.item_count},
         "rate": rate,
         "eta": eta,

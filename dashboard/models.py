@@ -6,7 +6,7 @@ Node, Attempt and the tallies are written by `projection` alone; Item results by
 from __future__ import annotations
 
 import secrets
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar, cast
 
 from django.conf import settings
 from django.db import models
@@ -133,6 +133,10 @@ class Upload(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def reader(self) -> BinaryIO:
+        """Open what was uploaded."""
+        return cast("BinaryIO", self.file.storage.open(str(self.file.name), "rb"))
+
 
 class Batch(Tally):
     """One launch: what was asked for, by whom, and how far it is.
@@ -140,6 +144,8 @@ class Batch(Tally):
     `revision` rises with every change to the batch or a node of it, the newest of which was at `changed_at`. `source`
     says where the items came from:
     {"kind": "count" | "lines" | "csv" | "jsonl" | "api", "upload": id or None, "key": column or None, "left_out": n}.
+    `reading` says how far an input is that is read while it runs: {"is_last": bool, "position": as items.Position says,
+    "left_out": n, "bad": [[line, reason]]}.
     `steered_at` and `window_at` are the times of the newest pause or resume, and change of window, that are known.
     `held_reason` and `held_until` say why and until when it waits for a person; `held_at` is when that was told last.
     `opened_at` is the start of the root's newest run and `done_at_open` the children closed before it (for the ETA).
@@ -151,6 +157,7 @@ class Batch(Tally):
     parameters = models.JSONField(default=dict)
     plan_data = models.JSONField(default=dict)
     source = models.JSONField(default=dict)
+    reading = models.JSONField(default=dict)
     item_count = models.PositiveIntegerField()
     child_count = models.PositiveIntegerField()
     partition_count = models.PositiveIntegerField(default=0)

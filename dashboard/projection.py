@@ -161,6 +161,18 @@ def _reset_failed_items(ledger: Ledger, nodes: Sequence[Node], runs: Sequence[st
         node.items_failed = left.get(node.position, 0)
 
 
+# Growth
+
+
+@contextmanager
+def growing(batch_id: str) -> Iterator[Ledger]:
+    """Lock a batch while `growth` writes nodes and items below it. Raises Batch.DoesNotExist, also once discarded."""
+    with open_ledger(batch_id) as ledger:
+        if ledger.batch.is_discarded:
+            raise Batch.DoesNotExist
+        yield ledger
+
+
 # The end
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboard.definition_models import DefinitionVersion
 from dashboard.models import Batch
-from orchestration.contracts import FanOutInput, FlowInput
+from orchestration.contracts import Cursor, FanOutInput, FlowInput
 from orchestration.definition_text import parse
 from orchestration.gateway import RootInput
 from orchestration.plan import Layout
@@ -27,4 +27,6 @@ def fan_out_input(batch: Batch) -> FanOutInput:
     label = f"{batch.processor}: {batch.label or batch.pk} ({batch.item_count:,} items)"
     plan = batch.plan
     children = Layout.of(plan, batch.item_count).children
-    return FanOutInput(batch.pk, plan, batch.item_count, 0, children, window=batch.window, label=label)
+    cursor = Cursor() if plan.paged else None
+    items = batch.item_count
+    return FanOutInput(batch.pk, plan, items, 0, children, window=batch.window, label=label, cursor=cursor)

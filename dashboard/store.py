@@ -6,19 +6,20 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from django.db import close_old_connections, connection
 from django.db.models import F
 from django.utils import timezone
 
-from dashboard import projection
+from dashboard import growth, projection
 from dashboard.ledger import update_rows, write_columns
 from dashboard.models import Attempt, Batch, Item
 from dashboard.reports import write_report
 from dashboard.storable import json_text, storable, text
+from dashboard.tree_rows import resource_of
 from orchestration.chunk_contracts import ChunkInput, ChunkWork, ItemResult, ItemWork, ResourcesInput
-from orchestration.contracts import Failure, NodeKind, Status, SummariseInput
+from orchestration.contracts import Failure, NodeKind, ReadPage, Status, SummariseInput, WantedPage
 from orchestration.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,11 @@ class DjangoChunkStore:
         return found
 
     @_in_thread
+    def read_page(self, wanted: WantedPage) -> ReadPage:
+        """Make a page of a batch's input, once. Raises LookupError, InputUnreadable."""
+        return growth.read_page(wanted)
+
+    @_in_thread
     def write_results(self, results: Sequence[ItemResult]) -> None:
         """Record results, one transaction a batch. A completed item never becomes anything else."""
         by_batch = defaultdict[str, dict[int, ItemResult]](dict)
@@ -124,11 +130,6 @@ class DjangoChunkStore:
                     _write_batch(batch_id, of_batch)
             except Batch.DoesNotExist:
                 log.warning("Dropped %s results of batch %s, which does not exist.", len(of_batch), batch_id)
-
-
-def resource_of(key: str, data: Mapping[str, Any], field: str) -> str:
-    """Return the resource that an item names in a field; its key where it names none."""
-    return str(data.get(field) or key)
 
 
 def _to_undo(batch: Batch, work: ChunkInput) -> ChunkWork:

@@ -21,6 +21,7 @@ from orchestration.chunk_contracts import (
     ChunkResult,
     ChunkStore,
     ChunkWork,
+    InputUnreadable,
     ItemInput,
     ItemResult,
     ItemWork,
@@ -32,13 +33,16 @@ from orchestration.contracts import (
     PENDING_ITEMS_ACTIVITY,
     PROCESS_CHUNK_ACTIVITY,
     PROCESS_ITEM_ACTIVITY,
+    READ_PAGE_ACTIVITY,
     READ_RESOURCES_ACTIVITY,
     RUN_STEP_ACTIVITY,
     SUMMARISE_ACTIVITY,
     Failure,
+    ReadPage,
     Status,
     StepInput,
     SummariseInput,
+    WantedPage,
 )
 from orchestration.plan import Plan
 from orchestration.processors.registry import BoundProcessor, ItemContext, UnknownProcessor, get_processor
@@ -123,6 +127,18 @@ class ChunkActivities:
         except LookupError as error:
             raise ApplicationError(str(error), type="NothingToProcess", non_retryable=True) from error
 
+    @activity.defn(name=READ_PAGE_ACTIVITY)
+    async def read_page(self, wanted: WantedPage) -> ReadPage:
+        """Read the next page of a batch's input into the store. Raises ApplicationError, not retried, if it cannot."""
+        heart = asyncio.create_task(_keep_alive())
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._readers, self._store.read_page, wanted)
+        except (LookupError, InputUnreadable) as error:
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
+        finally:
+            heart.cancel()
+
     @activity.defn(name=SUMMARISE_ACTIVITY)
     async def summarise(self, given: SummariseInput) -> None:
         """Write the report of a batch's run."""
@@ -161,6 +177,7 @@ class ChunkActivities:
             self.process_chunk,
             self.pending_items,
             self.process_item,
+            self.read_page,
             self.read_resources,
             self.await_workflow,
         ]

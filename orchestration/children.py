@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts import (
         AWAIT_WORKFLOW_ACTIVITY,
         READ_RESOURCES_ACTIVITY,
+        Cursor,
         EventKind,
         Failure,
         FanOutInput,
@@ -29,7 +30,7 @@ with workflow.unsafe.imports_passed_through():
         Status,
     )
     from orchestration.options import Cancellation, Execution, ParentClose, WhenTaken
-    from orchestration.plan import Layout, child_id, resource_id, rollback_id
+    from orchestration.plan import child_id, resource_id, rollback_id
     from orchestration.supervisor import Supervisor, Unit
 
 ALREADY_RUNNING = "already running"
@@ -84,10 +85,15 @@ class Children:
 
     def __init__(self, given: FanOutInput, failed: Callable[[int], None]) -> None:
         self._given, self._failed = given, failed
-        self._layout = Layout.of(given.plan, given.items)
+        self.layout = given.layout
         self._resources: list[str] = []
         self._runs = dict[int, int]()
         self.awaits = not given.plan.fire_and_forget
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """Return nothing: children are all known."""
+        return None
 
     def first(self) -> list[int]:
         """Return the children asked for, or all in the range."""
@@ -113,7 +119,7 @@ class Children:
         """Return the child's workflow id: its own, or that of the resource it uses."""
         if self._resources:
             return resource_id(self._resources[unit - self._given.first])
-        return child_id(self._given.batch_id, unit, self._given.partition)
+        return child_id(self._given.batch_id, unit, self._given.partition, self._given.section)
 
     def place(self, unit: int) -> Place | None:
         """Return nothing: children have rows from the launch on."""
@@ -142,7 +148,7 @@ class Children:
 
     def _chunk(self, unit: int) -> ChunkInput:
         given, plan = self._given, self._given.plan
-        chunk = self._layout.chunk(unit)
+        chunk = self.layout.chunk(unit)
         run_id = ""
         if plan.execution is Execution.NO_CHILDREN:
             self._runs[unit] = self._runs.get(unit, 0) + 1
@@ -157,6 +163,7 @@ class Children:
             may_rerun=plan.child_attempts > 1,
             options=_item_options(given),
             run_id=run_id,
+            stage=given.stage,
         )
 
     async def id_is_taken(self, unit: int, tries: int) -> bool:
@@ -243,12 +250,12 @@ class Rollbacks(Children):
 
     def name(self, unit: int) -> str:
         """Return the rollback's workflow id."""
-        return rollback_id(self._given.batch_id, unit, self._given.partition)
+        return rollback_id(self._given.batch_id, unit, self._given.partition, self._given.section)
 
     def place(self, unit: int) -> Place | None:
         """Return the place below the child."""
-        below = child_id(self._given.batch_id, unit, self._given.partition)
-        chunk = self._layout.chunk(unit)
+        below = child_id(self._given.batch_id, unit, self._given.partition, self._given.section)
+        chunk = self.layout.chunk(unit)
         return Place(below, NodeKind.ROLLBACK, "rollback", unit, chunk.offset, chunk.length)
 
     async def prepare(self) -> None:
@@ -256,9 +263,13 @@ class Rollbacks(Children):
 
     async def start(self, unit: int) -> Unit:
         """Start a rollback; one that failed may be started again."""
-        plan, chunk = self._given.plan, self._layout.chunk(unit)
+        plan, chunk = self._given.plan, self.layout.chunk(unit)
         timeout = plan.chunk_timeout(chunk.length)
-        undo = ChunkInput(self._given.batch_id, unit, chunk.offset, chunk.length, plan.task_queue, timeout, undo=True)
+        undo = ChunkInput(
+            *(self._given.batch_id, unit, chunk.offset, chunk.length, plan.task_queue, timeout),
+            undo=True,
+            stage=self._given.stage,
+        )
         return await workflow.start_child_workflow(
             CHUNK_WORKFLOW,
             undo,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
-from orchestration.contracts import Failure, SummariseInput
+from orchestration.contracts import Failure, ReadPage, SummariseInput, WantedPage
 from orchestration.plan import Plan
 
 
@@ -29,7 +29,8 @@ class ChunkInput:
     """Start of a child: which slice of the batch's items it processes. The items themselves lie in the store.
 
     With `undo` it compensates those that completed. `may_rerun`: Temporal may give it another run when items failed.
-    With `options` each item is an activity of its own. `run_id` names the run where the chunk is no workflow itself.
+    With `options` each item is an activity of its own. `run_id` names the run where the chunk is no workflow itself,
+    `stage` the stage of its pipeline.
     """
 
     batch_id: str
@@ -42,6 +43,7 @@ class ChunkInput:
     may_rerun: bool = False
     options: ItemOptions | None = None
     run_id: str = ""
+    stage: int | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,22 @@ class ReportStore(Protocol):
         ...
 
 
-class ChunkStore(ReportStore, Protocol):
+class InputUnreadable(Exception):
+    """An input that cannot be read on, whoever tries: why, for a person."""
+
+
+class PageStore(Protocol):
+    """Where an input that is read page by page becomes items. Called from worker threads."""
+
+    def read_page(self, wanted: WantedPage) -> ReadPage:
+        """Make a page's items and children of what comes next in the input, once: the same page again is as it is.
+
+        Raises LookupError when the batch does not exist, InputUnreadable.
+        """
+        ...
+
+
+class ChunkStore(ReportStore, PageStore, Protocol):
     """Where items lie. Called from worker threads; implemented by the dashboard."""
 
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:

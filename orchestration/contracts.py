@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from orchestration.plan import Plan
+from orchestration.plan import Layout, Plan
 
 CHILD_TASK_QUEUE = "canopy"
 DASHBOARD_TASK_QUEUE = "canopy-dashboard"
@@ -21,6 +21,7 @@ RUN_STEP_ACTIVITY = "run_step"
 PROCESS_ITEM_ACTIVITY = "process_item"
 PENDING_ITEMS_ACTIVITY = "pending_items"
 SUMMARISE_ACTIVITY = "summarise"
+READ_PAGE_ACTIVITY = "read_page"
 READ_RESOURCES_ACTIVITY = "read_resources"
 AWAIT_WORKFLOW_ACTIVITY = "await_workflow"
 
@@ -189,12 +190,39 @@ class BreakerState:
 
 
 @dataclass(frozen=True)
-class FanOutInput:
-    """Start of a root or of a partition.
+class Cursor:
+    """How much of an input that is read page by page has been read. `counts` are of children of earlier runs."""
 
-    `first` and `stop` are the half-open range of child indices below it. A run that is started to retry has
-    `children`: the root gets an empty list and waits for its `retry` update, a partition gets those to run. With
-    `roll_back` it undoes those children instead.
+    pages: int = 0
+    items: int = 0
+    is_last: bool = False
+    counts: Counts = field(default_factory=Counts)
+
+
+@dataclass(frozen=True)
+class WantedPage:
+    """Which page of its input a batch wants next, counted from 0."""
+
+    batch_id: str
+    page: int
+
+
+@dataclass(frozen=True)
+class ReadPage:
+    """A page that has been read, and lies in the store: its items, and whether the input ends with it."""
+
+    items: int
+    is_last: bool
+
+
+@dataclass(frozen=True)
+class FanOutInput:
+    """Start of a root, of a stage (a section of a pipeline) or of a partition.
+
+    `first` and `stop` are the half-open range of child indices below it, `first_child` and `first_item` those at which
+    the section begins that it is a part of. A run that is started to retry has `children`: the root gets an empty list
+    and waits for its `retry` update, the others get those to run. With `roll_back` it undoes those children instead.
+    A root with a `cursor` reads its input page by page, from there on; `items` are those read before.
     """
 
     batch_id: str
@@ -209,6 +237,26 @@ class FanOutInput:
     paused: bool = False
     roll_back: bool = False
     breaker: BreakerState | None = None
+    cursor: Cursor | None = None
+    section: int | None = None
+    stage: int | None = None
+    first_child: int = 0
+    first_item: int = 0
+
+    @property
+    def is_head(self) -> bool:
+        """Whether policies are kept here: in a root or a stage, and not in a partition."""
+        return self.partition is None
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it is the root of its batch."""
+        return self.is_head and self.section is None
+
+    @property
+    def layout(self) -> Layout:
+        """The tree of the section (or the batch) that it is a part of."""
+        return Layout.of(self.plan, self.items, first_child=self.first_child, first_item=self.first_item)
 
 
 @dataclass(frozen=True)

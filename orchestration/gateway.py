@@ -9,15 +9,17 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import HistoryEventFilterType, WorkflowExecutionStatus
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import (
     CountWorkflowExecutionsRequest,
     DescribeWorkflowExecutionRequest,
+    GetWorkflowExecutionHistoryRequest,
     ListWorkersRequest,
     ListWorkflowExecutionsRequest,
 )
@@ -52,7 +54,7 @@ from orchestration.contracts import (
 )
 from orchestration.diagnosis import diagnose
 from orchestration.findings import Finding
-from orchestration.plan import root_id
+from orchestration.plan import may_continue_as_new, root_id
 from orchestration.retry_routing import RetryRouting
 from orchestration.schedules import Schedules
 from orchestration.supervisor import failure_of
@@ -62,6 +64,8 @@ from orchestration.workflows.services import ServicesWorkflow
 from orchestration.workflows.steps import StepsWorkflow
 
 PAGE_SIZE = 1_000
+
+CONTINUED_AS_NEW = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
 
 STATUS_NAMES = {
     "Running": Status.RUNNING,
@@ -236,14 +240,27 @@ class Gateway:
         client = await self.client()
         handle = client.get_workflow_handle(root_id(batch_id), run_id=run_id or None)
         with unavailable(), not_running(), suppress(WorkflowFailureError):
-            await handle.result(follow_runs=False)
+            await handle.result()
         seen = await self.describe_run(root_id(batch_id), run_id)
         if seen is None:
             raise BatchNotRunning(batch_id)
         return seen
 
     async def describe_run(self, workflow_id: str, run_id: str = "") -> RunSeen | None:
-        """Return a run (the newest, when none is named) with its failure, or None when Temporal knows none."""
+        """Return a run (the newest, when none is named) with its failure, or None when Temporal knows none.
+
+        Runs that were continued as new are one, with the first one's id.
+        """
+        info = await self._describe(workflow_id, run_id)
+        while info is not None and info.status == CONTINUED_AS_NEW:
+            info = await self._describe(workflow_id, await self._next_run(workflow_id, info.execution.run_id))
+        if info is None:
+            return None
+        seen = _run_seen(info)
+        failure = await self.failure_of(workflow_id, seen.run_id) if seen.status.is_retryable else None
+        return replace(seen, run_id=_first_run_id(info), failure=failure)
+
+    async def _describe(self, workflow_id: str, run_id: str) -> WorkflowExecutionInfo | None:
         client = await self.client()
         with unavailable():
             try:
@@ -258,11 +275,29 @@ class Gateway:
                 if error.status is RPCStatusCode.NOT_FOUND:
                     return None
                 raise
-        seen = _run_seen(answer.workflow_execution_info)
-        if seen.status.is_retryable:
-            failure = await self.failure_of(workflow_id, seen.run_id)
-            return RunSeen(seen.workflow_id, seen.run_id, seen.status, seen.started_at, seen.closed_at, failure)
-        return seen
+        return answer.workflow_execution_info
+
+    async def _next_run(self, workflow_id: str, run_id: str) -> str:
+        """Return the id of the run that goes on where another one was continued as new."""
+        client = await self.client()
+        with unavailable():
+            answer = await client.workflow_service.get_workflow_execution_history(
+                GetWorkflowExecutionHistoryRequest(
+                    namespace=client.namespace,
+                    execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+                    history_event_filter_type=HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT,
+                ),
+                timeout=RPC_TIMEOUT,
+            )
+        closed = answer.history.events[-1].workflow_execution_continued_as_new_event_attributes
+        return str(closed.new_execution_run_id)
+
+    async def _whole_run(self, seen: RunSeen) -> RunSeen:
+        """Return a run that was listed as the one that it may go on with: listings do not name a chain's first run."""
+        if not may_continue_as_new(seen.workflow_id):
+            return seen
+        info = await self._describe(seen.workflow_id, seen.run_id)
+        return replace(seen, run_id=_first_run_id(info)) if info is not None else seen
 
     async def failure_of(self, workflow_id: str, run_id: str) -> Failure | None:
         """Return why a closed run did not complete, or None when it did or is gone."""
@@ -270,7 +305,8 @@ class Gateway:
         with unavailable():
             try:
                 async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
-                    await client.get_workflow_handle(workflow_id, run_id=run_id).result(follow_runs=False)
+                    handle = client.get_workflow_handle(workflow_id, run_id=run_id)
+                    await handle.result(follow_runs=may_continue_as_new(workflow_id))
             except WorkflowFailureError as error:
                 return failure_of(error.cause)
             except RPCError as error:
@@ -279,13 +315,13 @@ class Gateway:
         return None
 
     async def count_runs(self, batch_id: str) -> dict[Status, int]:
-        """Return how many runs of a batch's workflows visibility knows, by status."""
+        """Return how many runs of a batch's workflows visibility knows, by status; a chain that goes on counts once."""
         client = await self.client()
         with unavailable():
             answer = await client.workflow_service.count_workflow_executions(
                 CountWorkflowExecutionsRequest(
                     namespace=client.namespace,
-                    query=f'RootWorkflowId = "{root_id(batch_id)}" GROUP BY ExecutionStatus',
+                    query=f"{_of_batch(batch_id)} GROUP BY ExecutionStatus",
                 ),
                 timeout=RPC_TIMEOUT,
             )
@@ -300,7 +336,7 @@ class Gateway:
     ) -> AsyncIterator[RunSeen]:
         """Yield the runs of a batch's workflows that started or closed since a time, without their failures."""
         client = await self.client()
-        query = f'RootWorkflowId = "{root_id(batch_id)}"'
+        query = _of_batch(batch_id)
         if started_since is not None:
             query += f' AND StartTime >= "{started_since.isoformat()}"'
         if closed_since is not None:
@@ -315,7 +351,7 @@ class Gateway:
                     timeout=RPC_TIMEOUT,
                 )
             for info in page.executions:
-                yield _run_seen(info)
+                yield await self._whole_run(_run_seen(info))
             token = page.next_page_token
             if not token:
                 return
@@ -336,6 +372,17 @@ class Gateway:
             return TemporalHealth(reachable=True)
         age = (datetime.now(UTC) - max(beats)).total_seconds()
         return TemporalHealth(reachable=True, worker_heartbeat_age=max(0.0, age))
+
+
+def _of_batch(batch_id: str) -> str:
+    """Return the query of a batch's runs, without those that go on in another one."""
+    return f'RootWorkflowId = "{root_id(batch_id)}" AND ExecutionStatus != "ContinuedAsNew"'
+
+
+def _first_run_id(info: WorkflowExecutionInfo) -> str:
+    """Return the id by which a run is known: that of the first of its chain, unless the chain is Temporal's retries."""
+    name, run_id = info.execution.workflow_id, info.execution.run_id
+    return str(info.first_run_id or run_id) if may_continue_as_new(name) else str(run_id)
 
 
 def _time(stamp: Timestamp) -> datetime:

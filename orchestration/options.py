@@ -79,7 +79,7 @@ def group(name: str) -> dict[str, Any]:
 
 
 FAILURES, PACE, CHILDREN, RESOURCES = "When children fail", "Pace", "Child options", "Resources"
-APPROVAL, END = "Approval", "At the end"
+APPROVAL, END, INPUT = "Approval", "At the end", "Input"
 
 
 class FailureOptions(BaseModel):
@@ -316,4 +316,23 @@ class ResourceOptions(BaseModel):
         title="When it is in use",
         description="Wait, or join: be skipped once the other has completed.",
         json_schema_extra=group(RESOURCES),
+    )
+
+
+class InputOptions(BaseModel):
+    """How the input is read."""
+
+    paged: bool = Field(
+        default=False,
+        title="Read while it runs",
+        description="Page by page, for an input of any length: rows are checked as they come, not before.",
+        json_schema_extra=group(INPUT),
+    )
+    page_children: int = Field(
+        default=500,
+        ge=1,
+        le=1_000,
+        title="Children of a page",
+        description="Each page is a partition of its own; two are open at a time.",
+        json_schema_extra=group(INPUT),
     )

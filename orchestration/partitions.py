@@ -23,9 +23,18 @@ with workflow.unsafe.imports_passed_through():
         PARENT_CLOSE,
         untouched_outcomes,
     )
-    from orchestration.contracts import BreakerState, Counts, EventKind, FanOutInput, FanOutResult, Place, Status
+    from orchestration.contracts import (
+        BreakerState,
+        Counts,
+        Cursor,
+        EventKind,
+        FanOutInput,
+        FanOutResult,
+        Place,
+        Status,
+    )
     from orchestration.options import ParentClose
-    from orchestration.plan import Layout, child_id, partition_id, share_window
+    from orchestration.plan import child_id, partition_id, share_window
     from orchestration.supervisor import Supervisor, Unit
 
 PARTITION_OPEN = "partition is running"
@@ -43,29 +52,29 @@ class Partitions:
 
     def __init__(self, given: FanOutInput) -> None:
         self._given = given
-        self._layout = Layout.of(given.plan, given.items)
+        self.layout = given.layout
         self._window = given.window or given.plan.window
         self._told = dict[int, tuple[int, bool]]()
         self._selected = dict[int, list[int]]()
         self._below = dict[int, FanOutResult]()
-        self._breaker: BreakerState | None = None
+        self._breaker: BreakerState | None = given.breaker
         self.awaits = True
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """Return nothing: these partitions are all known."""
+        return None
 
     async def prepare(self) -> None:
         """Do nothing: each partition prepares itself."""
 
     def first(self) -> list[int]:
-        """Return all partitions; none where the run was started to retry, and those to be undone for a rollback."""
+        """Return all partitions; where only some children are to run, or to be undone, theirs."""
         if self._given.children is None:
-            return list(range(self._layout.partitions))
-        if self._given.roll_back:
-            self.select(self._given.children)
+            return list(range(self.layout.partitions))
+        for child in self._given.children:
+            self._selected.setdefault(self.layout.partition_of(child) or 0, []).append(child)
         return list(self._selected)
-
-    def select(self, children: list[int]) -> None:
-        """Note which children the partitions are started for."""
-        for child in children:
-            self._selected.setdefault(self._layout.partition_of(child) or 0, []).append(child)
 
     def places(self, window: int) -> int:
         """Return how many partitions may share a window."""
@@ -73,7 +82,7 @@ class Partitions:
 
     def name(self, unit: int) -> str:
         """Return the partition's workflow id."""
-        return partition_id(self._given.batch_id, unit)
+        return partition_id(self._given.batch_id, unit, self._given.section)
 
     def place(self, unit: int) -> Place | None:
         """Return nothing: partitions have rows from the launch on."""
@@ -81,7 +90,7 @@ class Partitions:
 
     async def start(self, unit: int) -> Unit:
         """Start a partition, with the children selected for a retry if there are any."""
-        given, children = self._given, self._layout.partition_range(unit)
+        given, children = self._given, self.layout.partition_range(unit)
         window, paused = self._share_of(unit), self.supervisor.is_halted
         self._told[unit] = (window, paused)
         handle = await workflow.start_child_workflow(
@@ -89,7 +98,7 @@ class Partitions:
             FanOutInput(
                 given.batch_id,
                 given.plan,
-                given.items,
+                self.layout.items,
                 children.start,
                 children.stop,
                 partition=unit,
@@ -99,6 +108,10 @@ class Partitions:
                 paused=paused,
                 roll_back=given.roll_back,
                 breaker=self._breaker,
+                section=given.section,
+                stage=given.stage,
+                first_child=given.first_child,
+                first_item=given.first_item,
             ),
             id=self.name(unit),
             result_type=FanOutResult,
@@ -131,7 +144,7 @@ class Partitions:
             self._below[unit] = merged(self._below.get(unit), result)
             self._breaker = result.breaker
         elif outcome is not Status.COMPLETED:
-            self._below[unit] = FanOutResult(Counts(), {outcome: list(self._layout.partition_range(unit))})
+            self._below[unit] = FanOutResult(Counts(), {outcome: list(self.layout.partition_range(unit))})
         self.steer(self._window)
 
     def steer(self, window: int) -> None:
@@ -148,7 +161,7 @@ class Partitions:
             forgiven = [child for outcome in FAILURES for child in below.unfinished.pop(outcome, [])]
             below.unfinished.setdefault(Status.SKIPPED, []).extend(forgiven)
             for child in forgiven:
-                name = child_id(self._given.batch_id, child, unit)
+                name = child_id(self._given.batch_id, child, unit, self._given.section)
                 self.supervisor.outbox.put(EventKind.SKIPPED, name, "", failure=FORGIVEN)
             number += len(forgiven)
         for handle in self.supervisor.open.values():
@@ -169,7 +182,7 @@ class Partitions:
         undone = list[int]()
         for unit, below in self._below.items():
             left = {child for outcome in untouched for child in below.unfinished.get(outcome, [])}
-            undone.extend(child for child in self._layout.partition_range(unit) if child not in left)
+            undone.extend(child for child in self.layout.partition_range(unit) if child not in left)
         return undone
 
     def _share_of(self, partition: int) -> int:
@@ -198,7 +211,7 @@ class Partitions:
 
     def retry(self, child: int) -> str | None:
         """Start a child's partition again for it, unless the partition is open or the child completed."""
-        partition = self._layout.partition_of(child) or 0
+        partition = self.layout.partition_of(child) or 0
         below = self._below.get(partition)
         if partition in self.supervisor.open:
             return PARTITION_OPEN
@@ -221,7 +234,7 @@ class Partitions:
             for outcome, children in below.unfinished.items():
                 unfinished.setdefault(outcome, []).extend(children)
                 counts.add(outcome, len(children))
-        return FanOutResult(counts, unfinished)
+        return FanOutResult(counts, unfinished, breaker=self._breaker)
 
 
 def merged(before: FanOutResult | None, again: FanOutResult) -> FanOutResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +20,7 @@ from orchestration.options import (
     Execution,
     FailureOptions,
     FailurePolicy,
+    InputOptions,
     PaceOptions,
     Partitioning,
     ResourceOptions,
@@ -44,13 +46,18 @@ HISTORY_EVENTS_PER_PARTITION = 10
 HISTORY_EVENT_LIMIT = 51_200
 """Temporal ends a run with more."""
 
+MAX_PAGE_ITEMS = 100_000
+"""Of an input that is read while it runs: a page is written in one transaction."""
+
 RESOURCE_NAME_LIMIT = 80
 """A longer name of a resource is hashed to make a workflow id."""
+
+CONTINUING = re.compile(r"batch-[0-9a-f]+(/w\d+)?")
 
 CHUNK_TIMEOUT_MARGIN = timedelta(minutes=1)
 
 
-class Plan(EndOptions, ApprovalOptions, ResourceOptions, ChildOptions, PaceOptions, FailureOptions):
+class Plan(EndOptions, InputOptions, ApprovalOptions, ResourceOptions, ChildOptions, PaceOptions, FailureOptions):
     """How a batch is fanned out. Durations are seconds. Titles and descriptions are what the launch form shows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,6 +103,23 @@ class Plan(EndOptions, ApprovalOptions, ResourceOptions, ChildOptions, PaceOptio
             raise ValueError("Without children there is nothing to forget, and nothing that holds a resource.")
         return self
 
+    @model_validator(mode="after")
+    def _pages_fit(self) -> Self:
+        if not self.paged:
+            return self
+        if self.tolerated_percent is not None:
+            raise ValueError("A share of an input of unknown length cannot be told: tolerate a number of failures.")
+        if not self.may_partition or self.resource_field:
+            raise ValueError("An input that is read while it runs needs partitions, children, and no resource.")
+        if self.page_children % (self.group_size or 1):
+            raise ValueError("A page has to hold whole groups: choose its children as a multiple of the group size.")
+        if self.page_children * self.chunk_size > MAX_PAGE_ITEMS:
+            raise ValueError(
+                f"A page of {self.page_children:,} children of {self.chunk_size:,} items is too large to be read at "
+                f"once: at most {MAX_PAGE_ITEMS:,} items."
+            )
+        return self
+
     @property
     def may_partition(self) -> bool:
         """Whether children may be put below partitions."""
@@ -138,22 +162,31 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Layout:
-    """The tree that a plan makes of a number of items. Child indices run over the whole batch, from 0."""
+    """The tree that a plan makes of a number of items. Child and item indices run over the whole batch, from 0.
+
+    A stage's begin at `first_child` and `first_item`. A `paged` input has a partition for each page, however few.
+    """
 
     items: int
     chunk_size: int
     partition_size: int = PARTITION_SIZE
     may_partition: bool = True
+    paged: bool = False
+    first_child: int = 0
+    first_item: int = 0
 
     @classmethod
-    def of(cls, plan: Plan, items: int) -> Layout:
+    def of(cls, plan: Plan, items: int, *, first_child: int = 0, first_item: int = 0) -> Layout:
         """Lay out `items` items. Partitions hold whole groups, and are left out where the plan wants none."""
         size = plan.group_size or 1
         return cls(
             items=items,
             chunk_size=plan.chunk_size,
-            partition_size=max(size, PARTITION_SIZE // size * size),
+            partition_size=plan.page_children if plan.paged else max(size, PARTITION_SIZE // size * size),
             may_partition=plan.may_partition,
+            paged=plan.paged,
+            first_child=first_child,
+            first_item=first_item,
         )
 
     @property
@@ -162,24 +195,29 @@ class Layout:
         return ceil(self.items / self.chunk_size)
 
     @property
+    def child_range(self) -> range:
+        """The child indices."""
+        return range(self.first_child, self.first_child + self.children)
+
+    @property
     def partitions(self) -> int:
         """Number of partitions; 0 when the root starts its children itself."""
-        is_flat = self.children <= MAX_FLAT_CHILDREN or not self.may_partition
+        is_flat = not self.paged and (self.children <= MAX_FLAT_CHILDREN or not self.may_partition)
         return 0 if is_flat else ceil(self.children / self.partition_size)
 
     def chunk(self, child: int) -> Chunk:
         """Return the slice of a child."""
-        offset = child * self.chunk_size
-        return Chunk(offset, min(self.chunk_size, self.items - offset))
+        offset = self.first_item + (child - self.first_child) * self.chunk_size
+        return Chunk(offset, min(self.chunk_size, self.first_item + self.items - offset))
 
     def partition_of(self, child: int) -> int | None:
         """Return the partition that a child lies in, or None in a flat batch."""
-        return child // self.partition_size if self.partitions else None
+        return (child - self.first_child) // self.partition_size if self.partitions else None
 
     def partition_range(self, partition: int) -> range:
         """Return the child indices of a partition."""
-        first = partition * self.partition_size
-        return range(first, min(first + self.partition_size, self.children))
+        first = self.first_child + partition * self.partition_size
+        return range(first, min(first + self.partition_size, self.child_range.stop))
 
     def root_history(self) -> int:
         """Estimate the events in the root's history."""
@@ -199,20 +237,34 @@ def root_id(batch_id: str) -> str:
     return f"batch-{batch_id}"
 
 
-def partition_id(batch_id: str, partition: int) -> str:
-    """Return the workflow id of a partition."""
-    return f"{root_id(batch_id)}/p{partition}"
+def stage_id(batch_id: str, section: int) -> str:
+    """Return the workflow id of a section of a pipeline: a stage, over some of its items."""
+    return f"{root_id(batch_id)}/s{section}"
 
 
-def child_id(batch_id: str, child: int, partition: int | None) -> str:
-    """Return the workflow id of a child; `partition` is None in a flat batch."""
-    parent = root_id(batch_id) if partition is None else partition_id(batch_id, partition)
+def partition_id(batch_id: str, partition: int, section: int | None = None) -> str:
+    """Return the workflow id of a partition of a batch, or of a section of one."""
+    parent = root_id(batch_id) if section is None else stage_id(batch_id, section)
+    return f"{parent}/p{partition}"
+
+
+def child_id(batch_id: str, child: int, partition: int | None, section: int | None = None) -> str:
+    """Return the workflow id of a child; `partition` is None below a parent without partitions."""
+    if partition is not None:
+        parent = partition_id(batch_id, partition, section)
+    else:
+        parent = root_id(batch_id) if section is None else stage_id(batch_id, section)
     return f"{parent}/c{child}"
 
 
-def rollback_id(batch_id: str, child: int, partition: int | None) -> str:
+def rollback_id(batch_id: str, child: int, partition: int | None, section: int | None = None) -> str:
     """Return the workflow id of what undoes a child."""
-    return f"{child_id(batch_id, child, partition)}/rollback"
+    return f"{child_id(batch_id, child, partition, section)}/rollback"
+
+
+def may_continue_as_new(workflow_id: str) -> bool:
+    """Whether a chain of runs with this id is one run that was continued: a root's, or a pool worker's."""
+    return bool(CONTINUING.fullmatch(workflow_id))
 
 
 def resource_id(resource: str) -> str:

@@ -193,6 +193,16 @@ PRESETS = (
         parameters={"seconds_from": 0, "seconds_to": 0.1, "fail_percent": 0.5},
         count=2_000,
     ),
+    Preset(
+        "iterator",
+        "Read while it runs",
+        "Read the input page by page while children run: a file too long to be checked and written down first.",
+        ("B2",),
+        MANY,
+        {"chunk_size": 20, "window": 20, "paged": True, "page_children": 25},
+        parameters={"seconds_from": 0, "seconds_to": 0.05, "fail_percent": 0.2},
+        count=5_000,
+    ),
 )
 
 

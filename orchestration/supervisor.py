@@ -90,7 +90,10 @@ class Source(Protocol):
 
 
 class Supervisor:
-    """Runs units of a parent, `window` at a time, and knows the newest outcome of each."""
+    """Runs units of a parent, `window` at a time, and knows the newest outcome of each.
+
+    While it `expects_more` it does not end, although nothing may be open or pending.
+    """
 
     def __init__(
         self,
@@ -105,6 +108,7 @@ class Supervisor:
         self.window = window
         self.paused = paused
         self.held = False
+        self.expects_more = False
         self.stop_reason: str | None = None
         self.outcomes: dict[int, Status] = {}
         self.open: dict[int, Unit | None] = {}
@@ -205,7 +209,7 @@ class Supervisor:
         return next((gate.skip_reason for gate in self._gates if gate.skip_reason), "") if self._queue else ""
 
     def _is_idle(self) -> bool:
-        return not self._queue and not self.open
+        return not self._queue and not self.open and not self.expects_more
 
     async def _run_unit(self, unit: int) -> None:
         outcome, result = Status.FAILED, None

@@ -12,7 +12,8 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.children import Children, Rollbacks
-    from orchestration.contracts import FanOutInput, FanOutResult
+    from orchestration.contracts import Cursor, FanOutInput, FanOutResult
+    from orchestration.pages import Pages
     from orchestration.partitions import Partitions
     from orchestration.plan import Layout
     from orchestration.supervisor import Source, Supervisor
@@ -22,6 +23,12 @@ class Units(Source, Protocol):
     """What a parent needs to know of what stands below it, beyond what its supervisor does."""
 
     supervisor: Supervisor
+    layout: Layout
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """Where a next run of the parent goes on; None where there is none to come."""
+        ...
 
     def first(self) -> list[int]:
         """Return the units that this run starts with."""
@@ -62,6 +69,8 @@ class Units(Source, Protocol):
 
 def units_of(given: FanOutInput, failed: Callable[[int], None]) -> Units:
     """Return what stands below a parent; `failed` is told how many more (or, negative, fewer) children failed."""
-    if given.partition is None and Layout.of(given.plan, given.items).partitions > 0:
+    if given.cursor is not None and not given.roll_back:
+        return Pages(given, given.cursor)
+    if given.is_head and given.layout.partitions > 0:
         return Partitions(given)
     return Rollbacks(given, failed) if given.roll_back else Children(given, failed)

@@ -9,10 +9,11 @@ from typing import Any
 from django.contrib.auth.models import Group, User
 
 from dashboard import launching, projection
-from dashboard.launching import LaunchRequest, Row
+from dashboard.launching import LaunchRequest
 from dashboard.models import Batch, Node
 from dashboard.permissions import OPERATORS, VIEWERS
 from dashboard.store import DjangoChunkStore
+from dashboard.tree_rows import Row
 from orchestration.chunk_contracts import ItemResult
 from orchestration.contracts import EventKind, Failure, NodeKind, Status, TreeEvent
 from orchestration.plan import Plan

@@ -22,6 +22,9 @@ from tests.waiting import wait_until
 ROOT = Path(__file__).resolve().parent.parent
 STOP_WITHIN = 15
 
+EVENTS_OF_A_RUN = 200
+"""After so many events Temporal suggests to continue as new; 4,096 by default."""
+
 
 def free_port() -> int:
     """Return a port of loopback that nobody uses now."""
@@ -86,6 +89,7 @@ class TemporalServer:
         self.binary = temporal_binary()
         command = f"{self.binary} server start-dev --ip 127.0.0.1 --port {self.address.split(':')[1]} --ui-ip 127.0.0.1"
         command += f" --ui-port {self.ui_url.rsplit(':', 1)[1]} --db-filename {home / 'temporal.sqlite3'}"
+        command += f" --dynamic-config-value limit.historyCount.suggestContinueAsNew={EVENTS_OF_A_RUN}"
         command += " --sqlite-pragma journal_mode=WAL --sqlite-pragma synchronous=NORMAL --log-level warn"
         self.process = Process(command.split(), home / "temporal.log")
 

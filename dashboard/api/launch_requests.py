@@ -14,7 +14,7 @@ from dashboard.defining import check
 from dashboard.definition_launching import definition_request, unrunnable
 from dashboard.definition_models import DefinitionVersion
 from dashboard.forms import plain_words
-from dashboard.items import Format, Source, Survey
+from dashboard.items import ROWS_LOOKED_AT, Format, Source, Survey
 from dashboard.launching import LaunchRequest, refusals
 from orchestration.plan import Plan
 from orchestration.presets import PRESETS, UnknownPreset, get_preset
@@ -48,7 +48,8 @@ def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -
     plan = _checked("plan", lambda: Plan.model_validate(given.plan), errors)
     if idempotency_key is not None and not 1 <= len(idempotency_key) <= 190:
         errors["Idempotency-Key"] = ["From 1 to 190 characters."]
-    source, survey = _survey(given, processor, errors)
+    is_read_later = plan is not None and plan.paged and given.items is None
+    source, survey = _survey(given, processor, errors, ROWS_LOOKED_AT if is_read_later else None)
     if plan is not None and not errors:
         errors |= at_plan(refusals(processor.name, plan, survey.good))
     if errors or parameters is None or plan is None or source is None:
@@ -57,11 +58,18 @@ def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -
         processor=processor.name,
         parameters=parameters.model_dump(mode="json"),
         plan=plan,
-        count=survey.good,
-        rows=lambda: item_input.rows(source, set()),
+        count=0 if is_read_later else survey.good,
+        rows=lambda: iter(()) if is_read_later else item_input.rows(source, set()),
         digest=survey.digest,
         label=given.label,
-        source={"kind": str(source.format), "upload": None, "name": "", "key": source.key, "left_out": 0},
+        source={
+            "kind": str(source.format),
+            "upload": None,
+            "name": "",
+            "key": source.key,
+            "left_out": 0,
+            **({"count": source.count} if is_read_later else {}),
+        },
         idempotency_key=f"api:{idempotency_key}" if idempotency_key else None,
         via="api",
     )
@@ -104,7 +112,9 @@ def _with_preset(given: schemas.BatchIn) -> schemas.BatchIn:
     )
 
 
-def _survey(given: schemas.BatchIn, processor: Processor, errors: dict[str, list[str]]) -> tuple[Source | None, Survey]:
+def _survey(
+    given: schemas.BatchIn, processor: Processor, errors: dict[str, list[str]], sample: int | None
+) -> tuple[Source | None, Survey]:
     if (given.items is None) == (given.count is None):
         errors["items"] = ["Give either items or count."]
         return None, Survey()
@@ -114,7 +124,7 @@ def _survey(given: schemas.BatchIn, processor: Processor, errors: dict[str, list
     else:
         source = Source(Format.COUNT, count=given.count or 0)
         place = "count"
-    survey = item_input.survey(source, processor, limit=settings.CANOPY_MAX_ITEMS)
+    survey = item_input.survey(source, processor, limit=settings.CANOPY_MAX_ITEMS, sample=sample)
     if survey.error:
         errors[place] = [survey.error]
     elif survey.bad:

@@ -32,7 +32,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.options import OnThreshold
     from orchestration.outbox import Outbox
     from orchestration.pace import pace
-    from orchestration.plan import Layout, root_id
+    from orchestration.partitions import Partitions
     from orchestration.supervisor import Supervisor
     from orchestration.units import Units, units_of
 
@@ -69,23 +69,22 @@ class FanOutWorkflow:
     @workflow.init
     def __init__(self, given: FanOutInput) -> None:
         self._given = given
-        self._is_root = given.partition is None
-        self._layout = Layout.of(given.plan, given.items)
         self._window = given.window or given.plan.window
         self._retry_came = False
         self._closing = False
         self._approvals = Approvals()
         self._opened_at = workflow.now()
         self._closed: tuple[RunStatus, datetime] | None = None
-        self._failures = self._failures_told = 0
-        self._limit = given.plan.failure_limit(self._layout.children)
-        self._outbox = Outbox(given.batch_id, timedelta(0) if self._is_root else GATHER_IN_PARTITIONS)
+        self._failures = given.cursor.counts.failures if given.cursor else 0
+        self._failures_told = 0
+        self._limit = given.plan.failure_limit(len(given.children or ()) or given.layout.children)
+        self._outbox = Outbox(given.batch_id, timedelta(0) if given.is_head else GATHER_IN_PARTITIONS)
         self._hold = Hold(timedelta(seconds=given.plan.hold_timeout), self._hold_changed)
         self._units = units_of(given, self._count_failures)
         self._supervisor = self._supervise(self._units, given)
 
     def _supervise(self, units: Units, given: FanOutInput) -> Supervisor:
-        is_parent = not (self._is_root and self._layout.partitions)
+        is_parent = not isinstance(units, Partitions)
         supervisor = Supervisor(
             units.first(),
             units,
@@ -101,15 +100,17 @@ class FanOutWorkflow:
     async def run(self, given: FanOutInput) -> FanOutResult:
         """Return the counts of the children that this run started or skipped."""
         self._outbox.open()
-        self._report_self(EventKind.STARTED)
+        if not self._is_continued:
+            self._report_self(EventKind.STARTED)
         reporter = asyncio.create_task(self._tell_failures())
         try:
-            if self._is_root and given.children is not None:
+            if given.is_root and given.children is not None:
                 await self._await_retry()
             failure = await self._refusal()
             if failure is None:
                 await self._units.prepare()
                 await self._run_until_released()
+                await self._go_on_in_a_new_run()
                 if not self._has_told_failures():
                     await workflow.wait_condition(self._has_told_failures)
                 failure = await self._failure()
@@ -128,7 +129,8 @@ class FanOutWorkflow:
     async def _refusal(self) -> Failure | None:
         """Wait for approval where the plan asks for it; return why nothing may start if nothing may."""
         plan = self._given.plan
-        if not (plan.approval and self._is_root and self._given.children is None):
+        is_first = self._given.children is None and not self._is_continued
+        if not (plan.approval and self._given.is_head and is_first):
             return None
         limit = timedelta(seconds=plan.approval_timeout)
         decision = await self._approvals.ask("Starts nothing until somebody approves.", limit, self._report_moment)
@@ -139,21 +141,48 @@ class FanOutWorkflow:
         """Run what there is; where failures are left and the plan says so, wait for a person, who may add to it."""
         while True:
             await self._supervisor.run()
-            if self._is_root and not self._hold and self._must_hold_at_end():
+            if self._given.is_head and not self._hold and self._must_hold_at_end():
                 failed = self._units.result().counts.failures
-                self._hold.begin(f"{failed:,} of {self._layout.children:,} children failed.")
+                self._hold.begin(f"{failed:,} of {self._units.layout.children:,} children failed.")
             if not self._hold:
                 return
             await workflow.wait_condition(lambda: not self._hold)
 
     def _must_hold_at_end(self) -> bool:
-        is_over = self._supervisor.stop_reason is not None or self._hold.is_settled
+        is_to_go_on = self._units.cursor is not None
+        is_over = self._supervisor.stop_reason is not None or self._hold.is_settled or is_to_go_on
         return self._given.plan.hold_at_end and not is_over and self._units.result().counts.failures > 0
+
+    @property
+    def _is_continued(self) -> bool:
+        """Whether this run goes on where another one of the same start left off."""
+        return workflow.info().continued_run_id is not None
+
+    async def _go_on_in_a_new_run(self) -> None:
+        """Continue as new where the input has not been read to its end, and nothing has stopped the batch."""
+        if self._units.cursor is None or self._supervisor.stop_reason is not None:
+            return
+        self._closing = True
+        pages = f"{self._units.cursor.pages:,} pages, {self._units.cursor.items:,} items"
+        self._report_moment(EventKind.CONTINUED, f"A new run goes on after {pages}.")
+        await self._outbox.close()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        cursor = self._units.cursor
+        workflow.continue_as_new(
+            replace(
+                self._given,
+                items=cursor.items,
+                cursor=cursor,
+                window=self._window,
+                paused=self._supervisor.paused,
+                breaker=self._units.result().breaker,
+            )
+        )
 
     async def _failure(self) -> Failure | None:
         """Return why the parent fails, if it does, after what had completed was rolled back if the plan says so."""
         reason = self._supervisor.stop_reason
-        if reason is None or not self._is_root:
+        if reason is None or not self._given.is_head:
             return None
         if self._given.plan.on_threshold is not OnThreshold.ROLL_BACK:
             return Failure(POLICY_EXCEEDED, reason)
@@ -165,7 +194,8 @@ class FanOutWorkflow:
         if not children:
             return "Nothing had completed, so there was nothing to roll back."
         self._report_moment(EventKind.ROLLING_BACK, f"{len(children):,} children are undone.")
-        undo = replace(self._given, children=children, roll_back=True, window=self._window, paused=False)
+        items = self._units.layout.items
+        undo = replace(self._given, items=items, children=children, roll_back=True, window=self._window, paused=False)
         units = units_of(undo, lambda number: None)
         self._units, self._supervisor = units, self._supervise(units, undo)
         await self._supervisor.run()
@@ -175,10 +205,10 @@ class FanOutWorkflow:
 
     async def _summarise(self, failure: Failure | None) -> None:
         """Have a report written where the plan asks for one. A report that fails is no reason for a batch to fail."""
-        if not (self._is_root and self._given.plan.summarise):
+        if not (self._given.is_root and self._given.plan.summarise):
             return
         outcome, reason = (Status.FAILED, failure.message) if failure else (Status.COMPLETED, "")
-        run_id, counts = workflow.info().run_id, self._units.result().counts
+        run_id, counts = workflow.info().first_execution_run_id, self._units.result().counts
         try:
             await workflow.execute_activity(
                 SUMMARISE_ACTIVITY,
@@ -202,28 +232,32 @@ class FanOutWorkflow:
         await self._outbox.close()
 
     def _report_self(self, kind: EventKind, outcome: Status | None = None, failure: Failure | None = None) -> None:
-        """Report the root itself; a partition is reported by the root."""
-        if self._is_root:
-            info = workflow.info()
+        """Report the root itself, all runs of a start as one; others are reported by their parent."""
+        if self._given.is_root:
+            name, run_id = workflow.info().workflow_id, workflow.info().first_execution_run_id
             window = self._window if kind is EventKind.WINDOW else None
-            self._outbox.put(kind, info.workflow_id, info.run_id, outcome=outcome, failure=failure, window=window)
+            self._outbox.put(kind, name, run_id, outcome=outcome, failure=failure, window=window)
 
     def _report_moment(self, kind: EventKind, note: str, until: datetime | None = None) -> None:
         """Report what belongs on the batch's time line."""
         info = workflow.info()
-        self._outbox.put(kind, info.workflow_id, info.run_id, note=note, until=until or self._hold.until)
+        self._outbox.put(
+            kind, info.workflow_id, info.first_execution_run_id, note=note, until=until or self._hold.until
+        )
 
-    # The failure limit is the batch's: partitions tell the root, and the root stops.
+    # The failure limit is that of the root or stage: partitions tell it, and it stops.
 
     def _count_failures(self, number: int) -> None:
         self._failures += number
-        if not self._is_root:
+        if not self._given.is_head:
             return
         if number < 0:
             if self._hold:
                 self._hold.end(RETRIED)
         elif self._limit is not None and self._failures > self._limit:
-            self._exceed(f"{self._failures:,} of {self._layout.children:,} children failed, {self._limit:,} tolerated.")
+            self._exceed(
+                f"{self._failures:,} of {self._units.layout.children:,} children failed, {self._limit:,} tolerated."
+            )
 
     def _exceed(self, reason: str) -> None:
         if self._given.plan.on_threshold is not OnThreshold.HOLD:
@@ -232,17 +266,18 @@ class FanOutWorkflow:
             self._hold.begin(reason)
 
     def _has_told_failures(self) -> bool:
-        """Whether the root knows of every failure here: a partition does not close before."""
-        return self._is_root or self._limit is None or self._failures == self._failures_told
+        """Whether the parent knows of every failure here: a partition does not close before."""
+        return self._given.is_head or self._limit is None or self._failures == self._failures_told
 
     async def _tell_failures(self) -> None:
-        if self._is_root or self._limit is None:
+        parent_info = workflow.info().parent
+        if self._given.is_head or self._limit is None or parent_info is None:
             return
-        root = workflow.get_external_workflow_handle(root_id(self._given.batch_id))
+        parent = workflow.get_external_workflow_handle(parent_info.workflow_id)
         while True:
             await workflow.wait_condition(lambda: self._failures != self._failures_told)
             number = self._failures - self._failures_told
-            await root.signal(FanOutWorkflow.child_failures, number)
+            await parent.signal(FanOutWorkflow.child_failures, number)
             self._failures_told += number
 
     @workflow.signal
@@ -303,7 +338,7 @@ class FanOutWorkflow:
     @workflow.signal
     def finish(self) -> None:
         """End a held batch as it is: what is pending is skipped, what is open is awaited."""
-        if not self._is_root:
+        if not self._given.is_head:
             self._units.finish()
         elif self._hold:
             self._hold.settle("Finished by the operator.")
@@ -342,7 +377,7 @@ class FanOutWorkflow:
                 answer.accepted.append(child)
             else:
                 answer.refused[child] = refusal
-        if self._given.children is not None and not self._retry_came:
+        if self._given.is_root and self._given.children is not None and not self._retry_came:
             self._limit = self._given.plan.failure_limit(len(answer.accepted))
         self._retry_came = True
         if self._hold and answer.accepted:
@@ -353,6 +388,6 @@ class FanOutWorkflow:
     def _validate_retry(self, request: RetryRequest) -> None:
         if self._closing or self._supervisor.stop_reason is not None:
             raise ApplicationError("The parent is closing.", type=PARENT_CLOSING)
-        outside = [child for child in request.children if not 0 <= child < self._layout.children]
+        outside = [child for child in request.children if child not in self._units.layout.child_range]
         if outside:
             raise ApplicationError(f"No such child: {outside[0]}.", type="NoSuchChild")

@@ -77,6 +77,7 @@ function apply(messages) {
   }
   const newest = messages.findLast((message) => message.type === "delta");
   if (newest) {
+    isReload ||= state?.partitions < newest.batch.partitions && !filter();
     changedAt = Date.now();
     showHead(newest.batch);
     showElapsed();

@@ -10,7 +10,7 @@ from pathlib import Path
 from temporalio.client import Client
 
 import tests.environment  # noqa: F401  before anything reads settings
-from tests.benchmarks import engine, live, scale
+from tests.benchmarks import engine, live, million, scale
 from tests.benchmarks.bare import ConcurrentParent
 from tests.benchmarks.report import Figure, table
 from tests.stack import Process, Stack, TemporalServer
@@ -29,6 +29,8 @@ async def _measure(stack: Stack, names: list[str]) -> list[Figure]:
         figures += await engine.measure(client, stack)
     if "scale" in names:
         figures += await scale.measure(client, stack)
+    if "million" in names:
+        figures += await million.measure(client, stack)
     if "live" in names:
         figures += await live.measure(client, stack)
     return figures
@@ -44,7 +46,7 @@ def main(names: list[str]) -> int:
     bare = Process([sys.executable, "-m", "tests.benchmarks.bare", server.address], home / "bare.log")
     bare.start()
     try:
-        figures = asyncio.run(_measure(stack, names or ["engine", "scale", "live"]))
+        figures = asyncio.run(_measure(stack, names or ["engine", "scale", "million", "live"]))
     finally:
         bare.stop()
         stack.stop()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import tracemalloc
 from collections.abc import Iterable
+from dataclasses import replace
+from itertools import islice
 from typing import BinaryIO
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from dashboard import items
-from dashboard.items import ROW_NUMBER, Format, Source, Survey, list_source, rows, survey
+from dashboard.items import ROW_NUMBER, Format, Reading, Source, Survey, list_source, rows, survey
 from orchestration.processors.registry import Processor, get_processor
 
 
@@ -176,3 +178,23 @@ def test_a_hundred_thousand_rows_are_surveyed_in_little_memory() -> None:
     tracemalloc.stop()
     assert found.good == 100_000
     assert peak < 20 * 1024 * 1024, "only a hash of each key is kept"
+
+
+RESUMABLE = {
+    Format.LINES: "a\n\nb\r\nc\n d \ne",
+    Format.CSV: '\ufeffid;name\n1;"a;\nb"\n\n2\n3;ä\n4;d\n',
+    Format.JSONL: '{"id": 7, "x": [1]}\n\n"plain"\nnot json\n3\n',
+    Format.COUNT: "",
+}
+
+
+@pytest.mark.parametrize("key", ["", ROW_NUMBER])
+@pytest.mark.parametrize("kind", Format)
+def test_reading_goes_on_where_another_one_stopped(kind: Format, key: str) -> None:
+    whole = replace(source(RESUMABLE[kind], kind, key=key), count=5)
+    expected = list(Reading(whole, typed()))
+    assert len(expected) >= 4
+    for stop in range(len(expected)):
+        first = Reading(whole, typed())
+        begun = list(islice(first, stop))
+        assert begun + list(Reading(replace(whole, start=first.position), typed())) == expected

@@ -7,7 +7,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -17,20 +17,30 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from orchestration.activities import ChunkActivities
-from orchestration.chunk_contracts import ChunkInput, ChunkWork, ItemResult, ItemWork, ResourcesInput
+from orchestration.chunk_contracts import (
+    ChunkInput,
+    ChunkWork,
+    InputUnreadable,
+    ItemResult,
+    ItemWork,
+    ResourcesInput,
+)
 from orchestration.connection import Connection
 from orchestration.contracts import (
     DASHBOARD_TASK_QUEUE,
     NOTIFY_ACTIVITY,
+    Cursor,
     EventKind,
     Failure,
     FanOutInput,
     FanOutResult,
     FlowInput,
     NotifyInput,
+    ReadPage,
     Status,
     SummariseInput,
     TreeEvent,
+    WantedPage,
 )
 from orchestration.gateway import Gateway
 from orchestration.plan import Layout, Plan, root_id
@@ -76,6 +86,7 @@ class Probe:
         self.calls: dict[str, int] = defaultdict(int)
         self.undone: dict[str, int] = defaultdict(int)
         self.fail_undo: set[str] = set()
+        self.torn_page: int | None = None
         self.running = 0
         self.most = 0
         Probe.all[self.name] = self
@@ -118,6 +129,18 @@ class MemoryStore:
         self.results: dict[tuple[str, int], ItemResult] = {}
         self.reports: list[SummariseInput] = []
         self.undone: dict[tuple[str, int], ItemResult] = {}
+        self.inputs: dict[str, int] = {}
+        self.pages: dict[str, int] = defaultdict(int)
+
+    def read_page(self, wanted: WantedPage) -> ReadPage:
+        """Return the size of a page of a batch that reads its input while it runs."""
+        plan, name = self.batches[wanted.batch_id]
+        if wanted.page == Probe.all[name].torn_page:
+            raise InputUnreadable(f"Page {wanted.page} is torn.")
+        self.pages[wanted.batch_id] = max(self.pages[wanted.batch_id], wanted.page + 1)
+        full = plan.page_children * plan.chunk_size
+        left = self.inputs[wanted.batch_id] - wanted.page * full
+        return ReadPage(max(0, min(full, left)), is_last=left < full)
 
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
         """Return what is left of a chunk."""
@@ -184,9 +207,8 @@ class Run:
         """Retry children."""
         update_id = name or secrets.token_hex(4)
         assert isinstance(self.given, FanOutInput)
-        return await self.engine.gateway.retry(
-            self.given, children, open_partitions=open_partitions, update_id=update_id
-        )
+        given = replace(self.given, items=self.engine.store.inputs[self.id])
+        return await self.engine.gateway.retry(given, children, open_partitions=open_partitions, update_id=update_id)
 
     def events(self, kind: EventKind | None = None) -> list[TreeEvent]:
         """Return what the dashboard was notified of."""
@@ -224,7 +246,10 @@ class Engine:
         told = probe or Probe()
         batch_id = secrets.token_hex(6)
         self.store.batches[batch_id] = (made, told.name)
-        given = FanOutInput(batch_id, made, items, 0, Layout.of(made, items).children, label="test")
+        known = 0 if made.paged else items
+        cursor = Cursor() if made.paged else None
+        self.store.inputs[batch_id] = items
+        given = FanOutInput(batch_id, made, known, 0, Layout.of(made, known).children, label="test", cursor=cursor)
         await self.gateway.start(given)
         return Run(self, given, told)
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from dashboard.models import Attempt, Node
 from dashboard.storable import text
-from orchestration.contracts import EventKind, Status, TreeEvent
+from orchestration.contracts import EventKind, NodeKind, Status, TreeEvent
 
 ATTEMPT_STATE = ("number", "status", "started_at", "closed_at", "error_type", "error_message")
 SHOWN = ("run_id", "status", "started_at", "closed_at", "error_type", "error_message")
@@ -85,7 +85,9 @@ def show_newest(node: Node, runs: Runs) -> None:
 
 
 def _show(node: Node, attempt: Attempt) -> None:
-    node.attempt, node.note = attempt.number, ""
+    node.attempt = attempt.number
+    if node.kind != NodeKind.STAGE:  # a stage's says what it let through
+        node.note = ""
     for name in SHOWN:
         setattr(node, name, getattr(attempt, name))
 

@@ -1,4 +1,7 @@
-"""Growth: what is added to a batch's tree while it runs. Each page of an input is written once, in one transaction."""
+"""Growth: what is added to a batch's tree while it runs: pages of its input, or sections of a pipeline.
+
+Each is written once, in one transaction.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,25 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from django.db.models import Q, QuerySet
+
 from dashboard import projection
 from dashboard.items import BadRow, Format, Position, Reading, Source, SourceError
 from dashboard.ledger import Ledger
-from dashboard.models import Batch, Node, Upload
+from dashboard.models import Batch, Item, Node, Upload
+from dashboard.stages import sections_of, stages_of
 from dashboard.storable import text
-from dashboard.tree_rows import Row, write_page
+from dashboard.tree_rows import Row, write_below, write_page
 from orchestration.chunk_contracts import InputUnreadable
-from orchestration.contracts import NodeKind, ReadPage, WantedPage
-from orchestration.plan import Layout, partition_id
+from orchestration.contracts import NodeKind, ReadPage, Section, Status, WantedPage, WantedSection
+from orchestration.definition_outline import condition_text
+from orchestration.definition_values import holds
+from orchestration.definitions import Stage, Takes
+from orchestration.plan import Layout, partition_id, stage_id
 from orchestration.processors.registry import get_processor
 
 BAD_ROWS_KEPT = 100
+ROWS_AT_ONCE = 2_000
 
 
 def read_page(wanted: WantedPage) -> ReadPage:
@@ -101,3 +111,98 @@ def _leave_out(batch: Batch, row: BadRow) -> None:
     left_out, bad = batch.reading.get("left_out", 0), batch.reading.get("bad", [])
     kept = [*bad, [row.line, text(row.message)]] if len(bad) < BAD_ROWS_KEPT else bad
     batch.reading = {**batch.reading, "left_out": left_out + 1, "bad": kept}
+
+
+# Pipelines
+
+
+def advance(wanted: WantedSection) -> Section:
+    """Write a section: a stage over what the one before has let through since the last one. The same again is as it is.
+
+    One without items where nothing was let through. Raises LookupError for a batch that is gone or was discarded.
+    """
+    try:
+        with projection.growing(wanted.batch_id) as ledger:
+            sections = sections_of(ledger.batch)
+            if wanted.number < len(sections):
+                return sections[wanted.number]
+            return _advance(ledger, wanted, sections)
+    except Batch.DoesNotExist as error:
+        raise LookupError(f"Batch {wanted.batch_id} does not exist.") from error
+
+
+def _advance(ledger: Ledger, wanted: WantedSection, sections: list[Section]) -> Section:
+    batch, stages = ledger.batch, stages_of(ledger.batch.definition_id)
+    stage, before = stages[wanted.stage], stages[wanted.stage - 1]
+    section = Section(wanted.number, wanted.stage, batch.child_count, batch.item_count, 0)
+    completed = _completed(batch, [each for each in sections if each.stage == wanted.stage - 1])
+    if before.keep is not None:
+        _drop(completed, before)
+    passed = completed.filter(dropped="")
+    number = passed.count()
+    if number:
+        layout = Layout.of(stage.plan, number, first_child=section.first_child, first_item=section.first_item)
+        node = write_section(batch, ledger.root, section, stage, number, revision=ledger.revision)
+        write_below(batch, node, layout, _rows(passed, stage), plan=stage.plan, section=wanted.number)
+        ledger.grow(partitions=0, children=layout.children, items=number)
+    _say_what_passed(ledger, [each for each in sections if each.stage == wanted.stage - 1])
+    completed.update(moved_on=True)
+    return Section(wanted.number, wanted.stage, section.first_child, section.first_item, number)
+
+
+def write_section(batch: Batch, root: Node, section: Section, stage: Stage, items: int, *, revision: int = 1) -> Node:
+    """Write the node of a section, with the tallies of what is to come below it."""
+    return Node.objects.create(
+        batch=batch,
+        parent=root,
+        kind=NodeKind.STAGE,
+        position=section.number,
+        workflow_id=stage_id(batch.pk, section.number),
+        label=stage.name,
+        offset=section.first_item,
+        length=items,
+        children_pending=Layout.of(stage.plan, items).children,
+        items_pending=items,
+        revision=revision,
+    )
+
+
+def _completed(batch: Batch, sections: list[Section]) -> QuerySet[Item]:
+    """Return what has completed in some sections and was not moved on before."""
+    ranges = Q(pk__in=())
+    for each in sections:
+        ranges |= Q(index__gte=each.first_item, index__lt=each.first_item + each.items)
+    return Item.objects.filter(ranges, batch=batch, status=Status.COMPLETED, moved_on=False)
+
+
+def _drop(completed: QuerySet[Item], stage: Stage) -> None:
+    """Say of completed items that are not to be kept that they go no further, and why."""
+    assert stage.keep is not None
+    why = f"Not kept by {stage.name}: {condition_text(stage.keep)} does not hold."
+    rows = completed.values_list("pk", "data", "result").iterator(chunk_size=ROWS_AT_ONCE)
+    dropped = [pk for pk, data, result in rows if not holds(stage.keep, {"item": data, "result": result})]
+    for first in range(0, len(dropped), ROWS_AT_ONCE):
+        Item.objects.filter(pk__in=dropped[first : first + ROWS_AT_ONCE]).update(dropped=why)
+
+
+def _rows(passed: QuerySet[Item], stage: Stage) -> Iterator[Row]:
+    """Yield what a stage works on, in the order of the items."""
+    takes_result = stage.takes is Takes.RESULT
+    found = passed.order_by("index").values_list("key", "result" if takes_result else "data")
+    for key, data in found.iterator(chunk_size=ROWS_AT_ONCE):
+        yield Row(key, data if isinstance(data, dict) else {"value": data})
+
+
+def _say_what_passed(ledger: Ledger, sections: list[Section]) -> None:
+    """Note at the sections that were left how many of their items went on, and what became of the others."""
+    numbers = [each.number for each in sections]
+    nodes = Node.objects.filter(batch=ledger.batch, kind=NodeKind.STAGE, position__in=numbers)
+    for node in ledger.take(nodes):
+        items = Item.objects.filter(batch=ledger.batch, index__gte=node.offset, index__lt=node.offset + node.length)
+        dropped = items.exclude(dropped="").count()
+        numbers_of = {
+            "passed on": items.filter(status=Status.COMPLETED).count() - dropped,
+            "failed": items.filter(status=Status.FAILED).count(),
+            "dropped": dropped,
+        }
+        node.note = ", ".join(f"{number:,} {what}" for what, number in numbers_of.items() if number) or "Nothing passed"

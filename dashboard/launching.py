@@ -14,13 +14,15 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import IntegrityError, transaction
 
 from dashboard import projection
+from dashboard.growth import write_section
 from dashboard.models import AuditEntry, Batch, Node
 from dashboard.permissions import Person, require_operator
 from dashboard.roots import root_input
+from dashboard.stages import stages_of
 from dashboard.temporal import gateway
 from dashboard.tree_rows import ResourceNamedTwice, Row, write_below
 from orchestration.connection import TemporalUnavailable
-from orchestration.contracts import NodeKind
+from orchestration.contracts import NodeKind, Section
 from orchestration.options import OnThreshold
 from orchestration.plan import Layout, Plan, problems, root_id
 from orchestration.processors.registry import get_processor
@@ -132,7 +134,8 @@ def _scope(request: LaunchRequest) -> str:
 
 def _write(person: User, request: LaunchRequest) -> Batch:
     """Write a batch with all that is known of its tree. What is read while it runs comes later."""
-    layout = Layout.of(request.plan, request.count)
+    stages = stages_of(request.definition)
+    layout = Layout.of(stages[0].plan if stages else request.plan, request.count)
     with transaction.atomic():
         batch = Batch.objects.create(
             processor=request.processor,
@@ -142,7 +145,7 @@ def _write(person: User, request: LaunchRequest) -> Batch:
             source=request.source,
             item_count=request.count,
             child_count=layout.children,
-            partition_count=layout.partitions,
+            partition_count=0 if stages else layout.partitions,
             window=request.plan.window,
             launched_by=person,
             launched_via=request.via,
@@ -158,10 +161,21 @@ def _write(person: User, request: LaunchRequest) -> Batch:
             batch=batch, kind=NodeKind.ROOT, workflow_id=root_id(batch.pk), offset=0, length=request.count
         )
         try:
-            write_below(batch, root, layout, request.rows())
+            _write_tree(batch, root, request)
         except ResourceNamedTwice as error:
             raise LaunchRefused({"resource_field": str(error)}) from error
         AuditEntry.objects.create(
             batch=batch, person=person, action="launch", scope=_scope(request), outcome="Accepted."
         )
     return batch
+
+
+def _write_tree(batch: Batch, root: Node, request: LaunchRequest) -> None:
+    """Write what lies below the root: partitions and children, of a pipeline below its first stage."""
+    stages = stages_of(request.definition)
+    if not stages:
+        write_below(batch, root, Layout.of(request.plan, request.count), request.rows())
+        return
+    plan, first = stages[0].plan, Section(0, 0, 0, 0, request.count)
+    node = write_section(batch, root, first, stages[0], request.count)
+    write_below(batch, node, Layout.of(plan, request.count), request.rows(), plan=plan, section=0)

@@ -73,7 +73,7 @@ class Ledger:
         return [self._pages.setdefault(node.pk, _Page.of(node)).node for node in nodes]
 
     def move(self, parent: int | None, change: Mapping[str, int]) -> None:
-        """Book a change of tallies below a partition, or below the root."""
+        """Book a change of tallies below a partition or stage, or below the root."""
         if not any(change.values()):
             return
         self._is_changed = True
@@ -107,9 +107,9 @@ class Ledger:
         self._pages = {self.root.pk: _Page.of(self.root)}
 
     def close(self) -> None:
-        """Write what is left: nodes, the tallies of partitions, and the batch with its status."""
+        """Write what is left: nodes, the tallies of parents, and the batch with its status."""
         self.flush()
-        self._write_partitions()
+        self._write_parents()
         batch = self.batch
         batch.status = batch_status(batch, self.root)
         batch.closed_at = None if batch.is_open else self.root.closed_at
@@ -117,7 +117,10 @@ class Ledger:
             batch.revision, batch.changed_at = self.revision, timezone.now()
             batch.save(update_fields=["revision", "changed_at", *BATCH_STATE, *TALLY_COLUMNS])
 
-    def _write_partitions(self) -> None:
+    def _write_parents(self) -> None:
+        stages = Node.objects.filter(pk__in=[*self._above], parent__kind=NodeKind.STAGE)
+        for partition, stage in list(stages.values_list("pk", "parent")) if self._above else ():
+            self._above[stage or 0].update(self._above[partition])
         columns = sorted({column for moved in self._above.values() for column, number in moved.items() if number})
         if not columns:
             return

@@ -14,7 +14,7 @@ from channels.layers import get_channel_layer
 from django.db.models import Q
 from django.utils import timezone
 
-from dashboard.models import OPEN_BATCH_STATUSES, Batch, BatchStatus, Node
+from dashboard.models import OPEN_BATCH_STATUSES, PARENT_KINDS, Batch, BatchStatus, Node
 from dashboard.tallies import closed_children, open_children
 from orchestration.contracts import NodeKind
 from orchestration.pace import pace as pace_of
@@ -116,7 +116,7 @@ def node_state(node: Node) -> dict[str, Any]:
         "note": node.note,
         "items": {"completed": node.items_completed, "failed": node.items_failed},
     }
-    if node.kind == NodeKind.PARTITION:
+    if node.kind in PARENT_KINDS:
         state["children"] = node.children
     elif node.kind == NodeKind.ROOT:
         state["children"] = node.batch.children

@@ -71,6 +71,10 @@ class Kind(models.TextChoices):
     GATE = NodeKind.GATE, "Gate"
 
 
+PARENT_KINDS = (Kind.PARTITION, Kind.STAGE)
+"""Nodes between the root and children, with tallies of what lies below them."""
+
+
 class Tally(models.Model):
     """Numbers of children and items by status, net of retries: every child and item counts once, as it is now.
 
@@ -312,8 +316,9 @@ class Item(models.Model):
     """One record of the input and what became of it.
 
     `status` is pending, completed or failed; an item that is pending is shown with its child's status. `run_id` is the
-    run of the child that wrote the result. `undone_at` is set once a rollback has undone the item, `undo_error` when it
-    could not. `earlier` keeps the failures of earlier runs:
+    run of the child that wrote the result. In a pipeline, a completed one has `moved_on` once the next stage was made,
+    and was `dropped` (why) where that did not get it. `undone_at` is set once a rollback has undone the item,
+    `undo_error` when it could not. `earlier` keeps the failures of earlier runs:
     [{"attempts", "type", "message", "at"}], oldest first.
     """
 
@@ -334,6 +339,8 @@ class Item(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     undone_at = models.DateTimeField(null=True, blank=True)
     undo_error = models.TextField(blank=True)
+    moved_on = models.BooleanField(default=False)
+    dropped = models.TextField(blank=True)
 
     objects = ItemQuerySet.as_manager()
 

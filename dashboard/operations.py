@@ -15,9 +15,9 @@ from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 
 from dashboard import live, projection
-from dashboard.models import AuditEntry, Batch, BatchStatus, Hold, Node, NodeStatus
+from dashboard.models import PARENT_KINDS, AuditEntry, Batch, BatchStatus, Hold, Node, NodeStatus
 from dashboard.permissions import Person, require_operator
-from dashboard.roots import fan_out_input
+from dashboard.roots import root_input
 from dashboard.temporal import gateway
 from orchestration.connection import BatchNotRunning, TemporalUnavailable
 from orchestration.contracts import NodeKind, Status
@@ -96,13 +96,12 @@ def retry(
 
 
 def _ask_to_retry(batch: Batch, ready: dict[int, Node], outcome: RetryOutcome) -> None:
-    open_partitions = Node.objects.filter(
-        batch=batch, kind=NodeKind.PARTITION, status=Status.RUNNING, pk__in={node.parent_id for node in ready.values()}
-    )
+    above = Node.objects.filter(batch=batch, kind__in=PARENT_KINDS).select_related("parent")
+    parents = {node.pk: node for node in above}
     answer = async_to_sync(gateway().retry)(
-        fan_out_input(batch),
-        sorted(ready),
-        open_partitions=list(open_partitions.values_list("position", flat=True)),
+        root_input(batch),
+        {position: _above(parents.get(node.parent_id or 0)) for position, node in sorted(ready.items())},
+        believed_open={node.workflow_id for node in parents.values() if node.status == Status.RUNNING},
         update_id=_digest(ready.values()),
     )
     outcome.accepted.extend(ready[position].pk for position in answer.accepted)
@@ -110,6 +109,16 @@ def _ask_to_retry(batch: Batch, ready: dict[int, Node], outcome: RetryOutcome) -
     if answer.accepted:
         projection.requeue(batch.pk, {position: ready[position].attempt for position in answer.accepted})
         _ring(batch)
+
+
+def _above(parent: Node | None) -> list[str]:
+    """Return the workflow ids between the root and a child, outermost first."""
+    if parent is None:
+        return []
+    stage = parent.parent
+    if stage is None or stage.kind != NodeKind.STAGE:
+        return [parent.workflow_id]
+    return [stage.workflow_id, parent.workflow_id]
 
 
 def _digest(nodes: Iterable[Node]) -> str:
@@ -128,7 +137,7 @@ def _named(batch: Batch, ids: Sequence[int]) -> list[Node]:
     children = {pk: node for pk, node in found.items() if node.kind == NodeKind.CHILD}
     parents = [node for node in found.values() if node.kind != NodeKind.CHILD]
     if parents:
-        below = Q(parent__in=parents) | Q(parent__parent__in=parents)
+        below = Q(parent__in=parents) | Q(parent__parent__in=parents) | Q(parent__parent__parent__in=parents)
         for node in Node.objects.filter(below, kind=NodeKind.CHILD, status__in=SELECTIONS[UNFINISHED]):
             children[node.pk] = node
     if not children:

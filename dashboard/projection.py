@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
-from django.db.models import Count, F, QuerySet, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from dashboard.attempts import ATTEMPT_STATE, Runs, is_reserved, note_events, release, reserve, runs_of, show_newest
 from dashboard.ledger import Ledger, open_ledger, update_rows
-from dashboard.models import Attempt, Batch, Item, Node
+from dashboard.models import PARENT_KINDS, Attempt, Batch, Item, Node
 from dashboard.moments import apply_words, make_places, note_moments
 from dashboard.tallies import add, closed_children
 from orchestration.contracts import EventKind, NodeKind, Status, TreeEvent
@@ -130,7 +130,9 @@ def requeue(batch_id: str, children: Mapping[int, int]) -> None:
             ledger.flush()
         if not number:
             return
-        above = list(Node.objects.filter(batch=ledger.batch, pk__in=parents, kind=NodeKind.PARTITION))
+        direct = Q(pk__in=parents, kind__in=PARENT_KINDS)
+        stages = Q(below__in=parents, kind=NodeKind.STAGE)
+        above = list(Node.objects.filter(direct | stages, batch=ledger.batch).distinct())
         _reserve(ledger, [node for node in (ledger.root, *above) if Status(node.status).is_outcome])
         batch = ledger.batch
         if was_closed:

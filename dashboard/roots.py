@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dashboard.definition_models import DefinitionVersion
 from dashboard.models import Batch
+from dashboard.stages import definition_of, sections_of
 from orchestration.contracts import Cursor, FanOutInput, FlowInput
-from orchestration.definition_text import parse
 from orchestration.gateway import RootInput
 from orchestration.plan import Layout
-from orchestration.processors.registry import processors
 
 
 def root_input(batch: Batch) -> RootInput:
@@ -18,8 +17,9 @@ def root_input(batch: Batch) -> RootInput:
 
 def flow_input(batch: Batch, version: DefinitionVersion) -> FlowInput:
     """Return how the root of a batch with a flow of its own is started."""
-    definition = parse(version.text, processors()).model_dump(mode="json", by_alias=True, exclude_none=True)
-    return FlowInput(batch.pk, batch.plan, batch.item_count, definition, label=f"{batch.processor}: {batch}")
+    definition = definition_of(version.pk).model_dump(mode="json", by_alias=True, exclude_none=True)
+    label = f"{batch.processor}: {batch}"
+    return FlowInput(batch.pk, batch.plan, batch.item_count, definition, label=label, sections=sections_of(batch))
 
 
 def fan_out_input(batch: Batch) -> FanOutInput:

@@ -6,7 +6,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from django.db import close_old_connections, connection
 from django.db.models import F
@@ -16,10 +16,20 @@ from dashboard import growth, projection
 from dashboard.ledger import update_rows, write_columns
 from dashboard.models import Attempt, Batch, Item
 from dashboard.reports import write_report
+from dashboard.stages import stages_of
 from dashboard.storable import json_text, storable, text
 from dashboard.tree_rows import resource_of
 from orchestration.chunk_contracts import ChunkInput, ChunkWork, ItemResult, ItemWork, ResourcesInput
-from orchestration.contracts import Failure, NodeKind, ReadPage, Status, SummariseInput, WantedPage
+from orchestration.contracts import (
+    Failure,
+    NodeKind,
+    ReadPage,
+    Section,
+    Status,
+    SummariseInput,
+    WantedPage,
+    WantedSection,
+)
 from orchestration.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -66,7 +76,7 @@ class DjangoChunkStore:
     @_in_thread
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
         """Return what a run of a child has still to do. Raises LookupError for a batch that is gone or discarded."""
-        fields = ("processor", "parameters", "plan_data", "status", "opened_at")
+        fields = ("processor", "parameters", "plan_data", "status", "opened_at", "definition")
         batch = Batch.objects.filter(pk=work.batch_id).only(*fields).first()
         if batch is not None and batch.is_discarded:
             raise LookupError(f"Batch {work.batch_id} was discarded before it started.")
@@ -85,9 +95,7 @@ class DjangoChunkStore:
         completed = sum(item.status == Status.COMPLETED for item in items)
         done = {item.pk for item in failed}
         return ChunkWork(
-            processor=batch.processor,
-            parameters=batch.parameters,
-            plan=Plan.model_validate(batch.plan_data),
+            *_work_of(batch, work),
             items=[
                 ItemWork(item.index, item.key, item.data, item.attempts)
                 for item in items
@@ -117,6 +125,11 @@ class DjangoChunkStore:
         return growth.read_page(wanted)
 
     @_in_thread
+    def advance(self, wanted: WantedSection) -> Section:
+        """Make a section of a pipeline, once. Raises LookupError."""
+        return growth.advance(wanted)
+
+    @_in_thread
     def write_results(self, results: Sequence[ItemResult]) -> None:
         """Record results, one transaction a batch. A completed item never becomes anything else."""
         by_batch = defaultdict[str, dict[int, ItemResult]](dict)
@@ -132,6 +145,14 @@ class DjangoChunkStore:
                 log.warning("Dropped %s results of batch %s, which does not exist.", len(of_batch), batch_id)
 
 
+def _work_of(batch: Batch, work: ChunkInput) -> tuple[str, dict[str, Any], Plan]:
+    """Return what a chunk's items are processed by: processor, parameters and plan, of its stage where it has one."""
+    if work.stage is None:
+        return batch.processor, batch.parameters, batch.plan
+    stage = stages_of(batch.definition_id)[work.stage]
+    return stage.processor, stage.parameters, stage.plan
+
+
 def _to_undo(batch: Batch, work: ChunkInput) -> ChunkWork:
     """Return the completed items of a slice that have not been undone yet."""
     items = Item.objects.filter(
@@ -140,8 +161,7 @@ def _to_undo(batch: Batch, work: ChunkInput) -> ChunkWork:
     todo = [
         ItemWork(item.index, item.key, item.data, item.attempts, item.result) for item in items if not item.undone_at
     ]
-    plan = Plan.model_validate(batch.plan_data)
-    return ChunkWork(batch.processor, batch.parameters, plan, todo, completed=len(items) - len(todo))
+    return ChunkWork(*_work_of(batch, work), todo, completed=len(items) - len(todo))
 
 
 def _write_undone(batch_id: str, results: Mapping[int, ItemResult]) -> None:

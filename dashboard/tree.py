@@ -9,13 +9,16 @@ from datetime import datetime
 from math import ceil
 from urllib.parse import urlencode
 
-from django.db.models import Case, F, IntegerField, QuerySet, Value, When
+from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
 from django.utils import timezone
 
-from dashboard.models import Batch, Kind, Node, NodeStatus
+from dashboard.models import PARENT_KINDS, Batch, Kind, Node, NodeStatus
 
 PAGE_SIZE = 100
 BAR_WIDTH = 1000
+
+PIPELINE = "pipeline"
+"""What a batch of a pipeline has for its processor: its definition's kind."""
 
 NOT_COMPLETED = (NodeStatus.FAILED, NodeStatus.TIMED_OUT, NodeStatus.TERMINATED, NodeStatus.CANCELED)
 """Failures in the order of interest: the first rows of every page, and the left end of every bar."""
@@ -31,6 +34,9 @@ _PARTITION_RANK = Case(
     default=Value(0),
     output_field=IntegerField(),
 )
+
+
+_IN_ORDER = Case(default=Value(0), output_field=IntegerField())
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,8 @@ class Branch:
 
     @property
     def is_part(self) -> bool:
-        """Whether this is a partition's branch, which is swapped alone; the root's comes with the whole tree."""
-        return self.parent.kind == Kind.PARTITION
+        """Whether this is below a partition or stage, which is swapped alone; the root's comes with the whole tree."""
+        return self.parent.kind in PARENT_KINDS
 
     def _query(self, page: int) -> str:
         parts: dict[str, object] = {"status": self.status} if self.status else {}
@@ -101,6 +107,11 @@ class Tree:
 
     root: Row
     branch: Branch
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether the rows below the root are partitions or stages, to be expanded."""
+        return not self.branch.status and any(row.node.kind in PARENT_KINDS for row in self.branch.rows)
 
     @property
     def chips(self) -> list[tuple[str, str, int]]:
@@ -138,7 +149,7 @@ def _rows(nodes: Sequence[Node], level: int, first: int, opened: Branch | None) 
 def _under(nodes: Sequence[Node], level: int) -> dict[int, list[Row]]:
     """Return the rows that always stand below some nodes: {node id: rows}."""
     found = defaultdict[int, list[Row]](list)
-    above = [node.pk for node in nodes if node.kind not in (Kind.ROOT, Kind.PARTITION)]
+    above = [node.pk for node in nodes if node.kind not in (Kind.ROOT, *PARENT_KINDS)]
     now = timezone.now()
     for node in Node.objects.filter(parent__in=above).order_by("position", "pk") if above else ():
         bar = BAR_WIDTH if seconds_of(node, now) else 0
@@ -161,13 +172,21 @@ def _number_below(parent: Node) -> int:
 
 
 def branch_of(parent: Node, page: int, opened: Branch | None = None) -> Branch:
-    """Return a page of what lies directly below a root or partition: failures first, then by position."""
+    """Return a page of what lies below a root, partition or stage: failures first, then by position.
+
+    Stages stand in their order. Below one stand its children, of all its partitions together.
+    """
     partitioned = parent.kind == Kind.ROOT and parent.batch.partition_count > 0
     total = _number_below(parent)
     page = min(max(page, 1), max(1, ceil(total / PAGE_SIZE)))
     rank = _PARTITION_RANK if partitioned else _RANK
-    nodes = _page(Node.objects.filter(parent=parent).order_by(rank, "position"), page)
-    level = 3 if parent.kind == Kind.PARTITION else 2
+    below = Node.objects.filter(parent=parent)
+    if parent.kind == Kind.STAGE:
+        below = Node.objects.filter(Q(parent=parent) | Q(parent__parent=parent), kind=Kind.CHILD)
+    elif parent.kind == Kind.ROOT and parent.batch.processor == PIPELINE:
+        rank = _IN_ORDER
+    nodes = _page(below.order_by(rank, "position"), page)
+    level = 3 if parent.kind in PARENT_KINDS else 2
     return Branch(parent, _rows(nodes, level, (page - 1) * PAGE_SIZE + 1, opened), total, page)
 
 
@@ -186,7 +205,7 @@ def tree_of(batch: Batch, *, status: NodeStatus | None, page: int, opened: int |
         branch = branch_in_status(root, status, page)
     elif (
         partition := opened
-        and Node.objects.select_related("batch").filter(batch=batch, kind=Kind.PARTITION, pk=opened).first()
+        and Node.objects.select_related("batch").filter(batch=batch, kind__in=PARENT_KINDS, pk=opened).first()
     ):
         branch = branch_of(root, _page_of_partition(root, partition), branch_of(partition, page))
     else:
@@ -196,6 +215,8 @@ def tree_of(batch: Batch, *, status: NodeStatus | None, page: int, opened: int |
 
 def _page_of_partition(root: Node, partition: Node) -> int:
     """Return the page of the root's branch that an expanded partition lies on."""
+    if partition.kind == Kind.STAGE:
+        return partition.position // PAGE_SIZE + 1
     before = Node.objects.filter(parent=root).annotate(rank=_PARTITION_RANK)
     failing = any(partition.children[status.value] for status in NOT_COMPLETED)
     ahead = before.filter(rank=0 if failing else 1, position__lt=partition.position).count()

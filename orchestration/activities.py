@@ -29,6 +29,7 @@ from orchestration.chunk_contracts import (
     ResourcesInput,
 )
 from orchestration.contracts import (
+    ADVANCE_ACTIVITY,
     AWAIT_WORKFLOW_ACTIVITY,
     PENDING_ITEMS_ACTIVITY,
     PROCESS_CHUNK_ACTIVITY,
@@ -39,10 +40,12 @@ from orchestration.contracts import (
     SUMMARISE_ACTIVITY,
     Failure,
     ReadPage,
+    Section,
     Status,
     StepInput,
     SummariseInput,
     WantedPage,
+    WantedSection,
 )
 from orchestration.plan import Plan
 from orchestration.processors.registry import BoundProcessor, ItemContext, UnknownProcessor, get_processor
@@ -139,6 +142,18 @@ class ChunkActivities:
         finally:
             heart.cancel()
 
+    @activity.defn(name=ADVANCE_ACTIVITY)
+    async def advance(self, wanted: WantedSection) -> Section:
+        """Make the next section of a pipeline, of what the stage before has let through."""
+        heart = asyncio.create_task(_keep_alive())
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._readers, self._store.advance, wanted)
+        except LookupError as error:
+            raise ApplicationError(str(error), type="NothingToProcess", non_retryable=True) from error
+        finally:
+            heart.cancel()
+
     @activity.defn(name=SUMMARISE_ACTIVITY)
     async def summarise(self, given: SummariseInput) -> None:
         """Write the report of a batch's run."""
@@ -178,6 +193,7 @@ class ChunkActivities:
             self.pending_items,
             self.process_item,
             self.read_page,
+            self.advance,
             self.read_resources,
             self.await_workflow,
         ]

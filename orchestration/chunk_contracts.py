@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
-from orchestration.contracts import Failure, ReadPage, SummariseInput, WantedPage
+from orchestration.contracts import Failure, ReadPage, Section, SummariseInput, WantedPage, WantedSection
 from orchestration.plan import Plan
 
 
@@ -141,8 +141,8 @@ class InputUnreadable(Exception):
     """An input that cannot be read on, whoever tries: why, for a person."""
 
 
-class PageStore(Protocol):
-    """Where an input that is read page by page becomes items. Called from worker threads."""
+class GrowingStore(Protocol):
+    """Where items and children are added while a batch runs. Called from worker threads."""
 
     def read_page(self, wanted: WantedPage) -> ReadPage:
         """Make a page's items and children of what comes next in the input, once: the same page again is as it is.
@@ -151,8 +151,12 @@ class PageStore(Protocol):
         """
         ...
 
+    def advance(self, wanted: WantedSection) -> Section:
+        """Make a section of a pipeline, once; one without items where none is let through. Raises LookupError."""
+        ...
 
-class ChunkStore(ReportStore, PageStore, Protocol):
+
+class ChunkStore(ReportStore, GrowingStore, Protocol):
     """Where items lie. Called from worker threads; implemented by the dashboard."""
 
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:

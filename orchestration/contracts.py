@@ -21,6 +21,7 @@ RUN_STEP_ACTIVITY = "run_step"
 PROCESS_ITEM_ACTIVITY = "process_item"
 PENDING_ITEMS_ACTIVITY = "pending_items"
 SUMMARISE_ACTIVITY = "summarise"
+ADVANCE_ACTIVITY = "advance"
 READ_PAGE_ACTIVITY = "read_page"
 READ_RESOURCES_ACTIVITY = "read_resources"
 AWAIT_WORKFLOW_ACTIVITY = "await_workflow"
@@ -216,6 +217,29 @@ class ReadPage:
 
 
 @dataclass(frozen=True)
+class Section:
+    """A stage of a pipeline over some of the items: a range of children and of items, made when it is their turn.
+
+    `stage` is its index in the definition. What a retry lets through later is a section of its own.
+    """
+
+    number: int
+    stage: int
+    first_child: int
+    first_item: int
+    items: int
+
+
+@dataclass(frozen=True)
+class WantedSection:
+    """Which section a pipeline wants next: of all items that the stage before has let through since the last one."""
+
+    batch_id: str
+    number: int
+    stage: int
+
+
+@dataclass(frozen=True)
 class FanOutInput:
     """Start of a root, of a stage (a section of a pipeline) or of a partition.
 
@@ -261,7 +285,10 @@ class FanOutInput:
 
 @dataclass(frozen=True)
 class FlowInput:
-    """Start of a parent with a flow of its own. `definition` is a model of orchestration.definitions as data."""
+    """Start of a parent with a flow of its own. `definition` is a model of orchestration.definitions as data.
+
+    A pipeline has the `sections` made so far; one that is started to retry waits for its `retry` update.
+    """
 
     batch_id: str
     plan: Plan
@@ -269,6 +296,8 @@ class FlowInput:
     definition: dict[str, Any]
     label: str = ""
     paused: bool = False
+    sections: list[Section] = field(default_factory=list)
+    is_retry: bool = False
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def check_size(root: Tree, kind: str, found: Found) -> bool:
         if number > MAX_STEPS:
             found.add(place.tree.mark, place.path, f"More than {MAX_STEPS:,} steps.")
             return False
-        for key in ("if", "until", "while"):
+        for key in ("if", "until", "while", "keep"):
             condition = (place.tree.get("loop") or place.tree).get(key)
             if condition is not None and _condition_depth(condition) > MAX_DEPTH:
                 found.add(condition.mark, place.path, f"Conditions nested more than {MAX_DEPTH} deep.")

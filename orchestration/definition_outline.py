@@ -23,8 +23,10 @@ from orchestration.definitions import (
     Saga,
     Services,
     SleepStep,
+    Stage,
     Step,
     Steps,
+    Takes,
 )
 from orchestration.plan import Plan
 
@@ -46,7 +48,7 @@ def outline(definition: Definition) -> OutlineNode:
     """Return the outline of a definition; its root has the kind of the definition."""
     match definition:
         case Pipeline(stages=stages):
-            lines = [OutlineNode(each.name, "stage", _with_plan(each.processor, each.plan)) for each in stages]
+            lines = [OutlineNode(each.name, "stage", _stage(each)) for each in stages]
             return OutlineNode("", "pipeline", _count(len(lines), "stage") + " in order", tuple(lines))
         case Services():
             return _services(definition)
@@ -61,6 +63,12 @@ def outline(definition: Definition) -> OutlineNode:
         case Steps(steps=steps):
             return OutlineNode("", "steps", f"{_count(len(steps), 'step')} in order", _lines(steps))
     raise TypeError(f"There is no outline of {type(definition).__name__}.")
+
+
+def _stage(stage: Stage) -> str:
+    kept = f", keeps what has {condition_text(stage.keep)}" if stage.keep is not None else ""
+    taken = ", over the results before" if stage.takes is Takes.RESULT else ""
+    return f"{_with_plan(stage.processor, stage.plan)}{taken}{kept}"
 
 
 def _services(definition: Services) -> OutlineNode:

@@ -12,8 +12,8 @@ from orchestration.definition_source import Tree
 from orchestration.definitions import RESULT_FIELDS
 from orchestration.processors.registry import Processor
 
-ITEM = "item"
-"""What a reference in a saga of each item calls the item."""
+ITEM, RESULT = "item", "result"
+"""What a reference in a saga of each item calls the item, and what a stage keeps by its result."""
 
 Names = frozenset[str]
 Reference = tuple[Tree, str, str]
@@ -28,6 +28,8 @@ def check_references(root: Tree, kind: str, processors: Mapping[str, Processor],
             check.references(place, references_in(place.tree.get("input"), f"{place.path}.input"), frozenset())
     elif kind == "saga":
         check.saga()
+    elif kind == "pipeline":
+        check.pipeline()
     elif kind == "steps":
         check.sequence(parts_of(root, kind), frozenset())
 
@@ -90,6 +92,11 @@ class _Check:
             self.references(place, references_in(place.tree.get("input"), f"{place.path}.input"), over)
             over |= {place.name}
             self.references(place, _own_references(place, "compensation"), over)
+
+    def pipeline(self) -> None:
+        """Check what stages are to keep: a condition on the item and on its result in that very stage."""
+        for place in parts_of(self._root, "pipeline"):
+            self.references(place, _own_references(place, "keep"), frozenset({ITEM, RESULT}))
 
     def references(self, place: Place, references: Iterator[Reference], over: Names) -> None:
         """Check references at a place, where the steps in `over` are over."""

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from orchestration.contracts import CHILD_TASK_QUEUE, Status
 from orchestration.definition_values import Condition, Part, Reference, one_of
+from orchestration.options import OnThreshold
 from orchestration.plan import Plan
 
 MAX_TEXT_BYTES = 256 * 1024
@@ -224,13 +225,40 @@ class Definition(Part):
     description: str = Field(default="", max_length=2_000)
 
 
+class Takes(StrEnum):
+    """What the next stage gets of an item that a stage let through."""
+
+    ITEM = "item"
+    RESULT = "result"
+
+
 class Stage(Part):
-    """A fan-out over the items that the stage before let through (completed); the first: over the batch's."""
+    """A fan-out over the items that the stage before let through; the first: over the batch's.
+
+    A stage lets through what completes, and of that only what it is to `keep`: a condition on {"ref": "result.field"}
+    and {"ref": "item.field"}. With `takes: result` it works on the results of the stage before instead of its items.
+    """
 
     name: Name
     processor: ProcessorName
     parameters: Data = {}
     plan: Plan = Plan()
+    keep: Condition | None = None
+    takes: Takes = Takes.ITEM
+
+    @model_validator(mode="after")
+    def _plan_suits_a_stage(self) -> Self:
+        plan = self.plan
+        unsuited = {
+            "paged": plan.paged,
+            "resource_field": bool(plan.resource_field),
+            "fire_and_forget": plan.fire_and_forget,
+            "on_threshold": plan.on_threshold is OnThreshold.ROLL_BACK,
+            "summarise": plan.summarise,
+        }
+        if found := [name for name, is_set in unsuited.items() if is_set]:
+            raise PydanticCustomError("stage", "The plan of a stage cannot have {names}.", {"names": ", ".join(found)})
+        return self
 
 
 class Pipeline(Definition):

@@ -55,11 +55,12 @@ class FlowParent:
         self.given = given
         self.outbox = Outbox(given.batch_id)
         self._paused = given.paused
-        self._counts = Counts()
-        self._running = 0
+        self.counts = Counts()
+        self.running = 0
         self._rounds = dict[str, int]()
         self._position = 0
         self._approvals = Approvals()
+        self.is_closing = False
 
     async def perform(self, flow: Callable[[], Awaitable[T]]) -> T:
         """Run the flow, and report the root's start and how it ended."""
@@ -71,6 +72,9 @@ class FlowParent:
             await self._close(Status.CANCELED)
             raise
         except (FailureError, Missing) as error:
+            if is_cancelled_exception(error):
+                await self._close(Status.CANCELED)
+                raise asyncio.CancelledError from error
             failure = failure_of(error)
             await self._close(Status.FAILED, failure)
             raise ApplicationError(failure.message, type=failure.type, non_retryable=True) from error
@@ -78,6 +82,7 @@ class FlowParent:
         return result
 
     async def _close(self, outcome: Status, failure: Failure | None = None) -> None:
+        self.is_closing = True
         self._report(EventKind.CLOSED, outcome, failure)
         await self.outbox.close()
 
@@ -111,7 +116,7 @@ class FlowParent:
         place = Place(parent, kind, label or name, self._position, is_workflow=False)
         run_id = f"{workflow.info().run_id}/{self._position}"
         self.outbox.put(EventKind.STARTED, node, run_id, place=place)
-        self._running += 1
+        self.running += 1
         outcome, failure = Status.COMPLETED, None
         try:
             return await work(node)
@@ -125,8 +130,8 @@ class FlowParent:
             outcome, failure = Status.FAILED, failure_of(error)
             raise
         finally:
-            self._running -= 1
-            self._counts.add(outcome)
+            self.running -= 1
+            self.counts.add(outcome)
             self.outbox.put(EventKind.CLOSED, node, run_id, outcome=outcome, failure=failure)
 
     async def act(self, name: str, work: Work, results: dict[str, Any]) -> Any:
@@ -179,6 +184,7 @@ class FlowParent:
     def decide(self, decision: Decision) -> None:
         """Open the approval gate that waits, or refuse."""
         self._approvals.decide(decision)
+        self.forward("decide", decision)
 
     @workflow.signal
     def pause(self) -> None:
@@ -193,13 +199,22 @@ class FlowParent:
     def _set_paused(self, paused: bool) -> None:
         if self._paused is not paused:
             self._paused = paused
+            self.forward("pause" if paused else "resume")
             self._report(EventKind.PAUSED if paused else EventKind.RESUMED)
+
+    def forward(self, signal: str, *given: Any) -> None:
+        """Tell what runs below of a signal; most flows have nothing below that takes any."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing further may start."""
+        return self._paused
 
     @workflow.query
     def progress(self) -> Progress:
         """Return how far the flow is, in steps that have begun."""
-        total = self._running + self._counts.total
-        return Progress(total, 0, self._running, self._counts, 0, self._paused)
+        total = self.running + self.counts.total
+        return Progress(total, 0, self.running, self.counts, 0, self._paused)
 
 
 def failed_step(name: str, error: BaseException) -> ApplicationError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -59,6 +59,7 @@ from orchestration.retry_routing import RetryRouting
 from orchestration.schedules import Schedules
 from orchestration.supervisor import failure_of
 from orchestration.workflows.fan_out import FanOutWorkflow
+from orchestration.workflows.pipeline import PipelineWorkflow
 from orchestration.workflows.saga import SagaWorkflow
 from orchestration.workflows.services import ServicesWorkflow
 from orchestration.workflows.steps import StepsWorkflow
@@ -108,7 +109,12 @@ class TemporalHealth:
 
 RootInput = FanOutInput | FlowInput
 
-FLOWS = {"saga": SagaWorkflow, "services": ServicesWorkflow, "steps": StepsWorkflow}
+FLOWS = {
+    "pipeline": PipelineWorkflow,
+    "saga": SagaWorkflow,
+    "services": ServicesWorkflow,
+    "steps": StepsWorkflow,
+}
 """The parents with a flow of their own, by the kind of their definition."""
 
 
@@ -116,6 +122,13 @@ def root_workflow(root: RootInput) -> str:
     """Return the type of workflow that a batch's root is."""
     found = FanOutWorkflow if isinstance(root, FanOutInput) else FLOWS[root.definition["kind"]]
     return found.__name__
+
+
+def for_retry(root: RootInput) -> RootInput:
+    """Return how a closed root is started to retry: it waits for what it is told to."""
+    if isinstance(root, FlowInput):
+        return replace(root, is_retry=True)
+    return replace(root, first=0, stop=0, children=[], cursor=None)
 
 
 class Gateway:
@@ -164,15 +177,16 @@ class Gateway:
         return str(handle.first_execution_run_id or "")
 
     async def retry(
-        self, root: FanOutInput, children: Sequence[int], *, open_partitions: Collection[int], update_id: str
+        self, root: RootInput, parents: Mapping[int, Sequence[str]], *, believed_open: Collection[str], update_id: str
     ) -> RetryAnswer:
         """Give children another attempt, whether their parents run or not, and say which were taken on.
 
-        `root` is the batch's original start; `open_partitions` those believed to run, asked first. The same
-        `update_id` again returns the same answer and starts nothing.
+        `root` is the batch's original start; `parents` the workflow ids of the stage and partition above each child
+        below the root, outermost first, and `believed_open` those of them that seem to run. The same `update_id` again
+        returns the same answer and starts nothing.
         """
-        routing = RetryRouting(await self.client(), root, update_id)
-        return await routing.route(children, open_partitions)
+        routing = RetryRouting(await self.client(), root_workflow(root), for_retry(root), update_id)
+        return await routing.route(parents, believed_open)
 
     async def pause(self, batch_id: str) -> None:
         """Start no more children. Raises BatchNotRunning."""

@@ -1,121 +1,131 @@
 """RetryRouting: finds the parent that can give a child another attempt, whether it runs or has closed.
 
-An open partition is asked itself. Everything else goes to the root, started again by the same call if it is closed; and
-where the root says that a partition is open meanwhile, the partition is asked once more.
+The innermost parent that is open is asked itself. Everything else goes to the root, started again by the same call if
+it is closed; and where a parent says that one below it is open meanwhile, that one is asked next.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.connection import RPC_TIMEOUT, unavailable
-from orchestration.contracts import CHILD_TASK_QUEUE, FanOutInput, FanOutResult, RetryAnswer, RetryRequest
+from orchestration.contracts import CHILD_TASK_QUEUE, FanOutInput, FlowInput, RetryAnswer, RetryRequest
 from orchestration.partitions import PARTITION_OPEN
-from orchestration.plan import Layout, partition_id, root_id
-from orchestration.workflows.fan_out import PARENT_CLOSING, FanOutWorkflow
+from orchestration.plan import root_id
+from orchestration.workflows.fan_out import PARENT_CLOSING
 
 ROUNDS = 8
 ROUND_PAUSE = 0.25
 """Seconds after the first round; as much more after each further one."""
 
+RETRY_UPDATE = "retry"
+
 
 class RetryRouting:
     """One retry of children of one batch. Raises TemporalUnavailable."""
 
-    def __init__(self, client: Client, root: FanOutInput, update_id: str) -> None:
-        self._client, self._root, self._update_id = client, root, update_id
-        self._layout = Layout.of(root.plan, root.items)
+    def __init__(self, client: Client, root_type: str, root: FanOutInput | FlowInput, update_id: str) -> None:
+        """Take the root's workflow type, and the input that starts it to retry."""
+        self._client, self._root_type, self._root, self._update_id = client, root_type, root, update_id
+        self._root_id = root_id(root.batch_id)
         self._answer = RetryAnswer()
 
-    async def route(self, children: Sequence[int], open_partitions: Collection[int]) -> RetryAnswer:
+    async def route(self, parents: Mapping[int, Sequence[str]], believed_open: Collection[str]) -> RetryAnswer:
         """Ask until every child is taken on or refused, or its parent has been closing for too long."""
-        left, ask = list(children), set(open_partitions)
+        ways = {child: (self._root_id, *above) for child, above in parents.items()}
+        ask = {
+            child: max(at for at, each in enumerate(way) if not at or each in believed_open)
+            for child, way in ways.items()
+        }
         for turn in range(ROUNDS):
             await asyncio.sleep(ROUND_PAUSE * turn)
-            left = await self._ask_partitions(left, ask, turn)
-            if left:
-                left = await self._ask_root(left, turn)
-            if not left:
+            for level in sorted({*ask.values()}, reverse=True):
+                await self._ask_level(level, turn, ways, ask)
+            if not ask:
                 break
-            ask = {partition for child in left if (partition := self._layout.partition_of(child)) is not None}
-        self._answer.refused.update(dict.fromkeys(left, "its parent is closing: try again"))
+        self._answer.refused.update(dict.fromkeys(ask, "its parent is closing: try again"))
         return self._answer
 
-    async def _ask_partitions(self, children: Sequence[int], ask: Collection[int], turn: int) -> list[int]:
-        """Ask open partitions, and return the children that have to go through the root."""
-        left, groups = list[int](), dict[int, list[int]]()
-        for child in children:
-            partition = self._layout.partition_of(child)
-            if partition is None or partition not in ask:
-                left.append(child)
-            else:
-                groups.setdefault(partition, []).append(child)
-        for partition, group in groups.items():
-            workflow_id = partition_id(self._root.batch_id, partition)
-            handle = self._client.get_workflow_handle_for(FanOutWorkflow.run, workflow_id)
-            taken = await self._update(handle, group, f"{self._update_id}-{turn}-p{partition}")
+    async def _ask_level(self, level: int, turn: int, ways: Mapping[int, Sequence[str]], ask: dict[int, int]) -> None:
+        """Ask all parents at one level, and leave in `ask` the children to be asked for elsewhere, and where."""
+        groups = defaultdict[str, list[int]](list)
+        for child, at in ask.items():
+            if at == level:
+                groups[ways[child][level]].append(child)
+        for workflow_id, children in groups.items():
+            update_id = f"{self._update_id}-{turn}-{workflow_id}"
+            taken = await (self._ask_root if level == 0 else self._ask)(workflow_id, children, update_id)
             if taken is None:
-                left.extend(group)
-            else:
-                self._answer.accepted.extend(taken.accepted)
-                self._answer.refused.update(taken.refused)
-        return left
+                ask.update(dict.fromkeys(children, 0))
+                continue
+            for child in children:
+                if taken.refused.get(child) == PARTITION_OPEN and level + 1 < len(ways[child]):
+                    ask[child] = level + 1
+                else:
+                    del ask[child]
+            self._answer.accepted.extend(taken.accepted)
+            self._answer.refused.update({child: why for child, why in taken.refused.items() if child not in ask})
 
-    async def _update(
-        self, handle: WorkflowHandle[FanOutWorkflow, FanOutResult], children: list[int], update_id: str
-    ) -> RetryAnswer | None:
-        """Ask a parent, or return None when it is closed or about to."""
+    async def _ask(self, workflow_id: str, children: list[int], update_id: str) -> RetryAnswer | None:
+        """Ask a parent below the root, or return None when it is closed or about to."""
+        handle = self._client.get_workflow_handle(workflow_id)
         with unavailable():
             try:
-                return await handle.execute_update(
-                    FanOutWorkflow.retry, RetryRequest(children), id=update_id, rpc_timeout=RPC_TIMEOUT
+                answer: RetryAnswer = await handle.execute_update(
+                    RETRY_UPDATE,
+                    RetryRequest(children),
+                    id=update_id,
+                    result_type=RetryAnswer,
+                    rpc_timeout=RPC_TIMEOUT,
                 )
             except WorkflowUpdateFailedError as error:
                 _raise_unless_closing(error)
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND:
                     raise
+            else:
+                return answer
         return None
 
-    async def _ask_root(self, children: list[int], turn: int) -> list[int]:
-        """Ask the root, started again if it is closed, and return the children to be asked for once more."""
+    async def _ask_root(self, workflow_id: str, children: list[int], update_id: str) -> RetryAnswer | None:
+        """Ask the root, started again if it is closed, or return None when it is about to close."""
         with unavailable():
             try:
-                taken = await self._client.execute_update_with_start_workflow(
-                    FanOutWorkflow.retry,
+                answer: RetryAnswer = await self._client.execute_update_with_start_workflow(
+                    RETRY_UPDATE,
                     RetryRequest(children),
                     start_workflow_operation=self._start(),
-                    id=f"{self._update_id}-{turn}",
+                    id=update_id,
+                    result_type=RetryAnswer,
                     rpc_timeout=RPC_TIMEOUT,
                 )
             except WorkflowUpdateFailedError as error:
                 _raise_unless_closing(error)
-                return children
             except RPCError as error:
                 if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.ABORTED):
                     raise
-                return children
-        self._answer.accepted.extend(taken.accepted)
-        self._answer.refused.update({child: why for child, why in taken.refused.items() if why != PARTITION_OPEN})
-        return [child for child, why in taken.refused.items() if why == PARTITION_OPEN]
+            else:
+                return answer
+        return None
 
-    def _start(self) -> WithStartWorkflowOperation[FanOutWorkflow, FanOutResult]:
-        root = self._root
+    def _start(self) -> WithStartWorkflowOperation[Any, Any]:
         return WithStartWorkflowOperation(
-            FanOutWorkflow.run,
-            FanOutInput(root.batch_id, root.plan, root.items, 0, 0, children=[], window=root.window, label=root.label),
-            id=root_id(root.batch_id),
+            self._root_type,
+            self._root,
+            id=self._root_id,
             task_queue=CHILD_TASK_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            memo={"batch": root.label},
-            static_summary=root.label or None,
+            memo={"batch": self._root.label},
+            static_summary=self._root.label or None,
         )
 
 

@@ -21,6 +21,7 @@ from orchestration.contracts import CHILD_TASK_QUEUE
 from orchestration.processors import registry
 from orchestration.workflows.chunk import ChunkWorkflow
 from orchestration.workflows.fan_out import FanOutWorkflow
+from orchestration.workflows.pipeline import PipelineWorkflow
 from orchestration.workflows.saga import SagaWorkflow
 from orchestration.workflows.scheduled_launch import ScheduledLaunchWorkflow
 from orchestration.workflows.services import ServicesWorkflow, ServiceWorkflow
@@ -29,6 +30,7 @@ from orchestration.workflows.steps import StepsWorkflow
 log = logging.getLogger(__name__)
 
 WORKFLOWS = (
+    PipelineWorkflow,
     SagaWorkflow,
     ServicesWorkflow,
     ServiceWorkflow,

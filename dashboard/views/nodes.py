@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from dashboard.models import Batch, Item, Kind, Node
+from dashboard.models import PARENT_KINDS, Batch, Item, Kind, Node
 from dashboard.pane import items_of, pane_of
 from dashboard.permissions import may_operate
 from dashboard.tree import branch_of, tree_of
@@ -26,7 +26,7 @@ def batch_nodes(request: HttpRequest, batch_id: str) -> HttpResponse:
         tree = tree_of(batch, status=query.status, page=query.page, opened=None)
         return render(request, "_tree.html", context | {"tree": tree})
     partition = get_object_or_404(
-        Node.objects.select_related("batch"), batch=batch, kind=Kind.PARTITION, pk=query.opened
+        Node.objects.select_related("batch"), batch=batch, kind__in=PARENT_KINDS, pk=query.opened
     )
     return render(request, "_tree.html#branch", context | {"branch": branch_of(partition, query.page)})
 

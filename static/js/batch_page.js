@@ -93,7 +93,7 @@ const addressOf = (status) => `${batch.dataset.home}nodes/${status ? `?status=${
 tree.addEventListener("click", (event) => {
   if (!event.target.closest("#news")) return;
   // Below partitions the failures are not on the first page: show them alone.
-  const isParted = !filter() && tree.querySelector("tr[data-kind='partition']");
+  const isParted = !filter() && tree.querySelector("tr:is([data-kind='partition'], [data-kind='stage'])");
   const status = isParted ? news.status : filter();
   if (location.pathname === batch.dataset.home) history.replaceState(null, "", status ? `?status=${status}` : batch.dataset.home);
   grid.load(addressOf(status));

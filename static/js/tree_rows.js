@@ -17,7 +17,8 @@ export function applyNode(node) {
   row.dataset.closed = node.closed_at ?? "";
   setStatus(row.querySelector(".status"), node.status);
   setText(field(row, "attempt"), node.attempt ? number(node.attempt) : "–");
-  if (node.kind === "partition") {
+  if (node.kind === "partition" || node.kind === "stage") {
+    if (node.kind === "stage" && node.note) setText(field(row, "note"), node.note);
     const total = Object.values(node.children).reduce((all, count) => all + count, 0);
     setText(field(row, "items"), `${number(sum(node.children, CLOSED))} of ${number(total)}`);
     drawBar(row, node.children);

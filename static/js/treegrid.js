@@ -95,7 +95,7 @@ export class TreeGrid {
 
   // Fetches the tree anew, and expands again what was expanded.
   async load(address) {
-    const opened = [...this.table.querySelectorAll("tr[data-kind='partition'][aria-expanded='true']")].map((row) => row.id);
+    const opened = [...this.table.querySelectorAll("tr:is([data-kind='partition'], [data-kind='stage'])[aria-expanded='true']")].map((row) => row.id);
     await htmx.ajax("GET", address, { target: this.container, swap: "innerHTML" });
     for (const id of opened) {
       const row = document.getElementById(id);

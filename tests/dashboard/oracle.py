@@ -16,7 +16,7 @@ def assert_consistent(batch_id: str) -> None:
     batch = Batch.objects.get(pk=batch_id)
     nodes = list(Node.objects.filter(batch=batch))
     root = next(node for node in nodes if node.kind == NodeKind.ROOT)
-    partitions = {node.pk: node for node in nodes if node.kind == NodeKind.PARTITION}
+    partitions = {node.pk: node for node in nodes if node.kind in (NodeKind.PARTITION, NodeKind.STAGE)}
     whole, below = Counter[str](), {pk: Counter[str]() for pk in partitions}
     results = _results_by_child(batch)
     for node in nodes:
@@ -25,8 +25,10 @@ def assert_consistent(batch_id: str) -> None:
         if node.kind == NodeKind.CHILD:
             counted = _counted(node, results.get(node.position, Counter()))
             whole.update(counted)
-            if node.parent_id in below:
-                below[node.parent_id].update(counted)
+            parent = partitions.get(node.parent_id or 0)
+            while parent is not None:
+                below[parent.pk].update(counted)
+                parent = partitions.get(parent.parent_id or 0)
     assert _tallies(batch) == +whole
     for pk, partition in partitions.items():
         assert _tallies(partition) == +below[pk], partition

@@ -181,7 +181,7 @@ async def test_a_retry_that_nobody_notified_shows(reconciler: None, operator: Us
     batch = await written(operator, 2, {**AT_ONCE, "fail_percent": 100})
     await shows(batch, "completed_with_failures", "failed", "failed")
     root = await sync_to_async(fan_out_input)(batch)
-    answer = await gateway().retry(root, [1], open_partitions=[], update_id="again")
+    answer = await gateway().retry(root, {1: []}, believed_open=[], update_id="again")
     await sync_to_async(projection.requeue)(batch.pk, dict.fromkeys(answer.accepted, 1))
     await shows(batch, "completed_with_failures", "failed", "failed")
 

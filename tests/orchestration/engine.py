@@ -37,13 +37,15 @@ from orchestration.contracts import (
     FlowInput,
     NotifyInput,
     ReadPage,
+    Section,
     Status,
     SummariseInput,
     TreeEvent,
     WantedPage,
+    WantedSection,
 )
 from orchestration.gateway import Gateway
-from orchestration.plan import Layout, Plan, root_id
+from orchestration.plan import Layout, Plan, partition_id, root_id
 from orchestration.processors.registry import ItemContext, processor
 from orchestration.worker import build_workers
 from tests.waiting import until
@@ -131,6 +133,7 @@ class MemoryStore:
         self.undone: dict[tuple[str, int], ItemResult] = {}
         self.inputs: dict[str, int] = {}
         self.pages: dict[str, int] = defaultdict(int)
+        self.sections: dict[str, list[Section]] = defaultdict(list)
 
     def read_page(self, wanted: WantedPage) -> ReadPage:
         """Return the size of a page of a batch that reads its input while it runs."""
@@ -141,6 +144,23 @@ class MemoryStore:
         full = plan.page_children * plan.chunk_size
         left = self.inputs[wanted.batch_id] - wanted.page * full
         return ReadPage(max(0, min(full, left)), is_last=left < full)
+
+    def advance(self, wanted: WantedSection) -> Section:
+        """Return a section of as many items as the stage before has let through since the last one."""
+        made = self.sections[wanted.batch_id]
+        if wanted.number < len(made):
+            return made[wanted.number]
+        last = made[-1]
+        before = [each for each in made if each.stage == wanted.stage - 1]
+        indices = [index for each in before for index in range(each.first_item, each.first_item + each.items)]
+        results = [self.results.get((wanted.batch_id, index)) for index in indices]
+        passed = sum(result is not None and result.failure is None for result in results)
+        passed -= sum(each.items for each in made if each.stage == wanted.stage)
+        first = (last.first_child + last.items, last.first_item + last.items)
+        section = Section(wanted.number, wanted.stage, *first, passed)
+        if passed:
+            made.append(section)
+        return section
 
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
         """Return what is left of a chunk."""
@@ -204,11 +224,15 @@ class Run:
             return await self.root.result()
 
     async def retry(self, children: Sequence[int], name: str = "", open_partitions: Sequence[int] = ()) -> Any:
-        """Retry children."""
+        """Retry children of a fan-out."""
         update_id = name or secrets.token_hex(4)
         assert isinstance(self.given, FanOutInput)
-        given = replace(self.given, items=self.engine.store.inputs[self.id])
-        return await self.engine.gateway.retry(given, children, open_partitions=open_partitions, update_id=update_id)
+        layout = Layout.of(self.given.plan, self.engine.store.inputs[self.id])
+        above = {child: layout.partition_of(child) for child in children}
+        parents = {child: [] if at is None else [partition_id(self.id, at)] for child, at in above.items()}
+        believed = [partition_id(self.id, partition) for partition in open_partitions]
+        given = replace(self.given, items=layout.items)
+        return await self.engine.gateway.retry(given, parents, believed_open=believed, update_id=update_id)
 
     def events(self, kind: EventKind | None = None) -> list[TreeEvent]:
         """Return what the dashboard was notified of."""
@@ -253,12 +277,16 @@ class Engine:
         await self.gateway.start(given)
         return Run(self, given, told)
 
-    async def flow(self, definition: dict[str, Any], probe: Probe | None = None, **plan: Any) -> Run:
-        """Start a batch with a flow of its own."""
-        made = Plan.model_validate({"item_attempts": 1, **plan})
-        given = FlowInput(secrets.token_hex(6), made, 0, definition, label="test")
+    async def flow(self, definition: dict[str, Any], probe: Probe | None = None, items: int = 0, **plan: Any) -> Run:
+        """Start a batch with a flow of its own, over items where it is a pipeline."""
+        made, told = Plan.model_validate({"item_attempts": 1, **plan}), probe or Probe()
+        batch_id = secrets.token_hex(6)
+        self.store.batches[batch_id] = (made, told.name)
+        sections = [Section(0, 0, 0, 0, items)] if items else []
+        self.store.sections[batch_id] = list(sections)
+        given = FlowInput(batch_id, made, items, definition, label="test", sections=sections)
         await self.gateway.start(given)
-        return Run(self, given, probe or Probe())
+        return Run(self, given, told)
 
     def listener(self) -> Worker:
         """Return the worker that stands for the dashboard."""

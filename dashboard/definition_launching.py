@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from dashboard.definition_models import DefinitionVersion
 from dashboard.launching import LaunchRequest
-from orchestration.definition_text import parse
+from dashboard.stages import definition_of
+from dashboard.tree_rows import Row
 from orchestration.definitions import (
     ApprovalStep,
     Definition,
@@ -14,31 +17,56 @@ from orchestration.definitions import (
     IfStep,
     LoopStep,
     ParallelStep,
+    Pipeline,
     Saga,
     Step,
     Steps,
 )
 from orchestration.gateway import FLOWS
-from orchestration.plan import Plan
-from orchestration.processors.registry import processors
+from orchestration.plan import Plan, problems
 
 
-def definition_request(version: DefinitionVersion, plan: Plan, label: str, key: str | None, via: str) -> LaunchRequest:
+@dataclass(frozen=True)
+class GivenItems:
+    """Items that a definition works over, as LaunchRequest has them."""
+
+    count: int = 0
+    rows: Callable[[], Iterator[Row]] = lambda: iter(())
+    digest: str = ""
+    source: Mapping[str, Any] = field(default_factory=lambda: {"kind": "definition"})
+
+
+def definition_request(
+    version: DefinitionVersion, plan: Plan, label: str, key: str | None, via: str, items: GivenItems | None = None
+) -> LaunchRequest:
     """Return the launch of a saved definition. Raises DefinitionErrors when it is not valid any more."""
-    definition = parse(version.text, processors())
+    given = items or GivenItems()
     return LaunchRequest(
-        processor=definition.kind,
+        processor=definition_of(version.pk).kind,
         parameters={},
         plan=plan,
-        count=0,
-        rows=lambda: iter(()),
-        digest="",
+        count=given.count,
+        rows=given.rows,
+        digest=given.digest,
         label=label or version.definition.name,
-        source={"kind": "definition"},
+        source=dict(given.source),
         idempotency_key=key,
         via=via,
         definition=version.pk,
     )
+
+
+def first_processor(definition: Definition) -> str:
+    """Return the processor that first meets the items of a definition which works over items; empty for any other."""
+    return definition.stages[0].processor if isinstance(definition, Pipeline) else ""
+
+
+def item_problems(definition: Definition, count: int) -> dict[str, str]:
+    """Return why a definition cannot work for a number of items: {place in it: reason}."""
+    if not isinstance(definition, Pipeline):
+        return {}
+    stage = definition.stages[0]
+    return {f"{stage.name}.{name}": reason for name, reason in problems(stage.plan, count).items()}
 
 
 def unrunnable(definition: Definition) -> str:

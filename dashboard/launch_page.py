@@ -6,7 +6,7 @@ import hashlib
 import io
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from django.conf import settings
@@ -14,13 +14,21 @@ from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, QueryDict
+from django.urls import reverse
+from pydantic import BaseModel
 
 from dashboard import items
+from dashboard.definition_launching import GivenItems, definition_request, item_problems
+from dashboard.definition_models import DefinitionVersion
+from dashboard.definition_page import OutlineRow, outline_rows
 from dashboard.forms import ItemsForm, ModelForm, form_of
 from dashboard.items import ROWS_LOOKED_AT, Format, Source, Survey
 from dashboard.launching import LaunchRequest, refusals
 from dashboard.models import Batch, Upload
 from dashboard.permissions import may_operate
+from dashboard.stages import definition_of
+from orchestration.definition_outline import outline
+from orchestration.definitions import Definition, Pipeline
 from orchestration.plan import Layout, Plan, warnings
 from orchestration.presets import Preset
 from orchestration.processors.registry import Processor
@@ -30,6 +38,10 @@ SURVEY_KEPT = 600
 
 TEXT_SHOWN = 200 * 1024
 """Bytes of pasted text that "launch again" puts back into the form; more stays a file."""
+
+
+class NoParameters(BaseModel):
+    """What a definition has instead of parameters: they are in its text."""
 
 
 @dataclass
@@ -47,6 +59,29 @@ class LaunchPage:
     source: Source | None = None
     like: Batch | None = None
     preset: Preset | None = None
+    version: DefinitionVersion | None = None
+
+    @property
+    def title(self) -> str:
+        """What is launched."""
+        return self.version.definition.name if self.version is not None else self.processor.title
+
+    @property
+    def definition(self) -> Definition | None:
+        """The definition that the items go through, if they go through one."""
+        return definition_of(self.version.pk) if self.version is not None else None
+
+    @property
+    def outline(self) -> list[OutlineRow]:
+        """What the definition does, as rows."""
+        return outline_rows(outline(self.definition)) if self.definition is not None else []
+
+    @property
+    def preview_url(self) -> str:
+        """Where the form is sent while it is being filled in."""
+        if self.version is not None:
+            return reverse("definition-items-preview", args=[self.version.pk])
+        return reverse("launch-preview", args=[self.processor.name])
 
     @property
     def is_valid(self) -> bool:
@@ -73,8 +108,10 @@ class LaunchPage:
 
     @property
     def layout(self) -> Layout | None:
-        """The tree that plan and items make, where it is known before it runs."""
+        """The tree that plan and items make, where it is known before it runs: of a pipeline its first stage."""
         plan = self.checked_plan
+        if isinstance(self.definition, Pipeline):
+            plan = self.definition.stages[0].plan
         return Layout.of(plan, self.count) if plan is not None and self.count and not plan.paged else None
 
     @property
@@ -98,11 +135,20 @@ class LaunchPage:
 
     def request(self) -> LaunchRequest:
         """Return what is to be launched; only for a valid page."""
+        request = self._of_version(self.version) if self.version is not None else self._of_processor()
+        return replace(request, idempotency_key=f"{self.key}:{request.fingerprint[:16]}")
+
+    def _of_version(self, version: DefinitionVersion) -> LaunchRequest:
+        made = self._of_processor()
+        items = GivenItems(made.count, made.rows, made.digest, made.source)
+        return definition_request(version, made.plan, made.label, None, "form", items)
+
+    def _of_processor(self) -> LaunchRequest:
         assert self.survey is not None
         assert self.source is not None
         assert isinstance(self.plan.model, Plan)
         survey, source, plan = self.survey, self.source, self.plan.model
-        request = LaunchRequest(
+        return LaunchRequest(
             processor=self.processor.name,
             parameters=self.parameters.model.model_dump(mode="json"),
             plan=plan,
@@ -119,13 +165,19 @@ class LaunchPage:
                 **({"count": source.count, "leave_out": self.items.cleaned_data["leave_out"]} if plan.paged else {}),
             },
         )
-        return LaunchRequest(**request.__dict__ | {"idempotency_key": f"{self.key}:{request.fingerprint[:16]}"})
 
 
 def empty_page(
-    request: HttpRequest, processor: Processor, like: Batch | None = None, preset: Preset | None = None
+    request: HttpRequest,
+    processor: Processor,
+    like: Batch | None = None,
+    preset: Preset | None = None,
+    version: DefinitionVersion | None = None,
 ) -> LaunchPage:
-    """Return the page as it is first seen, filled as an earlier batch was launched or as a preset says."""
+    """Return the page as it is first seen, filled as an earlier batch was launched or as a preset says.
+
+    With a version of a definition the processor is the one that first meets the items.
+    """
     first: dict[str, Any] = {"format": processor.example_format}
     first["count" if processor.example_format == Format.COUNT else "text"] = processor.example
     upload, parameters, plan = None, None, dict(processor.default_plan)
@@ -139,13 +191,16 @@ def empty_page(
     page = LaunchPage(
         processor,
         items=ItemsForm(initial=first, max_bytes=settings.CANOPY_MAX_UPLOAD_BYTES),
-        parameters=form_of(processor.parameters_model)(prefix="parameters", initial=parameters),
-        plan=form_of(Plan)(prefix="plan", initial=plan),
+        parameters=form_of(NoParameters if version else processor.parameters_model)(
+            prefix="parameters", initial=parameters
+        ),
+        plan=form_of(Plan)(prefix="plan", initial={} if version else plan),
         key=secrets.token_urlsafe(12),
         may_operate=may_operate(request.user),
         upload=upload,
         like=like,
         preset=preset,
+        version=version,
     )
     page.items.offer_keys([first["key"]] if first.get("key") else [])
     return page
@@ -168,16 +223,17 @@ def _items_of(like: Batch) -> tuple[dict[str, Any], Upload | None]:
 PASTED = "pasted items"
 
 
-def filled_page(request: HttpRequest, processor: Processor) -> LaunchPage:
+def filled_page(request: HttpRequest, processor: Processor, version: DefinitionVersion | None = None) -> LaunchPage:
     """Return the page as a person has filled it, with what was uploaded kept."""
     given = request.POST
     page = LaunchPage(
         processor,
         items=ItemsForm(given, request.FILES, max_bytes=settings.CANOPY_MAX_UPLOAD_BYTES),
-        parameters=form_of(processor.parameters_model)(given, prefix="parameters"),
+        parameters=form_of(NoParameters if version else processor.parameters_model)(given, prefix="parameters"),
         plan=form_of(Plan)(given, prefix="plan"),
         key=given.get("idempotency_key", "")[:64] or secrets.token_urlsafe(12),
         may_operate=may_operate(request.user),
+        version=version,
     )
     if page.items.is_valid():
         _survey(page, request)
@@ -185,7 +241,10 @@ def filled_page(request: HttpRequest, processor: Processor) -> LaunchPage:
         page.upload = Upload.objects.filter(pk=given.get("upload", "")).first()
     page.items.offer_keys(list(page.survey.columns) if page.survey else [])
     plan = page.checked_plan
-    if plan is not None and page.count:
+    if page.definition is not None and page.count:
+        for place, reason in item_problems(page.definition, page.count).items():
+            page.items.add_error(None, f"{place}: {reason}")
+    elif plan is not None and page.count:
         page.refuse(refusals(processor.name, plan, page.count))
     return page
 

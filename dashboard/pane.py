@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from django.db.models import Case, IntegerField, Value, When
+from django.db.models import Case, Count, IntegerField, Value, When
 
 from dashboard.models import Attempt, Item, Kind, Node, NodeStatus
 
 ITEMS_PER_PAGE = 50
+REASONS_SHOWN = 20
 
 _BULKY = ("data", "result", "error_stack", "earlier")
 """Not read for a list of items: each may be megabytes."""
@@ -64,11 +65,12 @@ class ItemPage:
 
 @dataclass(frozen=True)
 class Pane:
-    """One node: attempts newest first, and for a child its items."""
+    """One node: attempts newest first; for a child its items, for a stage why items went no further, and how many."""
 
     node: Node
     attempts: Sequence[Attempt]
     items: ItemPage | None
+    left: Sequence[tuple[str, int]] = ()
 
 
 def items_of(node: Node, page: int) -> ItemPage:
@@ -84,4 +86,17 @@ def items_of(node: Node, page: int) -> ItemPage:
 def pane_of(node: Node, page: int) -> Pane:
     """Return what the pane of a node shows."""
     attempts = list(Attempt.objects.filter(node=node).order_by("-number"))
+    if node.kind == Kind.STAGE:
+        return Pane(node, attempts, None, _left(node))
     return Pane(node, attempts, items_of(node, page) if node.kind == Kind.CHILD else None)
+
+
+def _left(stage: Node) -> list[tuple[str, int]]:
+    """Return why items of a stage went no further, and how many for each reason, the most first."""
+    items = Item.objects.filter(
+        batch=stage.batch_id, index__gte=stage.offset, index__lt=stage.offset + stage.length
+    ).order_by()
+    dropped = items.exclude(dropped="").values_list("dropped").annotate(number=Count("pk"))
+    failed = items.filter(status=NodeStatus.FAILED).values_list("error_type").annotate(number=Count("pk"))
+    found = [*dropped, *((f"Failed: {kind}", number) for kind, number in failed)]
+    return sorted(found, key=lambda each: -each[1])[:REASONS_SHOWN]

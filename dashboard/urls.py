@@ -54,6 +54,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("patterns/", patterns.pattern_guide, name="pattern-guide"),
     path("launch/", launch.launch_catalogue, name="launch-catalogue"),
     path("launch/definition/", definitions.definition_launch, name="definition-launch"),
+    path(
+        "launch/definition/<int:version_id>/preview/",
+        definitions.definition_items_preview,
+        name="definition-items-preview",
+    ),
     path("launch/<str:name>/", launch.launch, name="launch"),
     path("launch/<str:name>/preview/", launch.launch_preview, name="launch-preview"),
     path("launch/<str:name>/schedule/", schedule_form.launch_schedule, name="launch-schedule"),

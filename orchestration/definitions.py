@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from orchestration.contracts import CHILD_TASK_QUEUE, Status
@@ -246,9 +246,9 @@ class Stage(Part):
     keep: Condition | None = None
     takes: Takes = Takes.ITEM
 
-    @model_validator(mode="after")
-    def _plan_suits_a_stage(self) -> Self:
-        plan = self.plan
+    @field_validator("plan")
+    @classmethod
+    def _suits_a_stage(cls, plan: Plan) -> Plan:
         unsuited = {
             "paged": plan.paged,
             "resource_field": bool(plan.resource_field),
@@ -258,7 +258,7 @@ class Stage(Part):
         }
         if found := [name for name, is_set in unsuited.items() if is_set]:
             raise PydanticCustomError("stage", "The plan of a stage cannot have {names}.", {"names": ", ".join(found)})
-        return self
+        return plan
 
 
 class Pipeline(Definition):

@@ -255,5 +255,6 @@ def _item(item: Any) -> dict[str, Any]:
         "duration": item.duration,
         "finished_at": item.finished_at,
         "undone_at": item.undone_at,
+        "dropped": item.dropped,
         "undo_error": item.undo_error,
     }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from django.conf import settings
 from pydantic import ValidationError
@@ -11,11 +11,18 @@ from pydantic import ValidationError
 from dashboard import items as item_input
 from dashboard.api import schemas
 from dashboard.defining import check
-from dashboard.definition_launching import definition_request, unrunnable
+from dashboard.definition_launching import (
+    GivenItems,
+    definition_request,
+    first_processor,
+    item_problems,
+    unrunnable,
+)
 from dashboard.definition_models import DefinitionVersion
 from dashboard.forms import plain_words
 from dashboard.items import ROWS_LOOKED_AT, Format, Source, Survey
 from dashboard.launching import LaunchRequest, refusals
+from dashboard.tree_rows import Row
 from orchestration.plan import Plan
 from orchestration.presets import PRESETS, UnknownPreset, get_preset
 from orchestration.processors.registry import Processor, UnknownProcessor, get_processor, processors
@@ -59,17 +66,10 @@ def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -
         parameters=parameters.model_dump(mode="json"),
         plan=plan,
         count=0 if is_read_later else survey.good,
-        rows=lambda: iter(()) if is_read_later else item_input.rows(source, set()),
+        rows=(lambda: iter(())) if is_read_later else _rows_of(source),
         digest=survey.digest,
         label=given.label,
-        source={
-            "kind": str(source.format),
-            "upload": None,
-            "name": "",
-            "key": source.key,
-            "left_out": 0,
-            **({"count": source.count} if is_read_later else {}),
-        },
+        source=_source_of(source) | ({"count": source.count} if is_read_later else {}),
         idempotency_key=f"api:{idempotency_key}" if idempotency_key else None,
         via="api",
     )
@@ -89,10 +89,26 @@ def _definition_request(given: schemas.BatchIn, version_id: int, idempotency_key
     checked = check(version.text)
     if checked.definition is None or (refusal := unrunnable(checked.definition)):
         errors["definition"] = [str(error.message) for error in checked.errors] or [refusal]
+    items = None
+    if checked.definition is not None and (processor := first_processor(checked.definition)):
+        source, survey = _survey(given, get_processor(processor), errors, None)
+        errors |= {place: [reason] for place, reason in item_problems(checked.definition, survey.good).items()}
+        if source is not None:
+            items = GivenItems(survey.good, _rows_of(source), survey.digest, _source_of(source))
+    elif given.items is not None or given.count is not None:
+        errors["items"] = ["This definition works over no items."]
     if errors or plan is None:
         raise Invalid(errors)
     key = f"api:{idempotency_key}" if idempotency_key else None
-    return definition_request(version, plan, given.label, key, "api")
+    return definition_request(version, plan, given.label, key, "api", items)
+
+
+def _rows_of(source: Source) -> Callable[[], Iterator[Row]]:
+    return lambda: item_input.rows(source, set())
+
+
+def _source_of(source: Source) -> dict[str, Any]:
+    return {"kind": str(source.format), "upload": None, "name": "", "key": source.key, "left_out": 0}
 
 
 def _with_preset(given: schemas.BatchIn) -> schemas.BatchIn:

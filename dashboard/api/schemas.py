@@ -158,6 +158,7 @@ class ItemOut(Schema):
     duration: float | None
     finished_at: datetime | None
     undone_at: datetime | None
+    dropped: str
     undo_error: str
 
 

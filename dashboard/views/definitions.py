@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.contrib import messages
 from django.core.paginator import Page, Paginator
 from django.db.models import F
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -17,15 +17,19 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard import defining
 from dashboard.defining import Checked, DefinitionRefused, check
 from dashboard.definition_examples import EXAMPLES
-from dashboard.definition_launching import definition_request
+from dashboard.definition_launching import definition_request, first_processor
 from dashboard.definition_models import DefinitionVersion, SavedDefinition
 from dashboard.definition_page import DefinitionForm, EditorPage, LaunchDefinitionPage, Preview, VersionPage, diff_of
 from dashboard.forms import form_of
+from dashboard.launch_page import empty_page, filled_page
 from dashboard.launching import launch
+from dashboard.models import Batch
 from dashboard.permissions import may_operate, require_operator
 from dashboard.views.batches import page_number
+from dashboard.views.launch import answer_launch
 from orchestration.definition_source import DefinitionErrors
 from orchestration.plan import Plan
+from orchestration.processors.registry import Processor, get_processor
 
 DEFINITIONS_PER_PAGE = 50
 RECENT_BATCHES = 20
@@ -156,6 +160,8 @@ def definition_launch(request: HttpRequest) -> HttpResponse:
     """Show what a saved definition will do, or launch it."""
     given = request.GET.get("definition", "")
     version = get_object_or_404(DefinitionVersion, pk=int(given) if given.isdecimal() and len(given) < 19 else 0)
+    if processor := _item_processor(version):
+        return _launch_over_items(request, version, processor)
     is_post = request.method == "POST"
     page = LaunchDefinitionPage(
         version=version,
@@ -175,3 +181,28 @@ def definition_launch(request: HttpRequest) -> HttpResponse:
         operator, definition_request(version, page.plan.model, page.label, f"{page.key}:definition", "form")
     )
     return HttpResponseRedirect(reverse("batch-detail", args=[launched.batch.pk]))
+
+
+@require_POST
+def definition_items_preview(request: HttpRequest, version_id: int) -> HttpResponse:
+    """Show what a launch over items would make of the form as it is, and keep a file that was chosen."""
+    require_operator(request.user)
+    version = get_object_or_404(DefinitionVersion, pk=version_id)
+    processor = _item_processor(version)
+    if processor is None:
+        raise Http404("This definition works over no items.")
+    return render(request, "launch.html#answer", {"page": filled_page(request, processor, version), "swap": True})
+
+
+def _launch_over_items(request: HttpRequest, version: DefinitionVersion, processor: Processor) -> HttpResponse:
+    if request.method == "POST":
+        return answer_launch(request, filled_page(request, processor, version))
+    like = Batch.objects.filter(pk=request.GET.get("like", ""), definition=version).first()
+    return render(request, "launch.html", {"page": empty_page(request, processor, like, version=version)})
+
+
+def _item_processor(version: DefinitionVersion) -> Processor | None:
+    """Return the processor that meets the items first, of a valid definition that works over items."""
+    definition = check(version.text).definition
+    name = first_processor(definition) if definition is not None else ""
+    return get_processor(name) if name else None

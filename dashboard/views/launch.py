@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from dashboard.launch_page import empty_page, filled_page
+from dashboard.launch_page import LaunchPage, empty_page, filled_page
 from dashboard.launching import LaunchRefused
 from dashboard.launching import launch as launch_batch
 from dashboard.models import Batch
@@ -44,8 +44,12 @@ def launch(request: HttpRequest, name: str) -> HttpResponse:
     if request.method != "POST":
         like = Batch.objects.filter(pk=request.GET.get("like", ""), processor=name).first()
         return render(request, "launch.html", {"page": empty_page(request, processor, like, _preset(request, name))})
+    return answer_launch(request, filled_page(request, processor))
+
+
+def answer_launch(request: HttpRequest, page: LaunchPage) -> HttpResponse:
+    """Launch a batch from a page that a person has filled, or show what is wrong with it."""
     operator = require_operator(request.user)
-    page = filled_page(request, processor)
     if not page.is_valid:
         return render(request, "launch.html", {"page": page}, status=422)
     try:

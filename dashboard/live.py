@@ -66,6 +66,7 @@ def batch_state(batch: Batch) -> dict[str, Any]:
         "window": batch.window,
         "children": batch.children | {"total": batch.child_count},
         "partitions": batch.partition_count,
+        "reading": reading_words(batch),
         "items": batch.items_by_status | {"total": batch.item_count},
         "rate": rate,
         "eta": eta,
@@ -80,6 +81,24 @@ def batch_state(batch: Batch) -> dict[str, Any]:
             else None
         ),
     }
+
+
+def reading_words(batch: Batch) -> str:
+    """Return what is worth saying of an input that is read while the batch runs: how far it is, what was left out."""
+    reading, words = batch.reading, list[str]()
+    if not reading.get("is_last", True):
+        so_far = f"{batch.item_count:,} items"
+        words.append(
+            f"The input is read while it runs: {so_far} so far."
+            if batch.is_open
+            else f"The input was not read to its end: {so_far} were."
+        )
+    if bad := reading.get("bad"):
+        line, reason = bad[0]
+        number = reading["left_out"]
+        rows = "1 bad row was left out" if number == 1 else f"{number:,} bad rows were left out; the first"
+        words.append(f"{rows}: line {line:,}: {reason}")
+    return " ".join(words)
 
 
 def pace(batch: Batch, now: datetime) -> tuple[float | None, float | None]:

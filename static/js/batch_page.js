@@ -44,6 +44,8 @@ function showHead(now) {
   setText(field("eta"), now.eta === null ? "–" : `≈ ${duration(now.eta)}`);
   setText(field("start_error"), now.start_error);
   document.getElementById("start-error").hidden = !now.start_error;
+  setText(field("reading"), now.reading);
+  document.getElementById("reading").hidden = !now.reading;
   document.getElementById("held").dataset.kind = now.held?.kind ?? "";
   setText(field("held_reason"), now.held?.reason ?? "");
   showTime(field("held_until"), now.held?.until);

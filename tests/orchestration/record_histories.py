@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tests.environment  # noqa: F401  before anything reads settings
 from orchestration.connection import Connection
-from orchestration.plan import child_id, partition_id
+from orchestration.plan import child_id, partition_id, stage_id
 from orchestration.worker import connect
 from tests.orchestration.engine import Engine, Probe, Run, running_engine
 from tests.orchestration.test_flows import saga, services, stock_worker
@@ -102,6 +102,16 @@ async def steps(engine: Engine) -> Run:
     )
 
 
+async def pipeline(engine: Engine) -> Run:
+    """Let two of three items through to a second stage."""
+    probe = Probe()
+    probe.fail = {"1"}
+    stage = {"processor": "probe", "plan": {"item_attempts": 1}}
+    return await engine.flow(
+        {"kind": "pipeline", "stages": [{"name": "first", **stage}, {"name": "second", **stage}]}, probe, items=3
+    )
+
+
 SCENES: Mapping[str, Scene] = {
     "fan-out": plain(5, 2),
     "partitions": plain(1_010, 1_005, window=300),
@@ -114,14 +124,16 @@ SCENES: Mapping[str, Scene] = {
     "saga": failed_saga,
     "services": late_service,
     "steps": steps,
+    "pages": plain(10, 3, paged=True, page_children=4),
+    "pipeline": pipeline,
 }
 
 
-async def record(address: str, folder: Path) -> None:
-    """Play every scene and keep the histories of its root, and of a partition and a child where there is one."""
+async def record(address: str, folder: Path, names: Sequence[str]) -> None:
+    """Play scenes and keep the histories of their roots, and of a partition, stage and child where there is one."""
     async with running_engine(await connect(Connection(address)), address) as engine, engine.listener():
-        for name, play in SCENES.items():
-            run = await play(engine)
+        for name in names:
+            run = await SCENES[name](engine)
             await engine.gateway.wait_closed(run.id)
             wanted = {name: run.root.id}
             if name == "partitions":
@@ -129,22 +141,24 @@ async def record(address: str, folder: Path) -> None:
                 wanted["child"] = child_id(run.id, 1_005, 2)
             elif name == "item-activities":
                 wanted["child-of-item-activities"] = child_id(run.id, 1, None)
+            elif name == "pipeline":
+                wanted["stage"] = stage_id(run.id, 1)
             for each, workflow_id in wanted.items():
                 history = await engine.client.get_workflow_handle(workflow_id).fetch_history()
                 (folder / f"{each}.json").write_text(history.to_json() + "\n")
 
 
-def main(release: str) -> None:
-    """Record on a server of its own."""
+def main(release: str, names: Sequence[str]) -> None:
+    """Record all scenes, or those named, on a server of its own."""
     server = TemporalServer(Path(tempfile.mkdtemp(prefix="canopy-histories-")))
     server.start()
     folder = HISTORIES / release
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        asyncio.run(record(server.address, folder))
+        asyncio.run(record(server.address, folder, names or list(SCENES)))
     finally:
         server.stop()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2:])

@@ -9,7 +9,6 @@ from typing import Any
 
 from dashboard.models import Batch, Item, Node
 from orchestration.contracts import NodeKind
-from orchestration.options import Execution
 from orchestration.plan import Layout, Plan, child_id, partition_id, resource_id
 
 ROWS_PER_INSERT = 2_000
@@ -123,7 +122,7 @@ class _Tree:
                 kind=NodeKind.CHILD,
                 position=child,
                 workflow_id=self._workflow_id(child, partition, taken[0]),
-                is_workflow=self._plan.execution is not Execution.NO_CHILDREN,
+                is_workflow=self._plan.has_child_workflows,
                 offset=offset,
                 length=len(taken),
                 key_first=taken[0].key[:KEY_LIMIT],

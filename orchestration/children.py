@@ -15,7 +15,7 @@ from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
 from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.chunk_contracts import ChunkInput, ChunkResult, ItemOptions, ResourcesInput
+    from orchestration.chunk_contracts import ChunkInput, ChunkResult, HandedBack, ItemOptions, ResourcesInput
     from orchestration.chunks import run_chunk
     from orchestration.contracts import (
         AWAIT_WORKFLOW_ACTIVITY,
@@ -146,11 +146,14 @@ class Children:
             static_summary=f"item {last:,}" if chunk.length == 1 else f"items {chunk.offset + 1:,}-{last:,}",
         )
 
+    async def close(self) -> None:
+        """Do nothing: children that have closed leave nothing behind."""
+
     def _chunk(self, unit: int) -> ChunkInput:
         given, plan = self._given, self._given.plan
         chunk = self.layout.chunk(unit)
         run_id = ""
-        if plan.execution is Execution.NO_CHILDREN:
+        if not plan.has_child_workflows:
             self._runs[unit] = self._runs.get(unit, 0) + 1
             run_id = f"{workflow.info().run_id}/{unit}.{self._runs[unit]}"
         return ChunkInput(
@@ -216,6 +219,9 @@ class Children:
         if outcome in FAILURES:
             self._failed(-1)
         return None
+
+    def handed_back(self, outcome: HandedBack) -> None:
+        """Do nothing: these children hand nothing back."""
 
     def forgive(self) -> int:
         """Count failed children as skipped from now on, and return how many those are."""

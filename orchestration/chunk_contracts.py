@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
-from orchestration.contracts import Failure, ReadPage, Section, SummariseInput, WantedPage, WantedSection
+from orchestration.contracts import (
+    Failure,
+    ReadPage,
+    Section,
+    Status,
+    SummariseInput,
+    WantedPage,
+    WantedSection,
+)
 from orchestration.plan import Plan
 
 
@@ -44,6 +52,41 @@ class ChunkInput:
     options: ItemOptions | None = None
     run_id: str = ""
     stage: int | None = None
+
+
+@dataclass(frozen=True)
+class PoolWorkerInput:
+    """Start of a pool worker, or of the run with which it goes on: what it had done before."""
+
+    number: int
+    completed: int = 0
+    failed: int = 0
+    is_paused: bool = False
+
+
+@dataclass(frozen=True)
+class PoolWorkerState:
+    """Answer to a pool worker's `state` query: the child it is at, if any, and what it has done in all its runs."""
+
+    doing: int | None
+    completed: int
+    failed: int
+    is_paused: bool
+
+
+@dataclass(frozen=True)
+class HandedBack:
+    """What a pool worker tells its coordinator: how a chunk ended (`child`), or that it was paused or resumed.
+
+    A chunk that it was handed while it was paused comes back without an outcome: somebody else may have it.
+    """
+
+    worker: int
+    is_paused: bool
+    child: int | None = None
+    run_id: str = ""
+    outcome: Status | None = None
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True)

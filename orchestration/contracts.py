@@ -30,6 +30,12 @@ SCHEDULE_TASK_QUEUE = "canopy-schedules"
 LAUNCH_SCHEDULED_ACTIVITY = "launch_scheduled"
 AWAIT_BATCH_ACTIVITY = "await_batch"
 
+HANDED_BACK_SIGNAL = "handed_back"
+"""A pool worker's signal to its coordinator."""
+
+PAUSED_NOTE = "Paused: takes nothing further."
+"""What a pool worker's row says while it is paused."""
+
 EVENTS_PER_NOTIFY = 500
 
 ROLLED_BACK = "RolledBack"

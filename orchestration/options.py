@@ -41,6 +41,7 @@ class Execution(StrEnum):
     ACTIVITIES = "activities"
     LOCAL_ACTIVITIES = "local_activities"
     NO_CHILDREN = "no_children"
+    POOL = "pool"
 
 
 class ParentClose(StrEnum):
@@ -202,7 +203,8 @@ class ChildOptions(BaseModel):
     execution: Execution = Field(
         default=Execution.CHUNK,
         title="Items run as",
-        description="An activity a chunk; a (local) activity an item; or activities of the parent, without children.",
+        description="An activity a chunk; a (local) activity an item; activities of the parent, without children; or "
+        "chunks handed to a pool of as many long-lived workers as the window says.",
         json_schema_extra=group(CHILDREN),
     )
     child_execution_timeout: float | None = Field(

@@ -23,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
         PARENT_CLOSE,
         untouched_outcomes,
     )
+    from orchestration.chunk_contracts import HandedBack
     from orchestration.contracts import (
         BreakerState,
         Counts,
@@ -153,6 +154,12 @@ class Partitions:
         for unit, handle in self.supervisor.open.items():
             if handle is not None:
                 asyncio.create_task(self._tell(unit, handle))  # noqa: RUF006
+
+    async def close(self) -> None:
+        """Do nothing: partitions that have closed leave nothing behind."""
+
+    def handed_back(self, outcome: HandedBack) -> None:
+        """Do nothing: a partition takes in what its own children hand back."""
 
     def forgive(self) -> int:
         """Count failed children as skipped from now on, in closed partitions and, which tell later, in open ones."""

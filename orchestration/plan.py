@@ -49,10 +49,12 @@ HISTORY_EVENT_LIMIT = 51_200
 MAX_PAGE_ITEMS = 100_000
 """Of an input that is read while it runs: a page is written in one transaction."""
 
+MAX_POOL_WORKERS = 100
+
 RESOURCE_NAME_LIMIT = 80
 """A longer name of a resource is hashed to make a workflow id."""
 
-CONTINUING = re.compile(r"batch-[0-9a-f]+(/w\d+)?")
+CONTINUING = re.compile(r"batch-[0-9a-f]+((/s\d+)?/w\d+)?")
 
 CHUNK_TIMEOUT_MARGIN = timedelta(minutes=1)
 
@@ -99,8 +101,10 @@ class Plan(EndOptions, InputOptions, ApprovalOptions, ResourceOptions, ChildOpti
             raise ValueError("A resource needs a chunk size of 1: each child uses one resource.")
         if self.fire_and_forget and (self.failure_policy is not FailurePolicy.COLLECT or self.hold_at_end):
             raise ValueError("Fire and forget knows no failures: it needs the policy collect, and no hold.")
-        if self.execution is Execution.NO_CHILDREN and (self.fire_and_forget or self.resource_field):
-            raise ValueError("Without children there is nothing to forget, and nothing that holds a resource.")
+        if not self.has_child_workflows and (self.fire_and_forget or self.resource_field):
+            raise ValueError("Without child workflows there is nothing to forget, and nothing that holds a resource.")
+        if self.execution is Execution.POOL and self.window > MAX_POOL_WORKERS:
+            raise ValueError(f"A pool has at most {MAX_POOL_WORKERS} workers: choose a smaller window.")
         return self
 
     @model_validator(mode="after")
@@ -123,7 +127,12 @@ class Plan(EndOptions, InputOptions, ApprovalOptions, ResourceOptions, ChildOpti
     @property
     def may_partition(self) -> bool:
         """Whether children may be put below partitions."""
-        return self.partitions is Partitioning.AUTO and self.execution is not Execution.NO_CHILDREN
+        return self.partitions is Partitioning.AUTO and self.has_child_workflows
+
+    @property
+    def has_child_workflows(self) -> bool:
+        """Whether each child is a workflow of its own."""
+        return self.execution not in (Execution.NO_CHILDREN, Execution.POOL)
 
     @property
     def open_partitions(self) -> int:
@@ -242,6 +251,11 @@ def stage_id(batch_id: str, section: int) -> str:
     return f"{root_id(batch_id)}/s{section}"
 
 
+def pool_worker_id(parent: str, number: int) -> str:
+    """Return the workflow id of a worker of a parent's pool."""
+    return f"{parent}/w{number}"
+
+
 def partition_id(batch_id: str, partition: int, section: int | None = None) -> str:
     """Return the workflow id of a partition of a batch, or of a section of one."""
     parent = root_id(batch_id) if section is None else stage_id(batch_id, section)
@@ -284,7 +298,7 @@ def problems(plan: Plan, items: int) -> dict[str, str]:
     children = Layout.of(plan, items).children
     found = dict[str, str]()
     if children > MAX_FLAT_CHILDREN and not plan.may_partition:
-        where = "execution" if plan.execution is Execution.NO_CHILDREN else "partitions"
+        where = "partitions" if plan.has_child_workflows else "execution"
         found[where] = (
             f"{children:,} children directly below one parent: at most {MAX_FLAT_CHILDREN:,} are safe. "
             "Choose a larger chunk size, or let there be partitions."

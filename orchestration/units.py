@@ -12,10 +12,13 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.children import Children, Rollbacks
+    from orchestration.chunk_contracts import HandedBack
     from orchestration.contracts import Cursor, FanOutInput, FanOutResult
+    from orchestration.options import Execution
     from orchestration.pages import Pages
     from orchestration.partitions import Partitions
     from orchestration.plan import Layout
+    from orchestration.pool import Pool
     from orchestration.supervisor import Source, Supervisor
 
 
@@ -46,6 +49,14 @@ class Units(Source, Protocol):
         """Tell open units of a changed window or pause."""
         ...
 
+    async def close(self) -> None:
+        """End what outlives single units, once none is open."""
+        ...
+
+    def handed_back(self, outcome: HandedBack) -> None:
+        """Take in what a pool worker says."""
+        ...
+
     def retry(self, child: int) -> str | None:
         """Give a child another attempt, or return why not."""
         ...
@@ -73,4 +84,6 @@ def units_of(given: FanOutInput, failed: Callable[[int], None]) -> Units:
         return Pages(given, given.cursor)
     if given.is_head and given.layout.partitions > 0:
         return Partitions(given)
-    return Rollbacks(given, failed) if given.roll_back else Children(given, failed)
+    if given.roll_back:
+        return Rollbacks(given, failed)
+    return Pool(given, failed) if given.plan.execution is Execution.POOL else Children(given, failed)

@@ -22,6 +22,7 @@ from orchestration.processors import registry
 from orchestration.workflows.chunk import ChunkWorkflow
 from orchestration.workflows.fan_out import FanOutWorkflow
 from orchestration.workflows.pipeline import PipelineWorkflow
+from orchestration.workflows.pool_worker import PoolWorkerWorkflow
 from orchestration.workflows.saga import SagaWorkflow
 from orchestration.workflows.scheduled_launch import ScheduledLaunchWorkflow
 from orchestration.workflows.services import ServicesWorkflow, ServiceWorkflow
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 WORKFLOWS = (
     PipelineWorkflow,
+    PoolWorkerWorkflow,
     SagaWorkflow,
     ServicesWorkflow,
     ServiceWorkflow,

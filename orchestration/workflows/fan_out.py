@@ -12,6 +12,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.approval import Approvals, verdict
+    from orchestration.chunk_contracts import HandedBack
     from orchestration.contracts import (
         ROLLED_BACK,
         SUMMARISE_ACTIVITY,
@@ -59,8 +60,8 @@ class FanOutWorkflow:
     """Run the children of a batch or of a partition in a window and return their counts.
 
     Signals: `pause`, `resume`, `set_window`; `decide` at an approval gate; `skip` and `finish` on a held batch; `stop`
-    from the root to its partitions, and back `child_failures` when the plan has a failure limit. Update: `retry`.
-    Query: `progress`.
+    from the root to its partitions, and back `child_failures` when the plan has a failure limit; `handed_back` from the
+    workers of its pool. Update: `retry`. Query: `progress`.
 
     Ends when no child is open or pending and nobody holds it; fails when the plan's failure limit was exceeded; ends
     canceled after all its children did.
@@ -113,8 +114,10 @@ class FanOutWorkflow:
                 await self._go_on_in_a_new_run()
                 if not self._has_told_failures():
                     await workflow.wait_condition(self._has_told_failures)
+                await self._units.close()
                 failure = await self._failure()
         except asyncio.CancelledError:
+            await self._units.close()
             await self._close(Status.CANCELED)
             raise
         finally:
@@ -284,6 +287,11 @@ class FanOutWorkflow:
     def child_failures(self, number: int) -> None:
         """Count children that failed in a partition; fewer than none where failed ones were retried."""
         self._count_failures(number)
+
+    @workflow.signal
+    def handed_back(self, outcome: HandedBack) -> None:
+        """Take in what a worker of its pool says."""
+        self._units.handed_back(outcome)
 
     @workflow.signal
     def stop(self) -> None:

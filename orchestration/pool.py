@@ -1,0 +1,207 @@
+"""Pool: children that are chunks in the hands of long-lived workers, which get them by signal, one at a time each.
+
+Workflow code: deterministic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, FailureError, WorkflowAlreadyStartedError
+from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHandle, ParentClosePolicy
+
+with workflow.unsafe.imports_passed_through():
+    from orchestration.children import ID_TAKEN_PAUSES, Children
+    from orchestration.chunk_contracts import ChunkInput, HandedBack, PoolWorkerInput
+    from orchestration.contracts import PAUSED_NOTE, EventKind, FanOutInput, NodeKind, Place, Status
+    from orchestration.plan import pool_worker_id
+    from orchestration.supervisor import Unit, outcome_of
+
+POOL_WORKER_WORKFLOW = "PoolWorkerWorkflow"
+
+TAKE, DROP, CLOSE = "take", "drop", "close"
+"""Signals of a pool worker, beside `pause` and `resume`."""
+
+
+class _Handed:
+    """A chunk in a worker's hands: a unit whose end its worker tells."""
+
+    def __init__(self, name: str, chunk: ChunkInput) -> None:
+        self.id, self.first_execution_run_id = name, chunk.run_id
+        self.chunk = chunk
+        self.worker: _Worker | None = None
+        self.ended: asyncio.Future[None] = asyncio.Future()
+
+    def __await__(self) -> Generator[Any, None, None]:
+        """Return nothing, or raise how the chunk ended."""
+        return self.ended.__await__()
+
+    def cancel(self) -> None:
+        """Ask the worker to stop; what no worker has, nobody gets."""
+        if self.worker is not None:
+            self.worker.tell(DROP, self.chunk.run_id)
+        elif not self.ended.done():
+            self.ended.set_exception(asyncio.CancelledError())
+
+
+class _Worker:
+    """One worker of a pool as its coordinator sees it."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.is_paused = False
+        self.is_closing = False
+        self.handed: _Handed | None = None
+        self.handle: ChildWorkflowHandle[Any, Any] | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it may be handed a chunk."""
+        return self.handle is not None and self.handed is None and not self.is_paused and not self.is_closing
+
+    def tell(self, signal: str, *given: Any) -> None:
+        """Send it a signal."""
+        if self.handle is not None:
+            asyncio.create_task(self._tell(self.handle, signal, *given))  # noqa: RUF006
+
+    async def _tell(self, handle: ChildWorkflowHandle[Any, Any], signal: str, *given: Any) -> None:
+        try:
+            await handle.signal(signal, args=given)
+        except ApplicationError:
+            workflow.logger.info("%s closed before it could be told to %s.", handle.id, signal)
+
+
+class Pool(Children):
+    """Children that are handed to workers: as many as the window has places, each with one chunk at a time."""
+
+    def __init__(self, given: FanOutInput, failed: Callable[[int], None]) -> None:
+        super().__init__(given, failed)
+        self._workers = dict[int, _Worker]()
+        self._lives = dict[int, asyncio.Task[None]]()
+        self._is_closing = False
+
+    async def start(self, unit: int) -> Unit:
+        """Hand a chunk to the next worker that is free."""
+        self._staff()
+        handed = _Handed(self.name(unit), self._chunk(unit))
+        await self._hand_over(handed)
+        return handed
+
+    async def _hand_over(self, handed: _Handed) -> None:
+        """Give a chunk to a worker as soon as one is free, unless the parent stops before."""
+        chunk = handed.chunk
+        while (worker := self._free()) is None:  # several may wait for the same one
+            if self.supervisor.stop_reason is not None:
+                handed.cancel()
+                return
+            await workflow.wait_condition(lambda: self._free() is not None or self.supervisor.stop_reason is not None)
+        worker.handed, handed.worker = handed, worker
+        last = chunk.offset + chunk.length
+        self._note(worker, f"item {last:,}" if chunk.length == 1 else f"items {chunk.offset + 1:,}-{last:,}")
+        worker.tell(TAKE, chunk)
+
+    def _free(self) -> _Worker | None:
+        return next((worker for worker in self._workers.values() if worker.is_free), None)
+
+    def steer(self, window: int) -> None:
+        """Have as many workers as the window has places; one too many goes home once its hands are free."""
+        self._staff()
+
+    def _staff(self) -> None:
+        supervisor = self.supervisor
+        wanted = 0 if self._is_closing else min(supervisor.window, len(supervisor.open) + supervisor.pending)
+        at_work = [worker for worker in self._workers.values() if not worker.is_closing]
+        for number in range(self.supervisor.window):
+            if len(at_work) < wanted and number not in self._workers:
+                worker = self._workers[number] = _Worker(number)
+                at_work.append(worker)
+                self._lives[number] = asyncio.create_task(self._live(worker))
+        for worker in at_work[self.supervisor.window :]:
+            self._dismiss(worker)
+
+    def _dismiss(self, worker: _Worker) -> None:
+        worker.is_closing = True
+        worker.tell(CLOSE)
+
+    async def _live(self, worker: _Worker) -> None:
+        """Start a worker and follow it to its end. What it had in its hands when it was lost has failed with it."""
+        info = workflow.info()
+        worker.handle = handle = await self._start_worker(worker, pool_worker_id(info.workflow_id, worker.number))
+        run_id = handle.first_execution_run_id or ""
+        place = Place(info.workflow_id, NodeKind.POOL_WORKER, f"worker {worker.number + 1}", worker.number)
+        outbox = self.supervisor.outbox
+        outbox.put(EventKind.STARTED, handle.id, run_id, place=place)
+        if worker.is_closing:
+            worker.tell(CLOSE)
+        outcome, failure = Status.COMPLETED, None
+        try:
+            await handle
+        except FailureError as error:
+            outcome, failure = outcome_of(error)
+            if worker.handed is not None and not worker.handed.ended.done():
+                worker.handed.ended.set_exception(error)
+        outbox.put(EventKind.CLOSED, handle.id, run_id, outcome=outcome, failure=failure)
+        del self._workers[worker.number]
+        self._staff()
+
+    async def _start_worker(self, worker: _Worker, name: str) -> ChildWorkflowHandle[Any, Any]:
+        tries = 0
+        while True:
+            try:
+                return await workflow.start_child_workflow(
+                    POOL_WORKER_WORKFLOW,
+                    PoolWorkerInput(worker.number),
+                    id=name,
+                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                    parent_close_policy=ParentClosePolicy.TERMINATE,
+                    cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+                    static_summary=f"worker {worker.number + 1}",
+                )
+            except WorkflowAlreadyStartedError:
+                await workflow.sleep(ID_TAKEN_PAUSES[min(tries, len(ID_TAKEN_PAUSES) - 1)])
+                tries += 1
+
+    def handed_back(self, outcome: HandedBack) -> None:
+        """Take in how a chunk ended, or that its worker was paused and others may have it."""
+        worker = self._workers.get(outcome.worker)
+        if worker is None:
+            return
+        worker.is_paused = outcome.is_paused
+        handed = worker.handed
+        if handed is not None and handed.chunk.child == outcome.child and handed.chunk.run_id == outcome.run_id:
+            worker.handed = None
+            if outcome.outcome is None:
+                handed.worker = None
+                asyncio.create_task(self._hand_over(handed))  # noqa: RUF006  the workflow's loop keeps its tasks
+            elif not handed.ended.done():
+                _end(handed.ended, outcome)
+        if worker.handed is None:
+            self._note(worker, PAUSED_NOTE if worker.is_paused else "idle")
+
+    def _note(self, worker: _Worker, text: str) -> None:
+        if worker.handle is not None:
+            self.supervisor.outbox.put(EventKind.NOTE, worker.handle.id, "", note=text)
+
+    async def close(self) -> None:
+        """Send all workers home, and wait until they have gone."""
+        self._is_closing = True
+        for worker in self._workers.values():
+            self._dismiss(worker)
+        if self._lives:
+            await asyncio.gather(*self._lives.values())
+
+
+def _end(ended: asyncio.Future[None], told: HandedBack) -> None:
+    """End a unit as its worker told."""
+    failure = told.failure
+    if told.outcome is Status.COMPLETED:
+        ended.set_result(None)
+    elif told.outcome is Status.CANCELED:
+        ended.set_exception(asyncio.CancelledError())
+    else:
+        assert failure is not None
+        ended.set_exception(ApplicationError(failure.message, type=failure.type, non_retryable=True))

@@ -18,11 +18,13 @@ from orchestration.definitions import (
     LoopStep,
     ParallelStep,
     Pipeline,
+    Pool,
     Saga,
     Step,
     Steps,
 )
 from orchestration.gateway import FLOWS
+from orchestration.options import Execution
 from orchestration.plan import Plan, problems
 
 
@@ -40,11 +42,11 @@ def definition_request(
     version: DefinitionVersion, plan: Plan, label: str, key: str | None, via: str, items: GivenItems | None = None
 ) -> LaunchRequest:
     """Return the launch of a saved definition. Raises DefinitionErrors when it is not valid any more."""
-    given = items or GivenItems()
+    given, definition = items or GivenItems(), definition_of(version.pk)
     return LaunchRequest(
-        processor=definition_of(version.pk).kind,
+        processor=definition.kind,
         parameters={},
-        plan=plan,
+        plan=plan_of(definition, plan),
         count=given.count,
         rows=given.rows,
         digest=given.digest,
@@ -56,13 +58,25 @@ def definition_request(
     )
 
 
+def plan_of(definition: Definition, plan: Plan) -> Plan:
+    """Return the plan that a batch of a definition has: of a pool it is the definition that says it."""
+    if not isinstance(definition, Pool):
+        return plan
+    said = {"execution": Execution.POOL, "window": definition.workers, "chunk_size": 1}
+    return Plan.model_validate(plan.model_dump() | said)
+
+
 def first_processor(definition: Definition) -> str:
     """Return the processor that first meets the items of a definition which works over items; empty for any other."""
+    if isinstance(definition, Pool):
+        return definition.processor
     return definition.stages[0].processor if isinstance(definition, Pipeline) else ""
 
 
 def item_problems(definition: Definition, count: int) -> dict[str, str]:
     """Return why a definition cannot work for a number of items: {place in it: reason}."""
+    if isinstance(definition, Pool):
+        return problems(plan_of(definition, Plan()), count)
     if not isinstance(definition, Pipeline):
         return {}
     stage = definition.stages[0]
@@ -71,7 +85,7 @@ def item_problems(definition: Definition, count: int) -> dict[str, str]:
 
 def unrunnable(definition: Definition) -> str:
     """Return why a definition cannot be launched yet; empty when it can."""
-    if definition.kind not in FLOWS:
+    if definition.kind not in FLOWS and not isinstance(definition, Pool):
         return f"A {definition.kind} can be written and saved, but not launched yet."
     needs_items = isinstance(definition, Saga) and definition.fan_out
     if needs_items or (isinstance(definition, Steps) and any(_fans_out(step) for step in definition.steps)):

@@ -18,7 +18,7 @@ from django.urls import reverse
 from pydantic import BaseModel
 
 from dashboard import items
-from dashboard.definition_launching import GivenItems, definition_request, item_problems
+from dashboard.definition_launching import GivenItems, definition_request, item_problems, plan_of
 from dashboard.definition_models import DefinitionVersion
 from dashboard.definition_page import OutlineRow, outline_rows
 from dashboard.forms import ItemsForm, ModelForm, form_of
@@ -112,6 +112,8 @@ class LaunchPage:
         plan = self.checked_plan
         if isinstance(self.definition, Pipeline):
             plan = self.definition.stages[0].plan
+        elif self.definition is not None and plan is not None:
+            plan = plan_of(self.definition, plan)
         return Layout.of(plan, self.count) if plan is not None and self.count and not plan.paged else None
 
     @property

@@ -175,6 +175,21 @@ def resume(person: Person, batch: Batch) -> None:
     _steer(require_operator(person), batch, "resume", lambda: gateway().resume(batch.pk))
 
 
+def steer_worker(person: Person, worker: Node, *, paused: bool) -> None:
+    """Pause one worker of a pool, or have it go on. Raises PermissionDenied, OperationError (409 when it has gone)."""
+    operator = require_operator(person)
+    if worker.kind != NodeKind.POOL_WORKER or worker.status != Status.RUNNING:
+        raise OperationError("This is no pool worker that runs.", 409)
+    action, scope = "pause worker" if paused else "resume worker", f"worker {worker.label}"
+    _steer(
+        operator,
+        worker.batch,
+        action,
+        lambda: gateway().steer_worker(worker.workflow_id, paused=paused),
+        scope=scope,
+    )
+
+
 def skip(person: Person, batch: Batch) -> None:
     """Let a held batch go on without what failed. Raises PermissionDenied, OperationError (409 when it is not held)."""
     _release(require_operator(person), batch, "skip", lambda: gateway().skip(batch.pk))

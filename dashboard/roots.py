@@ -6,13 +6,16 @@ from dashboard.definition_models import DefinitionVersion
 from dashboard.models import Batch
 from dashboard.stages import definition_of, sections_of
 from orchestration.contracts import Cursor, FanOutInput, FlowInput
+from orchestration.definitions import Pool
 from orchestration.gateway import RootInput
 from orchestration.plan import Layout
 
 
 def root_input(batch: Batch) -> RootInput:
     """Return how a batch's root is started, whatever it is."""
-    return fan_out_input(batch) if batch.definition is None else flow_input(batch, batch.definition)
+    if batch.definition is None or isinstance(definition_of(batch.definition.pk), Pool):
+        return fan_out_input(batch)
+    return flow_input(batch, batch.definition)
 
 
 def flow_input(batch: Batch, version: DefinitionVersion) -> FlowInput:

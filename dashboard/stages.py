@@ -1,4 +1,4 @@
-"""Stages: what the definition of a pipeline says of its sections, and which of them a batch has."""
+"""Stages: what the definition of a batch says of the work on its items, and which sections a pipeline has."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dashboard.definition_models import DefinitionVersion
 from dashboard.models import Batch, Node
 from orchestration.contracts import NodeKind, Section
 from orchestration.definition_text import parse
-from orchestration.definitions import Definition, Pipeline, Stage
+from orchestration.definitions import Definition, Pipeline, Pool, Stage
 from orchestration.processors.registry import processors
 
 VERSIONS_KEPT = 64
@@ -25,6 +25,12 @@ def stages_of(version_id: int | None) -> tuple[Stage, ...]:
     """Return the stages of a batch that is a pipeline; none for any other."""
     definition = definition_of(version_id) if version_id is not None else None
     return definition.stages if isinstance(definition, Pipeline) else ()
+
+
+def pool_of(version_id: int | None) -> Pool | None:
+    """Return the definition of a batch that is a pool; None for any other."""
+    definition = definition_of(version_id) if version_id is not None else None
+    return definition if isinstance(definition, Pool) else None
 
 
 def section_nodes(batch: Batch) -> list[Node]:

@@ -13,6 +13,7 @@ from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from dashboard.models import PARENT_KINDS, Batch, Kind, Node, NodeStatus
+from orchestration.options import Execution
 
 PAGE_SIZE = 100
 BAR_WIDTH = 1000
@@ -21,9 +22,11 @@ PIPELINE = "pipeline"
 """What a batch of a pipeline has for its processor: its definition's kind."""
 
 NOT_COMPLETED = (NodeStatus.FAILED, NodeStatus.TIMED_OUT, NodeStatus.TERMINATED, NodeStatus.CANCELED)
-"""Failures in the order of interest: the first rows of every page, and the left end of every bar."""
+"""Failures in the order of interest: the first rows of every page, and the left end of every bar. The workers of a
+pool stand before them."""
 
 _RANK = Case(
+    When(kind=Kind.POOL_WORKER, then=Value(-1)),
     *[When(status=status, then=Value(rank)) for rank, status in enumerate((*NOT_COMPLETED, NodeStatus.RUNNING))],
     When(status=NodeStatus.PENDING, then=Value(10)),
     default=Value(11),
@@ -167,8 +170,14 @@ def _number_below(parent: Node) -> int:
     if parent.kind == Kind.ROOT and parent.batch.definition_id is not None:
         return Node.objects.filter(parent=parent).count()
     if parent.kind == Kind.ROOT:
-        return parent.batch.partition_count or parent.batch.child_count
+        return (parent.batch.partition_count or parent.batch.child_count) + _pool_workers(parent)
     return sum(parent.children.values())
+
+
+def _pool_workers(root: Node) -> int:
+    """Return how many workers a batch's pool has had, if it has one."""
+    has_pool = root.batch.plan_data.get("execution") == Execution.POOL
+    return Node.objects.filter(parent=root, kind=Kind.POOL_WORKER).count() if has_pool else 0
 
 
 def branch_of(parent: Node, page: int, opened: Branch | None = None) -> Branch:

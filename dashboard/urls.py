@@ -40,6 +40,18 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("batches/<str:batch_id>/nodes/", nodes.batch_nodes, name="batch-nodes"),
     path("batches/<str:batch_id>/nodes/<int:node_id>/", nodes.node_detail, name="node-detail"),
     path("batches/<str:batch_id>/nodes/<int:node_id>/items/", nodes.node_items, name="node-items"),
+    path(
+        "batches/<str:batch_id>/nodes/<int:node_id>/pause/",
+        operations.node_steer,
+        {"action": "pause"},
+        name="node-pause",
+    ),
+    path(
+        "batches/<str:batch_id>/nodes/<int:node_id>/resume/",
+        operations.node_steer,
+        {"action": "resume"},
+        name="node-resume",
+    ),
     path("batches/<str:batch_id>/items/<int:index>/", nodes.item_detail, name="item-detail"),
     path("batches/<str:batch_id>/retry/", operations.batch_retry, name="batch-retry"),
     path("batches/<str:batch_id>/pause/", operations.batch_pause, name="batch-pause"),

@@ -219,6 +219,12 @@ class Gateway:
         with unavailable(), not_running():
             await (await self._root(batch_id)).signal(FanOutWorkflow.finish, rpc_timeout=RPC_TIMEOUT)
 
+    async def steer_worker(self, workflow_id: str, *, paused: bool) -> None:
+        """Pause one worker of a pool, or have it go on. Raises BatchNotRunning when it has gone."""
+        handle = (await self.client()).get_workflow_handle(workflow_id)
+        with unavailable(), not_running():
+            await handle.signal("pause" if paused else "resume", rpc_timeout=RPC_TIMEOUT)
+
     async def cancel(self, batch_id: str) -> None:
         """Request cancellation: children are asked to stop and clean up. Raises BatchNotRunning.
 

@@ -132,7 +132,7 @@ class Pool(Children):
         info = workflow.info()
         worker.handle = handle = await self._start_worker(worker, pool_worker_id(info.workflow_id, worker.number))
         run_id = handle.first_execution_run_id or ""
-        place = Place(info.workflow_id, NodeKind.POOL_WORKER, f"worker {worker.number + 1}", worker.number)
+        place = Place(info.workflow_id, NodeKind.POOL_WORKER, str(worker.number + 1), worker.number)
         outbox = self.supervisor.outbox
         outbox.put(EventKind.STARTED, handle.id, run_id, place=place)
         if worker.is_closing:

@@ -184,6 +184,15 @@ PRESETS = (
         parameters=FLAKY,
     ),
     Preset(
+        "worker-pool",
+        "Worker pool",
+        "Hand chunks to a few workers that stay, and pause one without the others: when workers are dear to start.",
+        ("C4",),
+        RUNNING,
+        {"chunk_size": 2, "execution": "pool", "window": 4},
+        parameters=FLAKY,
+    ),
+    Preset(
         "partitions",
         "Tree of partitions",
         "Put parents between the root and thousands of children: more than one parent's history can hold.",

@@ -156,6 +156,20 @@ def resume_batch(request: HttpRequest, batch_id: str) -> tuple[int, dict[str, st
     return 202, {"detail": "Resume requested."}
 
 
+@router.post("/batches/{batch_id}/nodes/{node_id}/pause", response=OPERATION)
+def pause_worker(request: HttpRequest, batch_id: str, node_id: int) -> tuple[int, dict[str, str]]:
+    """Pause one worker of a pool: it takes no further chunk."""
+    operations.steer_worker(request.user, _worker(batch_id, node_id), paused=True)
+    return 202, {"detail": "Pause requested."}
+
+
+@router.post("/batches/{batch_id}/nodes/{node_id}/resume", response=OPERATION)
+def resume_worker(request: HttpRequest, batch_id: str, node_id: int) -> tuple[int, dict[str, str]]:
+    """Have a paused worker of a pool go on."""
+    operations.steer_worker(request.user, _worker(batch_id, node_id), paused=False)
+    return 202, {"detail": "Resume requested."}
+
+
 @router.post("/batches/{batch_id}/skip", response=OPERATION)
 def skip_failed(request: HttpRequest, batch_id: str) -> tuple[int, dict[str, str]]:
     """Let a held batch go on without what failed."""
@@ -205,6 +219,13 @@ def _batch(batch_id: str) -> Batch:
     if batch is None:
         raise HttpError(404, f"There is no batch {batch_id}.")
     return batch
+
+
+def _worker(batch_id: str, node_id: int) -> Node:
+    node = Node.objects.select_related("batch").filter(batch=_batch(batch_id), pk=node_id).first()
+    if node is None:
+        raise HttpError(404, f"Batch {batch_id} has no node {node_id}.")
+    return node
 
 
 def _page(rows: QuerySet[M], order: str, limit: int, cursor: str | None) -> tuple[list[M], str | None]:

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from dashboard import operations
-from dashboard.models import Batch
+from dashboard.models import Batch, Node
 from dashboard.operations import OperationError, Refusal, RetryOutcome
 
 
@@ -67,6 +67,20 @@ def batch_pause(request: HttpRequest, batch_id: str) -> HttpResponse:
     def operate(batch: Batch) -> str:
         operations.pause(request.user, batch)
         return "Paused: open children go on, no further one starts."
+
+    return _answer(request, batch_id, operate)
+
+
+@require_POST
+def node_steer(request: HttpRequest, batch_id: str, node_id: int, action: str) -> HttpResponse:
+    """Pause one worker of a pool, or have it go on."""
+
+    def operate(batch: Batch) -> str:
+        worker = get_object_or_404(Node, batch=batch, pk=node_id)
+        operations.steer_worker(request.user, worker, paused=action == "pause")
+        if action == "pause":
+            return f"Worker {worker.label} is paused once its hands are free; the others go on."
+        return f"Worker {worker.label} goes on."
 
     return _answer(request, batch_id, operate)
 

@@ -110,9 +110,9 @@ def test_a_child_of_another_batch_is_not_found(stack: Stack) -> None:
 
 
 def test_children_below_partitions_are_retried_while_the_batch_runs_and_after(stack: Stack) -> None:
-    parameters = {"seconds_from": 0, "seconds_to": 0, "fail_percent": 3, "seed": 9}
-    plan = {"item_attempts": 1, "window": 100}
-    batch = stack.launch(processor="simulate", parameters=parameters, count=1_040, plan=plan)
+    parameters = {"seconds_from": 0, "seconds_to": 0, "fail_percent": 8, "seed": 9}
+    plan = {"item_attempts": 1, "paged": True, "page_children": 50}
+    batch = stack.launch(processor="simulate", parameters=parameters, items=list(range(150)), plan=plan)
     state = stack.wait_for(batch, "completed_with_failures", deadline=180)
     failed = state["children"]["failed"]
     partitions = stack.nodes(batch, kind="partition")
@@ -125,4 +125,4 @@ def test_children_below_partitions_are_retried_while_the_batch_runs_and_after(st
     assert len(answer["accepted"]) == failed
     stack.wait_for(batch, "completed_with_failures")
     attempts = Counter(node["attempt"] for node in stack.nodes(batch, kind="child"))
-    assert attempts == {1: 1_040 - failed, 2: failed - first, 3: first}
+    assert attempts == {1: 150 - failed, 2: failed - first, 3: first}

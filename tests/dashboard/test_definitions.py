@@ -64,7 +64,7 @@ def test_a_new_definition_is_saved_as_version_1_and_nothing_starts(logged_in: Cl
     page = answer.content.decode()
     for part in ("Saved Nightly as version 1. Nothing has been launched.", "2 long-lived workers", "workers: 2"):
         assert part in page
-    assert "A pool can be written and saved, but not launched yet." in page
+    assert "Launch this" in page
     assert "Changes since" not in page
 
 

@@ -160,8 +160,8 @@ def test_a_saved_definition_is_launched_and_its_steps_are_rows(stack: Stack) -> 
 
 def test_a_definition_that_cannot_run_yet_says_so(stack: Stack) -> None:
     with api(stack) as client:
-        text = "kind: pool\nworkers: 2\nprocessor: simulate\n"
-        saved = client.post("/definitions", json={"name": f"pool {stack.port}", "text": text}).json()
+        text = "kind: entity\nprocessor: simulate\n"
+        saved = client.post("/definitions", json={"name": f"entity {stack.port}", "text": text}).json()
         version = client.get(f"/definitions/{saved['id']}").json()["versions"][0]["id"]
         answer = client.post("/batches", json={"definition": version})
         assert answer.status_code == 422
@@ -193,3 +193,37 @@ def test_a_report_is_written_once_for_each_run_and_can_be_downloaded(stack: Stac
         assert text.headers["Content-Type"].startswith("text/markdown")
         assert f"| {failed} | SimulatedFailure |" in text.text
         assert browser.get(f"/batches/{batch_id}/reports/3.md").status_code == 404
+
+
+def test_workers_of_a_pool_are_rows_that_can_be_paused_one_by_one(stack: Stack) -> None:
+    parameters = {"seconds_from": 0.2, "seconds_to": 0.4}
+    plan = {"window": 2, "chunk_size": 1}
+    batch_id = stack.launch(preset="worker-pool", count=40, parameters=parameters, plan=plan)
+
+    def workers() -> list[dict[str, Any]]:
+        found = stack.nodes(batch_id, kind="pool_worker")
+        return found if len(found) == 2 and all(node["note"] for node in found) else []
+
+    first, second = wait_until(workers, "two workers are at work") or [{}, {}]
+    answer = stack.api("POST", f"/batches/{batch_id}/nodes/{first['id']}/pause")
+    assert answer.status_code == 202
+
+    def notes() -> dict[int, str]:
+        return {node["id"]: node["note"] for node in stack.nodes(batch_id, kind="pool_worker")}
+
+    wait_until(lambda: notes()[first["id"]].startswith("Paused"), f"the first is paused: {notes()}")
+    assert not notes()[second["id"]].startswith("Paused")
+    assert stack.api("POST", f"/batches/{batch_id}/nodes/{first['id']}/resume").status_code == 202
+    seen = stack.wait_for(batch_id, "completed", "completed_with_failures")
+    assert seen["children"]["total"] == 40
+    assert {node["status"] for node in stack.nodes(batch_id, kind="pool_worker")} == {"completed"}
+    (child, *_) = stack.nodes(batch_id, kind="child")
+    assert stack.api("POST", f"/batches/{batch_id}/nodes/{child['id']}/pause").status_code == 409
+
+
+def test_a_pool_is_launched_from_a_saved_definition_too(stack: Stack) -> None:
+    text = "kind: pool\nworkers: 2\nprocessor: simulate\nparameters: {seconds_from: 0, seconds_to: 0}\n"
+    saved = stack.api("POST", "/definitions", {"name": f"pool {stack.port}", "text": text}).json()
+    batch_id = stack.launch(definition=saved["newest"]["id"], items=ITEMS, key="host")
+    assert stack.wait_for(batch_id, "completed")["items"]["completed"] == 12
+    assert len(stack.nodes(batch_id, kind="pool_worker")) == 2

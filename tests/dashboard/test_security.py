@@ -52,6 +52,15 @@ def test_a_viewer_can_do_nothing_to_a_batch(client: Client, make_batch: MakeBatc
     assert batch.status == "pending"
 
 
+@pytest.mark.parametrize("action", ["pause", "resume"])
+def test_a_viewer_can_do_nothing_to_a_worker_of_a_pool(client: Client, make_batch: MakeBatch, action: str) -> None:
+    batch = make_batch(2)
+    node = builders.child_of(batch, 0)
+    client.force_login(builders.make_viewer())
+    assert client.post(f"/batches/{batch.pk}/nodes/{node.pk}/{action}/").status_code == 403
+    assert client.get(f"/batches/{batch.pk}/nodes/{node.pk}/{action}/").status_code == 405
+
+
 @pytest.mark.parametrize("action", ACTIONS)
 def test_an_action_is_a_post_with_a_csrf_token_of_someone_logged_in(
     operator: User, make_batch: MakeBatch, action: str

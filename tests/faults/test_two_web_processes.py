@@ -21,18 +21,13 @@ __all__ = ["browser", "console", "new_page"]
 pytestmark = pytest.mark.slow
 
 DATABASE_TESTS = [
-    f"tests/dashboard/test_{name}.py"
-    for name in (
-        "projection",
-        "projection_retry",
-        "store",
-        "notify",
-        "launch",
-        "live",
-        "batch_list",
-        "batch_detail",
-        "node_detail",
-    )
+    *(
+        f"tests/dashboard/test_{name}.py"
+        for name in ("projection", "projection_retry", "store", "live", "batch_list", "batch_detail")
+    ),
+    "tests/dashboard/test_growth.py::test_pages_become_partitions_with_children_and_items_and_a_page_is_written_once",
+    "tests/dashboard/test_pipelines.py::"
+    "test_a_section_takes_what_was_let_through_since_the_last_one_and_is_written_once",
 ]
 """Those of the record and of what is read from it, without those that start a stack on the database."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import tests.environment  # noqa: F401  before anything reads settings
 from orchestration.connection import Connection
-from orchestration.plan import child_id, partition_id, stage_id
+from orchestration.plan import child_id, partition_id, pool_worker_id, stage_id
 from orchestration.worker import connect
 from tests.orchestration.engine import Engine, Probe, Run, running_engine
 from tests.orchestration.test_flows import saga, services, stock_worker
@@ -124,6 +124,7 @@ SCENES: Mapping[str, Scene] = {
     "saga": failed_saga,
     "services": late_service,
     "steps": steps,
+    "pool": plain(6, 3, execution="pool", window=2),
     "pages": plain(10, 3, paged=True, page_children=4),
     "pipeline": pipeline,
 }
@@ -141,6 +142,8 @@ async def record(address: str, folder: Path, names: Sequence[str]) -> None:
                 wanted["child"] = child_id(run.id, 1_005, 2)
             elif name == "item-activities":
                 wanted["child-of-item-activities"] = child_id(run.id, 1, None)
+            elif name == "pool":
+                wanted["pool-worker"] = pool_worker_id(run.root.id, 0)
             elif name == "pipeline":
                 wanted["stage"] = stage_id(run.id, 1)
             for each, workflow_id in wanted.items():

@@ -14,19 +14,21 @@ from django.utils import timezone
 
 from dashboard import growth, projection
 from dashboard.ledger import update_rows, write_columns
-from dashboard.models import Attempt, Batch, Item
+from dashboard.models import Attempt, Batch, Item, Node
 from dashboard.reports import write_report
 from dashboard.stages import pool_of, stages_of
 from dashboard.storable import json_text, storable, text
 from dashboard.tree_rows import resource_of
-from orchestration.chunk_contracts import ChunkInput, ChunkWork, ItemResult, ItemWork, ResourcesInput
+from orchestration.chunk_contracts import ChunkInput, ChunkNote, ChunkWork, ItemResult, ItemWork, ResourcesInput
 from orchestration.contracts import (
+    EventKind,
     Failure,
     NodeKind,
     ReadPage,
     Section,
     Status,
     SummariseInput,
+    TreeEvent,
     WantedPage,
     WantedSection,
 )
@@ -128,6 +130,14 @@ class DjangoChunkStore:
     def advance(self, wanted: WantedSection) -> Section:
         """Make a section of a pipeline, once. Raises LookupError."""
         return growth.advance(wanted)
+
+    @_in_thread
+    def write_note(self, note: ChunkNote) -> None:
+        """Show what a running child is doing."""
+        names = Node.objects.filter(batch=note.batch_id, kind=NodeKind.CHILD, position=note.child)
+        for name in names.values_list("workflow_id", flat=True):
+            event = TreeEvent(EventKind.NOTE, name, "", timezone.now(), note=note.text)
+            projection.apply(note.batch_id, [event])
 
     @_in_thread
     def write_results(self, results: Sequence[ItemResult]) -> None:

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,6 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.chunk_contracts import (
     ChunkInput,
+    ChunkNote,
     ChunkResult,
     ChunkStore,
     ChunkWork,
@@ -60,6 +62,7 @@ TURN = 0.01
 READERS = 4
 MESSAGE_LIMIT = 4_000
 STACK_LIMIT = 8_000
+WORDS_LIMIT = 300
 
 
 class ChunkActivities:
@@ -79,11 +82,21 @@ class ChunkActivities:
         """
         work = await self._read(chunk)
         run = _ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer)
-        heart = asyncio.create_task(_beat(run))
+        heart = asyncio.create_task(self._beat(run))
         try:
             return await run.process()
         finally:
             heart.cancel()
+
+    async def _beat(self, run: _ChunkRun) -> None:
+        """Tell how far it is. A chunk that is done sooner than that needs no call to the server."""
+        loop, told = asyncio.get_running_loop(), ""
+        while True:
+            await asyncio.sleep(HEARTBEAT_EVERY)
+            activity.heartbeat(run.completed, run.failed, run.words)
+            if run.words != told:
+                told = run.words
+                await loop.run_in_executor(self._readers, self._store.write_note, run.note)
 
     @activity.defn(name=PENDING_ITEMS_ACTIVITY)
     async def pending_items(self, chunk: ChunkInput) -> PendingItems:
@@ -102,7 +115,11 @@ class ChunkActivities:
         work = await self._read(one)
         once = work.plan.model_copy(update={"item_attempts": 1})
         run = _ChunkRun(one, _run_id(chunk), replace(work, plan=once), _bind(work), self._writer)
-        return await run.process_once(is_last=attempt >= wanted.attempts)
+        heart = asyncio.create_task(self._beat(run))
+        try:
+            return await run.process_once(is_last=attempt >= wanted.attempts)
+        finally:
+            heart.cancel()
 
     @activity.defn(name=RUN_STEP_ACTIVITY)
     async def run_step(self, step: StepInput) -> Any:
@@ -224,13 +241,6 @@ def _bind(work: ChunkWork) -> BoundProcessor:
         raise ApplicationError(str(error), type="InvalidParameters", non_retryable=True) from error
 
 
-async def _beat(run: _ChunkRun) -> None:
-    """Tell how far it is. A chunk that is done sooner than that needs no call to the server."""
-    while True:
-        await asyncio.sleep(HEARTBEAT_EVERY)
-        activity.heartbeat(run.completed, run.failed)
-
-
 class _ChunkRun:
     """One pass over a chunk: `plan.item_concurrency` coroutines take items from one iterator."""
 
@@ -246,6 +256,25 @@ class _ChunkRun:
         self._processor, self._writer = processor, writer
         self._may_retry = True
         self._written: set[asyncio.Future[None]] = set()
+        self._said = dict[str, str]()
+
+    @property
+    def words(self) -> str:
+        """What the item says that spoke last, of those at work."""
+        try:
+            key, text = next(reversed(self._said.items()))
+        except (StopIteration, RuntimeError):  # nobody speaks, or a thread does at this very moment
+            return ""
+        return f"{key}: {text}"[:WORDS_LIMIT]
+
+    @property
+    def note(self) -> ChunkNote:
+        """The same for the child's row."""
+        return ChunkNote(self._chunk.batch_id, self._chunk.child, self.words)
+
+    def _say(self, key: str, text: str) -> None:
+        self._said.pop(key, None)
+        self._said[key] = text
 
     async def process(self) -> ChunkResult:
         """Process all items; on cancellation keep what is finished."""
@@ -288,7 +317,7 @@ class _ChunkRun:
         value, failure, attempt, started = None, None, 0, 0.0
         for attempt in range(1, self._plan.item_attempts + 1):
             started = time.monotonic()
-            context = ItemContext(key=item.key, index=item.index, attempt=item.attempts + attempt)
+            context = ItemContext(item.key, item.index, item.attempts + attempt, partial(self._say, item.key))
             try:
                 async with asyncio.timeout(self._plan.item_timeout):
                     value = await self._handle(item, context)
@@ -299,6 +328,8 @@ class _ChunkRun:
                 self._may_retry = self._processor.may_retry(error)
                 if attempt == self._plan.item_attempts or not self._may_retry:
                     break
+            finally:
+                self._said.pop(item.key, None)
             await asyncio.sleep(self._plan.backoff(attempt))
         return ItemResult(
             batch_id=self._chunk.batch_id,

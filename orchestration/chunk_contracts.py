@@ -137,6 +137,15 @@ class ItemWork:
 
 
 @dataclass(frozen=True)
+class ChunkNote:
+    """What a child is doing, in words: the newest of what its items say."""
+
+    batch_id: str
+    child: int
+    text: str
+
+
+@dataclass(frozen=True)
 class ChunkWork:
     """A slice as read from the store.
 
@@ -211,6 +220,10 @@ class ChunkStore(ReportStore, GrowingStore, Protocol):
 
     def read_resources(self, wanted: ResourcesInput) -> list[str]:
         """Return what each item of a slice names as its resource. Raises LookupError when the batch does not exist."""
+        ...
+
+    def write_note(self, note: ChunkNote) -> None:
+        """Show what a running child is doing; of one that has closed nothing is changed."""
         ...
 
     def write_results(self, results: Sequence[ItemResult]) -> None:

@@ -95,6 +95,7 @@ async def _process_item(item: ItemInput, options: ItemOptions) -> ChunkResult:
         result_type=ChunkResult,
         task_queue=item.chunk.task_queue,
         start_to_close_timeout=timeout,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
         retry_policy=retry,
         cancellation_type=ActivityCancellationType.TRY_CANCEL,
     )

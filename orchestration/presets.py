@@ -184,6 +184,16 @@ PRESETS = (
         parameters=FLAKY,
     ),
     Preset(
+        "long-items",
+        "Items that last",
+        "Watch items that take minutes: each says how far it is, and stops within seconds when it is canceled.",
+        ("D2",),
+        RUNNING,
+        {"chunk_size": 1, "window": 4},
+        parameters={"seconds_from": 10, "seconds_to": 20},
+        count=8,
+    ),
+    Preset(
         "worker-pool",
         "Worker pool",
         "Hand chunks to a few workers that stay, and pause one without the others: when workers are dear to start.",

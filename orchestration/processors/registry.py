@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import inspect
 import os
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -35,6 +36,22 @@ class ItemContext:
     key: str
     index: int
     attempt: int
+    report: Callable[[str], None] = field(default=lambda text: None, compare=False)
+    _canceled: threading.Event = field(default_factory=threading.Event, compare=False)
+
+    def progress(self, done: float, total: float | None = None, note: str = "") -> None:
+        """Say how far a long item is: shown at its child within seconds. Call as often as you like, from any thread."""
+        share = f"{done:,} of {total:,}" if total is not None else f"{done:,}"
+        self.report(f"{share} {note}".strip())
+
+    @property
+    def is_canceled(self) -> bool:
+        """Whether to stop: for plain functions, which nothing can interrupt. Others get asyncio.CancelledError."""
+        return self._canceled.is_set()
+
+    def cancel(self) -> None:
+        """Let a plain function know that nobody waits for it any more."""
+        self._canceled.set()
 
 
 @dataclass(frozen=True)
@@ -88,7 +105,11 @@ class BoundProcessor:
         if inspect.iscoroutinefunction(function):
             result = await function(item, self.parameters, context)
         else:
-            result = await asyncio.to_thread(function, item, self.parameters, context)
+            try:
+                result = await asyncio.to_thread(function, item, self.parameters, context)
+            except asyncio.CancelledError:
+                context.cancel()
+                raise
         return result.model_dump(mode="json") if isinstance(result, BaseModel) else result
 
     async def undo(self, data: Mapping[str, Any], result: Any, context: ItemContext) -> None:

@@ -79,12 +79,21 @@ async def simulate(item: SimulateItem, parameters: SimulateParameters, context: 
     """Take time, then fail or not, as seed and key say."""
     span = parameters.seconds_to - parameters.seconds_from
     seconds = round(parameters.seconds_from + span * _draw(parameters.seed, context.key, "seconds"), 3)
-    await asyncio.sleep(seconds)
+    await _work(seconds, context)
     if context.attempt <= parameters.fail_first_attempts:
         raise SimulatedFailure(f"Told to fail the first {parameters.fail_first_attempts} attempts.")
     if _draw(parameters.seed, context.key, "fails") * 100 < parameters.fail_percent:
         raise SimulatedFailure("Told to fail.")
     return SimulateResult(seconds=seconds, attempt=context.attempt, data="x" * parameters.result_bytes)
+
+
+async def _work(seconds: float, context: ItemContext) -> None:
+    """Take time, and say how far it is where that is long."""
+    steps = max(1, int(seconds))
+    for step in range(steps):
+        if steps > 1:
+            context.progress(step, steps, "steps")
+        await asyncio.sleep(seconds / steps)
 
 
 def _draw(seed: int, key: str, what: str) -> float:

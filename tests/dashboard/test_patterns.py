@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx
@@ -227,3 +228,24 @@ def test_a_pool_is_launched_from_a_saved_definition_too(stack: Stack) -> None:
     batch_id = stack.launch(definition=saved["newest"]["id"], items=ITEMS, key="host")
     assert stack.wait_for(batch_id, "completed")["items"]["completed"] == 12
     assert len(stack.nodes(batch_id, kind="pool_worker")) == 2
+
+
+@pytest.mark.parametrize("execution", ["chunk", "activities"])
+def test_an_item_that_lasts_says_how_far_it_is_and_stops_when_canceled(stack: Stack, execution: str) -> None:
+    parameters = {"seconds_from": 120, "seconds_to": 120}
+    plan = {"chunk_size": 1, "execution": execution, "item_timeout": 300}
+    batch_id = stack.launch(preset="long-items", items=["slow"], parameters=parameters, plan=plan)
+
+    def note() -> str:
+        return str(stack.nodes(batch_id, kind="child")[0]["note"])
+
+    wait_until(lambda: note().startswith("slow: "), "its row says how far it is")
+    assert note().endswith("of 120 steps")
+    first = note()
+    wait_until(lambda: note() not in (first, ""), "it goes on")
+    assert stack.api("POST", f"/batches/{batch_id}/cancel").status_code == 202
+    began = time.monotonic()
+    stack.wait_for(batch_id, "canceled")
+    assert time.monotonic() - began < 30, "a fraction of what it had still to do"
+    wait_until(lambda: stack.batch(batch_id)["items"]["canceled"] == 1, f"the item: {stack.batch(batch_id)['items']}")
+    assert note() == ""

@@ -19,6 +19,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from orchestration.activities import ChunkActivities
 from orchestration.chunk_contracts import (
     ChunkInput,
+    ChunkNote,
     ChunkWork,
     InputUnreadable,
     ItemResult,
@@ -131,6 +132,7 @@ class MemoryStore:
         self.results: dict[tuple[str, int], ItemResult] = {}
         self.reports: list[SummariseInput] = []
         self.undone: dict[tuple[str, int], ItemResult] = {}
+        self.notes: list[ChunkNote] = []
         self.inputs: dict[str, int] = {}
         self.pages: dict[str, int] = defaultdict(int)
         self.sections: dict[str, list[Section]] = defaultdict(list)
@@ -181,6 +183,10 @@ class MemoryStore:
             (index, self.results.get((work.batch_id, index))) for index in range(work.offset, work.offset + work.length)
         ]
         return [ItemWork(index, str(index), {}) for index, result in found if result and result.failure is None]
+
+    def write_note(self, note: ChunkNote) -> None:
+        """Keep what children say."""
+        self.notes.append(note)
 
     def write_report(self, given: SummariseInput) -> None:
         """Keep what was reported."""

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from orchestration.processors import registry
-from orchestration.processors.registry import ItemContext, UnknownProcessor, get_processor, processor, processors
+from orchestration.processors.registry import (
+    ItemContext,
+    Processor,
+    UnknownProcessor,
+    get_processor,
+    processor,
+    processors,
+)
 from orchestration.processors.simulate import SimulatedFailure, SimulateItem, SimulateParameters, SimulateResult
+from tests.waiting import until
 
 
 async def run(key: str, attempt: int = 1, **parameters: Any) -> Any:
@@ -69,3 +80,29 @@ async def test_simulate_fails_the_first_attempts() -> None:
         with pytest.raises(SimulatedFailure):
             await run("k", attempt, fail_first_attempts=2)
     assert (await run("k", 3, fail_first_attempts=2, result_bytes=10))["data"] == "x" * 10
+
+
+class Plain(BaseModel):
+    """Nothing in particular."""
+
+
+def last_until_canceled(item: Plain, parameters: Plain, context: ItemContext) -> Plain:
+    """Work in a thread until told to stop."""
+    context.progress(1, 2, "halves")
+    while not context.is_canceled:
+        time.sleep(0.01)
+    context.report("cleaned up")
+    return Plain()
+
+
+async def test_a_plain_function_says_how_far_it_is_and_learns_that_nobody_waits_for_it() -> None:
+    said = list[str]()
+    bound = Processor("plain", "", "", last_until_canceled, Plain, Plain, Plain).bind({})
+    running = asyncio.create_task(bound.run({}, ItemContext("k", 0, 1, said.append)))
+
+    async def has_said(text: str) -> bool:
+        return text in said
+
+    await until(lambda: has_said("1 of 2 halves"), "it says how far it is")
+    running.cancel()
+    await until(lambda: has_said("cleaned up"), "it cleans up")

@@ -18,7 +18,17 @@ from dashboard.models import Batch, Node
 from dashboard.tallies import add, batch_status, contribution
 from orchestration.contracts import NodeKind, Status
 
-NODE_STATE = ("status", "attempt", "run_id", "started_at", "closed_at", "error_type", "error_message", "note")
+NODE_STATE = (
+    "status",
+    "attempt",
+    "run_id",
+    "started_at",
+    "closed_at",
+    "error_type",
+    "error_message",
+    "note",
+    "noted_at",
+)
 CHILD_ITEMS = ("items_completed", "items_failed")
 TALLY_COLUMNS = tuple(f"{what}_{status.value}" for what in ("children", "items") for status in Status)
 BATCH_STATE = (

@@ -229,7 +229,7 @@ class Node(Tally):
 
     `position` is the partition's or child's index over the whole batch; `offset` and `length` its slice of the items,
     `key_first` and `key_last` the business keys at its ends. `label` names a node without keys, `note` says what it
-    waits for or is doing. One that is no workflow is a part of its parent's execution. `attempt` is 0 until the first
+    waits for or is doing, since `noted_at`. One that is no workflow is a part of its parent's execution. `attempt` is 0 until the first
     run is started or asked for. `revision` is the batch's revision at the last change.
     """
 
@@ -241,6 +241,7 @@ class Node(Tally):
     is_workflow = models.BooleanField(default=True)
     label = models.CharField(max_length=200, blank=True)
     note = models.TextField(blank=True)
+    noted_at = models.DateTimeField(null=True, blank=True)
     run_id = models.CharField(max_length=64, blank=True)
     offset = models.PositiveIntegerField()
     length = models.PositiveIntegerField()

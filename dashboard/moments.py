@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 
 from dashboard.ledger import Ledger
 from dashboard.models import Hold, Moment, Node
@@ -62,9 +63,13 @@ def _node(ledger: Ledger, parent: int, workflow_id: str, place: Place) -> Node:
     )
 
 
+def _at(event: TreeEvent) -> datetime:
+    return event.at
+
+
 def apply_words(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
     """Show what nodes wait for or are doing, and those that will not run."""
-    words = {event.workflow_id: event for event in events if event.kind in WORDS}
+    words = {event.workflow_id: event for event in sorted(events, key=_at) if event.kind in WORDS}
     if not words:
         return
     for node in ledger.take(Node.objects.filter(batch=ledger.batch, workflow_id__in=words)):
@@ -73,8 +78,10 @@ def apply_words(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
             node.status, node.note = Status.SKIPPED, ""
             if event.failure is not None and not node.error_type:
                 node.error_type, node.error_message = event.failure.type, text(event.failure.message)
+        elif node.noted_at is not None and event.at < node.noted_at:
+            continue  # a later one has come before it
         elif node.status == Status.PENDING or (event.kind is EventKind.NOTE and node.status == Status.RUNNING):
-            node.note = text(event.note)
+            node.note, node.noted_at = text(event.note), event.at
 
 
 def note_moments(ledger: Ledger, events: Sequence[TreeEvent]) -> None:

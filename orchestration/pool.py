@@ -179,7 +179,7 @@ class Pool(Children):
                 asyncio.create_task(self._hand_over(handed))  # noqa: RUF006  the workflow's loop keeps its tasks
             elif not handed.ended.done():
                 _end(handed.ended, outcome)
-        if worker.handed is None:
+        if worker.handed is None and (worker.is_paused or not self.supervisor.pending):
             self._note(worker, PAUSED_NOTE if worker.is_paused else "idle")
 
     def _note(self, worker: _Worker, text: str) -> None:

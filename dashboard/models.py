@@ -228,9 +228,9 @@ class Node(Tally):
     """One workflow execution in a batch's tree, as it is now: the newest attempt counts.
 
     `position` is the partition's or child's index over the whole batch; `offset` and `length` its slice of the items,
-    `key_first` and `key_last` the business keys at its ends. `label` names a node without keys, `note` says what it
-    waits for or is doing, since `noted_at`. One that is no workflow is a part of its parent's execution. `attempt` is 0 until the first
-    run is started or asked for. `revision` is the batch's revision at the last change.
+    `key_first` and `key_last` the business keys at its ends. `label` names a node without keys, `note` says, since
+    `noted_at`, what it waits for or is doing. One that is no workflow is a part of its parent's execution. `attempt` is
+    0 until the first run is started or asked for. `revision` is the batch's revision at the last change.
     """
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="nodes")

@@ -114,7 +114,7 @@ class ChunkActivities:
         one = replace(chunk, offset=wanted.index, length=1)
         work = await self._read(one)
         once = work.plan.model_copy(update={"item_attempts": 1})
-        run = _ChunkRun(one, _run_id(chunk), replace(work, plan=once), _bind(work), self._writer)
+        run = _ChunkRun(one, _run_id(chunk), replace(work, plan=once), _bind(work), self._writer, made=attempt - 1)
         heart = asyncio.create_task(self._beat(run))
         try:
             return await run.process_once(is_last=attempt >= wanted.attempts)
@@ -245,8 +245,17 @@ class _ChunkRun:
     """One pass over a chunk: `plan.item_concurrency` coroutines take items from one iterator."""
 
     def __init__(
-        self, chunk: ChunkInput, run_id: str, work: ChunkWork, processor: BoundProcessor, writer: ResultWriter
+        self,
+        chunk: ChunkInput,
+        run_id: str,
+        work: ChunkWork,
+        processor: BoundProcessor,
+        writer: ResultWriter,
+        *,
+        made: int = 0,
     ) -> None:
+        """Take the work; `made` counts the attempts of this run of the child that Temporal has made of it before."""
+        self._made = made
         self.completed, self.failed = work.completed, work.failed
         self._chunk, self._run_id = chunk, run_id
         self._plan: Plan = work.plan
@@ -317,7 +326,8 @@ class _ChunkRun:
         value, failure, attempt, started = None, None, 0, 0.0
         for attempt in range(1, self._plan.item_attempts + 1):
             started = time.monotonic()
-            context = ItemContext(item.key, item.index, item.attempts + attempt, partial(self._say, item.key))
+            number = item.attempts + self._made + attempt
+            context = ItemContext(item.key, item.index, number, partial(self._say, item.key))
             try:
                 async with asyncio.timeout(self._plan.item_timeout):
                     value = await self._handle(item, context)
@@ -336,7 +346,7 @@ class _ChunkRun:
             child=self._chunk.child,
             run_id=self._run_id,
             index=item.index,
-            attempts=item.attempts + attempt,
+            attempts=item.attempts + self._made + attempt,
             duration=time.monotonic() - started,
             result=value,
             failure=failure,

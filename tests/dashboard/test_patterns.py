@@ -249,3 +249,12 @@ def test_an_item_that_lasts_says_how_far_it_is_and_stops_when_canceled(stack: St
     assert time.monotonic() - began < 30, "a fraction of what it had still to do"
     wait_until(lambda: stack.batch(batch_id)["items"]["canceled"] == 1, f"the item: {stack.batch(batch_id)['items']}")
     assert note() == ""
+
+
+def test_the_attempts_of_an_item_that_is_an_activity_are_counted_over_all_of_temporals(stack: Stack) -> None:
+    plan = {"item_attempts": 3, "item_backoff": 0.1}
+    parameters = {**QUICK, "fail_first_attempts": 1}
+    batch_id = stack.launch(preset="item-activities", items=ITEMS, key="host", parameters=parameters, plan=plan)
+    stack.wait_for(batch_id, "completed")
+    items = stack.api("GET", f"/batches/{batch_id}/items?limit=100").json()["results"]
+    assert {item["attempts"] for item in items} == {2}

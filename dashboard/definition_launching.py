@@ -13,6 +13,7 @@ from dashboard.tree_rows import Row
 from orchestration.definitions import (
     ApprovalStep,
     Definition,
+    Entity,
     FanOutStep,
     IfStep,
     LoopStep,
@@ -59,23 +60,26 @@ def definition_request(
 
 
 def plan_of(definition: Definition, plan: Plan) -> Plan:
-    """Return the plan that a batch of a definition has: of a pool it is the definition that says it."""
-    if not isinstance(definition, Pool):
-        return plan
-    said = {"execution": Execution.POOL, "window": definition.workers, "chunk_size": 1}
+    """Return the plan that a batch of a definition has: of a pool or entities it is the definition that says it."""
+    said: dict[str, Any] = {}
+    if isinstance(definition, Pool):
+        said = {"execution": Execution.POOL, "window": definition.workers, "chunk_size": 1}
+    elif isinstance(definition, Entity):
+        said = {"execution": Execution.ENTITIES, "entity_field": definition.key, "chunk_size": 1}
+        said["entity_continue_after"] = definition.continue_after
     return Plan.model_validate(plan.model_dump() | said)
 
 
 def first_processor(definition: Definition) -> str:
     """Return the processor that first meets the items of a definition which works over items; empty for any other."""
-    if isinstance(definition, Pool):
+    if isinstance(definition, Pool | Entity):
         return definition.processor
     return definition.stages[0].processor if isinstance(definition, Pipeline) else ""
 
 
 def item_problems(definition: Definition, count: int) -> dict[str, str]:
     """Return why a definition cannot work for a number of items: {place in it: reason}."""
-    if isinstance(definition, Pool):
+    if isinstance(definition, Pool | Entity):
         return problems(plan_of(definition, Plan()), count)
     if not isinstance(definition, Pipeline):
         return {}
@@ -85,7 +89,7 @@ def item_problems(definition: Definition, count: int) -> dict[str, str]:
 
 def unrunnable(definition: Definition) -> str:
     """Return why a definition cannot be launched yet; empty when it can."""
-    if definition.kind not in FLOWS and not isinstance(definition, Pool):
+    if definition.kind not in FLOWS and not isinstance(definition, Pool | Entity):
         return f"A {definition.kind} can be written and saved, but not launched yet."
     needs_items = isinstance(definition, Saga) and definition.fan_out
     if needs_items or (isinstance(definition, Steps) and any(_fans_out(step) for step in definition.steps)):

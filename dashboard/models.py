@@ -68,6 +68,7 @@ class Kind(models.TextChoices):
     STEP = NodeKind.STEP, "Step"
     SERVICE = NodeKind.SERVICE, "Service"
     POOL_WORKER = NodeKind.POOL_WORKER, "Pool worker"
+    ENTITY = NodeKind.ENTITY, "Entity"
     GATE = NodeKind.GATE, "Gate"
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dashboard.definition_models import DefinitionVersion
 from dashboard.models import Batch
-from dashboard.stages import definition_of, sections_of
+from dashboard.stages import definition_of, sections_of, work_of
 from orchestration.contracts import Cursor, FanOutInput, FlowInput
-from orchestration.definitions import Pool
 from orchestration.gateway import RootInput
 from orchestration.plan import Layout
 
 
 def root_input(batch: Batch) -> RootInput:
     """Return how a batch's root is started, whatever it is."""
-    if batch.definition is None or isinstance(definition_of(batch.definition.pk), Pool):
+    if batch.definition is None or work_of(batch.definition.pk) is not None:
         return fan_out_input(batch)
     return flow_input(batch, batch.definition)
 
@@ -31,5 +32,8 @@ def fan_out_input(batch: Batch) -> FanOutInput:
     plan = batch.plan
     children = Layout.of(plan, batch.item_count).children
     cursor = Cursor() if plan.paged else None
+    work = work_of(batch.definition_id)
+    name = work.processor if work is not None else batch.processor
     items = batch.item_count
-    return FanOutInput(batch.pk, plan, items, 0, children, window=batch.window, label=label, cursor=cursor)
+    given = FanOutInput(batch.pk, plan, items, 0, children, window=batch.window, label=label)
+    return replace(given, cursor=cursor, processor=name)

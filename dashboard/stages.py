@@ -9,7 +9,7 @@ from dashboard.definition_models import DefinitionVersion
 from dashboard.models import Batch, Node
 from orchestration.contracts import NodeKind, Section
 from orchestration.definition_text import parse
-from orchestration.definitions import Definition, Pipeline, Pool, Stage
+from orchestration.definitions import Definition, Entity, Pipeline, Pool, Stage
 from orchestration.processors.registry import processors
 
 VERSIONS_KEPT = 64
@@ -27,10 +27,10 @@ def stages_of(version_id: int | None) -> tuple[Stage, ...]:
     return definition.stages if isinstance(definition, Pipeline) else ()
 
 
-def pool_of(version_id: int | None) -> Pool | None:
-    """Return the definition of a batch that is a pool; None for any other."""
+def work_of(version_id: int | None) -> Pool | Entity | None:
+    """Return the definition of a batch that says what one fan-out does with its items; None for any other."""
     definition = definition_of(version_id) if version_id is not None else None
-    return definition if isinstance(definition, Pool) else None
+    return definition if isinstance(definition, Pool | Entity) else None
 
 
 def section_nodes(batch: Batch) -> list[Node]:

@@ -16,7 +16,7 @@ from dashboard import growth, projection
 from dashboard.ledger import update_rows, write_columns
 from dashboard.models import Attempt, Batch, Item, Node
 from dashboard.reports import write_report
-from dashboard.stages import pool_of, stages_of
+from dashboard.stages import stages_of, work_of
 from dashboard.storable import json_text, storable, text
 from dashboard.tree_rows import resource_of
 from orchestration.chunk_contracts import ChunkInput, ChunkNote, ChunkWork, ItemResult, ItemWork, ResourcesInput
@@ -158,8 +158,8 @@ class DjangoChunkStore:
 def _work_of(batch: Batch, work: ChunkInput) -> tuple[str, dict[str, Any], Plan]:
     """Return what a chunk's items are processed by: processor, parameters and plan, of its stage where it has one."""
     if work.stage is None:
-        pool = pool_of(batch.definition_id)
-        name, parameters = (pool.processor, pool.parameters) if pool else (batch.processor, batch.parameters)
+        said = work_of(batch.definition_id)
+        name, parameters = (said.processor, said.parameters) if said else (batch.processor, batch.parameters)
         return name, parameters, batch.plan
     stage = stages_of(batch.definition_id)[work.stage]
     return stage.processor, stage.parameters, stage.plan

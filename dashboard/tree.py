@@ -22,11 +22,13 @@ PIPELINE = "pipeline"
 """What a batch of a pipeline has for its processor: its definition's kind."""
 
 NOT_COMPLETED = (NodeStatus.FAILED, NodeStatus.TIMED_OUT, NodeStatus.TERMINATED, NodeStatus.CANCELED)
-"""Failures in the order of interest: the first rows of every page, and the left end of every bar. The workers of a
-pool stand before them."""
+"""Failures in the order of interest: the first rows of every page, and the left end of every bar."""
+
+STANDING = (Kind.POOL_WORKER, Kind.ENTITY)
+"""What stands beside the children that it processes, and before them."""
 
 _RANK = Case(
-    When(kind=Kind.POOL_WORKER, then=Value(-1)),
+    When(kind__in=STANDING, then=Value(-1)),
     *[When(status=status, then=Value(rank)) for rank, status in enumerate((*NOT_COMPLETED, NodeStatus.RUNNING))],
     When(status=NodeStatus.PENDING, then=Value(10)),
     default=Value(11),
@@ -170,14 +172,14 @@ def _number_below(parent: Node) -> int:
     if parent.kind == Kind.ROOT and parent.batch.definition_id is not None:
         return Node.objects.filter(parent=parent).count()
     if parent.kind == Kind.ROOT:
-        return (parent.batch.partition_count or parent.batch.child_count) + _pool_workers(parent)
+        return (parent.batch.partition_count or parent.batch.child_count) + _standing(parent)
     return sum(parent.children.values())
 
 
-def _pool_workers(root: Node) -> int:
-    """Return how many workers a batch's pool has had, if it has one."""
-    has_pool = root.batch.plan_data.get("execution") == Execution.POOL
-    return Node.objects.filter(parent=root, kind=Kind.POOL_WORKER).count() if has_pool else 0
+def _standing(root: Node) -> int:
+    """Return how many workers of a pool, or entities, a batch has had to do with."""
+    has_some = root.batch.plan_data.get("execution") in (Execution.POOL, Execution.ENTITIES)
+    return Node.objects.filter(parent=root, kind__in=STANDING).count() if has_some else 0
 
 
 def branch_of(parent: Node, page: int, opened: Branch | None = None) -> Branch:

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 from temporalio import activity
 from temporalio.client import WorkflowFailureError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -29,16 +30,21 @@ from orchestration.chunk_contracts import (
     ItemWork,
     PendingItems,
     ResourcesInput,
+    Submission,
 )
 from orchestration.contracts import (
     ADVANCE_ACTIVITY,
     AWAIT_WORKFLOW_ACTIVITY,
+    CHILD_TASK_QUEUE,
+    ENTITY_SUBMIT,
+    ENTITY_WORKFLOW,
     PENDING_ITEMS_ACTIVITY,
     PROCESS_CHUNK_ACTIVITY,
     PROCESS_ITEM_ACTIVITY,
     READ_PAGE_ACTIVITY,
     READ_RESOURCES_ACTIVITY,
     RUN_STEP_ACTIVITY,
+    SUBMIT_ACTIVITY,
     SUMMARISE_ACTIVITY,
     Failure,
     ReadPage,
@@ -171,6 +177,21 @@ class ChunkActivities:
         finally:
             heart.cancel()
 
+    @activity.defn(name=SUBMIT_ACTIVITY)
+    async def submit(self, given: Submission) -> None:
+        """Signal an operation to its entity, which is started by the same call where it does not run."""
+        await activity.client().start_workflow(
+            ENTITY_WORKFLOW,
+            given.entity,
+            id=given.workflow_id,
+            task_queue=CHILD_TASK_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            start_signal=ENTITY_SUBMIT,
+            start_signal_args=[given.operation],
+            static_summary=given.entity.entity,
+        )
+
     @activity.defn(name=SUMMARISE_ACTIVITY)
     async def summarise(self, given: SummariseInput) -> None:
         """Write the report of a batch's run."""
@@ -210,6 +231,7 @@ class ChunkActivities:
             self.pending_items,
             self.process_item,
             self.read_page,
+            self.submit,
             self.advance,
             self.read_resources,
             self.await_workflow,

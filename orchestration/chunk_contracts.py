@@ -5,7 +5,7 @@ Everything here may lie in a workflow history for months: a field is added with 
 
 # Annotations are types here, not strings: in the workflow sandbox nobody could look their names up in this module.
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -78,6 +78,7 @@ class PoolWorkerState:
 class HandedBack:
     """What a pool worker tells its coordinator: how a chunk ended (`child`), or that it was paused or resumed.
 
+    An entity tells the same of an operation.
     A chunk that it was handed while it was paused comes back without an outcome: somebody else may have it.
     """
 
@@ -87,6 +88,47 @@ class HandedBack:
     run_id: str = ""
     outcome: Status | None = None
     failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One item as an operation on an entity, and the workflow that is told (by HANDED_BACK_SIGNAL) how it ended."""
+
+    chunk: ChunkInput
+    reply_to: str
+
+
+@dataclass(frozen=True)
+class EntityInput:
+    """Start of an entity, or of the run with which it goes on: the operations that wait, and how many are done.
+
+    `recent` are the run ids of those done last, so that one that comes twice is not done twice. `idle` in seconds.
+    """
+
+    entity: str
+    continue_after: int
+    idle: float
+    done: int = 0
+    waiting: list[Operation] = field(default_factory=list)
+    recent: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class EntityState:
+    """Answer to an entity's `state` query. `doing` is the run id of the operation at work."""
+
+    doing: str
+    waiting: int
+    done: int
+
+
+@dataclass(frozen=True)
+class Submission:
+    """An operation on its way to its entity, which is started (as `entity` says) where it does not run."""
+
+    workflow_id: str
+    entity: EntityInput
+    operation: Operation
 
 
 @dataclass(frozen=True)

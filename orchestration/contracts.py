@@ -22,6 +22,7 @@ PROCESS_ITEM_ACTIVITY = "process_item"
 PENDING_ITEMS_ACTIVITY = "pending_items"
 SUMMARISE_ACTIVITY = "summarise"
 ADVANCE_ACTIVITY = "advance"
+SUBMIT_ACTIVITY = "submit"
 READ_PAGE_ACTIVITY = "read_page"
 READ_RESOURCES_ACTIVITY = "read_resources"
 AWAIT_WORKFLOW_ACTIVITY = "await_workflow"
@@ -32,6 +33,10 @@ AWAIT_BATCH_ACTIVITY = "await_batch"
 
 HANDED_BACK_SIGNAL = "handed_back"
 """A pool worker's signal to its coordinator."""
+
+ENTITY_WORKFLOW = "EntityWorkflow"
+ENTITY_SUBMIT = "submit"
+"""An entity's type, and its signal that takes an operation."""
 
 PAUSED_NOTE = "Paused: takes nothing further."
 """What a pool worker's row says while it is paused."""
@@ -76,6 +81,7 @@ class NodeKind(StrEnum):
     STEP = "step"
     SERVICE = "service"
     POOL_WORKER = "pool_worker"
+    ENTITY = "entity"
     GATE = "gate"
 
 
@@ -272,6 +278,7 @@ class FanOutInput:
     stage: int | None = None
     first_child: int = 0
     first_item: int = 0
+    processor: str = ""
 
     @property
     def is_head(self) -> bool:

@@ -328,7 +328,7 @@ class Entity(Definition):
     processor: ProcessorName
     parameters: Data = {}
     key: str = Field(default="", max_length=200)
-    continue_after: int = Field(default=100, ge=1, le=5_000, description="Operations of one run.")
+    continue_after: int = Field(default=100, ge=1, le=1_000, description="Operations of one run.")
 
 
 class Steps(Definition):

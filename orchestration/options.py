@@ -42,6 +42,7 @@ class Execution(StrEnum):
     LOCAL_ACTIVITIES = "local_activities"
     NO_CHILDREN = "no_children"
     POOL = "pool"
+    ENTITIES = "entities"
 
 
 class ParentClose(StrEnum):
@@ -204,7 +205,7 @@ class ChildOptions(BaseModel):
         default=Execution.CHUNK,
         title="Items run as",
         description="An activity a chunk; a (local) activity an item; activities of the parent, without children; or "
-        "chunks handed to a pool of as many long-lived workers as the window says.",
+        "chunks in the hands of a pool of as many long-lived workers as the window says; operations on entities.",
         json_schema_extra=group(CHILDREN),
     )
     child_execution_timeout: float | None = Field(
@@ -337,4 +338,32 @@ class InputOptions(BaseModel):
         title="Children of a page",
         description="Each page is a partition of its own; two are open at a time.",
         json_schema_extra=group(INPUT),
+    )
+
+
+class EntityOptions(BaseModel):
+    """Which long-lived workflow an item is an operation of, where items run as operations."""
+
+    entity_field: str = Field(
+        default="",
+        max_length=100,
+        title="Entity",
+        description="Field of the items that names their account or device; empty: the business key.",
+        json_schema_extra=group(RESOURCES),
+    )
+    entity_continue_after: int = Field(
+        default=100,
+        ge=1,
+        le=1_000,
+        title="Operations of one run",
+        description="After so many an entity goes on in a new run.",
+        json_schema_extra=group(RESOURCES),
+    )
+    entity_idle: float = Field(
+        default=300,
+        gt=0,
+        le=2_592_000,
+        title="Idle",
+        description="Seconds without an operation after which an entity shuts down; the next one starts it again.",
+        json_schema_extra=group(RESOURCES),
     )

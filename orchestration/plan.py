@@ -17,6 +17,7 @@ from orchestration.options import (
     ApprovalOptions,
     ChildOptions,
     EndOptions,
+    EntityOptions,
     Execution,
     FailureOptions,
     FailurePolicy,
@@ -59,7 +60,9 @@ CONTINUING = re.compile(r"batch-[0-9a-f]+((/s\d+)?/w\d+)?")
 CHUNK_TIMEOUT_MARGIN = timedelta(minutes=1)
 
 
-class Plan(EndOptions, InputOptions, ApprovalOptions, ResourceOptions, ChildOptions, PaceOptions, FailureOptions):
+class Plan(
+    EndOptions, EntityOptions, InputOptions, ApprovalOptions, ResourceOptions, ChildOptions, PaceOptions, FailureOptions
+):
     """How a batch is fanned out. Durations are seconds. Titles and descriptions are what the launch form shows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -103,6 +106,8 @@ class Plan(EndOptions, InputOptions, ApprovalOptions, ResourceOptions, ChildOpti
             raise ValueError("Fire and forget knows no failures: it needs the policy collect, and no hold.")
         if not self.has_child_workflows and (self.fire_and_forget or self.resource_field):
             raise ValueError("Without child workflows there is nothing to forget, and nothing that holds a resource.")
+        if self.execution is Execution.ENTITIES and self.chunk_size != 1:
+            raise ValueError("Operations on entities need a chunk size of 1: each item is one operation.")
         if self.execution is Execution.POOL and self.window > MAX_POOL_WORKERS:
             raise ValueError(f"A pool has at most {MAX_POOL_WORKERS} workers: choose a smaller window.")
         return self
@@ -132,7 +137,7 @@ class Plan(EndOptions, InputOptions, ApprovalOptions, ResourceOptions, ChildOpti
     @property
     def has_child_workflows(self) -> bool:
         """Whether each child is a workflow of its own."""
-        return self.execution not in (Execution.NO_CHILDREN, Execution.POOL)
+        return self.execution not in (Execution.NO_CHILDREN, Execution.POOL, Execution.ENTITIES)
 
     @property
     def open_partitions(self) -> int:
@@ -285,6 +290,12 @@ def resource_id(resource: str) -> str:
     """Return the workflow id of whichever child uses a resource: the same in all batches, so that only one can."""
     is_plain = len(resource) <= RESOURCE_NAME_LIMIT and resource.isprintable()
     return f"resource-{resource if is_plain else sha256(resource.encode()).hexdigest()}"
+
+
+def entity_id(processor: str, entity: str) -> str:
+    """Return the workflow id of an entity: the same in all batches of a processor."""
+    is_plain = len(entity) <= RESOURCE_NAME_LIMIT and entity.isprintable()
+    return f"entity-{processor}-{entity if is_plain else sha256(entity.encode()).hexdigest()}"
 
 
 def share_window(window: int, open_partitions: int) -> list[int]:

@@ -6,7 +6,7 @@ Workflow code: deterministic.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 from temporalio import workflow
@@ -16,8 +16,9 @@ from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHand
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.children import ID_TAKEN_PAUSES, Children
-    from orchestration.chunk_contracts import ChunkInput, HandedBack, PoolWorkerInput
+    from orchestration.chunk_contracts import HandedBack, PoolWorkerInput
     from orchestration.contracts import PAUSED_NOTE, EventKind, FanOutInput, NodeKind, Place, Status
+    from orchestration.handed import Handed
     from orchestration.plan import pool_worker_id
     from orchestration.supervisor import Unit, outcome_of
 
@@ -27,27 +28,6 @@ TAKE, DROP, CLOSE = "take", "drop", "close"
 """Signals of a pool worker, beside `pause` and `resume`."""
 
 
-class _Handed:
-    """A chunk in a worker's hands: a unit whose end its worker tells."""
-
-    def __init__(self, name: str, chunk: ChunkInput) -> None:
-        self.id, self.first_execution_run_id = name, chunk.run_id
-        self.chunk = chunk
-        self.worker: _Worker | None = None
-        self.ended: asyncio.Future[None] = asyncio.Future()
-
-    def __await__(self) -> Generator[Any, None, None]:
-        """Return nothing, or raise how the chunk ended."""
-        return self.ended.__await__()
-
-    def cancel(self) -> None:
-        """Ask the worker to stop; what no worker has, nobody gets."""
-        if self.worker is not None:
-            self.worker.tell(DROP, self.chunk.run_id)
-        elif not self.ended.done():
-            self.ended.set_exception(asyncio.CancelledError())
-
-
 class _Worker:
     """One worker of a pool as its coordinator sees it."""
 
@@ -55,7 +35,7 @@ class _Worker:
         self.number = number
         self.is_paused = False
         self.is_closing = False
-        self.handed: _Handed | None = None
+        self.handed: Handed | None = None
         self.handle: ChildWorkflowHandle[Any, Any] | None = None
 
     @property
@@ -87,11 +67,11 @@ class Pool(Children):
     async def start(self, unit: int) -> Unit:
         """Hand a chunk to the next worker that is free."""
         self._staff()
-        handed = _Handed(self.name(unit), self._chunk(unit))
+        handed = Handed(self.name(unit), self._chunk(unit), lambda: self._drop(handed))
         await self._hand_over(handed)
         return handed
 
-    async def _hand_over(self, handed: _Handed) -> None:
+    async def _hand_over(self, handed: Handed) -> None:
         """Give a chunk to a worker as soon as one is free, unless the parent stops before."""
         chunk = handed.chunk
         while (worker := self._free()) is None:  # several may wait for the same one
@@ -99,10 +79,18 @@ class Pool(Children):
                 handed.cancel()
                 return
             await workflow.wait_condition(lambda: self._free() is not None or self.supervisor.stop_reason is not None)
-        worker.handed, handed.worker = handed, worker
+        worker.handed = handed
         last = chunk.offset + chunk.length
         self._note(worker, f"item {last:,}" if chunk.length == 1 else f"items {chunk.offset + 1:,}-{last:,}")
         worker.tell(TAKE, chunk)
+
+    def _drop(self, handed: Handed) -> None:
+        """Ask the worker that has a chunk to stop; what no worker has, nobody gets."""
+        worker = next((each for each in self._workers.values() if each.handed is handed), None)
+        if worker is not None:
+            worker.tell(DROP, handed.chunk.run_id)
+        else:
+            handed.fail(asyncio.CancelledError())
 
     def _free(self) -> _Worker | None:
         return next((worker for worker in self._workers.values() if worker.is_free), None)
@@ -142,8 +130,8 @@ class Pool(Children):
             await handle
         except FailureError as error:
             outcome, failure = outcome_of(error)
-            if worker.handed is not None and not worker.handed.ended.done():
-                worker.handed.ended.set_exception(error)
+            if worker.handed is not None:
+                worker.handed.fail(error)
         outbox.put(EventKind.CLOSED, handle.id, run_id, outcome=outcome, failure=failure)
         del self._workers[worker.number]
         self._staff()
@@ -175,10 +163,9 @@ class Pool(Children):
         if handed is not None and handed.chunk.child == outcome.child and handed.chunk.run_id == outcome.run_id:
             worker.handed = None
             if outcome.outcome is None:
-                handed.worker = None
                 asyncio.create_task(self._hand_over(handed))  # noqa: RUF006  the workflow's loop keeps its tasks
-            elif not handed.ended.done():
-                _end(handed.ended, outcome)
+            else:
+                handed.end(outcome)
         if worker.handed is None and (worker.is_paused or not self.supervisor.pending):
             self._note(worker, PAUSED_NOTE if worker.is_paused else "idle")
 
@@ -193,15 +180,3 @@ class Pool(Children):
             self._dismiss(worker)
         if self._lives:
             await asyncio.gather(*self._lives.values())
-
-
-def _end(ended: asyncio.Future[None], told: HandedBack) -> None:
-    """End a unit as its worker told."""
-    failure = told.failure
-    if told.outcome is Status.COMPLETED:
-        ended.set_result(None)
-    elif told.outcome is Status.CANCELED:
-        ended.set_exception(asyncio.CancelledError())
-    else:
-        assert failure is not None
-        ended.set_exception(ApplicationError(failure.message, type=failure.type, non_retryable=True))

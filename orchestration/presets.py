@@ -203,6 +203,16 @@ PRESETS = (
         parameters=FLAKY,
     ),
     Preset(
+        "entities",
+        "Operations on entities",
+        "Do operations on an account or a device one after another, in order, whichever batch they come from.",
+        ("C5",),
+        RUNNING,
+        {"chunk_size": 1, "execution": "entities", "entity_field": "account"},
+        parameters={"seconds_from": 0.5, "seconds_to": 1.5},
+        items="account,amount\nada,10\nbob,20\nada,-5\nada,7\nbob,1\ncleo,3\n",
+    ),
+    Preset(
         "partitions",
         "Tree of partitions",
         "Put parents between the root and thousands of children: more than one parent's history can hold.",

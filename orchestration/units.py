@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.children import Children, Rollbacks
     from orchestration.chunk_contracts import HandedBack
     from orchestration.contracts import Cursor, FanOutInput, FanOutResult
+    from orchestration.entities import Entities
     from orchestration.options import Execution
     from orchestration.pages import Pages
     from orchestration.partitions import Partitions
@@ -86,4 +87,5 @@ def units_of(given: FanOutInput, failed: Callable[[int], None]) -> Units:
         return Partitions(given)
     if given.roll_back:
         return Rollbacks(given, failed)
-    return Pool(given, failed) if given.plan.execution is Execution.POOL else Children(given, failed)
+    kinds: dict[Execution, type[Children]] = {Execution.POOL: Pool, Execution.ENTITIES: Entities}
+    return kinds.get(given.plan.execution, Children)(given, failed)

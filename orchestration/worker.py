@@ -20,6 +20,7 @@ from orchestration.connection import Connection
 from orchestration.contracts import CHILD_TASK_QUEUE
 from orchestration.processors import registry
 from orchestration.workflows.chunk import ChunkWorkflow
+from orchestration.workflows.entity import EntityWorkflow
 from orchestration.workflows.fan_out import FanOutWorkflow
 from orchestration.workflows.pipeline import PipelineWorkflow
 from orchestration.workflows.pool_worker import PoolWorkerWorkflow
@@ -31,6 +32,7 @@ from orchestration.workflows.steps import StepsWorkflow
 log = logging.getLogger(__name__)
 
 WORKFLOWS = (
+    EntityWorkflow,
     PipelineWorkflow,
     PoolWorkerWorkflow,
     SagaWorkflow,

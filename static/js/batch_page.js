@@ -12,7 +12,7 @@ import { showTime } from "./times.js";
 import { applyNode, News } from "./tree_rows.js";
 
 // Nodes that are made while a batch runs: their rows come from the server.
-const GROWN = new Set(["rollback", "stage", "step", "service", "pool_worker", "gate"]);
+const GROWN = new Set(["rollback", "stage", "step", "service", "pool_worker", "entity", "gate"]);
 const OPEN = ["pending", "running", "paused"].map((status) => `[data-status="${status}"]`).join();
 const CLOSED = "completed failed canceled terminated timed_out skipped";
 const batch = document.getElementById("batch");

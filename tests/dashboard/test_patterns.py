@@ -161,8 +161,8 @@ def test_a_saved_definition_is_launched_and_its_steps_are_rows(stack: Stack) -> 
 
 def test_a_definition_that_cannot_run_yet_says_so(stack: Stack) -> None:
     with api(stack) as client:
-        text = "kind: entity\nprocessor: simulate\n"
-        saved = client.post("/definitions", json={"name": f"entity {stack.port}", "text": text}).json()
+        text = "kind: saga\nfan_out: true\nsteps: [{name: one, processor: simulate}]\n"
+        saved = client.post("/definitions", json={"name": f"sagas {stack.port}", "text": text}).json()
         version = client.get(f"/definitions/{saved['id']}").json()["versions"][0]["id"]
         answer = client.post("/batches", json={"definition": version})
         assert answer.status_code == 422
@@ -222,12 +222,35 @@ def test_workers_of_a_pool_are_rows_that_can_be_paused_one_by_one(stack: Stack) 
     assert stack.api("POST", f"/batches/{batch_id}/nodes/{child['id']}/pause").status_code == 409
 
 
-def test_a_pool_is_launched_from_a_saved_definition_too(stack: Stack) -> None:
-    text = "kind: pool\nworkers: 2\nprocessor: simulate\nparameters: {seconds_from: 0, seconds_to: 0}\n"
-    saved = stack.api("POST", "/definitions", {"name": f"pool {stack.port}", "text": text}).json()
+QUICK_WORK = "processor: simulate\nparameters: {seconds_from: 0, seconds_to: 0}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "number"),
+    [("kind: pool\nworkers: 2\n", "pool_worker", 2), ("kind: entity\nkey: host\n", "entity", 12)],
+    ids=["pool", "entity"],
+)
+def test_pools_and_entities_are_launched_from_saved_definitions_too(
+    stack: Stack, text: str, kind: str, number: int
+) -> None:
+    saved = stack.api("POST", "/definitions", {"name": f"{kind} {stack.port}", "text": text + QUICK_WORK}).json()
     batch_id = stack.launch(definition=saved["newest"]["id"], items=ITEMS, key="host")
     assert stack.wait_for(batch_id, "completed")["items"]["completed"] == 12
-    assert len(stack.nodes(batch_id, kind="pool_worker")) == 2
+    rows = stack.nodes(batch_id, kind=kind)
+    assert (len(rows), {row["status"] for row in rows}) == (number, {"completed"})
+
+
+def test_operations_on_one_account_are_rows_in_order_below_one_batch(stack: Stack) -> None:
+    items = [{"account": name, "n": number} for number in range(3) for name in ("ada", "bob")]
+    parameters = {"seconds_from": 0.2, "seconds_to": 0.2}
+    batch_id = stack.launch(preset="entities", items=items, parameters=parameters)
+    stack.wait_for(batch_id, "completed")
+    assert {row["label"] for row in stack.nodes(batch_id, kind="entity")} == {"ada", "bob"}
+    ended = stack.api("GET", f"/batches/{batch_id}/items?limit=100").json()["results"]
+    for name in ("ada", "bob"):
+        times = [item["finished_at"] for item in ended if item["data"]["account"] == name]
+        assert times == sorted(times)
+        assert len(times) == 3
 
 
 @pytest.mark.parametrize("execution", ["chunk", "activities"])

@@ -193,7 +193,9 @@ class MemoryStore:
         self.reports.append(given)
 
     def read_resources(self, wanted: ResourcesInput) -> list[str]:
-        """Return made-up resources: the same ones in every batch."""
+        """Return made-up resources: the same ones in every batch, one for each item or three for all."""
+        if wanted.field.startswith("three"):
+            return [f"{wanted.field}-{index % 3}" for index in range(wanted.offset, wanted.offset + wanted.length)]
         return [f"{wanted.field}-{index}" for index in range(wanted.offset, wanted.offset + wanted.length)]
 
     def write_results(self, results: Sequence[ItemResult]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import tests.environment  # noqa: F401  before anything reads settings
 from orchestration.connection import Connection
-from orchestration.plan import child_id, partition_id, pool_worker_id, stage_id
+from orchestration.plan import child_id, entity_id, partition_id, pool_worker_id, stage_id
 from orchestration.worker import connect
 from tests.orchestration.engine import Engine, Probe, Run, running_engine
 from tests.orchestration.test_flows import saga, services, stock_worker
@@ -125,6 +125,7 @@ SCENES: Mapping[str, Scene] = {
     "services": late_service,
     "steps": steps,
     "pool": plain(6, 3, execution="pool", window=2),
+    "entities": plain(6, 3, execution="entities", entity_field="three-recorded", entity_idle=1),
     "pages": plain(10, 3, paged=True, page_children=4),
     "pipeline": pipeline,
 }
@@ -144,6 +145,9 @@ async def record(address: str, folder: Path, names: Sequence[str]) -> None:
                 wanted["child-of-item-activities"] = child_id(run.id, 1, None)
             elif name == "pool":
                 wanted["pool-worker"] = pool_worker_id(run.root.id, 0)
+            elif name == "entities":
+                wanted["entity"] = entity_id("", "three-recorded-0")
+                await engine.client.get_workflow_handle(wanted["entity"]).result()
             elif name == "pipeline":
                 wanted["stage"] = stage_id(run.id, 1)
             for each, workflow_id in wanted.items():

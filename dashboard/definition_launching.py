@@ -28,6 +28,9 @@ from orchestration.gateway import FLOWS
 from orchestration.options import Execution
 from orchestration.plan import Plan, problems
 
+FLOW_OPTIONS = ("item_attempts", "item_backoff", "item_timeout", "task_queue")
+"""What a launch may say of the plan of a definition."""
+
 
 @dataclass(frozen=True)
 class GivenItems:
@@ -62,24 +65,28 @@ def definition_request(
 def plan_of(definition: Definition, plan: Plan) -> Plan:
     """Return the plan that a batch of a definition has: of a pool or entities it is the definition that says it."""
     said: dict[str, Any] = {}
+    if isinstance(definition, Saga) and definition.fan_out:
+        return definition.plan
     if isinstance(definition, Pool):
         said = {"execution": Execution.POOL, "window": definition.workers, "chunk_size": 1}
     elif isinstance(definition, Entity):
         said = {"execution": Execution.ENTITIES, "entity_field": definition.key, "chunk_size": 1}
         said["entity_continue_after"] = definition.continue_after
-    return Plan.model_validate(plan.model_dump() | said)
+    return Plan.model_validate(plan.model_dump(include=set(FLOW_OPTIONS)) | said) if said else plan
 
 
 def first_processor(definition: Definition) -> str:
     """Return the processor that first meets the items of a definition which works over items; empty for any other."""
     if isinstance(definition, Pool | Entity):
         return definition.processor
+    if isinstance(definition, Saga) and definition.fan_out:
+        return definition.steps[0].processor
     return definition.stages[0].processor if isinstance(definition, Pipeline) else ""
 
 
 def item_problems(definition: Definition, count: int) -> dict[str, str]:
     """Return why a definition cannot work for a number of items: {place in it: reason}."""
-    if isinstance(definition, Pool | Entity):
+    if isinstance(definition, Pool | Entity | Saga):
         return problems(plan_of(definition, Plan()), count)
     if not isinstance(definition, Pipeline):
         return {}
@@ -91,9 +98,8 @@ def unrunnable(definition: Definition) -> str:
     """Return why a definition cannot be launched yet; empty when it can."""
     if definition.kind not in FLOWS and not isinstance(definition, Pool | Entity):
         return f"A {definition.kind} can be written and saved, but not launched yet."
-    needs_items = isinstance(definition, Saga) and definition.fan_out
-    if needs_items or (isinstance(definition, Steps) and any(_fans_out(step) for step in definition.steps)):
-        return "A definition that fans out over items can be written and saved, but not launched yet."
+    if isinstance(definition, Steps) and any(_fans_out(step) for step in definition.steps):
+        return "Steps that fan out can be written and saved, but not launched yet."
     return ""
 
 

@@ -13,7 +13,7 @@ from django.forms import BoundField
 
 from dashboard.defining import NAME_LIMIT, NOTE_LIMIT, Checked
 from dashboard.definition_examples import Example
-from dashboard.definition_launching import unrunnable
+from dashboard.definition_launching import FLOW_OPTIONS, unrunnable
 from dashboard.definition_models import DefinitionVersion, SavedDefinition
 from dashboard.forms import ModelForm
 from dashboard.models import Batch
@@ -220,7 +220,6 @@ class VersionPage:
         return bool(self.version.number == self.version.definition.newest)
 
 
-FLOW_OPTIONS = ("item_attempts", "item_backoff", "item_timeout", "task_queue")
 """What of a plan a flow of its own goes by: attempts and timeouts of its steps, and where they run."""
 
 

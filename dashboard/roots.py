@@ -6,14 +6,16 @@ from dataclasses import replace
 
 from dashboard.definition_models import DefinitionVersion
 from dashboard.models import Batch
-from dashboard.stages import definition_of, sections_of, work_of
-from orchestration.contracts import Cursor, FanOutInput, FlowInput
+from dashboard.stages import definition_of, is_saga_of_items, sections_of, work_of
+from orchestration.contracts import ITEM_SAGA_WORKFLOW, Cursor, FanOutInput, FlowInput
 from orchestration.gateway import RootInput
 from orchestration.plan import Layout
 
 
 def root_input(batch: Batch) -> RootInput:
     """Return how a batch's root is started, whatever it is."""
+    if batch.definition is not None and is_saga_of_items(batch.definition.pk):
+        return replace(fan_out_input(batch), child_workflow=ITEM_SAGA_WORKFLOW)
     if batch.definition is None or work_of(batch.definition.pk) is not None:
         return fan_out_input(batch)
     return flow_input(batch, batch.definition)

@@ -9,7 +9,7 @@ from dashboard.definition_models import DefinitionVersion
 from dashboard.models import Batch, Node
 from orchestration.contracts import NodeKind, Section
 from orchestration.definition_text import parse
-from orchestration.definitions import Definition, Entity, Pipeline, Pool, Stage
+from orchestration.definitions import Definition, Entity, Pipeline, Pool, Saga, Stage
 from orchestration.processors.registry import processors
 
 VERSIONS_KEPT = 64
@@ -31,6 +31,12 @@ def work_of(version_id: int | None) -> Pool | Entity | None:
     """Return the definition of a batch that says what one fan-out does with its items; None for any other."""
     definition = definition_of(version_id) if version_id is not None else None
     return definition if isinstance(definition, Pool | Entity) else None
+
+
+def is_saga_of_items(version_id: int) -> bool:
+    """Whether a definition is a saga of each item."""
+    definition = definition_of(version_id)
+    return isinstance(definition, Saga) and definition.fan_out
 
 
 def section_nodes(batch: Batch) -> list[Node]:

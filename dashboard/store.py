@@ -16,10 +16,18 @@ from dashboard import growth, projection
 from dashboard.ledger import update_rows, write_columns
 from dashboard.models import Attempt, Batch, Item, Node
 from dashboard.reports import write_report
-from dashboard.stages import stages_of, work_of
+from dashboard.stages import definition_of, stages_of, work_of
 from dashboard.storable import json_text, storable, text
 from dashboard.tree_rows import resource_of
-from orchestration.chunk_contracts import ChunkInput, ChunkNote, ChunkWork, ItemResult, ItemWork, ResourcesInput
+from orchestration.chunk_contracts import (
+    ChunkInput,
+    ChunkNote,
+    ChunkWork,
+    ItemResult,
+    ItemWork,
+    ResourcesInput,
+    SagaItem,
+)
 from orchestration.contracts import (
     EventKind,
     Failure,
@@ -130,6 +138,15 @@ class DjangoChunkStore:
     def advance(self, wanted: WantedSection) -> Section:
         """Make a section of a pipeline, once. Raises LookupError."""
         return growth.advance(wanted)
+
+    @_in_thread
+    def read_saga_item(self, chunk: ChunkInput) -> SagaItem:
+        """Return the one item of a chunk, and the saga that it goes through. Raises LookupError."""
+        found = Item.objects.select_related("batch").filter(batch=chunk.batch_id, index=chunk.offset)
+        if (item := found.first()) is None or item.batch.is_discarded or item.batch.definition_id is None:
+            raise LookupError(f"Batch {chunk.batch_id} has no item {chunk.offset} with a saga.")
+        saga = definition_of(item.batch.definition_id).model_dump(mode="json", by_alias=True, exclude_none=True)
+        return SagaItem(saga, item.data, item.attempts, is_done=item.status == Status.COMPLETED)
 
     @_in_thread
     def write_note(self, note: ChunkNote) -> None:

@@ -152,13 +152,15 @@ def _rows(nodes: Sequence[Node], level: int, first: int, opened: Branch | None) 
 
 
 def _under(nodes: Sequence[Node], level: int) -> dict[int, list[Row]]:
-    """Return the rows that always stand below some nodes: {node id: rows}."""
-    found = defaultdict[int, list[Row]](list)
+    """Return the rows that always stand below some nodes, and below those: {node id: rows}."""
     above = [node.pk for node in nodes if node.kind not in (Kind.ROOT, *PARENT_KINDS)]
-    now = timezone.now()
-    for node in Node.objects.filter(parent__in=above).order_by("position", "pk") if above else ():
+    below = list(Node.objects.filter(parent__in=above).order_by("position", "pk")) if above else []
+    further = _under(below, level + 1) if below else {}
+    found, now = defaultdict[int, list[Row]](list), timezone.now()
+    for node in below:
+        rows = found[node.parent_id or 0]
         bar = BAR_WIDTH if seconds_of(node, now) else 0
-        found[node.parent_id or 0].append(Row(node, level + 1, len(found[node.parent_id or 0]) + 1, bar))
+        rows.append(Row(node, level + 1, len(rows) + 1, bar, under=further.get(node.pk, ())))
     return found
 
 

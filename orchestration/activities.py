@@ -30,6 +30,7 @@ from orchestration.chunk_contracts import (
     ItemWork,
     PendingItems,
     ResourcesInput,
+    SagaItem,
     Submission,
 )
 from orchestration.contracts import (
@@ -43,9 +44,11 @@ from orchestration.contracts import (
     PROCESS_ITEM_ACTIVITY,
     READ_PAGE_ACTIVITY,
     READ_RESOURCES_ACTIVITY,
+    READ_SAGA_ITEM_ACTIVITY,
     RUN_STEP_ACTIVITY,
     SUBMIT_ACTIVITY,
     SUMMARISE_ACTIVITY,
+    WRITE_RESULT_ACTIVITY,
     Failure,
     ReadPage,
     Section,
@@ -177,6 +180,20 @@ class ChunkActivities:
         finally:
             heart.cancel()
 
+    @activity.defn(name=READ_SAGA_ITEM_ACTIVITY)
+    async def read_saga_item(self, chunk: ChunkInput) -> SagaItem:
+        """Return a child's item, and the saga that it goes through."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._readers, self._store.read_saga_item, chunk)
+        except LookupError as error:
+            raise ApplicationError(str(error), type="NothingToProcess", non_retryable=True) from error
+
+    @activity.defn(name=WRITE_RESULT_ACTIVITY)
+    async def write_result(self, result: ItemResult) -> None:
+        """Write what became of an item that a workflow has processed itself."""
+        await self._writer.put(result)
+
     @activity.defn(name=SUBMIT_ACTIVITY)
     async def submit(self, given: Submission) -> None:
         """Signal an operation to its entity, which is started by the same call where it does not run."""
@@ -232,6 +249,8 @@ class ChunkActivities:
             self.process_item,
             self.read_page,
             self.submit,
+            self.read_saga_item,
+            self.write_result,
             self.advance,
             self.read_resources,
             self.await_workflow,

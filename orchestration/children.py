@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.chunks import run_chunk
     from orchestration.contracts import (
         AWAIT_WORKFLOW_ACTIVITY,
+        CHUNK_WORKFLOW,
         READ_RESOURCES_ACTIVITY,
         Cursor,
         EventKind,
@@ -35,8 +36,6 @@ with workflow.unsafe.imports_passed_through():
 
 ALREADY_RUNNING = "already running"
 ALREADY_COMPLETED = "already completed"
-
-CHUNK_WORKFLOW = "ChunkWorkflow"
 
 FAILURES = (Status.FAILED, Status.TIMED_OUT, Status.TERMINATED)
 """Outcomes that count against a failure limit; a cancellation is somebody's wish."""
@@ -133,7 +132,7 @@ class Children:
         last = chunk.offset + chunk.length
         reuse = WorkflowIDReusePolicy
         return await workflow.start_child_workflow(
-            CHUNK_WORKFLOW,
+            self._given.child_workflow,
             chunk,
             id=self.name(unit),
             id_reuse_policy=reuse.ALLOW_DUPLICATE if self._resources else reuse.ALLOW_DUPLICATE_FAILED_ONLY,

@@ -99,6 +99,16 @@ class Operation:
 
 
 @dataclass(frozen=True)
+class SagaItem:
+    """An item and the saga (definitions.Saga as data) that it goes through; `is_done` when it has completed before."""
+
+    definition: dict[str, Any]
+    data: dict[str, Any]
+    attempts: int
+    is_done: bool = False
+
+
+@dataclass(frozen=True)
 class EntityInput:
     """Start of an entity, or of the run with which it goes on: the operations that wait, and how many are done.
 
@@ -262,6 +272,10 @@ class ChunkStore(ReportStore, GrowingStore, Protocol):
 
     def read_resources(self, wanted: ResourcesInput) -> list[str]:
         """Return what each item of a slice names as its resource. Raises LookupError when the batch does not exist."""
+        ...
+
+    def read_saga_item(self, chunk: ChunkInput) -> SagaItem:
+        """Return the one item of a chunk, and the saga that it goes through. Raises LookupError."""
         ...
 
     def write_note(self, note: ChunkNote) -> None:

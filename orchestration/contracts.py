@@ -23,6 +23,8 @@ PENDING_ITEMS_ACTIVITY = "pending_items"
 SUMMARISE_ACTIVITY = "summarise"
 ADVANCE_ACTIVITY = "advance"
 SUBMIT_ACTIVITY = "submit"
+READ_SAGA_ITEM_ACTIVITY = "read_saga_item"
+WRITE_RESULT_ACTIVITY = "write_result"
 READ_PAGE_ACTIVITY = "read_page"
 READ_RESOURCES_ACTIVITY = "read_resources"
 AWAIT_WORKFLOW_ACTIVITY = "await_workflow"
@@ -37,6 +39,9 @@ HANDED_BACK_SIGNAL = "handed_back"
 ENTITY_WORKFLOW = "EntityWorkflow"
 ENTITY_SUBMIT = "submit"
 """An entity's type, and its signal that takes an operation."""
+
+CHUNK_WORKFLOW, ITEM_SAGA_WORKFLOW = "ChunkWorkflow", "ItemSagaWorkflow"
+"""Types of children."""
 
 PAUSED_NOTE = "Paused: takes nothing further."
 """What a pool worker's row says while it is paused."""
@@ -279,6 +284,7 @@ class FanOutInput:
     first_child: int = 0
     first_item: int = 0
     processor: str = ""
+    child_workflow: str = CHUNK_WORKFLOW
 
     @property
     def is_head(self) -> bool:

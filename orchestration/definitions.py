@@ -15,8 +15,8 @@ from pydantic_core import PydanticCustomError
 
 from orchestration.contracts import CHILD_TASK_QUEUE, Status
 from orchestration.definition_values import Condition, Part, Reference, one_of
-from orchestration.options import OnThreshold
-from orchestration.plan import Plan
+from orchestration.options import Execution, OnThreshold
+from orchestration.plan import MAX_POOL_WORKERS, Plan
 
 MAX_TEXT_BYTES = 256 * 1024
 MAX_DEPTH = 20
@@ -308,12 +308,20 @@ class Saga(Definition):
     fan_out: bool = False
     plan: Plan = Plan()
 
+    @model_validator(mode="after")
+    def _plan_suits_sagas(self) -> Self:
+        plan = self.plan
+        is_odd = plan.paged or plan.on_threshold is OnThreshold.ROLL_BACK or plan.execution is not Execution.CHUNK
+        if self.fan_out and (is_odd or plan.chunk_size != 1):
+            raise PydanticCustomError("saga", "Sagas of items need a chunk size of 1, and undo themselves.")
+        return self
+
 
 class Pool(Definition):
     """Long-lived workers that take items one by one (C4)."""
 
     kind: Literal["pool"]
-    workers: int = Field(ge=1, le=200)
+    workers: int = Field(ge=1, le=MAX_POOL_WORKERS)
     processor: ProcessorName
     parameters: Data = {}
 

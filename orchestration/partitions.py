@@ -113,6 +113,7 @@ class Partitions:
                 stage=given.stage,
                 first_child=given.first_child,
                 first_item=given.first_item,
+                child_workflow=given.child_workflow,
             ),
             id=self.name(unit),
             result_type=FanOutResult,

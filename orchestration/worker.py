@@ -24,7 +24,7 @@ from orchestration.workflows.entity import EntityWorkflow
 from orchestration.workflows.fan_out import FanOutWorkflow
 from orchestration.workflows.pipeline import PipelineWorkflow
 from orchestration.workflows.pool_worker import PoolWorkerWorkflow
-from orchestration.workflows.saga import SagaWorkflow
+from orchestration.workflows.saga import ItemSagaWorkflow, SagaWorkflow
 from orchestration.workflows.scheduled_launch import ScheduledLaunchWorkflow
 from orchestration.workflows.services import ServicesWorkflow, ServiceWorkflow
 from orchestration.workflows.steps import StepsWorkflow
@@ -36,6 +36,7 @@ WORKFLOWS = (
     PipelineWorkflow,
     PoolWorkerWorkflow,
     SagaWorkflow,
+    ItemSagaWorkflow,
     ServicesWorkflow,
     ServiceWorkflow,
     StepsWorkflow,

@@ -1,8 +1,11 @@
-"""SagaWorkflow: steps in order, each with what undoes it; a failure undoes them in reverse."""
+"""SagaWorkflow: steps in order, each with what undoes it; a failure undoes them in reverse. For a batch, or an item."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -10,34 +13,45 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts import ROLLED_BACK, EventKind, FlowInput, NodeKind
+    from orchestration.chunk_contracts import ChunkInput, ChunkResult, ItemResult, SagaItem
+    from orchestration.chunks import WORKER_LOST_RETRY
+    from orchestration.contracts import (
+        READ_SAGA_ITEM_ACTIVITY,
+        ROLLED_BACK,
+        WRITE_RESULT_ACTIVITY,
+        EventKind,
+        Failure,
+        FlowInput,
+        NodeKind,
+    )
     from orchestration.definition_values import Missing
     from orchestration.definitions import Saga, SagaStep
     from orchestration.flow import FlowParent, failed_step
+    from orchestration.plan import Plan
+    from orchestration.supervisor import failure_of
+
+ITEM = "item"
+"""What the steps of an item's saga call the item."""
 
 
-@workflow.defn
-class SagaWorkflow(FlowParent):
-    """Run the steps of a saga, and return their results by name.
+READ_TIMEOUT = timedelta(seconds=30)
 
-    Signals, updates, queries: FlowParent's. Fails as rolled back when a step failed: what was done is undone first, and
-    a compensation that fails does not stop the others. Canceled, it undoes what was done, too.
-    """
 
-    @workflow.init
+class SagaFlow(FlowParent):
+    """What a saga does, whatever it is of."""
+
     def __init__(self, given: FlowInput) -> None:
         super().__init__(given)
-        self._saga = Saga.model_validate(given.definition)
+        self._steps: Sequence[SagaStep] = ()
         self._done = list[tuple[SagaStep, str]]()
         self._results = dict[str, Any]()
 
-    @workflow.run
-    async def run(self, given: FlowInput) -> dict[str, Any]:
-        """Return the results by step."""
-        return await self.perform(self._flow)
+    def key(self, name: str) -> str:
+        """Return the idempotency key of a step in its batch."""
+        return name
 
     async def _flow(self) -> dict[str, Any]:
-        for step in self._saga.steps:
+        for step in self._steps:
             try:
                 await self.step(step.name, partial(self._do, step))
             except asyncio.CancelledError:
@@ -49,7 +63,7 @@ class SagaWorkflow(FlowParent):
         return self._results
 
     async def _do(self, step: SagaStep, node: str) -> None:
-        self._results[step.name] = await self.act(step.name, step, self._results)
+        self._results[step.name] = await self.act(self.key(step.name), step, self._results)
         if step.compensation is not None:
             self._done.append((step, node))
 
@@ -70,4 +84,88 @@ class SagaWorkflow(FlowParent):
 
     async def _compensate(self, step: SagaStep, node: str) -> None:
         assert step.compensation is not None
-        await self.act(f"undo {step.name}", step.compensation, self._results)
+        await self.act(self.key(f"undo {step.name}"), step.compensation, self._results)
+
+
+@workflow.defn
+class SagaWorkflow(SagaFlow):
+    """Run the steps of a saga, and return their results by name.
+
+    Signals, updates, queries: FlowParent's. Fails as rolled back when a step failed: what was done is undone first, and
+    a compensation that fails does not stop the others. Canceled, it undoes what was done, too.
+    """
+
+    @workflow.init
+    def __init__(self, given: FlowInput) -> None:
+        super().__init__(given)
+        self._steps = Saga.model_validate(given.definition).steps
+
+    @workflow.run
+    async def run(self, given: FlowInput) -> dict[str, Any]:
+        """Return the results by step."""
+        return await self.perform(self._flow)
+
+
+@workflow.defn
+class ItemSagaWorkflow(SagaFlow):
+    """A child that is a saga of one item, which its steps refer to as "item". The item's result is theirs by name.
+
+    Signals, queries and end: SagaWorkflow's.
+    """
+
+    @workflow.init
+    def __init__(self, chunk: ChunkInput) -> None:
+        super().__init__(FlowInput(chunk.batch_id, Plan(), 0, {}))
+        self._chunk = chunk
+
+    @workflow.run
+    async def run(self, chunk: ChunkInput) -> ChunkResult:
+        """Return the counts of its one item."""
+        return await self.perform(self._of_item)
+
+    async def _of_item(self) -> ChunkResult:
+        item = await self._read()
+        if item.is_done:
+            return ChunkResult(1, 0)
+        saga = Saga.model_validate(item.definition)
+        self.given = replace(self.given, plan=saga.plan)
+        whole = {"ref": ITEM}
+        self._steps = [step if step.input else step.model_copy(update={"input": whole}) for step in saga.steps]
+        self._results = {ITEM: item.data}
+        began = workflow.now()
+        try:
+            result = await self._flow()
+        except ApplicationError as error:
+            await self._write(item, began, failure=failure_of(error))
+            raise
+        await self._write(item, began, {name: value for name, value in result.items() if name != ITEM})
+        return ChunkResult(1, 0)
+
+    def key(self, name: str) -> str:
+        """Return a step's key, of which each item has its own."""
+        return f"{name} {self._chunk.offset}"
+
+    def moment(self, kind: EventKind, note: str, node: str = "", until: datetime | None = None) -> None:
+        """Keep the undoing of one of many items off the batch's time line: its rows show it."""
+
+    async def _read(self) -> SagaItem:
+        item: SagaItem = await workflow.execute_activity(
+            READ_SAGA_ITEM_ACTIVITY,
+            self._chunk,
+            result_type=SagaItem,
+            task_queue=self._chunk.task_queue,
+            start_to_close_timeout=READ_TIMEOUT,
+            retry_policy=WORKER_LOST_RETRY,
+        )
+        return item
+
+    async def _write(self, item: SagaItem, began: datetime, result: Any = None, failure: Failure | None = None) -> None:
+        chunk, seconds = self._chunk, (workflow.now() - began).total_seconds()
+        run_id, attempts = workflow.info().run_id, item.attempts + 1
+        await workflow.execute_activity(
+            WRITE_RESULT_ACTIVITY,
+            ItemResult(chunk.batch_id, chunk.child, run_id, chunk.offset, attempts, seconds, result, failure),
+            task_queue=chunk.task_queue,
+            start_to_close_timeout=READ_TIMEOUT,
+            retry_policy=WORKER_LOST_RETRY,
+        )

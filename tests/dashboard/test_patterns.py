@@ -161,8 +161,8 @@ def test_a_saved_definition_is_launched_and_its_steps_are_rows(stack: Stack) -> 
 
 def test_a_definition_that_cannot_run_yet_says_so(stack: Stack) -> None:
     with api(stack) as client:
-        text = "kind: saga\nfan_out: true\nsteps: [{name: one, processor: simulate}]\n"
-        saved = client.post("/definitions", json={"name": f"sagas {stack.port}", "text": text}).json()
+        text = "kind: steps\nsteps: [{name: one, fan_out: {processor: simulate}}]\n"
+        saved = client.post("/definitions", json={"name": f"fan {stack.port}", "text": text}).json()
         version = client.get(f"/definitions/{saved['id']}").json()["versions"][0]["id"]
         answer = client.post("/batches", json={"definition": version})
         assert answer.status_code == 422

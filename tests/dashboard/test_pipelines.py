@@ -173,3 +173,37 @@ def test_the_form_takes_items_checks_them_and_keeps_what_was_typed(operator: Use
     stage = Node.objects.get(kind=NodeKind.STAGE)
     opened = client.get(f"/batches/{batch.pk}/?open={stage.pk}").content.decode()
     assert opened.count('data-kind="child"') == 1
+
+
+SAGAS = """
+kind: saga
+fan_out: true
+plan: {item_attempts: 1}
+steps:
+  - name: reserve
+    processor: simulate
+    parameters: {seconds_from: 0, seconds_to: 0}
+    compensation: {processor: simulate, parameters: {seconds_from: 0, seconds_to: 0}}
+  - name: charge
+    processor: simulate
+    parameters: {seconds_from: 0, seconds_to: 0, fail_percent: 50}
+    input: {amount: {ref: item.amount}}
+"""
+
+
+def test_a_saga_of_each_item_is_launched_with_its_items_and_drawn_below_its_child(stack: Stack) -> None:
+    orders = [{"order": f"A-{number}", "amount": number} for number in range(12)]
+    batch_id = stack.launch(definition=saved(stack, SAGAS), items=orders, key="order")
+    seen = stack.wait_for(batch_id, "completed_with_failures")
+    failed, completed = seen["items"]["failed"], seen["items"]["completed"]
+    assert failed > 0
+    assert completed > 0
+    assert failed + completed == 12
+    children = {node["id"]: node for node in stack.nodes(batch_id, kind="child")}
+    steps = {node["id"]: node for node in stack.nodes(batch_id, kind="step")}
+    rollbacks = stack.nodes(batch_id, kind="rollback")
+    assert (len(steps), len(rollbacks)) == (24, failed)
+    assert {children[steps[each["parent"]]["parent"]]["status"] for each in rollbacks} == {"failed"}
+    items = stack.api("GET", f"/batches/{batch_id}/items?limit=100").json()["results"]
+    assert all("Undone: reserve." in item["error"]["message"] for item in items if item["error"])
+    assert all(set(item["result"]) == {"reserve", "charge"} for item in items if item["result"])

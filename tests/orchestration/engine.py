@@ -25,10 +25,12 @@ from orchestration.chunk_contracts import (
     ItemResult,
     ItemWork,
     ResourcesInput,
+    SagaItem,
 )
 from orchestration.connection import Connection
 from orchestration.contracts import (
     DASHBOARD_TASK_QUEUE,
+    ITEM_SAGA_WORKFLOW,
     NOTIFY_ACTIVITY,
     Cursor,
     EventKind,
@@ -90,6 +92,7 @@ class Probe:
         self.undone: dict[str, int] = defaultdict(int)
         self.fail_undo: set[str] = set()
         self.torn_page: int | None = None
+        self.saga: dict[str, Any] | None = None
         self.running = 0
         self.most = 0
         Probe.all[self.name] = self
@@ -183,6 +186,12 @@ class MemoryStore:
             (index, self.results.get((work.batch_id, index))) for index in range(work.offset, work.offset + work.length)
         ]
         return [ItemWork(index, str(index), {}) for index, result in found if result and result.failure is None]
+
+    def read_saga_item(self, chunk: ChunkInput) -> SagaItem:
+        """Return an item that has nothing but its number."""
+        saga = Probe.all[self.batches[chunk.batch_id][1]].saga
+        assert saga is not None
+        return SagaItem(saga, {"number": chunk.offset}, 0)
 
     def write_note(self, note: ChunkNote) -> None:
         """Keep what children say."""
@@ -282,6 +291,8 @@ class Engine:
         cursor = Cursor() if made.paged else None
         self.store.inputs[batch_id] = items
         given = FanOutInput(batch_id, made, known, 0, Layout.of(made, known).children, label="test", cursor=cursor)
+        if told.saga is not None:
+            given = replace(given, child_workflow=ITEM_SAGA_WORKFLOW)
         await self.gateway.start(given)
         return Run(self, given, told)
 

@@ -112,6 +112,14 @@ async def pipeline(engine: Engine) -> Run:
     )
 
 
+async def item_sagas(engine: Engine) -> Run:
+    """Undo what was done of one of two items."""
+    probe = Probe()
+    probe.saga = saga(probe) | {"fan_out": True}
+    probe.fail = {"charge 1"}
+    return await engine.launch(2, probe)
+
+
 SCENES: Mapping[str, Scene] = {
     "fan-out": plain(5, 2),
     "partitions": plain(1_010, 1_005, window=300),
@@ -122,6 +130,7 @@ SCENES: Mapping[str, Scene] = {
     "held": held,
     "steered": steered,
     "saga": failed_saga,
+    "item-sagas": item_sagas,
     "services": late_service,
     "steps": steps,
     "pool": plain(6, 3, execution="pool", window=2),
@@ -148,6 +157,8 @@ async def record(address: str, folder: Path, names: Sequence[str]) -> None:
             elif name == "entities":
                 wanted["entity"] = entity_id("", "three-recorded-0")
                 await engine.client.get_workflow_handle(wanted["entity"]).result()
+            elif name == "item-sagas":
+                wanted["item-saga"] = child_id(run.id, 1, None)
             elif name == "pipeline":
                 wanted["stage"] = stage_id(run.id, 1)
             for each, workflow_id in wanted.items():

@@ -187,6 +187,32 @@ def test_terminate_other_terminates_the_open_batch(stack: Stack, made: list[str]
     assert "as the overlap policy says" in Web(stack).get(f"/batches/{first}/").text
 
 
+@pytest.mark.parametrize(("overlap", "launched"), [("buffer_one", 2), ("buffer_all", 4)])
+def test_what_a_buffer_keeps_runs_after_the_open_batch(
+    stack: Stack, made: list[str], overlap: str, launched: int
+) -> None:
+    lasting = {"seconds_from": 3, "seconds_to": 3}
+    schedule = make(stack, made, parameters=lasting, count=1, overlap=overlap)["id"]
+    stack.wait_for(_trigger(stack, schedule, 1), "running")
+    for _ in range(3):
+        assert stack.api("POST", f"/schedules/{schedule}/trigger").status_code == 202
+
+    def all_have_run() -> bool:
+        found = [stack.batch(batch) for batch in batches(stack, schedule)]
+        return len(found) >= launched and all(state["status"] == "completed" for state in found)
+
+    wait_until(all_have_run, f"{launched} batches have run")
+    times = [stack.batch(batch) for batch in reversed(batches(stack, schedule))]
+    assert len(times) == launched
+    assert all(_at(first["closed_at"]) <= _at(second["opened_at"]) for first, second in pairwise(times))
+
+
+def test_allow_all_runs_batches_side_by_side(stack: Stack, made: list[str]) -> None:
+    schedule = make(stack, made, parameters=SLOW, overlap="allow_all")["id"]
+    both = [_trigger(stack, schedule, 1), _trigger(stack, schedule, 2)]
+    assert [stack.wait_for(batch, "running")["status"] for batch in both] == ["running", "running"]
+
+
 def _trigger(stack: Stack, schedule: str, number: int) -> str:
     """Trigger and return the new batch, the `number`th."""
     answer = stack.api("POST", f"/schedules/{schedule}/trigger")

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -40,6 +40,8 @@ MIN_INTERVAL = timedelta(seconds=1)
 MIN_CATCHUP = timedelta(seconds=10)
 """What Temporal makes of anything shorter."""
 
+NAMED_BY = timedelta(seconds=1)
+"""How exact the time is that Temporal puts in the id of what a schedule starts."""
 
 DEFAULT_CATCHUP = timedelta(days=365)
 """Temporal's, where a schedule says nothing."""
@@ -164,9 +166,13 @@ class Schedules:
         await self._update(schedule_id, change)
 
     async def trigger(self, schedule_id: str) -> None:
-        """Launch now, under the schedule's overlap policy. Raises ScheduleGone."""
+        """Launch now, under the schedule's overlap policy, if need be in the next second. Raises ScheduleGone.
+
+        Temporal names what a schedule starts by the second, and silently drops a second start of the same name.
+        """
         handle = await self._handle(schedule_id)
         with unavailable(), _gone():
+            await _next_second(await handle.describe(rpc_timeout=RPC_TIMEOUT))
             await handle.trigger(rpc_timeout=RPC_TIMEOUT)
 
     async def delete(self, schedule_id: str) -> None:
@@ -231,6 +237,14 @@ def _schedule(setting: Setting, schedule_id: str) -> Schedule:
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy[setting.overlap.name], catchup_window=setting.catchup),
         state=ScheduleState(note=setting.note or None, paused=setting.paused),
     )
+
+
+async def _next_second(description: ScheduleDescription) -> None:
+    """Wait until the second of the newest start is over, by this machine's clock, and for a second at most."""
+    starts = [action.scheduled_at for action in description.info.recent_actions]
+    if starts:
+        left = max(starts).replace(microsecond=0) + NAMED_BY - datetime.now(UTC)
+        await asyncio.sleep(min(left, NAMED_BY).total_seconds())
 
 
 def _seen(description: ScheduleDescription) -> ScheduleSeen:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from django.db import transaction
+
 from dashboard.ledger import TALLY_COLUMNS
 from dashboard.models import Attempt, Batch, Item, Node
 from dashboard.tallies import batch_status
 from orchestration.contracts import NodeKind, Status
 
 
+@transaction.atomic
 def assert_consistent(batch_id: str) -> None:
-    """Check every tally, attempt number, revision and the status of a batch against its rows."""
+    """Check every tally, attempt number, revision and the status of a batch against its rows, all at one moment."""
     batch = Batch.objects.get(pk=batch_id)
     nodes = list(Node.objects.filter(batch=batch))
     root = next(node for node in nodes if node.kind == NodeKind.ROOT)

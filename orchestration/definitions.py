@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from orchestration.contracts import CHILD_TASK_QUEUE, Status
 from orchestration.definition_values import Condition, Part, Reference, one_of
-from orchestration.options import Execution, OnThreshold
+from orchestration.options import Cancellation, Execution, OnThreshold
 from orchestration.plan import MAX_POOL_WORKERS, Plan
 
 MAX_TEXT_BYTES = 256 * 1024
@@ -256,9 +256,15 @@ class Stage(Part):
             "on_threshold": plan.on_threshold is OnThreshold.ROLL_BACK,
             "summarise": plan.summarise,
         }
-        if found := [name for name, is_set in unsuited.items() if is_set]:
-            raise PydanticCustomError("stage", "The plan of a stage cannot have {names}.", {"names": ", ".join(found)})
-        return plan
+        return _refuse_unsuited(plan, "a stage", unsuited)
+
+
+def _refuse_unsuited(plan: Plan, part: str, unsuited: Mapping[str, bool]) -> Plan:
+    """Return the plan, unless a part cannot have what it sets. `unsuited`: by name, whether it is set."""
+    if found := [name for name, is_set in unsuited.items() if is_set]:
+        names = {"part": part, "names": ", ".join(found)}
+        raise PydanticCustomError("unsuited", "The plan of {part} cannot have {names}.", names)
+    return plan
 
 
 class Pipeline(Definition):
@@ -301,7 +307,10 @@ class SagaStep(Work):
 
 
 class Saga(Definition):
-    """Steps with compensations (C3). With `fan_out` one saga an item: {"ref": "item.field"}, no input: the item."""
+    """Steps with compensations (C3).
+
+    With `fan_out` one saga an item: {"ref": "item.field"}; a step or compensation without input takes the item.
+    """
 
     kind: Literal["saga"]
     steps: tuple[SagaStep, ...] = Field(min_length=1, max_length=MAX_STEPS)
@@ -310,11 +319,23 @@ class Saga(Definition):
 
     @model_validator(mode="after")
     def _plan_suits_sagas(self) -> Self:
-        plan = self.plan
-        is_odd = plan.paged or plan.on_threshold is OnThreshold.ROLL_BACK or plan.execution is not Execution.CHUNK
-        if self.fan_out and (is_odd or plan.chunk_size != 1):
-            raise PydanticCustomError("saga", "Sagas of items need a chunk size of 1, and undo themselves.")
+        """Refuse what sagas of items cannot do, what they do by themselves, and what would cut off their undoing."""
+        if self.fan_out:
+            _refuse_unsuited(self.plan, "a saga of each item", _unsuited_to_sagas(self.plan))
         return self
+
+
+def _unsuited_to_sagas(plan: Plan) -> dict[str, bool]:
+    return {
+        "paged": plan.paged,
+        "chunk_size above 1": plan.chunk_size != 1,
+        "execution": plan.execution is not Execution.CHUNK,
+        "on_threshold roll_back": plan.on_threshold is OnThreshold.ROLL_BACK,
+        "child_attempts": plan.child_attempts != 1,
+        "child_execution_timeout": plan.child_execution_timeout is not None,
+        "child_run_timeout": plan.child_run_timeout is not None,
+        "cancellation without wait": plan.cancellation is not Cancellation.WAIT,
+    }
 
 
 class Pool(Definition):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
         NodeKind,
     )
     from orchestration.definition_values import Missing
-    from orchestration.definitions import Saga, SagaStep
+    from orchestration.definitions import Saga, SagaStep, Work
     from orchestration.flow import FlowParent, failed_step
     from orchestration.plan import Plan
     from orchestration.supervisor import failure_of
@@ -35,6 +35,8 @@ ITEM = "item"
 
 
 READ_TIMEOUT = timedelta(seconds=30)
+
+WorkT = TypeVar("WorkT", bound=Work)
 
 
 class SagaFlow(FlowParent):
@@ -106,6 +108,16 @@ class SagaWorkflow(SagaFlow):
         return await self.perform(self._flow)
 
 
+def _over_item(step: SagaStep) -> SagaStep:
+    """Return a step that takes the item where it names no input, and whose compensation does, too."""
+    undo = _taking_item(step.compensation) if step.compensation is not None else None
+    return _taking_item(step).model_copy(update={"compensation": undo})
+
+
+def _taking_item(work: WorkT) -> WorkT:
+    return work if work.input else work.model_copy(update={"input": {"ref": ITEM}})
+
+
 @workflow.defn
 class ItemSagaWorkflow(SagaFlow):
     """A child that is a saga of one item, which its steps refer to as "item". The item's result is theirs by name.
@@ -129,8 +141,7 @@ class ItemSagaWorkflow(SagaFlow):
             return ChunkResult(1, 0)
         saga = Saga.model_validate(item.definition)
         self.given = replace(self.given, plan=saga.plan)
-        whole = {"ref": ITEM}
-        self._steps = [step if step.input else step.model_copy(update={"input": whole}) for step in saga.steps]
+        self._steps = [_over_item(step) for step in saga.steps]
         self._results = {ITEM: item.data}
         began = workflow.now()
         try:

@@ -92,6 +92,23 @@ def test_a_stage_that_cannot_work_is_refused_with_line_and_reason(line: str, rea
     assert reason in raised.value.errors[0].message
 
 
+@pytest.mark.parametrize(
+    ("option", "named"),
+    [
+        ("child_attempts: 2", "child_attempts"),
+        ("child_run_timeout: 60", "child_run_timeout"),
+        ("child_execution_timeout: 60", "child_execution_timeout"),
+        ("cancellation: abandon", "cancellation without wait"),
+        ("chunk_size: 2", "chunk_size above 1"),
+    ],
+)
+def test_a_plan_that_would_cut_off_the_undoing_of_a_saga_is_refused(option: str, named: str) -> None:
+    text = SAGAS.replace("plan: {item_attempts: 1}", f"plan: {{{option}}}")
+    with pytest.raises(DefinitionErrors) as raised:
+        parse(text, processors())
+    assert raised.value.errors[0].message == f"The plan of a saga of each item cannot have {named}."
+
+
 @pytest.fixture
 def batch(operator: User) -> Batch:
     """A pipeline over four items, in chunks of two, that has not begun."""

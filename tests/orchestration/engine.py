@@ -89,6 +89,7 @@ class Probe:
         self.gate = asyncio.Event()
         self.gate.set()
         self.calls: dict[str, int] = defaultdict(int)
+        self.given: dict[str, dict[str, Any]] = {}
         self.undone: dict[str, int] = defaultdict(int)
         self.fail_undo: set[str] = set()
         self.torn_page: int | None = None
@@ -111,6 +112,7 @@ async def probe(item: ProbeItem, parameters: ProbeParameters, context: ItemConte
     """Do as the probe says."""
     told = Probe.all[parameters.probe]
     told.calls[context.key] += 1
+    told.given[context.key] = item.model_dump()
     told.running += 1
     told.most = max(told.most, told.running)
     try:

@@ -18,6 +18,8 @@ async def test_each_item_goes_through_its_own_saga_and_one_that_fails_is_undone_
     order = [key for key in probe.calls if key.endswith(" 1")]
     assert order == ["reserve 1", "charge 1", "ship 1", "undo charge 1", "undo reserve 1"]
     assert [key for key in probe.calls if key.endswith(" 0")] == ["reserve 0", "charge 0", "ship 0"]
+    assert probe.given["reserve 1"]
+    assert probe.given["undo reserve 1"] == probe.given["reserve 1"], "what undoes a step takes the item, too"
     await run.closed_event()
     lost = child_id(run.id, 1, None)
     failure = next(event.failure for event in run.events(EventKind.CLOSED) if event.workflow_id == lost)

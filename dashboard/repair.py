@@ -110,7 +110,8 @@ async def _events_of(run: RunSeen) -> list[TreeEvent]:
     failure = run.failure
     if failure is None and run.status.is_retryable:
         failure = await gateway().failure_of(run.workflow_id, run.run_id)
-    return [started, TreeEvent(EventKind.CLOSED, run.workflow_id, run.run_id, run.closed_at, run.status, failure)]
+    closed = TreeEvent(EventKind.CLOSED, run.workflow_id, run.run_id, run.closed_at, run.status, failure)
+    return [started, *await gateway().untold(run), closed]
 
 
 async def _project(batch_id: str, events: Sequence[TreeEvent]) -> None:

@@ -30,10 +30,11 @@ with workflow.unsafe.imports_passed_through():
         Progress,
         Status,
         StepInput,
+        TreeEvent,
     )
     from orchestration.definition_values import Missing, fill
     from orchestration.definitions import Work
-    from orchestration.outbox import Outbox
+    from orchestration.outbox import LONG_FAREWELL, Outbox
     from orchestration.supervisor import failure_of, outcome_of
 
 STEP_MARGIN = timedelta(seconds=10)
@@ -47,13 +48,13 @@ T = TypeVar("T")
 class FlowParent:
     """What every parent with a flow of its own is.
 
-    Signals: `pause`, `resume` (between steps), `decide` at an approval gate. Query: `progress`, in steps. Ends when its
-    flow does; ends canceled after what was running has stopped.
+    Signals: `pause`, `resume` (between steps), `decide` at an approval gate. Queries: `progress`, in steps, and
+    `untold`. Ends when its flow does; ends canceled after what was running has stopped.
     """
 
     def __init__(self, given: FlowInput) -> None:
         self.given = given
-        self.outbox = Outbox(given.batch_id)
+        self.outbox = Outbox(given.batch_id, farewell=LONG_FAREWELL)
         self._paused = given.paused
         self.counts = Counts()
         self.running = 0
@@ -209,6 +210,11 @@ class FlowParent:
     def paused(self) -> bool:
         """Whether nothing further may start."""
         return self._paused
+
+    @workflow.query
+    def untold(self) -> list[TreeEvent]:
+        """Return the events of which nobody has said that they arrived."""
+        return self.outbox.untold
 
     @workflow.query
     def progress(self) -> Progress:

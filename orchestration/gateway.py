@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ from temporalio.client import (
     Client,
     WorkflowFailureError,
     WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -51,6 +54,7 @@ from orchestration.contracts import (
     Progress,
     RetryAnswer,
     Status,
+    TreeEvent,
 )
 from orchestration.diagnosis import diagnose
 from orchestration.findings import Finding
@@ -60,9 +64,11 @@ from orchestration.schedules import Schedules
 from orchestration.supervisor import failure_of
 from orchestration.workflows.fan_out import FanOutWorkflow
 from orchestration.workflows.pipeline import PipelineWorkflow
-from orchestration.workflows.saga import SagaWorkflow
+from orchestration.workflows.saga import ItemSagaWorkflow, SagaWorkflow
 from orchestration.workflows.services import ServicesWorkflow
 from orchestration.workflows.steps import StepsWorkflow
+
+log = logging.getLogger(__name__)
 
 PAGE_SIZE = 1_000
 
@@ -96,6 +102,7 @@ class RunSeen:
     started_at: datetime
     closed_at: datetime | None = None
     failure: Failure | None = None
+    workflow_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,12 @@ FLOWS = {
     "steps": StepsWorkflow,
 }
 """The parents with a flow of their own, by the kind of their definition."""
+
+
+TELLERS = {each.__name__ for each in (FanOutWorkflow, ItemSagaWorkflow, *FLOWS.values())}
+"""The types of workflow that answer the query `untold`."""
+
+ENDED_BY_ITSELF = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
 
 
 def root_workflow(root: RootInput) -> str:
@@ -334,6 +347,19 @@ class Gateway:
                     raise
         return None
 
+    async def untold(self, seen: RunSeen) -> list[TreeEvent]:
+        """Return the events that a parent closed with before they arrived; none where no worker is there to say."""
+        if seen.workflow_type not in TELLERS or seen.status not in ENDED_BY_ITSELF:
+            return []
+        handle = (await self.client()).get_workflow_handle(seen.workflow_id)
+        try:
+            with unavailable():
+                events: list[TreeEvent] = await handle.query(FanOutWorkflow.untold, rpc_timeout=RPC_TIMEOUT)
+        except (TemporalUnavailable, RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
+            log.warning("%s cannot be asked for what it has not told: %s", seen.workflow_id, error)
+            return []
+        return events
+
     async def count_runs(self, batch_id: str) -> dict[Status, int]:
         """Return how many runs of a batch's workflows visibility knows, by status; a chain that goes on counts once."""
         client = await self.client()
@@ -416,4 +442,5 @@ def _run_seen(info: WorkflowExecutionInfo) -> RunSeen:
         status=STATUS_NAMES[STATUS_NUMBERS[info.status]],
         started_at=_time(info.start_time),
         closed_at=_time(info.close_time) if info.HasField("close_time") else None,
+        workflow_type=info.type.name,
     )

@@ -1,7 +1,8 @@
 """Outbox: a parent's tree events on their way to the dashboard. A parent never waits for it to be delivered.
 
-Workflow code: deterministic. One `notify` activity is in flight, so that events coalesce by themselves; where little
-happens a second one, so that an event that just missed the first need not wait for its answer.
+One `notify` activity is in flight, so that events coalesce by themselves; where little happens a second one, so that an
+event that just missed the first need not wait for its answer. What could not be delivered before the parent closed, the
+dashboard asks it for. Workflow code: deterministic.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ PAUSE_WHEN_AWAY = timedelta(seconds=10)
 FAREWELL = timedelta(seconds=5)
 """How long a parent that is about to close waits for its last events."""
 
+LONG_FAREWELL = timedelta(seconds=60)
+"""The same of a parent of which the dashboard knows more than Temporal tells: rows of steps."""
+
 FEW_EVENTS = 4
 """A notify of no more than these may have a second one beside it: at saturation each carries many, and is alone."""
 
@@ -49,15 +53,21 @@ CAPACITY = 5_000
 class Outbox:
     """Collects events and delivers them about in order, at least once, or not at all when nobody is there."""
 
-    def __init__(self, batch_id: str, gather: timedelta = timedelta(0)) -> None:
-        """Take the batch, and for how long events are gathered before they are sent: for parents with many children."""
+    def __init__(self, batch_id: str, gather: timedelta = timedelta(0), farewell: timedelta = FAREWELL) -> None:
+        """Take the batch, for how long events are gathered before they are sent, and for how long `close` waits."""
         self._batch_id = batch_id
         self._gather = gather
+        self._farewell = farewell
         self._events: list[TreeEvent] = []
-        self._in_flight: list[int] = []
+        self._in_flight: list[list[TreeEvent]] = []
         self._away = False
         self._closing = False
         self._drain: asyncio.Task[None] | None = None
+
+    @property
+    def untold(self) -> list[TreeEvent]:
+        """What is not known to be delivered, oldest first."""
+        return [event for events in (*self._in_flight, self._events) for event in events]
 
     def open(self) -> None:
         """Start delivering."""
@@ -82,12 +92,12 @@ class Outbox:
         del self._events[:-CAPACITY]
 
     async def close(self) -> None:
-        """Deliver what is left, for at most FAREWELL; not at all when the last try failed."""
+        """Deliver what is left, for at most the farewell; not at all when the last try failed."""
         self._closing = True
         if self._drain is None or self._away:
             return
         try:
-            await workflow.wait_condition(self._drain.done, timeout=FAREWELL)
+            await workflow.wait_condition(self._drain.done, timeout=self._farewell)
         except TimeoutError:
             self._drain.cancel()
 
@@ -102,7 +112,7 @@ class Outbox:
             else:
                 await self._gather_more()
                 sent, self._events = self._events[:EVENTS_PER_NOTIFY], self._events[EVENTS_PER_NOTIFY:]
-                self._in_flight.append(len(sent))
+                self._in_flight.append(sent)
                 asyncio.create_task(self._send(sent))  # noqa: RUF006  the workflow's loop keeps its tasks
 
     async def _gather_more(self) -> None:
@@ -111,17 +121,27 @@ class Outbox:
                 await workflow.wait_condition(lambda: self._closing, timeout=self._gather)
 
     def _may_send(self) -> bool:
-        is_quiet = not self._gather and len(self._in_flight) == 1 and self._in_flight[0] <= FEW_EVENTS
-        return bool(self._events) and (not self._in_flight or is_quiet)
+        if not self._in_flight:
+            return bool(self._events)
+        is_quiet = not self._gather and len(self._in_flight) == 1 and len(self._in_flight[0]) <= FEW_EVENTS
+        return is_quiet and bool(self._events) and not self._is_below_what_is_in_flight()
+
+    def _is_below_what_is_in_flight(self) -> bool:
+        """Whether a row would be placed below one that may arrive after it: two notifies may overtake each other."""
+        placed = {event.workflow_id for events in self._in_flight for event in events if event.place is not None}
+        return any(
+            event.workflow_id in placed or (event.place and event.place.parent in placed) for event in self._events
+        )
 
     def _is_over(self) -> bool:
         return self._closing and not self._events and not self._in_flight
 
     async def _send(self, events: list[TreeEvent]) -> None:
-        if not await self._deliver(events):
+        is_told = await self._deliver(events)
+        self._in_flight.remove(events)
+        if not is_told:
             self._away = True
             self._events = [*events, *self._events][-CAPACITY:]
-        self._in_flight.remove(len(events))
 
     async def _deliver(self, events: list[TreeEvent]) -> bool:
         try:

@@ -27,6 +27,7 @@ with workflow.unsafe.imports_passed_through():
         RunStatus,
         Status,
         SummariseInput,
+        TreeEvent,
     )
     from orchestration.gates import gates_of
     from orchestration.hold import Hold
@@ -61,7 +62,7 @@ class FanOutWorkflow:
 
     Signals: `pause`, `resume`, `set_window`; `decide` at an approval gate; `skip` and `finish` on a held batch; `stop`
     from the root to its partitions, and back `child_failures` when the plan has a failure limit; `handed_back` from the
-    workers of its pool. Update: `retry`. Query: `progress`.
+    workers of its pool. Update: `retry`. Queries: `progress`, `untold`.
 
     Ends when no child is open or pending and nobody holds it; fails when the plan's failure limit was exceeded; ends
     canceled after all its children did.
@@ -350,6 +351,11 @@ class FanOutWorkflow:
             self._units.finish()
         elif self._hold:
             self._hold.settle("Finished by the operator.")
+
+    @workflow.query
+    def untold(self) -> list[TreeEvent]:
+        """Return the events of which nobody has said that they arrived."""
+        return self._outbox.untold
 
     @workflow.query
     def progress(self) -> Progress:

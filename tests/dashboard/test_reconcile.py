@@ -18,6 +18,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from dashboard import projection, reconcile, repair
+from dashboard.defining import create
 from dashboard.models import Attempt, Batch, Node
 from dashboard.reconcile import Watch, run_reconciler
 from dashboard.roots import fan_out_input
@@ -92,8 +93,9 @@ async def reconciler(worker: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
 async def written(person: User, items: int = 3, parameters: dict[str, Any] = FOR_LONG, **plan: Any) -> Batch:
     """Write a batch that nobody has started: the reconciler will."""
+    request = {name: plan.pop(name) for name in ("processor", "definition") if name in plan}
     given = Plan(chunk_size=1, item_attempts=1, **plan)
-    return await sync_to_async(builders.make_batch)(person, items, parameters=parameters, plan=given)
+    return await sync_to_async(builders.make_batch)(person, items, parameters=parameters, plan=given, **request)
 
 
 async def statuses(batch: Batch) -> tuple[str, list[str]]:
@@ -127,6 +129,32 @@ async def test_a_batch_of_which_nothing_is_notified_ends_as_temporal_says(reconc
     child = await sync_to_async(child_of)(bad, 0)
     assert child.error_type
     assert child.error_message
+
+
+FAILING_SAGA = """
+kind: saga
+steps:
+  - name: reserve
+    processor: simulate
+    parameters: {seconds_from: 0, seconds_to: 0}
+    compensation: {processor: simulate, parameters: {seconds_from: 0, seconds_to: 0}}
+  - name: charge
+    processor: simulate
+    parameters: {seconds_from: 0, seconds_to: 0, fail_percent: 100}
+plan: {item_attempts: 1}
+"""
+
+
+async def test_rows_that_only_their_parent_knows_are_asked_of_it(reconciler: None, operator: User) -> None:
+    version = await sync_to_async(create)(operator, "undone", FAILING_SAGA)
+    batch = await written(operator, 0, {}, processor="saga", definition=version.pk)
+    await shows(batch, "rolled_back")
+    found = Node.objects.filter(batch=batch).exclude(kind=NodeKind.ROOT).order_by("position")
+    assert [node async for node in found.values_list("label", "kind", "status")] == [
+        ("reserve", "step", "completed"),
+        ("charge", "step", "failed"),
+        ("rollback", "rollback", "completed"),
+    ]
 
 
 async def test_a_root_terminated_from_outside_shows_within_10_s(

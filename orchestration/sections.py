@@ -1,0 +1,206 @@
+"""Sections: fan-outs within a flow, each a stage over some of the batch's items. What pipelines and steps share.
+
+Workflow code: deterministic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, FailureError, WorkflowAlreadyStartedError
+from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHandle
+
+with workflow.unsafe.imports_passed_through():
+    from orchestration.children import ID_TAKEN_PAUSES, PARENT_CLOSE
+    from orchestration.contracts import (
+        EventKind,
+        FanOutInput,
+        FanOutResult,
+        FlowInput,
+        RetryAnswer,
+        RetryRequest,
+        Section,
+        Status,
+    )
+    from orchestration.definitions import Stage
+    from orchestration.flow import FlowParent
+    from orchestration.partitions import PARTITION_OPEN
+    from orchestration.plan import Layout, stage_id
+    from orchestration.supervisor import outcome_of
+    from orchestration.workflows.fan_out import PARENT_CLOSING, WAIT_FOR_RETRY, FanOutWorkflow
+
+GROW_TIMEOUT = timedelta(minutes=10)
+GROW_HEARTBEAT_TIMEOUT = timedelta(seconds=15)
+GROW_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=10)
+"""Of the activities that write a section's items and children."""
+
+
+class RetriedFlow(FlowParent):
+    """A flow that can be started again to retry: it waits for the `retry` update, and does what is not done yet."""
+
+    def __init__(self, given: FlowInput) -> None:
+        super().__init__(given)
+        self._retry_came = False
+
+    async def await_retry(self) -> None:
+        """Wait for what is to be retried."""
+        try:
+            await workflow.wait_condition(lambda: self._retry_came, timeout=WAIT_FOR_RETRY)
+        except TimeoutError:
+            workflow.logger.warning("Started to retry, but no retry came.")
+
+    def take(self, child: int) -> str | None:
+        """Take on a child, or return why not."""
+        raise NotImplementedError
+
+    def knows(self, child: int) -> bool:
+        """Whether there is such a child."""
+        return False
+
+    @workflow.update
+    def retry(self, request: RetryRequest) -> RetryAnswer:
+        """Give children another attempt. Without any, only what the flow has not done yet is done."""
+        answer = RetryAnswer()
+        for child in request.children:
+            refusal = self.take(child)
+            if refusal is None:
+                answer.accepted.append(child)
+            else:
+                answer.refused[child] = refusal
+        self._retry_came = True
+        return answer
+
+    @retry.validator
+    def _validate_retry(self, request: RetryRequest) -> None:
+        if self.is_closing:
+            raise ApplicationError("The parent is closing.", type=PARENT_CLOSING)
+        for child in request.children:
+            if not self.knows(child):
+                raise ApplicationError(f"No such child: {child}.", type="NoSuchChild")
+
+
+class SectionFlow(RetriedFlow):
+    """A flow with fan-outs in it.
+
+    Signals: FlowParent's, and `set_window`, `skip`, `finish` for the stages that are open. Update: `retry`; a child of
+    a stage that is open is asked for there.
+    """
+
+    def __init__(self, given: FlowInput, stages: Sequence[Stage]) -> None:
+        super().__init__(given)
+        self.stages = stages
+        self.sections = {section.number: section for section in given.sections}
+        self._open = dict[int, ChildWorkflowHandle[Any, FanOutResult] | None]()
+        self._window: int | None = None
+
+    async def run_section(self, section: Section, children: list[int] | None) -> FanOutResult:
+        """Run a section, or some of its children again. Raises ChildWorkflowError where its policy was exceeded."""
+        self._open[section.number] = None
+        self.running += 1
+        outcome, failure = Status.COMPLETED, None
+        handle: ChildWorkflowHandle[Any, FanOutResult] | None = None
+        try:
+            handle = await self._start(section, children)
+            self._open[section.number] = handle
+            self.outbox.put(EventKind.STARTED, handle.id, handle.first_execution_run_id or "")
+            self._report_window(self._window or self.stages[section.stage].plan.window)
+            return await handle
+        except FailureError as error:
+            outcome, failure = outcome_of(error)
+            raise
+        except asyncio.CancelledError:
+            outcome = Status.CANCELED
+            raise
+        finally:
+            del self._open[section.number]
+            self.running -= 1
+            self.counts.add(outcome)
+            if handle is not None:
+                run_id = handle.first_execution_run_id or ""
+                self.outbox.put(EventKind.CLOSED, handle.id, run_id, outcome=outcome, failure=failure)
+
+    async def _start(self, section: Section, children: list[int] | None) -> ChildWorkflowHandle[Any, FanOutResult]:
+        stage, tries = self.stages[section.stage], 0
+        layout = self.layout(section)
+        given = FanOutInput(
+            *(self.given.batch_id, stage.plan, section.items, layout.child_range.start, layout.child_range.stop),
+            children=children,
+            window=self._window,
+            label=f"{self.given.label}: {stage.name}",
+            section=section.number,
+            stage=section.stage,
+            first_child=section.first_child,
+            first_item=section.first_item,
+        )
+        while True:
+            try:
+                return await workflow.start_child_workflow(
+                    FanOutWorkflow.run,
+                    given,
+                    id=stage_id(self.given.batch_id, section.number),
+                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                    parent_close_policy=PARENT_CLOSE[stage.plan.parent_close],
+                    cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+                    static_summary=stage.name,
+                )
+            except WorkflowAlreadyStartedError:
+                await workflow.sleep(ID_TAKEN_PAUSES[min(tries, len(ID_TAKEN_PAUSES) - 1)])
+                tries += 1
+
+    def layout(self, section: Section) -> Layout:
+        """Return the tree of a section."""
+        plan = self.stages[section.stage].plan
+        return Layout.of(plan, section.items, first_child=section.first_child, first_item=section.first_item)
+
+    # What a person may do
+
+    def forward(self, signal: str, *given: Any) -> None:
+        """Tell the stages that are open; one that opens later is told by its input."""
+        for handle in self._open.values():
+            if handle is not None:
+                asyncio.create_task(self._tell(handle, signal, *given))  # noqa: RUF006
+
+    async def _tell(self, stage: ChildWorkflowHandle[Any, Any], signal: str, *given: Any) -> None:
+        try:
+            await stage.signal(signal, *given)
+        except ApplicationError:
+            workflow.logger.info("%s closed before it could be told to %s.", stage.id, signal)
+
+    @workflow.signal
+    def set_window(self, window: int) -> None:
+        """Change how many children of the open stages, and of those to come, may be open."""
+        self._window = max(1, window)
+        self._report_window(self._window)
+        self.forward("set_window", self._window)
+
+    def _report_window(self, window: int) -> None:
+        info = workflow.info()
+        self.outbox.put(EventKind.WINDOW, info.workflow_id, info.run_id, window=window)
+
+    @workflow.signal
+    def skip(self) -> None:
+        """Let held stages go on without the children that failed."""
+        self.forward("skip")
+
+    @workflow.signal
+    def finish(self) -> None:
+        """End held stages as they are."""
+        self.forward("finish")
+
+    def knows(self, child: int) -> bool:
+        """Whether a section has such a child."""
+        return any(child in self.layout(section).child_range for section in self.sections.values())
+
+    def take(self, child: int) -> str | None:
+        """Take on a child of a section that is closed, or return why not."""
+        number = next(number for number, each in self.sections.items() if child in self.layout(each).child_range)
+        return PARTITION_OPEN if number in self._open else self.select(number, child)
+
+    def select(self, number: int, child: int) -> str | None:
+        """Take on a child of a closed section, or return why not."""
+        raise NotImplementedError

@@ -107,6 +107,12 @@ steps:
     else:
       - name: wait
         sleep: 30
+  - name: each
+    fan_out:
+      processor: simulate
+      parameters: {seconds_from: 0.2, seconds_to: 1}
+      items: [Bonn, Ulm, {city: Kiel, size: 3}]  # or batch, or {ref: step.field}
+      plan: {item_attempts: 2}
   - name: settle
     loop:
       until: {ref: measure.attempt, op: ">=", value: 1}

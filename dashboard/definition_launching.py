@@ -1,30 +1,16 @@
-"""Launching saved definitions: the request of one, and which can be run."""
+"""Launching saved definitions: the request of one, and what it needs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from dashboard.definition_models import DefinitionVersion
 from dashboard.launching import LaunchRequest
-from dashboard.stages import definition_of
+from dashboard.stages import definition_of, first_stage
 from dashboard.tree_rows import Row
-from orchestration.definitions import (
-    ApprovalStep,
-    Definition,
-    Entity,
-    FanOutStep,
-    IfStep,
-    LoopStep,
-    ParallelStep,
-    Pipeline,
-    Pool,
-    Saga,
-    Step,
-    Steps,
-)
-from orchestration.gateway import FLOWS
+from orchestration.definitions import Definition, Entity, Pipeline, Pool, Saga, Stage, Steps
 from orchestration.options import Execution
 from orchestration.plan import Plan, problems
 
@@ -81,38 +67,20 @@ def first_processor(definition: Definition) -> str:
         return definition.processor
     if isinstance(definition, Saga) and definition.fan_out:
         return definition.steps[0].processor
-    return definition.stages[0].processor if isinstance(definition, Pipeline) else ""
+    stage = _first_stage(definition)
+    return stage.processor if stage is not None else ""
+
+
+def _first_stage(definition: Definition) -> Stage | None:
+    number = first_stage(definition)
+    return definition.stages[number] if number is not None and isinstance(definition, Pipeline | Steps) else None
 
 
 def item_problems(definition: Definition, count: int) -> dict[str, str]:
     """Return why a definition cannot work for a number of items: {place in it: reason}."""
     if isinstance(definition, Pool | Entity | Saga):
         return problems(plan_of(definition, Plan()), count)
-    if not isinstance(definition, Pipeline):
+    stage = _first_stage(definition)
+    if stage is None:
         return {}
-    stage = definition.stages[0]
     return {f"{stage.name}.{name}": reason for name, reason in problems(stage.plan, count).items()}
-
-
-def unrunnable(definition: Definition) -> str:
-    """Return why a definition cannot be launched yet; empty when it can."""
-    if definition.kind not in FLOWS and not isinstance(definition, Pool | Entity):
-        return f"A {definition.kind} can be written and saved, but not launched yet."
-    if isinstance(definition, Steps) and any(_fans_out(step) for step in definition.steps):
-        return "Steps that fan out can be written and saved, but not launched yet."
-    return ""
-
-
-def _fans_out(step: Step) -> bool:
-    if isinstance(step, FanOutStep):
-        return True
-    below: Sequence[Step] = ()
-    if isinstance(step, ParallelStep):
-        below = step.parallel
-    elif isinstance(step, IfStep):
-        below = (*step.then, *step.otherwise)
-    elif isinstance(step, LoopStep):
-        below = step.loop.steps
-    elif isinstance(step, ApprovalStep):
-        below = step.refused
-    return any(_fans_out(each) for each in below)

@@ -13,7 +13,7 @@ from django.forms import BoundField
 
 from dashboard.defining import NAME_LIMIT, NOTE_LIMIT, Checked
 from dashboard.definition_examples import Example
-from dashboard.definition_launching import FLOW_OPTIONS, unrunnable
+from dashboard.definition_launching import FLOW_OPTIONS
 from dashboard.definition_models import DefinitionVersion, SavedDefinition
 from dashboard.forms import ModelForm
 from dashboard.models import Batch
@@ -204,12 +204,6 @@ class VersionPage:
     may_operate: bool
 
     @property
-    def unrunnable(self) -> str:
-        """Why it cannot be launched yet, if so."""
-        definition = self.preview.checked.definition
-        return unrunnable(definition) if definition is not None else ""
-
-    @property
     def lines(self) -> list[str]:
         """The lines of its text."""
         return self.version.text.removesuffix("\n").split("\n")
@@ -242,7 +236,6 @@ class LaunchDefinitionPage:
     @property
     def refusal(self) -> str:
         """Why it cannot be launched, if so."""
-        definition = self.preview.checked.definition
-        if definition is None:
-            return "This version is not valid any more: processors have changed since it was saved."
-        return unrunnable(definition)
+        if self.preview.checked.definition is not None:
+            return ""
+        return "This version is not valid any more: processors have changed since it was saved."

@@ -1,4 +1,4 @@
-"""Growth: what is added to a batch's tree while it runs: pages of its input, or sections of a pipeline.
+"""Growth: what is added to a batch's tree while it runs: pages of its input, or sections of a flow.
 
 Each is written once, in one transaction.
 """
@@ -6,7 +6,7 @@ Each is written once, in one transaction.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -19,12 +19,12 @@ from dashboard.models import Batch, Item, Node, Upload
 from dashboard.stages import sections_of, stages_of
 from dashboard.storable import text
 from dashboard.tree_rows import Row, write_below, write_page
-from orchestration.chunk_contracts import InputUnreadable
-from orchestration.contracts import NodeKind, ReadPage, Section, Status, WantedPage, WantedSection
+from orchestration.chunk_contracts import CannotFanOut, InputUnreadable
+from orchestration.contracts import NodeKind, ReadPage, Section, Status, WantedFanOut, WantedPage, WantedSection
 from orchestration.definition_outline import condition_text
 from orchestration.definition_values import holds
 from orchestration.definitions import Stage, Takes
-from orchestration.plan import Layout, partition_id, stage_id
+from orchestration.plan import Layout, partition_id, problems, stage_id
 from orchestration.processors.registry import get_processor
 
 BAD_ROWS_KEPT = 100
@@ -113,7 +113,7 @@ def _leave_out(batch: Batch, row: BadRow) -> None:
     batch.reading = {**batch.reading, "left_out": left_out + 1, "bad": kept}
 
 
-# Pipelines
+# Sections
 
 
 def advance(wanted: WantedSection) -> Section:
@@ -129,6 +129,62 @@ def advance(wanted: WantedSection) -> Section:
             return _advance(ledger, wanted, sections)
     except Batch.DoesNotExist as error:
         raise LookupError(f"Batch {wanted.batch_id} does not exist.") from error
+
+
+def begin_fan_out(wanted: WantedFanOut) -> Section:
+    """Write a section of a flow, over a list or a copy of the batch's items. The same again is as it is.
+
+    One without items where there are none. Raises CannotFanOut; LookupError for a batch that is gone or was discarded.
+    """
+    try:
+        with projection.growing(wanted.batch_id) as ledger:
+            known = {section.number: section for section in sections_of(ledger.batch)}
+            stages = stages_of(ledger.batch.definition_id)
+            section = known.get(wanted.number) or _begin(ledger, wanted, stages[wanted.stage], known)
+            _say_where(ledger, wanted)
+            return section
+    except Batch.DoesNotExist as error:
+        raise LookupError(f"Batch {wanted.batch_id} does not exist.") from error
+
+
+def _begin(ledger: Ledger, wanted: WantedFanOut, stage: Stage, known: Mapping[int, Section]) -> Section:
+    batch = ledger.batch
+    number = len(wanted.items) if wanted.items is not None else known[0].items if 0 in known else 0
+    section = Section(wanted.number, wanted.stage, batch.child_count, batch.item_count, number)
+    if not number:
+        return section
+    if found := problems(stage.plan, number):
+        raise CannotFanOut(f"{stage.name}: {' '.join(found.values())}")
+    layout = Layout.of(stage.plan, number, first_child=section.first_child, first_item=section.first_item)
+    node = write_section(batch, ledger.root, section, stage, number, revision=ledger.revision)
+    rows = _copied(batch, number) if wanted.items is None else _listed(wanted.items)
+    write_below(batch, node, layout, rows, plan=stage.plan, section=wanted.number)
+    ledger.grow(partitions=0, children=layout.children, items=number)
+    return section
+
+
+def _copied(batch: Batch, number: int) -> Iterator[Row]:
+    """Yield the batch's own items, which were written first."""
+    found = Item.objects.filter(batch=batch, index__lt=number).order_by("index").values_list("key", "data")
+    for key, data in found.iterator(chunk_size=ROWS_AT_ONCE):
+        yield Row(key, data)
+
+
+def _listed(items: Sequence[Any]) -> Iterator[Row]:
+    """Yield the items of a list: by themselves where they are plain values, by their place where they are not."""
+    for place, item in enumerate(items, start=1):
+        if isinstance(item, Mapping):
+            yield Row(str(place), item)
+        else:
+            yield Row(str(place) if isinstance(item, list) or item is None else str(item), {"value": item})
+
+
+def _say_where(ledger: Ledger, wanted: WantedFanOut) -> None:
+    """Put the row of a section that begins to where it belongs among those of the flow."""
+    section = Node.objects.filter(batch=ledger.batch, workflow_id=stage_id(wanted.batch_id, wanted.number))
+    section.update(position=wanted.position)
+    for node in ledger.take(section):
+        node.note = f"fan-out in {wanted.around}" if wanted.around else "fan-out"
 
 
 def _advance(ledger: Ledger, wanted: WantedSection, sections: list[Section]) -> Section:
@@ -196,7 +252,9 @@ def _rows(passed: QuerySet[Item], stage: Stage) -> Iterator[Row]:
 def _say_what_passed(ledger: Ledger, sections: list[Section]) -> None:
     """Note at the sections that were left how many of their items went on, and what became of the others."""
     numbers = [each.number for each in sections]
-    nodes = Node.objects.filter(batch=ledger.batch, kind=NodeKind.STAGE, position__in=numbers)
+    nodes = Node.objects.filter(
+        batch=ledger.batch, workflow_id__in=[stage_id(ledger.batch.pk, each) for each in numbers]
+    )
     for node in ledger.take(nodes):
         items = Item.objects.filter(batch=ledger.batch, index__gte=node.offset, index__lt=node.offset + node.length)
         dropped = items.exclude(dropped="").count()

@@ -18,11 +18,12 @@ from dashboard.growth import write_section
 from dashboard.models import AuditEntry, Batch, Node
 from dashboard.permissions import Person, require_operator
 from dashboard.roots import root_input
-from dashboard.stages import stages_of
+from dashboard.stages import definition_of, first_stage, stages_of
 from dashboard.temporal import gateway
 from dashboard.tree_rows import ResourceNamedTwice, Row, write_below
 from orchestration.connection import TemporalUnavailable
 from orchestration.contracts import NodeKind, Section
+from orchestration.definitions import Stage
 from orchestration.options import OnThreshold
 from orchestration.plan import Layout, Plan, problems, root_id
 from orchestration.processors.registry import get_processor
@@ -134,8 +135,8 @@ def _scope(request: LaunchRequest) -> str:
 
 def _write(person: User, request: LaunchRequest) -> Batch:
     """Write a batch with all that is known of its tree. What is read while it runs comes later."""
-    stages = stages_of(request.definition)
-    layout = Layout.of(stages[0].plan if stages else request.plan, request.count)
+    stage = _first_stage(request)
+    layout = Layout.of(stage[1].plan if stage else request.plan, request.count)
     with transaction.atomic():
         batch = Batch.objects.create(
             processor=request.processor,
@@ -145,7 +146,7 @@ def _write(person: User, request: LaunchRequest) -> Batch:
             source=request.source,
             item_count=request.count,
             child_count=layout.children,
-            partition_count=0 if stages else layout.partitions,
+            partition_count=0 if stage else layout.partitions,
             window=request.plan.window,
             launched_by=person,
             launched_via=request.via,
@@ -171,11 +172,19 @@ def _write(person: User, request: LaunchRequest) -> Batch:
 
 
 def _write_tree(batch: Batch, root: Node, request: LaunchRequest) -> None:
-    """Write what lies below the root: partitions and children, of a pipeline below its first stage."""
-    stages = stages_of(request.definition)
-    if not stages:
+    """Write what lies below the root: partitions and children, of a flow below the first stage over its items."""
+    first = _first_stage(request)
+    if first is None:
         write_below(batch, root, Layout.of(request.plan, request.count), request.rows())
         return
-    plan, first = stages[0].plan, Section(0, 0, 0, 0, request.count)
-    node = write_section(batch, root, first, stages[0], request.count)
-    write_below(batch, node, Layout.of(plan, request.count), request.rows(), plan=plan, section=0)
+    number, stage = first
+    node = write_section(batch, root, Section(0, number, 0, 0, request.count), stage, request.count)
+    write_below(batch, node, Layout.of(stage.plan, request.count), request.rows(), plan=stage.plan, section=0)
+
+
+def _first_stage(request: LaunchRequest) -> tuple[int, Stage] | None:
+    """Return the stage whose items are the batch's, with its number; None where there is none."""
+    if request.definition is None:
+        return None
+    number = first_stage(definition_of(request.definition))
+    return None if number is None else (number, stages_of(request.definition)[number])

@@ -15,6 +15,7 @@ from django.utils import timezone
 from dashboard.definition_models import DefinitionVersion
 from dashboard.schedule_models import Schedule
 from orchestration.contracts import NodeKind, Status
+from orchestration.definitions import GOING_ON
 from orchestration.plan import Plan
 
 
@@ -218,6 +219,11 @@ class Batch(Tally):
     def is_open(self) -> bool:
         """Whether something may still happen without a person's doing."""
         return self.status in OPEN_BATCH_STATUSES
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether it is a flow that, once it has closed, goes on with what it had not done."""
+        return self.definition_id is not None and self.processor in GOING_ON
 
     @property
     def is_discarded(self) -> bool:

@@ -53,61 +53,67 @@ class Refusal:
 
 @dataclass(frozen=True)
 class RetryOutcome:
-    """Node ids that get another attempt, and those that do not."""
+    """Node ids that get another attempt, and those that do not; whether a flow does what it had not done."""
 
     accepted: list[int] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
+    goes_on: bool = False
 
     def __str__(self) -> str:
-        return f"{len(self.accepted):,} accepted, {len(self.refused):,} refused."
+        said = f"{len(self.accepted):,} accepted, {len(self.refused):,} refused."
+        return f"Goes on where it stopped. {said}" if self.goes_on else said
 
 
 def retry(
     person: Person, batch: Batch, *, nodes: Sequence[int] | None = None, status: str | None = None
 ) -> RetryOutcome:
     """Give children another attempt: those named (a partition or the root means its retryable children), or those in a
-    status ("failed", "unfinished", or one outcome).
+    status ("failed", "unfinished", or one outcome). A flow that stopped goes on, with what its stages had left.
 
     Raises PermissionDenied and OperationError: 404 for a node of another batch, 422 for an empty or unknown selection,
     409 for a batch that never started, 503 where Temporal is away.
     """
     operator = require_operator(person)
-    chosen = _named(batch, nodes) if nodes is not None else _in_status(batch, status or "")
-    scope = f"{len(chosen):,} children" if nodes is not None else f"all {status} ({len(chosen):,} children)"
     root = Node.objects.get(batch=batch, kind=NodeKind.ROOT)
+    goes_on = batch.may_go_on and Status(root.status).is_retryable
+    chosen = _named(batch, nodes, or_none=goes_on) if nodes is not None else _in_status(batch, status or "")
+    if goes_on:
+        chosen = list({node.pk: node for node in (*chosen, *_left_in_stages(batch))}.values())
+    scope = f"{len(chosen):,} children" if nodes is not None else f"all {status} ({len(chosen):,} children)"
     if root.attempt == 0:
         raise OperationError("The batch has not started yet, so there is nothing to retry.", 409)
     if batch.status == BatchStatus.ROLLED_BACK:
         raise OperationError("The batch was rolled back: what had completed is undone. Launch it again instead.", 409)
-    outcome = RetryOutcome()
+    outcome = RetryOutcome(goes_on=goes_on)
     ready = dict[int, Node]()
     for node in chosen:
         if Status(node.status).is_retryable:
             ready[node.position] = node
         else:
             outcome.refused.append(_refusal(node, _why_not(node)))
-    if ready:
+    if ready or goes_on:
         with _audited(operator, batch, "retry", scope) as audit:
-            _ask_to_retry(batch, ready, outcome)
+            _ask_to_retry(batch, root, ready, outcome)
             audit.outcome = str(outcome)
     else:
         AuditEntry.objects.create(batch=batch, person=operator, action="retry", scope=scope, outcome=str(outcome))
     return outcome
 
 
-def _ask_to_retry(batch: Batch, ready: dict[int, Node], outcome: RetryOutcome) -> None:
+def _ask_to_retry(batch: Batch, root: Node, ready: dict[int, Node], outcome: RetryOutcome) -> None:
     above = Node.objects.filter(batch=batch, kind__in=PARENT_KINDS).select_related("parent")
     parents = {node.pk: node for node in above}
     answer = async_to_sync(gateway().retry)(
         root_input(batch),
         {position: _above(parents.get(node.parent_id or 0)) for position, node in sorted(ready.items())},
         believed_open={node.workflow_id for node in parents.values() if node.status == Status.RUNNING},
-        update_id=_digest(ready.values()),
+        update_id=_digest([*ready.values(), *([root] if outcome.goes_on else [])]),
     )
     outcome.accepted.extend(ready[position].pk for position in answer.accepted)
     outcome.refused.extend(_refusal(ready[position], reason) for position, reason in answer.refused.items())
-    if answer.accepted:
-        projection.requeue(batch.pk, {position: ready[position].attempt for position in answer.accepted})
+    if answer.accepted or outcome.goes_on:
+        attempts = {position: ready[position].attempt for position in answer.accepted}
+        projection.requeue(batch.pk, attempts, goes_on=outcome.goes_on)
         _ring(batch)
 
 
@@ -127,7 +133,14 @@ def _digest(nodes: Iterable[Node]) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
-def _named(batch: Batch, ids: Sequence[int]) -> list[Node]:
+def _left_in_stages(batch: Batch) -> QuerySet[Node]:
+    """Return what stages that have stopped left: what is to be done before their flow can go on."""
+    stopped = Node.objects.filter(batch=batch, kind=NodeKind.STAGE, status__in=SELECTIONS[UNFINISHED])
+    below = Q(parent__in=stopped) | Q(parent__parent__in=stopped)
+    return _children(batch).filter(below, status__in=SELECTIONS[UNFINISHED])
+
+
+def _named(batch: Batch, ids: Sequence[int], *, or_none: bool) -> list[Node]:
     if not ids:
         raise OperationError("Nothing is selected.", 422)
     found = {node.pk: node for node in Node.objects.filter(batch=batch, pk__in=ids)}
@@ -140,7 +153,7 @@ def _named(batch: Batch, ids: Sequence[int]) -> list[Node]:
         below = Q(parent__in=parents) | Q(parent__parent__in=parents) | Q(parent__parent__parent__in=parents)
         for node in Node.objects.filter(below, kind=NodeKind.CHILD, status__in=SELECTIONS[UNFINISHED]):
             children[node.pk] = node
-    if not children:
+    if not children and not or_none:
         raise OperationError("There is nothing to retry below what is selected.", 409)
     return list(children.values())
 

@@ -111,10 +111,11 @@ def _steer(batch: Batch, at: datetime, *, paused: bool) -> None:
 # Retry
 
 
-def requeue(batch_id: str, children: Mapping[int, int]) -> None:
+def requeue(batch_id: str, children: Mapping[int, int], *, goes_on: bool = False) -> None:
     """Show that a retry of children was accepted: {position: attempt that was seen to have closed}.
 
-    Those that went on meanwhile are left alone. Their partitions and the root are shown as asked to run again too.
+    Those that went on meanwhile are left alone. Their partitions and the root are shown as asked to run again too; the
+    root also without any children where it `goes_on` with what it had not done.
     """
     with open_ledger(batch_id) as ledger:
         was_closed = Status(ledger.root.status).is_outcome
@@ -128,7 +129,7 @@ def requeue(batch_id: str, children: Mapping[int, int]) -> None:
             parents.update(node.parent_id for node in closed if node.parent_id is not None)
             number += len(closed)
             ledger.flush()
-        if not number:
+        if not number and not goes_on:
             return
         direct = Q(pk__in=parents, kind__in=PARENT_KINDS)
         stages = Q(below__in=parents, kind=NodeKind.STAGE)

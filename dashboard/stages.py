@@ -9,7 +9,8 @@ from dashboard.definition_models import DefinitionVersion
 from dashboard.models import Batch, Node
 from orchestration.contracts import NodeKind, Section
 from orchestration.definition_text import parse
-from orchestration.definitions import Definition, Entity, Pipeline, Pool, Saga, Stage
+from orchestration.definitions import Definition, Entity, Pipeline, Pool, Saga, Stage, Steps
+from orchestration.plan import section_number
 from orchestration.processors.registry import processors
 
 VERSIONS_KEPT = 64
@@ -22,9 +23,18 @@ def definition_of(version_id: int) -> Definition:
 
 
 def stages_of(version_id: int | None) -> tuple[Stage, ...]:
-    """Return the stages of a batch that is a pipeline; none for any other."""
+    """Return the stages of a pipeline, or those that steps fan out to; none of any other batch."""
     definition = definition_of(version_id) if version_id is not None else None
-    return definition.stages if isinstance(definition, Pipeline) else ()
+    return definition.stages if isinstance(definition, Pipeline | Steps) else ()
+
+
+def first_stage(definition: Definition) -> int | None:
+    """Return which stage is the first over the batch's items; None where there is none."""
+    if isinstance(definition, Pipeline):
+        return 0
+    if isinstance(definition, Steps):
+        return next((at for at, step in enumerate(definition.fan_outs) if step.fan_out.items == "batch"), None)
+    return None
 
 
 def work_of(version_id: int | None) -> Pool | Entity | None:
@@ -40,17 +50,17 @@ def is_saga_of_items(version_id: int) -> bool:
 
 
 def section_nodes(batch: Batch) -> list[Node]:
-    """Return the nodes of a batch's sections, in the order in which they were made."""
-    return list(Node.objects.filter(batch=batch, kind=NodeKind.STAGE).order_by("position"))
+    """Return the nodes of a batch's sections, in the order in which they were written."""
+    return list(Node.objects.filter(batch=batch, kind=NodeKind.STAGE).order_by("offset"))
 
 
 def sections_of(batch: Batch) -> list[Section]:
-    """Return the sections that a pipeline's batch has so far."""
+    """Return the sections that a batch has so far, by number: their children and items follow as they were written."""
     stages = stages_of(batch.definition_id)
     numbers = {stage.name: number for number, stage in enumerate(stages)}
     found, first_child = list[Section](), 0
     for node in section_nodes(batch):
         stage = numbers[node.label]
-        found.append(Section(node.position, stage, first_child, node.offset, node.length))
+        found.append(Section(section_number(node.workflow_id), stage, first_child, node.offset, node.length))
         first_child += ceil(node.length / stages[stage].plan.chunk_size)
-    return found
+    return sorted(found, key=lambda section: section.number)

@@ -37,6 +37,7 @@ from orchestration.contracts import (
     Status,
     SummariseInput,
     TreeEvent,
+    WantedFanOut,
     WantedPage,
     WantedSection,
 )
@@ -138,6 +139,11 @@ class DjangoChunkStore:
     def advance(self, wanted: WantedSection) -> Section:
         """Make a section of a pipeline, once. Raises LookupError."""
         return growth.advance(wanted)
+
+    @_in_thread
+    def begin_fan_out(self, wanted: WantedFanOut) -> Section:
+        """Make a section of a flow, once. Raises LookupError, CannotFanOut."""
+        return growth.begin_fan_out(wanted)
 
     @_in_thread
     def read_saga_item(self, chunk: ChunkInput) -> SagaItem:

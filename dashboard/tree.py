@@ -18,8 +18,8 @@ from orchestration.options import Execution
 PAGE_SIZE = 100
 BAR_WIDTH = 1000
 
-PIPELINE = "pipeline"
-"""What a batch of a pipeline has for its processor: its definition's kind."""
+IN_ORDER = ("pipeline", "steps")
+"""Kinds of definitions (what a batch of one has for its processor) of which the rows below the root are a sequence."""
 
 NOT_COMPLETED = (NodeStatus.FAILED, NodeStatus.TIMED_OUT, NodeStatus.TERMINATED, NodeStatus.CANCELED)
 """Failures in the order of interest: the first rows of every page, and the left end of every bar."""
@@ -41,7 +41,7 @@ _PARTITION_RANK = Case(
 )
 
 
-_IN_ORDER = Case(default=Value(0), output_field=IntegerField())
+_IN_SEQUENCE = Case(default=Value(0), output_field=IntegerField())
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ def _standing(root: Node) -> int:
 def branch_of(parent: Node, page: int, opened: Branch | None = None) -> Branch:
     """Return a page of what lies below a root, partition or stage: failures first, then by position.
 
-    Stages stand in their order. Below one stand its children, of all its partitions together.
+    Stages and steps stand in their order. Below one stand its children, of all its partitions together.
     """
     partitioned = parent.kind == Kind.ROOT and parent.batch.partition_count > 0
     total = _number_below(parent)
@@ -196,8 +196,8 @@ def branch_of(parent: Node, page: int, opened: Branch | None = None) -> Branch:
     below = Node.objects.filter(parent=parent)
     if parent.kind == Kind.STAGE:
         below = Node.objects.filter(Q(parent=parent) | Q(parent__parent=parent), kind=Kind.CHILD)
-    elif parent.kind == Kind.ROOT and parent.batch.processor == PIPELINE:
-        rank = _IN_ORDER
+    elif parent.kind == Kind.ROOT and parent.batch.processor in IN_ORDER:
+        rank = _IN_SEQUENCE
     nodes = _page(below.order_by(rank, "position"), page)
     level = 3 if parent.kind in PARENT_KINDS else 2
     return Branch(parent, _rows(nodes, level, (page - 1) * PAGE_SIZE + 1, opened), total, page)
@@ -229,7 +229,7 @@ def tree_of(batch: Batch, *, status: NodeStatus | None, page: int, opened: int |
 def _page_of_partition(root: Node, partition: Node) -> int:
     """Return the page of the root's branch that an expanded partition lies on."""
     if partition.kind == Kind.STAGE:
-        return partition.position // PAGE_SIZE + 1
+        return Node.objects.filter(parent=root, position__lt=partition.position).count() // PAGE_SIZE + 1
     before = Node.objects.filter(parent=root).annotate(rank=_PARTITION_RANK)
     failing = any(partition.children[status.value] for status in NOT_COMPLETED)
     ahead = before.filter(rank=0 if failing else 1, position__lt=partition.position).count()

@@ -19,6 +19,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.chunk_contracts import (
+    CannotFanOut,
     ChunkInput,
     ChunkNote,
     ChunkResult,
@@ -36,6 +37,7 @@ from orchestration.chunk_contracts import (
 from orchestration.contracts import (
     ADVANCE_ACTIVITY,
     AWAIT_WORKFLOW_ACTIVITY,
+    BEGIN_FAN_OUT_ACTIVITY,
     CHILD_TASK_QUEUE,
     ENTITY_SUBMIT,
     ENTITY_WORKFLOW,
@@ -55,6 +57,7 @@ from orchestration.contracts import (
     Status,
     StepInput,
     SummariseInput,
+    WantedFanOut,
     WantedPage,
     WantedSection,
 )
@@ -180,6 +183,18 @@ class ChunkActivities:
         finally:
             heart.cancel()
 
+    @activity.defn(name=BEGIN_FAN_OUT_ACTIVITY)
+    async def begin_fan_out(self, wanted: WantedFanOut) -> Section:
+        """Make the items and children of a step that fans out. Raises ApplicationError, not retried, if it cannot."""
+        heart = asyncio.create_task(_keep_alive())
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._readers, self._store.begin_fan_out, wanted)
+        except (LookupError, CannotFanOut) as error:
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
+        finally:
+            heart.cancel()
+
     @activity.defn(name=READ_SAGA_ITEM_ACTIVITY)
     async def read_saga_item(self, chunk: ChunkInput) -> SagaItem:
         """Return a child's item, and the saga that it goes through."""
@@ -252,6 +267,7 @@ class ChunkActivities:
             self.read_saga_item,
             self.write_result,
             self.advance,
+            self.begin_fan_out,
             self.read_resources,
             self.await_workflow,
         ]

@@ -15,6 +15,7 @@ from orchestration.contracts import (
     Section,
     Status,
     SummariseInput,
+    WantedFanOut,
     WantedPage,
     WantedSection,
 )
@@ -245,6 +246,10 @@ class InputUnreadable(Exception):
     """An input that cannot be read on, whoever tries: why, for a person."""
 
 
+class CannotFanOut(Exception):
+    """A fan-out that cannot begin, whoever tries: why, for a person."""
+
+
 class GrowingStore(Protocol):
     """Where items and children are added while a batch runs. Called from worker threads."""
 
@@ -257,6 +262,10 @@ class GrowingStore(Protocol):
 
     def advance(self, wanted: WantedSection) -> Section:
         """Make a section of a pipeline, once; one without items where none is let through. Raises LookupError."""
+        ...
+
+    def begin_fan_out(self, wanted: WantedFanOut) -> Section:
+        """Make a section of a flow, once; one without items where there are none. Raises LookupError, CannotFanOut."""
         ...
 
 

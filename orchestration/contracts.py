@@ -22,6 +22,7 @@ PROCESS_ITEM_ACTIVITY = "process_item"
 PENDING_ITEMS_ACTIVITY = "pending_items"
 SUMMARISE_ACTIVITY = "summarise"
 ADVANCE_ACTIVITY = "advance"
+BEGIN_FAN_OUT_ACTIVITY = "begin_fan_out"
 SUBMIT_ACTIVITY = "submit"
 READ_SAGA_ITEM_ACTIVITY = "read_saga_item"
 WRITE_RESULT_ACTIVITY = "write_result"
@@ -235,9 +236,10 @@ class ReadPage:
 
 @dataclass(frozen=True)
 class Section:
-    """A stage of a pipeline over some of the items: a range of children and of items, made when it is their turn.
+    """A stage over some of the items: a range of children and of items, made when it is their turn.
 
-    `stage` is its index in the definition. What a retry lets through later is a section of its own.
+    `stage` is the index in its definition of a pipeline's stage, or of a step that fans out. What a retry lets through
+    a pipeline later, and each round of a loop, is a section of its own.
     """
 
     number: int
@@ -254,6 +256,31 @@ class WantedSection:
     batch_id: str
     number: int
     stage: int
+
+
+@dataclass(frozen=True)
+class WantedFanOut:
+    """Which fan-out a flow begins: section `number`, of stage `stage`, over `items` (None: the batch's).
+
+    `position` is its row's among those of the flow, and `around` the step that it is in, if it is in one.
+    """
+
+    batch_id: str
+    number: int
+    stage: int
+    position: int
+    items: list[Any] | None
+    around: str = ""
+
+
+@dataclass(frozen=True)
+class FlowState:
+    """What a flow that closed had done, for one that goes on: results by row id and by name, sections by row id."""
+
+    done: dict[str, Any] = field(default_factory=dict)
+    results: dict[str, Any] = field(default_factory=dict)
+    fan_outs: dict[str, int] = field(default_factory=dict)
+    rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -306,7 +333,8 @@ class FanOutInput:
 class FlowInput:
     """Start of a parent with a flow of its own. `definition` is a model of orchestration.definitions as data.
 
-    A pipeline has the `sections` made so far; one that is started to retry waits for its `retry` update.
+    One with fan-outs has the `sections` made so far; one that is started to retry waits for its `retry` update, and
+    goes on from the state `before`.
     """
 
     batch_id: str
@@ -317,6 +345,7 @@ class FlowInput:
     paused: bool = False
     sections: list[Section] = field(default_factory=list)
     is_retry: bool = False
+    before: FlowState = field(default_factory=FlowState)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ references, processors and their parameters. `definition_values` evaluates refer
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from orchestration.contracts import CHILD_TASK_QUEUE, Status
@@ -31,6 +31,9 @@ MAX_STEP_RUNS = 5_000
 MAX_SECONDS = 365 * 86_400
 
 SERVICE_WORKFLOW = "ServiceWorkflow"
+
+GOING_ON = ("services", "steps")
+"""The kinds that know what they have done: a retry does the rest, once they have closed."""
 
 Name = Annotated[
     str,
@@ -81,6 +84,29 @@ def _items_tag(value: Any) -> str | None:
     return "<list>" if isinstance(value, list | tuple) else None
 
 
+def _suits_a_stage(plan: Plan) -> Plan:
+    unsuited = {
+        "paged": plan.paged,
+        "resource_field": bool(plan.resource_field),
+        "fire_and_forget": plan.fire_and_forget,
+        "on_threshold": plan.on_threshold is OnThreshold.ROLL_BACK,
+        "summarise": plan.summarise,
+    }
+    return _refuse_unsuited(plan, "a stage", unsuited)
+
+
+def _refuse_unsuited(plan: Plan, part: str, unsuited: Mapping[str, bool]) -> Plan:
+    """Return the plan, unless a part cannot have what it sets. `unsuited`: by name, whether it is set."""
+    if found := [name for name, is_set in unsuited.items() if is_set]:
+        names = {"part": part, "names": ", ".join(found)}
+        raise PydanticCustomError("unsuited", "The plan of {part} cannot have {names}.", names)
+    return plan
+
+
+StagePlan = Annotated[Plan, AfterValidator(_suits_a_stage)]
+"""The plan of a fan-out within a flow."""
+
+
 class FanOut(Part):
     """A fan-out over the batch's items, over a list in the definition, or over a list in an earlier result.
 
@@ -90,7 +116,7 @@ class FanOut(Part):
 
     processor: ProcessorName
     parameters: Data = {}
-    plan: Plan = Plan()
+    plan: StagePlan = Plan()
     items: Annotated[
         Annotated[Literal["batch"], Tag("<batch>")]
         | Annotated[Reference, Tag("<reference>")]
@@ -242,29 +268,9 @@ class Stage(Part):
     name: Name
     processor: ProcessorName
     parameters: Data = {}
-    plan: Plan = Plan()
+    plan: StagePlan = Plan()
     keep: Condition | None = None
     takes: Takes = Takes.ITEM
-
-    @field_validator("plan")
-    @classmethod
-    def _suits_a_stage(cls, plan: Plan) -> Plan:
-        unsuited = {
-            "paged": plan.paged,
-            "resource_field": bool(plan.resource_field),
-            "fire_and_forget": plan.fire_and_forget,
-            "on_threshold": plan.on_threshold is OnThreshold.ROLL_BACK,
-            "summarise": plan.summarise,
-        }
-        return _refuse_unsuited(plan, "a stage", unsuited)
-
-
-def _refuse_unsuited(plan: Plan, part: str, unsuited: Mapping[str, bool]) -> Plan:
-    """Return the plan, unless a part cannot have what it sets. `unsuited`: by name, whether it is set."""
-    if found := [name for name, is_set in unsuited.items() if is_set]:
-        names = {"part": part, "names": ", ".join(found)}
-        raise PydanticCustomError("unsuited", "The plan of {part} cannot have {names}.", names)
-    return plan
 
 
 class Pipeline(Definition):
@@ -365,6 +371,37 @@ class Steps(Definition):
 
     kind: Literal["steps"]
     steps: tuple[Step, ...] = Field(min_length=1)
+
+    @property
+    def fan_outs(self) -> tuple[FanOutStep, ...]:
+        """The steps that fan out, in the order of the text: a section's `stage` is an index of them."""
+        return tuple(step for step in _every(self.steps) if isinstance(step, FanOutStep))
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What a fan-out of each of them is: a stage."""
+        return tuple(
+            Stage(
+                name=step.name,
+                processor=step.fan_out.processor,
+                parameters=step.fan_out.parameters,
+                plan=step.fan_out.plan,
+            )
+            for step in self.fan_outs
+        )
+
+
+def _every(steps: Iterable[Step]) -> Iterator[Step]:
+    for step in steps:
+        yield step
+        if isinstance(step, ParallelStep):
+            yield from _every(step.parallel)
+        elif isinstance(step, IfStep):
+            yield from _every((*step.then, *step.otherwise))
+        elif isinstance(step, LoopStep):
+            yield from _every(step.loop.steps)
+        elif isinstance(step, ApprovalStep):
+            yield from _every(step.refused)
 
 
 AnyDefinition = Annotated[Pipeline | Services | Saga | Pool | Entity | Steps, Field(discriminator="kind")]

@@ -58,8 +58,9 @@ class FlowParent:
         self._paused = given.paused
         self.counts = Counts()
         self.running = 0
+        self.done = dict(given.before.done)
+        self.position = given.before.rows
         self._rounds = dict[str, int]()
-        self._position = 0
         self._approvals = Approvals()
         self.is_closing = False
 
@@ -94,9 +95,15 @@ class FlowParent:
     # Steps
 
     def node(self, name: str, above: str = "") -> str:
-        """Return the id of a step's row: numbered from the second round on."""
+        """Return the id of a row by its name and the row above it."""
         parent = above or workflow.info().workflow_id
         return f"{parent}/{name}"
+
+    def next_row(self, name: str, above: str = "") -> str:
+        """Return the id of the row of a step that begins: numbered from the second round on."""
+        plain = self.node(name, above)
+        self._rounds[plain] = self._rounds.get(plain, 0) + 1
+        return plain if self._rounds[plain] == 1 else f"{plain}.{self._rounds[plain]}"
 
     async def step(
         self,
@@ -107,20 +114,31 @@ class FlowParent:
         above: str = "",
         label: str = "",
     ) -> T:
-        """Run one step as a row below `above` (or the root): `work` gets the row's id. Raises what it raises."""
+        """Run one step as a row below `above` (or the root): `work` gets the row's id. Raises what it raises.
+
+        One that an earlier run of the flow had done is not done again: its result is returned.
+        """
         await workflow.wait_condition(lambda: not self._paused)
-        plain = self.node(name, above)
-        self._rounds[plain] = self._rounds.get(plain, 0) + 1
-        node = plain if self._rounds[plain] == 1 else f"{plain}.{self._rounds[plain]}"
-        self._position += 1
+        node = self.next_row(name, above)
+        if node in self.done:
+            before: T = self.done[node]
+            return before
+        return await self.as_row(node, work, kind=kind, above=above, label=label or name)
+
+    async def as_row(
+        self, node: str, work: Callable[[str], Awaitable[T]], *, kind: NodeKind, above: str, label: str
+    ) -> T:
+        """Do some work as a row with this id, and report how it ended. Raises what it raises."""
+        self.position += 1
         parent = above or workflow.info().workflow_id
-        place = Place(parent, kind, label or name, self._position, is_workflow=False)
-        run_id = f"{workflow.info().run_id}/{self._position}"
+        place = Place(parent, kind, label, self.position, is_workflow=False)
+        run_id = f"{workflow.info().run_id}/{self.position}"
         self.outbox.put(EventKind.STARTED, node, run_id, place=place)
         self.running += 1
         outcome, failure = Status.COMPLETED, None
         try:
-            return await work(node)
+            self.done[node] = result = await work(node)
+            return result
         except asyncio.CancelledError:
             outcome = Status.CANCELED
             raise

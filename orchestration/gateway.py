@@ -51,11 +51,13 @@ from orchestration.contracts import (
     FanOutInput,
     FanOutResult,
     FlowInput,
+    FlowState,
     Progress,
     RetryAnswer,
     Status,
     TreeEvent,
 )
+from orchestration.definitions import GOING_ON
 from orchestration.diagnosis import diagnose
 from orchestration.findings import Finding
 from orchestration.plan import may_continue_as_new, root_id
@@ -195,11 +197,22 @@ class Gateway:
         """Give children another attempt, whether their parents run or not, and say which were taken on.
 
         `root` is the batch's original start; `parents` the workflow ids of the stage and partition above each child
-        below the root, outermost first, and `believed_open` those of them that seem to run. The same `update_id` again
-        returns the same answer and starts nothing.
+        below the root, outermost first, and `believed_open` those of them that seem to run. A flow that has closed goes
+        on with what it had not done, also without any children. The same `update_id` again returns the same answer and
+        starts nothing.
         """
-        routing = RetryRouting(await self.client(), root_workflow(root), for_retry(root), update_id)
-        return await routing.route(parents, believed_open)
+        again = for_retry(root)
+        if isinstance(again, FlowInput) and again.definition["kind"] in GOING_ON:
+            again = replace(again, before=await self._state(root.batch_id))
+        routing = RetryRouting(await self.client(), root_workflow(root), again, update_id)
+        return await (routing.route(parents, believed_open) if parents else routing.go_on())
+
+    async def _state(self, batch_id: str) -> FlowState:
+        """Return what the newest run of a flow had done. Raises TemporalUnavailable, also without a worker to ask."""
+        handle = (await self.client()).get_workflow_handle(root_id(batch_id))
+        with unavailable():
+            state: FlowState = await handle.query(StepsWorkflow.state, rpc_timeout=RPC_TIMEOUT)
+        return state
 
     async def pause(self, batch_id: str) -> None:
         """Start no more children. Raises BatchNotRunning."""

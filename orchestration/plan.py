@@ -256,6 +256,11 @@ def stage_id(batch_id: str, section: int) -> str:
     return f"{root_id(batch_id)}/s{section}"
 
 
+def section_number(workflow_id: str) -> int:
+    """Return which section a stage is of, by its workflow id."""
+    return int(workflow_id.rsplit("/s", 1)[1])
+
+
 def pool_worker_id(parent: str, number: int) -> str:
     """Return the workflow id of a worker of a parent's pool."""
     return f"{parent}/w{number}"

@@ -16,7 +16,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from orchestration.connection import RPC_TIMEOUT, unavailable
+from orchestration.connection import RPC_TIMEOUT, TemporalUnavailable, unavailable
 from orchestration.contracts import CHILD_TASK_QUEUE, FanOutInput, FlowInput, RetryAnswer, RetryRequest
 from orchestration.partitions import PARTITION_OPEN
 from orchestration.plan import root_id
@@ -53,6 +53,14 @@ class RetryRouting:
                 break
         self._answer.refused.update(dict.fromkeys(ask, "its parent is closing: try again"))
         return self._answer
+
+    async def go_on(self) -> RetryAnswer:
+        """Have a root that has closed go on with what it had not done."""
+        for turn in range(ROUNDS):
+            await asyncio.sleep(ROUND_PAUSE * turn)
+            if (taken := await self._ask_root(self._root_id, [], f"{self._update_id}-{turn}")) is not None:
+                return taken
+        raise TemporalUnavailable("The batch is still closing.")
 
     async def _ask_level(self, level: int, turn: int, ways: Mapping[int, Sequence[str]], ask: dict[int, int]) -> None:
         """Ask all parents at one level, and leave in `ask` the children to be asked for elsewhere, and where."""

@@ -22,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
         FanOutInput,
         FanOutResult,
         FlowInput,
+        FlowState,
         RetryAnswer,
         RetryRequest,
         Section,
@@ -41,11 +42,16 @@ GROW_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts
 
 
 class RetriedFlow(FlowParent):
-    """A flow that can be started again to retry: it waits for the `retry` update, and does what is not done yet."""
+    """A flow that can be started again to retry: it waits for the `retry` update, and does what is not done yet.
+
+    Update: `retry`. Queries: FlowParent's, and `state`.
+    """
 
     def __init__(self, given: FlowInput) -> None:
         super().__init__(given)
         self._retry_came = False
+        self.results = dict(given.before.results)
+        self.fan_outs = dict(given.before.fan_outs)
 
     async def await_retry(self) -> None:
         """Wait for what is to be retried."""
@@ -55,12 +61,17 @@ class RetriedFlow(FlowParent):
             workflow.logger.warning("Started to retry, but no retry came.")
 
     def take(self, child: int) -> str | None:
-        """Take on a child, or return why not."""
+        """Take on a child that there is, or return why not."""
         raise NotImplementedError
 
     def knows(self, child: int) -> bool:
         """Whether there is such a child."""
         return False
+
+    @workflow.query
+    def state(self) -> FlowState:
+        """Return what is done: where another run goes on."""
+        return FlowState(self.done, self.results, self.fan_outs, self.position)
 
     @workflow.update
     def retry(self, request: RetryRequest) -> RetryAnswer:

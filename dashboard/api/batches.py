@@ -139,7 +139,7 @@ def retry_batch(request: HttpRequest, batch_id: str, given: schemas.RetryIn) -> 
         raise Invalid({"nodes": ["Give either nodes or status."]})
     outcome = operations.retry(request.user, _batch(batch_id), nodes=given.nodes, status=given.status)
     refused = [{"id": refusal.node, "reason": refusal.reason} for refusal in outcome.refused]
-    return 202, {"accepted": outcome.accepted, "refused": refused}
+    return 202, {"accepted": outcome.accepted, "refused": refused, "goes_on": outcome.goes_on}
 
 
 @router.post("/batches/{batch_id}/pause", response=OPERATION)

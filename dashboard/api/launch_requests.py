@@ -16,7 +16,6 @@ from dashboard.definition_launching import (
     definition_request,
     first_processor,
     item_problems,
-    unrunnable,
 )
 from dashboard.definition_models import DefinitionVersion
 from dashboard.forms import plain_words
@@ -87,8 +86,8 @@ def _definition_request(given: schemas.BatchIn, version_id: int, idempotency_key
     errors = dict[str, list[str]]()
     plan = _checked("plan", lambda: Plan.model_validate(given.plan), errors)
     checked = check(version.text)
-    if checked.definition is None or (refusal := unrunnable(checked.definition)):
-        errors["definition"] = [str(error.message) for error in checked.errors] or [refusal]
+    if checked.definition is None:
+        errors["definition"] = [str(error.message) for error in checked.errors]
     items = None
     if checked.definition is not None and (processor := first_processor(checked.definition)):
         source, survey = _survey(given, get_processor(processor), errors, None)

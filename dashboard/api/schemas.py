@@ -186,10 +186,11 @@ class RefusalOut(Schema):
 
 
 class RetryOut(Schema):
-    """Ids of the children that get another attempt, and those that do not."""
+    """Ids of the children that get another attempt, those that do not, and whether a flow goes on where it stopped."""
 
     accepted: list[int]
     refused: list[RefusalOut]
+    goes_on: bool = False
 
 
 class TerminateIn(Schema):

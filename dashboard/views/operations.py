@@ -43,12 +43,14 @@ def _answer(request: HttpRequest, batch_id: str, operate: Callable[[Batch], str 
 def _retry_answer(outcome: RetryOutcome) -> Answer:
     accepted, refused = len(outcome.accepted), len(outcome.refused)
     text = f"{accepted:,} {'child gets' if accepted == 1 else 'children get'} another attempt."
-    if not accepted:
+    if outcome.goes_on:
+        text = f"It goes on where it stopped. {text}" if accepted else "It goes on where it stopped."
+    elif not accepted:
         text = "Nothing was retried."
     if refused:
         reasons = sorted({refusal.reason for refusal in outcome.refused})
         text += f" {refused:,} refused: {', '.join(reasons)}."
-    return Answer(text, is_error=not accepted, refused=outcome.refused)
+    return Answer(text, is_error=not accepted and not outcome.goes_on, refused=outcome.refused)
 
 
 @require_POST

@@ -14,15 +14,16 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts import EventKind, FlowInput, NodeKind, Place, ServiceInput, Status
     from orchestration.definitions import SERVICE_WORKFLOW, Service, Services, Work
     from orchestration.flow import FlowParent
+    from orchestration.sections import RetriedFlow
     from orchestration.supervisor import outcome_of
 
 
 @workflow.defn
-class ServicesWorkflow(FlowParent):
+class ServicesWorkflow(RetriedFlow):
     """Run every service as a child of its own type on its own queue, and return what each answered, by name.
 
-    Signals, queries: FlowParent's. A service that fails or is too late is missing alone; the root fails when any did,
-    after all have closed, and says which.
+    Signals, update, queries: RetriedFlow's. A service that fails or is too late is missing alone; the root fails when
+    any did, after all have closed, and says which. Started again to retry it asks those that were missing.
     """
 
     @workflow.init
@@ -36,6 +37,8 @@ class ServicesWorkflow(FlowParent):
         return await self.perform(self._flow)
 
     async def _flow(self) -> dict[str, Any]:
+        if self.given.is_retry:
+            await self.await_retry()
         answers = await asyncio.gather(*(self._ask(number, each) for number, each in enumerate(self._services)))
         missing = [service.name for service, (ok, _) in zip(self._services, answers, strict=True) if not ok]
         if missing:
@@ -46,6 +49,8 @@ class ServicesWorkflow(FlowParent):
         """Return whether a service answered, and what."""
         await workflow.wait_condition(lambda: not self._paused)
         node, root = self.node(service.name), workflow.info().workflow_id
+        if node in self.done:
+            return True, self.done[node]
         is_ours = service.workflow_type == SERVICE_WORKFLOW
         work = (
             Work(processor=service.processor, parameters=service.parameters, input=service.input) if is_ours else None
@@ -69,6 +74,8 @@ class ServicesWorkflow(FlowParent):
             answer = await handle
         except FailureError as error:
             outcome, failure = outcome_of(error)
+        else:
+            self.done[node] = answer
         self.outbox.put(EventKind.CLOSED, node, run_id, outcome=outcome, failure=failure)
         return outcome is Status.COMPLETED, answer
 

@@ -1,22 +1,33 @@
-"""StepsWorkflow: a flow from data. Steps in order, side by side, in branches and loops, and approvals between them."""
+"""StepsWorkflow: a flow from data. Steps in order, side by side, in branches and loops, fan-outs and approvals."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.approval import verdict
-    from orchestration.contracts import FlowInput, NodeKind
-    from orchestration.definition_values import holds
+    from orchestration.children import ALREADY_RUNNING
+    from orchestration.contracts import (
+        BEGIN_FAN_OUT_ACTIVITY,
+        Counts,
+        FlowInput,
+        NodeKind,
+        Section,
+        Status,
+        WantedFanOut,
+    )
+    from orchestration.definition_values import Reference, holds, resolve
     from orchestration.definitions import (
         Approval,
         ApprovalStep,
+        FanOutStep,
         IfStep,
         Loop,
         LoopStep,
@@ -27,7 +38,12 @@ with workflow.unsafe.imports_passed_through():
         Step,
         Steps,
     )
-    from orchestration.flow import FlowParent
+    from orchestration.flow import failed_step
+    from orchestration.sections import GROW_HEARTBEAT_TIMEOUT, GROW_RETRY, GROW_TIMEOUT, SectionFlow
+
+NOT_BEGUN = "its step has not begun yet"
+MOVED = ("failed", "timed_out", "terminated", "canceled", "skipped")
+"""Outcomes in the order in which children that were run again are taken off the counts."""
 
 
 class Refused(Exception):
@@ -35,17 +51,23 @@ class Refused(Exception):
 
 
 @workflow.defn
-class StepsWorkflow(FlowParent):
+class StepsWorkflow(SectionFlow):
     """Interpret a definition and return the steps' results by name.
 
-    Signals, queries: FlowParent's. Fails when a step fails, or as refused when a person refused.
+    Signals, update, queries: SectionFlow's. Fails when a step fails, or as refused when a person refused. Started again
+    to retry it does the steps that are not done, and children again that are named, also of steps that are.
     """
 
     @workflow.init
     def __init__(self, given: FlowInput) -> None:
-        super().__init__(given)
-        self._steps = Steps.model_validate(given.definition).steps
-        self._results = dict[str, Any]()
+        definition = Steps.model_validate(given.definition)
+        super().__init__(given, definition.stages)
+        self._steps = definition.steps
+        self._stage_of = {step.name: number for number, step in enumerate(definition.fan_outs)}
+        self._next_section = max(self.sections, default=-1) + 1
+        self._begun = set[str]()
+        self._selected = dict[int, list[int]]()
+        self._again = set[asyncio.Task[None]]()
 
     @workflow.run
     async def run(self, given: FlowInput) -> dict[str, Any]:
@@ -53,31 +75,43 @@ class StepsWorkflow(FlowParent):
         return await self.perform(self._flow)
 
     async def _flow(self) -> dict[str, Any]:
+        if self.given.is_retry:
+            await self.await_retry()
         try:
             await self._sequence(self._steps, "")
         except Refused as refused:
             raise ApplicationError(str(refused), type="Refused", non_retryable=True) from refused
-        return self._results
+        except asyncio.CancelledError:
+            for task in self._again:
+                task.cancel()
+            raise
+        finally:
+            if self._again:
+                await workflow.wait_condition(lambda: not self._again)
+            self.is_closing = True
+        return self.results
 
     async def _sequence(self, steps: Sequence[Step], above: str) -> None:
         for step in steps:
             await self._one(step, above)
 
     async def _one(self, step: Step, above: str) -> None:
+        if isinstance(step, FanOutStep):
+            self.results[step.name] = await self._fan_out(step, above)
+            return
         kind = NodeKind.GATE if isinstance(step, ApprovalStep) else NodeKind.STEP
-        self._results[step.name] = await self.step(
+        self.results[step.name] = await self.step(
             step.name, lambda node: self._interpret(step, node), kind=kind, above=above
         )
 
     async def _interpret(self, step: Step, node: str) -> Any:
         """Do what a step says and return its result."""
         if isinstance(step, RunStep):
-            return await self.act(step.name, step.run, self._results)
+            return await self.act(step.name, step.run, self.results)
         if isinstance(step, ParallelStep):
-            await asyncio.gather(*(self._one(each, node) for each in step.parallel))
-            return {each.name: self._results[each.name] for each in step.parallel}
+            return await self._parallel(step.parallel, node)
         if isinstance(step, IfStep):
-            is_so = holds(step.condition, self._results)
+            is_so = holds(step.condition, self.results)
             await self._sequence(step.then if is_so else step.otherwise, node)
             return {"branch": "then" if is_so else "else"}
         if isinstance(step, LoopStep):
@@ -88,13 +122,21 @@ class StepsWorkflow(FlowParent):
         await workflow.sleep(timedelta(seconds=step.sleep))
         return None
 
+    async def _parallel(self, steps: Sequence[Step], node: str) -> dict[str, Any]:
+        """Run steps at the same time, all to their end. Raises what the first of them raised that failed."""
+        ends = await asyncio.gather(*(self._one(each, node) for each in steps), return_exceptions=True)
+        for error in ends:
+            if error is not None:
+                raise error
+        return {each.name: self.results[each.name] for each in steps}
+
     async def _loop(self, loop: Loop, node: str) -> dict[str, Any]:
         for number in range(1, loop.max + 1):
             self.note(node, f"Round {number} of at most {loop.max}.")
             await self._sequence(loop.steps, node)
             condition = loop.until or loop.while_
             assert condition is not None
-            if holds(condition, self._results) is (loop.until is not None):
+            if holds(condition, self.results) is (loop.until is not None):
                 return {"rounds": number, "held": True}
         return {"rounds": loop.max, "held": False}
 
@@ -104,6 +146,133 @@ class StepsWorkflow(FlowParent):
         by = decision.person if decision else ""
         if approved:
             return {"approved": True, "by": by, "comment": ""}
-        self._results[node.rsplit("/", 1)[-1]] = {"approved": False, "by": by, "comment": ""}
+        self.results[node.rsplit("/", 1)[-1]] = {"approved": False, "by": by, "comment": ""}
         await self._sequence(refused, node)
         raise Refused(verdict(decision))
+
+    # Fan-outs
+
+    async def _fan_out(self, step: FanOutStep, above: str) -> dict[str, Any]:
+        """Run a fan-out, or of one that an earlier run had begun the children that are to run again."""
+        await workflow.wait_condition(lambda: not self.paused)
+        row = self.next_row(step.name, above)
+        if row in self.done:
+            done: dict[str, Any] = self.done[row]
+            return done
+        self._begun.add(row)
+        is_new = row not in self.fan_outs
+        section = await self._begin(step, row, above) if is_new else self.sections[self.fan_outs[row]]
+        if not section.items:
+            await self.as_row(row, self._no_items, kind=NodeKind.STEP, above=above, label=step.name)
+            return _counted(section, Counts())
+        children = None if is_new else sorted(self._selected.pop(section.number, []))
+        try:
+            counts = await self._run(section, children)
+        except FailureError as error:
+            if is_cancelled_exception(error):
+                raise
+            raise failed_step(step.name, error) from error
+        self.done[row] = counts
+        return counts
+
+    async def _begin(self, step: FanOutStep, row: str, above: str) -> Section:
+        """Have a section's items and children written."""
+        stage, items = self._stage_of[step.name], step.fan_out.items
+        if isinstance(items, Reference):
+            items = resolve(items.ref, self.results)
+            if not isinstance(items, list):
+                message = f"{step.name}: what its items refer to is no list."
+                raise ApplicationError(message, type="NotAList", non_retryable=True)
+        self.position += 1
+        section: Section = await workflow.execute_activity(
+            BEGIN_FAN_OUT_ACTIVITY,
+            WantedFanOut(
+                *(self.given.batch_id, self._number_for(stage), stage, self.position),
+                items=None if items == "batch" else list(items),
+                around=above.rsplit("/", 1)[-1],
+            ),
+            result_type=Section,
+            start_to_close_timeout=GROW_TIMEOUT,
+            heartbeat_timeout=GROW_HEARTBEAT_TIMEOUT,
+            retry_policy=GROW_RETRY,
+            summary=step.name,
+        )
+        if section.items:
+            self.sections[section.number] = section
+            self.fan_outs[row] = section.number
+        return section
+
+    def _number_for(self, stage: int) -> int:
+        """Return the number of a new section, or that of the one which was written at launch and not begun."""
+        begun = self.fan_outs.values()
+        kept = [each.number for each in self.sections.values() if each.stage == stage and each.number not in begun]
+        if kept:
+            return kept[0]
+        self._next_section += 1
+        return self._next_section - 1
+
+    async def _no_items(self, row: str) -> None:
+        self.note(row, "No items.")
+
+    async def _run(self, section: Section, children: list[int] | None) -> dict[str, Any]:
+        """Run a section's children, or those that are named again, and return the counts of all."""
+        if children is None:
+            return _counted(section, (await self.run_section(section, None)).counts)
+        everything = self.layout(section).children
+        before = Counts(completed=everything - len(children), failed=len(children))
+        return _counted(section, await self._run_again(section, children, before))
+
+    async def _run_again(self, section: Section, children: list[int], before: Counts) -> Counts:
+        if not children:
+            return before
+        result = await self.run_section(section, children)
+        return _instead(before, len(children), result.counts)
+
+    # Retry
+
+    def select(self, number: int, child: int) -> str | None:
+        """Take on a child: at once where its step is over, and otherwise when its step's turn comes."""
+        row = next((row for row, each in self.fan_outs.items() if each == number), None)
+        if row is None:
+            return NOT_BEGUN
+        chosen = self._selected.setdefault(number, [])
+        if child in chosen:
+            return ALREADY_RUNNING
+        if not chosen and (row in self.done or row in self._begun):
+            task = asyncio.create_task(self._again_at(row, number))
+            self._again.add(task)
+            task.add_done_callback(self._again.discard)
+        chosen.append(child)
+        return None
+
+    async def _again_at(self, row: str, number: int) -> None:
+        """Run children of a step again that is over, beside whatever the flow is doing; its result counts them."""
+        section, children = self.sections[number], sorted(self._selected.pop(number))
+        done = self.done.get(row)
+        before = Counts(**{name: done[name] for name in ("completed", *MOVED)}) if done else Counts()
+        try:
+            counts = _counted(section, await self._run_again(section, children, before))
+        except FailureError as error:
+            workflow.logger.info("%s failed again: %s", row, error)
+            return
+        if done is not None:
+            self.results = {name: counts if each is done else each for name, each in self.results.items()}
+            self.done[row] = counts
+
+
+def _counted(section: Section, counts: Counts) -> dict[str, Any]:
+    """Return the result of a step that fans out."""
+    return {"items": section.items, **asdict(counts)}
+
+
+def _instead(before: Counts, number: int, again: Counts) -> Counts:
+    """Return counts in which so many children that had not completed count by their new outcomes instead."""
+    counts = replace(before)
+    for name in MOVED:
+        taken = min(number, getattr(counts, name))
+        counts.add(Status(name), -taken)
+        number -= taken
+    for status in Status:
+        if status.is_outcome:
+            counts.add(status, getattr(again, status.value))
+    return counts

@@ -13,6 +13,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from dashboard.models import Batch
+from dashboard.stages import definition_of
 from orchestration.plan import Plan
 from tests import builders
 
@@ -26,6 +27,12 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
     if database["ENGINE"] == "django.db.backends.sqlite3":
         path: Path = tmp_path_factory.mktemp("database") / "test.sqlite3"
         database.setdefault("TEST", {})["NAME"] = str(path)
+
+
+@pytest.fixture(autouse=True)
+def no_definitions_kept() -> None:
+    """Forget the definitions of other tests: each test's versions have the same ids again."""
+    definition_of.cache_clear()
 
 
 @pytest.fixture

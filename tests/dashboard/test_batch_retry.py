@@ -24,7 +24,7 @@ def test_one_child_gets_a_second_attempt_and_the_rest_stays_failed(stack: Stack)
     batch = failing(stack)
     child = stack.nodes(batch, kind="child")[2]
     answer = stack.api("POST", f"/batches/{batch}/retry", {"nodes": [child["id"]]})
-    assert (answer.status_code, answer.json()) == (202, {"accepted": [child["id"]], "refused": []})
+    assert (answer.status_code, answer.json()) == (202, {"accepted": [child["id"]], "refused": [], "goes_on": False})
     state = stack.wait_for(batch, "completed_with_failures")
     assert (state["children"]["completed"], state["children"]["failed"]) == (1, 5)
     after = {node["id"]: node for node in stack.nodes(batch, kind="child")}[child["id"]]
@@ -73,13 +73,13 @@ def test_what_runs_or_has_completed_is_refused_with_the_reason(stack: Stack) -> 
     stack.api("POST", f"/batches/{batch}/retry", {"nodes": [first]})
     stack.wait_for(batch, "completed_with_failures")
     answer = stack.api("POST", f"/batches/{batch}/retry", {"nodes": [first, second]}).json()
-    assert answer == {"accepted": [second], "refused": [{"id": first, "reason": "already completed"}]}
+    assert answer == {"accepted": [second], "refused": [{"id": first, "reason": "already completed"}], "goes_on": False}
     stack.wait_for(batch, "completed")
     slow = stack.launch(processor="simulate", parameters={"seconds_from": 30, "seconds_to": 30}, count=1)
     stack.wait_for(slow, "running")
     (child,) = stack.nodes(slow, kind="child")
     answer = stack.api("POST", f"/batches/{slow}/retry", {"nodes": [child["id"]]}).json()
-    assert answer == {"accepted": [], "refused": [{"id": child["id"], "reason": "already running"}]}
+    assert answer == {"accepted": [], "refused": [{"id": child["id"], "reason": "already running"}], "goes_on": False}
     stack.api("POST", f"/batches/{slow}/terminate")
 
 

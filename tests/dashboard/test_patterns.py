@@ -159,16 +159,6 @@ def test_a_saved_definition_is_launched_and_its_steps_are_rows(stack: Stack) -> 
         assert nodes["rollback"]["parent"] == nodes["reserve"]["id"]
 
 
-def test_a_definition_that_cannot_run_yet_says_so(stack: Stack) -> None:
-    with api(stack) as client:
-        text = "kind: steps\nsteps: [{name: one, fan_out: {processor: simulate}}]\n"
-        saved = client.post("/definitions", json={"name": f"fan {stack.port}", "text": text}).json()
-        version = client.get(f"/definitions/{saved['id']}").json()["versions"][0]["id"]
-        answer = client.post("/batches", json={"definition": version})
-        assert answer.status_code == 422
-        assert "not launched yet" in answer.json()["errors"]["definition"][0]
-
-
 def test_a_report_is_written_once_for_each_run_and_can_be_downloaded(stack: Stack) -> None:
     with api(stack) as client:
         parameters = {**QUICK, "fail_percent": 40}

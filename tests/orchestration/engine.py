@@ -44,6 +44,7 @@ from orchestration.contracts import (
     Status,
     SummariseInput,
     TreeEvent,
+    WantedFanOut,
     WantedPage,
     WantedSection,
 )
@@ -166,6 +167,19 @@ class MemoryStore:
         first = (last.first_child + last.items, last.first_item + last.items)
         section = Section(wanted.number, wanted.stage, *first, passed)
         if passed:
+            made.append(section)
+        return section
+
+    def begin_fan_out(self, wanted: WantedFanOut) -> Section:
+        """Return a section over some items, or over those of the batch."""
+        made = self.sections[wanted.batch_id]
+        known = [each for each in made if each.number == wanted.number]
+        if known:
+            return known[0]
+        number = self.inputs[wanted.batch_id] if wanted.items is None else len(wanted.items)
+        first = sum(each.items for each in made)
+        section = Section(wanted.number, wanted.stage, first, first, number)
+        if number:
             made.append(section)
         return section
 
@@ -303,6 +317,7 @@ class Engine:
         made, told = Plan.model_validate({"item_attempts": 1, **plan}), probe or Probe()
         batch_id = secrets.token_hex(6)
         self.store.batches[batch_id] = (made, told.name)
+        self.store.inputs[batch_id] = items
         sections = [Section(0, 0, 0, 0, items)] if items else []
         self.store.sections[batch_id] = list(sections)
         given = FlowInput(batch_id, made, items, definition, label="test", sections=sections)

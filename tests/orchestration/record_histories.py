@@ -18,6 +18,7 @@ from orchestration.plan import child_id, entity_id, partition_id, pool_worker_id
 from orchestration.worker import connect
 from tests.orchestration.engine import Engine, Probe, Run, running_engine
 from tests.orchestration.test_flows import saga, services, stock_worker
+from tests.orchestration.test_steps import fan_out, retry
 from tests.stack import TemporalServer
 from tests.waiting import until
 
@@ -102,6 +103,25 @@ async def steps(engine: Engine) -> Run:
     )
 
 
+async def fan_outs(engine: Engine) -> Run:
+    """Fan out twice at the same time and twice more in a loop, and fail."""
+    probe = Probe()
+    probe.fail = {"1", "last"}
+    both = {"name": "both", "parallel": [fan_out("one", ["a", "b"]), fan_out("other", ["c"])]}
+    loop = {"max": 2, "until": {"ref": "again.failed", "op": "==", "value": 1}, "steps": [fan_out("again", ["d"])]}
+    last = {"name": "last", "run": {"processor": "probe", "parameters": {"probe": probe.name}}}
+    return await engine.flow({"kind": "steps", "steps": [both, {"name": "twice", "loop": loop}, last]}, probe)
+
+
+async def going_on(engine: Engine) -> Run:
+    """Go on after that, with a child that had failed."""
+    run = await fan_outs(engine)
+    await engine.gateway.wait_closed(run.id)
+    run.probe.fail = set()
+    await retry(engine, run, 1)
+    return run
+
+
 async def pipeline(engine: Engine) -> Run:
     """Let two of three items through to a second stage."""
     probe = Probe()
@@ -133,6 +153,8 @@ SCENES: Mapping[str, Scene] = {
     "item-sagas": item_sagas,
     "services": late_service,
     "steps": steps,
+    "fan-outs": fan_outs,
+    "going-on": going_on,
     "pool": plain(6, 3, execution="pool", window=2),
     "entities": plain(6, 3, execution="entities", entity_field="three-recorded", entity_idle=1),
     "pages": plain(10, 3, paged=True, page_children=4),

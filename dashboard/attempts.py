@@ -70,6 +70,13 @@ def _note_event(attempt: Attempt, event: TreeEvent) -> bool:
     return True
 
 
+def show_result(node: Node, events: Iterable[TreeEvent]) -> None:
+    """Let a node that has closed say what came of it, where its newest run says so."""
+    for event in events:
+        if event.kind is EventKind.CLOSED and event.note and event.run_id == node.run_id:
+            node.note = text(event.note)
+
+
 def is_reserved(node: Node) -> bool:
     """Whether a node was asked to run and has not yet: one that never ran is pending with attempt 0."""
     return node.status == Status.PENDING and node.attempt > 0
@@ -86,7 +93,8 @@ def show_newest(node: Node, runs: Runs) -> None:
 
 def _show(node: Node, attempt: Attempt) -> None:
     node.attempt = attempt.number
-    if node.kind != NodeKind.STAGE:  # a stage's says what it let through
+    is_news = (node.run_id, node.status) != (attempt.run_id, attempt.status)
+    if is_news and node.kind != NodeKind.STAGE:  # a stage's says what it let through
         node.note = ""
     for name in SHOWN:
         setattr(node, name, getattr(attempt, name))

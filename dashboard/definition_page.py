@@ -13,12 +13,14 @@ from django.forms import BoundField
 
 from dashboard.defining import NAME_LIMIT, NOTE_LIMIT, Checked
 from dashboard.definition_examples import Example
-from dashboard.definition_launching import FLOW_OPTIONS
+from dashboard.definition_launching import FLOW_OPTIONS, definition_request
 from dashboard.definition_models import DefinitionVersion, SavedDefinition
 from dashboard.forms import ModelForm
+from dashboard.launching import LaunchRequest
 from dashboard.models import Batch
 from orchestration.definition_outline import OutlineNode
 from orchestration.definitions import MAX_TEXT_BYTES
+from orchestration.plan import Plan
 
 DIFF_LINES = 5_000
 """Lines of a text that are compared; above, comparing takes too long for a page."""
@@ -239,3 +241,13 @@ class LaunchDefinitionPage:
         if self.preview.checked.definition is not None:
             return ""
         return "This version is not valid any more: processors have changed since it was saved."
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it can be launched as it is filled."""
+        return not self.refusal and self.plan.is_valid()
+
+    def request(self) -> LaunchRequest:
+        """Return what is to be launched; only for a valid page."""
+        assert isinstance(self.plan.model, Plan)
+        return definition_request(self.version, self.plan.model, self.label, f"{self.key}:definition", "form")

@@ -15,7 +15,17 @@ from typing import TypeVar
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils import timezone
 
-from dashboard.attempts import ATTEMPT_STATE, Runs, is_reserved, note_events, release, reserve, runs_of, show_newest
+from dashboard.attempts import (
+    ATTEMPT_STATE,
+    Runs,
+    is_reserved,
+    note_events,
+    release,
+    reserve,
+    runs_of,
+    show_newest,
+    show_result,
+)
 from dashboard.ledger import Ledger, open_ledger, update_rows
 from dashboard.models import PARENT_KINDS, Attempt, Batch, Item, Node
 from dashboard.moments import apply_words, make_places, note_moments
@@ -68,6 +78,7 @@ def _apply_runs(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
             _show_root(ledger, runs[node.pk], its_events)
         elif touched:
             show_newest(node, runs[node.pk])
+            show_result(node, its_events)
         if node.run_id != before and node.items_failed:
             rerun.append(node)
     Attempt.objects.bulk_create([attempt for attempt in changed if attempt.pk is None])

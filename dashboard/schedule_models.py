@@ -7,11 +7,19 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.urls import reverse
 
 
 def new_schedule_id() -> str:
     """Return a short random id: 12 hexadecimal digits."""
     return secrets.token_hex(6)
+
+
+def launch_address(request: dict[str, Any]) -> str:
+    """Return where what is kept of a launch request can be launched by form."""
+    if request.get("definition") is not None:
+        return f"{reverse('definition-launch')}?definition={request['definition']}"
+    return reverse("launch", args=[request["processor"]])
 
 
 class Schedule(models.Model):
@@ -40,6 +48,11 @@ class Schedule(models.Model):
     def processor(self) -> str:
         """The name of what is launched."""
         return str(self.request["processor"])
+
+    @property
+    def launch_address(self) -> str:
+        """Where the same can be launched, or scheduled anew."""
+        return launch_address(self.request)
 
 
 class ScheduleEntry(models.Model):

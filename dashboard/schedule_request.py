@@ -10,13 +10,16 @@ from django.core import signing
 from pydantic import ValidationError
 
 from dashboard import items
+from dashboard.defining import check
+from dashboard.definition_launching import GivenItems, first_processor
+from dashboard.definition_models import DefinitionVersion
 from dashboard.items import Format, Source
 from dashboard.launch_page import opener
 from dashboard.launching import LaunchRequest
 from dashboard.schedule_models import Schedule, new_schedule_id
 from orchestration.contracts import LaunchScheduled
 from orchestration.plan import Plan
-from orchestration.processors.registry import UnknownProcessor, get_processor
+from orchestration.processors.registry import Processor, UnknownProcessor, get_processor
 
 OF_ONE_LAUNCH = {"rows", "count", "digest", "idempotency_key", "via", "schedule"}
 """What every launch makes anew."""
@@ -59,28 +62,47 @@ def request_of(schedule: Schedule, due: LaunchScheduled) -> LaunchRequest:
     """Return the request of a schedule's launch that is due. Raises CannotLaunch."""
     data = schedule.request
     try:
-        processor = get_processor(data["processor"])
-        processor.validate_parameters(data["parameters"])
+        processor = _item_processor(data)
         plan = Plan.model_validate(data["plan"])
     except UnknownProcessor:
         raise CannotLaunch(f"There is no processor {data['processor']!r} any more.") from None
     except ValidationError as error:
         raise CannotLaunch(f"Its parameters or plan are no longer valid: {error}") from error
-    source = source_of(schedule)
-    survey = items.survey(source, processor, limit=settings.CANOPY_MAX_ITEMS)
-    if survey.error or len(survey.bad_lines) > data["source"].get("left_out", 0):
-        first = f" Line {survey.bad[0].line}: {survey.bad[0].message}" if survey.bad else ""
-        raise CannotLaunch(survey.error or f"{len(survey.bad_lines):,} of its items are not valid any more.{first}")
+    given = _items_of(schedule, processor) if processor is not None else GivenItems()
     made = {
         "plan": plan,
-        "count": survey.good,
-        "rows": lambda: items.rows(source, survey.bad_lines),
-        "digest": survey.digest,
+        "count": given.count,
+        "rows": given.rows,
+        "digest": given.digest,
         "idempotency_key": due.key,
         "via": "schedule",
         "schedule": schedule.pk,
     }
     return LaunchRequest(**data | made)
+
+
+def _item_processor(data: dict[str, Any]) -> Processor | None:
+    """Return what checks the items; None for a definition over no items. Raises as request_of's parts do."""
+    if data.get("definition") is None:
+        processor = get_processor(data["processor"])
+        processor.validate_parameters(data["parameters"])
+        return processor
+    version = DefinitionVersion.objects.get(pk=data["definition"])
+    checked = check(version.text)
+    if checked.definition is None:
+        raise CannotLaunch(f"{version.definition.name} is not valid any more: {checked.errors[0]}")
+    name = first_processor(checked.definition)
+    return get_processor(name) if name else None
+
+
+def _items_of(schedule: Schedule, processor: Processor) -> GivenItems:
+    """Read and check the items anew. Raises CannotLaunch."""
+    source = source_of(schedule)
+    survey = items.survey(source, processor, limit=settings.CANOPY_MAX_ITEMS)
+    if survey.error or len(survey.bad_lines) > schedule.request["source"].get("left_out", 0):
+        first = f" Line {survey.bad[0].line}: {survey.bad[0].message}" if survey.bad else ""
+        raise CannotLaunch(survey.error or f"{len(survey.bad_lines):,} of its items are not valid any more.{first}")
+    return GivenItems(survey.good, lambda: items.rows(source, survey.bad_lines), survey.digest)
 
 
 def source_of(schedule: Schedule) -> Source:

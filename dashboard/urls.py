@@ -83,6 +83,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("schedules/<str:schedule_id>/resume/", schedules.schedule_resume, name="schedule-resume"),
     path("schedules/<str:schedule_id>/trigger/", schedules.schedule_trigger, name="schedule-trigger"),
     path("schedules/<str:schedule_id>/delete/", schedules.schedule_delete, name="schedule-delete"),
+    path("launch/definition/<int:version_id>/schedule/", schedule_form.schedule_saved, name="schedule-saved"),
     path("definitions/", definitions.definition_list, name="definition-list"),
     path("definitions/new/", definitions.definition_create, name="definition-create"),
     path("definitions/preview/", definitions.definition_preview, name="definition-preview"),

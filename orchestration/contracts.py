@@ -146,7 +146,8 @@ class TreeEvent:
     """One change in a batch's tree, as its parent saw it. May arrive twice, late, or never.
 
     `at` is the parent's workflow time. `outcome` is set on closed events, `window` (children) on window events. `place`
-    says where a node belongs that was not known at launch; `note` is a sentence for a person, `until` a deadline.
+    says where a node belongs that was not known at launch; `note` is a sentence for a person (what came of a row
+    that closes), `until` a deadline.
     """
 
     kind: EventKind

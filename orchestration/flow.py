@@ -42,6 +42,9 @@ STEP_MARGIN = timedelta(seconds=10)
 
 STEP_FAILED = "StepFailed"
 
+RESULT_SHOWN = 200
+"""Characters of a result that its row shows."""
+
 T = TypeVar("T")
 
 
@@ -135,9 +138,10 @@ class FlowParent:
         run_id = f"{workflow.info().run_id}/{self.position}"
         self.outbox.put(EventKind.STARTED, node, run_id, place=place)
         self.running += 1
-        outcome, failure = Status.COMPLETED, None
+        outcome, failure, said = Status.COMPLETED, None, ""
         try:
             self.done[node] = result = await work(node)
+            said = brief(result)
             return result
         except asyncio.CancelledError:
             outcome = Status.CANCELED
@@ -151,7 +155,7 @@ class FlowParent:
         finally:
             self.running -= 1
             self.counts.add(outcome)
-            self.outbox.put(EventKind.CLOSED, node, run_id, outcome=outcome, failure=failure)
+            self.outbox.put(EventKind.CLOSED, node, run_id, outcome=outcome, failure=failure, note=said)
 
     async def act(self, name: str, work: Work, results: dict[str, Any]) -> Any:
         """Run one processor over one input, with the batch's attempts and timeout, and return its result as data."""
@@ -239,6 +243,14 @@ class FlowParent:
         """Return how far the flow is, in steps that have begun."""
         total = self.running + self.counts.total
         return Progress(total, 0, self.running, self.counts, 0, self._paused)
+
+
+def brief(result: Any) -> str:
+    """Return what a row says of a result: its plain values by name, or the one that it is; nothing of what is large."""
+    values = result if isinstance(result, dict) else {} if result is None else {"result": result}
+    plain = [(name, value) for name, value in values.items() if value != "" and isinstance(value, str | int | float)]
+    said = [f"{name}: {value:.4g}" if type(value) is float else f"{name}: {value}" for name, value in plain]
+    return ", ".join(said)[:RESULT_SHOWN]
 
 
 def failed_step(name: str, error: BaseException) -> ApplicationError:

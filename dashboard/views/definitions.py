@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard import defining
 from dashboard.defining import Checked, DefinitionRefused, check
 from dashboard.definition_examples import EXAMPLES
-from dashboard.definition_launching import definition_request, first_processor
+from dashboard.definition_launching import first_processor
 from dashboard.definition_models import DefinitionVersion, SavedDefinition
 from dashboard.definition_page import DefinitionForm, EditorPage, LaunchDefinitionPage, Preview, VersionPage, diff_of
 from dashboard.forms import form_of
@@ -160,10 +160,22 @@ def definition_launch(request: HttpRequest) -> HttpResponse:
     """Show what a saved definition will do, or launch it."""
     given = request.GET.get("definition", "")
     version = get_object_or_404(DefinitionVersion, pk=int(given) if given.isdecimal() and len(given) < 19 else 0)
-    if processor := _item_processor(version):
+    if processor := item_processor(version):
         return _launch_over_items(request, version, processor)
+    page = flow_page(request, version)
+    if request.method != "POST":
+        return render(request, "definition_launch.html", {"page": page})
+    operator = require_operator(request.user)
+    if not page.is_valid:
+        return render(request, "definition_launch.html", {"page": page}, status=422)
+    launched = launch(operator, page.request())
+    return HttpResponseRedirect(reverse("batch-detail", args=[launched.batch.pk]))
+
+
+def flow_page(request: HttpRequest, version: DefinitionVersion) -> LaunchDefinitionPage:
+    """Return the page of a definition over no items, as a person has filled it if they have."""
     is_post = request.method == "POST"
-    page = LaunchDefinitionPage(
+    return LaunchDefinitionPage(
         version=version,
         preview=Preview(check(version.text)),
         plan=form_of(Plan)(request.POST, prefix="plan") if is_post else form_of(Plan)(prefix="plan"),
@@ -171,16 +183,6 @@ def definition_launch(request: HttpRequest) -> HttpResponse:
         key=request.POST.get("idempotency_key", "")[:64] or secrets.token_urlsafe(12),
         may_operate=may_operate(request.user),
     )
-    if not is_post:
-        return render(request, "definition_launch.html", {"page": page})
-    operator = require_operator(request.user)
-    if page.refusal or not page.plan.is_valid():
-        return render(request, "definition_launch.html", {"page": page}, status=422)
-    assert isinstance(page.plan.model, Plan)
-    launched = launch(
-        operator, definition_request(version, page.plan.model, page.label, f"{page.key}:definition", "form")
-    )
-    return HttpResponseRedirect(reverse("batch-detail", args=[launched.batch.pk]))
 
 
 @require_POST
@@ -188,7 +190,7 @@ def definition_items_preview(request: HttpRequest, version_id: int) -> HttpRespo
     """Show what a launch over items would make of the form as it is, and keep a file that was chosen."""
     require_operator(request.user)
     version = get_object_or_404(DefinitionVersion, pk=version_id)
-    processor = _item_processor(version)
+    processor = item_processor(version)
     if processor is None:
         raise Http404("This definition works over no items.")
     return render(request, "launch.html#answer", {"page": filled_page(request, processor, version), "swap": True})
@@ -201,7 +203,7 @@ def _launch_over_items(request: HttpRequest, version: DefinitionVersion, process
     return render(request, "launch.html", {"page": empty_page(request, processor, like, version=version)})
 
 
-def _item_processor(version: DefinitionVersion) -> Processor | None:
+def item_processor(version: DefinitionVersion) -> Processor | None:
     """Return the processor that meets the items first, of a valid definition that works over items."""
     definition = check(version.text).definition
     name = first_processor(definition) if definition is not None else ""

@@ -14,13 +14,16 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard import scheduling
-from dashboard.launch_page import filled_page
+from dashboard.definition_models import DefinitionVersion
+from dashboard.definition_page import LaunchDefinitionPage
+from dashboard.launch_page import LaunchPage, filled_page
 from dashboard.operations import OperationError
 from dashboard.permissions import require_operator
 from dashboard.schedule_form import OVERLAPS, TimetableForm, initial_of
 from dashboard.schedule_models import Schedule
 from dashboard.schedule_request import KeptLaunch
 from dashboard.scheduling import Refused
+from dashboard.views.definitions import flow_page, item_processor
 from dashboard.views.launch import find_processor
 
 STALE = "What was to be launched has got lost on the way. Fill in the launch form again; nothing was made."
@@ -66,8 +69,27 @@ def launch_schedule(request: HttpRequest, name: str) -> HttpResponse:
     launch = filled_page(request, find_processor(name))
     if not launch.is_valid:
         return render(request, "launch.html", {"page": launch}, status=422)
-    kept = KeptLaunch.of(launch.request())
-    first = initial_of({}) | {"name": kept.data["label"] or launch.processor.title}
+    return _ask_when(request, KeptLaunch.of(launch.request()), launch.processor.title)
+
+
+@require_POST
+def schedule_saved(request: HttpRequest, version_id: int) -> HttpResponse:
+    """Take the launch form of a saved definition that is to be scheduled, and ask when."""
+    require_operator(request.user)
+    version = get_object_or_404(DefinitionVersion, pk=version_id)
+    page: LaunchPage | LaunchDefinitionPage
+    if processor := item_processor(version):
+        page, template = filled_page(request, processor, version), "launch.html"
+    else:
+        page, template = flow_page(request, version), "definition_launch.html"
+    if not page.is_valid:
+        return render(request, template, {"page": page}, status=422)
+    return _ask_when(request, KeptLaunch.of(page.request()), version.definition.name)
+
+
+def _ask_when(request: HttpRequest, kept: KeptLaunch, title: str) -> HttpResponse:
+    """Show the schedule form as it begins: with the times of what it proposes."""
+    first = initial_of({}) | {"name": kept.data["label"] or title}
     page = FormPage(TimetableForm(initial=first), kept)
     looked = FormPage(TimetableForm(first), kept)
     looked.look()

@@ -64,10 +64,11 @@ class SagaFlow(FlowParent):
                 raise ApplicationError(f"{why.message} {await self._undo()}", type=ROLLED_BACK) from error
         return self._results
 
-    async def _do(self, step: SagaStep, node: str) -> None:
-        self._results[step.name] = await self.act(self.key(step.name), step, self._results)
+    async def _do(self, step: SagaStep, node: str) -> Any:
+        self._results[step.name] = result = await self.act(self.key(step.name), step, self._results)
         if step.compensation is not None:
             self._done.append((step, node))
+        return result
 
     async def _undo(self) -> str:
         """Undo what was done, last first, and say what was undone and what could not be."""

@@ -13,7 +13,7 @@ from temporalio.workflow import ChildWorkflowCancellationType
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts import EventKind, FlowInput, NodeKind, Place, ServiceInput, Status
     from orchestration.definitions import SERVICE_WORKFLOW, Service, Services, Work
-    from orchestration.flow import FlowParent
+    from orchestration.flow import FlowParent, brief
     from orchestration.sections import RetriedFlow
     from orchestration.supervisor import outcome_of
 
@@ -76,7 +76,7 @@ class ServicesWorkflow(RetriedFlow):
             outcome, failure = outcome_of(error)
         else:
             self.done[node] = answer
-        self.outbox.put(EventKind.CLOSED, node, run_id, outcome=outcome, failure=failure)
+        self.outbox.put(EventKind.CLOSED, node, run_id, outcome=outcome, failure=failure, note=brief(answer))
         return outcome is Status.COMPLETED, answer
 
 

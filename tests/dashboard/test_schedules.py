@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -13,6 +15,7 @@ import httpx
 import pytest
 from temporalio.client import Client
 
+from orchestration.plan import Plan
 from tests.browser.conftest import MAKE_VIEWER
 from tests.dashboard.test_launch import form
 from tests.stack import Stack
@@ -332,3 +335,30 @@ def test_what_can_no_longer_be_launched_says_so_on_the_page(stack: Stack, made: 
     assert "Nothing was launched: The file with its items is gone." in page
     wait_until(lambda: tell(stack, schedule)["temporal"]["running"] == 0, "nothing waits for it")
     assert batches(stack, schedule) == []
+
+
+@pytest.mark.parametrize("over_items", [True, False])
+def test_a_saved_definition_is_scheduled_from_its_form_and_over_the_api(
+    stack: Stack, made: list[str], over_items: bool
+) -> None:
+    step = {"processor": "simulate", "parameters": QUICK}
+    steps = [{"name": "each", "fan_out": step}] if over_items else [{"name": "one", "run": step}]
+    given = {"name": f"scheduled {secrets.token_hex(4)}", "text": json.dumps({"kind": "steps", "steps": steps})}
+    version = stack.api("POST", "/definitions", given).json()["newest"]["id"]
+    browser = Web(stack)
+    items = form(text="a\nb") if over_items else {"label": "", "idempotency_key": secrets.token_hex(4)}
+    options = {f"plan-{name}": value for name, value in Plan().model_dump(mode="json").items() if value is not None}
+    page = browser.submit(f"/launch/definition/{version}/schedule/", options | items)
+    assert page.status_code == 200, page.text
+    saved = browser.submit("/schedules/new/", when(name="Saved", launch=sealed(page.text)))
+    schedule = saved.url.path.split("/")[2]
+    made.append(schedule)
+    assert f"/launch/definition/?definition={version}" in saved.text
+    body = {"name": "api", "definition": version, **RARELY, **({"items": ["x"]} if over_items else {})}
+    answer = stack.api("POST", "/schedules", body)
+    assert answer.status_code == 201, answer.text
+    made.append(answer.json()["id"])
+    for each, count in ((schedule, 2), (made[1], 1)):
+        batch = _trigger(stack, each, 1)
+        state = stack.wait_for(batch, "completed")
+        assert (state["items"]["completed"], state["schedule"]["id"]) == (count if over_items else 0, each)

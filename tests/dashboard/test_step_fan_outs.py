@@ -51,7 +51,10 @@ def test_a_flow_stops_at_a_fan_out_that_failed_and_goes_on_after_a_retry(stack: 
     assert (again["children"]["completed"], again["items"]["completed"]) == (6, 6)
     stages = {node["label"]: node for node in stack.nodes(batch_id, kind="stage")}
     assert stages["more"]["note"] == "fan-out in check"
-    assert [node["attempt"] for node in stack.nodes(batch_id, kind="step") if node["label"] == "first"] == [1]
+    steps = {node["label"]: node for node in stack.nodes(batch_id, kind="step")}
+    assert steps["first"]["attempt"] == 1
+    assert steps["first"]["note"] == "seconds: 0, attempt: 1", "its row says what came of it"
+    assert steps["check"]["note"] == "branch: then"
     below = [node for node in stack.nodes(batch_id, kind="child") if node["parent"] == stages["more"]["id"]]
     assert len(below) == 3
     keys = [item["key"] for item in stack.api("GET", f"/batches/{batch_id}/items").json()["results"]]

@@ -45,3 +45,13 @@ def test_every_pattern_names_tests_that_exist() -> None:
 def test_every_preset_is_of_known_patterns_and_on_the_page() -> None:
     for preset in PRESETS:
         assert set(preset.patterns) <= set(IDS), preset.name
+
+
+def test_every_section_says_when_and_when_not_with_a_picture_options_and_limits() -> None:
+    patterns = PAGE[PAGE.index("## Start here") : PAGE.index("## Schedules")]
+    for section in patterns.split("### ")[1:]:
+        title, _, text = section.partition("\n")
+        words = " ".join(text.split())
+        assert {"picture": words.count("```"), "title": title} == {"picture": 2, "title": title}
+        for needed in ("hen ", "Not ", "Options: ", "Limits: "):
+            assert needed in words, f"{title}: {needed}"

@@ -14,7 +14,7 @@ from orchestration.definitions import Definition, Entity, Pipeline, Pool, Saga, 
 from orchestration.options import Execution
 from orchestration.plan import Plan, problems
 
-FLOW_OPTIONS = ("item_attempts", "item_backoff", "item_timeout", "task_queue")
+FLOW_OPTIONS = ("item_attempts", "item_backoff", "item_timeout", "non_retryable", "task_queue")
 """What a launch may say of the plan of a definition."""
 
 

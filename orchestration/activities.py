@@ -392,7 +392,8 @@ class _ChunkRun:
                 break
             except Exception as error:
                 failure = self._failure_of(error)
-                self._may_retry = self._processor.may_retry(error)
+                is_ruled_out = type(error).__name__ in self._plan.non_retryable_types
+                self._may_retry = self._processor.may_retry(error) and not is_ruled_out
                 if attempt == self._plan.item_attempts or not self._may_retry:
                     break
             finally:

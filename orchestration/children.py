@@ -298,7 +298,11 @@ def _retry_policy(given: FanOutInput) -> RetryPolicy | None:
     plan = given.plan
     if plan.child_attempts == 1:
         return None
-    return RetryPolicy(initial_interval=timedelta(seconds=plan.child_backoff), maximum_attempts=plan.child_attempts)
+    return RetryPolicy(
+        initial_interval=timedelta(seconds=plan.child_backoff),
+        maximum_attempts=plan.child_attempts,
+        non_retryable_error_types=plan.non_retryable_types,
+    )
 
 
 def _item_options(given: FanOutInput) -> ItemOptions | None:

@@ -173,7 +173,9 @@ class FlowParent:
                 heartbeat_timeout=HEARTBEAT_TIMEOUT,
                 cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
                 retry_policy=RetryPolicy(
-                    initial_interval=timedelta(seconds=plan.item_backoff or 0.001), maximum_attempts=plan.item_attempts
+                    initial_interval=timedelta(seconds=plan.item_backoff or 0.001),
+                    maximum_attempts=plan.item_attempts,
+                    non_retryable_error_types=plan.non_retryable_types,
                 ),
                 summary=name,
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 
 class FailurePolicy(StrEnum):
@@ -248,6 +248,13 @@ class ChildOptions(BaseModel):
         description="Seconds before a child's second run; doubles with each further one.",
         json_schema_extra=group(CHILDREN),
     )
+    non_retryable: str = Field(
+        default="",
+        max_length=500,
+        title="Not retried",
+        description="Types of error after which neither item nor child is tried again, such as KeyError, NotFound.",
+        json_schema_extra=group(CHILDREN),
+    )
     parent_close: ParentClose = Field(
         default=ParentClose.TERMINATE,
         title="When the parent closes",
@@ -266,6 +273,18 @@ class ChildOptions(BaseModel):
         description="The parent closes as soon as all children have started; they go on alone.",
         json_schema_extra=group(CHILDREN),
     )
+
+    @field_validator("non_retryable")
+    @classmethod
+    def _are_names(cls, given: str) -> str:
+        if given.strip() and not all(name.strip().isidentifier() for name in given.split(",")):
+            raise ValueError("Name types of error, with commas between them: KeyError, NotFound.")
+        return given
+
+    @property
+    def non_retryable_types(self) -> list[str]:
+        """The types of error that are not retried."""
+        return [name.strip() for name in self.non_retryable.split(",") if name.strip()]
 
     @model_validator(mode="after")
     def _forgotten_children_live_on(self) -> Self:

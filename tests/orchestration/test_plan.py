@@ -80,3 +80,8 @@ def test_what_is_unwise_is_said() -> None:
     assert any("chunk size" in each for each in warnings(Plan(), 50_000))
     assert any("one after another" in each for each in warnings(Plan(window=1), 10))
     assert warnings(Plan(chunk_size=100), 10_000) == []
+
+
+def test_what_names_no_type_of_error_is_refused() -> None:
+    with pytest.raises(ValidationError, match="Name types of error, with commas"):
+        Plan(non_retryable="Key Error; x")

@@ -224,6 +224,18 @@ async def test_a_child_gets_further_runs_by_itself(engine: Engine) -> None:
     assert probe.calls["0"] == 3
 
 
+@pytest.mark.parametrize("plan", [{"item_attempts": 3}, {"item_attempts": 3, "execution": "activities"}])
+async def test_a_type_of_error_that_is_ruled_out_is_not_retried_by_item_or_child(
+    engine: Engine, plan: dict[str, Any]
+) -> None:
+    once, thrice = told(0), told(0)
+    options = {"item_backoff": 0, "child_backoff": 0.1, **plan}
+    run = await engine.launch(1, once, **options, child_attempts=3, non_retryable="KeyError, Probed")
+    other = await engine.launch(1, thrice, **options, non_retryable="KeyError")
+    assert failed(Status.FAILED, await run.result()) == failed(Status.FAILED, await other.result()) == [0]
+    assert (once.calls["0"], thrice.calls["0"]) == (1, 3)
+
+
 async def test_forgotten_children_go_on_after_their_parent(engine: Engine) -> None:
     probe = Probe()
     probe.gate.clear()

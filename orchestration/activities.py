@@ -140,7 +140,8 @@ class ChunkActivities:
             bound = get_processor(step.processor).bind(step.parameters)
         except (UnknownProcessor, ValidationError) as error:
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
-        context = ItemContext(key=step.name, index=0, attempt=activity.info().attempt)
+        key, attempt = step.idempotency_key or f"{step.batch_id}/{step.name}", activity.info().attempt
+        context = ItemContext(key=step.name, index=0, attempt=attempt, idempotency_key=key)
         heart = asyncio.create_task(_keep_alive())
         try:
             return await bound.run(step.data, context)
@@ -384,7 +385,7 @@ class _ChunkRun:
         for attempt in range(1, self._plan.item_attempts + 1):
             started = time.monotonic()
             number = item.attempts + self._made + attempt
-            context = ItemContext(item.key, item.index, number, partial(self._say, item.key))
+            context = ItemContext(item.key, item.index, number, partial(self._say, item.key), self._key_of(item))
             try:
                 async with asyncio.timeout(self._plan.item_timeout):
                     value = await self._handle(item, context)
@@ -410,6 +411,10 @@ class _ChunkRun:
             failure=failure,
             undone=self._chunk.undo,
         )
+
+    def _key_of(self, item: ItemWork) -> str:
+        key = f"{self._chunk.batch_id}/{item.index}"
+        return f"{key}/undo" if self._chunk.undo else key
 
     async def _handle(self, item: ItemWork, context: ItemContext) -> Any:
         if not self._chunk.undo:

@@ -361,13 +361,14 @@ class ServiceInput:
 
 @dataclass(frozen=True)
 class StepInput:
-    """One processor over one input, as a step of a flow. `name` is the step's, and its idempotency key in the batch."""
+    """One processor over one input, as a step of a flow. `idempotency_key`: as ItemContext has it."""
 
     batch_id: str
     name: str
     processor: str
     parameters: dict[str, Any]
     data: dict[str, Any]
+    idempotency_key: str = ""
 
 
 @dataclass(frozen=True)

@@ -157,11 +157,15 @@ class FlowParent:
             self.counts.add(outcome)
             self.outbox.put(EventKind.CLOSED, node, run_id, outcome=outcome, failure=failure, note=said)
 
-    async def act(self, name: str, work: Work, results: dict[str, Any]) -> Any:
-        """Run one processor over one input, with the batch's attempts and timeout, and return its result as data."""
+    async def act(self, name: str, work: Work, results: dict[str, Any], *, once: str = "") -> Any:
+        """Run one processor over one input, with the batch's attempts and timeout, and return its result as data.
+
+        `once` is its idempotency key: by default one of its name in its workflow.
+        """
         plan = self.given.plan
         given = StepInput(
-            self.given.batch_id, name, work.processor, fill(work.parameters, results), fill(work.input, results)
+            *(self.given.batch_id, name, work.processor, fill(work.parameters, results), fill(work.input, results)),
+            idempotency_key=once or self.node(name),
         )
         try:
             return await workflow.execute_activity(

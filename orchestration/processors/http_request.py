@@ -16,6 +16,9 @@ from orchestration.processors.registry import ItemContext, on_shutdown, processo
 from orchestration.processors.templating import UnknownField, extract, fill_json, fill_text, fill_url
 
 MAX_REDIRECTS = 5
+REPEATED_WITH_A_KEY = ("POST", "PATCH")
+"""Methods of which another attempt may do something twice, unless the other side knows the key."""
+
 MAX_BODY_BYTES = 10 * 1024 * 1024
 
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
@@ -63,7 +66,10 @@ class HttpParameters(BaseModel):
         description="With item fields in braces, such as https://example.org/users/{id}. A plain line is {url}.",
     )
     headers: dict[str, str] = Field(
-        default_factory=dict, title="Headers", description="One a line, as Name: value. Item fields in braces."
+        default_factory=dict,
+        title="Headers",
+        description="One a line, as Name: value. Item fields in braces. "
+        "POST and PATCH have an Idempotency-Key, the same in every attempt.",
     )
     body: str = Field(
         default="",
@@ -160,6 +166,9 @@ def _request(item: HttpItem, parameters: HttpParameters, context: ItemContext) -
     fields = {"key": context.key, "index": context.index, "url": given.get("value", context.key)} | given
     url = fill_url(parameters.url, fields)
     headers = {name: fill_text(value, fields) for name, value in parameters.headers.items()}
+    has_key = "idempotency-key" in map(str.lower, headers) or not context.idempotency_key
+    if parameters.method in REPEATED_WITH_A_KEY and not has_key:
+        headers["Idempotency-Key"] = context.idempotency_key
     body = fill_json(json.loads(parameters.body), fields) if parameters.body.strip() else None
     try:
         request = _client().build_request(

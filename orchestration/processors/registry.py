@@ -31,12 +31,17 @@ class UnknownProcessor(LookupError):
 
 @dataclass(frozen=True)
 class ItemContext:
-    """What a processor may know besides its item. `attempt` counts from 1 over all runs of the child."""
+    """What a processor may know besides its item. `attempt` counts from 1 over all runs of the child.
+
+    `idempotency_key` is the same for every attempt and retry of the same work, and of no other: for the other side to
+    tell that it has done it before.
+    """
 
     key: str
     index: int
     attempt: int
     report: Callable[[str], None] = field(default=lambda text: None, compare=False)
+    idempotency_key: str = ""
     _canceled: threading.Event = field(default_factory=threading.Event, compare=False)
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:

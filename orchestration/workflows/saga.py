@@ -49,8 +49,12 @@ class SagaFlow(FlowParent):
         self._results = dict[str, Any]()
 
     def key(self, name: str) -> str:
-        """Return the idempotency key of a step in its batch."""
+        """Return what a step is called in its batch."""
         return name
+
+    def once(self, name: str) -> str:
+        """Return the idempotency key of a step."""
+        return self.node(name)
 
     async def _flow(self) -> dict[str, Any]:
         for step in self._steps:
@@ -65,7 +69,9 @@ class SagaFlow(FlowParent):
         return self._results
 
     async def _do(self, step: SagaStep, node: str) -> Any:
-        self._results[step.name] = result = await self.act(self.key(step.name), step, self._results)
+        self._results[step.name] = result = await self.act(
+            self.key(step.name), step, self._results, once=self.once(step.name)
+        )
         if step.compensation is not None:
             self._done.append((step, node))
         return result
@@ -87,7 +93,8 @@ class SagaFlow(FlowParent):
 
     async def _compensate(self, step: SagaStep, node: str) -> None:
         assert step.compensation is not None
-        await self.act(self.key(f"undo {step.name}"), step.compensation, self._results)
+        name = f"undo {step.name}"
+        await self.act(self.key(name), step.compensation, self._results, once=self.once(name))
 
 
 @workflow.defn
@@ -130,6 +137,7 @@ class ItemSagaWorkflow(SagaFlow):
     def __init__(self, chunk: ChunkInput) -> None:
         super().__init__(FlowInput(chunk.batch_id, Plan(), 0, {}))
         self._chunk = chunk
+        self._attempt = 1
 
     @workflow.run
     async def run(self, chunk: ChunkInput) -> ChunkResult:
@@ -140,6 +148,7 @@ class ItemSagaWorkflow(SagaFlow):
         item = await self._read()
         if item.is_done:
             return ChunkResult(1, 0)
+        self._attempt = item.attempts + 1
         saga = Saga.model_validate(item.definition)
         self.given = replace(self.given, plan=saga.plan)
         self._steps = [_over_item(step) for step in saga.steps]
@@ -154,8 +163,12 @@ class ItemSagaWorkflow(SagaFlow):
         return ChunkResult(1, 0)
 
     def key(self, name: str) -> str:
-        """Return a step's key, of which each item has its own."""
+        """Return what a step is called, of which each item has its own."""
         return f"{name} {self._chunk.offset}"
+
+    def once(self, name: str) -> str:
+        """Return the idempotency key of a step: after an undoing it is another piece of work."""
+        return f"{self.node(name)}#{self._attempt}"
 
     def moment(self, kind: EventKind, note: str, node: str = "", until: datetime | None = None) -> None:
         """Keep the undoing of one of many items off the batch's time line: its rows show it."""

@@ -107,7 +107,7 @@ class StepsWorkflow(SectionFlow):
     async def _interpret(self, step: Step, node: str) -> Any:
         """Do what a step says and return its result."""
         if isinstance(step, RunStep):
-            return await self.act(step.name, step.run, self.results)
+            return await self.act(step.name, step.run, self.results, once=node)
         if isinstance(step, ParallelStep):
             return await self._parallel(step.parallel, node)
         if isinstance(step, IfStep):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Request, async_playwright, expect
 
 from tests.stack import Stack
 
@@ -25,6 +25,9 @@ DEADLINE = 60_000
 
 LEFT_WHILE_CONNECTING = "closed before the connection is established"
 """Chromium's warning where a page is left while its websocket connects: nothing that the page did wrong."""
+
+CUT_OFF = r"htmx:(afterRequest|sendError|sendAbort)\b"
+"""What htmx says of a request that was under way when its page was left: a launch form's preview, for one."""
 
 VIEWER = {"username": "vera", "password": "vera-may-only-look"}
 MAKE_VIEWER = """
@@ -50,7 +53,8 @@ class Console:
         self.allowed.extend(patterns)
 
     def watch(self, page: Page) -> None:
-        """Note every error of a page: of scripts, of the content security policy, of requests."""
+        """Note every error of a page: of scripts, of the content security policy, of requests that were not cut off."""
+        page.on("requestfailed", self._allow_if_cut_off)
         page.on("pageerror", lambda error: self.complaints.append(f"pageerror: {error}"))
         page.on(
             "console",
@@ -60,6 +64,10 @@ class Console:
                 else None
             ),
         )
+
+    def _allow_if_cut_off(self, request: Request) -> None:
+        if request.failure == "net::ERR_ABORTED":
+            self.allow(CUT_OFF)
 
     @property
     def unexpected(self) -> list[str]:

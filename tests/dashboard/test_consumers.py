@@ -51,9 +51,9 @@ def batch(make_batch: MakeBatch) -> Batch:
 
 @pytest.fixture
 async def address() -> AsyncIterator[str]:
-    """Serve the websockets on a port of loopback, without the lifespan's workers."""
+    """Serve the websockets on a port of loopback, without the lifespan's workers. Nobody is too slow for it."""
     port = free_port()
-    config = uvicorn.Config(router, "127.0.0.1", port, log_level="warning", lifespan="off")
+    config = uvicorn.Config(router, "127.0.0.1", port, log_level="warning", lifespan="off", ws_ping_timeout=600)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
 
@@ -266,7 +266,7 @@ async def test_a_slow_browser_gets_fewer_and_larger_deltas(open_socket: Open, ma
     narrow.setblocking(False)
     path = f"/ws/batches/{batch.pk}/?revision={await revision_of(batch)}"
     rounds = 60
-    async with open_socket(path, sock=narrow, max_queue=1, compression=None) as line:
+    async with open_socket(path, sock=narrow, max_queue=1, compression=None, ping_interval=None) as line:
         for run in range(1, rounds + 1):
             events = [started(node, run, START.replace(minute=run % 60, hour=12 + run // 60)) for node in nodes]
             await sync_to_async(projection.apply)(batch.pk, events)

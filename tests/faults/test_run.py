@@ -96,7 +96,7 @@ def test_everything_comes_back_and_nothing_stays_behind(run: Run) -> None:
         wait_until(lambda: run.health == 200, f"all is well after {part} died", deadline=90)
     family = psutil.Process(run.process.pid).children(recursive=True)
     os.kill(run.process.pid, signal.SIGINT)
-    _, alive = psutil.wait_procs(family, timeout=20)
+    _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []
 
     again = Run(run.home)
@@ -121,7 +121,7 @@ def test_work_is_handed_back_before_temporal_stops_also_when_make_alone_is_inter
         wait_until(lambda: run.api("GET", f"/batches/{batch}").json()["items"]["completed"], "it is at work")
         family = psutil.Process(run.process.pid).children(recursive=True)
         os.kill(run.process.pid, signal.SIGINT)
-        _, alive = psutil.wait_procs(family, timeout=20)
+        _, alive = psutil.wait_procs(family, timeout=60)
     finally:
         run.process.stop()
     assert alive == []

@@ -91,6 +91,7 @@ class Probe:
         self.gate.set()
         self.calls: dict[str, int] = defaultdict(int)
         self.given: dict[str, dict[str, Any]] = {}
+        self.idempotency: dict[str, set[str]] = defaultdict(set)
         self.undone: dict[str, int] = defaultdict(int)
         self.fail_undo: set[str] = set()
         self.torn_page: int | None = None
@@ -114,6 +115,7 @@ async def probe(item: ProbeItem, parameters: ProbeParameters, context: ItemConte
     told = Probe.all[parameters.probe]
     told.calls[context.key] += 1
     told.given[context.key] = item.model_dump()
+    told.idempotency[context.key].add(context.idempotency_key)
     told.running += 1
     told.most = max(told.most, told.running)
     try:
@@ -207,7 +209,8 @@ class MemoryStore:
         """Return an item that has nothing but its number."""
         saga = Probe.all[self.batches[chunk.batch_id][1]].saga
         assert saga is not None
-        return SagaItem(saga, {"number": chunk.offset}, 0)
+        before = self.results.get((chunk.batch_id, chunk.offset))
+        return SagaItem(saga, {"number": chunk.offset}, before.attempts if before else 0)
 
     def write_note(self, note: ChunkNote) -> None:
         """Keep what children say."""

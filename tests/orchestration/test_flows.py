@@ -155,6 +155,7 @@ async def test_steps_branch_loop_and_run_side_by_side(engine: Engine) -> None:
     assert result["check"] == {"branch": "then"}
     assert result["settle"] == {"rounds": 3, "held": True}
     assert dict(probe.calls) == {"measure": 1, "a": 1, "b": 1, "again": 3}
+    assert len(probe.idempotency["again"]) == 3, "each round is another piece of work"
     shown = await rows(run)
     assert set(shown) == {
         *("measure", "check", "check/both", "check/both/a", "check/both/b"),

@@ -53,9 +53,10 @@ class Handler(BaseHTTPRequestHandler):
             length = int(self.headers.get("Content-Length", 0))
             body = self.rfile.read(length).decode()
             echo = {"path": path, "method": self.command, "body": body, "token": self.headers.get("X-Token")}
+            echo["once"] = self.headers.get("Idempotency-Key")
             self._answer(200, json.dumps(echo).encode())
 
-    do_POST = do_GET  # noqa: N815
+    do_POST = do_PATCH = do_GET  # noqa: N815
 
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -97,7 +98,7 @@ async def public_only(monkeypatch: pytest.MonkeyPatch) -> None:
 async def request(data: dict[str, Any], **parameters: Any) -> Any:
     """Run the processor over one item."""
     bound = get_processor("http_request").bind(parameters)
-    return await bound.run(data, ItemContext(key="k", index=0, attempt=1))
+    return await bound.run(data, ItemContext(key="k", index=0, attempt=1, idempotency_key="batch/0"))
 
 
 @pytest.mark.usefixtures("allowed")
@@ -115,6 +116,22 @@ async def test_a_request_reports_status_duration_size_and_extract(server: str) -
     assert result["size"] > 10
     body = await request({"value": f"{server}/x"}, method="POST", body='{"k": "{key}"}', extract="body")
     assert json.loads(body["extract"]) == {"k": "k"}
+
+
+@pytest.mark.usefixtures("allowed")
+@pytest.mark.parametrize(
+    ("parameters", "sent"),
+    [
+        ({"method": "POST"}, "batch/0"),
+        ({"method": "GET"}, None),
+        ({"method": "PATCH", "headers": {"idempotency-key": "own"}}, "own"),
+    ],
+)
+async def test_what_another_attempt_might_do_twice_has_an_idempotency_key(
+    server: str, parameters: dict[str, Any], sent: str | None
+) -> None:
+    result = await request({"value": f"{server}/x"}, **parameters, extract="once")
+    assert result["extract"] == sent
 
 
 @pytest.mark.usefixtures("allowed")

@@ -40,3 +40,4 @@ async def test_each_item_goes_through_its_own_saga_and_one_that_fails_is_undone_
     assert (await run.result()).counts.completed == 1
     assert probe.calls["reserve 1"] == 2, "it begins again"
     assert probe.calls["reserve 0"] == 1
+    assert len(probe.idempotency["reserve 1"]) == 2, "what was undone is another piece of work"

@@ -236,6 +236,19 @@ async def test_a_type_of_error_that_is_ruled_out_is_not_retried_by_item_or_child
     assert (once.calls["0"], thrice.calls["0"]) == (1, 3)
 
 
+async def test_an_item_has_the_same_idempotency_key_in_every_attempt_and_run_and_no_other_has_it(
+    engine: Engine,
+) -> None:
+    probe = told(0)
+    run = await engine.launch(3, probe, item_attempts=2, item_backoff=0)
+    await run.result()
+    probe.fail.clear()
+    await run.retry([0])
+    await run.result()
+    assert probe.calls["0"] == 3
+    assert probe.idempotency == {str(index): {f"{run.id}/{index}"} for index in range(3)}
+
+
 async def test_forgotten_children_go_on_after_their_parent(engine: Engine) -> None:
     probe = Probe()
     probe.gate.clear()

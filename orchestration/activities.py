@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from pydantic import ValidationError
 from temporalio import activity
@@ -64,6 +64,9 @@ from orchestration.contracts import (
 from orchestration.plan import Plan
 from orchestration.processors.registry import BoundProcessor, ItemContext, UnknownProcessor, get_processor
 from orchestration.writer import ResultWriter
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 HEARTBEAT_EVERY = 3.0
 """Seconds: a third of the heartbeat timeout."""
@@ -154,56 +157,27 @@ class ChunkActivities:
     @activity.defn(name=READ_RESOURCES_ACTIVITY)
     async def read_resources(self, wanted: ResourcesInput) -> list[str]:
         """Return what each item of a slice names as its resource."""
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._readers, self._store.read_resources, wanted)
-        except LookupError as error:
-            raise ApplicationError(str(error), type="NothingToProcess", non_retryable=True) from error
+        return await self._ask(self._store.read_resources, wanted)
 
     @activity.defn(name=READ_PAGE_ACTIVITY)
     async def read_page(self, wanted: WantedPage) -> ReadPage:
         """Read the next page of a batch's input into the store. Raises ApplicationError, not retried, if it cannot."""
-        heart = asyncio.create_task(_keep_alive())
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._readers, self._store.read_page, wanted)
-        except (LookupError, InputUnreadable) as error:
-            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
-        finally:
-            heart.cancel()
+        return await self._ask(self._store.read_page, wanted)
 
     @activity.defn(name=ADVANCE_ACTIVITY)
     async def advance(self, wanted: WantedSection) -> Section:
         """Make the next section of a pipeline, of what the stage before has let through."""
-        heart = asyncio.create_task(_keep_alive())
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._readers, self._store.advance, wanted)
-        except LookupError as error:
-            raise ApplicationError(str(error), type="NothingToProcess", non_retryable=True) from error
-        finally:
-            heart.cancel()
+        return await self._ask(self._store.advance, wanted)
 
     @activity.defn(name=BEGIN_FAN_OUT_ACTIVITY)
     async def begin_fan_out(self, wanted: WantedFanOut) -> Section:
         """Make the items and children of a step that fans out. Raises ApplicationError, not retried, if it cannot."""
-        heart = asyncio.create_task(_keep_alive())
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._readers, self._store.begin_fan_out, wanted)
-        except (LookupError, CannotFanOut) as error:
-            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
-        finally:
-            heart.cancel()
+        return await self._ask(self._store.begin_fan_out, wanted)
 
     @activity.defn(name=READ_SAGA_ITEM_ACTIVITY)
     async def read_saga_item(self, chunk: ChunkInput) -> SagaItem:
         """Return a child's item, and the saga that it goes through."""
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._readers, self._store.read_saga_item, chunk)
-        except LookupError as error:
-            raise ApplicationError(str(error), type="NothingToProcess", non_retryable=True) from error
+        return await self._ask(self._store.read_saga_item, chunk)
 
     @activity.defn(name=WRITE_RESULT_ACTIVITY)
     async def write_result(self, result: ItemResult) -> None:
@@ -228,8 +202,7 @@ class ChunkActivities:
     @activity.defn(name=SUMMARISE_ACTIVITY)
     async def summarise(self, given: SummariseInput) -> None:
         """Write the report of a batch's run."""
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._readers, self._store.write_report, given)
+        await self._ask(self._store.write_report, given)
 
     @activity.defn(name=AWAIT_WORKFLOW_ACTIVITY)
     async def await_workflow(self, workflow_id: str) -> str:
@@ -248,11 +221,20 @@ class ChunkActivities:
         return Status.COMPLETED
 
     async def _read(self, chunk: ChunkInput) -> ChunkWork:
+        return await self._ask(self._store.read_chunk, chunk, _run_id(chunk))
+
+    async def _ask(self, question: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+        """Ask the store in a thread. Raises ApplicationError, not retried, where nobody could answer."""
+        heart = asyncio.create_task(_keep_alive())
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._readers, self._store.read_chunk, chunk, _run_id(chunk))
+            return await loop.run_in_executor(self._readers, partial(question, *given, **named))
+        except (CannotFanOut, InputUnreadable) as error:
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
         except LookupError as error:
             raise ApplicationError(str(error), type="NothingToProcess", non_retryable=True) from error
+        finally:
+            heart.cancel()
 
     @property
     def all(self) -> list[Callable[..., Any]]:
@@ -285,8 +267,8 @@ def _run_id(chunk: ChunkInput) -> str:
 
 async def _keep_alive() -> None:
     while True:
-        activity.heartbeat()
         await asyncio.sleep(HEARTBEAT_EVERY)
+        activity.heartbeat()
 
 
 def _bind(work: ChunkWork) -> BoundProcessor:

@@ -40,6 +40,11 @@ def temporal_binary() -> str:
     return found
 
 
+def _may_be_interrupted() -> None:
+    """Undo what a shell does that runs the tests in the background: SIGINT is ignored there, and by what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Process:
     """A program that a test started, and may kill."""
 
@@ -61,7 +66,9 @@ class Process:
     def start(self) -> None:
         """Start the program."""
         with self._log.open("ab") as log:
-            self._program = subprocess.Popen(self._command, stdout=log, stderr=log, env=self._env, cwd=ROOT)
+            self._program = subprocess.Popen(
+                self._command, stdout=log, stderr=log, env=self._env, cwd=ROOT, preexec_fn=_may_be_interrupted
+            )
 
     def kill(self) -> None:
         """End the program as a crash would."""
@@ -94,18 +101,16 @@ class TemporalServer:
         self.process = Process(command.split(), home / "temporal.log")
 
     def start(self) -> None:
-        """Start the server and wait until it takes connections."""
+        """Start the server and wait until it says that it serves."""
         self.process.start()
-        host, port = self.address.split(":")
 
-        def answers() -> bool:
+        def serves() -> bool:
             try:
-                socket.create_connection((host, int(port)), timeout=1).close()
-            except OSError:
+                return "SERVING" in self.cli("operator", "cluster", "health")
+            except subprocess.SubprocessError:
                 return False
-            return True
 
-        wait_until(answers, f"Temporal answers: {self.process.output}")
+        wait_until(serves, f"Temporal serves: {self.process.output}")
 
     def stop(self) -> None:
         """Stop the server."""

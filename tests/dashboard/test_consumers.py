@@ -30,7 +30,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PATIENCE = 30.0
+PATIENCE = 120
 
 
 def cookie_of(person: User) -> str:

@@ -28,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
         NodeKind,
         Place,
         Progress,
+        RunStatus,
         Status,
         StepInput,
         TreeEvent,
@@ -35,6 +36,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.definition_values import Missing, fill
     from orchestration.definitions import Work
     from orchestration.outbox import LONG_FAREWELL, Outbox
+    from orchestration.pace import pace
     from orchestration.supervisor import failure_of, outcome_of
 
 STEP_MARGIN = timedelta(seconds=10)
@@ -65,6 +67,8 @@ class FlowParent:
         self.position = given.before.rows
         self._rounds = dict[str, int]()
         self._approvals = Approvals()
+        self._opened_at = workflow.now()
+        self._ended: tuple[RunStatus, datetime] | None = None
         self.is_closing = False
 
     async def perform(self, flow: Callable[[], Awaitable[T]]) -> T:
@@ -87,7 +91,7 @@ class FlowParent:
         return result
 
     async def _close(self, outcome: Status, failure: Failure | None = None) -> None:
-        self.is_closing = True
+        self.is_closing, self._ended = True, (RunStatus(outcome.value), workflow.now())
         self._report(EventKind.CLOSED, outcome, failure)
         await self.outbox.close()
 
@@ -246,9 +250,22 @@ class FlowParent:
 
     @workflow.query
     def progress(self) -> Progress:
-        """Return how far the flow is, in steps that have begun."""
-        total = self.running + self.counts.total
-        return Progress(total, 0, self.running, self.counts, 0, self._paused)
+        """Return how far this run is, in steps: those that have begun, and those to come where that is known."""
+        begun, planned = self.running + self.counts.total, self.planned
+        pending = max(0, planned - begun) if planned is not None else 0
+        open_as = RunStatus.PAUSED if self._paused else RunStatus.RUNNING
+        status, until = self._ended or (open_as, workflow.now())
+        elapsed = (until - self._opened_at).total_seconds()
+        is_running = status is RunStatus.RUNNING and planned is not None
+        rate, eta = pace(self.counts.total, pending + self.running, elapsed, is_running=is_running)
+        return Progress(
+            *(begun + pending, pending, self.running, self.counts, 0, self._paused), status=status, rate=rate, eta=eta
+        )
+
+    @property
+    def planned(self) -> int | None:
+        """How many steps there are before any has begun; None where only running it tells."""
+        return None
 
 
 def brief(result: Any) -> str:

@@ -31,6 +31,11 @@ class PipelineWorkflow(SectionFlow):
         """Return the number of children that completed, by stage."""
         return await self.perform(self._flow)
 
+    @property
+    def planned(self) -> int:
+        """The number of stages; what a retry lets through comes on top."""
+        return len(self.stages)
+
     async def _flow(self) -> dict[str, int]:
         completed = {stage.name: 0 for stage in self.stages}
         if self.given.is_retry:

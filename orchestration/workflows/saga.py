@@ -48,6 +48,11 @@ class SagaFlow(FlowParent):
         self._done = list[tuple[SagaStep, str]]()
         self._results = dict[str, Any]()
 
+    @property
+    def planned(self) -> int:
+        """The number of its steps; what is undone comes on top."""
+        return len(self._steps)
+
     def key(self, name: str) -> str:
         """Return what a step is called in its batch."""
         return name

@@ -36,6 +36,11 @@ class ServicesWorkflow(RetriedFlow):
         """Return the results by service."""
         return await self.perform(self._flow)
 
+    @property
+    def planned(self) -> int:
+        """The number of services."""
+        return len(self._services)
+
     async def _flow(self) -> dict[str, Any]:
         if self.given.is_retry:
             await self.await_retry()
@@ -69,6 +74,7 @@ class ServicesWorkflow(RetriedFlow):
         run_id = handle.first_execution_run_id or ""
         place = Place(root, NodeKind.SERVICE, service.name, position)
         self.outbox.put(EventKind.STARTED, node, run_id, place=place)
+        self.running += 1
         outcome, failure, answer = Status.COMPLETED, None, None
         try:
             answer = await handle
@@ -76,6 +82,8 @@ class ServicesWorkflow(RetriedFlow):
             outcome, failure = outcome_of(error)
         else:
             self.done[node] = answer
+        self.running -= 1
+        self.counts.add(outcome)
         self.outbox.put(EventKind.CLOSED, node, run_id, outcome=outcome, failure=failure, note=brief(answer))
         return outcome is Status.COMPLETED, answer
 

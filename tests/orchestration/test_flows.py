@@ -12,7 +12,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from orchestration.contracts import EventKind, NodeKind, Status
+from orchestration.contracts import EventKind, NodeKind, RunStatus, Status
 from orchestration.plan import root_id
 from tests.orchestration.engine import Engine, Probe, Run
 from tests.waiting import until
@@ -120,6 +120,9 @@ async def test_a_missing_service_times_out_alone(engine: Engine) -> None:
     async with stock_worker(engine):
         run = await engine.flow(services(Probe(), answers=False))
         assert (await failure(run)).message == "No answer from stock."
+        told = await engine.gateway.progress(run.id)
+        assert (told.total, told.counts.completed, told.counts.timed_out, told.status) == (2, 1, 1, RunStatus.FAILED)
+        assert told.rate is not None
         assert await rows(run) == {
             "product": (NodeKind.SERVICE, "", Status.COMPLETED),
             "stock": (NodeKind.SERVICE, "", Status.TIMED_OUT),
@@ -210,6 +213,8 @@ async def test_a_paused_flow_starts_no_further_step(engine: Engine) -> None:
         return seen.running == 0 and seen.counts.completed == 1
 
     await until(rests, "the first step is over")
+    seen = await engine.gateway.progress(run.id)
+    assert (seen.total, seen.pending, seen.status) == (3, 2, RunStatus.PAUSED)
     assert list(probe.calls) == ["reserve"]
     await engine.gateway.resume(run.id)
     await run.result()

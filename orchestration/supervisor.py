@@ -212,15 +212,19 @@ class Supervisor:
         return not self._queue and not self.open and not self.expects_more
 
     async def _run_unit(self, unit: int) -> None:
-        outcome, result = Status.FAILED, None
         try:
             outcome, result = await self._start_and_await(unit)
-        finally:
-            del self.open[unit]
-            self.outcomes[unit] = outcome
-            for gate in self._gates:
-                gate.closed(outcome)
-            self._source.closed(unit, outcome, result)
+        except (Exception, asyncio.CancelledError):  # not GeneratorExit: a workflow that is put away decides nothing
+            self._closed(unit, Status.FAILED, None)
+            raise
+        self._closed(unit, outcome, result)
+
+    def _closed(self, unit: int, outcome: Status, result: Any) -> None:
+        del self.open[unit]
+        self.outcomes[unit] = outcome
+        for gate in self._gates:
+            gate.closed(outcome)
+        self._source.closed(unit, outcome, result)
 
     async def _start_and_await(self, unit: int) -> tuple[Status, Any]:
         started = await self._start_when_id_is_free(unit)

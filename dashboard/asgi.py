@@ -14,6 +14,8 @@ from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.core.asgi import get_asgi_application
+from django.core.signals import request_finished
+from django.db import connections
 
 http = get_asgi_application()
 
@@ -53,15 +55,22 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
+            request_finished.connect(_close_connections)
             tasks = [asyncio.create_task(_keep(run)) for run in (run_notify_worker, run_reconciler)]
             await send({"type": "lifespan.startup.complete"})
         else:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            request_finished.disconnect(_close_connections)
             await asyncio.sleep(EXIT_PAUSE)
             await send({"type": "lifespan.shutdown.complete"})
             return
+
+
+def _close_connections(**signal: Any) -> None:
+    """Close what a request's thread has opened: it ends with the request. Those of lasting threads are kept."""
+    connections.close_all()
 
 
 async def _keep(run: Callable[[], Awaitable[None]]) -> None:

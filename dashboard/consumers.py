@@ -27,7 +27,7 @@ LOOK_EVERY = 1.0
 PAUSE = 0.02
 """Seconds between messages at least, so that changes coalesce."""
 
-SHARE = 3
+SHARE = 2
 """Reading and sending take at most one in so much of a connection's time: where they are slow, news wait for longer."""
 
 TICK_AFTER = 5.0

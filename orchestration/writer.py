@@ -12,6 +12,9 @@ from orchestration.chunk_contracts import ItemResult
 
 RESULTS_PER_WRITE = 2_000
 
+SPACING = 0.1
+"""Seconds from one write to the next, unless that one is full: small chunks that end about together share it."""
+
 
 @dataclass
 class _Group:
@@ -24,13 +27,14 @@ class _Group:
 class ResultWriter:
     """Writes whatever results are waiting, in one go, then whatever came meanwhile.
 
-    A slow item's result is durable within milliseconds; those of fast items share a transaction.
+    A slow item's result is durable at once; those of fast items share a transaction, ten times a second.
     """
 
     def __init__(self, write: Callable[[Sequence[ItemResult]], None]) -> None:
         self._write = write
         self._groups: deque[_Group] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._next_write = 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="results")
 
     def put(self, result: ItemResult) -> asyncio.Future[None]:
@@ -51,6 +55,9 @@ class ResultWriter:
     async def _write_all(self) -> None:
         loop = asyncio.get_running_loop()
         while self._groups:
+            if len(self._groups[0].results) < RESULTS_PER_WRITE:
+                await asyncio.sleep(self._next_write - loop.time())
+            self._next_write = loop.time() + SPACING
             group = self._groups.popleft()
             try:
                 await loop.run_in_executor(self._thread, self._write, group.results)

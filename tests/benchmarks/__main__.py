@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from temporalio.client import Client
@@ -16,6 +18,14 @@ from tests.benchmarks.report import Figure, table
 from tests.stack import Process, Stack, TemporalServer
 from tests.waiting import until
 
+PARTS: dict[str, Callable[[Client, Stack], Awaitable[list[Figure]]]] = {
+    "engine": engine.measure,
+    "live": partial(live.measure, is_huge=False),
+    "scale": scale.measure,
+    "huge": partial(live.measure, is_huge=True),
+    "million": million.measure,
+}
+
 
 async def _measure(stack: Stack, names: list[str]) -> list[Figure]:
     client = await Client.connect(stack.temporal.address)
@@ -25,19 +35,15 @@ async def _measure(stack: Stack, names: list[str]) -> list[Figure]:
 
     await until(warm, "the bare worker answers")
     figures = list[Figure]()
-    if "engine" in names:
-        figures += await engine.measure(client, stack)
-    if "scale" in names:
-        figures += await scale.measure(client, stack)
-    if "million" in names:
-        figures += await million.measure(client, stack)
-    if "live" in names:
-        figures += await live.measure(client, stack)
+    for name in names:
+        found = await PARTS[name](client, stack)
+        print(table(found), flush=True)
+        figures += found
     return figures
 
 
 def main(names: list[str]) -> int:
-    """Measure what is named, or everything."""
+    """Measure the parts that are named, or all. Each part's figures are printed when it is done, and all at the end."""
     home = Path(tempfile.mkdtemp(prefix="canopy-bench-"))
     server = TemporalServer(home)
     server.start()
@@ -46,7 +52,7 @@ def main(names: list[str]) -> int:
     bare = Process([sys.executable, "-m", "tests.benchmarks.bare", server.address], home / "bare.log")
     bare.start()
     try:
-        figures = asyncio.run(_measure(stack, names or ["engine", "scale", "million", "live"]))
+        figures = asyncio.run(_measure(stack, names or list(PARTS)))
     finally:
         bare.stop()
         stack.stop()

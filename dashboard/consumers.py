@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs
@@ -44,7 +45,7 @@ UNAUTHENTICATED = 4401
 UNKNOWN_BATCH = 4404
 
 
-class _LiveConsumer(AsyncWebsocketConsumer):
+class _LiveConsumer(AsyncWebsocketConsumer, ABC):
     """A loop that sends news until the browser goes. A send waits for a slow browser, and news coalesce meanwhile."""
 
     group = ""
@@ -67,9 +68,9 @@ class _LiveConsumer(AsyncWebsocketConsumer):
         """Return the close code for a connection that is not let in."""
         return None if may_view(self.scope["user"]) else UNAUTHENTICATED
 
+    @abstractmethod
     def news(self) -> Iterable[dict[str, Any]]:
         """Return the messages to be sent now. Runs in a thread."""
-        raise NotImplementedError
 
     async def batch_changed(self, event: dict[str, Any]) -> None:
         """Ring."""

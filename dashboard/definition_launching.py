@@ -10,7 +10,7 @@ from dashboard.definition_models import DefinitionVersion
 from dashboard.launching import LaunchRequest
 from dashboard.stages import definition_of, first_stage
 from dashboard.tree_rows import Row
-from orchestration.definitions import Definition, Entity, Pipeline, Pool, Saga, Stage, Steps
+from orchestration.definitions import Definition, Entity, Pool, Saga
 from orchestration.options import Execution
 from orchestration.plan import Plan, problems
 
@@ -67,20 +67,15 @@ def first_processor(definition: Definition) -> str:
         return definition.processor
     if isinstance(definition, Saga) and definition.fan_out:
         return definition.steps[0].processor
-    stage = _first_stage(definition)
-    return stage.processor if stage is not None else ""
-
-
-def _first_stage(definition: Definition) -> Stage | None:
-    number = first_stage(definition)
-    return definition.stages[number] if number is not None and isinstance(definition, Pipeline | Steps) else None
+    first = first_stage(definition)
+    return first[1].processor if first is not None else ""
 
 
 def item_problems(definition: Definition, count: int) -> dict[str, str]:
     """Return why a definition cannot work for a number of items: {place in it: reason}."""
     if isinstance(definition, Pool | Entity | Saga):
         return problems(plan_of(definition, Plan()), count)
-    stage = _first_stage(definition)
-    if stage is None:
+    if (first := first_stage(definition)) is None:
         return {}
+    stage = first[1]
     return {f"{stage.name}.{name}": reason for name, reason in problems(stage.plan, count).items()}

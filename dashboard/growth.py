@@ -43,8 +43,6 @@ def read_page(wanted: WantedPage) -> ReadPage:
             if ledger.batch.reading["is_last"]:
                 return ReadPage(0, is_last=True)
             return _read_page(ledger, wanted.page)
-    except Batch.DoesNotExist as error:
-        raise LookupError(f"Batch {wanted.batch_id} does not exist.") from error
     except SourceError as error:
         raise InputUnreadable(str(error)) from error
 
@@ -121,14 +119,11 @@ def advance(wanted: WantedSection) -> Section:
 
     One without items where nothing was let through. Raises LookupError for a batch that is gone or was discarded.
     """
-    try:
-        with projection.growing(wanted.batch_id) as ledger:
-            sections = sections_of(ledger.batch)
-            if wanted.number < len(sections):
-                return sections[wanted.number]
-            return _advance(ledger, wanted, sections)
-    except Batch.DoesNotExist as error:
-        raise LookupError(f"Batch {wanted.batch_id} does not exist.") from error
+    with projection.growing(wanted.batch_id) as ledger:
+        sections = sections_of(ledger.batch)
+        if wanted.number < len(sections):
+            return sections[wanted.number]
+        return _advance(ledger, wanted, sections)
 
 
 def begin_fan_out(wanted: WantedFanOut) -> Section:
@@ -136,15 +131,12 @@ def begin_fan_out(wanted: WantedFanOut) -> Section:
 
     One without items where there are none. Raises CannotFanOut; LookupError for a batch that is gone or was discarded.
     """
-    try:
-        with projection.growing(wanted.batch_id) as ledger:
-            known = {section.number: section for section in sections_of(ledger.batch)}
-            stages = stages_of(ledger.batch.definition_id)
-            section = known.get(wanted.number) or _begin(ledger, wanted, stages[wanted.stage], known)
-            _say_where(ledger, wanted)
-            return section
-    except Batch.DoesNotExist as error:
-        raise LookupError(f"Batch {wanted.batch_id} does not exist.") from error
+    with projection.growing(wanted.batch_id) as ledger:
+        known = {section.number: section for section in sections_of(ledger.batch)}
+        stages = stages_of(ledger.batch.definition_id)
+        section = known.get(wanted.number) or _begin(ledger, wanted, stages[wanted.stage], known)
+        _say_where(ledger, wanted)
+        return section
 
 
 def _begin(ledger: Ledger, wanted: WantedFanOut, stage: Stage, known: Mapping[int, Section]) -> Section:
@@ -155,12 +147,19 @@ def _begin(ledger: Ledger, wanted: WantedFanOut, stage: Stage, known: Mapping[in
         return section
     if found := problems(stage.plan, number):
         raise CannotFanOut(f"{stage.name}: {' '.join(found.values())}")
+    _write_below_section(
+        ledger, section, stage, _copied(batch, number) if wanted.items is None else _listed(wanted.items)
+    )
+    return section
+
+
+def _write_below_section(ledger: Ledger, section: Section, stage: Stage, rows: Iterator[Row]) -> None:
+    """Write a section's node, children and items, and book them."""
+    batch, number = ledger.batch, section.items
     layout = Layout.of(stage.plan, number, first_child=section.first_child, first_item=section.first_item)
     node = write_section(batch, ledger.root, section, stage, number, revision=ledger.revision)
-    rows = _copied(batch, number) if wanted.items is None else _listed(wanted.items)
-    write_below(batch, node, layout, rows, plan=stage.plan, section=wanted.number)
+    write_below(batch, node, layout, rows, plan=stage.plan, section=section.number)
     ledger.grow(partitions=0, children=layout.children, items=number)
-    return section
 
 
 def _copied(batch: Batch, number: int) -> Iterator[Row]:
@@ -190,20 +189,16 @@ def _say_where(ledger: Ledger, wanted: WantedFanOut) -> None:
 def _advance(ledger: Ledger, wanted: WantedSection, sections: list[Section]) -> Section:
     batch, stages = ledger.batch, stages_of(ledger.batch.definition_id)
     stage, before = stages[wanted.stage], stages[wanted.stage - 1]
-    section = Section(wanted.number, wanted.stage, batch.child_count, batch.item_count, 0)
     completed = _completed(batch, [each for each in sections if each.stage == wanted.stage - 1])
     if before.keep is not None:
         _drop(completed, before)
     passed = completed.filter(dropped="")
-    number = passed.count()
-    if number:
-        layout = Layout.of(stage.plan, number, first_child=section.first_child, first_item=section.first_item)
-        node = write_section(batch, ledger.root, section, stage, number, revision=ledger.revision)
-        write_below(batch, node, layout, _rows(passed, stage), plan=stage.plan, section=wanted.number)
-        ledger.grow(partitions=0, children=layout.children, items=number)
+    section = Section(wanted.number, wanted.stage, batch.child_count, batch.item_count, passed.count())
+    if section.items:
+        _write_below_section(ledger, section, stage, _rows(passed, stage))
     _say_what_passed(ledger, [each for each in sections if each.stage == wanted.stage - 1])
     completed.update(moved_on=True)
-    return Section(wanted.number, wanted.stage, section.first_child, section.first_item, number)
+    return section
 
 
 def write_section(batch: Batch, root: Node, section: Section, stage: Stage, items: int, *, revision: int = 1) -> Node:

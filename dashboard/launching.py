@@ -18,7 +18,7 @@ from dashboard.growth import write_section
 from dashboard.models import AuditEntry, Batch, Node
 from dashboard.permissions import Person, require_operator
 from dashboard.roots import root_input
-from dashboard.stages import definition_of, first_stage, stages_of
+from dashboard.stages import definition_of, first_stage
 from dashboard.temporal import gateway
 from dashboard.tree_rows import ResourceNamedTwice, Row, write_below
 from orchestration.connection import TemporalUnavailable
@@ -135,7 +135,7 @@ def _scope(request: LaunchRequest) -> str:
 
 def _write(person: User, request: LaunchRequest) -> Batch:
     """Write a batch with all that is known of its tree. What is read while it runs comes later."""
-    stage = _first_stage(request)
+    stage = first_stage(definition_of(request.definition)) if request.definition is not None else None
     layout = Layout.of(stage[1].plan if stage else request.plan, request.count)
     with transaction.atomic():
         batch = Batch.objects.create(
@@ -162,7 +162,7 @@ def _write(person: User, request: LaunchRequest) -> Batch:
             batch=batch, kind=NodeKind.ROOT, workflow_id=root_id(batch.pk), offset=0, length=request.count
         )
         try:
-            _write_tree(batch, root, request)
+            _write_tree(batch, root, request, stage)
         except ResourceNamedTwice as error:
             raise LaunchRefused({"resource_field": str(error)}) from error
         AuditEntry.objects.create(
@@ -171,20 +171,11 @@ def _write(person: User, request: LaunchRequest) -> Batch:
     return batch
 
 
-def _write_tree(batch: Batch, root: Node, request: LaunchRequest) -> None:
+def _write_tree(batch: Batch, root: Node, request: LaunchRequest, first: tuple[int, Stage] | None) -> None:
     """Write what lies below the root: partitions and children, of a flow below the first stage over its items."""
-    first = _first_stage(request)
     if first is None:
         write_below(batch, root, Layout.of(request.plan, request.count), request.rows())
         return
     number, stage = first
     node = write_section(batch, root, Section(0, number, 0, 0, request.count), stage, request.count)
     write_below(batch, node, Layout.of(stage.plan, request.count), request.rows(), plan=stage.plan, section=0)
-
-
-def _first_stage(request: LaunchRequest) -> tuple[int, Stage] | None:
-    """Return the stage whose items are the batch's, with its number; None where there is none."""
-    if request.definition is None:
-        return None
-    number = first_stage(definition_of(request.definition))
-    return None if number is None else (number, stages_of(request.definition)[number])

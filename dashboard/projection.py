@@ -180,11 +180,14 @@ def _reset_failed_items(ledger: Ledger, nodes: Sequence[Node], runs: Sequence[st
 
 @contextmanager
 def growing(batch_id: str) -> Iterator[Ledger]:
-    """Lock a batch while `growth` writes nodes and items below it. Raises Batch.DoesNotExist, also once discarded."""
-    with open_ledger(batch_id) as ledger:
-        if ledger.batch.is_discarded:
-            raise Batch.DoesNotExist
-        yield ledger
+    """Lock a batch while `growth` writes nodes and items below it. Raises LookupError, also once it is discarded."""
+    try:
+        with open_ledger(batch_id) as ledger:
+            if ledger.batch.is_discarded:
+                raise Batch.DoesNotExist
+            yield ledger
+    except Batch.DoesNotExist as error:
+        raise LookupError(f"Batch {batch_id} does not exist.") from error
 
 
 # The end

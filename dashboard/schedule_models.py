@@ -15,13 +15,6 @@ def new_schedule_id() -> str:
     return secrets.token_hex(6)
 
 
-def launch_address(request: dict[str, Any]) -> str:
-    """Return where what is kept of a launch request can be launched by form."""
-    if request.get("definition") is not None:
-        return f"{reverse('definition-launch')}?definition={request['definition']}"
-    return reverse("launch", args=[request["processor"]])
-
-
 class Schedule(models.Model):
     """A launch that Temporal repeats at the times that it holds.
 
@@ -52,7 +45,9 @@ class Schedule(models.Model):
     @property
     def launch_address(self) -> str:
         """Where the same can be launched, or scheduled anew."""
-        return launch_address(self.request)
+        if self.request.get("definition") is not None:
+            return f"{reverse('definition-launch')}?definition={self.request['definition']}"
+        return reverse("launch", args=[self.processor])
 
 
 class ScheduleEntry(models.Model):

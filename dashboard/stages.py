@@ -28,12 +28,13 @@ def stages_of(version_id: int | None) -> tuple[Stage, ...]:
     return definition.stages if isinstance(definition, Pipeline | Steps) else ()
 
 
-def first_stage(definition: Definition) -> int | None:
-    """Return which stage is the first over the batch's items; None where there is none."""
+def first_stage(definition: Definition) -> tuple[int, Stage] | None:
+    """Return the first stage over the batch's items, with its number; None where there is none."""
     if isinstance(definition, Pipeline):
-        return 0
+        return 0, definition.stages[0]
     if isinstance(definition, Steps):
-        return next((at for at, step in enumerate(definition.fan_outs) if step.fan_out.items == "batch"), None)
+        over_items = (at for at, step in enumerate(definition.fan_outs) if step.fan_out.items == "batch")
+        return next(((number, definition.stages[number]) for number in over_items), None)
     return None
 
 

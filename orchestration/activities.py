@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -21,19 +19,18 @@ from temporalio.service import RPCError, RPCStatusCode
 from orchestration.chunk_contracts import (
     CannotFanOut,
     ChunkInput,
-    ChunkNote,
     ChunkResult,
     ChunkStore,
     ChunkWork,
     InputUnreadable,
     ItemInput,
     ItemResult,
-    ItemWork,
     PendingItems,
     ResourcesInput,
     SagaItem,
     Submission,
 )
+from orchestration.chunk_run import ChunkRun
 from orchestration.contracts import (
     ADVANCE_ACTIVITY,
     AWAIT_WORKFLOW_ACTIVITY,
@@ -51,7 +48,6 @@ from orchestration.contracts import (
     SUBMIT_ACTIVITY,
     SUMMARISE_ACTIVITY,
     WRITE_RESULT_ACTIVITY,
-    Failure,
     ReadPage,
     Section,
     Status,
@@ -61,7 +57,6 @@ from orchestration.contracts import (
     WantedPage,
     WantedSection,
 )
-from orchestration.plan import Plan
 from orchestration.processors.registry import BoundProcessor, ItemContext, UnknownProcessor, get_processor
 from orchestration.writer import ResultWriter
 
@@ -71,13 +66,7 @@ R = TypeVar("R")
 HEARTBEAT_EVERY = 3.0
 """Seconds: a third of the heartbeat timeout."""
 
-TURN = 0.01
-"""Seconds that items may be taken without letting others have the loop: a processor need not ever wait."""
-
 READERS = 4
-MESSAGE_LIMIT = 4_000
-STACK_LIMIT = 8_000
-WORDS_LIMIT = 300
 
 
 class ChunkActivities:
@@ -96,14 +85,14 @@ class ChunkActivities:
         know, and for parameters that it does not accept.
         """
         work = await self._read(chunk)
-        run = _ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer)
+        run = ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer)
         heart = asyncio.create_task(self._beat(run))
         try:
             return await run.process()
         finally:
             heart.cancel()
 
-    async def _beat(self, run: _ChunkRun) -> None:
+    async def _beat(self, run: ChunkRun) -> None:
         """Tell how far it is. A chunk that is done sooner than that needs no call to the server."""
         loop, told = asyncio.get_running_loop(), ""
         while True:
@@ -129,7 +118,7 @@ class ChunkActivities:
         one = replace(chunk, offset=wanted.index, length=1)
         work = await self._read(one)
         once = work.plan.model_copy(update={"item_attempts": 1})
-        run = _ChunkRun(one, _run_id(chunk), replace(work, plan=once), _bind(work), self._writer, made=attempt - 1)
+        run = ChunkRun(one, _run_id(chunk), replace(work, plan=once), _bind(work), self._writer, made=attempt - 1)
         heart = asyncio.create_task(self._beat(run))
         try:
             return await run.process_once(is_last=attempt >= wanted.attempts)
@@ -279,133 +268,3 @@ def _bind(work: ChunkWork) -> BoundProcessor:
         raise ApplicationError(message, type="UnknownProcessor", non_retryable=True) from error
     except ValidationError as error:
         raise ApplicationError(str(error), type="InvalidParameters", non_retryable=True) from error
-
-
-class _ChunkRun:
-    """One pass over a chunk: `plan.item_concurrency` coroutines take items from one iterator."""
-
-    def __init__(
-        self,
-        chunk: ChunkInput,
-        run_id: str,
-        work: ChunkWork,
-        processor: BoundProcessor,
-        writer: ResultWriter,
-        *,
-        made: int = 0,
-    ) -> None:
-        """Take the work; `made` counts the attempts of this run of the child that Temporal has made of it before."""
-        self._made = made
-        self.completed, self.failed = work.completed, work.failed
-        self._chunk, self._run_id = chunk, run_id
-        self._plan: Plan = work.plan
-        self._items: Iterator[ItemWork] = iter(work.items)
-        self._todo = len(work.items)
-        self._sample = work.sample
-        self._processor, self._writer = processor, writer
-        self._may_retry = True
-        self._written: set[asyncio.Future[None]] = set()
-        self._said = dict[str, str]()
-
-    @property
-    def words(self) -> str:
-        """What the item says that spoke last, of those at work."""
-        try:
-            key, text = next(reversed(self._said.items()))
-        except (StopIteration, RuntimeError):  # nobody speaks, or a thread does at this very moment
-            return ""
-        return f"{key}: {text}"[:WORDS_LIMIT]
-
-    @property
-    def note(self) -> ChunkNote:
-        """The same for the child's row."""
-        return ChunkNote(self._chunk.batch_id, self._chunk.child, self.words)
-
-    def _say(self, key: str, text: str) -> None:
-        self._said.pop(key, None)
-        self._said[key] = text
-
-    async def process(self) -> ChunkResult:
-        """Process all items; on cancellation keep what is finished."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._plan.item_concurrency, self._todo)):
-                    group.create_task(self._take_items())
-        finally:
-            if self._written:
-                await asyncio.shield(asyncio.gather(*self._written))
-        return ChunkResult(self.completed, self.failed, self._sample)
-
-    async def process_once(self, *, is_last: bool) -> ChunkResult:
-        """Process the one item that is left, if any. Raises ApplicationError where it failed and may be tried again."""
-        for item in self._items:
-            result = await self._process_item(item)
-            failure = result.failure
-            if failure is not None and not is_last and self._may_retry:
-                raise ApplicationError(failure.message, type=failure.type)
-            await self._writer.put(result)
-            return ChunkResult(int(failure is None), int(failure is not None), failure)
-        return ChunkResult(self.completed, self.failed, self._sample)
-
-    async def _take_items(self) -> None:
-        clock = asyncio.get_running_loop().time
-        turn = clock()
-        for item in self._items:
-            result = await self._process_item(item)
-            if result.failure is None:
-                self.completed += 1
-            else:
-                self.failed += 1
-                self._sample = self._sample or Failure(result.failure.type, result.failure.message)
-            self._written.add(self._writer.put(result))
-            if clock() - turn > TURN:
-                await asyncio.sleep(0)
-                turn = clock()
-
-    async def _process_item(self, item: ItemWork) -> ItemResult:
-        value, failure, attempt, started = None, None, 0, 0.0
-        for attempt in range(1, self._plan.item_attempts + 1):
-            started = time.monotonic()
-            number = item.attempts + self._made + attempt
-            context = ItemContext(item.key, item.index, number, partial(self._say, item.key), self._key_of(item))
-            try:
-                async with asyncio.timeout(self._plan.item_timeout):
-                    value = await self._handle(item, context)
-                failure = None
-                break
-            except Exception as error:
-                failure = self._failure_of(error)
-                is_ruled_out = type(error).__name__ in self._plan.non_retryable_types
-                self._may_retry = self._processor.may_retry(error) and not is_ruled_out
-                if attempt == self._plan.item_attempts or not self._may_retry:
-                    break
-            finally:
-                self._said.pop(item.key, None)
-            await asyncio.sleep(self._plan.backoff(attempt))
-        return ItemResult(
-            batch_id=self._chunk.batch_id,
-            child=self._chunk.child,
-            run_id=self._run_id,
-            index=item.index,
-            attempts=item.attempts + self._made + attempt,
-            duration=time.monotonic() - started,
-            result=value,
-            failure=failure,
-            undone=self._chunk.undo,
-        )
-
-    def _key_of(self, item: ItemWork) -> str:
-        key = f"{self._chunk.batch_id}/{item.index}"
-        return f"{key}/undo" if self._chunk.undo else key
-
-    async def _handle(self, item: ItemWork, context: ItemContext) -> Any:
-        if not self._chunk.undo:
-            return await self._processor.run(item.data, context)
-        await self._processor.undo(item.data, item.result, context)
-        return item.result
-
-    def _failure_of(self, error: Exception) -> Failure:
-        if isinstance(error, TimeoutError) and not str(error):
-            return Failure("Timeout", f"No result within {self._plan.item_timeout:g} s.")
-        stack = "".join(traceback.format_exception(error))
-        return Failure(type(error).__name__, str(error)[:MESSAGE_LIMIT] or type(error).__name__, stack[-STACK_LIMIT:])

@@ -6,6 +6,7 @@ Workflow code: deterministic.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -22,18 +23,15 @@ with workflow.unsafe.imports_passed_through():
         FanOutInput,
         FanOutResult,
         FlowInput,
-        FlowState,
-        RetryAnswer,
-        RetryRequest,
         Section,
         Status,
     )
     from orchestration.definitions import Stage
-    from orchestration.flow import FlowParent
     from orchestration.partitions import PARTITION_OPEN
     from orchestration.plan import Layout, stage_id
+    from orchestration.retried_flow import RetriedFlow
     from orchestration.supervisor import outcome_of
-    from orchestration.workflows.fan_out import PARENT_CLOSING, WAIT_FOR_RETRY, FanOutWorkflow
+    from orchestration.workflows.fan_out import FanOutWorkflow
 
 GROW_TIMEOUT = timedelta(minutes=10)
 GROW_HEARTBEAT_TIMEOUT = timedelta(seconds=15)
@@ -41,61 +39,7 @@ GROW_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts
 """Of the activities that write a section's items and children."""
 
 
-class RetriedFlow(FlowParent):
-    """A flow that can be started again to retry: it waits for the `retry` update, and does what is not done yet.
-
-    Update: `retry`. Queries: FlowParent's, and `state`.
-    """
-
-    def __init__(self, given: FlowInput) -> None:
-        super().__init__(given)
-        self._retry_came = False
-        self.results = dict(given.before.results)
-        self.fan_outs = dict(given.before.fan_outs)
-
-    async def await_retry(self) -> None:
-        """Wait for what is to be retried."""
-        try:
-            await workflow.wait_condition(lambda: self._retry_came, timeout=WAIT_FOR_RETRY)
-        except TimeoutError:
-            workflow.logger.warning("Started to retry, but no retry came.")
-
-    def take(self, child: int) -> str | None:
-        """Take on a child that there is, or return why not."""
-        raise NotImplementedError
-
-    def knows(self, child: int) -> bool:
-        """Whether there is such a child."""
-        return False
-
-    @workflow.query
-    def state(self) -> FlowState:
-        """Return what is done: where another run goes on."""
-        return FlowState(self.done, self.results, self.fan_outs, self.position)
-
-    @workflow.update
-    def retry(self, request: RetryRequest) -> RetryAnswer:
-        """Give children another attempt. Without any, only what the flow has not done yet is done."""
-        answer = RetryAnswer()
-        for child in request.children:
-            refusal = self.take(child)
-            if refusal is None:
-                answer.accepted.append(child)
-            else:
-                answer.refused[child] = refusal
-        self._retry_came = True
-        return answer
-
-    @retry.validator
-    def _validate_retry(self, request: RetryRequest) -> None:
-        if self.is_closing:
-            raise ApplicationError("The parent is closing.", type=PARENT_CLOSING)
-        for child in request.children:
-            if not self.knows(child):
-                raise ApplicationError(f"No such child: {child}.", type="NoSuchChild")
-
-
-class SectionFlow(RetriedFlow):
+class SectionFlow(RetriedFlow, ABC):
     """A flow with fan-outs in it.
 
     Signals: FlowParent's, and `set_window`, `skip`, `finish` for the stages that are open. Update: `retry`; a child of
@@ -212,6 +156,6 @@ class SectionFlow(RetriedFlow):
         number = next(number for number, each in self.sections.items() if child in self.layout(each).child_range)
         return PARTITION_OPEN if number in self._open else self.select(number, child)
 
+    @abstractmethod
     def select(self, number: int, child: int) -> str | None:
         """Take on a child of a closed section, or return why not."""
-        raise NotImplementedError

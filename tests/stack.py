@@ -106,7 +106,7 @@ class TemporalServer:
 
         def serves() -> bool:
             try:
-                return "SERVING" in self.cli("operator", "cluster", "health")
+                return self.cli("operator", "cluster", "health").strip() == "SERVING"
             except subprocess.SubprocessError:
                 return False
 

@@ -127,7 +127,7 @@ def batch_decide(request: HttpRequest, batch_id: str) -> HttpResponse:
 
     def operate(batch: Batch) -> str:
         operations.decide(request.user, batch, approved=approved)
-        return "Approved: it goes on." if approved else "Refused: nothing is started."
+        return "Approved: it goes on." if approved else "Refused: it goes no further."
 
     return _answer(request, batch_id, operate)
 

@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts import EventKind, FlowInput, NodeKind, Place, ServiceInput, Status
     from orchestration.definitions import SERVICE_WORKFLOW, Service, Services, Work
     from orchestration.flow import FlowParent, brief
-    from orchestration.sections import RetriedFlow
+    from orchestration.retried_flow import RetriedFlow
     from orchestration.supervisor import outcome_of
 
 

@@ -1,0 +1,155 @@
+"""ChunkRun: one pass over a chunk within an activity: its items through their processor, each with its attempts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from temporalio.exceptions import ApplicationError
+
+from orchestration.chunk_contracts import ChunkInput, ChunkNote, ChunkResult, ChunkWork, ItemResult, ItemWork
+from orchestration.contracts import Failure
+from orchestration.plan import Plan
+from orchestration.processors.registry import BoundProcessor, ItemContext
+from orchestration.writer import ResultWriter
+
+TURN = 0.01
+"""Seconds that items may be taken without letting others have the loop: a processor need not ever wait."""
+
+MESSAGE_LIMIT = 4_000
+STACK_LIMIT = 8_000
+WORDS_LIMIT = 300
+
+
+class ChunkRun:
+    """One pass over a chunk: `plan.item_concurrency` coroutines take items from one iterator."""
+
+    def __init__(
+        self,
+        chunk: ChunkInput,
+        run_id: str,
+        work: ChunkWork,
+        processor: BoundProcessor,
+        writer: ResultWriter,
+        *,
+        made: int = 0,
+    ) -> None:
+        """Take the work; `made` counts the attempts of this run of the child that Temporal has made of it before."""
+        self._made = made
+        self.completed, self.failed = work.completed, work.failed
+        self._chunk, self._run_id = chunk, run_id
+        self._plan: Plan = work.plan
+        self._items: Iterator[ItemWork] = iter(work.items)
+        self._todo = len(work.items)
+        self._sample = work.sample
+        self._processor, self._writer = processor, writer
+        self._may_retry = True
+        self._written: set[asyncio.Future[None]] = set()
+        self._said = dict[str, str]()
+
+    @property
+    def words(self) -> str:
+        """What the item says that spoke last, of those at work."""
+        try:
+            key, text = next(reversed(self._said.items()))
+        except (StopIteration, RuntimeError):  # nobody speaks, or a thread does at this very moment
+            return ""
+        return f"{key}: {text}"[:WORDS_LIMIT]
+
+    @property
+    def note(self) -> ChunkNote:
+        """The same for the child's row."""
+        return ChunkNote(self._chunk.batch_id, self._chunk.child, self.words)
+
+    def _say(self, key: str, text: str) -> None:
+        self._said.pop(key, None)
+        self._said[key] = text
+
+    async def process(self) -> ChunkResult:
+        """Process all items; on cancellation keep what is finished."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self._plan.item_concurrency, self._todo)):
+                    group.create_task(self._take_items())
+        finally:
+            if self._written:
+                await asyncio.shield(asyncio.gather(*self._written))
+        return ChunkResult(self.completed, self.failed, self._sample)
+
+    async def process_once(self, *, is_last: bool) -> ChunkResult:
+        """Process the one item that is left, if any. Raises ApplicationError where it failed and may be tried again."""
+        for item in self._items:
+            result = await self._process_item(item)
+            failure = result.failure
+            if failure is not None and not is_last and self._may_retry:
+                raise ApplicationError(failure.message, type=failure.type)
+            await self._writer.put(result)
+            return ChunkResult(int(failure is None), int(failure is not None), failure)
+        return ChunkResult(self.completed, self.failed, self._sample)
+
+    async def _take_items(self) -> None:
+        clock = asyncio.get_running_loop().time
+        turn = clock()
+        for item in self._items:
+            result = await self._process_item(item)
+            if result.failure is None:
+                self.completed += 1
+            else:
+                self.failed += 1
+                self._sample = self._sample or Failure(result.failure.type, result.failure.message)
+            self._written.add(self._writer.put(result))
+            if clock() - turn > TURN:
+                await asyncio.sleep(0)
+                turn = clock()
+
+    async def _process_item(self, item: ItemWork) -> ItemResult:
+        value, failure, attempt, started = None, None, 0, 0.0
+        for attempt in range(1, self._plan.item_attempts + 1):
+            started = time.monotonic()
+            number = item.attempts + self._made + attempt
+            context = ItemContext(item.key, item.index, number, partial(self._say, item.key), self._key_of(item))
+            try:
+                async with asyncio.timeout(self._plan.item_timeout):
+                    value = await self._handle(item, context)
+                failure = None
+                break
+            except Exception as error:
+                failure = self._failure_of(error)
+                is_ruled_out = type(error).__name__ in self._plan.non_retryable_types
+                self._may_retry = self._processor.may_retry(error) and not is_ruled_out
+                if attempt == self._plan.item_attempts or not self._may_retry:
+                    break
+            finally:
+                self._said.pop(item.key, None)
+            await asyncio.sleep(self._plan.backoff(attempt))
+        return ItemResult(
+            batch_id=self._chunk.batch_id,
+            child=self._chunk.child,
+            run_id=self._run_id,
+            index=item.index,
+            attempts=item.attempts + self._made + attempt,
+            duration=time.monotonic() - started,
+            result=value,
+            failure=failure,
+            undone=self._chunk.undo,
+        )
+
+    def _key_of(self, item: ItemWork) -> str:
+        key = f"{self._chunk.batch_id}/{item.index}"
+        return f"{key}/undo" if self._chunk.undo else key
+
+    async def _handle(self, item: ItemWork, context: ItemContext) -> Any:
+        if not self._chunk.undo:
+            return await self._processor.run(item.data, context)
+        await self._processor.undo(item.data, item.result, context)
+        return item.result
+
+    def _failure_of(self, error: Exception) -> Failure:
+        if isinstance(error, TimeoutError) and not str(error):
+            return Failure("Timeout", f"No result within {self._plan.item_timeout:g} s.")
+        stack = "".join(traceback.format_exception(error))
+        return Failure(type(error).__name__, str(error)[:MESSAGE_LIMIT] or type(error).__name__, stack[-STACK_LIMIT:])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
+from itertools import islice
+from math import ceil
 from typing import Any
 
 from temporalio.exceptions import ApplicationError
@@ -26,7 +28,7 @@ WORDS_LIMIT = 300
 
 
 class ChunkRun:
-    """One pass over a chunk: `plan.item_concurrency` coroutines take items from one iterator."""
+    """One pass over a chunk: coroutines take items from one iterator, `plan.item_concurrency` of them at a time."""
 
     def __init__(
         self,
@@ -71,10 +73,13 @@ class ChunkRun:
 
     async def process(self) -> ChunkResult:
         """Process all items; on cancellation keep what is finished."""
+        takes_many = self._processor.processor.signature.takes_many and not self._chunk.undo
+        size = self._processor.processor.together if takes_many else 1
+        take = self._take_groups if takes_many else self._take_items
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._plan.item_concurrency, self._todo)):
-                    group.create_task(self._take_items())
+                for _ in range(ceil(min(self._plan.item_concurrency, self._todo) / size)):
+                    group.create_task(take())
         finally:
             if self._written:
                 await asyncio.shield(asyncio.gather(*self._written))
@@ -95,44 +100,84 @@ class ChunkRun:
         clock = asyncio.get_running_loop().time
         turn = clock()
         for item in self._items:
-            result = await self._process_item(item)
-            if result.failure is None:
-                self.completed += 1
-            else:
-                self.failed += 1
-                self._sample = self._sample or Failure(result.failure.type, result.failure.message)
-            self._written.add(self._writer.put(result))
+            self._take_in(await self._process_item(item))
             if clock() - turn > TURN:
                 await asyncio.sleep(0)
                 turn = clock()
+
+    async def _take_groups(self) -> None:
+        while group := list(islice(self._items, self._processor.processor.together)):
+            async for result in self._process_group(group):
+                self._take_in(result)
+
+    def _take_in(self, result: ItemResult) -> None:
+        if result.failure is None:
+            self.completed += 1
+        else:
+            self.failed += 1
+            self._sample = self._sample or Failure(result.failure.type, result.failure.message)
+        self._written.add(self._writer.put(result))
 
     async def _process_item(self, item: ItemWork) -> ItemResult:
         value, failure, attempt, started = None, None, 0, 0.0
         for attempt in range(1, self._plan.item_attempts + 1):
             started = time.monotonic()
-            number = item.attempts + self._made + attempt
-            context = ItemContext(item.key, item.index, number, partial(self._say, item.key), self._key_of(item))
             try:
                 async with asyncio.timeout(self._plan.item_timeout):
-                    value = await self._handle(item, context)
+                    value = await self._handle(item, self._context(item, attempt))
                 failure = None
                 break
             except Exception as error:
                 failure = self._failure_of(error)
-                is_ruled_out = type(error).__name__ in self._plan.non_retryable_types
-                self._may_retry = self._processor.may_retry(error) and not is_ruled_out
+                self._may_retry = self._may_try_again(error)
                 if attempt == self._plan.item_attempts or not self._may_retry:
                     break
             finally:
                 self._said.pop(item.key, None)
             await asyncio.sleep(self._plan.backoff(attempt))
+        return self._result(item, attempt, time.monotonic() - started, value, failure)
+
+    async def _process_group(self, group: list[ItemWork]) -> AsyncIterator[ItemResult]:
+        """Process items in one call, and yield the result of each once it has one; the others are tried again."""
+        for attempt in range(1, self._plan.item_attempts + 1):
+            started = time.monotonic()
+            contexts = [self._context(item, attempt) for item in group]
+            try:
+                async with asyncio.timeout(self._plan.item_timeout):
+                    values = await self._processor.run_many([item.data for item in group], contexts)
+            except Exception as error:
+                values = [error] * len(group)
+            finally:
+                for item in group:
+                    self._said.pop(item.key, None)
+            duration, again = time.monotonic() - started, list[ItemWork]()
+            for item, value in zip(group, values, strict=True):
+                if not isinstance(value, Exception):
+                    yield self._result(item, attempt, duration, value, None)
+                elif attempt < self._plan.item_attempts and self._may_try_again(value):
+                    again.append(item)
+                else:
+                    yield self._result(item, attempt, duration, None, self._failure_of(value))
+            if not again:
+                return
+            group = again
+            await asyncio.sleep(self._plan.backoff(attempt))
+
+    def _context(self, item: ItemWork, attempt: int) -> ItemContext:
+        number = item.attempts + self._made + attempt
+        return ItemContext(item.key, item.index, number, partial(self._say, item.key), self._key_of(item))
+
+    def _may_try_again(self, error: Exception) -> bool:
+        return self._processor.may_retry(error) and type(error).__name__ not in self._plan.non_retryable_types
+
+    def _result(self, item: ItemWork, attempt: int, duration: float, value: Any, failure: Failure | None) -> ItemResult:
         return ItemResult(
             batch_id=self._chunk.batch_id,
             child=self._chunk.child,
             run_id=self._run_id,
             index=item.index,
             attempts=item.attempts + self._made + attempt,
-            duration=time.monotonic() - started,
+            duration=duration,
             result=value,
             failure=failure,
             undone=self._chunk.undo,

@@ -7,19 +7,31 @@ import importlib
 import inspect
 import os
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, overload
 
 from pydantic import BaseModel, ValidationError
 
-BUILTIN_MODULES = ("orchestration.processors.simulate", "orchestration.processors.http_request")
+from orchestration.processors.setups import Setup, close_setups, resource_of
+from orchestration.processors.typed import NoParameters, Signature, read_signature
 
-Function = Callable[[Any, Any, "ItemContext"], Any]
+BUILTIN_MODULES = ("orchestration.processors.simulate", "orchestration.processors.http_request")
+ENTRY_POINTS = "canopy.processors"
+"""The group in which an installed package names modules with processors."""
+
+TOGETHER = 100
+"""Items that a function which takes many gets at once, unless it says otherwise."""
+
+F = TypeVar("F", bound=Callable[..., Any])
 Compensation = Callable[[Any, Any, Any, "ItemContext"], Awaitable[None]]
 """What undoes an item: given the item, the parameters, the result that it had (as data), and its context."""
+
+Report = Callable[[Iterable[Any]], Mapping[str, Any]]
+"""What sums a batch up: given the results of its completed items (as data), what its report says of them."""
 
 _processors: dict[str, Processor] = {}
 _shutdowns: list[Callable[[], Awaitable[None]]] = []
@@ -29,12 +41,16 @@ class UnknownProcessor(LookupError):
     """No processor of that name is registered in this process."""
 
 
+class CannotLoad(Exception):
+    """A module with processors cannot be used: which, and why."""
+
+
 @dataclass(frozen=True)
 class ItemContext:
     """What a processor may know besides its item. `attempt` counts from 1 over all runs of the child.
 
     `idempotency_key` is the same for every attempt and retry of the same work, and of no other: for the other side to
-    tell that it has done it before.
+    tell that it has done it before. `resource` is what the processor's setup made.
     """
 
     key: str
@@ -42,6 +58,7 @@ class ItemContext:
     attempt: int
     report: Callable[[str], None] = field(default=lambda text: None, compare=False)
     idempotency_key: str = ""
+    resource: Any = field(default=None, compare=False)
     _canceled: threading.Event = field(default_factory=threading.Event, compare=False)
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
@@ -61,31 +78,55 @@ class ItemContext:
 
 @dataclass(frozen=True)
 class Processor:
-    """A kind of work: its function, its models, and what the launch page says of it.
+    """A kind of work: its function, what that takes and returns, and what the launch page says of it.
 
     `example` is input as a person would paste it, in the format `example_format` ("lines", "csv", "jsonl", "count").
+    `key` names the field of an item that is its business key, `together` how many items a function that takes many
+    gets at once.
     """
 
     name: str
     title: str
     summary: str
-    function: Function
-    item_model: type[BaseModel]
-    parameters_model: type[BaseModel]
-    result_model: type[BaseModel]
+    function: Callable[..., Any]
+    signature: Signature
     non_retryable: tuple[type[BaseException], ...] = ()
     compensation: Compensation | None = None
+    setup: Setup | None = None
+    report: Report | None = None
+    key: str = ""
+    together: int = TOGETHER
     icon: str = "cube"
     example: str = ""
     example_format: str = "lines"
     default_plan: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def item_model(self) -> type[BaseModel]:
+        """By which each item is validated."""
+        return self.signature.item.model
+
+    @property
+    def parameters_model(self) -> type[BaseModel]:
+        """Of which the launch form is made."""
+        return self.signature.parameters.model if self.signature.parameters is not None else NoParameters
+
+    @property
+    def result_model(self) -> type[BaseModel]:
+        """Whose fields are the columns of results."""
+        return self.signature.result_model
+
+    @property
+    def place(self) -> str:
+        """Where its function stands."""
+        return f"{inspect.getsourcefile(self.function)}: {self.function.__qualname__}"
+
     def validate_item(self, data: Mapping[str, Any]) -> BaseModel:
-        """Return the item as the function gets it. Raises pydantic.ValidationError."""
+        """Return an item as its model. Raises pydantic.ValidationError."""
         return self.item_model.model_validate(dict(data))
 
     def validate_parameters(self, data: Mapping[str, Any]) -> BaseModel:
-        """Return the parameters as the function gets them. Raises pydantic.ValidationError."""
+        """Return parameters as their model. Raises pydantic.ValidationError."""
         return self.parameters_model.model_validate(dict(data))
 
     def bind(self, parameters: Mapping[str, Any]) -> BoundProcessor:
@@ -101,94 +142,183 @@ class BoundProcessor:
     parameters: BaseModel
 
     async def run(self, data: Mapping[str, Any], context: ItemContext) -> Any:
-        """Process one item and return its result as JSON-able data. Raises whatever the function raises.
+        """Process one item and return its result as JSON-able data. Raises whatever the function raises."""
+        if self.processor.signature.takes_many:
+            result = (await self.run_many([data], [context]))[0]
+            if isinstance(result, Exception):
+                raise result
+            return result
+        context = await self._with_resource(context)
+        return self.processor.signature.dump(await self._call(self._item(data), context, [context]))
 
-        A plain function runs in a thread, so that it does not hold up other items.
+    async def run_many(self, data: Sequence[Mapping[str, Any]], contexts: Sequence[ItemContext]) -> list[Any]:
+        """Process items at once; return for each its result as JSON-able data, or the exception that it failed with.
+
+        Raises whatever the function raises for all of them.
         """
-        item = self.processor.validate_item(data)
-        function = self.processor.function
-        if inspect.iscoroutinefunction(function):
-            result = await function(item, self.parameters, context)
-        else:
+        found: list[Any] = [None] * len(data)
+        items = dict[int, Any]()
+        for place, each in enumerate(data):
             try:
-                result = await asyncio.to_thread(function, item, self.parameters, context)
-            except asyncio.CancelledError:
-                context.cancel()
-                raise
-        return result.model_dump(mode="json") if isinstance(result, BaseModel) else result
+                items[place] = self._item(each)
+            except ValidationError as error:
+                found[place] = error
+        if items:
+            given = [await self._with_resource(contexts[place]) for place in items]
+            results = await self._call(list(items.values()), given, given)
+            if len(results) != len(items):
+                raise ValueError(f"{len(items)} items were given, and {len(results)} results came back.")
+            for place, result in zip(items, results, strict=True):
+                found[place] = result if isinstance(result, Exception) else self.processor.signature.dump(result)
+        return found
 
     async def undo(self, data: Mapping[str, Any], result: Any, context: ItemContext) -> None:
         """Compensate an item that completed. Raises whatever the compensation raises."""
         assert self.processor.compensation is not None
-        await self.processor.compensation(self.processor.validate_item(data), self.parameters, result, context)
+        context = await self._with_resource(context)
+        await self.processor.compensation(self._item(data), self._given_parameters, result, context)
 
     def may_retry(self, error: Exception) -> bool:
         """Whether another attempt may help: not for an invalid item, nor for what the processor rules out."""
         return not isinstance(error, (ValidationError, *self.processor.non_retryable))
 
+    async def _call(self, item: Any, context: Any, contexts: Iterable[ItemContext]) -> Any:
+        """Call the function; a plain one in a thread, so that it does not hold up other items."""
+        function = self.processor.function
+        arguments = self.processor.signature.arguments(item, self._given_parameters, context)
+        if self._is_async:
+            return await function(*arguments)
+        try:
+            return await asyncio.to_thread(function, *arguments)
+        except asyncio.CancelledError:
+            for each in contexts:
+                each.cancel()
+            raise
 
+    @cached_property
+    def _is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.processor.function)
+
+    @cached_property
+    def _given_parameters(self) -> Any:
+        parameters = self.processor.signature.parameters
+        return parameters.make(self.parameters) if parameters is not None else None
+
+    def _item(self, data: Mapping[str, Any]) -> Any:
+        return self.processor.signature.item.make(self.processor.validate_item(data))
+
+    async def _with_resource(self, context: ItemContext) -> ItemContext:
+        if self.processor.setup is None:
+            return context
+        return replace(context, resource=await resource_of(self.processor.setup))
+
+
+@overload
+def processor(function: F, /) -> F: ...
+@overload
 def processor(
     *,
-    name: str,
-    title: str,
-    summary: str,
+    name: str = ...,
+    title: str = ...,
+    summary: str = ...,
+    key: str = ...,
+    non_retryable: Sequence[type[BaseException]] = ...,
+    compensation: Compensation | None = ...,
+    setup: Setup | None = ...,
+    report: Report | None = ...,
+    together: int = ...,
+    icon: str = ...,
+    example: str = ...,
+    example_format: str = ...,
+    default_plan: Mapping[str, Any] | None = ...,
+) -> Callable[[F], F]: ...
+def processor(
+    function: F | None = None,
+    /,
+    *,
+    name: str = "",
+    title: str = "",
+    summary: str = "",
+    key: str = "",
     non_retryable: Sequence[type[BaseException]] = (),
     compensation: Compensation | None = None,
+    setup: Setup | None = None,
+    report: Report | None = None,
+    together: int = TOGETHER,
     icon: str = "cube",
     example: str = "",
     example_format: str = "lines",
     default_plan: Mapping[str, Any] | None = None,
-) -> Callable[[Function], Function]:
-    """Register a function `(item, parameters, context) -> result` whose first two parameters and result are models.
+) -> F | Callable[[F], F]:
+    """Register a typed function `(item[, parameters][, context]) -> result`, async or plain.
 
+    Name, title and summary are those of the function and its docstring unless they are given. A function that takes a
+    list of items gets up to `together` of them at once, and returns a list with a result, or an exception, for each.
     Raises TypeError, with the file and the reason, for a function that is not typed so, and ValueError for a name that
-    is taken.
+    is taken or a key that no item has.
     """
 
-    def register(function: Function) -> Function:
-        place = f"{inspect.getsourcefile(function)}: {function.__qualname__}"
-        models = _models_of(function, place)
-        taken = _processors.get(name)
-        if taken is not None and taken.function.__module__ != function.__module__:
-            raise ValueError(f"{place}: the name {name!r} is taken by {taken.function.__module__}.")
-        _processors[name] = Processor(
-            name,
-            title,
-            summary,
+    def register(function: F) -> F:
+        made = Processor(
+            name or function.__name__,
+            title or function.__name__.replace("_", " ").capitalize(),
+            summary or (inspect.getdoc(function) or "").partition("\n\n")[0].replace("\n", " "),
             function,
-            *models,
+            _signature_of(function),
             non_retryable=tuple(non_retryable),
             compensation=compensation,
+            setup=setup,
+            report=report,
+            key=key,
+            together=together,
             icon=icon,
             example=example,
             example_format=example_format,
             default_plan=dict(default_plan or {}),
         )
+        _add(made)
         return function
 
-    return register
+    return register if function is None else register(function)
 
 
-def _models_of(function: Function, place: str) -> tuple[type[BaseModel], type[BaseModel], type[BaseModel]]:
-    names = list(inspect.signature(function).parameters)
-    if len(names) != 3:
-        raise TypeError(f"{place} must take (item, parameters, context), not ({', '.join(names)}).")
-    hints = get_type_hints(function)
-    found = []
-    for name in (names[0], names[1], "return"):
-        model = hints.get(name)
-        if not (inspect.isclass(model) and issubclass(model, BaseModel)):
-            raise TypeError(f"{place}: {name} needs a pydantic model as its type, not {model!r}.")
-        found.append(model)
-    return found[0], found[1], found[2]
+def _signature_of(function: Callable[..., Any]) -> Signature:
+    try:
+        return read_signature(function, ItemContext)
+    except TypeError as error:
+        raise TypeError(f"{inspect.getsourcefile(function)}: {function.__qualname__}: {error}.") from error
+
+
+def _add(made: Processor) -> None:
+    if made.key and made.key not in made.item_model.model_fields:
+        fields = ", ".join(made.item_model.model_fields) or "none"
+        raise ValueError(f"{made.place}: its key {made.key!r} is no field of an item. There are: {fields}.")
+    taken = _processors.get(made.name)
+    if taken is not None and taken.place != made.place:
+        raise ValueError(f"{made.place}: the name {made.name!r} is taken by {taken.place}.")
+    _processors[made.name] = made
 
 
 @lru_cache(maxsize=1)
 def load() -> None:
-    """Import, once, the built-in processors and those named in CANOPY_PROCESSORS (modules, comma separated)."""
-    extra = [module for module in os.environ.get("CANOPY_PROCESSORS", "").split(",") if module.strip()]
-    for module in (*BUILTIN_MODULES, *extra):
-        importlib.import_module(module.strip())
+    """Import, once, the built-in processors, those of installed packages, and those named in CANOPY_PROCESSORS.
+
+    Raises CannotLoad for a module that cannot be imported or whose processors cannot be registered.
+    """
+    for module in BUILTIN_MODULES:
+        importlib.import_module(module)
+    for entry in sorted(entry_points(group=ENTRY_POINTS)):
+        _import(f"the entry point {entry.name} = {entry.value}", entry)
+    for module in os.environ.get("CANOPY_PROCESSORS", "").split(","):
+        if module.strip():
+            _import(f"CANOPY_PROCESSORS: {module.strip()}", EntryPoint("", module.strip(), ENTRY_POINTS))
+
+
+def _import(where: str, entry: EntryPoint) -> None:
+    try:
+        entry.load()
+    except Exception as error:
+        raise CannotLoad(f"{where}: {type(error).__name__}: {error}") from error
 
 
 def processors() -> Mapping[str, Processor]:
@@ -205,6 +335,14 @@ def get_processor(name: str) -> Processor:
         raise UnknownProcessor(name) from None
 
 
+def processor_of(function: Callable[..., Any]) -> Processor:
+    """Return the processor that a function was made into. Raises LookupError."""
+    found = next((each for each in _processors.values() if each.function is function), None)
+    if found is None:
+        raise LookupError(f"{function!r} is no processor: it needs the decorator.")
+    return found
+
+
 def on_shutdown(close: Callable[[], Awaitable[None]]) -> None:
     """Have something closed when the worker stops, such as a connection pool."""
     _shutdowns.append(close)
@@ -212,5 +350,6 @@ def on_shutdown(close: Callable[[], Awaitable[None]]) -> None:
 
 async def shutdown() -> None:
     """Close what processors opened."""
+    await close_setups()
     for close in _shutdowns:
         await close()

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from dashboard import items
 from dashboard.items import ROW_NUMBER, Format, Reading, Source, Survey, list_source, rows, survey
 from orchestration.processors.registry import Processor, get_processor
+from orchestration.processors.typed import Given
 
 
 class Typed(BaseModel):
@@ -29,7 +30,7 @@ class Typed(BaseModel):
 def typed() -> Processor:
     """Return a processor that validates its items."""
     simulate = get_processor("simulate")
-    return Processor(**{**simulate.__dict__, "item_model": Typed})
+    return replace(simulate, signature=replace(simulate.signature, item=Given(Typed)))
 
 
 def source(content: str | bytes, kind: Format = Format.CSV, key: str = "") -> Source:

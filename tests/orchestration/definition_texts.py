@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from orchestration.definition_source import DefinitionErrors
 from orchestration.definition_text import parse
 from orchestration.processors.registry import ItemContext, Processor, get_processor, load
+from orchestration.processors.typed import Given, Signature
 
 
 class Anything(BaseModel, extra="allow"):
@@ -22,6 +23,11 @@ class Needs(BaseModel, extra="forbid"):
     amount: int
 
 
+def signature(item: type[BaseModel], parameters: type[BaseModel], result: type[BaseModel]) -> Signature:
+    """Return the signature of a function with these models."""
+    return Signature(Given(item), Given(parameters), result)
+
+
 async def pay(item: Needs, parameters: Anything, context: ItemContext) -> Needs:
     """Return the item."""
     return item
@@ -30,8 +36,10 @@ async def pay(item: Needs, parameters: Anything, context: ItemContext) -> Needs:
 load()
 KNOWN = {
     "simulate": get_processor("simulate"),
-    "pay": Processor("pay", "Pay", "", pay, Needs, Anything, Needs, default_plan={"chunk_size": 7, "window": 3}),
-    "strict": Processor("strict", "Strict", "", pay, Anything, Needs, Anything),
+    "pay": Processor(
+        "pay", "Pay", "", pay, signature(Needs, Anything, Needs), default_plan={"chunk_size": 7, "window": 3}
+    ),
+    "strict": Processor("strict", "Strict", "", pay, signature(Anything, Needs, Anything)),
 }
 STEPS = "kind: steps\nsteps:\n"
 

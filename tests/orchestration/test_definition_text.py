@@ -16,7 +16,7 @@ from orchestration.definition_source import DefinitionError, DefinitionErrors, r
 from orchestration.definition_text import parse
 from orchestration.definitions import AnyDefinition, Definition, FanOutStep, Pipeline, Steps
 from orchestration.processors.registry import Processor, processors
-from tests.orchestration.definition_texts import KNOWN, STEPS, Anything, ok, only, pay, step, wrong
+from tests.orchestration.definition_texts import KNOWN, STEPS, Anything, ok, only, pay, signature, step, wrong
 
 
 def test_all_that_is_wrong_is_found_at_once_with_its_line() -> None:
@@ -194,7 +194,7 @@ def test_a_validator_that_breaks_is_an_error_of_the_text() -> None:
 
         amount: int = 1
 
-    broken = Processor("broken", "", "", pay, Anything, Breaks, Anything)
+    broken = Processor("broken", "", "", pay, signature(Anything, Breaks, Anything))
     with pytest.raises(DefinitionErrors, match="could not be checked: KeyError"):
         parse("kind: pool\nworkers: 1\nprocessor: broken\nparameters: {amount: 1}", {"broken": broken})
 

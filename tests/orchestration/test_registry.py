@@ -19,6 +19,7 @@ from orchestration.processors.registry import (
     processors,
 )
 from orchestration.processors.simulate import SimulatedFailure, SimulateItem, SimulateParameters, SimulateResult
+from orchestration.processors.typed import Given, Signature
 from tests.waiting import until
 
 
@@ -38,7 +39,7 @@ def test_an_untyped_parameter_is_refused_with_file_and_reason() -> None:
     async def untyped(item, parameters: SimulateParameters, context: ItemContext) -> SimulateResult:  # type: ignore[no-untyped-def]
         return SimulateResult(seconds=0, attempt=1)
 
-    with pytest.raises(TypeError, match=r"test_registry\.py.*item needs a pydantic model"):
+    with pytest.raises(TypeError, match=r"test_registry\.py.*item needs a type: a pydantic model"):
         processor(name="untyped", title="", summary="")(untyped)
 
 
@@ -46,7 +47,7 @@ def test_a_name_that_is_taken_is_refused() -> None:
     async def again(item: SimulateItem, parameters: SimulateParameters, context: ItemContext) -> SimulateResult:
         return SimulateResult(seconds=0, attempt=1)
 
-    with pytest.raises(ValueError, match=r"is taken by orchestration\.processors\.simulate"):
+    with pytest.raises(ValueError, match=r"is taken by .*simulate\.py: simulate"):
         processor(name="simulate", title="", summary="")(again)
 
 
@@ -97,7 +98,7 @@ def last_until_canceled(item: Plain, parameters: Plain, context: ItemContext) ->
 
 async def test_a_plain_function_says_how_far_it_is_and_learns_that_nobody_waits_for_it() -> None:
     said = list[str]()
-    bound = Processor("plain", "", "", last_until_canceled, Plain, Plain, Plain).bind({})
+    bound = Processor("plain", "", "", last_until_canceled, Signature(Given(Plain), Given(Plain), Plain)).bind({})
     running = asyncio.create_task(bound.run({}, ItemContext("k", 0, 1, said.append)))
 
     async def has_said(text: str) -> bool:

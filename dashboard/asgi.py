@@ -22,6 +22,7 @@ http = get_asgi_application()
 from dashboard.notify import run_notify_worker
 from dashboard.reconcile import run_reconciler
 from dashboard.routing import websocket_urlpatterns
+from orchestration.processors.registry import CannotLoad, load
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,11 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
+            try:
+                load()
+            except CannotLoad as error:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
             request_finished.connect(_close_connections)
             tasks = [asyncio.create_task(_keep(run)) for run in (run_notify_worker, run_reconciler)]
             await send({"type": "lifespan.startup.complete"})

@@ -132,9 +132,9 @@ def survey(source: Source, processor: Processor, *, limit: int, sample: int | No
     return found
 
 
-def rows(source: Source, bad_lines: set[int]) -> Iterator[Row]:
+def rows(source: Source, processor: Processor, bad_lines: set[int]) -> Iterator[Row]:
     """Yield the good rows, once a survey has told the bad ones."""
-    for line, row in Reading(source, None):
+    for line, row in Reading(source, processor, validates=False):
         if line not in bad_lines and isinstance(row, Row):
             yield row
 
@@ -154,10 +154,15 @@ class Reading:
     """Reads an input from its start on, row by row, and knows where it is: (line, row or what is wrong with it)."""
 
     def __init__(
-        self, source: Source, processor: Processor | None, digest: Callable[[bytes], object] | None = None
+        self,
+        source: Source,
+        processor: Processor,
+        digest: Callable[[bytes], object] | None = None,
+        *,
+        validates: bool = True,
     ) -> None:
-        """Take what to read, whose item model to validate rows by, and what is fed the bytes."""
-        self._source, self._processor, self._digest = source, processor, digest
+        """Take what to read, whose items they are to be, what is fed the bytes, and whether rows are validated."""
+        self._source, self._processor, self._digest, self._validates = source, processor, digest, validates
         start = source.start
         self._at, self._line, self._rows, self._columns, self._key = (
             *(start.at, start.line, start.rows),
@@ -171,7 +176,7 @@ class Reading:
 
     def __iter__(self) -> Iterator[tuple[int, Row | BadRow]]:
         for line, row in self._read():
-            if self._processor is not None and isinstance(row, Row):
+            if self._validates and isinstance(row, Row):
                 row = _validated(row, line, self._processor)
             yield line, row
 
@@ -211,7 +216,7 @@ class Reading:
             return
         delimiter = max(DELIMITERS, key=first.count)
         self._columns = _columns(next(csv.reader([first], delimiter=delimiter)))
-        self._key = _key_column(self._source.key, self._columns, default=self._columns[0])
+        self._key = self._key_column(default=self._columns[0])
         if goes_on.at:
             self._at, self._line = goes_on.at, goes_on.line
             lines = self._lines(file)
@@ -250,10 +255,17 @@ class Reading:
         data = value if isinstance(value, dict) else {"value": value}
         if not self._columns:
             self._columns = list(data)
-            self._key = _key_column(self._source.key, self._columns, _usual_key(data))
+            self._key = self._key_column(default=_usual_key(data))
         missing = "" if self._source.key else self._rows
         named = data.get(self._key, missing) if self._key != ROW_NUMBER else self._rows
         return _row(data, str(named) if not isinstance(named, dict | list) else json.dumps(named), self._line)
+
+    def _key_column(self, default: str) -> str:
+        """Return the column that is the business key: the one that was chosen, the processor's, or the usual one."""
+        given, columns, own = self._source.key, self._columns, self._processor.key
+        if given and given != ROW_NUMBER and given not in columns:
+            raise SourceError(f"There is no column {given!r} to take the key from. There are: {', '.join(columns)}.")
+        return given or (own if own in columns else default)
 
 
 def _text(raw: bytes, number: int, file: BinaryIO) -> str:
@@ -283,12 +295,6 @@ def _columns(header: Sequence[str]) -> list[str]:
         if names.count(name) > 1:
             raise SourceError(f"The header has the column {name[:KEY_LIMIT]!r} twice.")
     return names
-
-
-def _key_column(given: str, columns: Sequence[str], default: str) -> str:
-    if given and given != ROW_NUMBER and given not in columns:
-        raise SourceError(f"There is no column {given!r} to take the key from. There are: {', '.join(columns)}.")
-    return given or default
 
 
 def _usual_key(data: Mapping[str, Any]) -> str:

@@ -149,13 +149,13 @@ class LaunchPage:
         assert self.survey is not None
         assert self.source is not None
         assert isinstance(self.plan.model, Plan)
-        survey, source, plan = self.survey, self.source, self.plan.model
+        survey, source, plan, processor = self.survey, self.source, self.plan.model, self.processor
         return LaunchRequest(
             processor=self.processor.name,
             parameters=self.parameters.model.model_dump(mode="json"),
             plan=plan,
             count=0 if plan.paged else survey.good,
-            rows=lambda: iter(()) if plan.paged else items.rows(source, survey.bad_lines),
+            rows=lambda: iter(()) if plan.paged else items.rows(source, processor, survey.bad_lines),
             digest=f"{self.upload.sha256 if self.upload else ''}{survey.digest}",
             label=self.items.cleaned_data["label"],
             source={

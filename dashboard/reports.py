@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -11,9 +12,14 @@ from typing import Any
 from django.db.models import Count, QuerySet
 
 from dashboard.models import Batch, Item, NodeStatus, Report
+from dashboard.storable import storable
 from orchestration.contracts import SummariseInput
+from orchestration.processors.registry import processors
+
+log = logging.getLogger(__name__)
 
 SLOWEST = 10
+RESULTS_AT_ONCE = 2_000
 GROUPS = 50
 """Groups of errors that a report lists, the most frequent ones."""
 
@@ -48,7 +54,22 @@ def content_of(batch: Batch, given: SummariseInput) -> dict[str, Any]:
         "seconds": _durations(timed),
         "slowest": [{"key": key, "seconds": seconds} for key, seconds in slowest],
         "errors": _errors(items.filter(status=NodeStatus.FAILED)),
+        "summary": _summary(batch),
     }
+
+
+def _summary(batch: Batch) -> dict[str, Any]:
+    """Return what the batch's processor makes of its results, where it has something to say of them."""
+    made = processors().get(batch.processor)
+    if made is None or made.report is None:
+        return {}
+    results = Item.objects.filter(batch=batch, status=NodeStatus.COMPLETED).order_by("index")
+    try:
+        said = made.report(results.values_list("result", flat=True).iterator(chunk_size=RESULTS_AT_ONCE))
+        return {str(name): storable(value) for name, value in said.items()}
+    except Exception as error:
+        log.exception("%s cannot sum up batch %s.", made.name, batch.pk)
+        return {"error": f"{type(error).__name__}: {error}"}
 
 
 def _durations(items: QuerySet[Item]) -> dict[str, float]:
@@ -87,6 +108,9 @@ def _lines(content: dict[str, Any]) -> Iterator[str]:
     yield "- Children: " + ", ".join(f"{number:,} {status}" for status, number in content["children"].items() if number)
     if content["seconds"]:
         yield "- Seconds of an item: " + ", ".join(f"{name} {value:.2f}" for name, value in content["seconds"].items())
+    if summary := content.get("summary"):
+        yield "\n## Summary\n"
+        yield from (f"- {_cell(name)}: {_cell(str(value))}" for name, value in summary.items())
     if content["errors"]:
         yield "\n## Errors\n\n| number | type | sample | item |\n| ---: | --- | --- | --- |"
         for error in content["errors"]:

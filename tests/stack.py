@@ -48,8 +48,11 @@ def _may_be_interrupted() -> None:
 class Process:
     """A program that a test started, and may kill."""
 
-    def __init__(self, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:
-        self._command, self._log, self._env = command, log, dict(env) if env is not None else None
+    def __init__(
+        self, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None, folder: Path = ROOT
+    ) -> None:
+        self.command, self._log, self._folder = command, log, folder
+        self._env = dict(env) if env is not None else None
         self._program: subprocess.Popen[bytes] | None = None
 
     @property
@@ -67,7 +70,7 @@ class Process:
         """Start the program."""
         with self._log.open("ab") as log:
             self._program = subprocess.Popen(
-                self._command, stdout=log, stderr=log, env=self._env, cwd=ROOT, preexec_fn=_may_be_interrupted
+                self.command, stdout=log, stderr=log, env=self._env, cwd=self._folder, preexec_fn=_may_be_interrupted
             )
 
     def kill(self) -> None:

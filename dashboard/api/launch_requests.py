@@ -51,7 +51,7 @@ def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -
         known = ", ".join(processors())
         raise Invalid({"processor": [f"There is no processor {given.processor!r}. There are: {known}."]}) from None
     parameters = _checked("parameters", lambda: processor.validate_parameters(given.parameters), errors)
-    plan = _checked("plan", lambda: Plan.model_validate(given.plan), errors)
+    plan = _checked("plan", lambda: Plan.model_validate({**processor.default_plan, **given.plan}), errors)
     if idempotency_key is not None and not 1 <= len(idempotency_key) <= 190:
         errors["Idempotency-Key"] = ["From 1 to 190 characters."]
     is_read_later = plan is not None and plan.paged and given.items is None
@@ -65,7 +65,7 @@ def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -
         parameters=parameters.model_dump(mode="json"),
         plan=plan,
         count=0 if is_read_later else survey.good,
-        rows=(lambda: iter(())) if is_read_later else _rows_of(source),
+        rows=(lambda: iter(())) if is_read_later else _rows_of(source, processor),
         digest=survey.digest,
         label=given.label,
         source=_source_of(source) | ({"count": source.count} if is_read_later else {}),
@@ -89,11 +89,12 @@ def _definition_request(given: schemas.BatchIn, version_id: int, idempotency_key
     if checked.definition is None:
         errors["definition"] = [str(error.message) for error in checked.errors]
     items = None
-    if checked.definition is not None and (processor := first_processor(checked.definition)):
-        source, survey = _survey(given, get_processor(processor), errors, None)
+    if checked.definition is not None and (name := first_processor(checked.definition)):
+        processor = get_processor(name)
+        source, survey = _survey(given, processor, errors, None)
         errors |= {place: [reason] for place, reason in item_problems(checked.definition, survey.good).items()}
         if source is not None:
-            items = GivenItems(survey.good, _rows_of(source), survey.digest, _source_of(source))
+            items = GivenItems(survey.good, _rows_of(source, processor), survey.digest, _source_of(source))
     elif given.items is not None or given.count is not None:
         errors["items"] = ["This definition works over no items."]
     if errors or plan is None:
@@ -102,8 +103,8 @@ def _definition_request(given: schemas.BatchIn, version_id: int, idempotency_key
     return definition_request(version, plan, given.label, key, "api", items)
 
 
-def _rows_of(source: Source) -> Callable[[], Iterator[Row]]:
-    return lambda: item_input.rows(source, set())
+def _rows_of(source: Source, processor: Processor) -> Callable[[], Iterator[Row]]:
+    return lambda: item_input.rows(source, processor, set())
 
 
 def _source_of(source: Source) -> dict[str, Any]:

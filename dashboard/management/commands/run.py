@@ -34,6 +34,8 @@ from dashboard.processes import (
     temporal_ports,
     temporal_program,
 )
+from orchestration.processors import registry
+from orchestration.processors.registry import CannotLoad
 
 TELL_AFTER = 30.0
 """Seconds of waiting after which the person is told what for, again and again."""
@@ -53,9 +55,10 @@ class Command(BaseCommand):
         """Prepare, start all processes, say when they answer, and stop them together."""
         stop_with_make()
         try:
+            registry.load()
             own = _prepare()
             login = make_first_login()
-        except CannotRun as error:
+        except (CannotRun, CannotLoad) as error:
             raise CommandError(str(error)) from None
         except DatabaseError as error:
             raise CommandError(f"The database cannot be used: {error}") from None

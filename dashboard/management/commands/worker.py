@@ -10,11 +10,12 @@ import sys
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dashboard.store import DjangoChunkStore
 from dashboard.temporal import connection
 from orchestration.contracts import CHILD_TASK_QUEUE
+from orchestration.processors.registry import CannotLoad, load
 from orchestration.worker import GRACE, run_worker
 
 
@@ -30,7 +31,11 @@ class Command(BaseCommand):
         parser.add_argument("--grace", type=float, default=seconds, help=f"{about} (default: {seconds:g})")
 
     def handle(self, *args: Any, queue: list[str] | None = None, grace: float, **options: Any) -> None:
-        """Run until SIGTERM or SIGINT."""
+        """Run until SIGTERM or SIGINT. Does not start with a processor that cannot be used."""
+        try:
+            load()
+        except CannotLoad as error:
+            raise CommandError(str(error)) from error
         asyncio.run(_serve(queue or [CHILD_TASK_QUEUE], timedelta(seconds=grace)))
         logging.shutdown()
         sys.stdout.flush()

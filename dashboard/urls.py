@@ -11,12 +11,12 @@ from dashboard.api.api import urls as api_urls
 from dashboard.views import (
     batches,
     definitions,
-    export,
     launch,
     nodes,
     operations,
     patterns,
     reports,
+    results,
     schedule_form,
     schedules,
 )
@@ -29,8 +29,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("batches/", batches.batch_list, name="batch-list"),
     path("batches/<str:batch_id>/", batches.batch_detail, name="batch-detail"),
+    path("batches/<str:batch_id>/results/", results.batch_results, name="batch-results"),
     path("batches/<str:batch_id>/audit/", batches.batch_audit, name="batch-audit"),
-    re_path(r"^batches/(?P<batch_id>[^/]+)/items\.(?P<form>csv|jsonl)$", export.batch_export, name="batch-export"),
+    re_path(
+        r"^batches/(?P<batch_id>[^/]+)/items\.(?P<form>csv|jsonl|parquet)$", results.batch_export, name="batch-export"
+    ),
     re_path(
         r"^batches/(?P<batch_id>[^/]+)/reports/(?P<number>\d{1,6})\.(?P<form>json|md)$",
         reports.report_download,

@@ -24,6 +24,7 @@ SHOWN_JSON = 64 * 1024
 """Characters of a value that a page shows; the API gives the whole."""
 
 ERROR_LINE = 300
+RESULT_LINE = 120
 
 BAR_ORDER = ("failed", "timed_out", "terminated", "canceled", "completed", "running", "skipped")
 """Left to right; what is pending is the empty rest."""
@@ -111,6 +112,15 @@ def as_json(value: Any) -> str:
     """Return a value as indented JSON, cut at SHOWN_JSON characters."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return text if len(text) <= SHOWN_JSON else f"{text[:SHOWN_JSON]}\n… cut here: {len(text):,} characters in all"
+
+
+@register.filter
+def result_value(value: Any) -> str:
+    """Return a field of a result in one line, cut at RESULT_LINE characters; nothing for what there is none of."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= RESULT_LINE else f"{text[: RESULT_LINE - 1]}…"
 
 
 @register.simple_tag

@@ -12,10 +12,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from dashboard import projection
+from dashboard.downloads import cell
 from dashboard.models import Item
 from dashboard.store import DjangoChunkStore
 from dashboard.tokens import create_token
-from dashboard.views.export import cell
 from orchestration.chunk_contracts import ItemResult
 from orchestration.contracts import Failure, Status
 from orchestration.error_kinds import ADVICE, ErrorKind

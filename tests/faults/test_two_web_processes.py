@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 DATABASE_TESTS = [
     *(
         f"tests/dashboard/test_{name}.py"
-        for name in ("projection", "projection_retry", "store", "live", "batch_list", "batch_detail")
+        for name in ("projection", "projection_retry", "store", "live", "batch_list", "batch_detail", "batch_results")
     ),
     "tests/dashboard/test_growth.py::test_pages_become_partitions_with_children_and_items_and_a_page_is_written_once",
     "tests/dashboard/test_pipelines.py::"

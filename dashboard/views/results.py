@@ -1,0 +1,34 @@
+"""The results of a batch: a table of its items, and downloads of what it shows."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from dashboard.downloads import DOWNLOADS
+from dashboard.models import Batch
+from dashboard.results import ResultsPage, ResultsQuery, columns_of
+from dashboard.views.batches import page_number
+
+
+@require_safe
+def batch_results(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Show a page of the items with their results, and a chart of one column."""
+    batch = get_object_or_404(Batch, id=batch_id)
+    url = reverse("batch-results", args=[batch_id])
+    page = ResultsPage(batch, ResultsQuery.of(request.GET), page_number(request), request.GET.get("chart", ""), url)
+    template = "batch_results.html#results" if request.htmx else "batch_results.html"  # type: ignore[attr-defined]
+    return render(request, template, {"page": page, "batch": batch})
+
+
+@require_safe
+def batch_export(request: HttpRequest, batch_id: str, form: str) -> StreamingHttpResponse:
+    """Send the items that a query wants, all by default, as CSV, JSON Lines or Parquet."""
+    batch, query = get_object_or_404(Batch, id=batch_id), ResultsQuery.of(request.GET)
+    kind, write = DOWNLOADS[form]
+    answer = StreamingHttpResponse(write(query.items(batch), columns_of(batch)), content_type=kind)
+    name = f"{batch_id}-{query.status}" if query.status else batch_id
+    answer["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
+    return answer

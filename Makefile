@@ -42,7 +42,7 @@ $(STAMP): pyproject.toml constraints.txt
 		{ echo "Canopy needs Python 3.11 or newer; '$(PYTHON)' is not. Name one: make PYTHON=..." >&2; exit 1; }
 	@echo "Installing into $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dashboard,embedded,dev]'
 	@touch $@
 
 debian:

@@ -269,22 +269,17 @@ class GrowingStore(Protocol):
         ...
 
 
-class ChunkStore(ReportStore, GrowingStore, Protocol):
-    """Where items lie. Called from worker threads; implemented by the dashboard."""
+class ItemStore(Protocol):
+    """What the work on items needs of where they lie. Called from worker threads.
+
+    Implemented by the dashboard, and by RemoteStore for workers that have only its address.
+    """
 
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
         """Return what this run of the child has still to do.
 
         Raises LookupError when the batch or the slice does not exist.
         """
-        ...
-
-    def read_resources(self, wanted: ResourcesInput) -> list[str]:
-        """Return what each item of a slice names as its resource. Raises LookupError when the batch does not exist."""
-        ...
-
-    def read_saga_item(self, chunk: ChunkInput) -> SagaItem:
-        """Return the one item of a chunk, and the saga that it goes through. Raises LookupError."""
         ...
 
     def write_note(self, note: ChunkNote) -> None:
@@ -296,4 +291,16 @@ class ChunkStore(ReportStore, GrowingStore, Protocol):
 
         Writing the same result again changes nothing; a completed item never becomes anything else.
         """
+        ...
+
+
+class ChunkStore(ItemStore, ReportStore, GrowingStore, Protocol):
+    """Where items lie. Called from worker threads; implemented by the dashboard."""
+
+    def read_resources(self, wanted: ResourcesInput) -> list[str]:
+        """Return what each item of a slice names as its resource. Raises LookupError when the batch does not exist."""
+        ...
+
+    def read_saga_item(self, chunk: ChunkInput) -> SagaItem:
+        """Return the one item of a chunk, and the saga that it goes through. Raises LookupError."""
         ...

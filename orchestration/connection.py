@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,16 @@ class Connection:
     namespace: str = "default"
     api_key: str = ""
     tls: bool = False
+
+
+def connection_of_environment() -> Connection:
+    """Return where Temporal is as TEMPORAL_ADDRESS, _NAMESPACE, _API_KEY and _TLS say."""
+    return Connection(
+        address=os.environ.get("TEMPORAL_ADDRESS", "127.0.0.1:7233"),
+        namespace=os.environ.get("TEMPORAL_NAMESPACE", "default"),
+        api_key=os.environ.get("TEMPORAL_API_KEY", ""),
+        tls=os.environ.get("TEMPORAL_TLS", "").lower() in ("1", "true", "yes", "on"),
+    )
 
 
 @contextmanager

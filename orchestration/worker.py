@@ -13,11 +13,10 @@ from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
-from orchestration.activities import ChunkActivities
 from orchestration.batch_waiting import waiting_worker
-from orchestration.chunk_contracts import ChunkStore
 from orchestration.connection import Connection
 from orchestration.contracts import CHILD_TASK_QUEUE
+from orchestration.item_activities import ItemActivities
 from orchestration.processors import registry
 from orchestration.workflows.chunk import ChunkWorkflow
 from orchestration.workflows.entity import EntityWorkflow
@@ -87,7 +86,7 @@ async def connect(connection: Connection, *, runtime: Runtime | None = None) -> 
 
 def build_workers(
     client: Client,
-    activities: ChunkActivities,
+    activities: ItemActivities,
     *,
     queues: Sequence[str] = (CHILD_TASK_QUEUE,),
     workflow_runner: WorkflowRunner | None = None,
@@ -116,16 +115,18 @@ def build_workers(
 
 async def run_worker(
     connection: Connection,
-    store: ChunkStore,
+    activities: ItemActivities,
     stop: asyncio.Event,
     *,
     queues: Sequence[str] = (CHILD_TASK_QUEUE,),
     grace: timedelta = GRACE,
 ) -> None:
-    """Serve the queues until `stop` is set, then finish what is open within `grace`."""
+    """Serve the queues until `stop` is set, then finish what is open within `grace`.
+
+    CHILD_TASK_QUEUE, where workflows run, needs ChunkActivities.
+    """
     registry.load()
     client = await connect(connection, runtime=runtime())
-    activities = ChunkActivities(store)
     workers = build_workers(client, activities, queues=queues, grace=grace)
     if CHILD_TASK_QUEUE in queues:
         workers.append(waiting_worker(client))

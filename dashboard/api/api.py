@@ -16,6 +16,7 @@ from dashboard.api.batches import router
 from dashboard.api.definitions import router as definition_router
 from dashboard.api.launch_requests import Invalid
 from dashboard.api.schedules import router as schedule_router
+from dashboard.api.workers import router as worker_router
 from dashboard.defining import DefinitionRefused
 from dashboard.operations import OperationError
 from dashboard.scheduling import Refused
@@ -32,6 +33,7 @@ api = NinjaAPI(
 api.add_router("", router)
 api.add_router("", schedule_router)
 api.add_router("", definition_router)
+api.add_router("", worker_router)
 
 
 def _problem(status: int, detail: str, errors: dict[str, list[str]] | None = None) -> HttpResponse:

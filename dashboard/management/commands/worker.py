@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dashboard.store import DjangoChunkStore
 from dashboard.temporal import connection
+from orchestration.activities import ChunkActivities
 from orchestration.contracts import CHILD_TASK_QUEUE
 from orchestration.processors.registry import CannotLoad, load
 from orchestration.worker import GRACE, run_worker
@@ -47,4 +48,4 @@ async def _serve(queues: list[str], grace: timedelta) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run_worker(connection(), DjangoChunkStore(), stop, queues=queues, grace=grace)
+    await run_worker(connection(), ChunkActivities(DjangoChunkStore()), stop, queues=queues, grace=grace)

@@ -1,0 +1,50 @@
+"""The API of workers on other machines: what RemoteStore asks of items, for people who may operate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import Router
+from ninja.errors import HttpError
+from pydantic import TypeAdapter, ValidationError
+
+from dashboard.permissions import require_operator
+from dashboard.store import DjangoChunkStore
+from orchestration.remote_store import CHUNK, NOTE, RESULTS, WORK
+
+router = Router(tags=["Workers"])
+
+
+@router.post("/worker/chunks/read", include_in_schema=False)
+def read_chunk(request: HttpRequest, run_id: str) -> HttpResponse:
+    """Return what a run of a child has still to do."""
+    chunk = _given(request, CHUNK)
+    try:
+        work = DjangoChunkStore().read_chunk(chunk, run_id)
+    except LookupError as error:
+        raise Http404(str(error)) from error
+    return HttpResponse(WORK.dump_json(work), content_type="application/json")
+
+
+@router.post("/worker/notes", include_in_schema=False)
+def write_note(request: HttpRequest) -> HttpResponse:
+    """Show what a running child is doing."""
+    DjangoChunkStore().write_note(_given(request, NOTE))
+    return HttpResponse(status=204)
+
+
+@router.post("/worker/results", include_in_schema=False)
+def write_results(request: HttpRequest) -> HttpResponse:
+    """Record results."""
+    DjangoChunkStore().write_results(_given(request, RESULTS))
+    return HttpResponse(status=204)
+
+
+def _given(request: HttpRequest, kind: TypeAdapter[Any]) -> Any:
+    """Return the body as what it has to be, from somebody who may operate."""
+    require_operator(request.user)
+    try:
+        return kind.validate_json(request.body)
+    except ValidationError as error:
+        raise HttpError(422, str(error)) from error

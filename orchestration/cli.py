@@ -1,0 +1,77 @@
+"""canopy: the command of a machine with only a worker on it, without Django and the dashboard's database."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+
+import httpx
+
+from orchestration.connection import connection_of_environment
+from orchestration.contracts import CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE
+from orchestration.item_activities import ItemActivities
+from orchestration.processors.registry import CannotLoad, load
+from orchestration.remote_store import RemoteStore, StoreRefused
+from orchestration.worker import GRACE, run_worker
+
+URL, TOKEN = "CANOPY_URL", "CANOPY_TOKEN"
+ABOUT = f"""
+Where Temporal is: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS.
+Where the dashboard is: {URL}; an operator's API token for it: {TOKEN}.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and end the process: with 2 where it cannot be run as it was given."""
+    parser = argparse.ArgumentParser("canopy", description=__doc__)
+    worker = parser.add_subparsers(required=True, metavar="COMMAND").add_parser(
+        "worker",
+        help="process items of a task queue",
+        epilog=ABOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    worker.add_argument("--queue", action="append", required=True, help="task queue, repeatable")
+    worker.add_argument("--processors", default="", help="modules with processors, separated by commas")
+    worker.add_argument("--grace", type=float, default=GRACE.total_seconds(), help="seconds that items have at the end")
+    given = parser.parse_args(arguments)
+    try:
+        store = _prepare(given)
+    except (CannotLoad, StoreRefused, httpx.HTTPError, ValueError) as error:
+        parser.exit(2, f"canopy: {error}\n")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    asyncio.run(_serve(store, given.queue, timedelta(seconds=given.grace)))
+    store.close()
+    logging.shutdown()
+    sys.stdout.flush()
+    # The SDK's threads sometimes crash the interpreter on its way out; all work is done and written by now.
+    os._exit(0)
+
+
+def _prepare(given: argparse.Namespace) -> RemoteStore:
+    """Load the processors and reach the dashboard. Raises CannotLoad, StoreRefused, httpx.HTTPError, ValueError."""
+    own = sorted({CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE} & set(given.queue))
+    if own:
+        raise ValueError(f"The queue {own[0]!r} is Canopy's own: workers of it run beside the dashboard's database.")
+    for name in (URL, TOKEN):
+        if not os.environ.get(name):
+            raise ValueError(f"{name} is not set.{ABOUT}")
+    if given.processors:
+        os.environ["CANOPY_PROCESSORS"] = given.processors
+    sys.path.insert(0, os.getcwd())  # noqa: PTH109  as Python itself does for a module
+    load()
+    store = RemoteStore(os.environ[URL], os.environ[TOKEN])
+    store.check()
+    return store
+
+
+async def _serve(store: RemoteStore, queues: Sequence[str], grace: timedelta) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run_worker(connection_of_environment(), ItemActivities(store), stop, queues=queues, grace=grace)

@@ -1,0 +1,165 @@
+"""The activities on items: read a slice of them, run the processor over it, write results as they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+from pydantic import ValidationError
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from orchestration.chunk_contracts import (
+    CannotFanOut,
+    ChunkInput,
+    ChunkResult,
+    ChunkWork,
+    InputUnreadable,
+    ItemInput,
+    ItemStore,
+    PendingItems,
+)
+from orchestration.chunk_run import ChunkRun
+from orchestration.contracts import (
+    PENDING_ITEMS_ACTIVITY,
+    PROCESS_CHUNK_ACTIVITY,
+    PROCESS_ITEM_ACTIVITY,
+    RUN_STEP_ACTIVITY,
+    StepInput,
+)
+from orchestration.processors.registry import BoundProcessor, ItemContext, UnknownProcessor, get_processor
+from orchestration.writer import ResultWriter
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+HEARTBEAT_EVERY = 3.0
+"""Seconds: a third of the heartbeat timeout."""
+
+READERS = 4
+
+
+class ItemActivities:
+    """The activities on items, over a store that the installation hands in."""
+
+    def __init__(self, store: ItemStore) -> None:
+        self._store = store
+        self._writer = ResultWriter(store.write_results)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="chunks")
+
+    @activity.defn(name=PROCESS_CHUNK_ACTIVITY)
+    async def process_chunk(self, chunk: ChunkInput) -> ChunkResult:
+        """Process what this run of the child has still to do and return the counts of the whole chunk.
+
+        Raises ApplicationError, not retried, for a slice that is not there, for a processor that this worker does not
+        know, and for parameters that it does not accept.
+        """
+        work = await self._read(chunk)
+        run = ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer)
+        heart = asyncio.create_task(self._beat(run))
+        try:
+            return await run.process()
+        finally:
+            heart.cancel()
+
+    async def _beat(self, run: ChunkRun) -> None:
+        """Tell how far it is. A chunk that is done sooner than that needs no call to the server."""
+        loop, told = asyncio.get_running_loop(), ""
+        while True:
+            await asyncio.sleep(HEARTBEAT_EVERY)
+            activity.heartbeat(run.completed, run.failed, run.words)
+            if run.words != told:
+                told = run.words
+                await loop.run_in_executor(self._readers, self._store.write_note, run.note)
+
+    @activity.defn(name=PENDING_ITEMS_ACTIVITY)
+    async def pending_items(self, chunk: ChunkInput) -> PendingItems:
+        """Return which items of a chunk are still to be processed, where each is an activity of its own."""
+        work = await self._read(chunk)
+        return PendingItems([item.index for item in work.items], work.completed)
+
+    @activity.defn(name=PROCESS_ITEM_ACTIVITY)
+    async def process_item(self, wanted: ItemInput) -> ChunkResult:
+        """Process one item, once: Temporal gives it its further attempts. The last one's failure is its result.
+
+        Raises ApplicationError while there are attempts left.
+        """
+        chunk, attempt = wanted.chunk, activity.info().attempt
+        one = replace(chunk, offset=wanted.index, length=1)
+        work = await self._read(one)
+        once = work.plan.model_copy(update={"item_attempts": 1})
+        run = ChunkRun(one, _run_id(chunk), replace(work, plan=once), _bind(work), self._writer, made=attempt - 1)
+        heart = asyncio.create_task(self._beat(run))
+        try:
+            return await run.process_once(is_last=attempt >= wanted.attempts)
+        finally:
+            heart.cancel()
+
+    @activity.defn(name=RUN_STEP_ACTIVITY)
+    async def run_step(self, step: StepInput) -> Any:
+        """Run one processor over one input and return its result. Raises ApplicationError with the error's own type."""
+        try:
+            bound = get_processor(step.processor).bind(step.parameters)
+        except (UnknownProcessor, ValidationError) as error:
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
+        key, attempt = step.idempotency_key or f"{step.batch_id}/{step.name}", activity.info().attempt
+        context = ItemContext(key=step.name, index=0, attempt=attempt, idempotency_key=key)
+        heart = asyncio.create_task(keep_alive())
+        try:
+            return await bound.run(step.data, context)
+        except Exception as error:
+            final = not bound.may_retry(error)
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=final) from error
+        finally:
+            heart.cancel()
+
+    async def _read(self, chunk: ChunkInput) -> ChunkWork:
+        return await self.ask(self._store.read_chunk, chunk, _run_id(chunk))
+
+    async def ask(self, question: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+        """Ask the store in a thread. Raises ApplicationError, not retried, where nobody could answer."""
+        heart = asyncio.create_task(keep_alive())
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._readers, partial(question, *given, **named))
+        except (CannotFanOut, InputUnreadable) as error:
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
+        except LookupError as error:
+            raise ApplicationError(str(error), type="NothingToProcess", non_retryable=True) from error
+        finally:
+            heart.cancel()
+
+    @property
+    def all(self) -> list[Callable[..., Any]]:
+        """The activities, for a worker to register."""
+        return [self.process_chunk, self.pending_items, self.process_item, self.run_step]
+
+    def close(self) -> None:
+        """End the threads, once no activity runs."""
+        self._readers.shutdown()
+        self._writer.close()
+
+
+def _run_id(chunk: ChunkInput) -> str:
+    return chunk.run_id or activity.info().workflow_run_id or ""
+
+
+async def keep_alive() -> None:
+    """Heartbeat for as long as an activity waits."""
+    while True:
+        await asyncio.sleep(HEARTBEAT_EVERY)
+        activity.heartbeat()
+
+
+def _bind(work: ChunkWork) -> BoundProcessor:
+    try:
+        return get_processor(work.processor).bind(work.parameters)
+    except UnknownProcessor as error:
+        message = f"This worker does not know the processor {work.processor!r}."
+        raise ApplicationError(message, type="UnknownProcessor", non_retryable=True) from error
+    except ValidationError as error:
+        raise ApplicationError(str(error), type="InvalidParameters", non_retryable=True) from error

@@ -1,0 +1,157 @@
+"""A worker on a machine of its own: a second virtual environment without Django, a queue of its own, over the API."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.stack import ROOT, Process, Stack, TemporalServer
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.slow
+
+QUEUE = "heavy"
+PROCESSOR = """
+import importlib.util
+import sys
+
+from orchestration.processors.registry import ItemContext, processor
+
+
+@processor
+def where_it_runs(number: int, context: ItemContext) -> dict[str, str]:
+    "Say in which environment an item was processed; every fourth fails at first."
+    if number % 4 == 0 and context.attempt < 3:
+        raise RuntimeError(f"attempt {context.attempt} of {number}")
+    return {"prefix": sys.prefix, "django": str(importlib.util.find_spec("django"))}
+"""
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a virtual environment that has what a worker needs, and a processor."""
+    folder = tmp_path_factory.mktemp("machine")
+    source = folder / "source"
+    for name in ("orchestration", "dashboard"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy2(ROOT / name, source / name)
+    (folder / "elsewhere.py").write_text(PROCESSOR)
+    subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True, timeout=120)
+    install = [str(folder / "venv/bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*install, "--constraint", str(ROOT / "constraints.txt"), str(source)], check=True, timeout=400)
+    shutil.rmtree(source)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def knowing_stack(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack whose web process knows the processor too, for its form."""
+    server = TemporalServer(tmp_path_factory.mktemp("temporal"))
+    server.start()
+    stack = Stack(server, {"CANOPY_PROCESSORS": "elsewhere", "PYTHONPATH": str(machine)})
+    stack.start()
+    yield stack
+    stack.stop()
+    server.stop()
+
+
+@pytest.fixture
+def worker(machine: Path, knowing_stack: Stack) -> Iterator[Process]:
+    """The worker of the other machine; not yet started."""
+    arguments = command(machine, "--queue", QUEUE, "--processors", "elsewhere")
+    process = Process(arguments, machine / "worker.log", environment(knowing_stack), machine)
+    yield process
+    process.stop()
+
+
+def command(machine: Path, *arguments: str) -> list[str]:
+    """Return the command of the second environment."""
+    return [str(machine / "venv/bin/canopy"), "worker", *arguments]
+
+
+def environment(stack: Stack, **more: str) -> dict[str, str]:
+    """Return the environment of the other machine: no Django settings, no database."""
+    own = {"PATH": os.environ["PATH"], "TEMPORAL_ADDRESS": stack.temporal.address}
+    return own | {"CANOPY_URL": stack.url, "CANOPY_TOKEN": stack.login["token"], **more}
+
+
+def launch(stack: Stack, count: int, **plan: object) -> str:
+    """Launch numbers on the queue."""
+    items = [{"value": number} for number in range(1, count + 1)]
+    plan = {"task_queue": QUEUE, "chunk_size": 8, "item_attempts": 2, "item_backoff": 0, **plan}
+    return stack.launch(processor="where_it_runs", items=items, plan=plan)
+
+
+def test_a_machine_without_django_processes_a_queue_of_its_own(
+    machine: Path, knowing_stack: Stack, worker: Process
+) -> None:
+    stack = knowing_stack
+    batch = launch(stack, 32)
+    worker.start()
+    stack.wait_for(batch, "completed_with_failures", deadline=120)
+    items = stack.api("GET", f"/batches/{batch}/items?limit=100").json()["results"]
+    failed = [item for item in items if item["status"] == "failed"]
+    assert [item["key"] for item in failed] == [str(number) for number in range(4, 33, 4)]
+    assert {item["error"]["message"] for item in failed} == {f"attempt 2 of {item['key']}" for item in failed}
+    done = [item["result"] for item in items if item["status"] == "completed"]
+    assert done == [{"prefix": str(machine / "venv"), "django": "None"}] * 24
+    assert stack.api("POST", f"/batches/{batch}/retry", {"status": "failed"}).status_code == 202
+    stack.wait_for(batch, "completed", deadline=120)
+
+
+def test_what_the_dashboard_misses_while_it_is_away_is_done_again_and_nothing_is_lost(
+    knowing_stack: Stack, worker: Process
+) -> None:
+    stack = knowing_stack
+    worker.start()
+    batch = launch(stack, 400, chunk_size=20, item_attempts=3, item_backoff=0.2, item_concurrency=2, window=4)
+    wait_until(lambda: stack.batch(batch)["items"]["completed"] > 20, "it is at work", deadline=120)
+    stack.web.kill()
+    stack.web.start()
+    stack.wait_healthy()
+    state = stack.wait_for(batch, "completed", deadline=240)
+    assert state["items"]["completed"] == 400
+
+
+@pytest.mark.parametrize(
+    ("arguments", "more", "reason"),
+    [
+        (["--queue", "canopy"], {}, "is Canopy's own"),
+        (["--queue", "q", "--processors", "nowhere"], {}, "No module named 'nowhere'"),
+        (["--queue", "q"], {"CANOPY_TOKEN": ""}, "CANOPY_TOKEN is not set"),
+        (["--queue", "q"], {"CANOPY_TOKEN": "wrong"}, "401"),
+        (["--queue", "q"], {"CANOPY_URL": "http://127.0.0.1:1"}, "refused"),
+    ],
+)
+def test_what_cannot_work_is_said_at_the_start(
+    machine: Path, knowing_stack: Stack, arguments: list[str], more: dict[str, str], reason: str
+) -> None:
+    done = subprocess.run(
+        command(machine, *arguments),
+        env=environment(knowing_stack, **more),
+        cwd=machine,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_viewer_and_rubbish_are_refused(knowing_stack: Stack) -> None:
+    for path in ("chunks/read?run_id=r", "results", "notes"):
+        assert knowing_stack.api("POST", f"/worker/{path}", {"no": "sense"}).status_code == 422
+        headers = {"Authorization": "Bearer canopy_of_nobody"}
+        assert knowing_stack.api("POST", f"/worker/{path}", [], **headers).status_code == 401
+    chunk = {"batch_id": "nope", "child": 0, "offset": 0, "length": 1, "task_queue": QUEUE, "timeout": "PT1M"}
+    answer = knowing_stack.api("POST", "/worker/chunks/read?run_id=r", chunk)
+    assert (answer.status_code, answer.json()["detail"]) == (404, "Batch nope does not exist.")

@@ -26,6 +26,7 @@ from dashboard.items import ROWS_LOOKED_AT, Format, Source, Survey
 from dashboard.launching import LaunchRequest, refusals
 from dashboard.models import Batch, Upload
 from dashboard.permissions import may_operate
+from dashboard.queues import nobody_polls
 from dashboard.stages import definition_of
 from orchestration.definition_outline import outline
 from orchestration.definitions import Definition, Pipeline
@@ -128,6 +129,8 @@ class LaunchPage:
         found = list(warnings(plan, self.count)) if plan is not None and self.count and not plan.paged else []
         if self.survey is not None and self.survey.duplicates:
             found.append(f"{self.survey.duplicates:,} keys occur more than once: each row is an item all the same.")
+        if plan is not None and (unserved := nobody_polls(plan.task_queue)):
+            found.append(unserved)
         return found
 
     def refuse(self, errors: Mapping[str, str]) -> None:

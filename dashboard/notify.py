@@ -13,7 +13,7 @@ from dashboard import live, projection
 from dashboard.scheduled_launch import LAUNCHES_TAKEN, launch_scheduled
 from dashboard.temporal import connection
 from orchestration.contracts import DASHBOARD_TASK_QUEUE, NOTIFY_ACTIVITY, NotifyInput
-from orchestration.worker import connect
+from orchestration.worker import connect, runtime
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ async def notify(news: NotifyInput) -> None:
 
 async def run_notify_worker() -> None:
     """Serve the dashboard's queue for as long as the web process lives, waiting for Temporal where it is away."""
-    client = await connect(connection())
+    client = await connect(connection(), runtime=runtime())
     worker = Worker(
         client,
         task_queue=DASHBOARD_TASK_QUEUE,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -64,6 +64,7 @@ from orchestration.plan import may_continue_as_new, root_id
 from orchestration.retry_routing import RetryRouting
 from orchestration.schedules import Schedules
 from orchestration.supervisor import failure_of
+from orchestration.task_queues import QueueSeen, look_at_all
 from orchestration.workflows.fan_out import FanOutWorkflow
 from orchestration.workflows.pipeline import PipelineWorkflow
 from orchestration.workflows.saga import ItemSagaWorkflow, SagaWorkflow
@@ -280,6 +281,10 @@ class Gateway:
     async def diagnose(self, batch_id: str, workflow_id: str = "") -> list[Finding]:
         """Return what keeps a batch, or one workflow of it, from moving, gravest first. Raises TemporalUnavailable."""
         return await diagnose(await self.client(), workflow_id or root_id(batch_id))
+
+    async def queues(self, names: Iterable[str]) -> list[QueueSeen]:
+        """Return the task queues that are named or served, both kinds of each. Raises TemporalUnavailable."""
+        return await look_at_all(await self.client(), names)
 
     async def wait_closed(self, batch_id: str, run_id: str = "") -> RunSeen:
         """Wait until a run of the root (the newest, when none is named) has closed. Raises BatchNotRunning."""

@@ -5,7 +5,8 @@ A killed worker stays listed as a poller for minutes. What tells is the age of i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -17,7 +18,7 @@ from temporalio.api.worker.v1 import WorkerHeartbeat
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, ListWorkersRequest
 from temporalio.client import Client
 
-from orchestration.connection import RPC_TIMEOUT
+from orchestration.connection import RPC_TIMEOUT, unavailable
 from orchestration.findings import Finding, FindingCode, Severity
 
 DEFAULT_HEARTBEAT = timedelta(seconds=60)
@@ -28,6 +29,9 @@ BEATS_MISSED = 4
 
 POLL_LASTS = timedelta(seconds=75)
 """A poll that finds nothing comes back after 60 s: a poller not seen for longer does not poll."""
+
+INTERNAL = ("temporal-sys", "default-worker-tq")
+"""How the names of queues begin that Temporal keeps for itself."""
 
 MEMORY_SHORT = 0.93
 """Share of a host's memory above which a worker is said to be short of it."""
@@ -54,6 +58,11 @@ class Slots:
     used: int
 
     @property
+    def total(self) -> int:
+        """How many there are."""
+        return self.available + self.used
+
+    @property
     def are_full(self) -> bool:
         """Whether no further task finds a place."""
         return self.available == 0 and self.used > 0
@@ -78,13 +87,15 @@ class WorkerSeen:
 
 @dataclass(frozen=True)
 class QueueSeen:
-    """A task queue: identities that poll, workers that are listed as pollers but silent, and what waits."""
+    """A task queue: identities that poll, workers that are listed as pollers but silent, and what waits how long."""
 
     name: str
     kind: Kind
     polling: Sequence[str]
     workers: Sequence[WorkerSeen]
     silent: Sequence[WorkerSeen]
+    backlog: int = 0
+    backlog_age: timedelta = timedelta()
 
 
 def time_of(stamp: Timestamp) -> datetime:
@@ -125,7 +136,10 @@ async def look_at(client: Client, name: str, kind: Kind, workers: Sequence[Worke
     """Ask who polls a queue, and hold it against the workers' heartbeats."""
     answer = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(
-            namespace=client.namespace, task_queue=TaskQueue(name=name), task_queue_type=KINDS[kind]
+            namespace=client.namespace,
+            task_queue=TaskQueue(name=name),
+            task_queue_type=KINDS[kind],
+            report_stats=True,
         ),
         timeout=RPC_TIMEOUT,
     )
@@ -142,7 +156,26 @@ async def look_at(client: Client, name: str, kind: Kind, workers: Sequence[Worke
         elif now - time_of(poller.last_access_time) < POLL_LASTS:
             polling.append(poller.identity)
     alive = [known[identity] for identity in polling if identity in known]
-    return QueueSeen(name, kind, polling, alive, silent)
+    stats = answer.stats
+    age = stats.approximate_backlog_age.ToTimedelta()
+    return QueueSeen(name, kind, polling, alive, silent, stats.approximate_backlog_count, age)
+
+
+async def look_at_all(client: Client, names: Iterable[str]) -> list[QueueSeen]:
+    """Look at both kinds of the queues that are named, and of those that a living worker serves, by name.
+
+    Raises TemporalUnavailable.
+    """
+    with unavailable():
+        now, workers = datetime.now(UTC), await list_workers(client)
+        served = {worker.queue for worker in workers if not worker.has_stopped and not worker.is_silent(now)}
+        looks = [
+            look_at(client, name, kind, workers, now)
+            for name in sorted(served | set(names))
+            if not name.startswith(INTERNAL)
+            for kind in Kind
+        ]
+        return list(await asyncio.gather(*looks))
 
 
 def queue_findings(queue: QueueSeen, since: datetime) -> list[Finding]:

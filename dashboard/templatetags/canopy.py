@@ -115,6 +115,12 @@ def as_json(value: Any) -> str:
 
 
 @register.filter
+def percent(share: float) -> str:
+    """Return a share from 0 to 1 as percent."""
+    return f"{share:.0%}"
+
+
+@register.filter
 def result_value(value: Any) -> str:
     """Return a field of a result in one line, cut at RESULT_LINE characters; nothing for what there is none of."""
     if value is None:

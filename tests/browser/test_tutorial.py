@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.async_api import Browser, Page, expect
 
@@ -83,7 +84,12 @@ def running(tutorial: Tutorial, tmp_path: Path) -> Iterator[Run]:
     """What the tutorial's last command starts; not yet started."""
     run = Run(tmp_path / "home", folder=tutorial.folder)
     yield run
+    family = psutil.Process(run.process.pid).children(recursive=True)  # the shell's: make and all below it
     run.process.stop()
+    for process in family[:1]:
+        process.terminate()
+    _, alive = psutil.wait_procs(family, timeout=60)
+    assert alive == []
 
 
 def said(words: str) -> str:

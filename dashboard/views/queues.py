@@ -1,0 +1,16 @@
+"""The task queues with their workers."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from dashboard.queues import queues_page
+
+
+@require_safe
+def queue_list(request: HttpRequest) -> HttpResponse:
+    """Show every queue; its table alone to whoever refreshes it."""
+    template = "queue_list.html#queues" if request.htmx else "queue_list.html"  # type: ignore[attr-defined]
+    return render(request, template, {"page": queues_page()})

@@ -1,0 +1,40 @@
+"""Queues: who works where, what waits, and a warning before work is given to a queue that nobody polls."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import NewPage
+from tests.stack import Stack, free_port
+
+pytestmark = pytest.mark.browser
+
+
+async def test_a_queue_that_nobody_polls_is_warned_of_and_shown_with_what_waits_in_it(
+    stack: Stack, new_page: NewPage
+) -> None:
+    name = f"nobody-{free_port()}"
+    page = await new_page(stack, "/launch/simulate/")
+    await page.locator("summary", has_text="Plan").click()
+    await page.locator("#id_plan-task_queue").evaluate("field => field.closest('details').open = true")
+    preview = page.locator("#preview")
+    await expect(preview).to_contain_text("Children")
+    await expect(preview).not_to_contain_text("No worker polls")
+    await page.fill("#id_plan-task_queue", name)
+    await expect(preview).to_contain_text(f"No worker polls the task queue “{name}”")
+    batch = stack.launch(processor="simulate", count=3, plan={"task_queue": name})
+    try:
+        await page.goto("/queues/")
+        own = page.locator('[data-queue="canopy"]')
+        await expect(own.locator("tbody tr").first).to_contain_text("ago")
+        await expect(own).to_contain_text("nothing waits")
+        theirs = page.locator(f'[data-queue="{name}"]')
+        await expect(theirs).to_contain_text("3 wait, the oldest for")
+        await expect(theirs).to_contain_text("1 open batch")
+        await expect(theirs).to_contain_text(f"canopy worker --queue {name}")
+        await expect(page.locator("[data-queue]").first).to_have_attribute("data-queue", name)
+    finally:
+        stack.api("POST", f"/batches/{batch}/terminate", {"reason": "end of the test"})
+        stack.wait_for(batch, "terminated")
+    await expect(theirs).not_to_be_attached()

@@ -15,6 +15,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from dashboard.items import ROW_NUMBER, Format
+from orchestration.processors.secrets import VARIABLE, Secret
+
+SECRET_LENGTH = 1_000
+"""Far longer than a name: what is no name is told so, and not cut."""
 
 
 class LinesOfPairs(forms.CharField):
@@ -113,6 +117,10 @@ def _field_of(name: str, info: FieldInfo) -> forms.Field:
         return _number_field(annotation, info, common)
     if annotation is str:
         return _text_field(info, common)
+    if annotation is Secret:
+        hint = f"The name of a secret, whose value workers have as {VARIABLE}NAME."
+        common |= {"required": info.is_required(), "help_text": info.description or hint}
+        return forms.CharField(max_length=SECRET_LENGTH, **common)
     if get_origin(annotation) is dict:
         return LinesOfPairs(**common | {"required": False})
     return forms.JSONField(**common | {"required": info.is_required()})

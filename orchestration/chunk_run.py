@@ -17,6 +17,7 @@ from orchestration.chunk_contracts import ChunkInput, ChunkNote, ChunkResult, Ch
 from orchestration.contracts import Failure
 from orchestration.plan import Plan
 from orchestration.processors.registry import BoundProcessor, ItemContext
+from orchestration.processors.secrets import mask
 from orchestration.writer import ResultWriter
 
 TURN = 0.01
@@ -69,7 +70,7 @@ class ChunkRun:
 
     def _say(self, key: str, text: str) -> None:
         self._said.pop(key, None)
-        self._said[key] = text
+        self._said[key] = mask(text)
 
     async def process(self) -> ChunkResult:
         """Process all items; on cancellation keep what is finished."""
@@ -178,7 +179,7 @@ class ChunkRun:
             index=item.index,
             attempts=item.attempts + self._made + attempt,
             duration=duration,
-            result=value,
+            result=mask(value),
             failure=failure,
             undone=self._chunk.undo,
         )
@@ -196,5 +197,5 @@ class ChunkRun:
     def _failure_of(self, error: Exception) -> Failure:
         if isinstance(error, TimeoutError) and not str(error):
             return Failure("Timeout", f"No result within {self._plan.item_timeout:g} s.")
-        stack = "".join(traceback.format_exception(error))
-        return Failure(type(error).__name__, str(error)[:MESSAGE_LIMIT] or type(error).__name__, stack[-STACK_LIMIT:])
+        stack, message = mask("".join(traceback.format_exception(error))), mask(str(error))
+        return Failure(type(error).__name__, message[:MESSAGE_LIMIT] or type(error).__name__, stack[-STACK_LIMIT:])

@@ -16,6 +16,7 @@ import httpx
 from orchestration.connection import connection_of_environment
 from orchestration.contracts import CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE
 from orchestration.item_activities import ItemActivities
+from orchestration.payloads import data_converter
 from orchestration.processors.registry import CannotLoad, load
 from orchestration.remote_store import RemoteStore, StoreRefused
 from orchestration.worker import GRACE, run_worker
@@ -65,6 +66,7 @@ def _prepare(given: argparse.Namespace) -> RemoteStore:
         os.environ["CANOPY_PROCESSORS"] = given.processors
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  as Python itself does for a module
     load()
+    data_converter()
     store = RemoteStore(os.environ[URL], os.environ[TOKEN])
     store.check()
     return store

@@ -23,6 +23,7 @@ from orchestration import hold_ups, symptoms
 from orchestration.connection import RPC_TIMEOUT, unavailable
 from orchestration.contracts import Progress
 from orchestration.findings import Finding, FindingCode, merged
+from orchestration.payloads import decode_failure
 from orchestration.sighting import Seen, oldest_children, waits
 from orchestration.task_queues import Kind, WorkerSeen, list_workers, look_at, queue_findings
 from orchestration.workflows.fan_out import FanOutWorkflow
@@ -82,6 +83,8 @@ class _Examination:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return None
             raise
+        for pending in shown.pending_activities:
+            await decode_failure(self._client, pending.last_failure)
         seen = Seen(shown, (), self._now)
         if not with_events and shown.pending_workflow_task.attempt < 2:
             return seen
@@ -96,6 +99,9 @@ class _Examination:
             ),
             timeout=RPC_TIMEOUT,
         )
+        for event in history.history.events:
+            if event.HasField("workflow_task_failed_event_attributes"):
+                await decode_failure(self._client, event.workflow_task_failed_event_attributes.failure)
         return Seen(seen.shown, history.history.events, self._now)
 
     async def go_through(self, first: Seen) -> None:

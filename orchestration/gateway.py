@@ -32,7 +32,6 @@ from temporalio.client import (
     WorkflowQueryRejectedError,
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -60,6 +59,7 @@ from orchestration.contracts import (
 from orchestration.definitions import GOING_ON
 from orchestration.diagnosis import diagnose
 from orchestration.findings import Finding
+from orchestration.payloads import data_converter
 from orchestration.plan import may_continue_as_new, root_id
 from orchestration.retry_routing import RetryRouting
 from orchestration.schedules import Schedules
@@ -166,7 +166,7 @@ class Gateway:
                         namespace=connection.namespace,
                         api_key=connection.api_key or None,
                         tls=connection.tls or None,
-                        data_converter=pydantic_data_converter,
+                        data_converter=data_converter(),
                     )
         return self._client
 

@@ -32,6 +32,7 @@ from orchestration.contracts import (
     StepInput,
 )
 from orchestration.processors.registry import BoundProcessor, ItemContext, UnknownProcessor, get_processor
+from orchestration.processors.secrets import mask
 from orchestration.writer import ResultWriter
 
 P = ParamSpec("P")
@@ -110,10 +111,11 @@ class ItemActivities:
         context = ItemContext(key=step.name, index=0, attempt=attempt, idempotency_key=key)
         heart = asyncio.create_task(keep_alive())
         try:
-            return await bound.run(step.data, context)
+            return mask(await bound.run(step.data, context))
         except Exception as error:
             final = not bound.may_retry(error)
-            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=final) from error
+            # Not from the error: what that says and where would go to Temporal too, with whatever secrets it tells.
+            raise ApplicationError(mask(str(error)), type=type(error).__name__, non_retryable=final) from None
         finally:
             heart.cancel()
 

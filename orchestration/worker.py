@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
@@ -17,7 +16,9 @@ from orchestration.batch_waiting import waiting_worker
 from orchestration.connection import Connection
 from orchestration.contracts import CHILD_TASK_QUEUE
 from orchestration.item_activities import ItemActivities
+from orchestration.payloads import data_converter
 from orchestration.processors import registry
+from orchestration.processors.secrets import mask_logs
 from orchestration.workflows.chunk import ChunkWorkflow
 from orchestration.workflows.entity import EntityWorkflow
 from orchestration.workflows.fan_out import FanOutWorkflow
@@ -74,7 +75,7 @@ async def connect(connection: Connection, *, runtime: Runtime | None = None) -> 
                 namespace=connection.namespace,
                 api_key=connection.api_key or None,
                 tls=connection.tls or None,
-                data_converter=pydantic_data_converter,
+                data_converter=data_converter(),
                 runtime=runtime,
             )
         except (RPCError, RuntimeError, OSError) as error:
@@ -126,6 +127,7 @@ async def run_worker(
     CHILD_TASK_QUEUE, where workflows run, needs ChunkActivities.
     """
     registry.load()
+    mask_logs()
     client = await connect(connection, runtime=runtime())
     workers = build_workers(client, activities, queues=queues, grace=grace)
     if CHILD_TASK_QUEUE in queues:

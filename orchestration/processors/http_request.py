@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from orchestration.processors.egress import AddressRefused, EgressPolicy, GuardedBackend, GuardedTransport
 from orchestration.processors.registry import ItemContext, on_shutdown, processor
-from orchestration.processors.templating import UnknownField, extract, fill_json, fill_text, fill_url
+from orchestration.processors.secrets import SecretMissing
+from orchestration.processors.templating import SECRET, UnknownField, extract, fill_json, fill_text, fill_url
 
 MAX_REDIRECTS = 5
 REPEATED_WITH_A_KEY = ("POST", "PATCH")
@@ -68,8 +69,8 @@ class HttpParameters(BaseModel):
     headers: dict[str, str] = Field(
         default_factory=dict,
         title="Headers",
-        description="One a line, as Name: value. Item fields in braces. "
-        "POST and PATCH have an Idempotency-Key, the same in every attempt.",
+        description="One a line, as Name: value. Item fields in braces; {secret:CRM_TOKEN} for the secret of that "
+        "name, and then no redirect is followed. POST and PATCH have an Idempotency-Key, the same in every attempt.",
     )
     body: str = Field(
         default="",
@@ -135,7 +136,7 @@ def expected_statuses(given: str) -> frozenset[int]:
     name="http_request",
     title="HTTP request",
     summary="Send one request for each item and check its status: call an API, warm a cache, check links.",
-    non_retryable=(AddressRefused, UnknownField, InvalidRequest, InvalidResponse, ResponseTooLarge),
+    non_retryable=(AddressRefused, SecretMissing, UnknownField, InvalidRequest, InvalidResponse, ResponseTooLarge),
     icon="globe-alt",
     example="url,name\nhttps://example.org/,Example\nhttps://example.org/about,About",
     example_format="csv",
@@ -146,7 +147,7 @@ async def http_request(item: HttpItem, parameters: HttpParameters, context: Item
     started = time.perf_counter()
     try:
         async with asyncio.timeout(parameters.timeout):
-            response, body = await _send(request)
+            response, body = await _send(request, follow_redirects=not _has_secret(parameters))
     except TimeoutError as error:
         raise RequestFailed(f"No response within {parameters.timeout:g} s from {request.url}.") from error
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
@@ -181,8 +182,13 @@ def _request(item: HttpItem, parameters: HttpParameters, context: ItemContext) -
     return request
 
 
-async def _send(request: httpx.Request) -> tuple[httpx.Response, bytes]:
-    response = await _client().send(request, stream=True)
+def _has_secret(parameters: HttpParameters) -> bool:
+    """Whether a request carries what no other address may get."""
+    return any(f"{{{SECRET}" in text for text in (parameters.url, parameters.body, *parameters.headers.values()))
+
+
+async def _send(request: httpx.Request, *, follow_redirects: bool) -> tuple[httpx.Response, bytes]:
+    response = await _client().send(request, stream=True, follow_redirects=follow_redirects)
     try:
         body = bytearray()
         async for part in response.aiter_bytes():

@@ -1,4 +1,7 @@
-"""Templates with {field} placeholders, filled with an item's fields: addresses, header values and JSON bodies."""
+"""Templates with {field} placeholders, filled with an item's fields: addresses, header values and JSON bodies.
+
+{secret:NAME} is filled with a secret of the worker.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-PLACEHOLDER = re.compile(r"\{([A-Za-z_][\w.\- ]*)\}")
+from orchestration.processors.secrets import reveal
+
+SECRET = "secret:"  # noqa: S105  only the word
+PLACEHOLDER = re.compile(r"\{((?:secret:)?[A-Za-z_][\w.\- ]*)\}")
 
 
 class UnknownField(LookupError):
@@ -15,6 +21,8 @@ class UnknownField(LookupError):
 
 
 def _value(fields: Mapping[str, Any], name: str) -> Any:
+    if name.startswith(SECRET):
+        return reveal(name.removeprefix(SECRET))
     if name not in fields:
         known = ", ".join(sorted(fields)) or "none"
         raise UnknownField(f"The item has no field {name!r}. It has: {known}.")
@@ -22,12 +30,15 @@ def _value(fields: Mapping[str, Any], name: str) -> Any:
 
 
 def fill_text(template: str, fields: Mapping[str, Any]) -> str:
-    """Fill a template with the fields' text. Raises UnknownField."""
+    """Fill a template with the fields' text. Raises UnknownField, SecretMissing."""
     return PLACEHOLDER.sub(lambda match: str(_value(fields, match[1])), template)
 
 
 def fill_url(template: str, fields: Mapping[str, Any]) -> str:
-    """Fill an address: a field at the very start is taken as it is, any other percent-encoded. Raises UnknownField."""
+    """Fill an address: a field at the very start is taken as it is, any other percent-encoded.
+
+    Raises UnknownField, SecretMissing.
+    """
 
     def encoded(match: re.Match[str]) -> str:
         text = str(_value(fields, match[1]))
@@ -39,7 +50,7 @@ def fill_url(template: str, fields: Mapping[str, Any]) -> str:
 def fill_json(template: Any, fields: Mapping[str, Any]) -> Any:
     """Fill the strings of parsed JSON: one that is only a placeholder becomes the field's value, number or not.
 
-    Raises UnknownField.
+    Raises UnknownField, SecretMissing.
     """
     if isinstance(template, dict):
         return {fill_text(name, fields): fill_json(value, fields) for name, value in template.items()}

@@ -241,3 +241,16 @@ def test_parameters_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> Non
 async def test_connections_are_reused(server: str, allowed: None) -> None:
     await asyncio.gather(*(request({"url": f"{server}/{index}"}) for index in range(20)))
     assert module._client() is module._client()
+
+
+async def test_a_secret_goes_where_the_request_goes_and_no_further(
+    server: str, allowed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANOPY_SECRET_TOKEN", "abracadabra")
+    headers = {"X-Token": "{secret:TOKEN}"}
+    answer = await request({"url": f"{server}/there"}, headers=headers, extract="token")
+    assert answer["extract"] == "abracadabra"  # what leaves the worker is masked: test_secrets
+    elsewhere = {"url": f"{server}/redirect?to={server}/elsewhere"}
+    assert (await request(elsewhere, extract="path"))["extract"] == "/elsewhere"
+    with pytest.raises(UnexpectedStatus, match="got 302"):
+        await request(elsewhere, headers=headers)

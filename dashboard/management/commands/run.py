@@ -34,6 +34,7 @@ from dashboard.processes import (
     temporal_ports,
     temporal_program,
 )
+from orchestration.payloads import data_converter
 from orchestration.processors import registry
 from orchestration.processors.registry import CannotLoad
 
@@ -56,9 +57,10 @@ class Command(BaseCommand):
         stop_with_make()
         try:
             registry.load()
+            data_converter()
             own = _prepare()
             login = make_first_login()
-        except (CannotRun, CannotLoad) as error:
+        except (CannotRun, CannotLoad, ValueError) as error:
             raise CommandError(str(error)) from None
         except DatabaseError as error:
             raise CommandError(f"The database cannot be used: {error}") from None

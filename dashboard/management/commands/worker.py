@@ -16,6 +16,7 @@ from dashboard.store import DjangoChunkStore
 from dashboard.temporal import connection
 from orchestration.activities import ChunkActivities
 from orchestration.contracts import CHILD_TASK_QUEUE
+from orchestration.payloads import data_converter
 from orchestration.processors.registry import CannotLoad, load
 from orchestration.worker import GRACE, run_worker
 
@@ -35,7 +36,8 @@ class Command(BaseCommand):
         """Run until SIGTERM or SIGINT. Does not start with a processor that cannot be used."""
         try:
             load()
-        except CannotLoad as error:
+            data_converter()
+        except (CannotLoad, ValueError) as error:
             raise CommandError(str(error)) from error
         asyncio.run(_serve(queue or [CHILD_TASK_QUEUE], timedelta(seconds=grace)))
         logging.shutdown()

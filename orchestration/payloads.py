@@ -1,0 +1,104 @@
+"""Payloads: how what goes through Temporal is written: as JSON by pydantic, and encrypted where there is a key."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from temporalio.api.common.v1 import Payload
+from temporalio.api.failure.v1 import Failure
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, PayloadCodec
+
+KEYS = "CANOPY_PAYLOAD_KEYS"
+KEY_BYTES = 32
+NONCE_BYTES = 12
+ENCODING = b"binary/encrypted"
+
+
+class CannotDecrypt(Exception):
+    """What came through Temporal was encrypted with a key that this process does not have."""
+
+
+class EncryptingCodec(PayloadCodec):
+    """AES-GCM with 256 bits. The first key encrypts; every key decrypts, so that keys can be changed."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        """Take keys of 32 bytes each. Raises ValueError."""
+        self._ciphers = [AESGCM(key) for key in keys]
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Encrypt each payload, its metadata included."""
+        return [self._encrypted(payload) for payload in payloads]
+
+    def _encrypted(self, payload: Payload) -> Payload:
+        nonce = os.urandom(NONCE_BYTES)
+        data = self._ciphers[0].encrypt(nonce, payload.SerializeToString(), None)
+        return Payload(metadata={"encoding": ENCODING}, data=nonce + data)
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Decrypt what is encrypted; what is not (written before there was a key) stays as it is.
+
+        Raises CannotDecrypt.
+        """
+        return [self._plain(payload) for payload in payloads]
+
+    def _plain(self, payload: Payload) -> Payload:
+        if payload.metadata.get("encoding") != ENCODING:
+            return payload
+        nonce, data = payload.data[:NONCE_BYTES], payload.data[NONCE_BYTES:]
+        for cipher in self._ciphers:
+            try:
+                return Payload.FromString(cipher.decrypt(nonce, data, None))
+            except InvalidTag:
+                continue
+        raise CannotDecrypt(f"None of the keys in {KEYS} fits what is in Temporal.")
+
+
+def keys_of(given: str) -> list[bytes]:
+    """Read keys, base64 of 32 bytes each, separated by commas. Raises ValueError without telling any of them."""
+    found = []
+    for number, text in enumerate(filter(None, map(str.strip, given.split(","))), start=1):
+        try:
+            key = base64.b64decode(text, validate=True)
+        except binascii.Error:
+            key = b""
+        if len(key) != KEY_BYTES:
+            raise ValueError(f"{KEYS}: key {number} is not {KEY_BYTES} bytes in base64.")
+        found.append(key)
+    return found
+
+
+@cache
+def data_converter() -> DataConverter:
+    """Return what CANOPY_PAYLOAD_KEYS asks for. Raises ValueError."""
+    keys = keys_of(os.environ.get(KEYS, ""))
+    if not keys:
+        return pydantic_data_converter
+    return replace(
+        pydantic_data_converter,
+        payload_codec=EncryptingCodec(keys),
+        failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
+    )
+
+
+async def decode_failure(client: Client, failure: Failure) -> None:
+    """Make a failure that the raw service has given readable, in place, with those that caused it."""
+    codec = client.data_converter.payload_codec
+    if codec is None:
+        return
+    await codec.decode_failure(failure)
+    cause: Failure | None = failure
+    while cause is not None:
+        if cause.HasField("encoded_attributes"):
+            said = json.loads(cause.encoded_attributes.data)
+            cause.message, cause.stack_trace = said.get("message", ""), said.get("stack_trace", "")
+        cause = cause.cause if cause.HasField("cause") else None

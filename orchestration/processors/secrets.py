@@ -1,0 +1,117 @@
+"""Secrets: known by name everywhere, by value only in the worker that uses them, and never in what leaves it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+VARIABLE = "CANOPY_SECRET_"
+"""Followed by a secret's name: the environment variable of a worker that has its value."""
+
+NAME = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
+MASK = "•••"
+SHORTEST_MASKED = 4
+"""Characters: what is shorter occurs in other words too."""
+
+_revealed = set[str]()
+
+
+class SecretMissing(LookupError):
+    """A secret that was named is not there where the worker runs."""
+
+
+class Secret:
+    """A parameter that names a secret. In forms, batches and Temporal there is its name; `reveal` gets the value."""
+
+    def __init__(self, name: str) -> None:
+        """Take the name. Raises ValueError for what is none: the secret itself, perhaps."""
+        if name and not NAME.fullmatch(name):
+            raise ValueError(
+                "This is not the name of a secret, such as CRM_TOKEN. Its value belongs into the variable "
+                f"{VARIABLE}CRM_TOKEN where workers run, and is kept nowhere else."
+            )
+        self.name = name
+
+    def reveal(self) -> str:
+        """Return the value; empty where no name is given. Raises SecretMissing."""
+        return reveal(self.name) if self.name else ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"Secret({self.name!r})"
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Read a name, or take one that was read; write the name."""
+        named = core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
+        return core_schema.json_or_python_schema(
+            json_schema=named,
+            python_schema=core_schema.no_info_plain_validator_function(cls._read),
+            serialization=core_schema.to_string_ser_schema(),
+        )
+
+    @classmethod
+    def _read(cls, given: Any) -> Secret:
+        if isinstance(given, cls):
+            return given
+        if not isinstance(given, str):
+            raise ValueError("Give the name of a secret.")
+        return cls(given)
+
+
+def reveal(name: str) -> str:
+    """Return a secret's value, which from then on is masked in what leaves this process. Raises SecretMissing."""
+    value = os.environ.get(VARIABLE + name)
+    if value is None or not NAME.fullmatch(name):
+        raise SecretMissing(f"There is no secret {name}: {VARIABLE}{name} is not set where this worker runs.")
+    if len(value) >= SHORTEST_MASKED:
+        _revealed.add(value)
+    return value
+
+
+def mask(value: Any) -> Any:
+    """Return text or data with every secret that was revealed taken out."""
+    if not _revealed:
+        return value
+    if isinstance(value, str):
+        for secret in sorted(_revealed, key=len, reverse=True):
+            value = value.replace(secret, MASK)
+        return value
+    if isinstance(value, list):
+        return [mask(entry) for entry in value]
+    if isinstance(value, dict):
+        return {mask(name): mask(entry) for name, entry in value.items()}
+    return value
+
+
+class MaskSecrets(logging.Filter):
+    """Takes secrets out of what is logged, tracebacks included."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let the record pass, masked."""
+        if _revealed:
+            record.msg, record.args = mask(record.getMessage()), None
+            if record.exc_info and not record.exc_text:
+                record.exc_text = logging.Formatter().formatException(record.exc_info)
+            record.exc_text = mask(record.exc_text) if record.exc_text else record.exc_text
+        return True
+
+
+def mask_logs() -> None:
+    """Have every handler of this process's logs take secrets out."""
+    for handler in logging.getLogger().handlers:
+        if not any(isinstance(each, MaskSecrets) for each in handler.filters):
+            handler.addFilter(MaskSecrets())

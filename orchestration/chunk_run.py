@@ -6,6 +6,8 @@ import asyncio
 import time
 import traceback
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from itertools import islice
 from math import ceil
@@ -50,7 +52,7 @@ class ChunkRun:
         self._todo = len(work.items)
         self._sample = work.sample
         self._processor, self._writer = processor, writer
-        self._may_retry = True
+        self._may_retry, self._rest = True, 0.0
         self._written: set[asyncio.Future[None]] = set()
         self._said = dict[str, str]()
 
@@ -92,7 +94,8 @@ class ChunkRun:
             result = await self._process_item(item)
             failure = result.failure
             if failure is not None and not is_last and self._may_retry:
-                raise ApplicationError(failure.message, type=failure.type)
+                delay = timedelta(seconds=self._rest) if self._rest else None
+                raise ApplicationError(failure.message, type=failure.type, next_retry_delay=delay)
             await self._writer.put(result)
             return ChunkResult(int(failure is None), int(failure is not None), failure)
         return ChunkResult(self.completed, self.failed, self._sample)
@@ -120,31 +123,32 @@ class ChunkRun:
         self._written.add(self._writer.put(result))
 
     async def _process_item(self, item: ItemWork) -> ItemResult:
-        value, failure, attempt, started = None, None, 0, 0.0
+        value, failure, attempt, started, rest = None, None, 0, 0.0, 0.0
         for attempt in range(1, self._plan.item_attempts + 1):
             started = time.monotonic()
             try:
-                async with asyncio.timeout(self._plan.item_timeout):
-                    value = await self._handle(item, self._context(item, attempt))
+                async with asyncio.timeout(self._plan.item_timeout) as limit:
+                    value = await self._handle(item, self._context(item, attempt, limit))
                 failure = None
                 break
             except Exception as error:
                 failure = self._failure_of(error)
                 self._may_retry = self._may_try_again(error)
+                self._rest = rest = _rest_after(error)
                 if attempt == self._plan.item_attempts or not self._may_retry:
                     break
             finally:
                 self._said.pop(item.key, None)
-            await asyncio.sleep(self._plan.backoff(attempt))
+            await asyncio.sleep(max(self._plan.backoff(attempt), rest))
         return self._result(item, attempt, time.monotonic() - started, value, failure)
 
     async def _process_group(self, group: list[ItemWork]) -> AsyncIterator[ItemResult]:
         """Process items in one call, and yield the result of each once it has one; the others are tried again."""
         for attempt in range(1, self._plan.item_attempts + 1):
             started = time.monotonic()
-            contexts = [self._context(item, attempt) for item in group]
             try:
-                async with asyncio.timeout(self._plan.item_timeout):
+                async with asyncio.timeout(self._plan.item_timeout) as limit:
+                    contexts = [self._context(item, attempt, limit) for item in group]
                     values = await self._processor.run_many([item.data for item in group], contexts)
             except Exception as error:
                 values = [error] * len(group)
@@ -164,9 +168,15 @@ class ChunkRun:
             group = again
             await asyncio.sleep(self._plan.backoff(attempt))
 
-    def _context(self, item: ItemWork, attempt: int) -> ItemContext:
-        number = item.attempts + self._made + attempt
-        return ItemContext(item.key, item.index, number, partial(self._say, item.key), self._key_of(item))
+    def _context(self, item: ItemWork, attempt: int, limit: asyncio.Timeout) -> ItemContext:
+        return ItemContext(
+            item.key,
+            item.index,
+            item.attempts + self._made + attempt,
+            partial(self._say, item.key),
+            self._key_of(item),
+            waiting=partial(_without, limit),
+        )
 
     def _may_try_again(self, error: Exception) -> bool:
         return self._processor.may_retry(error) and type(error).__name__ not in self._plan.non_retryable_types
@@ -199,3 +209,22 @@ class ChunkRun:
             return Failure("Timeout", f"No result within {self._plan.item_timeout:g} s.")
         stack, message = mask("".join(traceback.format_exception(error))), mask(str(error))
         return Failure(type(error).__name__, message[:MESSAGE_LIMIT] or type(error).__name__, stack[-STACK_LIMIT:])
+
+
+@contextmanager
+def _without(limit: asyncio.Timeout) -> Iterator[None]:
+    """Stop the clock of a timeout for a while."""
+    clock, until = asyncio.get_running_loop().time, limit.when()
+    left = until - clock() if until is not None else None
+    limit.reschedule(None)
+    try:
+        yield
+    finally:
+        if not limit.expired():
+            limit.reschedule(clock() + left if left is not None else None)
+
+
+def _rest_after(error: Exception) -> float:
+    """Return how many seconds an error asks to wait before another attempt: its `retry_after`."""
+    rest = getattr(error, "retry_after", None)
+    return float(rest) if isinstance(rest, int | float) else 0.0

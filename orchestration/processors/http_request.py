@@ -12,6 +12,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from orchestration.processors.egress import AddressRefused, EgressPolicy, GuardedBackend, GuardedTransport
+from orchestration.processors.hosts import rest, seconds_of, turn
 from orchestration.processors.registry import ItemContext, on_shutdown, processor
 from orchestration.processors.secrets import SecretMissing
 from orchestration.processors.templating import SECRET, UnknownField, extract, fill_json, fill_text, fill_url
@@ -26,7 +27,11 @@ _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = Weak
 
 
 class UnexpectedStatus(Exception):
-    """The response's status is not among the expected ones."""
+    """The response's status is not among the expected ones. `retry_after`: seconds that it asks to wait."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class ResponseTooLarge(Exception):
@@ -85,6 +90,21 @@ class HttpParameters(BaseModel):
         description="Numbers and ranges, such as 200,204 or 200-399. Anything else fails the item.",
     )
     timeout: float = Field(default=30, gt=0, le=600, title="Request timeout", description="Seconds for one request.")
+    at_once: int = Field(
+        default=20,
+        ge=1,
+        le=1_000,
+        title="At once per host",
+        description="Requests that one host gets at the same time from one worker.",
+    )
+    per_second: float = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        title="Per second per host",
+        description="Requests that one host gets in a second from one worker; 0 for as many as it can take. "
+        "A Retry-After is respected in any case.",
+    )
     extract: str = Field(
         default="",
         max_length=500,
@@ -144,10 +164,12 @@ def expected_statuses(given: str) -> frozenset[int]:
 async def http_request(item: HttpItem, parameters: HttpParameters, context: ItemContext) -> HttpResult:
     """Send the request and return status, duration, size and extract."""
     request = _request(item, parameters, context)
-    started = time.perf_counter()
+    host = request.url.netloc.decode()
     try:
-        async with asyncio.timeout(parameters.timeout):
-            response, body = await _send(request, follow_redirects=not _has_secret(parameters))
+        async with turn(host, parameters.at_once, parameters.per_second, context.waiting):
+            started = time.perf_counter()
+            async with asyncio.timeout(parameters.timeout):
+                response, body = await _send(request, follow_redirects=not _has_secret(parameters))
     except TimeoutError as error:
         raise RequestFailed(f"No response within {parameters.timeout:g} s from {request.url}.") from error
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
@@ -157,7 +179,11 @@ async def http_request(item: HttpItem, parameters: HttpParameters, context: Item
     duration = round((time.perf_counter() - started) * 1000, 1)
     if response.status_code not in expected_statuses(parameters.expected_status):
         message = f"Expected {parameters.expected_status}, got {response.status_code} {response.reason_phrase}."
-        raise UnexpectedStatus(message)
+        wait = seconds_of(response.headers.get("Retry-After"))
+        if wait is not None:
+            rest(host, wait)
+            message += f" It asks to wait {wait:g} s."
+        raise UnexpectedStatus(message, wait)
     value = _extract(body, parameters.extract) if parameters.extract else None
     return HttpResult(status=response.status_code, duration=duration, size=len(body), extract=value)
 

@@ -8,6 +8,7 @@ import inspect
 import os
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -59,6 +60,8 @@ class ItemContext:
     report: Callable[[str], None] = field(default=lambda text: None, compare=False)
     idempotency_key: str = ""
     resource: Any = field(default=None, compare=False)
+    waiting: Callable[[], AbstractContextManager[None]] = field(default=nullcontext, compare=False)
+    """While it lasts, nothing counts against the item's timeout: for waiting until it is its turn somewhere."""
     _canceled: threading.Event = field(default_factory=threading.Event, compare=False)
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -23,19 +27,24 @@ from orchestration.processors.egress import (
     GuardedTransport,
     is_public,
 )
+from orchestration.processors.hosts import seconds_of, turn
 from orchestration.processors.http_request import (
     InvalidRequest,
     InvalidResponse,
     RequestFailed,
     UnexpectedStatus,
     expected_statuses,
+    http_request,
 )
 from orchestration.processors.registry import ItemContext, get_processor
 from orchestration.processors.templating import UnknownField, fill_json, fill_url
+from orchestration.processors.testing import process_items
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as the path says: /status/503, /redirect?to=…, /slow, anything else an echo."""
+    """Answers as the path says: /status/503, /redirect?to=…, /slow, /busy/1 (once), anything else an echo."""
+
+    visits: ClassVar[list[tuple[str, float]]] = []
 
     def do_GET(self) -> None:
         path = self.path
@@ -46,10 +55,17 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Location", path.split("=", 1)[1])
             self.send_header("Content-Length", "0")
             self.end_headers()
+        elif path.startswith("/busy/") and path not in [before for before, _ in self.visits]:
+            self.visits.append((path, time.monotonic()))
+            self.send_response(429)
+            self.send_header("Retry-After", path.rsplit("/", 1)[1])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
         elif path == "/slow":
             self.server.slow.wait(20)  # type: ignore[attr-defined]
             self._answer(200, b"late")
         else:
+            self.visits.append((path, time.monotonic()))
             length = int(self.headers.get("Content-Length", 0))
             body = self.rfile.read(length).decode()
             echo = {"path": path, "method": self.command, "body": body, "token": self.headers.get("X-Token")}
@@ -254,3 +270,46 @@ async def test_a_secret_goes_where_the_request_goes_and_no_further(
     assert (await request(elsewhere, extract="path"))["extract"] == "/elsewhere"
     with pytest.raises(UnexpectedStatus, match="got 302"):
         await request(elsewhere, headers=headers)
+
+
+async def test_a_host_gets_so_many_a_second(server: str, allowed: None) -> None:
+    Handler.visits.clear()
+    items = [{"url": f"{server}/paced/{number}"} for number in range(6)]
+    outcomes = await process_items(http_request, items, {"per_second": 10}, item_timeout=0.35)
+    assert [each.error for each in outcomes] == [""] * 6, "waiting for its turn is not counted against an item"
+    times = sorted(at for _, at in Handler.visits)
+    assert times[-1] - times[0] >= 0.4
+
+
+async def test_a_host_gets_so_many_at_once(server: str, allowed: None) -> None:
+    most, now = 0, 0
+
+    async def one() -> None:
+        nonlocal most, now
+        async with turn("example.org", 3, 0, nullcontext):
+            now += 1
+            most = max(most, now)
+            await asyncio.sleep(0.01)
+            now -= 1
+
+    await asyncio.gather(*(one() for _ in range(12)))
+    assert most == 3
+
+
+async def test_a_retry_after_is_respected_by_the_item_and_by_all_others_of_the_host(server: str, allowed: None) -> None:
+    Handler.visits.clear()
+    items = [{"url": f"{server}/busy/1"}, *({"url": f"{server}/other/{number}"} for number in range(3))]
+    outcomes = await process_items(http_request, items, {"at_once": 1}, item_attempts=2)
+    assert [(each.error, each.attempts) for each in outcomes] == [("", 2), *[("", 1)] * 3]
+    (first, refused_at), *later = Handler.visits
+    assert first == "/busy/1"
+    assert all(at - refused_at >= 0.95 for _, at in later)
+    (failed,) = await process_items(http_request, [{"url": f"{server}/busy/2"}], item_attempts=1)
+    assert failed.error == "Expected 200-299, got 429 Too Many Requests. It asks to wait 2 s."
+
+
+def test_retry_after_is_seconds_or_a_date() -> None:
+    assert [seconds_of(given) for given in (None, "", "soon", "7", "999999")] == [None, None, None, 7.0, 300.0]
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    assert 90 < (seconds_of(soon) or 0) <= 100
+    assert seconds_of("Wed, 21 Oct 2015 07:28:00 GMT") == 0

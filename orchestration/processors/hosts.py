@@ -1,0 +1,77 @@
+"""Hosts: how many requests one host gets at once and a second from this worker, and when it wants to be left alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from weakref import WeakKeyDictionary
+
+LONGEST_REST = 300.0
+"""Seconds that a host may ask to be left alone for; more is taken for so much."""
+
+
+@dataclass
+class _Host:
+    """What is known of one host: places by limit, the time of the next request by rate, and when it is at rest."""
+
+    places: dict[int, asyncio.Semaphore] = field(default_factory=dict)
+    next_at: dict[float, float] = field(default_factory=dict)
+    rests_until: float = 0.0
+
+    async def wait(self, per_second: float) -> None:
+        """Wait for this request's time."""
+        clock = asyncio.get_running_loop().time
+        if per_second:
+            at = max(clock(), self.next_at.get(per_second, 0.0))
+            self.next_at[per_second] = at + 1 / per_second
+            await asyncio.sleep(at - clock())
+        while (rest := self.rests_until - clock()) > 0:
+            await asyncio.sleep(rest)
+
+
+_hosts: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Host]] = WeakKeyDictionary()
+
+
+def _host(name: str) -> _Host:
+    return _hosts.setdefault(asyncio.get_running_loop(), {}).setdefault(name, _Host())
+
+
+@asynccontextmanager
+async def turn(
+    name: str, at_once: int, per_second: float, waiting: Callable[[], AbstractContextManager[None]]
+) -> AsyncIterator[None]:
+    """Hold one of `at_once` places at a host, from when it is this request's time. `waiting` lasts while it waits."""
+    host = _host(name)
+    place = host.places.setdefault(at_once, asyncio.Semaphore(at_once))
+    with waiting():
+        await place.acquire()
+    try:
+        with waiting():
+            await host.wait(per_second)
+        yield
+    finally:
+        place.release()
+
+
+def rest(name: str, seconds: float) -> None:
+    """Leave a host alone for so long: no request of this worker goes there meanwhile."""
+    host = _host(name)
+    host.rests_until = max(host.rests_until, asyncio.get_running_loop().time() + seconds)
+
+
+def seconds_of(retry_after: str | None) -> float | None:
+    """Read a Retry-After header, seconds or a date (RFC 9110, 10.2.3); None where it says nothing that can be read."""
+    if not retry_after:
+        return None
+    if retry_after.strip().isdecimal():
+        return min(float(retry_after), LONGEST_REST)
+    try:
+        at = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return min(max(0.0, (at - datetime.now(UTC)).total_seconds()), LONGEST_REST)

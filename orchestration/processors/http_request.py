@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
 from typing import Any, Literal
-from weakref import WeakKeyDictionary
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from orchestration.processors.egress import AddressRefused, EgressPolicy, GuardedBackend, GuardedTransport
-from orchestration.processors.hosts import rest, seconds_of, turn
-from orchestration.processors.registry import ItemContext, on_shutdown, processor
+from orchestration.processors.egress import AddressRefused
+from orchestration.processors.registry import ItemContext, processor
 from orchestration.processors.secrets import SecretMissing
 from orchestration.processors.templating import SECRET, UnknownField, extract, fill_json, fill_text, fill_url
+from orchestration.processors.web import InvalidRequest, Manners, ResponseTooLarge, client, host_of, send, unexpected
 
-MAX_REDIRECTS = 5
 REPEATED_WITH_A_KEY = ("POST", "PATCH")
 """Methods of which another attempt may do something twice, unless the other side knows the key."""
-
-MAX_BODY_BYTES = 10 * 1024 * 1024
-
-_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
-
-
-class UnexpectedStatus(Exception):
-    """The response's status is not among the expected ones. `retry_after`: seconds that it asks to wait."""
-
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-
-
-class ResponseTooLarge(Exception):
-    """The body is larger than MAX_BODY_BYTES."""
-
-
-class RequestFailed(Exception):
-    """No response: the connection failed, broke, or took too long."""
-
-
-class InvalidRequest(Exception):
-    """The item makes no request that could be sent."""
 
 
 class InvalidResponse(Exception):
@@ -164,28 +136,15 @@ def expected_statuses(given: str) -> frozenset[int]:
 async def http_request(item: HttpItem, parameters: HttpParameters, context: ItemContext) -> HttpResult:
     """Send the request and return status, duration, size and extract."""
     request = _request(item, parameters, context)
-    host = request.url.netloc.decode()
-    try:
-        async with turn(host, parameters.at_once, parameters.per_second, context.waiting):
-            started = time.perf_counter()
-            async with asyncio.timeout(parameters.timeout):
-                response, body = await _send(request, follow_redirects=not _has_secret(parameters))
-    except TimeoutError as error:
-        raise RequestFailed(f"No response within {parameters.timeout:g} s from {request.url}.") from error
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
-        raise InvalidRequest(f"{error} ({request.url})") from error
-    except httpx.HTTPError as error:
-        raise RequestFailed(f"{error or type(error).__name__} ({request.url})") from error
-    duration = round((time.perf_counter() - started) * 1000, 1)
-    if response.status_code not in expected_statuses(parameters.expected_status):
-        message = f"Expected {parameters.expected_status}, got {response.status_code} {response.reason_phrase}."
-        wait = seconds_of(response.headers.get("Retry-After"))
-        if wait is not None:
-            rest(host, wait)
-            message += f" It asks to wait {wait:g} s."
-        raise UnexpectedStatus(message, wait)
-    value = _extract(body, parameters.extract) if parameters.extract else None
-    return HttpResult(status=response.status_code, duration=duration, size=len(body), extract=value)
+    manners = Manners(
+        parameters.timeout, parameters.at_once, parameters.per_second, follow_redirects=not _has_secret(parameters)
+    )
+    answer = await send(request, manners, context.waiting)
+    if answer.response.status_code not in expected_statuses(parameters.expected_status):
+        raise unexpected(answer, parameters.expected_status, host_of(request))
+    value = _extract(answer.body, parameters.extract) if parameters.extract else None
+    status, size = answer.response.status_code, len(answer.body)
+    return HttpResult(status=status, duration=answer.duration, size=size, extract=value)
 
 
 def _request(item: HttpItem, parameters: HttpParameters, context: ItemContext) -> httpx.Request:
@@ -198,9 +157,7 @@ def _request(item: HttpItem, parameters: HttpParameters, context: ItemContext) -
         headers["Idempotency-Key"] = context.idempotency_key
     body = fill_json(json.loads(parameters.body), fields) if parameters.body.strip() else None
     try:
-        request = _client().build_request(
-            parameters.method, url, headers=headers, json=body, timeout=parameters.timeout
-        )
+        request = client().build_request(parameters.method, url, headers=headers, json=body, timeout=parameters.timeout)
     except (httpx.InvalidURL, ValueError, TypeError) as error:
         raise InvalidRequest(f"{url[:200]!r} makes no request: {error}") from error
     if request.url.scheme not in ("http", "https") or not request.url.host:
@@ -213,19 +170,6 @@ def _has_secret(parameters: HttpParameters) -> bool:
     return any(f"{{{SECRET}" in text for text in (parameters.url, parameters.body, *parameters.headers.values()))
 
 
-async def _send(request: httpx.Request, *, follow_redirects: bool) -> tuple[httpx.Response, bytes]:
-    response = await _client().send(request, stream=True, follow_redirects=follow_redirects)
-    try:
-        body = bytearray()
-        async for part in response.aiter_bytes():
-            body += part
-            if len(body) > MAX_BODY_BYTES:
-                raise ResponseTooLarge(f"The response is larger than {MAX_BODY_BYTES // 1024 // 1024} MB.")
-    finally:
-        await response.aclose()
-    return response, bytes(body)
-
-
 def _extract(body: bytes, path: str) -> Any:
     try:
         return extract(json.loads(body), path)
@@ -233,26 +177,3 @@ def _extract(body: bytes, path: str) -> Any:
         raise InvalidResponse("The response is not JSON.") from error
     except UnknownField as error:
         raise InvalidResponse(str(error)) from error
-
-
-def _client() -> httpx.AsyncClient:
-    """Return the client of this event loop: its connections are reused by all batches."""
-    loop = asyncio.get_running_loop()
-    if loop not in _clients:
-        _clients[loop] = httpx.AsyncClient(
-            transport=GuardedTransport(GuardedBackend(EgressPolicy.of_environment())),
-            follow_redirects=True,
-            max_redirects=MAX_REDIRECTS,
-            trust_env=False,
-            headers={"User-Agent": "Canopy"},
-        )
-    return _clients[loop]
-
-
-async def _close() -> None:
-    client = _clients.pop(asyncio.get_running_loop(), None)
-    if client is not None:
-        await client.aclose()
-
-
-on_shutdown(_close)

@@ -20,7 +20,11 @@ from pydantic import BaseModel, ValidationError
 from orchestration.processors.setups import Setup, close_setups, resource_of
 from orchestration.processors.typed import NoParameters, Signature, read_signature
 
-BUILTIN_MODULES = ("orchestration.processors.simulate", "orchestration.processors.http_request")
+BUILTIN_MODULES = (
+    "orchestration.processors.simulate",
+    "orchestration.processors.http_request",
+    "orchestration.processors.web_page",
+)
 ENTRY_POINTS = "canopy.processors"
 """The group in which an installed package names modules with processors."""
 

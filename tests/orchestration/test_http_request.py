@@ -18,7 +18,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from orchestration.processors import http_request as module
+from orchestration.processors import web
 from orchestration.processors.egress import (
     Address,
     AddressRefused,
@@ -29,16 +29,14 @@ from orchestration.processors.egress import (
 )
 from orchestration.processors.hosts import seconds_of, turn
 from orchestration.processors.http_request import (
-    InvalidRequest,
     InvalidResponse,
-    RequestFailed,
-    UnexpectedStatus,
     expected_statuses,
     http_request,
 )
 from orchestration.processors.registry import ItemContext, get_processor
 from orchestration.processors.templating import UnknownField, fill_json, fill_url
 from orchestration.processors.testing import process_items
+from orchestration.processors.web import InvalidRequest, RequestFailed, UnexpectedStatus
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -101,14 +99,14 @@ def server() -> Iterator[str]:
 async def allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """An installation that allows loopback."""
     monkeypatch.setenv("CANOPY_HTTP_ALLOW", "127.0.0.0/8")
-    await module._close()
+    await web._close()
 
 
 @pytest.fixture
 async def public_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """An installation that allows nothing of its own."""
     monkeypatch.setenv("CANOPY_HTTP_ALLOW", "")
-    await module._close()
+    await web._close()
 
 
 async def request(data: dict[str, Any], **parameters: Any) -> Any:
@@ -256,7 +254,7 @@ def test_parameters_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> Non
 
 async def test_connections_are_reused(server: str, allowed: None) -> None:
     await asyncio.gather(*(request({"url": f"{server}/{index}"}) for index in range(20)))
-    assert module._client() is module._client()
+    assert web.client() is web.client()
 
 
 async def test_a_secret_goes_where_the_request_goes_and_no_further(

@@ -14,7 +14,9 @@ from temporalio.worker import Replayer
 
 from orchestration.contracts import FanOutInput, FanOutResult
 from orchestration.units import units_of
-from orchestration.worker import WORKFLOWS
+
+with workflow.unsafe.imports_passed_through():
+    from orchestration.worker import WORKFLOWS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -24,6 +24,7 @@ BUILTIN_MODULES = (
     "orchestration.processors.simulate",
     "orchestration.processors.http_request",
     "orchestration.processors.web_page",
+    "orchestration.processors.command",
 )
 ENTRY_POINTS = "canopy.processors"
 """The group in which an installed package names modules with processors."""

@@ -25,6 +25,7 @@ BUILTIN_MODULES = (
     "orchestration.processors.http_request",
     "orchestration.processors.web_page",
     "orchestration.processors.command",
+    "orchestration.processors.sql_query",
 )
 ENTRY_POINTS = "canopy.processors"
 """The group in which an installed package names modules with processors."""

@@ -77,9 +77,14 @@ def reveal(name: str) -> str:
     value = os.environ.get(VARIABLE + name)
     if value is None or not NAME.fullmatch(name):
         raise SecretMissing(f"There is no secret {name}: {VARIABLE}{name} is not set where this worker runs.")
+    keep_secret(value)
+    return value
+
+
+def keep_secret(value: str) -> None:
+    """Mask a value from now on."""
     if len(value) >= SHORTEST_MASKED:
         _revealed.add(value)
-    return value
 
 
 def mask(value: Any) -> Any:

@@ -41,7 +41,8 @@ steps:
 def test_a_flow_stops_at_a_fan_out_that_failed_and_goes_on_after_a_retry(stack: Stack) -> None:
     batch_id = stack.launch(definition=saved(stack, TEXT), items=[{"id": "a"}, {"id": "b"}, {"id": "c"}], key="id")
     stopped = stack.wait_for(batch_id, "failed")
-    assert stopped["children"]["failed"] + stopped["children"]["skipped"] == 3
+    # The one that was open when the limit was exceeded was canceled, or had failed by then.
+    assert sum(stopped["children"][each] for each in ("failed", "canceled", "skipped")) == 3
     (each,) = stack.nodes(batch_id, kind="stage")
     assert (each["label"], each["status"]) == ("each", "failed")
 

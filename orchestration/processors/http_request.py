@@ -10,12 +10,26 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from orchestration.processors.egress import AddressRefused
 from orchestration.processors.registry import ItemContext, processor
-from orchestration.processors.secrets import SecretMissing
-from orchestration.processors.templating import SECRET, UnknownField, extract, fill_json, fill_text, fill_url
+from orchestration.processors.secrets import VARIABLE, SecretMissing
+from orchestration.processors.templating import (
+    PLACEHOLDER,
+    SECRET,
+    UnknownField,
+    extract,
+    fill_json,
+    fill_text,
+    fill_url,
+)
 from orchestration.processors.web import InvalidRequest, Manners, ResponseTooLarge, client, host_of, send, unexpected
 
 REPEATED_WITH_A_KEY = ("POST", "PATCH")
 """Methods of which another attempt may do something twice, unless the other side knows the key."""
+
+
+SENSITIVE = frozenset(
+    ("authorization", "proxy-authorization", "cookie", "api-key", "x-api-key", "x-auth-token", "x-access-token")
+)
+"""Headers that exist to hold a secret."""
 
 
 class InvalidResponse(Exception):
@@ -93,6 +107,17 @@ class HttpParameters(BaseModel):
             except ValueError as error:
                 raise ValueError(f"This is not JSON: {error}.") from error
         return body
+
+    @field_validator("headers")
+    @classmethod
+    def _no_secret_is_kept(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            if name.lower() in SENSITIVE and not PLACEHOLDER.search(value):
+                raise ValueError(
+                    f"{name}: what stands here is kept with the batch. Put the secret into {VARIABLE}NAME where "
+                    "workers run, and {secret:NAME} here."
+                )
+        return headers
 
     @field_validator("expected_status")
     @classmethod

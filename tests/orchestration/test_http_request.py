@@ -311,3 +311,13 @@ def test_retry_after_is_seconds_or_a_date() -> None:
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
     assert 90 < (seconds_of(soon) or 0) <= 100
     assert seconds_of("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-API-Key", "cookie"])
+def test_a_secret_itself_is_not_taken_into_a_batch(name: str) -> None:
+    http = get_processor("http_request")
+    with pytest.raises(ValidationError, match=f"{name}: what stands here is kept with the batch"):
+        http.bind({"headers": {name: "Bearer abc"}})
+    for kept in ("Bearer {secret:CRM}", "{token_of_the_item}"):
+        http.bind({"headers": {name: kept}})
+    http.bind({"headers": {"X-Request-Source": "canopy"}})

@@ -75,7 +75,7 @@ class QueryResult(BaseModel):
 @processor(
     name="sql_query",
     title="SQL query",
-    summary="Run one parameterised statement for each item against a configured database. Read-only, unless it is not.",
+    summary="Run one parameterised statement for each item against a database that the installation configures.",
     non_retryable=(ConnectionMissing, InvalidStatement),
     icon="circle-stack",
     example="id\n17\n18",

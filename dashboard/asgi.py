@@ -22,8 +22,7 @@ http = get_asgi_application()
 from dashboard.notify import run_notify_worker
 from dashboard.reconcile import run_reconciler
 from dashboard.routing import websocket_urlpatterns
-from orchestration.payloads import data_converter
-from orchestration.processors.registry import CannotLoad, load
+from orchestration.worker import CannotStart, prepare
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +57,8 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         message = await receive()
         if message["type"] == "lifespan.startup":
             try:
-                load()
-                data_converter()
-            except (CannotLoad, ValueError) as error:
+                prepare()
+            except CannotStart as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
             request_finished.connect(_close_connections)

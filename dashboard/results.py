@@ -26,8 +26,8 @@ from dashboard.models import ItemQuerySet as Items
 ROWS_LOOKED_AT = 2_000
 """Items that say which columns there are."""
 
-ROWS_DRAWN = 100_000
-"""Results that a chart is drawn of: the first ones."""
+ROWS_DRAWN = 10_000
+"""Results that a chart is drawn of, with every page: the first ones."""
 
 PAGE_ROWS = 100
 BINS = 20
@@ -267,6 +267,11 @@ class ResultsPage:
         found = list(results.values_list("result", flat=True)[:ROWS_DRAWN])
         charts = (chart_of(name, (result_fields(result).get(name) for result in found)) for name in names)
         return next((chart for chart in charts if chart is not None), None)
+
+    @property
+    def is_drawn_in_part(self) -> bool:
+        """Whether there may be more results than the chart is of."""
+        return self.page.paginator.count > ROWS_DRAWN
 
     @property
     def statuses(self) -> list[tuple[str, str]]:

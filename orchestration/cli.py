@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,10 +14,8 @@ import httpx
 from orchestration.connection import connection_of_environment
 from orchestration.contracts import CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE
 from orchestration.item_activities import ItemActivities
-from orchestration.payloads import data_converter
-from orchestration.processors.registry import CannotLoad, load
 from orchestration.remote_store import RemoteStore, StoreRefused
-from orchestration.worker import GRACE, run_worker
+from orchestration.worker import GRACE, CannotStart, prepare, serve
 
 URL, TOKEN = "CANOPY_URL", "CANOPY_TOKEN"
 ABOUT = f"""
@@ -43,37 +39,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     try:
         store = _prepare(given)
-    except (CannotLoad, StoreRefused, httpx.HTTPError, ValueError) as error:
+    except (CannotStart, StoreRefused, httpx.HTTPError) as error:
         parser.exit(2, f"canopy: {error}\n")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    asyncio.run(_serve(store, given.queue, timedelta(seconds=given.grace)))
-    store.close()
-    logging.shutdown()
-    sys.stdout.flush()
-    # The SDK's threads sometimes crash the interpreter on its way out; all work is done and written by now.
-    os._exit(0)
+    serve(connection_of_environment(), ItemActivities(store), given.queue, timedelta(seconds=given.grace))
 
 
 def _prepare(given: argparse.Namespace) -> RemoteStore:
-    """Load the processors and reach the dashboard. Raises CannotLoad, StoreRefused, httpx.HTTPError, ValueError."""
+    """Load the processors and reach the dashboard. Raises CannotStart, StoreRefused, httpx.HTTPError."""
     own = sorted({CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE} & set(given.queue))
     if own:
-        raise ValueError(f"The queue {own[0]!r} is Canopy's own: workers of it run beside the dashboard's database.")
+        raise CannotStart(f"The queue {own[0]!r} is Canopy's own: workers of it run beside the dashboard's database.")
     for name in (URL, TOKEN):
         if not os.environ.get(name):
-            raise ValueError(f"{name} is not set.{ABOUT}")
+            raise CannotStart(f"{name} is not set.{ABOUT}")
     if given.processors:
         os.environ["CANOPY_PROCESSORS"] = given.processors
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  as Python itself does for a module
-    load()
-    data_converter()
+    prepare()
     store = RemoteStore(os.environ[URL], os.environ[TOKEN])
     store.check()
     return store
-
-
-async def _serve(store: RemoteStore, queues: Sequence[str], grace: timedelta) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run_worker(connection_of_environment(), ItemActivities(store), stop, queues=queues, grace=grace)

@@ -60,10 +60,6 @@ class RemoteStore:
         for first in range(0, len(results), RESULTS_PER_CALL):
             self._post(RESULTS_PATH, RESULTS.dump_json(list(results[first : first + RESULTS_PER_CALL])))
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
-
     def _post(self, path: str, body: bytes, **query: Any) -> httpx.Response:
         for pause in (*PAUSES, None):
             try:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
+import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import NoReturn
 
 from temporalio.client import Client
 from temporalio.runtime import Runtime, TelemetryConfig
@@ -112,6 +116,35 @@ def build_workers(
         )
         for queue in queues
     ]
+
+
+class CannotStart(Exception):
+    """A process cannot do its work as it is set up: why, for whoever set it up."""
+
+
+def prepare() -> None:
+    """Load the processors and the keys that every process needs. Raises CannotStart."""
+    try:
+        registry.load()
+        data_converter()
+    except (registry.CannotLoad, ValueError) as error:
+        raise CannotStart(str(error)) from error
+
+
+def serve(connection: Connection, activities: ItemActivities, queues: Sequence[str], grace: timedelta) -> NoReturn:
+    """Serve the queues until SIGTERM or SIGINT, and end the process."""
+    asyncio.run(_serve(connection, activities, queues, grace))
+    logging.shutdown()
+    sys.stdout.flush()
+    # The SDK's threads sometimes crash the interpreter on its way out; all work is done and written by now.
+    os._exit(0)
+
+
+async def _serve(connection: Connection, activities: ItemActivities, queues: Sequence[str], grace: timedelta) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run_worker(connection, activities, stop, queues=queues, grace=grace)
 
 
 async def run_worker(

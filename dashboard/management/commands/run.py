@@ -34,9 +34,7 @@ from dashboard.processes import (
     temporal_ports,
     temporal_program,
 )
-from orchestration.payloads import data_converter
-from orchestration.processors import registry
-from orchestration.processors.registry import CannotLoad
+from orchestration.worker import CannotStart, prepare
 
 TELL_AFTER = 30.0
 """Seconds of waiting after which the person is told what for, again and again."""
@@ -56,11 +54,10 @@ class Command(BaseCommand):
         """Prepare, start all processes, say when they answer, and stop them together."""
         stop_with_make()
         try:
-            registry.load()
-            data_converter()
+            prepare()
             own = _prepare()
             login = make_first_login()
-        except (CannotRun, CannotLoad, ValueError) as error:
+        except (CannotRun, CannotStart) as error:
             raise CommandError(str(error)) from None
         except DatabaseError as error:
             raise CommandError(f"The database cannot be used: {error}") from None

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import os
-import signal
-import sys
 from datetime import timedelta
 from typing import Any
 
@@ -16,9 +11,7 @@ from dashboard.store import DjangoChunkStore
 from dashboard.temporal import connection
 from orchestration.activities import ChunkActivities
 from orchestration.contracts import CHILD_TASK_QUEUE
-from orchestration.payloads import data_converter
-from orchestration.processors.registry import CannotLoad, load
-from orchestration.worker import GRACE, run_worker
+from orchestration.worker import GRACE, CannotStart, prepare, serve
 
 
 class Command(BaseCommand):
@@ -35,19 +28,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, queue: list[str] | None = None, grace: float, **options: Any) -> None:
         """Run until SIGTERM or SIGINT. Does not start with a processor that cannot be used."""
         try:
-            load()
-            data_converter()
-        except (CannotLoad, ValueError) as error:
+            prepare()
+        except CannotStart as error:
             raise CommandError(str(error)) from error
-        asyncio.run(_serve(queue or [CHILD_TASK_QUEUE], timedelta(seconds=grace)))
-        logging.shutdown()
-        sys.stdout.flush()
-        # The SDK's threads sometimes crash the interpreter on its way out; all work is done and written by now.
-        os._exit(0)
-
-
-async def _serve(queues: list[str], grace: timedelta) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run_worker(connection(), ChunkActivities(DjangoChunkStore()), stop, queues=queues, grace=grace)
+        serve(connection(), ChunkActivities(DjangoChunkStore()), queue or [CHILD_TASK_QUEUE], timedelta(seconds=grace))

@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import QueuePool
 
 from orchestration.processors.secrets import keep_secret
 
@@ -76,6 +77,7 @@ def _engine(url: URL, *, writable: bool) -> Engine:
         engine = create_engine(
             "sqlite://",
             creator=lambda: sqlite3.connect(path, uri=True, timeout=30, check_same_thread=False),
+            poolclass=QueuePool,  # of a URL without a path SQLAlchemy would think that it is one of memory
             pool_size=CONNECTIONS,
         )
         if not writable:

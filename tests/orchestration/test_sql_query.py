@@ -13,12 +13,15 @@ from typing import Any
 import psycopg
 import pytest
 from pydantic import ValidationError
+from sqlalchemy.pool import QueuePool
 
 from orchestration.processors import secrets
+from orchestration.processors.databases import _engine, url_of
 from orchestration.processors.registry import load
 from orchestration.processors.sql_query import sql_query
 from orchestration.processors.testing import Outcome, process_items
 from tests.servers import postgres
+from tests.waiting import until
 
 TABLE = ["CREATE TABLE goods (id integer PRIMARY KEY, name text)", "INSERT INTO goods VALUES (1, 'tea'), (2, 'rum')"]
 
@@ -127,7 +130,12 @@ async def test_a_statement_ends_after_its_time_limit_and_when_it_is_canceled(sho
     assert late.error_type == "DatabaseFailed"
     began = time.monotonic()
     running = asyncio.create_task(ask(endless, timeout=300))
-    await asyncio.sleep(0.3)  # long enough for it to be asked; it has no end
+
+    async def is_asked() -> bool:
+        pool = _engine(url_of("SHOP"), writable=False).pool
+        return isinstance(pool, QueuePool) and pool.checkedout() > 0
+
+    await until(is_asked, "a connection has the statement")
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

@@ -29,7 +29,7 @@ class Diagnosis:
 def diagnosis_of(batch: Batch, workflow_id: str = "") -> Diagnosis:
     """Return what keeps a batch, or one workflow of it, from moving."""
     try:
-        findings = async_to_sync(gateway().diagnose)(batch.pk, workflow_id)
+        findings = async_to_sync(gateway().diagnose)(batch.pk, workflow_id or batch.watched_id)
     except TemporalUnavailable as error:
         findings = [_away(batch, error)]
     return Diagnosis(moves(batch), findings)

@@ -14,7 +14,7 @@ from typing import Any, Self
 from django.db import connection, models, transaction
 from django.utils import timezone
 
-from dashboard.models import Batch, Node
+from dashboard.models import PARENT_KINDS, Batch, Node
 from dashboard.tallies import add, batch_status, contribution
 from orchestration.contracts import NodeKind, Status
 
@@ -128,9 +128,15 @@ class Ledger:
             batch.save(update_fields=["revision", "changed_at", *BATCH_STATE, *TALLY_COLUMNS])
 
     def _write_parents(self) -> None:
-        stages = Node.objects.filter(pk__in=[*self._above], parent__kind=NodeKind.STAGE)
-        for partition, stage in list(stages.values_list("pk", "parent")) if self._above else ():
-            self._above[stage or 0].update(self._above[partition])
+        level = dict(self._above)
+        while level:
+            up = defaultdict[int, Counter[str]](Counter)
+            nodes = Node.objects.filter(pk__in=[*level], parent__kind__in=PARENT_KINDS)
+            for pk, parent in nodes.values_list("pk", "parent"):
+                up[parent or 0].update(level[pk])
+            for pk, moved in up.items():
+                self._above[pk].update(moved)
+            level = dict(up)
         columns = sorted({column for moved in self._above.values() for column, number in moved.items() if number})
         if not columns:
             return

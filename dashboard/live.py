@@ -66,6 +66,7 @@ def batch_state(batch: Batch) -> dict[str, Any]:
         "window": batch.window,
         "children": batch.children | {"total": batch.child_count},
         "partitions": batch.partition_count,
+        "watched": batch.watched_id,
         "reading": reading_words(batch),
         "items": batch.items_by_status | {"total": batch.item_count},
         "rate": rate,
@@ -104,19 +105,21 @@ def reading_words(batch: Batch) -> str:
 def pace(batch: Batch, now: datetime) -> tuple[float | None, float | None]:
     """Return items per second and the seconds left, as far as they are known.
 
-    Both are of the root's newest run. In a first run items are counted; a retry knows only how many children are done.
+    Both are of the root's newest run. In a first run items are counted; a retry knows only how many children are done,
+    and so does a batch that is only watched: its rate is in children, and nobody knows how many are to come.
     """
     if batch.opened_at is None:
         return None, None
     elapsed = ((batch.closed_at or now) - batch.opened_at).total_seconds()
-    each = batch.item_count / max(batch.child_count, 1)
-    if batch.done_at_open:
+    each = batch.item_count / max(batch.child_count, 1) or 1
+    if batch.done_at_open or batch.watched_id:
         done = (closed_children(batch) - batch.done_at_open) * each
         left = open_children(batch) * each
     else:
         done = batch.items_completed + batch.items_failed
         left = batch.items_pending + batch.items_running
-    return pace_of(done, left, elapsed, is_running=batch.status == BatchStatus.RUNNING)
+    rate, eta = pace_of(done, left, elapsed, is_running=batch.status == BatchStatus.RUNNING)
+    return rate, None if batch.watched_id else eta
 
 
 def node_state(node: Node) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from dashboard.definition_models import DefinitionVersion
 from dashboard.schedule_models import Schedule
 from orchestration.contracts import NodeKind, Status
 from orchestration.definitions import GOING_ON
-from orchestration.plan import Plan
+from orchestration.plan import Plan, WorkflowTree, root_id
 
 
 class BatchStatus(models.TextChoices):
@@ -62,6 +62,7 @@ class Kind(models.TextChoices):
     """What a node is; the values of `orchestration.contracts.NodeKind`."""
 
     ROOT = NodeKind.ROOT, "Root"
+    PARENT = NodeKind.PARENT, "Parent"
     PARTITION = NodeKind.PARTITION, "Partition"
     STAGE = NodeKind.STAGE, "Stage"
     CHILD = NodeKind.CHILD, "Child"
@@ -73,7 +74,7 @@ class Kind(models.TextChoices):
     GATE = NodeKind.GATE, "Gate"
 
 
-PARENT_KINDS = (Kind.PARTITION, Kind.STAGE)
+PARENT_KINDS = (Kind.PARTITION, Kind.STAGE, Kind.PARENT)
 """Nodes between the root and children, with tallies of what lies below them."""
 
 
@@ -154,6 +155,8 @@ class Batch(Tally):
     "left_out": n, "bad": [[line, reason]]}.
     `steered_at` and `window_at` are the times of the newest pause or resume, and change of window, that are known.
     `held_reason` and `held_until` say why and until when it waits for a person; `held_at` is when that was told last.
+    One that Canopy did not launch has `watched_id`, its root's workflow id, and is made of what started since
+    `watched_since`; it has no items, and its processor is the root's type.
     `opened_at` is the start of the root's newest run and `done_at_open` the children closed before it (for the ETA).
     """
 
@@ -188,6 +191,8 @@ class Batch(Tally):
     definition = models.ForeignKey(
         DefinitionVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="batches"
     )
+    watched_id = models.CharField(max_length=1000, blank=True, db_index=True)
+    watched_since = models.DateTimeField(null=True, blank=True)
     idempotency_key = models.CharField(max_length=200, null=True, blank=True)
     fingerprint = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -214,6 +219,16 @@ class Batch(Tally):
     def plan(self) -> Plan:
         """The plan as it was launched; `window` may have been changed since."""
         return Plan.model_validate(self.plan_data)
+
+    @property
+    def workflows(self) -> WorkflowTree:
+        """Which of Temporal's workflows are the batch's."""
+        return WorkflowTree(self.watched_id or root_id(self.pk), self.watched_since)
+
+    @property
+    def is_laid_out(self) -> bool:
+        """Whether what lies below the root was known at launch: not so in a flow, nor in what is only watched."""
+        return self.definition_id is None and not self.watched_id
 
     @property
     def is_open(self) -> bool:
@@ -244,7 +259,7 @@ class Node(Tally):
     parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="below")
     kind = models.CharField(max_length=20, choices=Kind)
     position = models.PositiveIntegerField(default=0)
-    workflow_id = models.CharField(max_length=200)
+    workflow_id = models.CharField(max_length=1000)
     is_workflow = models.BooleanField(default=True)
     label = models.CharField(max_length=200, blank=True)
     note = models.TextField(blank=True)
@@ -276,6 +291,11 @@ class Node(Tally):
 
     def __str__(self) -> str:
         return self.workflow_id
+
+    @property
+    def has_tallies(self) -> bool:
+        """Whether it stands between the root and children, and counts what lies below it."""
+        return self.kind in PARENT_KINDS
 
     @property
     def last_item(self) -> int:

@@ -6,13 +6,15 @@ Called by `projection` within its transaction.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
 from dashboard.ledger import Ledger
 from dashboard.models import Hold, Moment, Node
 from dashboard.storable import text
-from orchestration.contracts import EventKind, Place, Status, TreeEvent
+from dashboard.tallies import contribution
+from orchestration.contracts import EventKind, NodeKind, Place, Status, TreeEvent
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +41,34 @@ def make_places(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
     for workflow_id in known.values_list("workflow_id", flat=True):
         del wanted[workflow_id]
     above = Node.objects.filter(batch=ledger.batch, workflow_id__in={place.parent for place in wanted.values()})
-    parents = dict(above.values_list("workflow_id", "pk"))
+    parents = {node.workflow_id: node for node in above}
     while ready := {name: place for name, place in wanted.items() if place.parent in parents}:
-        made = [_node(ledger, parents[place.parent], name, place) for name, place in ready.items()]
-        parents |= {node.workflow_id: node.pk for node in Node.objects.bulk_create(made)}
+        children = {place.parent for place in ready.values() if place.kind is NodeKind.CHILD}
+        _make_parents(ledger, [parents[name] for name in children if parents[name].kind == NodeKind.CHILD])
+        made = [_node(ledger, parents[place.parent].pk, name, place) for name, place in ready.items()]
+        _count(ledger, [node for node in made if node.kind == NodeKind.CHILD])
+        parents |= {node.workflow_id: node for node in Node.objects.bulk_create(made)}
         wanted = {name: place for name, place in wanted.items() if name not in ready}
     for name, place in wanted.items():
         log.warning("Dropped events of %s: its parent %s is unknown.", name, place.parent)
+
+
+def _make_parents(ledger: Ledger, nodes: Sequence[Node]) -> None:
+    """Have what was taken for a leaf be a parent: a workflow below it has been seen."""
+    for node in nodes:
+        ledger.move(node.parent_id, Counter({column: -number for column, number in contribution(node).items()}))
+        node.kind = NodeKind.PARENT
+    ledger.batch.child_count -= len(nodes)
+    Node.objects.filter(pk__in=[node.pk for node in nodes]).update(kind=NodeKind.PARENT, revision=ledger.revision)
+
+
+def _count(ledger: Ledger, children: Sequence[Node]) -> None:
+    """Number children that were not known at launch, and add them to the tallies above."""
+    first = Node.objects.filter(batch=ledger.batch, kind__in=(NodeKind.CHILD, NodeKind.PARENT)).count()
+    for position, node in enumerate(children, start=first):
+        node.position, node.key_first, node.key_last = position, node.workflow_id[:200], node.workflow_id[:200]
+        ledger.move(node.parent_id, contribution(node))
+    ledger.batch.child_count += len(children)
 
 
 def _node(ledger: Ledger, parent: int, workflow_id: str, place: Place) -> Node:

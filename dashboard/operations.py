@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from dashboard import live, projection
 from dashboard.models import PARENT_KINDS, AuditEntry, Batch, BatchStatus, Hold, Node, NodeStatus
@@ -20,7 +21,8 @@ from dashboard.permissions import Person, require_operator
 from dashboard.roots import root_input
 from dashboard.temporal import gateway
 from orchestration.connection import BatchNotRunning, TemporalUnavailable
-from orchestration.contracts import NodeKind, Status
+from orchestration.contracts import EventKind, NodeKind, Status, TreeEvent
+from orchestration.foreign import CannotRunAgain
 from orchestration.plan import Plan
 
 FAILED = "failed"
@@ -85,6 +87,7 @@ def retry(
     if batch.status == BatchStatus.ROLLED_BACK:
         raise OperationError("The batch was rolled back: what had completed is undone. Launch it again instead.", 409)
     outcome = RetryOutcome(goes_on=goes_on)
+    ask = _run_again if batch.watched_id else _ask_to_retry
     ready = dict[int, Node]()
     for node in chosen:
         if Status(node.status).is_retryable:
@@ -93,7 +96,7 @@ def retry(
             outcome.refused.append(_refusal(node, _why_not(node)))
     if ready or goes_on:
         with _audited(operator, batch, "retry", scope) as audit:
-            _ask_to_retry(batch, root, ready, outcome)
+            ask(batch, root, ready, outcome)
             audit.outcome = str(outcome)
     else:
         AuditEntry.objects.create(batch=batch, person=operator, action="retry", scope=scope, outcome=str(outcome))
@@ -115,6 +118,22 @@ def _ask_to_retry(batch: Batch, root: Node, ready: dict[int, Node], outcome: Ret
         attempts = {position: ready[position].attempt for position in answer.accepted}
         projection.requeue(batch.pk, attempts, goes_on=outcome.goes_on)
         _ring(batch)
+
+
+def _run_again(batch: Batch, root: Node, ready: dict[int, Node], outcome: RetryOutcome) -> None:
+    """Start leaves of a watched tree again with the same input. Their parents know it if they still wait for them."""
+    events = list[TreeEvent]()
+    for node in ready.values():
+        again = gateway().foreign.run_again
+        try:
+            run_id = async_to_sync(again)(node.workflow_id, node.run_id, f"Retried in Canopy, batch {batch.pk}.")
+        except CannotRunAgain as error:
+            outcome.refused.append(_refusal(node, str(error)))
+        else:
+            events.append(TreeEvent(EventKind.STARTED, node.workflow_id, run_id, timezone.now()))
+            outcome.accepted.append(node.pk)
+    projection.apply(batch.pk, events)
+    _ring(batch)
 
 
 def _above(parent: Node | None) -> list[str]:
@@ -150,12 +169,20 @@ def _named(batch: Batch, ids: Sequence[int], *, or_none: bool) -> list[Node]:
     children = {pk: node for pk, node in found.items() if node.kind == NodeKind.CHILD}
     parents = [node for node in found.values() if node.kind != NodeKind.CHILD]
     if parents:
-        below = Q(parent__in=parents) | Q(parent__parent__in=parents) | Q(parent__parent__parent__in=parents)
-        for node in Node.objects.filter(below, kind=NodeKind.CHILD, status__in=SELECTIONS[UNFINISHED]):
-            children[node.pk] = node
+        for node in _below(parents):
+            if node.kind == NodeKind.CHILD and node.status in SELECTIONS[UNFINISHED]:
+                children[node.pk] = node
     if not children and not or_none:
         raise OperationError("There is nothing to retry below what is selected.", 409)
     return list(children.values())
+
+
+def _below(parents: Sequence[Node]) -> Iterator[Node]:
+    """Yield all nodes below some, level by level."""
+    while parents:
+        found = list(Node.objects.filter(parent__in=parents))
+        yield from found
+        parents = [node for node in found if node.kind in PARENT_KINDS]
 
 
 def _in_status(batch: Batch, status: str) -> list[Node]:
@@ -180,11 +207,13 @@ def _refusal(node: Node, reason: str) -> Refusal:
 
 def pause(person: Person, batch: Batch) -> None:
     """Start no more children; open ones go on. Raises PermissionDenied, OperationError."""
+    _must_be_ours(batch)
     _steer(require_operator(person), batch, "pause", lambda: gateway().pause(batch.pk))
 
 
 def resume(person: Person, batch: Batch) -> None:
     """Start children again. Raises PermissionDenied, OperationError."""
+    _must_be_ours(batch)
     _steer(require_operator(person), batch, "resume", lambda: gateway().resume(batch.pk))
 
 
@@ -231,19 +260,26 @@ def _release(operator: User, batch: Batch, action: str, call: Callable[[], Await
 
 def cancel(person: Person, batch: Batch) -> None:
     """Ask all children to stop and clean up, and skip those pending. Raises PermissionDenied, OperationError."""
-    _steer(require_operator(person), batch, "cancel", lambda: gateway().cancel(batch.pk))
+    _steer(require_operator(person), batch, "cancel", lambda: gateway().cancel(batch.pk, root=batch.watched_id))
 
 
 def terminate(person: Person, batch: Batch, reason: str = "") -> None:
     """End the batch at once, without cleaning up. Raises PermissionDenied, OperationError."""
     operator = require_operator(person)
     why = f"{operator.get_username()}: {reason or 'no reason given'}"
-    _steer(operator, batch, "terminate", lambda: gateway().terminate(batch.pk, why), scope=reason)
+    _steer(
+        operator,
+        batch,
+        "terminate",
+        lambda: gateway().terminate(batch.pk, why, root=batch.watched_id),
+        scope=reason,
+    )
 
 
 def set_window(person: Person, batch: Batch, window: int) -> None:
     """Change how many children may be open. Raises PermissionDenied, OperationError (422 out of bounds)."""
     operator = require_operator(person)
+    _must_be_ours(batch)
     bounds = Plan.model_json_schema()["properties"]["window"]
     if not bounds["minimum"] <= window <= bounds["maximum"]:
         raise OperationError(f"The window must be from {bounds['minimum']} to {bounds['maximum']:,}.", 422)
@@ -258,6 +294,11 @@ def discard(person: Person, batch: Batch) -> None:
         if not projection.discard(batch.pk):
             raise OperationError("The batch has started: cancel it instead.", 409)
     _ring(batch)
+
+
+def _must_be_ours(batch: Batch) -> None:
+    if batch.watched_id:
+        raise OperationError("Canopy only watches this tree: its own parents say how it goes on.", 409)
 
 
 def _steer(operator: User, batch: Batch, action: str, call: Callable[[], Awaitable[None]], *, scope: str = "") -> None:

@@ -88,7 +88,7 @@ def pane_of(node: Node, page: int) -> Pane:
     attempts = list(Attempt.objects.filter(node=node).order_by("-number"))
     if node.kind == Kind.STAGE:
         return Pane(node, attempts, None, _left(node))
-    return Pane(node, attempts, items_of(node, page) if node.kind == Kind.CHILD else None)
+    return Pane(node, attempts, items_of(node, page) if node.kind == Kind.CHILD and node.length else None)
 
 
 def _left(stage: Node) -> list[tuple[str, int]]:

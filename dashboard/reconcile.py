@@ -30,6 +30,9 @@ LOOK_EVERY = 2.0
 COMPARE_EVERY = 3.0
 """Seconds between two comparisons of one batch."""
 
+COMPARE_WATCHED_EVERY = 1.0
+"""The same of one that Canopy did not launch: nobody notifies, so this is how late it is."""
+
 LAUNCH_HEAD_START = timedelta(seconds=2)
 """A new batch is left to its launch for this long."""
 
@@ -53,9 +56,10 @@ async def run_reconciler() -> None:
     watches: dict[str, asyncio.Task[None]] = {}
     try:
         while True:
-            for batch_id in await in_thread(_unsettled)():
+            for batch_id, watched_id in await in_thread(_unsettled)():
                 if batch_id not in watches:
-                    watches[batch_id] = asyncio.create_task(Watch(batch_id).run())
+                    watch = Watch(batch_id, is_ours=not watched_id)
+                    watches[batch_id] = asyncio.create_task(watch.run())
             await asyncio.sleep(LOOK_EVERY)
             watches = {batch_id: task for batch_id, task in watches.items() if not task.done()}
     finally:
@@ -63,10 +67,10 @@ async def run_reconciler() -> None:
             task.cancel()
 
 
-def _unsettled() -> list[str]:
-    """Return the batches of which something is open, or not known to have closed."""
+def _unsettled() -> list[tuple[str, str]]:
+    """Return the batches of which something is open, or not known to have closed: (id, workflow id if watched)."""
     is_open = Q(status__in=OPEN_BATCH_STATUSES) | Q(children_running__gt=0) | Q(children_pending__gt=0)
-    return list(Batch.objects.filter(is_open).values_list("pk", flat=True))
+    return list(Batch.objects.filter(is_open).values_list("pk", "watched_id"))
 
 
 @dataclass
@@ -74,6 +78,7 @@ class Watch:
     """Keeps the rows of one batch true until it is settled."""
 
     batch_id: str
+    is_ours: bool = True
     _since: datetime | None = None
     _difference: tuple[Counts, Counts] | None = None
     _differs_since: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -81,16 +86,17 @@ class Watch:
 
     async def run(self) -> None:
         """Compare until it is settled. Gives up where Temporal is away: the next look tries again."""
-        closing = asyncio.create_task(self._await_root())
+        closing = asyncio.create_task(self._await_root()) if self.is_ours else None
         try:
             while not await self.compare():
-                await asyncio.sleep(COMPARE_EVERY)
+                await asyncio.sleep(COMPARE_EVERY if self.is_ours else COMPARE_WATCHED_EVERY)
         except TemporalUnavailable as error:
             log.info("Batch %s cannot be compared: %s", self.batch_id, error)
         except Exception:
             log.exception("Watching batch %s failed; it is tried again.", self.batch_id)
         finally:
-            closing.cancel()
+            if closing is not None:
+                closing.cancel()
 
     async def _await_root(self) -> None:
         """Project the root's close the moment Temporal knows it."""
@@ -112,10 +118,10 @@ class Watch:
         if batch is None:
             return True
         root = await Node.objects.aget(batch=batch, kind=NodeKind.ROOT)
-        if root.status == Status.PENDING and root.attempt == 0:
+        if self.is_ours and root.status == Status.PENDING and root.attempt == 0:
             await _start(batch)
             return False
-        known, actual = await in_thread(_count_attempts)(batch.pk), await gateway().count_runs(batch.pk)
+        known, actual = await in_thread(_count_attempts)(batch.pk), await gateway().count_runs(batch.workflows)
         if known != actual:
             await self._repair(batch, known, actual, looked)
         await self._remember(batch, looked)
@@ -130,10 +136,10 @@ class Watch:
             self._difference, self._differs_since, self._patience = (known, actual), looked, LASTING
         if looked - self._differs_since < self._patience:
             since = self._since or batch.reconciled_at
-            await repair_listed(batch.pk, since - OVERLAP if since else None)
+            await repair_listed(batch, since - OVERLAP if since else None)
         else:
             self._patience *= 2
-            await repair_listed(batch.pk, None)
+            await repair_listed(batch, None)
             await repair_lost(batch.pk)
 
     async def _remember(self, batch: Batch, looked: datetime) -> None:
@@ -148,7 +154,7 @@ async def _settle(batch: Batch, root: Node) -> bool:
     What is pending is skipped then; a retry that was asked for since the batch was read is not.
     """
     if not Status(root.status).is_outcome:
-        newest = await gateway().describe_run(root_id(batch.pk))
+        newest = await gateway().describe_run(root.workflow_id)
         if newest is None or newest.run_id != root.run_id or not newest.status.is_outcome:
             return False
     await in_thread(projection.settle)(batch.pk, batch.revision)

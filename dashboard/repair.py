@@ -11,11 +11,11 @@ from typing import ParamSpec, TypeVar
 from channels.db import database_sync_to_async
 
 from dashboard import live, projection
-from dashboard.models import Attempt
+from dashboard.models import Attempt, Batch
 from dashboard.temporal import gateway
-from orchestration.contracts import EventKind, Failure, Status, TreeEvent
-from orchestration.gateway import RunSeen
-from orchestration.plan import root_id
+from orchestration.contracts import EventKind, Failure, NodeKind, Place, Status, TreeEvent
+from orchestration.plan import is_ours, root_id
+from orchestration.run_seen import RunSeen
 
 log = logging.getLogger(__name__)
 
@@ -41,16 +41,31 @@ def in_thread(function: Callable[P, R]) -> Callable[P, Awaitable[R]]:
     return wrapped
 
 
-async def repair_listed(batch_id: str, since: datetime | None) -> None:
+async def repair_listed(batch: Batch, since: datetime | None) -> None:
     """List the runs that started or closed since a time (None: all), and project what the rows do not know."""
+    tree = batch.workflows
     listings = (
-        [gateway().runs(batch_id)]
+        [gateway().runs(tree)]
         if since is None
-        else [gateway().runs(batch_id, started_since=since), gateway().runs(batch_id, closed_since=since)]
+        else [gateway().runs(tree, started_since=since), gateway().runs(tree, closed_since=since)]
     )
+    if batch.watched_id:
+        await _repair_watched(batch.pk, listings)
+        return
     for listing in listings:
         async for runs in _slices(listing):
-            await repair_seen(batch_id, [run for run in runs if _is_due(run)])
+            await repair_seen(batch.pk, [run for run in runs if _is_due(run)])
+
+
+async def _repair_watched(batch_id: str, listings: Iterable[AsyncIterator[RunSeen]]) -> None:
+    """Project all that was listed, and the oldest first: a parent is known before its children."""
+    found = {run.run_id: run for listing in listings async for run in listing}
+    for runs in _cut(sorted(found.values(), key=_began)):
+        await repair_seen(batch_id, runs)
+
+
+def _began(run: RunSeen) -> datetime:
+    return run.started_at
 
 
 def _is_due(run: RunSeen) -> bool:
@@ -81,7 +96,7 @@ def _open_attempts(batch_id: str) -> list[tuple[str, str]]:
 
 async def repair_seen(batch_id: str, runs: Sequence[RunSeen]) -> None:
     """Project those of some runs that the rows do not know, or know in an earlier state."""
-    missing = await in_thread(_missing)(runs) if runs else []
+    missing = await in_thread(_missing)(batch_id, runs) if runs else []
     if not missing:
         return
     log.info("Batch %s: %s runs were not notified.", batch_id, len(missing))
@@ -89,11 +104,12 @@ async def repair_seen(batch_id: str, runs: Sequence[RunSeen]) -> None:
     await _project(batch_id, [event for events in found for event in events])
 
 
-def _missing(runs: Sequence[RunSeen]) -> list[RunSeen]:
+def _missing(batch_id: str, runs: Sequence[RunSeen]) -> list[RunSeen]:
     """Return the runs that are unknown, open in the rows alone, or closed later and otherwise than the rows have it."""
     ids = {run.workflow_id for run in runs}
-    attempts = Attempt.objects.filter(node__workflow_id__in=ids).values_list("run_id", "status", "closed_at")
-    known = {run_id: (status, closed_at) for run_id, status, closed_at in attempts}
+    attempts = Attempt.objects.filter(batch=batch_id, node__workflow_id__in=ids)
+    rows = attempts.values_list("run_id", "status", "closed_at")
+    known = {run_id: (status, closed_at) for run_id, status, closed_at in rows}
     return [run for run in runs if run.run_id not in known or _is_news(run, *known[run.run_id])]
 
 
@@ -104,7 +120,7 @@ def _is_news(run: RunSeen, status: str, closed_at: datetime | None) -> bool:
 
 
 async def _events_of(run: RunSeen) -> list[TreeEvent]:
-    started = TreeEvent(EventKind.STARTED, run.workflow_id, run.run_id, run.started_at)
+    started = TreeEvent(EventKind.STARTED, run.workflow_id, run.run_id, run.started_at, place=place_of(run))
     if run.closed_at is None:
         return [started]
     failure = run.failure
@@ -112,6 +128,13 @@ async def _events_of(run: RunSeen) -> list[TreeEvent]:
         failure = await gateway().failure_of(run.workflow_id, run.run_id)
     closed = TreeEvent(EventKind.CLOSED, run.workflow_id, run.run_id, run.closed_at, run.status, failure)
     return [started, *await gateway().untold(run), closed]
+
+
+def place_of(run: RunSeen) -> Place | None:
+    """Return where somebody else's workflow belongs: below its parent. Ours have places already."""
+    if not run.parent or is_ours(run.workflow_id):
+        return None
+    return Place(run.parent, NodeKind.STEP if is_ours(run.root) else NodeKind.CHILD, run.workflow_type)
 
 
 async def _project(batch_id: str, events: Sequence[TreeEvent]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
 from urllib.parse import urlencode
@@ -17,6 +17,8 @@ from orchestration.options import Execution
 
 PAGE_SIZE = 100
 BAR_WIDTH = 1000
+DEEPEST_EXPANDED = 3
+"""Level of the deepest rows that are expanded in place; below them a page of its own shows the path from the root."""
 
 IN_ORDER = ("pipeline", "steps")
 """Kinds of definitions (what a batch of one has for its processor) of which the rows below the root are a sequence."""
@@ -47,6 +49,7 @@ _IN_SEQUENCE = Case(default=Value(0), output_field=IntegerField())
 @dataclass(frozen=True)
 class Row:
     """A node as a row. `bar` is its duration against the longest on the page, of BAR_WIDTH; `below` if expanded.
+    On the path to what is shown it `is_open`.
 
     `under` are the few nodes that always stand below it, such as the rollback of a child.
     """
@@ -56,6 +59,7 @@ class Row:
     position: int
     bar: int
     below: Branch | None = None
+    is_open: bool = False
     under: Sequence[Row] = ()
 
 
@@ -68,6 +72,7 @@ class Branch:
     total: int
     page: int
     status: str = ""
+    level: int = 2
 
     @property
     def pages(self) -> int:
@@ -86,12 +91,17 @@ class Branch:
 
     @property
     def is_part(self) -> bool:
-        """Whether this is below a partition or stage, which is swapped alone; the root's comes with the whole tree."""
-        return self.parent.kind in PARENT_KINDS
+        """Whether this is below a row that can be expanded, and swapped alone; others come with the whole tree."""
+        return self.parent.has_tallies and not self.is_deep
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether this is below a path from the root."""
+        return self.level > DEEPEST_EXPANDED
 
     def _query(self, page: int) -> str:
         parts: dict[str, object] = {"status": self.status} if self.status else {}
-        if self.is_part:
+        if self.parent.has_tallies:
             parts["open"] = self.parent.pk
         return urlencode(parts | ({"page": page} if page > 1 else {}))
 
@@ -108,15 +118,18 @@ class Branch:
 
 @dataclass(frozen=True)
 class Tree:
-    """The root and what is shown below it."""
+    """The root and what is shown below it; with a `path` down from it, what is shown below the last of that."""
 
     root: Row
     branch: Branch
+    path: Sequence[Row] = ()
 
     @property
     def is_folded(self) -> bool:
         """Whether the rows below the root are partitions or stages, to be expanded."""
-        return not self.branch.status and any(row.node.kind in PARENT_KINDS for row in self.branch.rows)
+        return (
+            not self.branch.status and not self.path and any(row.node.kind in PARENT_KINDS for row in self.branch.rows)
+        )
 
     @property
     def chips(self) -> list[tuple[str, str, int]]:
@@ -171,7 +184,7 @@ def _page(nodes: QuerySet[Node], page: int) -> list[Node]:
 
 def _number_below(parent: Node) -> int:
     """Return how many nodes lie directly below a root or partition; a root's tallies are its batch's."""
-    if parent.kind == Kind.ROOT and parent.batch.definition_id is not None:
+    if parent.kind == Kind.PARENT or (parent.kind == Kind.ROOT and not parent.batch.is_laid_out):
         return Node.objects.filter(parent=parent).count()
     if parent.kind == Kind.ROOT:
         return (parent.batch.partition_count or parent.batch.child_count) + _standing(parent)
@@ -184,8 +197,8 @@ def _standing(root: Node) -> int:
     return Node.objects.filter(parent=root, kind__in=STANDING).count() if has_some else 0
 
 
-def branch_of(parent: Node, page: int, opened: Branch | None = None) -> Branch:
-    """Return a page of what lies below a root, partition or stage: failures first, then by position.
+def branch_of(parent: Node, page: int, opened: Branch | None = None, level: int = 0) -> Branch:
+    """Return a page of what lies below a root or a parent: failures first, then by position.
 
     Stages and steps stand in their order. Below one stand its children, of all its partitions together.
     """
@@ -199,8 +212,8 @@ def branch_of(parent: Node, page: int, opened: Branch | None = None) -> Branch:
     elif parent.kind == Kind.ROOT and parent.batch.processor in IN_ORDER:
         rank = _IN_SEQUENCE
     nodes = _page(below.order_by(rank, "position"), page)
-    level = 3 if parent.kind in PARENT_KINDS else 2
-    return Branch(parent, _rows(nodes, level, (page - 1) * PAGE_SIZE + 1, opened), total, page)
+    level = level or (DEEPEST_EXPANDED if parent.has_tallies else 2)
+    return Branch(parent, _rows(nodes, level, (page - 1) * PAGE_SIZE + 1, opened), total, page, level=level)
 
 
 def branch_in_status(root: Node, status: NodeStatus, page: int) -> Branch:
@@ -220,14 +233,29 @@ def tree_of(batch: Batch, *, status: NodeStatus | None, page: int, opened: int |
         partition := opened
         and Node.objects.select_related("batch").filter(batch=batch, kind__in=PARENT_KINDS, pk=opened).first()
     ):
+        if path := _path(root, partition):
+            return Tree(_rows([root], 1, 1, None)[0], branch_of(partition, page, level=len(path) + 2), path)
         branch = branch_of(root, _page_of_partition(root, partition), branch_of(partition, page))
     else:
         branch = branch_of(root, page)
     return Tree(_rows([root], 1, 1, None)[0], branch)
 
 
+def _path(root: Node, opened: Node) -> list[Row]:
+    """Return the rows from below the root down to a parent that does not stand directly below it; else nothing."""
+    nodes = [opened]
+    while (above := nodes[0].parent) is not None and above.pk != root.pk:
+        nodes.insert(0, above)
+    if len(nodes) == 1:
+        return []
+    return [replace(_rows([node], level, 1, None)[0], is_open=True) for level, node in enumerate(nodes, start=2)]
+
+
 def _page_of_partition(root: Node, partition: Node) -> int:
     """Return the page of the root's branch that an expanded partition lies on."""
+    if partition.kind == Kind.PARENT:
+        below = Node.objects.filter(parent=root).order_by(_RANK, "position").values_list("pk", flat=True)
+        return list(below).index(partition.pk) // PAGE_SIZE + 1
     if partition.kind == Kind.STAGE:
         return Node.objects.filter(parent=root, position__lt=partition.position).count() // PAGE_SIZE + 1
     before = Node.objects.filter(parent=root).annotate(rank=_PARTITION_RANK)

@@ -20,6 +20,7 @@ from dashboard.views import (
     results,
     schedule_form,
     schedules,
+    watch,
 )
 from dashboard.views.health import health
 
@@ -67,6 +68,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("batches/<str:batch_id>/terminate/", operations.batch_terminate, name="batch-terminate"),
     path("batches/<str:batch_id>/window/", operations.batch_window, name="batch-window"),
     path("batches/<str:batch_id>/discard/", operations.batch_discard, name="batch-discard"),
+    path("watch/", watch.workflow_watch, name="workflow-watch"),
     path("queues/", queues.queue_list, name="queue-list"),
     path("patterns/", patterns.pattern_guide, name="pattern-guide"),
     path("launch/", launch.launch_catalogue, name="launch-catalogue"),

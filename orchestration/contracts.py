@@ -77,9 +77,10 @@ class Status(StrEnum):
 
 
 class NodeKind(StrEnum):
-    """What a workflow execution is in its batch's tree."""
+    """What a workflow execution is in its batch's tree. A parent is one that Canopy did not start."""
 
     ROOT = "root"
+    PARENT = "parent"
     PARTITION = "partition"
     STAGE = "stage"
     CHILD = "child"

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import HistoryEventFilterType, WorkflowExecutionStatus
+from temporalio.api.enums.v1 import ContinueAsNewInitiator, HistoryEventFilterType, WorkflowExecutionStatus
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import (
     CountWorkflowExecutionsRequest,
@@ -59,9 +60,11 @@ from orchestration.contracts import (
 from orchestration.definitions import GOING_ON
 from orchestration.diagnosis import diagnose
 from orchestration.findings import Finding
+from orchestration.foreign import Foreign, quoted
 from orchestration.payloads import data_converter
-from orchestration.plan import may_continue_as_new, root_id
+from orchestration.plan import WorkflowTree, is_ours, may_continue_as_new, root_id
 from orchestration.retry_routing import RetryRouting
+from orchestration.run_seen import RunSeen
 from orchestration.schedules import Schedules
 from orchestration.supervisor import failure_of
 from orchestration.task_queues import QueueSeen, look_at_all
@@ -75,6 +78,12 @@ log = logging.getLogger(__name__)
 
 PAGE_SIZE = 1_000
 
+FIRST_EVENTS = 100
+"""A run's first completed workflow task is among them."""
+
+NOT_CONTINUED = "ExecutionStatus != 'ContinuedAsNew'"
+
+CONTINUED_BY_ITSELF = ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_WORKFLOW
 CONTINUED_AS_NEW = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
 
 STATUS_NAMES = {
@@ -93,19 +102,6 @@ STATUS_NUMBERS = dict(
     enumerate(("Running", "Completed", "Failed", "Canceled", "Terminated", "ContinuedAsNew", "TimedOut", "Paused"), 1)
 )
 """The same as the RPCs number them (temporal.api.enums.v1.WorkflowExecutionStatus)."""
-
-
-@dataclass(frozen=True)
-class RunSeen:
-    """One run of a workflow as Temporal tells it."""
-
-    workflow_id: str
-    run_id: str
-    status: Status
-    started_at: datetime
-    closed_at: datetime | None = None
-    failure: Failure | None = None
-    workflow_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,6 +150,7 @@ class Gateway:
         self._connection = connection
         self._client: Client | None = None
         self.schedules = Schedules(self.client)
+        self.foreign = Foreign(self)
 
     async def client(self) -> Client:
         """Return the client. Raises TemporalUnavailable when the first connection fails."""
@@ -252,21 +249,30 @@ class Gateway:
         with unavailable(), not_running():
             await handle.signal("pause" if paused else "resume", rpc_timeout=RPC_TIMEOUT)
 
-    async def cancel(self, batch_id: str) -> None:
+    async def cancel(self, batch_id: str, *, root: str = "") -> None:
         """Request cancellation: children are asked to stop and clean up. Raises BatchNotRunning.
 
-        The server takes a request to cancel a closed workflow without a word, so it is looked at first.
+        `root` is the workflow id of one that Canopy did not launch. The server takes a request to cancel a closed
+        workflow without a word, so it is looked at first.
         """
-        seen = await self.describe_run(root_id(batch_id))
+        name = root or root_id(batch_id)
+        seen = await self.describe_run(name)
         if seen is None or seen.status.is_outcome:
             raise BatchNotRunning("The batch is not running.")
+        client = await self.client()
         with unavailable(), not_running():
-            await (await self._root(batch_id)).cancel(rpc_timeout=RPC_TIMEOUT)
+            await client.get_workflow_handle(name).cancel(rpc_timeout=RPC_TIMEOUT)
 
-    async def terminate(self, batch_id: str, reason: str) -> None:
-        """End a batch and all below it at once, without cleaning up. Raises BatchNotRunning."""
+    async def terminate(self, batch_id: str, reason: str, *, root: str = "") -> None:
+        """End a batch and all below it at once, without cleaning up; `root` as `cancel` has it. Raises BatchNotRunning.
+
+        What Canopy did not launch keeps what its parents said becomes of children (the parent close policy).
+        """
+        client = await self.client()
         with unavailable(), not_running():
-            await (await self._root(batch_id)).terminate(reason=reason, rpc_timeout=RPC_TIMEOUT)
+            await client.get_workflow_handle(root or root_id(batch_id)).terminate(
+                reason=reason, rpc_timeout=RPC_TIMEOUT
+            )
 
     async def _root(self, batch_id: str) -> WorkflowHandle[FanOutWorkflow, FanOutResult]:
         return (await self.client()).get_workflow_handle_for(FanOutWorkflow.run, root_id(batch_id))
@@ -300,7 +306,7 @@ class Gateway:
     async def describe_run(self, workflow_id: str, run_id: str = "") -> RunSeen | None:
         """Return a run (the newest, when none is named) with its failure, or None when Temporal knows none.
 
-        Runs that were continued as new are one, with the first one's id.
+        Runs that were continued as new are one, with the first one's id and start.
         """
         info = await self._describe(workflow_id, run_id)
         while info is not None and info.status == CONTINUED_AS_NEW:
@@ -309,7 +315,23 @@ class Gateway:
             return None
         seen = _run_seen(info)
         failure = await self.failure_of(workflow_id, seen.run_id) if seen.status.is_retryable else None
-        return replace(seen, run_id=_first_run_id(info), failure=failure)
+        first_id = await self._known_as(info)
+        first = await self._describe(workflow_id, first_id) if first_id != seen.run_id else None
+        began = _time(first.start_time) if first is not None else seen.started_at
+        return replace(seen, run_id=first_id, started_at=began, failure=failure)
+
+    async def _known_as(self, info: WorkflowExecutionInfo) -> str:
+        """Return the id by which a run is known: that of the first of those that were continued as new.
+
+        Only ours are known not to be Temporal's retries or a cron's runs; the first event of another one's tells.
+        """
+        name, run_id, first = info.execution.workflow_id, str(info.execution.run_id), str(info.first_run_id)
+        if first in ("", run_id):
+            return run_id
+        if is_ours(name):
+            return first if may_continue_as_new(name) else run_id
+        began = (await self.events(name, run_id))[0].workflow_execution_started_event_attributes
+        return first if began.initiator == CONTINUED_BY_ITSELF else run_id
 
     async def _describe(self, workflow_id: str, run_id: str) -> WorkflowExecutionInfo | None:
         client = await self.client()
@@ -330,25 +352,24 @@ class Gateway:
 
     async def _next_run(self, workflow_id: str, run_id: str) -> str:
         """Return the id of the run that goes on where another one was continued as new."""
+        last = (await self.events(workflow_id, run_id, only_last=True))[-1]
+        return str(last.workflow_execution_continued_as_new_event_attributes.new_execution_run_id)
+
+    async def events(self, workflow_id: str, run_id: str, *, only_last: bool = False) -> Sequence[HistoryEvent]:
+        """Return the first events of a run's history, or the one that closed it."""
         client = await self.client()
+        wanted = "CLOSE_EVENT" if only_last else "ALL_EVENT"
         with unavailable():
             answer = await client.workflow_service.get_workflow_execution_history(
                 GetWorkflowExecutionHistoryRequest(
                     namespace=client.namespace,
                     execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
-                    history_event_filter_type=HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT,
+                    history_event_filter_type=HistoryEventFilterType.Value(f"HISTORY_EVENT_FILTER_TYPE_{wanted}"),
+                    maximum_page_size=FIRST_EVENTS,
                 ),
                 timeout=RPC_TIMEOUT,
             )
-        closed = answer.history.events[-1].workflow_execution_continued_as_new_event_attributes
-        return str(closed.new_execution_run_id)
-
-    async def _whole_run(self, seen: RunSeen) -> RunSeen:
-        """Return a run that was listed as the one that it may go on with: listings do not name a chain's first run."""
-        if not may_continue_as_new(seen.workflow_id):
-            return seen
-        info = await self._describe(seen.workflow_id, seen.run_id)
-        return replace(seen, run_id=_first_run_id(info)) if info is not None else seen
+        return answer.history.events
 
     async def failure_of(self, workflow_id: str, run_id: str) -> Failure | None:
         """Return why a closed run did not complete, or None when it did or is gone."""
@@ -356,8 +377,7 @@ class Gateway:
         with unavailable():
             try:
                 async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
-                    handle = client.get_workflow_handle(workflow_id, run_id=run_id)
-                    await handle.result(follow_runs=may_continue_as_new(workflow_id))
+                    await client.get_workflow_handle(workflow_id, run_id=run_id).result(follow_runs=False)
             except WorkflowFailureError as error:
                 return failure_of(error.cause)
             except RPCError as error:
@@ -378,14 +398,14 @@ class Gateway:
             return []
         return events
 
-    async def count_runs(self, batch_id: str) -> dict[Status, int]:
-        """Return how many runs of a batch's workflows visibility knows, by status; a chain that goes on counts once."""
+    async def count_runs(self, tree: WorkflowTree) -> dict[Status, int]:
+        """Return how many runs of a tree's workflows visibility knows, by status; a chain that goes on counts once."""
         client = await self.client()
         with unavailable():
             answer = await client.workflow_service.count_workflow_executions(
                 CountWorkflowExecutionsRequest(
                     namespace=client.namespace,
-                    query=f"{_of_batch(batch_id)} GROUP BY ExecutionStatus",
+                    query=f"{_runs_of(tree)} AND {NOT_CONTINUED} GROUP BY ExecutionStatus",
                 ),
                 timeout=RPC_TIMEOUT,
             )
@@ -396,16 +416,22 @@ class Gateway:
         return counts
 
     async def runs(
-        self, batch_id: str, *, started_since: datetime | None = None, closed_since: datetime | None = None
+        self, tree: WorkflowTree, *, started_since: datetime | None = None, closed_since: datetime | None = None
     ) -> AsyncIterator[RunSeen]:
-        """Yield the runs of a batch's workflows that started or closed since a time, without their failures."""
-        client = await self.client()
-        query = _of_batch(batch_id)
+        """Yield the runs of a tree's workflows that started or closed since a time, most of them without failures."""
+        chains = {seen.workflow_id async for seen in self.listed(f"{_runs_of(tree)} AND NOT {NOT_CONTINUED}")}
+        query = f"{_runs_of(tree)} AND {NOT_CONTINUED}"
         if started_since is not None:
             query += f' AND StartTime >= "{started_since.isoformat()}"'
         if closed_since is not None:
             query += f' AND CloseTime >= "{closed_since.isoformat()}"'
-        token = b""
+        async for seen in self.listed(query):
+            is_chain = seen.workflow_id in chains
+            yield (await self.describe_run(seen.workflow_id, seen.run_id) if is_chain else None) or seen
+
+    async def listed(self, query: str) -> AsyncIterator[RunSeen]:
+        """Yield the runs that a query of visibility finds, newest start first."""
+        client, token = await self.client(), b""
         while True:
             with unavailable():
                 page = await client.workflow_service.list_workflow_executions(
@@ -415,7 +441,7 @@ class Gateway:
                     timeout=RPC_TIMEOUT,
                 )
             for info in page.executions:
-                yield await self._whole_run(_run_seen(info))
+                yield _run_seen(info)
             token = page.next_page_token
             if not token:
                 return
@@ -438,15 +464,10 @@ class Gateway:
         return TemporalHealth(reachable=True, worker_heartbeat_age=max(0.0, age))
 
 
-def _of_batch(batch_id: str) -> str:
-    """Return the query of a batch's runs, without those that go on in another one."""
-    return f'RootWorkflowId = "{root_id(batch_id)}" AND ExecutionStatus != "ContinuedAsNew"'
-
-
-def _first_run_id(info: WorkflowExecutionInfo) -> str:
-    """Return the id by which a run is known: that of the first of its chain, unless the chain is Temporal's retries."""
-    name, run_id = info.execution.workflow_id, info.execution.run_id
-    return str(info.first_run_id or run_id) if may_continue_as_new(name) else str(run_id)
+def _runs_of(tree: WorkflowTree) -> str:
+    """Return the query of a tree's runs."""
+    since = f' AND StartTime >= "{tree.since.isoformat()}"' if tree.since is not None else ""
+    return f"RootWorkflowId = {quoted(tree.root)}{since}"
 
 
 def _time(stamp: Timestamp) -> datetime:
@@ -461,4 +482,7 @@ def _run_seen(info: WorkflowExecutionInfo) -> RunSeen:
         started_at=_time(info.start_time),
         closed_at=_time(info.close_time) if info.HasField("close_time") else None,
         workflow_type=info.type.name,
+        parent=info.parent_execution.workflow_id,
+        root=info.root_execution.workflow_id,
+        task_queue=info.task_queue,
     )

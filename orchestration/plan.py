@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from math import ceil
 from typing import Self
@@ -246,6 +246,14 @@ class Layout:
         return ceil(HISTORY_EVENTS_PER_CHILD * self.partition_size) + HISTORY_EVENTS_PER_PARTITION
 
 
+@dataclass(frozen=True)
+class WorkflowTree:
+    """A root and all that it has started: of the runs of its workflow id, those that began since a time (None: all)."""
+
+    root: str
+    since: datetime | None = None
+
+
 def root_id(batch_id: str) -> str:
     """Return the workflow id of a batch's root."""
     return f"batch-{batch_id}"
@@ -284,6 +292,11 @@ def child_id(batch_id: str, child: int, partition: int | None, section: int | No
 def rollback_id(batch_id: str, child: int, partition: int | None, section: int | None = None) -> str:
     """Return the workflow id of what undoes a child."""
     return f"{child_id(batch_id, child, partition, section)}/rollback"
+
+
+def is_ours(workflow_id: str) -> bool:
+    """Whether a workflow is Canopy's, by its id."""
+    return workflow_id.startswith("batch-")
 
 
 def may_continue_as_new(workflow_id: str) -> bool:

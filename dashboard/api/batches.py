@@ -18,6 +18,8 @@ from dashboard.launching import IdempotencyConflict, LaunchRefused, launch
 from dashboard.live import batch_state
 from dashboard.models import Batch, Item, Kind, Node, NodeStatus
 from dashboard.permissions import require_operator
+from dashboard.watching import UnknownWorkflow, watch
+from orchestration.connection import TemporalUnavailable
 from orchestration.error_kinds import error_kind
 from orchestration.presets import PRESETS, Preset
 from orchestration.processors.registry import processors
@@ -74,6 +76,22 @@ def create_batch(
     batch = launched.batch
     url = request.build_absolute_uri(reverse("batch-detail", args=[batch.pk]))
     return 201 if launched.created else 200, {"id": batch.pk, "url": url}
+
+
+@router.post(
+    "/watches",
+    response={201: schemas.BatchCreated, 200: schemas.BatchCreated, **PROBLEMS, 503: schemas.Problem},
+)
+def create_watch(request: HttpRequest, given: schemas.WatchIn) -> tuple[int, dict[str, str]]:
+    """Watch the tree of a workflow that Canopy did not launch. The same again gives the same batch, with 200."""
+    try:
+        watched = watch(request.user, given.workflow_id, via="api")
+    except UnknownWorkflow as error:
+        raise Invalid({"workflow_id": [str(error)]}) from error
+    except TemporalUnavailable as error:
+        raise HttpError(503, str(error)) from error
+    url = request.build_absolute_uri(reverse("batch-detail", args=[watched.batch.pk]))
+    return 201 if watched.created else 200, {"id": watched.batch.pk, "url": url}
 
 
 @router.get("/batches/{batch_id}", response={200: schemas.BatchOut, **PROBLEMS})

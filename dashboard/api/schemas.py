@@ -87,6 +87,12 @@ class NamedOut(Schema):
     name: str
 
 
+class WatchIn(Schema):
+    """A workflow whose tree is to be watched: the id of the root, or of anything below it."""
+
+    workflow_id: str = Field(min_length=1, max_length=1000)
+
+
 class BatchOut(Schema):
     """How far a batch is."""
 

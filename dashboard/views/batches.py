@@ -47,11 +47,15 @@ class BatchListPage:
 
 @dataclass(frozen=True)
 class TreeQuery:
-    """What of a tree is asked for: a status, an expanded partition, a page. Nonsense is as if not given."""
+    """What of a tree is asked for: a status, an expanded parent, a page. Nonsense is as if not given.
+
+    The rows of an expanded parent are fetched alone, unless the `whole` tree is asked for.
+    """
 
     status: NodeStatus | None
     opened: int | None
     page: int
+    whole: bool = False
 
     @classmethod
     def of(cls, request: HttpRequest) -> TreeQuery:
@@ -63,6 +67,7 @@ class TreeQuery:
             status=NodeStatus(status) if status in NodeStatus.values else None,
             opened=int(opened) if opened.isdecimal() and len(opened) < 19 else None,
             page=page_number(request),
+            whole="whole" in given,
         )
 
 

@@ -12,7 +12,7 @@ import { showTime } from "./times.js";
 import { applyNode, News } from "./tree_rows.js";
 
 // Nodes that are made while a batch runs: their rows come from the server.
-const GROWN = new Set(["rollback", "stage", "step", "service", "pool_worker", "entity", "gate"]);
+const GROWN = new Set(["rollback", "stage", "step", "service", "pool_worker", "entity", "gate", "parent"]);
 const OPEN = ["pending", "running", "paused"].map((status) => `[data-status="${status}"]`).join();
 const CLOSED = "completed failed canceled terminated timed_out skipped";
 const batch = document.getElementById("batch");
@@ -40,7 +40,7 @@ function showHead(now) {
   batch.dataset.opened = now.opened_at ?? "";
   batch.dataset.closed = now.closed_at ?? "";
   showState(batch, now);
-  setText(field("rate"), now.rate ? `${now.rate.toFixed(1)} items/s` : "–");
+  setText(field("rate"), now.rate ? `${now.rate.toFixed(1)} ${now.watched ? "children" : "items"}/s` : "–");
   setText(field("eta"), now.eta === null ? "–" : `≈ ${duration(now.eta)}`);
   setText(field("start_error"), now.start_error);
   document.getElementById("start-error").hidden = !now.start_error;
@@ -80,6 +80,7 @@ function apply(messages) {
   const newest = messages.findLast((message) => message.type === "delta");
   if (newest) {
     isReload ||= state?.partitions < newest.batch.partitions && !filter();
+    isReload ||= newest.batch.watched && state?.children.total !== newest.batch.children.total && !filter();
     changedAt = Date.now();
     showHead(newest.batch);
     showElapsed();
@@ -90,12 +91,16 @@ function apply(messages) {
   if (isReload) grid.load(addressOf(filter()));
 }
 
-const addressOf = (status) => `${batch.dataset.home}nodes/${status ? `?status=${status}` : ""}`;
+function addressOf(status) {
+  const path = grid.table.dataset.path;
+  const query = status ? `?status=${status}` : path ? `?open=${path}&whole=1` : "";
+  return `${batch.dataset.home}nodes/${query}`;
+}
 
 tree.addEventListener("click", (event) => {
   if (!event.target.closest("#news")) return;
   // Below partitions the failures are not on the first page: show them alone.
-  const isParted = !filter() && tree.querySelector("tr:is([data-kind='partition'], [data-kind='stage'])");
+  const isParted = !filter() && tree.querySelector("tr:is([data-kind='partition'], [data-kind='stage'], [data-kind='parent'])");
   const status = isParted ? news.status : filter();
   if (location.pathname === batch.dataset.home) history.replaceState(null, "", status ? `?status=${status}` : batch.dataset.home);
   grid.load(addressOf(status));

@@ -9,7 +9,7 @@ const field = (row, name) => row.querySelector(`[data-field="${name}"]`);
 
 export function applyNode(node) {
   const row = document.getElementById(`node-${node.id}`);
-  if (!row) return false;
+  if (!row || row.dataset.kind !== node.kind) return false;
   if (row.dataset.status !== node.status) row.classList.add("has-changed");
   row.dataset.status = node.status;
   row.dataset.attempt = node.attempt;
@@ -17,13 +17,13 @@ export function applyNode(node) {
   row.dataset.closed = node.closed_at ?? "";
   setStatus(row.querySelector(".status"), node.status);
   setText(field(row, "attempt"), node.attempt ? number(node.attempt) : "–");
-  if (node.kind === "partition" || node.kind === "stage") {
+  if (node.children && node.kind !== "root") {
     if (node.kind === "stage" && node.note) setText(field(row, "note"), node.note);
     const total = Object.values(node.children).reduce((all, count) => all + count, 0);
     setText(field(row, "items"), `${number(sum(node.children, CLOSED))} of ${number(total)}`);
     drawBar(row, node.children);
   } else {
-    if (node.kind === "child") {
+    if (node.kind === "child" && node.length) {
       setText(field(row, "items"), `${number(node.items.completed + node.items.failed)} of ${number(node.length)}`);
     }
     setText(field(row, "error"), errorLine(node.error) || node.note);

@@ -88,6 +88,10 @@ export class TreeGrid {
       return;
     }
     const below = document.getElementById(`below-${row.dataset.node}`);
+    if (!below) {
+      location.assign(isOpen ? location.pathname : row.querySelector(".twist").href);
+      return;
+    }
     below.hidden = isOpen;
     if (isOpen) below.replaceChildren();
     else await htmx.ajax("GET", below.dataset.address, { target: below, swap: "innerHTML" });
@@ -95,7 +99,7 @@ export class TreeGrid {
 
   // Fetches the tree anew, and expands again what was expanded.
   async load(address) {
-    const opened = [...this.table.querySelectorAll("tr:is([data-kind='partition'], [data-kind='stage'])[aria-expanded='true']")].map((row) => row.id);
+    const opened = [...this.table.querySelectorAll("tbody[id^='below-']:not([hidden])")].map((below) => below.id.replace("below", "node"));
     await htmx.ajax("GET", address, { target: this.container, swap: "innerHTML" });
     for (const id of opened) {
       const row = document.getElementById(id);

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from dashboard.ledger import TALLY_COLUMNS
-from dashboard.models import Attempt, Batch, Item, Node
+from dashboard.models import PARENT_KINDS, Attempt, Batch, Item, Node
 from dashboard.tallies import batch_status
 from orchestration.contracts import NodeKind, Status
 
@@ -19,7 +19,7 @@ def assert_consistent(batch_id: str) -> None:
     batch = Batch.objects.get(pk=batch_id)
     nodes = list(Node.objects.filter(batch=batch))
     root = next(node for node in nodes if node.kind == NodeKind.ROOT)
-    partitions = {node.pk: node for node in nodes if node.kind in (NodeKind.PARTITION, NodeKind.STAGE)}
+    partitions = {node.pk: node for node in nodes if node.kind in PARENT_KINDS}
     whole, below = Counter[str](), {pk: Counter[str]() for pk in partitions}
     results = _results_by_child(batch)
     for node in nodes:

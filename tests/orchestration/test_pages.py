@@ -10,7 +10,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from orchestration.contracts import EventKind, Status
-from orchestration.plan import child_id, partition_id, root_id
+from orchestration.plan import WorkflowTree, child_id, partition_id, root_id
 from orchestration.worker import WORKFLOWS
 from tests.orchestration.engine import Engine, Probe, Run, failed
 from tests.stack import EVENTS_OF_A_RUN
@@ -64,11 +64,15 @@ async def test_the_root_goes_on_in_new_runs_that_are_one_to_whoever_watches(engi
     assert await engine.gateway.describe_run(root_id(run.id), seen.run_id) == seen
 
     async def listed() -> bool:
-        runs = [each async for each in engine.gateway.runs(run.id) if each.workflow_id == root_id(run.id)]
+        runs = [
+            each
+            async for each in engine.gateway.runs(WorkflowTree(root_id(run.id)))
+            if each.workflow_id == root_id(run.id)
+        ]
         return [each.run_id for each in runs] == [seen.run_id]
 
     await until(listed, "the runs of the root are listed as one")
-    assert (await engine.gateway.count_runs(run.id))[Status.COMPLETED] == 98 + 25 + 1
+    assert (await engine.gateway.count_runs(WorkflowTree(root_id(run.id))))[Status.COMPLETED] == 98 + 25 + 1
     replayer = Replayer(workflows=WORKFLOWS, data_converter=pydantic_data_converter)
     for history in found:
         await replayer.replay_workflow(history)

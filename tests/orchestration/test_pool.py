@@ -11,7 +11,7 @@ from temporalio.worker import Replayer
 
 from orchestration.chunk_contracts import PoolWorkerState
 from orchestration.contracts import PAUSED_NOTE, EventKind, NodeKind, Status
-from orchestration.plan import child_id, pool_worker_id, root_id
+from orchestration.plan import WorkflowTree, child_id, pool_worker_id, root_id
 from orchestration.worker import WORKFLOWS
 from tests.orchestration.engine import Engine, Probe, Run, failed
 from tests.waiting import until
@@ -148,6 +148,8 @@ async def test_a_worker_goes_on_in_new_runs_and_remembers_what_it_did(engine: En
         return len([seen async for seen in engine.client.list_workflows(query)]) > 1
 
     await until(went_on, "the worker had more than one run")
-    listed = [seen async for seen in engine.gateway.runs(run.id) if seen.workflow_id == worker.id]
+    listed = [
+        seen async for seen in engine.gateway.runs(WorkflowTree(root_id(run.id))) if seen.workflow_id == worker.id
+    ]
     started = [event for event in run.events(EventKind.STARTED) if event.workflow_id == worker.id]
     assert {seen.run_id for seen in listed} == {started[0].run_id}

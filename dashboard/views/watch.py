@@ -1,0 +1,56 @@
+"""Watching what Canopy did not launch: enter a workflow id, or pick one of the recent parents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from dashboard import watching
+from dashboard.permissions import may_operate
+from dashboard.watching import UnknownWorkflow
+from orchestration.connection import TemporalUnavailable
+from orchestration.run_seen import RunSeen
+
+
+@dataclass(frozen=True)
+class WatchPage:
+    """Context of the page: what was typed, what is wrong with it, and the parents that match a search."""
+
+    workflow_id: str
+    error: str
+    search: str
+    parents: Sequence[RunSeen]
+    away: str
+    may_operate: bool
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def workflow_watch(request: HttpRequest) -> HttpResponse:
+    """Watch a workflow's tree, or ask which. With htmx a GET shows the parents that match alone."""
+    if request.method != "POST":
+        template = "watch.html#parents" if request.htmx else "watch.html"  # type: ignore[attr-defined]
+        return render(request, template, {"page": _page(request, "", "")})
+    workflow_id = request.POST.get("workflow_id", "").strip()
+    try:
+        watched = watching.watch(request.user, workflow_id)
+    except (UnknownWorkflow, TemporalUnavailable) as error:
+        said = str(error) if workflow_id else "Enter a workflow id."
+        return render(request, "watch.html", {"page": _page(request, workflow_id, said)}, status=422)
+    if watched.below:
+        messages.info(request, f"{watched.below} is a part of this tree, which is watched as a whole.")
+    return HttpResponseRedirect(reverse("batch-detail", args=[watched.batch.pk]))
+
+
+def _page(request: HttpRequest, workflow_id: str, error: str) -> WatchPage:
+    search = request.GET.get("search", "")[:200]
+    try:
+        parents, away = watching.suggestions(search), ""
+    except TemporalUnavailable as problem:
+        parents, away = [], str(problem)
+    return WatchPage(workflow_id, error, search, parents, away, may_operate(request.user))

@@ -11,6 +11,9 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -40,6 +43,28 @@ class LinesOfPairs(forms.CharField):
             if line.strip():
                 pairs[name.strip()] = text.strip()
         return pairs
+
+
+class Suggested(forms.TextInput):
+    """A text field that offers what has been seen, as it says at the address `suggestions`; anything may be typed."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__({"autocomplete": "off", "spellcheck": "false"})
+        self._what = what
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        """Return the field and its list, which is fetched when it is entered and while one types."""
+        options = f"{(attrs or {}).get('id', name)}-seen"
+        asked = {
+            "list": options,
+            "hx-get": reverse("suggestions", args=[self._what]),
+            "hx-trigger": "focus once, input changed delay:200ms",
+            "hx-target": f"#{options}",
+            "hx-swap": "innerHTML",
+            "hx-sync": "this:replace",
+        }
+        field = super().render(name, value, {**(attrs or {}), **asked}, renderer)
+        return format_html('{}<datalist id="{}"></datalist>', field, options)
 
 
 class ModelForm(forms.Form):
@@ -154,7 +179,9 @@ def _number_field(annotation: Any, info: FieldInfo, common: dict[str, Any]) -> f
 def _text_field(info: FieldInfo, common: dict[str, Any]) -> forms.Field:
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
     longest = next((each.max_length for each in info.metadata if isinstance(each, MaxLen)), None)
-    widget = forms.Textarea if extra.get("widget") == "textarea" else forms.TextInput
+    widget: Any = forms.Textarea if extra.get("widget") == "textarea" else forms.TextInput
+    if what := extra.get("suggest"):
+        widget = Suggested(str(what))
     return forms.CharField(max_length=longest, widget=widget, **common | {"required": info.is_required()})
 
 

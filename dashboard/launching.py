@@ -24,7 +24,7 @@ from dashboard.tree_rows import ResourceNamedTwice, Row, write_below
 from orchestration.connection import TemporalUnavailable
 from orchestration.contracts import NodeKind, Section
 from orchestration.definitions import Stage
-from orchestration.options import OnThreshold
+from orchestration.options import Execution, OnThreshold
 from orchestration.plan import Layout, Plan, problems, root_id
 from orchestration.processors.registry import get_processor
 
@@ -92,6 +92,11 @@ def refusals(processor: str, plan: Plan, count: int) -> dict[str, str]:
     found = problems(plan, count)
     if plan.on_threshold is OnThreshold.ROLL_BACK and get_processor(processor).compensation is None:
         found["on_threshold"] = f"{processor} has no compensation, so nothing could be rolled back."
+    if get_processor(processor).child_workflow:
+        if plan.chunk_size != 1:
+            found["chunk_size"] = f"{processor} starts a workflow for each item: it needs a chunk size of 1."
+        if plan.execution is not Execution.CHUNK:
+            found["execution"] = f"{processor} has children of its own kind: leave this at its default."
     return found
 
 

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 WORDS = (EventKind.WAITING, EventKind.SKIPPED, EventKind.NOTE)
 
+SEPARATORS = "/-_:."
+"""What people put between a parent's workflow id and what its child adds."""
+
 SKIPPABLE = (Status.PENDING, Status.FAILED, Status.TIMED_OUT, Status.TERMINATED)
 
 MOMENTS = frozenset(EventKind) - {EventKind.STARTED, EventKind.CLOSED, EventKind.WINDOW, *WORDS}
@@ -46,7 +49,7 @@ def make_places(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
         children = {place.parent for place in ready.values() if place.kind is NodeKind.CHILD}
         _make_parents(ledger, [parents[name] for name in children if parents[name].kind == NodeKind.CHILD])
         made = [_node(ledger, parents[place.parent].pk, name, place) for name, place in ready.items()]
-        _count(ledger, [node for node in made if node.kind == NodeKind.CHILD])
+        _count(ledger, [(node, ready[node.workflow_id].parent) for node in made if node.kind == NodeKind.CHILD])
         parents |= {node.workflow_id: node for node in Node.objects.bulk_create(made)}
         wanted = {name: place for name, place in wanted.items() if name not in ready}
     for name, place in wanted.items():
@@ -62,11 +65,15 @@ def _make_parents(ledger: Ledger, nodes: Sequence[Node]) -> None:
     Node.objects.filter(pk__in=[node.pk for node in nodes]).update(kind=NodeKind.PARENT, revision=ledger.revision)
 
 
-def _count(ledger: Ledger, children: Sequence[Node]) -> None:
-    """Number children that were not known at launch, and add them to the tallies above."""
+def _count(ledger: Ledger, children: Sequence[tuple[Node, str]]) -> None:
+    """Number children that were not known at launch, and add them to the tallies above.
+
+    Each has its workflow id for a key, without its parent's where it begins with that.
+    """
     first = Node.objects.filter(batch=ledger.batch, kind__in=(NodeKind.CHILD, NodeKind.PARENT)).count()
-    for position, node in enumerate(children, start=first):
-        node.position, node.key_first, node.key_last = position, node.workflow_id[:200], node.workflow_id[:200]
+    for position, (node, parent) in enumerate(children, start=first):
+        key = node.workflow_id.removeprefix(parent).lstrip(SEPARATORS) or node.workflow_id
+        node.position, node.key_first, node.key_last = position, key[:200], key[:200]
         ledger.move(node.parent_id, contribution(node))
     ledger.batch.child_count += len(children)
 

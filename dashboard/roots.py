@@ -7,9 +7,10 @@ from dataclasses import replace
 from dashboard.definition_models import DefinitionVersion
 from dashboard.models import Batch
 from dashboard.stages import definition_of, is_saga_of_items, sections_of, work_of
-from orchestration.contracts import ITEM_SAGA_WORKFLOW, Cursor, FanOutInput, FlowInput
+from orchestration.contracts import CHUNK_WORKFLOW, ITEM_SAGA_WORKFLOW, Cursor, FanOutInput, FlowInput
 from orchestration.gateway import RootInput
 from orchestration.plan import Layout
+from orchestration.processors.registry import processors
 
 
 def root_input(batch: Batch) -> RootInput:
@@ -38,4 +39,6 @@ def fan_out_input(batch: Batch) -> FanOutInput:
     name = work.processor if work is not None else batch.processor
     items = batch.item_count
     given = FanOutInput(batch.pk, plan, items, 0, children, window=batch.window, label=label)
-    return replace(given, cursor=cursor, processor=name)
+    found = processors().get(name)
+    child_workflow = found.child_workflow if found is not None else ""
+    return replace(given, cursor=cursor, processor=name, child_workflow=child_workflow or CHUNK_WORKFLOW)

@@ -20,6 +20,7 @@ from dashboard.views import (
     results,
     schedule_form,
     schedules,
+    suggestions,
     watch,
 )
 from dashboard.views.health import health
@@ -69,6 +70,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("batches/<str:batch_id>/window/", operations.batch_window, name="batch-window"),
     path("batches/<str:batch_id>/discard/", operations.batch_discard, name="batch-discard"),
     path("watch/", watch.workflow_watch, name="workflow-watch"),
+    path("suggestions/<str:what>/", suggestions.suggestions, name="suggestions"),
     path("queues/", queues.queue_list, name="queue-list"),
     path("patterns/", patterns.pattern_guide, name="pattern-guide"),
     path("launch/", launch.launch_catalogue, name="launch-catalogue"),

@@ -14,7 +14,6 @@ from temporalio.service import RPCError, RPCStatusCode
 from orchestration.chunk_contracts import (
     ChunkInput,
     ChunkStore,
-    ItemResult,
     ResourcesInput,
     SagaItem,
     Submission,
@@ -31,7 +30,6 @@ from orchestration.contracts import (
     READ_SAGA_ITEM_ACTIVITY,
     SUBMIT_ACTIVITY,
     SUMMARISE_ACTIVITY,
-    WRITE_RESULT_ACTIVITY,
     ReadPage,
     Section,
     Status,
@@ -74,11 +72,6 @@ class ChunkActivities(ItemActivities):
     async def read_saga_item(self, chunk: ChunkInput) -> SagaItem:
         """Return a child's item, and the saga that it goes through."""
         return await self.ask(self._store.read_saga_item, chunk)
-
-    @activity.defn(name=WRITE_RESULT_ACTIVITY)
-    async def write_result(self, result: ItemResult) -> None:
-        """Write what became of an item that a workflow has processed itself."""
-        await self._writer.put(result)
 
     @activity.defn(name=SUBMIT_ACTIVITY)
     async def submit(self, given: Submission) -> None:
@@ -125,7 +118,6 @@ class ChunkActivities(ItemActivities):
             self.read_page,
             self.submit,
             self.read_saga_item,
-            self.write_result,
             self.advance,
             self.begin_fan_out,
             self.read_resources,

@@ -110,6 +110,34 @@ class SagaItem:
 
 
 @dataclass(frozen=True)
+class Delegate:
+    """A workflow that is started for an item: any type, its one argument. `timeout` in seconds.
+
+    Without an id it gets one below its child's.
+    """
+
+    workflow_type: str
+    task_queue: str
+    argument: Any
+    workflow_id: str = ""
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class Delegation:
+    """What a child that delegates its item has still to do. `made` counts attempts of earlier runs, `backoff` seconds.
+
+    `non_retryable` are types of errors after which there is no further attempt.
+    """
+
+    delegate: Delegate
+    made: int
+    attempts: int
+    backoff: float
+    non_retryable: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class EntityInput:
     """Start of an entity, or of the run with which it goes on: the operations that wait, and how many are done.
 

@@ -164,6 +164,9 @@ def check_processors(root: Tree, kind: str, processors: Mapping[str, Processor],
             message = f'There is no processor "{name.value}". {_near(name.value, processors)}'
             found.add(name.mark, _join(path, "processor"), message)
             continue
+        if processor.child_workflow:
+            message = f"{processor.name} has children of its own kind: launch it by itself."
+            found.add(name.mark, _join(path, "processor"), message)
         _check_data(processor.validate_parameters, work, path, "parameters", found)
 
 

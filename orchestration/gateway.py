@@ -68,6 +68,7 @@ from orchestration.run_seen import RunSeen
 from orchestration.schedules import Schedules
 from orchestration.supervisor import failure_of
 from orchestration.task_queues import QueueSeen, look_at_all
+from orchestration.workflows.delegate import DelegateWorkflow
 from orchestration.workflows.fan_out import FanOutWorkflow
 from orchestration.workflows.pipeline import PipelineWorkflow
 from orchestration.workflows.saga import ItemSagaWorkflow, SagaWorkflow
@@ -124,7 +125,7 @@ FLOWS = {
 """The parents with a flow of their own, by the kind of their definition."""
 
 
-TELLERS = {each.__name__ for each in (FanOutWorkflow, ItemSagaWorkflow, *FLOWS.values())}
+TELLERS = {each.__name__ for each in (FanOutWorkflow, ItemSagaWorkflow, DelegateWorkflow, *FLOWS.values())}
 """The types of workflow that answer the query `untold`."""
 
 ENDED_BY_ITSELF = (Status.COMPLETED, Status.FAILED, Status.CANCELED)

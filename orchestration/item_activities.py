@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from pydantic import ValidationError
 from temporalio import activity
+from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from orchestration.chunk_contracts import (
@@ -18,21 +19,29 @@ from orchestration.chunk_contracts import (
     ChunkInput,
     ChunkResult,
     ChunkWork,
+    Delegate,
+    Delegation,
     InputUnreadable,
     ItemInput,
+    ItemResult,
     ItemStore,
     PendingItems,
 )
 from orchestration.chunk_run import ChunkRun
 from orchestration.contracts import (
+    DELEGATE_WORKFLOW,
     PENDING_ITEMS_ACTIVITY,
     PROCESS_CHUNK_ACTIVITY,
     PROCESS_ITEM_ACTIVITY,
+    READ_DELEGATION_ACTIVITY,
+    RESULT_OF_ACTIVITY,
     RUN_STEP_ACTIVITY,
+    WRITE_RESULT_ACTIVITY,
     StepInput,
 )
 from orchestration.processors.registry import BoundProcessor, ItemContext, UnknownProcessor, get_processor
 from orchestration.processors.secrets import mask
+from orchestration.supervisor import failure_of
 from orchestration.writer import ResultWriter
 
 P = ParamSpec("P")
@@ -100,6 +109,41 @@ class ItemActivities:
         finally:
             heart.cancel()
 
+    @activity.defn(name=READ_DELEGATION_ACTIVITY)
+    async def read_delegation(self, chunk: ChunkInput) -> Delegation | None:
+        """Return what is to be started for a child's item, or None when it has completed before.
+
+        Raises ApplicationError, not retried, where the item cannot be made into it.
+        """
+        work = await self._read(chunk)
+        if not work.items:
+            return None
+        (item,), bound, plan = work.items, _bind(work, DELEGATE_WORKFLOW), work.plan
+        context = ItemContext(item.key, item.index, item.attempts + 1)
+        try:
+            made = Delegate(**await bound.run(item.data, context))
+        except Exception as error:
+            final = not bound.may_retry(error)
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=final) from error
+        return Delegation(made, item.attempts, plan.item_attempts, plan.item_backoff, plan.non_retryable_types)
+
+    @activity.defn(name=RESULT_OF_ACTIVITY)
+    async def result_of(self, workflow_id: str) -> Any:
+        """Wait for the workflow that has an id now, and return its result. Raises ApplicationError if it has none."""
+        heart = asyncio.create_task(keep_alive())
+        try:
+            return await activity.client().get_workflow_handle(workflow_id).result()
+        except WorkflowFailureError as error:
+            failure = failure_of(error.cause)
+            raise ApplicationError(failure.message, type=failure.type, non_retryable=True) from error
+        finally:
+            heart.cancel()
+
+    @activity.defn(name=WRITE_RESULT_ACTIVITY)
+    async def write_result(self, result: ItemResult) -> None:
+        """Write what became of an item that a workflow has processed itself."""
+        await self._writer.put(replace(result, result=mask(result.result)))
+
     @activity.defn(name=RUN_STEP_ACTIVITY)
     async def run_step(self, step: StepInput) -> Any:
         """Run one processor over one input and return its result. Raises ApplicationError with the error's own type."""
@@ -138,7 +182,15 @@ class ItemActivities:
     @property
     def all(self) -> list[Callable[..., Any]]:
         """The activities, for a worker to register."""
-        return [self.process_chunk, self.pending_items, self.process_item, self.run_step]
+        return [
+            self.process_chunk,
+            self.pending_items,
+            self.process_item,
+            self.run_step,
+            self.read_delegation,
+            self.result_of,
+            self.write_result,
+        ]
 
     def close(self) -> None:
         """End the threads, once no activity runs."""
@@ -157,9 +209,14 @@ async def keep_alive() -> None:
         activity.heartbeat()
 
 
-def _bind(work: ChunkWork) -> BoundProcessor:
+def _bind(work: ChunkWork, child_workflow: str = "") -> BoundProcessor:
+    """Return the processor of a chunk, which must be one for children of this type."""
     try:
-        return get_processor(work.processor).bind(work.parameters)
+        found = get_processor(work.processor)
+        if found.child_workflow != child_workflow:
+            message = f"{work.processor} is done by children of another type than this one."
+            raise ApplicationError(message, type="WrongChild", non_retryable=True)
+        return found.bind(work.parameters)
     except UnknownProcessor as error:
         message = f"This worker does not know the processor {work.processor!r}."
         raise ApplicationError(message, type="UnknownProcessor", non_retryable=True) from error

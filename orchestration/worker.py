@@ -24,6 +24,7 @@ from orchestration.payloads import data_converter
 from orchestration.processors import registry
 from orchestration.processors.secrets import mask_logs
 from orchestration.workflows.chunk import ChunkWorkflow
+from orchestration.workflows.delegate import DelegateWorkflow
 from orchestration.workflows.entity import EntityWorkflow
 from orchestration.workflows.fan_out import FanOutWorkflow
 from orchestration.workflows.pipeline import PipelineWorkflow
@@ -46,6 +47,7 @@ WORKFLOWS = (
     StepsWorkflow,
     FanOutWorkflow,
     ChunkWorkflow,
+    DelegateWorkflow,
     ScheduledLaunchWorkflow,
 )
 

@@ -26,6 +26,7 @@ BUILTIN_MODULES = (
     "orchestration.processors.web_page",
     "orchestration.processors.command",
     "orchestration.processors.sql_query",
+    "orchestration.processors.workflow",
 )
 ENTRY_POINTS = "canopy.processors"
 """The group in which an installed package names modules with processors."""
@@ -91,7 +92,8 @@ class Processor:
 
     `example` is input as a person would paste it, in the format `example_format` ("lines", "csv", "jsonl", "count").
     `key` names the field of an item that is its business key, `together` how many items a function that takes many
-    gets at once.
+    gets at once. With a `child_workflow` each child is one of that type and of one item, and the function returns what
+    that does.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Processor:
     example: str = ""
     example_format: str = "lines"
     default_plan: Mapping[str, Any] = field(default_factory=dict)
+    child_workflow: str = ""
 
     @property
     def item_model(self) -> type[BaseModel]:
@@ -240,6 +243,7 @@ def processor(
     example: str = ...,
     example_format: str = ...,
     default_plan: Mapping[str, Any] | None = ...,
+    child_workflow: str = ...,
 ) -> Callable[[F], F]: ...
 def processor(
     function: F | None = None,
@@ -258,6 +262,7 @@ def processor(
     example: str = "",
     example_format: str = "lines",
     default_plan: Mapping[str, Any] | None = None,
+    child_workflow: str = "",
 ) -> F | Callable[[F], F]:
     """Register a typed function `(item[, parameters][, context]) -> result`, async or plain.
 
@@ -284,6 +289,7 @@ def processor(
             example=example,
             example_format=example_format,
             default_plan=dict(default_plan or {}),
+            child_workflow=child_workflow,
         )
         _add(made)
         return function

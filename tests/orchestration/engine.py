@@ -30,6 +30,7 @@ from orchestration.chunk_contracts import (
 from orchestration.connection import Connection
 from orchestration.contracts import (
     DASHBOARD_TASK_QUEUE,
+    DELEGATE_WORKFLOW,
     ITEM_SAGA_WORKFLOW,
     NOTIFY_ACTIVITY,
     Cursor,
@@ -96,6 +97,7 @@ class Probe:
         self.fail_undo: set[str] = set()
         self.torn_page: int | None = None
         self.saga: dict[str, Any] | None = None
+        self.delegate: dict[str, Any] | None = None
         self.running = 0
         self.most = 0
         Probe.all[self.name] = self
@@ -197,6 +199,9 @@ class MemoryStore:
                 completed += 1
             else:
                 items.append(ItemWork(index, str(index), {}, result.attempts if result else 0))
+        delegate = Probe.all[name].delegate
+        if delegate is not None:
+            return ChunkWork("workflow", delegate, plan, items, completed=completed)
         return ChunkWork("probe", {"probe": name}, plan, items, completed=completed)
 
     def _to_undo(self, work: ChunkInput) -> list[ItemWork]:
@@ -312,6 +317,8 @@ class Engine:
         given = FanOutInput(batch_id, made, known, 0, Layout.of(made, known).children, label="test", cursor=cursor)
         if told.saga is not None:
             given = replace(given, child_workflow=ITEM_SAGA_WORKFLOW)
+        if told.delegate is not None:
+            given = replace(given, child_workflow=DELEGATE_WORKFLOW)
         await self.gateway.start(given)
         return Run(self, given, told)
 

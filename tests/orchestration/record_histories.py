@@ -12,10 +12,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from temporalio.worker import Worker
+
 import tests.environment  # noqa: F401  before anything reads settings
 from orchestration.connection import Connection
 from orchestration.plan import child_id, entity_id, partition_id, pool_worker_id, stage_id
 from orchestration.worker import connect
+from tests.foreign_sample import QUEUE, ProcessOrder, pack
 from tests.orchestration.engine import Engine, Probe, Run, running_engine
 from tests.orchestration.test_flows import saga, services, stock_worker
 from tests.orchestration.test_steps import fan_out, retry
@@ -140,6 +143,17 @@ async def item_sagas(engine: Engine) -> Run:
     return await engine.launch(2, probe)
 
 
+async def delegates(engine: Engine) -> Run:
+    """Delegate an item to a workflow that fails twice."""
+    told = Probe()
+    order = '{"name": "books", "needs": "/never"}'
+    told.delegate = {"workflow_type": "ProcessOrder", "task_queue": QUEUE, "argument": order}
+    async with Worker(engine.client, task_queue=QUEUE, workflows=[ProcessOrder], activities=[pack]):
+        run = await engine.launch(1, told, item_attempts=2, item_backoff=0)
+        await engine.gateway.wait_closed(run.id)
+    return run
+
+
 SCENES: Mapping[str, Scene] = {
     "fan-out": plain(5, 2),
     "partitions": plain(1_010, 1_005, window=300),
@@ -151,6 +165,7 @@ SCENES: Mapping[str, Scene] = {
     "steered": steered,
     "saga": failed_saga,
     "item-sagas": item_sagas,
+    "delegates": delegates,
     "services": late_service,
     "steps": steps,
     "fan-outs": fan_outs,
@@ -181,6 +196,8 @@ async def record(address: str, folder: Path, names: Sequence[str]) -> None:
                 await engine.client.get_workflow_handle(wanted["entity"]).result()
             elif name == "item-sagas":
                 wanted["item-saga"] = child_id(run.id, 1, None)
+            elif name == "delegates":
+                wanted["delegate"] = child_id(run.id, 0, None)
             elif name == "pipeline":
                 wanted["stage"] = stage_id(run.id, 1)
             for each, workflow_id in wanted.items():

@@ -1,7 +1,8 @@
-"""A team's own parents and children, which know nothing of Canopy, watched live and retried."""
+"""A team's own workflows, which know nothing of Canopy: watched live and retried, and started once per item."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,20 +47,18 @@ async def test_a_sample_that_knows_nothing_of_canopy_is_watched_live_and_its_fai
     await page.wait_for_url("**/batches/*/")
     await until_live(page)
     address = page.url
-    row = page.locator("tr[data-kind]", has_text=f"{name}/books")
+    row = page.locator("tr[data-kind='child']", has_text="books")
     await expect(row).to_have_attribute("data-status", "failed")
     await expect(row).to_contain_text("OutOfStock: books is out of stock")
-    await expect(page.locator("tr", has_text=f"{name}/lamps")).to_have_attribute("data-status", "running")
+    await expect(page.locator("tr[data-kind='child']", has_text="lamps")).to_have_attribute("data-status", "running")
 
-    desk = page.locator("tr[data-kind='parent']", has_text=f"{name}/desk")
+    desk = page.locator("tr[data-kind='parent']", has_text="desk")
     await desk.locator(".twist").click()
-    await expect(page.locator("tr[data-kind='child']", has_text=f"{name}/desk/top")).to_have_attribute(
-        "data-status", "completed"
-    )
-    await page.locator("tr[data-kind='parent']", has_text=f"{name}/desk/legs").locator(".twist").click()
+    await expect(page.locator("tr[data-kind='child']", has_text="top")).to_have_attribute("data-status", "completed")
+    await page.locator("tr[data-kind='parent']", has_text="legs").locator(".twist").click()
     await page.wait_for_url("**?open=*")
     await until_live(page)
-    right = page.locator("tr[data-kind='child']", has_text="legs/right")
+    right = page.locator("tr[data-kind='child']", has_text="right")
     await expect(right).to_have_attribute("aria-level", "4")
     await expect(right).to_have_attribute("data-status", "running")
     gate.touch()
@@ -88,3 +87,46 @@ async def test_a_workflow_that_nobody_knows_is_said_so_where_it_was_typed(stack:
     await page.get_by_role("button", name="Watch", exact=True).click()
     await expect(page.locator("#workflow-id-error")).to_contain_text('Temporal knows no workflow "it\'s not there"')
     await expect(page.get_by_label("Workflow id")).to_have_value("it's not there")
+
+
+async def test_a_workflow_of_a_type_that_canopy_does_not_know_is_a_child_of_each_item(
+    stack: Stack, sample: Process, new_page: NewPage, tmp_path: Path
+) -> None:
+    stock, name = tmp_path / "stock", uuid4().hex[:6]
+    client = await Client.connect(stack.temporal.address)
+    await client.execute_workflow("ProcessOrder", Order(f"seen-{name}"), id=f"seen-{name}", task_queue=QUEUE)
+    items = [{"name": f"books-{name}", "needs": str(stock)}, {"name": f"lamps-{name}"}, {"name": f"desk-{name}"}]
+
+    page = await new_page(stack, "/launch/workflow/")
+    kind = page.get_by_label("Workflow type")
+    await kind.press_sequentially("process")
+    option = page.locator("#id_parameters-workflow_type-seen option[value='ProcessOrder']")
+    await expect(option).to_contain_text(f"seen on {QUEUE}")
+    await kind.fill("ProcessOrder")
+    await page.get_by_label("Task queue of the workflow").fill(QUEUE)
+    await page.get_by_label("Workflow id").fill("order-{name}")
+    await page.get_by_label("Given as").select_option("jsonl")
+    await page.get_by_label("Paste items").fill("\n".join(json.dumps(item) for item in items))
+    await expect(page.locator("#preview")).to_contain_text("3")
+    await page.get_by_role("button", name="Launch", exact=True).click()
+    await page.wait_for_url("**/batches/*/")
+    await until_live(page)
+    batch_id = page.url.rstrip("/").rsplit("/", 1)[1]
+
+    await expect(page.locator("[data-field='badge']")).to_contain_text("Completed with failures")
+    rows = page.locator("tr[data-kind='step']", has_text="ProcessOrder")
+    await expect(rows).to_have_count(3)
+    await expect(page.locator("tr[data-kind='child'][data-status='failed']")).to_contain_text("OutOfStock: books-")
+    assert await client.get_workflow_handle(f"order-desk-{name}").result() == f"packed desk-{name}"
+    stock.touch()
+    await page.get_by_role("button", name="Retry failed").click()
+    await expect(page.locator("[data-field='badge']")).to_have_text("Completed")
+    await expect(page.locator("tr[data-kind='child'][data-attempt='2']")).to_have_count(1)
+    await expect(page.locator("tr[data-kind='step'][data-attempt='2']")).to_have_attribute("data-status", "completed")
+
+    items_of = stack.api("GET", f"/batches/{batch_id}/items").json()["results"]
+    assert [item["result"] for item in items_of] == [f"packed {item['name']}" for item in items]
+    history = await client.get_workflow_handle(f"batch-{batch_id}").fetch_history()
+    told = b"".join(event.SerializeToString() for event in history.events)
+    assert f"batch-{batch_id}/c0".encode() in told
+    assert f"books-{name}".encode() not in told, "no payload of an item lies in the parent's history"

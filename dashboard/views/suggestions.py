@@ -1,0 +1,35 @@
+"""What a field of a form offers while one types: values seen in the namespace, as options of its list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from asgiref.sync import async_to_sync
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.html import format_html_join
+from django.views.decorators.http import require_safe
+
+from dashboard.temporal import gateway
+from orchestration.connection import TemporalUnavailable
+
+
+@require_safe
+def suggestions(request: HttpRequest, what: str) -> HttpResponse:
+    """Return options for "workflow-types" or "workflow-queues"; none where Temporal is away. htmx sends the field."""
+    if what not in ("workflow-types", "workflow-queues"):
+        raise Http404
+    typed = str(next(iter(request.GET.values()), ""))
+    return HttpResponse(format_html_join("", '<option value="{}">{}</option>', _options(what, typed)))
+
+
+def _options(what: str, typed: str) -> Sequence[tuple[str, str]]:
+    of_types = what == "workflow-types"
+    try:
+        seen = async_to_sync(gateway().foreign.types)(typed if of_types else "")
+    except TemporalUnavailable:
+        return []
+    if of_types:
+        queues = {each.name: [other.task_queue for other in seen if other.name == each.name] for each in seen}
+        return [(name, f"seen on {', '.join(found)}") for name, found in queues.items()]
+    types = {each.task_queue: [other.name for other in seen if other.task_queue == each.task_queue] for each in seen}
+    return [(queue, ", ".join(found)) for queue, found in types.items() if typed.casefold() in queue.casefold()]

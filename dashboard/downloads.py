@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -11,8 +12,9 @@ import pyarrow
 from django.core.serializers.json import DjangoJSONEncoder
 from pyarrow.parquet import ParquetWriter
 
-from dashboard.models import Item, ItemQuerySet
+from dashboard.models import Batch, Item, ItemQuerySet
 from dashboard.results import result_fields
+from orchestration.contracts import Status
 from orchestration.error_kinds import error_kind
 
 ROWS_AT_ONCE = 2_000
@@ -37,6 +39,10 @@ OWN = {
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the start of a formula."""
+
+NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+
+REASON = "why_rejected"
 
 Columns = tuple[list[str], list[str]]
 """The fields of items, and of their results."""
@@ -77,11 +83,23 @@ def csv_lines(items: ItemQuerySet, columns: Columns) -> Iterator[str]:
         yield writer.writerow([cell(value) for value in (*values, *(result.get(name) for name in results))])
 
 
+def rejected_lines(batch: Batch) -> Iterator[str]:
+    """Yield the items that failed as CSV as they were given, each with why: to be mended and launched again."""
+    failed = batch.items.filter(status=Status.FAILED).order_by("index").only("data", "error_message")
+    columns = dict[str, None]()
+    for data in failed.values_list("data", flat=True).iterator(chunk_size=ROWS_AT_ONCE):
+        columns |= dict.fromkeys(data)
+    writer = csv.writer(_Echo())
+    yield writer.writerow([*columns, REASON])
+    for item in failed.iterator(chunk_size=ROWS_AT_ONCE):
+        yield writer.writerow([cell(each) for each in (*map(item.data.get, columns), item.error_message)])
+
+
 def cell(value: Any) -> Any:
-    """Return a value as a cell that no spreadsheet takes for a formula."""
+    """Return a value as a cell that no spreadsheet takes for a formula; a number is none, whatever its sign."""
     if isinstance(value, dict | list):
         value = json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False)
-    if isinstance(value, str) and value.startswith(FORMULA):
+    if isinstance(value, str) and value.startswith(FORMULA) and not NUMBER.fullmatch(value):
         return f"'{value}"
     return "" if value is None else value
 

@@ -18,12 +18,13 @@ from dashboard.growth import write_section
 from dashboard.models import AuditEntry, Batch, Node
 from dashboard.permissions import Person, require_operator
 from dashboard.roots import root_input
+from dashboard.staged import can_roll_back, staged
 from dashboard.stages import definition_of, first_stage
 from dashboard.temporal import gateway
 from dashboard.tree_rows import ResourceNamedTwice, Row, write_below
 from orchestration.connection import TemporalUnavailable
 from orchestration.contracts import NodeKind, Section
-from orchestration.definitions import Stage
+from orchestration.definitions import UNSUITED_TO_STAGES, Stage
 from orchestration.options import Execution, OnThreshold
 from orchestration.plan import Layout, Plan, problems, root_id
 from orchestration.processors.registry import get_processor
@@ -90,9 +91,13 @@ class LaunchRefused(Exception):
 def refusals(processor: str, plan: Plan, count: int) -> dict[str, str]:
     """Return why a plan cannot work for a processor and a number of items: {field of the plan: reason}."""
     found = problems(plan, count)
-    if plan.on_threshold is OnThreshold.ROLL_BACK and get_processor(processor).compensation is None:
+    made = get_processor(processor)
+    if plan.on_threshold is OnThreshold.ROLL_BACK and not can_roll_back(made):
         found["on_threshold"] = f"{processor} has no compensation, so nothing could be rolled back."
-    if get_processor(processor).child_workflow:
+    if made.then:
+        unsuited = [name for name in UNSUITED_TO_STAGES if getattr(plan, name)]
+        found |= dict.fromkeys(unsuited, f"{processor} has two stages, and a stage cannot have this.")
+    if made.child_workflow:
         if plan.chunk_size != 1:
             found["chunk_size"] = f"{processor} starts a workflow for each item: it needs a chunk size of 1."
         if plan.execution is not Execution.CHUNK:
@@ -109,6 +114,7 @@ def launch(person: Person, request: LaunchRequest) -> Launched:
     operator = require_operator(person)
     if request.definition is None and (errors := refusals(request.processor, request.plan, request.count)):
         raise LaunchRefused(errors)
+    request = staged(operator, request)
     if (existing := _launched_before(operator, request)) is not None:
         return Launched(existing, created=False)
     try:

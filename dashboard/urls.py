@@ -33,6 +33,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("batches/", batches.batch_list, name="batch-list"),
     path("batches/<str:batch_id>/", batches.batch_detail, name="batch-detail"),
     path("batches/<str:batch_id>/results/", results.batch_results, name="batch-results"),
+    path("batches/<str:batch_id>/rejected.csv", results.batch_rejected, name="batch-rejected"),
     path("batches/<str:batch_id>/audit/", batches.batch_audit, name="batch-audit"),
     re_path(
         r"^batches/(?P<batch_id>[^/]+)/items\.(?P<form>csv|jsonl|parquet)$", results.batch_export, name="batch-export"

@@ -175,6 +175,7 @@ class ChunkRun:
             item.attempts + self._made + attempt,
             partial(self._say, item.key),
             self._key_of(item),
+            self._chunk.batch_id,
             waiting=partial(_without, limit),
         )
 

@@ -167,7 +167,16 @@ def check_processors(root: Tree, kind: str, processors: Mapping[str, Processor],
         if processor.child_workflow:
             message = f"{processor.name} has children of its own kind: launch it by itself."
             found.add(name.mark, _join(path, "processor"), message)
+        _check_rollback(processor, work, path, found)
         _check_data(processor.validate_parameters, work, path, "parameters", found)
+
+
+def _check_rollback(processor: Processor, work: Tree, path: str, found: Found) -> None:
+    plan = work.get("plan")
+    said = plan.get("on_threshold") if plan is not None else None
+    if said is not None and said.value == "roll_back" and processor.compensation is None:
+        message = f"{processor.name} has no compensation, so nothing could be rolled back."
+        found.add(said.mark, _join(_join(path, "plan"), "on_threshold"), message)
 
 
 def check_inputs(root: Tree, kind: str, processors: Mapping[str, Processor], found: Found) -> None:

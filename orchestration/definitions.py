@@ -84,15 +84,12 @@ def _items_tag(value: Any) -> str | None:
     return "<list>" if isinstance(value, list | tuple) else None
 
 
+UNSUITED_TO_STAGES = ("paged", "resource_field", "fire_and_forget", "summarise")
+"""What the plan of a stage cannot have. One that rolls back undoes its own children, and not what stages did before."""
+
+
 def _suits_a_stage(plan: Plan) -> Plan:
-    unsuited = {
-        "paged": plan.paged,
-        "resource_field": bool(plan.resource_field),
-        "fire_and_forget": plan.fire_and_forget,
-        "on_threshold": plan.on_threshold is OnThreshold.ROLL_BACK,
-        "summarise": plan.summarise,
-    }
-    return _refuse_unsuited(plan, "a stage", unsuited)
+    return _refuse_unsuited(plan, "a stage", {name: bool(getattr(plan, name)) for name in UNSUITED_TO_STAGES})
 
 
 def _refuse_unsuited(plan: Plan, part: str, unsuited: Mapping[str, bool]) -> Plan:

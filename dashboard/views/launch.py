@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -42,7 +43,8 @@ def launch(request: HttpRequest, name: str) -> HttpResponse:
     """Show the form of a processor, or launch a batch from it."""
     processor = find_processor(name)
     if request.method != "POST":
-        like = Batch.objects.filter(pk=request.GET.get("like", ""), processor=name).first()
+        made = Q(processor=name) | Q(source__form=name)
+        like = Batch.objects.filter(made, pk=request.GET.get("like", "")).first()
         return render(request, "launch.html", {"page": empty_page(request, processor, like, _preset(request, name))})
     return answer_launch(request, filled_page(request, processor))
 

@@ -76,11 +76,16 @@ def _engine(url: URL, *, writable: bool) -> Engine:
         path = f"file:{url.database}?mode={mode}"
         engine = create_engine(
             "sqlite://",
-            creator=lambda: sqlite3.connect(path, uri=True, timeout=30, check_same_thread=False),
+            creator=lambda: sqlite3.connect(
+                path, uri=True, timeout=30, check_same_thread=False, isolation_level=None if writable else "DEFERRED"
+            ),
             poolclass=QueuePool,  # of a URL without a path SQLAlchemy would think that it is one of memory
             pool_size=CONNECTIONS,
         )
-        if not writable:
+        if writable:
+            # Of its own accord sqlite3 begins only at the first change, when it may be too late to wait for others.
+            event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        else:
             event.listen(engine, "connect", _only_reads)
         return engine
     options = "" if writable else "-c default_transaction_read_only=on"

@@ -26,6 +26,7 @@ BUILTIN_MODULES = (
     "orchestration.processors.web_page",
     "orchestration.processors.command",
     "orchestration.processors.sql_query",
+    "orchestration.processors.csv_import",
     "orchestration.processors.workflow",
 )
 ENTRY_POINTS = "canopy.processors"
@@ -58,7 +59,7 @@ class ItemContext:
     """What a processor may know besides its item. `attempt` counts from 1 over all runs of the child.
 
     `idempotency_key` is the same for every attempt and retry of the same work, and of no other: for the other side to
-    tell that it has done it before. `resource` is what the processor's setup made.
+    tell that it has done it before. `batch` is the batch's id. `resource` is what the processor's setup made.
     """
 
     key: str
@@ -66,6 +67,7 @@ class ItemContext:
     attempt: int
     report: Callable[[str], None] = field(default=lambda text: None, compare=False)
     idempotency_key: str = ""
+    batch: str = ""
     resource: Any = field(default=None, compare=False)
     waiting: Callable[[], AbstractContextManager[None]] = field(default=nullcontext, compare=False)
     """While it lasts, nothing counts against the item's timeout: for waiting until it is its turn somewhere."""
@@ -93,7 +95,8 @@ class Processor:
     `example` is input as a person would paste it, in the format `example_format` ("lines", "csv", "jsonl", "count").
     `key` names the field of an item that is its business key, `together` how many items a function that takes many
     gets at once. With a `child_workflow` each child is one of that type and of one item, and the function returns what
-    that does.
+    that does. One with a `then` is the first of two stages: another processor of that name, with the same parameters,
+    gets the results of what it lets through.
     """
 
     name: str
@@ -112,6 +115,7 @@ class Processor:
     example_format: str = "lines"
     default_plan: Mapping[str, Any] = field(default_factory=dict)
     child_workflow: str = ""
+    then: str = ""
 
     @property
     def item_model(self) -> type[BaseModel]:
@@ -244,6 +248,7 @@ def processor(
     example_format: str = ...,
     default_plan: Mapping[str, Any] | None = ...,
     child_workflow: str = ...,
+    then: str = ...,
 ) -> Callable[[F], F]: ...
 def processor(
     function: F | None = None,
@@ -263,6 +268,7 @@ def processor(
     example_format: str = "lines",
     default_plan: Mapping[str, Any] | None = None,
     child_workflow: str = "",
+    then: str = "",
 ) -> F | Callable[[F], F]:
     """Register a typed function `(item[, parameters][, context]) -> result`, async or plain.
 
@@ -290,6 +296,7 @@ def processor(
             example_format=example_format,
             default_plan=dict(default_plan or {}),
             child_workflow=child_workflow,
+            then=then,
         )
         _add(made)
         return function

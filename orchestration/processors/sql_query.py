@@ -97,7 +97,7 @@ def sql_query(item: Fields, parameters: QueryParameters, context: ItemContext) -
                     if len(rows) < parameters.rows_kept:
                         rows.append({str(name): plain(value) for name, value in row._mapping.items()})
     except StatementError as error:
-        raise _failure(error) from None  # its own words hold the statement with all values
+        raise database_failure(error) from None  # its own words hold the statement with all values
     return QueryResult(row_count=max(0, count), rows=rows, seconds=round(time.monotonic() - started, 3))
 
 
@@ -114,7 +114,8 @@ def plain(value: Any) -> Any:
     return {str(name): plain(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
-def _failure(error: StatementError) -> Exception:
+def database_failure(error: StatementError) -> Exception:
+    """Return why a statement failed, in words without its values: whether another attempt may help is its type."""
     reason = error.orig if error.orig is not None else error
     words = mask(" ".join(str(reason).split()))
     if not isinstance(error, DBAPIError):  # a field that the statement names is missing, or cannot be passed

@@ -80,7 +80,7 @@ def test_a_pipeline_without_items_and_services_with_them_are_refused(stack: Stac
     ("line", "reason"),
     [
         ("plan: {paged: true}", "cannot have paged"),
-        ("plan: {failure_policy: fail_fast, on_threshold: roll_back}", "cannot have on_threshold"),
+        ("plan: {paged: true, page_children: 10}", "cannot have paged"),
         ('keep: {ref: stage.x, op: "==", value: 1}', 'There is no step "stage"'),
         ("takes: nothing", "'item' or 'result'"),
     ],

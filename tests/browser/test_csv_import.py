@@ -1,0 +1,111 @@
+"""CSV import as a person meets it: a schema in the form, rejected rows to mend, and rows that go out again."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import NewPage, until_live
+from tests.stack import Stack, TemporalServer
+
+pytestmark = pytest.mark.browser
+
+ROWS = """\
+id,email,amount
+1,ann@example.org,-3
+2,bob@example.org,7
+3,ann@example.org,9
+4,nobody,1
+5,eve@example.org,2
+"""
+MORE = """\
+id,email,amount
+2,new@example.org,1
+7,ron@example.org,2
+5,eve@example.org,3
+"""
+COLUMNS = "id: integer\nemail: text, required, unique, pattern .+@.+\namount: decimal, from 0"
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A shop's database."""
+    path = tmp_path / "shop.sqlite3"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE people (id integer PRIMARY KEY, email text, amount numeric)")
+        connection.execute("INSERT INTO people VALUES (2, 'old@example.org', 1)")
+        connection.execute(
+            "CREATE TRIGGER no_eve BEFORE INSERT ON people WHEN new.id = 5 "
+            "BEGIN SELECT raise(ABORT, 'eve is not welcome'); END"
+        )
+    return path
+
+
+@pytest.fixture
+def importing_stack(shop: Path, tmp_path: Path) -> Iterator[Stack]:
+    """A stack whose installation configures the shop."""
+    server = TemporalServer(tmp_path)
+    server.start()
+    environment = {"CANOPY_CONNECTION_SHOP": f"sqlite:///{shop}", "CANOPY_CONNECTION_SHOP_WRITABLE": "1"}
+    stack = Stack(server, environment)
+    stack.start()
+    yield stack
+    stack.stop()
+    server.stop()
+
+
+def people(shop: Path) -> list[tuple[int, str, float]]:
+    with sqlite3.connect(shop) as connection:
+        return connection.execute("SELECT id, email, amount FROM people ORDER BY id").fetchall()
+
+
+async def test_rows_are_rejected_with_reasons_imported_and_rolled_back(
+    importing_stack: Stack, shop: Path, new_page: NewPage
+) -> None:
+    stack = importing_stack
+    page = await new_page(stack, "/launch/csv_import/", allow=[r"status of 422"])
+    await page.get_by_label("Paste items").fill(ROWS)
+    await page.get_by_label("Connection").fill("SHOP")
+    await page.get_by_label("Table", exact=True).fill("people")
+    await page.get_by_label("Columns", exact=True).fill("id: number")
+    await page.get_by_label("Key columns").fill("id")
+    await page.get_by_role("button", name="Launch", exact=True).click()
+    await expect(page.locator(".field.has-error")).to_contain_text("'number' says nothing of a column")
+    await page.get_by_label("Columns", exact=True).fill(COLUMNS)
+    await page.get_by_role("button", name="Launch", exact=True).click()
+    await page.wait_for_url("**/batches/*/")
+    await until_live(page)
+    await expect(page.locator("[data-field='badge']")).to_contain_text("Completed with failures")
+    stages = page.locator("tr[data-kind='stage']")
+    await expect(stages.nth(0)).to_contain_text("validate_rows")
+    await expect(stages.nth(1)).to_contain_text("upsert_rows")
+    imported = [(2, "bob@example.org", 7), (3, "ann@example.org", 9)]
+    assert people(shop) == imported
+
+    async with page.expect_download() as started:
+        await page.get_by_role("link", name="Rejected rows").click()
+    rejected = csv.DictReader(io.StringIO(await asyncio.to_thread((await (await started.value).path()).read_text)))
+    assert [(row["id"], row["amount"], row["why_rejected"]) for row in rejected] == [
+        ("1", "-3", "amount: -3 is less than 0"),
+        ("4", "1", "email: 'nobody' does not match .+@.+"),
+        ("5", "2", "eve is not welcome"),
+    ]
+
+    await page.get_by_role("link", name="Launch again").click()
+    await expect(page.get_by_label("Columns", exact=True)).to_have_value(COLUMNS)
+    await page.get_by_label("Paste items").fill(MORE)
+    await page.locator("summary", has_text="When children fail").click()
+    await page.get_by_label("When children fail", exact=True).select_option("fail_fast")
+    await page.get_by_label("Above the limit", exact=True).select_option("roll_back")
+    await page.get_by_role("button", name="Launch", exact=True).click()
+    await page.wait_for_url("**/batches/*/")
+    await until_live(page)
+    await expect(page.locator("[data-field='badge']")).to_contain_text("Rolled back")
+    assert people(shop) == imported, "the batch's rows are out again, and changed ones as they were"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,9 @@ register = template.Library()
 
 SHOWN_JSON = 64 * 1024
 """Characters of a value that a page shows; the API gives the whole."""
+
+PICTURE = re.compile(r"data:image/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/=]+")
+PICTURE_LENGTH = 200 * 1024
 
 ERROR_LINE = 300
 RESULT_LINE = 120
@@ -122,11 +126,28 @@ def percent(share: float) -> str:
 
 @register.filter
 def result_value(value: Any) -> str:
-    """Return a field of a result in one line, cut at RESULT_LINE characters; nothing for what there is none of."""
+    """Return a field of a result in one line, cut at RESULT_LINE characters; nothing for what there is none of.
+
+    A small picture is shown as one.
+    """
     if value is None:
         return ""
+    if is_picture(value):
+        return format_html('<img class="thumbnail" src="{}" alt="" loading="lazy">', value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= RESULT_LINE else f"{text[: RESULT_LINE - 1]}…"
+
+
+def is_picture(value: Any) -> bool:
+    """Whether a value is a small picture: a data: address of a kind that can hold no script."""
+    return isinstance(value, str) and len(value) <= PICTURE_LENGTH and PICTURE.fullmatch(value) is not None
+
+
+@register.filter
+def pictures(result: Any) -> list[tuple[str, str]]:
+    """Return the fields of a result that are small pictures: (name, address)."""
+    fields = result.items() if isinstance(result, Mapping) else ()
+    return [(name, value) for name, value in fields if is_picture(value)]
 
 
 @register.simple_tag

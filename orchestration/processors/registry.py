@@ -27,6 +27,7 @@ BUILTIN_MODULES = (
     "orchestration.processors.command",
     "orchestration.processors.sql_query",
     "orchestration.processors.csv_import",
+    "orchestration.processors.file_digest",
     "orchestration.processors.workflow",
 )
 ENTRY_POINTS = "canopy.processors"

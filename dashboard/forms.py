@@ -11,14 +11,17 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
+from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from dashboard import uploads
 from dashboard.items import ROW_NUMBER, Format
 from orchestration.processors.secrets import VARIABLE, Secret
+from orchestration.processors.uploads import Upload
 
 SECRET_LENGTH = 1_000
 """Far longer than a name: what is no name is told so, and not cut."""
@@ -65,6 +68,53 @@ class Suggested(forms.TextInput):
         }
         field = super().render(name, value, {**(attrs or {}), **asked}, renderer)
         return format_html('{}<datalist id="{}"></datalist>', field, options)
+
+
+class KeptFile(forms.FileInput):
+    """Where a file is chosen, beside the one that was chosen before: its id goes with the form."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
+        """Return the id of what was chosen, now or before."""
+        return data.get(name)
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        """Return the input, and what it has."""
+        known = uploads.find(str(value)) if value else None
+        chosen = super().render(f"{name}{uploads.CHOSEN}", None, attrs, renderer)
+        if known is None:
+            return chosen
+        kept = '<p class="kept"><strong>{}</strong> <span class="muted">{}, uploaded</span></p>{}'
+        hidden = format_html('<input type="hidden" name="{}" value="{}">', name, known.upload)
+        return format_html(kept, known.name, filesizeformat(known.size), hidden) + chosen
+
+
+class UploadField(forms.CharField):
+    """A parameter that is a file."""
+
+    widget = KeptFile
+    keeps_file = True
+
+    def prepare_value(self, value: Any) -> Any:
+        """Return the id of an upload, however it is given."""
+        if isinstance(value, Upload):
+            return value.upload
+        return value.get("upload") if isinstance(value, Mapping) else value
+
+    def to_python(self, value: Any) -> Any:
+        """Find the upload. Raises ValidationError when it is gone."""
+        if not value:
+            return None
+        found = uploads.find(str(value))
+        if found is None:
+            raise forms.ValidationError(uploads.GONE)
+        return found
+
+    def clean(self, value: Any) -> Any:
+        """Return the upload, or None where none is chosen and none is needed."""
+        found = self.to_python(value)
+        if found is None and self.required:
+            raise forms.ValidationError("Choose a file.")
+        return found
 
 
 class ModelForm(forms.Form):
@@ -146,6 +196,8 @@ def _field_of(name: str, info: FieldInfo) -> forms.Field:
         hint = f"The name of a secret, whose value workers have as {VARIABLE}NAME."
         common |= {"required": info.is_required(), "help_text": info.description or hint}
         return forms.CharField(max_length=SECRET_LENGTH, **common)
+    if annotation is Upload:
+        return UploadField(**common | {"required": info.is_required()})
     if get_origin(annotation) is dict:
         return LinesOfPairs(**common | {"required": False})
     return forms.JSONField(**common | {"required": info.is_required()})

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
@@ -28,6 +29,7 @@ from dashboard.models import Batch, Upload
 from dashboard.permissions import may_operate
 from dashboard.queues import nobody_polls
 from dashboard.stages import definition_of
+from dashboard.uploads import keep, keep_chosen
 from orchestration.definition_outline import outline
 from orchestration.definitions import Definition, Pipeline
 from orchestration.plan import Layout, Plan, warnings
@@ -234,7 +236,9 @@ def filled_page(request: HttpRequest, processor: Processor, version: DefinitionV
     page = LaunchPage(
         processor,
         items=ItemsForm(given, request.FILES, max_bytes=settings.CANOPY_MAX_UPLOAD_BYTES),
-        parameters=form_of(NoParameters if version else processor.parameters_model)(given, prefix="parameters"),
+        parameters=form_of(NoParameters if version else processor.parameters_model)(
+            keep_chosen(request), prefix="parameters"
+        ),
         plan=form_of(Plan)(given, prefix="plan"),
         key=given.get("idempotency_key", "")[:64] or secrets.token_urlsafe(12),
         may_operate=may_operate(request.user),
@@ -296,24 +300,13 @@ def _kept(cleaned: dict[str, Any], request: HttpRequest) -> Upload | None:
     """Keep a file, an earlier upload, or pasted text, in this order of precedence."""
     file: UploadedFile[bytes] | None = cleaned["file"]
     if file is not None:
-        return keep(request, file.name or "upload", file)
+        return keep(_person(request), file.name or "upload", file)
     if cleaned["text"].strip():
-        return keep(request, PASTED, ContentFile(cleaned["text"].encode()))
+        return keep(_person(request), PASTED, ContentFile(cleaned["text"].encode()))
     return Upload.objects.filter(pk=cleaned["upload"]).first()
 
 
-def keep(request: HttpRequest, name: str, content: UploadedFile[bytes] | ContentFile[bytes]) -> Upload:
-    """Keep content as an upload; the same content of the same person and name is kept once."""
-    digest = hashlib.sha256()
-    for part in content.chunks():
-        digest.update(part)
+def _person(request: HttpRequest) -> User:
     person = request.user
     assert person.is_authenticated
-    sha256 = digest.hexdigest()
-    existing = Upload.objects.filter(uploaded_by=person, sha256=sha256, name=name[:200]).first()
-    if existing is not None and existing.file.storage.exists(str(existing.file.name)):
-        return existing
-    upload = Upload(name=name[:200], size=content.size or 0, sha256=sha256, uploaded_by=person)
-    content.seek(0)
-    upload.file.save(f"{upload.pk}.items", content, save=True)
-    return upload
+    return person

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -19,6 +19,7 @@ from dashboard.reports import write_report
 from dashboard.stages import definition_of, stages_of, work_of
 from dashboard.storable import json_text, storable, text
 from dashboard.tree_rows import resource_of
+from dashboard.uploads import open_upload, parts_of
 from orchestration.chunk_contracts import (
     ChunkInput,
     ChunkNote,
@@ -153,6 +154,10 @@ class DjangoChunkStore:
             raise LookupError(f"Batch {chunk.batch_id} has no item {chunk.offset} with a saga.")
         saga = definition_of(item.batch.definition_id).model_dump(mode="json", by_alias=True, exclude_none=True)
         return SagaItem(saga, item.data, item.attempts, is_done=item.status == Status.COMPLETED)
+
+    def read_upload(self, upload_id: str) -> Iterator[bytes]:
+        """Yield the content of a file that is a parameter. Raises LookupError when it is gone."""
+        return parts_of(_in_thread(open_upload)(upload_id))
 
     @_in_thread
     def write_note(self, note: ChunkNote) -> None:

@@ -4,7 +4,7 @@ Everything here may lie in a workflow history for months: a field is added with 
 """
 
 # Annotations are types here, not strings: in the workflow sandbox nobody could look their names up in this module.
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
@@ -308,6 +308,10 @@ class ItemStore(Protocol):
 
         Raises LookupError when the batch or the slice does not exist.
         """
+        ...
+
+    def read_upload(self, upload_id: str) -> Iterator[bytes]:
+        """Yield the content of a file that is a parameter. Raises LookupError when it is gone."""
         ...
 
     def write_note(self, note: ChunkNote) -> None:

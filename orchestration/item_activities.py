@@ -39,6 +39,7 @@ from orchestration.contracts import (
     WRITE_RESULT_ACTIVITY,
     StepInput,
 )
+from orchestration.processors import uploads
 from orchestration.processors.registry import BoundProcessor, ItemContext, UnknownProcessor, get_processor
 from orchestration.processors.secrets import mask
 from orchestration.supervisor import failure_of
@@ -59,6 +60,7 @@ class ItemActivities:
     def __init__(self, store: ItemStore) -> None:
         self._store = store
         self._writer = ResultWriter(store.write_results)
+        uploads.fetch_with(store.read_upload)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="chunks")
 
     @activity.defn(name=PROCESS_CHUNK_ACTIVITY)
@@ -195,6 +197,7 @@ class ItemActivities:
     def close(self) -> None:
         """End the threads, once no activity runs."""
         self._readers.shutdown()
+        uploads.forget()
         self._writer.close()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -19,6 +19,8 @@ RESULTS = TypeAdapter(list[ItemResult])
 READ_PATH = "/api/v1/worker/chunks/read"
 NOTE_PATH = "/api/v1/worker/notes"
 RESULTS_PATH = "/api/v1/worker/results"
+
+UPLOADS_PATH = "/api/v1/worker/uploads"
 
 RESULTS_PER_CALL = 200
 TIMEOUT = 30.0
@@ -51,6 +53,13 @@ class RemoteStore:
         """Return what a run of a child has still to do. Raises LookupError for a batch or slice that is not there."""
         return WORK.validate_json(self._post(READ_PATH, CHUNK.dump_json(work), run_id=run_id).content)
 
+    def read_upload(self, upload_id: str) -> Iterator[bytes]:
+        """Yield the content of a file that is a parameter. Raises LookupError when it is gone."""
+        with self._client.stream("GET", f"{UPLOADS_PATH}/{upload_id}") as answer:
+            if answer.is_error:
+                answer.read()
+            yield from _checked(answer).iter_bytes()
+
     def write_note(self, note: ChunkNote) -> None:
         """Show what a running child is doing."""
         self._post(NOTE_PATH, NOTE.dump_json(note))
@@ -73,12 +82,17 @@ class RemoteStore:
                 if answer.status_code not in AWAY or pause is None:
                     break
             time.sleep(pause)
-        if answer.status_code in (401, 403):
-            raise StoreRefused(f"{answer.status_code}: {_detail(answer)}")
-        if answer.status_code == 404:
-            raise LookupError(_detail(answer))
-        answer.raise_for_status()
-        return answer
+        return _checked(answer)
+
+
+def _checked(answer: httpx.Response) -> httpx.Response:
+    """Return a good answer. Raises StoreRefused, LookupError, httpx.HTTPStatusError."""
+    if answer.status_code in (401, 403):
+        raise StoreRefused(f"{answer.status_code}: {_detail(answer)}")
+    if answer.status_code == 404:
+        raise LookupError(_detail(answer))
+    answer.raise_for_status()
+    return answer
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
 
+from django.conf import settings
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from ninja import Header, Query, Router
+from ninja import File, Header, Query, Router, UploadedFile
 from ninja.errors import HttpError
 
 from dashboard import operations
@@ -18,6 +19,7 @@ from dashboard.launching import IdempotencyConflict, LaunchRefused, launch
 from dashboard.live import batch_state
 from dashboard.models import Batch, Item, Kind, Node, NodeStatus
 from dashboard.permissions import require_operator
+from dashboard.uploads import keep
 from dashboard.watching import UnknownWorkflow, watch
 from orchestration.connection import TemporalUnavailable
 from orchestration.error_kinds import error_kind
@@ -50,6 +52,16 @@ def list_processors(request: HttpRequest) -> list[dict[str, Any]]:
         }
         for processor in processors().values()
     ]
+
+
+@router.post("/uploads", response={201: schemas.UploadOut, **PROBLEMS})
+def create_upload(request: HttpRequest, file: File[UploadedFile]) -> tuple[int, dict[str, Any]]:
+    """Keep a file, to be named by its id where a parameter is one: {"upload": id}."""
+    operator = require_operator(request.user)
+    if (file.size or 0) > settings.CANOPY_MAX_UPLOAD_BYTES:
+        raise Invalid({"file": [f"At most {settings.CANOPY_MAX_UPLOAD_BYTES:,} bytes are allowed."]})
+    upload = keep(operator, file.name or "file", file)
+    return 201, {"id": upload.pk, "name": upload.name, "size": upload.size}
 
 
 @router.get("/presets", response=list[schemas.PresetOut])

@@ -9,6 +9,7 @@ from django.conf import settings
 from pydantic import ValidationError
 
 from dashboard import items as item_input
+from dashboard import uploads
 from dashboard.api import schemas
 from dashboard.defining import check
 from dashboard.definition_launching import (
@@ -51,6 +52,9 @@ def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -
         known = ", ".join(processors())
         raise Invalid({"processor": [f"There is no processor {given.processor!r}. There are: {known}."]}) from None
     parameters = _checked("parameters", lambda: processor.validate_parameters(given.parameters), errors)
+    if parameters is not None:
+        parameters, gone = uploads.complete(parameters)
+        errors |= {f"parameters.{name}": [reason] for name, reason in gone.items()}
     plan = _checked("plan", lambda: Plan.model_validate({**processor.default_plan, **given.plan}), errors)
     if idempotency_key is not None and not 1 <= len(idempotency_key) <= 190:
         errors["Idempotency-Key"] = ["From 1 to 190 characters."]

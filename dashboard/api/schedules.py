@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.http import HttpRequest
 from django.urls import reverse
@@ -20,13 +21,13 @@ from dashboard.api.launch_requests import Invalid, launch_request
 from dashboard.cadence import in_words
 from dashboard.forms import plain_words
 from dashboard.items import list_source
-from dashboard.launch_page import keep
 from dashboard.launching import LaunchRequest
 from dashboard.models import Batch
 from dashboard.permissions import require_operator
 from dashboard.schedule_models import Schedule
 from dashboard.schedule_request import KeptLaunch
 from dashboard.scheduling import Timetable
+from dashboard.uploads import keep
 from orchestration.schedules import Overlap, ScheduleSeen
 
 router = Router(tags=["Schedules"])
@@ -130,17 +131,17 @@ def create_schedule(request: HttpRequest, given: ScheduleIn) -> tuple[int, dict[
         errors |= _errors(error)
     if asked is None or timetable is None:
         raise Invalid(errors)
-    kept = KeptLaunch.of(_kept(request, given, asked))
+    kept = KeptLaunch.of(_kept(operator, given, asked))
     schedule = scheduling.create(operator, timetable, kept, paused=given.paused)
     return 201, _one(request, schedule)
 
 
-def _kept(request: HttpRequest, given: ScheduleIn, asked: LaunchRequest) -> LaunchRequest:
+def _kept(person: User, given: ScheduleIn, asked: LaunchRequest) -> LaunchRequest:
     """Return the request with its items kept as an upload, if it has any."""
     if given.items is None:
         return asked
     content = list_source(given.items, given.key or "").open().read()
-    upload = keep(request, GIVEN_ITEMS, ContentFile(content))
+    upload = keep(person, GIVEN_ITEMS, ContentFile(content))
     return replace(asked, source=asked.source | {"upload": upload.pk, "name": upload.name})
 
 

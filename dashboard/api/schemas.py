@@ -87,6 +87,14 @@ class NamedOut(Schema):
     name: str
 
 
+class UploadOut(Schema):
+    """A file that was kept. `size` in bytes."""
+
+    id: str
+    name: str
+    size: int
+
+
 class WatchIn(Schema):
     """A workflow whose tree is to be watched: the id of the root, or of anything below it."""
 

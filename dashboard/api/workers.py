@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Router
 from ninja.errors import HttpError
 from pydantic import TypeAdapter, ValidationError
 
 from dashboard.permissions import require_operator
 from dashboard.store import DjangoChunkStore
+from dashboard.uploads import open_upload, parts_of
 from orchestration.remote_store import CHUNK, NOTE, RESULTS, WORK
 
 router = Router(tags=["Workers"])
@@ -39,6 +40,17 @@ def write_results(request: HttpRequest) -> HttpResponse:
     """Record results."""
     DjangoChunkStore().write_results(_given(request, RESULTS))
     return HttpResponse(status=204)
+
+
+@router.get("/worker/uploads/{upload_id}", include_in_schema=False)
+def read_upload(request: HttpRequest, upload_id: str) -> StreamingHttpResponse:
+    """Return the content of a file that is a parameter."""
+    require_operator(request.user)
+    try:
+        opened = open_upload(upload_id)
+    except LookupError as error:
+        raise Http404(str(error)) from error
+    return StreamingHttpResponse(parts_of(opened), content_type="application/octet-stream")
 
 
 def _given(request: HttpRequest, kind: TypeAdapter[Any]) -> Any:

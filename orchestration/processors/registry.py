@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from orchestration.processors.setups import Setup, close_setups, resource_of
 from orchestration.processors.typed import NoParameters, Signature, read_signature
+from orchestration.processors.uploads import Upload
 
 BUILTIN_MODULES = (
     "orchestration.processors.simulate",
@@ -201,6 +202,7 @@ class BoundProcessor:
 
     async def _call(self, item: Any, context: Any, contexts: Iterable[ItemContext]) -> Any:
         """Call the function; a plain one in a thread, so that it does not hold up other items."""
+        await self._fetch_uploads()
         function = self.processor.function
         arguments = self.processor.signature.arguments(item, self._given_parameters, context)
         if self._is_async:
@@ -211,6 +213,16 @@ class BoundProcessor:
             for each in contexts:
                 each.cancel()
             raise
+
+    async def _fetch_uploads(self) -> None:
+        """Have the files that are parameters here before a function asks for them: an async one may not wait."""
+        for upload in self._uploads:
+            await asyncio.to_thread(getattr, upload, "path")
+        self._uploads.clear()
+
+    @cached_property
+    def _uploads(self) -> list[Upload]:
+        return [value for _, value in self.parameters if isinstance(value, Upload)]
 
     @cached_property
     def _is_async(self) -> bool:

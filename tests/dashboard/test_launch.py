@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from pydantic import BaseModel
 from pytest_django import Settings
 
 from dashboard.models import AuditEntry, Batch, Item, Node, Upload
 from dashboard.temporal import gateway
+from orchestration.processors import registry
+from orchestration.processors.registry import processor
+from orchestration.processors.uploads import Upload as Given
 from tests import builders
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +66,45 @@ def test_a_launch_writes_batch_nodes_items_and_audit_and_keeps_it_pending(browse
     assert list(Node.objects.order_by("pk").values_list("kind", "length")) == [("root", 3), ("child", 2), ("child", 1)]
     assert list(Item.objects.order_by("index").values_list("key", "child")) == [("a", 0), ("b", 0), ("c", 1)]
     assert AuditEntry.objects.get().action == "launch"
+
+
+class Dictionary(BaseModel):
+    words: Given
+    more: Given | None = None
+
+
+@pytest.fixture
+def translate() -> Iterator[None]:
+    """A processor with a file among its parameters."""
+
+    @processor(name="translate")
+    async def translate(word: str, dictionary: Dictionary) -> str:
+        return dictionary.words.read_text()
+
+    yield
+    registry._processors.pop("translate")
+
+
+def test_a_file_that_is_a_parameter_is_kept_while_the_form_is_mended_and_launched_with(
+    browser: Client, translate: None
+) -> None:
+    given = form(**{"plan-window": "0"})
+    assert "Choose a file." in browser.post("/launch/translate/", given).content.decode()
+    chosen = {"parameters-words-file": SimpleUploadedFile("words.txt", b"leaf=Blatt")}
+    preview = browser.post("/launch/translate/preview/", given | chosen, headers={"HX-Request": "true"})
+    kept = re.search(r'name="parameters-words" value="([^"]+)"', preview.content.decode())
+    assert kept is not None
+    answer = browser.post("/launch/translate/", given | {"parameters-words": kept[1]})
+    assert answer.status_code == 422
+    assert "words.txt" in answer.content.decode()
+    answer = browser.post("/launch/translate/", form(**{"parameters-words": kept[1]}))
+    batch = Batch.objects.get()
+    assert answer.status_code == 302
+    assert batch.parameters == {"words": {"upload": kept[1], "name": "words.txt", "size": 10}, "more": None}
+    again = browser.get(f"/launch/translate/?like={batch.pk}").content.decode()
+    assert f'value="{kept[1]}"' in again
+    gone = browser.post("/launch/translate/", form(**{"parameters-words": "no-such-upload"}))
+    assert "What was uploaded is gone. Choose it again." in gone.content.decode()
 
 
 def test_a_double_click_or_a_resend_launches_once(browser: Client) -> None:

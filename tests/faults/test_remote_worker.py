@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.stack import ROOT, Process, Stack, TemporalServer
@@ -21,7 +22,10 @@ PROCESSOR = """
 import importlib.util
 import sys
 
+from pydantic import BaseModel
+
 from orchestration.processors.registry import ItemContext, processor
+from orchestration.processors.uploads import Upload
 
 
 @processor
@@ -30,6 +34,17 @@ def where_it_runs(number: int, context: ItemContext) -> dict[str, str]:
     if number % 4 == 0 and context.attempt < 3:
         raise RuntimeError(f"attempt {context.attempt} of {number}")
     return {"prefix": sys.prefix, "django": str(importlib.util.find_spec("django"))}
+
+
+class Dictionary(BaseModel):
+    words: Upload
+
+
+@processor
+async def translate(word: str, dictionary: Dictionary) -> str:
+    "Look a word up in a file that was uploaded."
+    found = dict(line.split("=") for line in dictionary.words.read_text().splitlines())
+    return found[word]
 """
 
 
@@ -104,6 +119,23 @@ def test_a_machine_without_django_processes_a_queue_of_its_own(
     assert done == [{"prefix": str(machine / "venv"), "django": "None"}] * 24
     assert stack.api("POST", f"/batches/{batch}/retry", {"status": "failed"}).status_code == 202
     stack.wait_for(batch, "completed", deadline=120)
+
+
+def test_a_file_that_is_a_parameter_is_read_over_the_api(knowing_stack: Stack, worker: Process) -> None:
+    stack = knowing_stack
+    words = b"leaf=Blatt\nroot=Wurzel\n" + b"#=#\n" * 200_000
+    headers = {"Authorization": f"Bearer {stack.login['token']}"}
+    sent = httpx.post(f"{stack.url}/api/v1/uploads", files={"file": ("words.txt", words)}, headers=headers)
+    assert (sent.status_code, sent.json()["size"]) == (201, len(words))
+    body = {"processor": "translate", "items": [{"value": "leaf"}, {"value": "root"}], "plan": {"task_queue": QUEUE}}
+    refused = stack.api("POST", "/batches", body | {"parameters": {"words": {"upload": "nothing-like-it"}}})
+    assert refused.status_code == 422
+    assert refused.json()["errors"]["parameters.words"] == ["There is no upload 'nothing-like-it'."]
+    worker.start()
+    batch = stack.launch(**body, parameters={"words": {"upload": sent.json()["id"]}})
+    stack.wait_for(batch, "completed", deadline=120)
+    items = stack.api("GET", f"/batches/{batch}/items").json()["results"]
+    assert [item["result"] for item in items] == ["Blatt", "Wurzel"]
 
 
 def test_what_the_dashboard_misses_while_it_is_away_is_done_again_and_nothing_is_lost(

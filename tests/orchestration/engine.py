@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -216,6 +216,10 @@ class MemoryStore:
         assert saga is not None
         before = self.results.get((chunk.batch_id, chunk.offset))
         return SagaItem(saga, {"number": chunk.offset}, before.attempts if before else 0)
+
+    def read_upload(self, upload_id: str) -> Iterator[bytes]:
+        """Return nothing: no item of these tests has a file."""
+        raise LookupError(upload_id)
 
     def write_note(self, note: ChunkNote) -> None:
         """Keep what children say."""

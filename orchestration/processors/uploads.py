@@ -1,0 +1,131 @@
+"""Uploads: parameters that are files. A batch has the name of one; a worker fetches its content once and keeps it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+ID_LENGTH = 64
+
+Fetch = Callable[[str], Iterable[bytes]]
+
+
+class UploadGone(LookupError):
+    """What was uploaded is not there any more, or was never."""
+
+
+class Upload:
+    """A parameter that is a file: chosen in the form, or uploaded over the API and named by its id.
+
+    In forms, batches and Temporal there are its id, name and size in bytes; `path` is the file where the worker runs.
+    """
+
+    def __init__(self, upload: str, name: str = "", size: int = 0, *, at: Path | None = None) -> None:
+        """Name an upload. Raises ValueError for what cannot be the id of one."""
+        if not upload or len(upload) > ID_LENGTH or not upload.replace("-", "").replace("_", "").isalnum():
+            raise ValueError("This is not the id of an upload.")
+        self.upload, self.name, self.size, self._at = upload, name, size, at
+
+    @classmethod
+    def at(cls, path: Path) -> Upload:
+        """Return a file of this machine as if it had been uploaded: for tests of a processor."""
+        return cls("local", path.name, path.stat().st_size, at=path)
+
+    @property
+    def path(self) -> Path:
+        """The file, fetched when it is first asked for. Raises UploadGone, and what fetching raises."""
+        return self._at or _kept.path(self.upload)
+
+    def read_text(self) -> str:
+        """Return what is in the file, as text in UTF-8. Raises as `path` does, and UnicodeDecodeError."""
+        return self.path.read_text("utf-8")
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return {"upload": self.upload, "name": self.name, "size": self.size}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Upload) and other.upload == self.upload
+
+    def __hash__(self) -> int:
+        return hash(self.upload)
+
+    def __repr__(self) -> str:
+        return f"Upload({self.name or self.upload!r})"
+
+    def __str__(self) -> str:
+        return self.name or self.upload
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Read data, an id alone, or an upload that was read; write data."""
+        serialize = core_schema.plain_serializer_function_ser_schema(cls.as_data)
+        return core_schema.no_info_plain_validator_function(cls._read, serialization=serialize)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Say what the API takes."""
+        return {"type": "object", "properties": {"upload": {"type": "string"}}, "required": ["upload"]}
+
+    @classmethod
+    def _read(cls, given: Any) -> Upload:
+        if isinstance(given, cls):
+            return given
+        data = {"upload": given} if isinstance(given, str) else given
+        if not isinstance(data, dict) or not isinstance(data.get("upload"), str):
+            raise ValueError("Give the id of an upload.")
+        name, size = data.get("name", ""), data.get("size", 0)
+        return cls(data["upload"], str(name), size if isinstance(size, int) else 0)
+
+
+class _Kept:
+    """The files that this process has fetched, in a folder of its own that goes with it."""
+
+    def __init__(self) -> None:
+        self._fetch: Fetch | None = None
+        self._lock = threading.Lock()
+        self._folder: Path | None = None
+
+    def fetch_with(self, fetch: Fetch | None) -> None:
+        self._fetch = fetch
+
+    def path(self, upload: str) -> Path:
+        with self._lock:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="canopy-uploads-"))
+            found = self._folder / upload
+            if not found.exists():
+                self._write(upload, found)
+            return found
+
+    def _write(self, upload: str, found: Path) -> None:
+        if self._fetch is None:
+            raise UploadGone(f"Upload {upload} cannot be fetched here: this process is no worker.")
+        part = found.with_name(f"{found.name}.part")
+        with part.open("wb") as file:
+            for content in self._fetch(upload):
+                file.write(content)
+        part.rename(found)
+
+    def forget(self) -> None:
+        with self._lock:
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+
+_kept = _Kept()
+fetch_with = _kept.fetch_with
+"""Say where a worker's uploads come from: a function that yields the content of one by its id, or raises UploadGone."""
+
+forget = partial(_kept.forget)
+"""Remove what was fetched; a worker does so when it stops."""

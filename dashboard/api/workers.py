@@ -11,7 +11,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from dashboard.permissions import require_operator
 from dashboard.store import DjangoChunkStore
+from dashboard.told import take_in
 from dashboard.uploads import open_upload, parts_of
+from orchestration.connection import TemporalUnavailable
+from orchestration.plugin import ALL_TOLD
 from orchestration.remote_store import CHUNK, NOTE, RESULTS, WORK
 
 router = Router(tags=["Workers"])
@@ -51,6 +54,16 @@ def read_upload(request: HttpRequest, upload_id: str) -> StreamingHttpResponse:
     except LookupError as error:
         raise Http404(str(error)) from error
     return StreamingHttpResponse(parts_of(opened), content_type="application/octet-stream")
+
+
+@router.post("/watches/events", include_in_schema=False)
+def take_events(request: HttpRequest) -> HttpResponse:
+    """Take in what a worker with our plugin tells."""
+    try:
+        take_in(request.user, _given(request, ALL_TOLD))
+    except TemporalUnavailable as error:
+        raise HttpError(503, str(error)) from error
+    return HttpResponse(status=204)
 
 
 def _given(request: HttpRequest, kind: TypeAdapter[Any]) -> Any:

@@ -1,0 +1,113 @@
+"""The plugin on a worker of somebody else's: its trees are told as they grow, and a dashboard away slows nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from orchestration.plugin import CanopyPlugin, Teller, Told
+from tests.foreign_sample import Order, ProcessOrder, ProcessOrders, pack
+from tests.stack import Stack, free_port
+from tests.waiting import until, wait_until
+
+QUEUE = "told-orders"
+WORKFLOWS = [ProcessOrder, ProcessOrders]
+
+
+async def test_parents_and_children_are_told_and_nobody_had_to_ask_for_them(stack: Stack, tmp_path: Path) -> None:
+    client = await Client.connect(stack.temporal.address)
+    plugin = CanopyPlugin(stack.url, stack.login["token"])
+    name = f"told-{uuid4().hex[:6]}"
+    orders = [Order("books", needs=str(tmp_path / "never")), Order("lamps"), Order("desk", parts=[Order("top")])]
+    async with Worker(client, task_queue=QUEUE, workflows=WORKFLOWS, activities=[pack], plugins=[plugin]):
+        await client.execute_workflow("ProcessOrders", orders, id=name, task_queue=QUEUE)
+        await client.execute_workflow("ProcessOrder", Order("alone"), id=f"{name}-alone", task_queue=QUEUE)
+    assert plugin.teller.waiting == 0
+
+    async def shown() -> str:
+        answer = await asyncio.to_thread(stack.api, "POST", "/watches", {"workflow_id": name})
+        assert answer.status_code == 200, "it is watched already"
+        return str(answer.json()["id"])
+
+    batch = await shown()
+
+    async def settled() -> bool:
+        state = await asyncio.to_thread(stack.batch, batch)
+        return bool(state["status"] == "completed_with_failures")
+
+    await until(settled, "the tree is shown")
+    state = stack.batch(batch)
+    assert (state["children"]["total"], state["children"]["failed"], state["children"]["completed"]) == (3, 1, 2)
+    nodes = stack.api("GET", f"/batches/{batch}/nodes?limit=100").json()["results"]
+    assert sum("out of stock" in ((node["error"] or {}).get("message") or "") for node in nodes) == 1
+    alone = stack.api("POST", "/watches", {"workflow_id": f"{name}-alone"})
+    assert alone.status_code == 201, "what has no children is no tree to watch"
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a server that takes calls and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = list[socket.socket]()
+
+        def take() -> None:
+            while True:
+                try:
+                    taken.append(server.accept()[0])
+                except OSError:
+                    return
+
+        threading.Thread(target=take, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+    for each in taken:
+        each.close()
+
+
+@pytest.mark.parametrize("where", ["away", "silent"])
+async def test_a_dashboard_that_is_away_or_silent_holds_nothing_up(
+    stack: Stack, where: str, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("silent") if where == "silent" else f"http://127.0.0.1:{free_port()}"
+    client = await Client.connect(stack.temporal.address)
+    plugin = CanopyPlugin(url, "token")
+    async with asyncio.timeout(60):
+        async with Worker(
+            client, task_queue=f"{QUEUE}-{where}", workflows=WORKFLOWS, activities=[pack], plugins=[plugin]
+        ):
+            orders = [Order(f"{number}") for number in range(10)]
+            name = f"{where}-{uuid4().hex[:6]}"
+            done = await client.execute_workflow("ProcessOrders", orders, id=name, task_queue=queue)
+    assert done == [f"packed {number}" for number in range(10)]
+
+
+def event(number: int) -> Told:
+    return Told("root", "run", "root", f"child-{number}", f"{number}", "Child", datetime.now(UTC))
+
+
+def test_what_cannot_be_told_is_dropped_the_oldest_first() -> None:
+    teller = Teller(f"http://127.0.0.1:{free_port()}", "token", capacity=10)
+    for number in range(100):
+        teller.tell(event(number))
+    assert teller.waiting <= 10
+    assert teller._waiting[-1].workflow_id == "child-99"
+
+
+def test_events_that_nobody_may_tell_are_refused_and_not_told_again(stack: Stack) -> None:
+    teller = Teller(stack.url, "wrong")
+    teller.tell(event(1))
+    wait_until(lambda: teller.waiting == 0, "they are given up")
+    teller.close()
+    url = f"{stack.url}/api/v1/watches/events"
+    headers = {"Authorization": f"Bearer {stack.login['token']}"}
+    assert httpx.post(url, content=b'[{"root": 1}]', headers=headers).status_code == 422

@@ -197,7 +197,7 @@ def _fitting(value: Any, kind: pyarrow.DataType) -> Any:
     return json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False)
 
 
-DOWNLOADS: dict[str, tuple[str, Callable[[ItemQuerySet, Columns], Iterable[str] | Iterable[bytes]]]] = {
+DOWNLOADS: dict[str, tuple[str, Callable[[ItemQuerySet, Columns], Iterable[str | bytes]]]] = {
     "csv": ("text/csv; charset=utf-8", csv_lines),
     "jsonl": ("application/x-ndjson", json_lines),
     "parquet": ("application/vnd.apache.parquet", parquet_parts),

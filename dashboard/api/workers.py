@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dashboard.permissions import require_operator
 from dashboard.store import DjangoChunkStore
+from dashboard.streaming import stream
 from dashboard.told import take_in
 from dashboard.uploads import open_upload, parts_of
 from orchestration.connection import TemporalUnavailable
@@ -53,7 +54,7 @@ def read_upload(request: HttpRequest, upload_id: str) -> StreamingHttpResponse:
         opened = open_upload(upload_id)
     except LookupError as error:
         raise Http404(str(error)) from error
-    return StreamingHttpResponse(parts_of(opened), content_type="application/octet-stream")
+    return stream(parts_of(opened), "application/octet-stream")
 
 
 @router.post("/watches/events", include_in_schema=False)

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 from dashboard.downloads import DOWNLOADS, rejected_lines
 from dashboard.models import Batch
 from dashboard.results import ResultsPage, ResultsQuery, columns_of
+from dashboard.streaming import stream
 from dashboard.views.batches import page_number
 
 
@@ -28,16 +29,12 @@ def batch_export(request: HttpRequest, batch_id: str, form: str) -> StreamingHtt
     """Send the items that a query wants, all by default, as CSV, JSON Lines or Parquet."""
     batch, query = get_object_or_404(Batch, id=batch_id), ResultsQuery.of(request.GET)
     kind, write = DOWNLOADS[form]
-    answer = StreamingHttpResponse(write(query.items(batch), columns_of(batch)), content_type=kind)
     name = f"{batch_id}-{query.status}" if query.status else batch_id
-    answer["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
-    return answer
+    return stream(write(query.items(batch), columns_of(batch)), kind, f"{name}.{form}")
 
 
 @require_safe
 def batch_rejected(request: HttpRequest, batch_id: str) -> StreamingHttpResponse:
     """Send the items that failed as CSV, as they were given and each with why."""
     batch = get_object_or_404(Batch, id=batch_id)
-    answer = StreamingHttpResponse(rejected_lines(batch), content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="{batch_id}-rejected.csv"'
-    return answer
+    return stream(rejected_lines(batch), "text/csv; charset=utf-8", f"{batch_id}-rejected.csv")

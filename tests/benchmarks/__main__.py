@@ -12,7 +12,7 @@ from pathlib import Path
 from temporalio.client import Client
 
 import tests.environment  # noqa: F401  before anything reads settings
-from tests.benchmarks import engine, live, million, scale
+from tests.benchmarks import engine, exports, live, million, scale
 from tests.benchmarks.bare import ConcurrentParent
 from tests.benchmarks.report import Figure, table
 from tests.stack import Process, Stack, TemporalServer
@@ -23,6 +23,7 @@ PARTS: dict[str, Callable[[Client, Stack], Awaitable[list[Figure]]]] = {
     "live": partial(live.measure, is_huge=False),
     "scale": scale.measure,
     "huge": partial(live.measure, is_huge=True),
+    "exports": exports.measure,
     "million": million.measure,
 }
 

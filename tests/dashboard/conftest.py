@@ -69,3 +69,9 @@ def plain_static_files(settings: Settings) -> None:
     """Link static files by their own names: hashed ones exist after collectstatic only, which the browser tests run."""
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+
+
+def sent(answer: Any) -> bytes:
+    """Return the whole of an answer that is streamed; the test client reads it all at once, and warns of it."""
+    with pytest.warns(Warning, match="asynchronous iterators"):
+        return b"".join(answer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -15,12 +16,13 @@ from dashboard import projection
 from dashboard.downloads import cell
 from dashboard.models import Item
 from dashboard.store import DjangoChunkStore
+from dashboard.streaming import PART, stream
 from dashboard.tokens import create_token
 from orchestration.chunk_contracts import ItemResult
 from orchestration.contracts import Failure, Status
 from orchestration.error_kinds import ADVICE, ErrorKind
 from tests.builders import START, child_of, closed, start_root
-from tests.dashboard.conftest import MakeBatch
+from tests.dashboard.conftest import MakeBatch, sent
 
 ENDS = [
     (Status.FAILED, "ValidationError", "validation"),
@@ -59,13 +61,13 @@ def test_a_download_has_every_item_with_its_result_or_error(
     ]
     DjangoChunkStore().write_results(results)
     client.force_login(operator)
-    text = b"".join(client.get(f"/batches/{batch.pk}/items.csv").streaming_content).decode()  # type: ignore[attr-defined]
+    text = sent(client.get(f"/batches/{batch.pk}/items.csv")).decode()
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["status"] for row in rows] == ["completed", "failed", "pending"]
     assert rows[0]["result.more"] == '{"a": 1}'
     assert rows[0]["item.url"] == "https://example.org/0"
     assert (rows[1]["error_kind"], rows[1]["error_message"]) == ("timeout", f"'{wrong.message}")
-    lines = b"".join(client.get(f"/batches/{batch.pk}/items.jsonl?status=failed").streaming_content)  # type: ignore[attr-defined]
+    lines = sent(client.get(f"/batches/{batch.pk}/items.jsonl?status=failed"))
     [failed] = [json.loads(line) for line in lines.splitlines()]
     assert (failed["key"], failed["error_message"]) == ("row-0001", wrong.message)
 
@@ -78,11 +80,27 @@ def test_no_cell_is_a_formula(value: object, shown: object) -> None:
 
 
 @pytest.mark.django_db
-def test_a_download_is_streamed_in_bounded_pieces(operator: User, make_batch: MakeBatch, client: Client) -> None:
+def test_a_download_is_sent_in_bounded_pieces(operator: User, make_batch: MakeBatch, client: Client) -> None:
     batch = make_batch(5_000, chunk_size=100)
     Item.objects.filter(batch=batch).update(finished_at=START + timedelta(seconds=1))
     client.force_login(operator)
     answer = client.get(f"/batches/{batch.pk}/items.csv")
-    pieces = [len(piece) for piece in answer.streaming_content]  # type: ignore[attr-defined]
-    assert len(pieces) == 5_001
-    assert max(pieces) < 1_000
+    with pytest.warns(Warning, match="asynchronous iterators"):
+        pieces = list(answer)
+    assert b"".join(pieces).count(b"\n") == 5_001
+    assert len(pieces) > 3
+    assert max(map(len, pieces)) < 2 * PART
+
+
+async def test_an_answer_is_made_while_it_is_sent_and_not_before() -> None:
+    made = list[int]()
+
+    def parts() -> Iterator[bytes]:
+        for number in range(100):
+            made.append(number)
+            yield b"x" * PART
+
+    sending = aiter(stream(parts(), "text/plain"))
+    assert await anext(sending) == b"x" * PART
+    assert made == [0]
+    assert len([part async for part in sending]) == 99

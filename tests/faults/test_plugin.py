@@ -82,9 +82,8 @@ async def test_a_dashboard_that_is_away_or_silent_holds_nothing_up(
     client = await Client.connect(stack.temporal.address)
     plugin = CanopyPlugin(url, "token")
     async with asyncio.timeout(60):
-        async with Worker(
-            client, task_queue=f"{QUEUE}-{where}", workflows=WORKFLOWS, activities=[pack], plugins=[plugin]
-        ):
+        queue = f"{QUEUE}-{where}"
+        async with Worker(client, task_queue=queue, workflows=WORKFLOWS, activities=[pack], plugins=[plugin]):
             orders = [Order(f"{number}") for number in range(10)]
             name = f"{where}-{uuid4().hex[:6]}"
             done = await client.execute_workflow("ProcessOrders", orders, id=name, task_queue=queue)

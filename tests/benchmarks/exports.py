@@ -1,0 +1,78 @@
+"""Downloads of a million results: the web process's memory while it streams them, against a tenth of them."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import psutil
+from temporalio.client import Client
+
+from tests.benchmarks.report import Figure
+from tests.stack import Stack
+
+FEW, MANY = 100_000, 1_000_000
+FORMS = ("csv", "jsonl", "parquet")
+LOOK_EVERY = 0.05
+
+MORE = """
+INSERT INTO dashboard_item
+SELECT NULL AS id, {columns} FROM dashboard_item AS item, (
+    WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {items} - 1)
+    SELECT n FROM numbers
+) WHERE item.batch_id = '{batch}' AND item."index" = 0
+"""
+"""The first item of a batch again and again: what is measured is reading them, and not how they came there."""
+
+
+def fill(stack: Stack, items: int) -> str:
+    """Return a batch with so many items that have completed."""
+    batch = stack.launch(processor="simulate", count=1, parameters={"seconds_from": 0, "seconds_to": 0})
+    stack.wait_for(batch, "completed")
+    with sqlite3.connect(stack.home / "canopy.sqlite3", timeout=60) as database:
+        names = [row[1] for row in database.execute("PRAGMA table_info(dashboard_item)") if row[1] != "id"]
+        new = {"index": "n", "key": "'account-' || n"}
+        columns = ", ".join(new.get(name, f'item."{name}"') for name in names)
+        listed = ", ".join(f'"{name}"' for name in names)
+        sql = MORE.format(columns=columns, items=items, batch=batch)
+        database.execute(
+            sql.replace("INTO dashboard_item\nSELECT NULL AS id,", f"INTO dashboard_item ({listed})\nSELECT")
+        )
+    return batch
+
+
+def download(stack: Stack, batch: str, form: str) -> tuple[float, int, int]:
+    """Return the seconds that a download takes, its bytes, and the most memory that the web process has meanwhile."""
+    process, peak, size = psutil.Process(stack.web.pid), 0, 0
+    with httpx.Client(base_url=stack.url, timeout=600, follow_redirects=True) as client:
+        page = client.get("/login/")
+        token = page.text.split('name="csrfmiddlewaretoken" value="')[1].split('"')[0]
+        person = {"username": stack.login["username"], "password": stack.login["password"]}
+        client.post("/login/", data={**person, "csrfmiddlewaretoken": token})
+        began = time.monotonic()
+        with client.stream("GET", f"/batches/{batch}/items.{form}") as answer:
+            answer.raise_for_status()
+            looked = 0.0
+            for part in answer.iter_raw():
+                size += len(part)
+                if time.monotonic() - looked > LOOK_EVERY:
+                    looked = time.monotonic()
+                    peak = max(peak, process.memory_info().rss)
+    return time.monotonic() - began, size, peak
+
+
+async def measure(client: Client, stack: Stack) -> list[Figure]:
+    """Download few and many in every form."""
+    loop, figures = asyncio.get_running_loop(), list[Figure]()
+    with ThreadPoolExecutor(1) as pool:
+        few, many = [await loop.run_in_executor(pool, fill, stack, items) for items in (FEW, MANY)]
+        for form in FORMS:
+            _, _, less = await loop.run_in_executor(pool, download, stack, few, form)
+            seconds, size, most = await loop.run_in_executor(pool, download, stack, many, form)
+            detail = f"{MANY / seconds:,.0f} rows/s, {size / 2**20:.0f} MB, {less / 2**20:.0f} MB with a tenth"
+            figures.append(Figure(f"web's memory with 1,000,000 rows as {form}, in MB", most / 2**20, 400, detail))
+            figures.append(Figure(f"the same against 100,000 rows as {form}", most / less, 1.3))
+    return figures

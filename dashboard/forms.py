@@ -199,7 +199,9 @@ def _field_of(name: str, info: FieldInfo) -> forms.Field:
     if annotation is Upload:
         return UploadField(**common | {"required": info.is_required()})
     if get_origin(annotation) is dict:
-        return LinesOfPairs(**common | {"required": False})
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        example = forms.Textarea({"placeholder": str(extra.get("placeholder", ""))})
+        return LinesOfPairs(widget=example, **common | {"required": False})
     return forms.JSONField(**common | {"required": info.is_required()})
 
 

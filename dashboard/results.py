@@ -205,6 +205,11 @@ class Chart:
     least: str = ""
     most: str = ""
 
+    @property
+    def is_telling(self) -> bool:
+        """Whether it says more than that every value is another one."""
+        return self.is_histogram or self.bars[0].number > 1 or self.of == 1
+
 
 def chart_of(column: str, values: Iterable[Any]) -> Chart | None:
     """Draw a column of results; None where there is nothing to draw."""
@@ -261,12 +266,17 @@ class ResultsPage:
 
     @cached_property
     def chart(self) -> Chart | None:
-        """The chart of the column that is drawn: the one that was chosen, or the first that can be."""
+        """The chart of the column that is drawn: the one that was chosen, or the first that tells something."""
         names = [self.drawn] if self.drawn in self.columns else self.columns
         results = self.query.items(self.batch).filter(status=NodeStatus.COMPLETED).order_by("index")
         found = list(results.values_list("result", flat=True)[:ROWS_DRAWN])
-        charts = (chart_of(name, (result_fields(result).get(name) for result in found)) for name in names)
-        return next((chart for chart in charts if chart is not None), None)
+        first: Chart | None = None
+        for name in names:
+            chart = chart_of(name, (result_fields(result).get(name) for result in found))
+            if chart is not None and chart.is_telling:
+                return chart
+            first = first or chart
+        return first
 
     @property
     def is_drawn_in_part(self) -> bool:

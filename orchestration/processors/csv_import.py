@@ -90,6 +90,9 @@ class ImportParameters(BaseModel):
         description="One a line: name: type, required, unique, from … to …, pattern …. Types: text, integer, decimal, "
         "boolean, date, datetime. The pattern comes last; the range of text is its length. Other columns of the file "
         "are left out.",
+        json_schema_extra={
+            "placeholder": "id: integer\nemail: text, required, unique, pattern .+@.+\namount: decimal, from 0 to 10000"
+        },
     )
     key: str = Field(
         title="Key columns",

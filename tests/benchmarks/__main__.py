@@ -12,7 +12,7 @@ from pathlib import Path
 from temporalio.client import Client
 
 import tests.environment  # noqa: F401  before anything reads settings
-from tests.benchmarks import engine, exports, live, million, scale
+from tests.benchmarks import engine, exports, live, million, scale, watch
 from tests.benchmarks.bare import ConcurrentParent
 from tests.benchmarks.report import Figure, table
 from tests.stack import Process, Stack, TemporalServer
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[Client, Stack], Awaitable[list[Figure]]]] = {
     "engine": engine.measure,
     "live": partial(live.measure, is_huge=False),
     "scale": scale.measure,
+    "watch": watch.measure,
     "huge": partial(live.measure, is_huge=True),
     "exports": exports.measure,
     "million": million.measure,

@@ -17,6 +17,9 @@ from orchestration.options import Execution
 
 PAGE_SIZE = 100
 BAR_WIDTH = 1000
+UNDER_MOST = 1_000
+"""Rows that stand below others on one page: what an item starts for itself may have no end."""
+
 DEEPEST_EXPANDED = 3
 """Level of the deepest rows that are expanded in place; below them a page of its own shows the path from the root."""
 
@@ -167,7 +170,7 @@ def _rows(nodes: Sequence[Node], level: int, first: int, opened: Branch | None) 
 def _under(nodes: Sequence[Node], level: int) -> dict[int, list[Row]]:
     """Return the rows that always stand below some nodes, and below those: {node id: rows}."""
     above = [node.pk for node in nodes if node.kind not in (Kind.ROOT, *PARENT_KINDS)]
-    below = list(Node.objects.filter(parent__in=above).order_by("position", "pk")) if above else []
+    below = list(Node.objects.filter(parent__in=above).order_by("position", "pk")[:UNDER_MOST]) if above else []
     further = _under(below, level + 1) if below else {}
     found, now = defaultdict[int, list[Row]](list), timezone.now()
     for node in below:

@@ -198,6 +198,7 @@ def definition_items_preview(request: HttpRequest, version_id: int) -> HttpRespo
 
 def _launch_over_items(request: HttpRequest, version: DefinitionVersion, processor: Processor) -> HttpResponse:
     if request.method == "POST":
+        require_operator(request.user)
         return answer_launch(request, filled_page(request, processor, version))
     like = Batch.objects.filter(pk=request.GET.get("like", ""), definition=version).first()
     return render(request, "launch.html", {"page": empty_page(request, processor, like, version=version)})

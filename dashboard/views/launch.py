@@ -46,6 +46,7 @@ def launch(request: HttpRequest, name: str) -> HttpResponse:
         made = Q(processor=name) | Q(source__form=name)
         like = Batch.objects.filter(made, pk=request.GET.get("like", "")).first()
         return render(request, "launch.html", {"page": empty_page(request, processor, like, _preset(request, name))})
+    require_operator(request.user)
     return answer_launch(request, filled_page(request, processor))
 
 

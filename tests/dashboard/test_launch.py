@@ -215,3 +215,10 @@ def test_a_viewer_sees_the_form_and_can_launch_nothing(client: Client) -> None:
 def test_a_stranger_is_sent_to_the_login(client: Client) -> None:
     answer = client.post("/launch/simulate/", form())
     assert answer.headers["Location"].startswith("/login/")
+
+
+def test_who_may_only_look_leaves_nothing_behind(client: Client, db: None) -> None:
+    client.force_login(User.objects.create_user("vera"))
+    file = SimpleUploadedFile("items.csv", b"key\na\n")
+    assert client.post("/launch/simulate/", form(file=file)).status_code == 403
+    assert not Upload.objects.exists()

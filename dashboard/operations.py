@@ -18,12 +18,13 @@ from django.utils import timezone
 from dashboard import live, projection
 from dashboard.models import PARENT_KINDS, AuditEntry, Batch, BatchStatus, Hold, Node, NodeStatus
 from dashboard.permissions import Person, require_operator
+from dashboard.rolling_back import may_roll_back, undo_input
 from dashboard.roots import root_input
 from dashboard.temporal import gateway
-from orchestration.connection import BatchNotRunning, TemporalUnavailable
+from orchestration.connection import BatchNotRunning, BatchRunning, TemporalUnavailable
 from orchestration.contracts import EventKind, NodeKind, Status, TreeEvent
 from orchestration.foreign import CannotRunAgain
-from orchestration.plan import Plan
+from orchestration.plan import Plan, root_id
 
 FAILED = "failed"
 UNFINISHED = "unfinished"
@@ -276,6 +277,26 @@ def terminate(person: Person, batch: Batch, reason: str = "") -> None:
     )
 
 
+def roll_back(person: Person, batch: Batch) -> str:
+    """Undo all that a closed batch has completed, and return what was begun.
+
+    Raises PermissionDenied, OperationError (409 while it runs, or where nothing is left that could be undone).
+    """
+    operator = require_operator(person)
+    if not may_roll_back(batch):
+        why = "It is still open." if batch.is_open else "Nothing that it does can be undone."
+        raise OperationError(why, 409)
+    root, number = undo_input(batch)
+    if not number:
+        raise OperationError("Nothing of it is left to undo.", 409)
+    with _audited(operator, batch, "roll back", f"{number:,} children"):
+        run_id = async_to_sync(gateway().roll_back)(root)
+    started = TreeEvent(EventKind.STARTED, root_id(batch.pk), run_id, timezone.now())
+    projection.apply(batch.pk, [started])
+    _ring(batch)
+    return f"Rolling back: what {number:,} {'child' if number == 1 else 'children'} completed is undone."
+
+
 def set_window(person: Person, batch: Batch, window: int) -> None:
     """Change how many children may be open. Raises PermissionDenied, OperationError (422 out of bounds)."""
     operator = require_operator(person)
@@ -316,7 +337,7 @@ def _audited(person: User, batch: Batch, action: str, scope: str) -> Iterator[Au
     entry = AuditEntry(batch=batch, person=person, action=action, scope=scope[:200], outcome="Accepted.")
     try:
         yield entry
-    except (OperationError, BatchNotRunning, TemporalUnavailable) as error:
+    except (OperationError, BatchNotRunning, BatchRunning, TemporalUnavailable) as error:
         problem = _problem(error)
         entry.outcome = f"Not done: {problem.message}"
         raise problem from error
@@ -324,9 +345,11 @@ def _audited(person: User, batch: Batch, action: str, scope: str) -> Iterator[Au
         entry.save()
 
 
-def _problem(error: OperationError | BatchNotRunning | TemporalUnavailable) -> OperationError:
+def _problem(error: OperationError | BatchNotRunning | BatchRunning | TemporalUnavailable) -> OperationError:
     if isinstance(error, OperationError):
         return error
+    if isinstance(error, BatchRunning):
+        return OperationError(str(error), 409)
     if isinstance(error, BatchNotRunning):
         return OperationError("The batch is not running.", 409)
     return OperationError(f"{error} Nothing was changed; try again in a moment.", 503)

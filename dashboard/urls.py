@@ -68,6 +68,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("batches/<str:batch_id>/finish/", operations.batch_finish, name="batch-finish"),
     path("batches/<str:batch_id>/cancel/", operations.batch_cancel, name="batch-cancel"),
     path("batches/<str:batch_id>/terminate/", operations.batch_terminate, name="batch-terminate"),
+    path("batches/<str:batch_id>/rollback/", operations.batch_roll_back, name="batch-roll-back"),
     path("batches/<str:batch_id>/window/", operations.batch_window, name="batch-window"),
     path("batches/<str:batch_id>/discard/", operations.batch_discard, name="batch-discard"),
     path("watch/", watch.workflow_watch, name="workflow-watch"),

@@ -23,6 +23,10 @@ class BatchNotRunning(Exception):
     """The root is closed or was never started, so there is nothing to signal, cancel or terminate."""
 
 
+class BatchRunning(Exception):
+    """The root runs, so it cannot be started again."""
+
+
 @dataclass(frozen=True)
 class Connection:
     """Where Temporal is."""

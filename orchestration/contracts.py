@@ -294,6 +294,7 @@ class FanOutInput:
     `first` and `stop` are the half-open range of child indices below it, `first_child` and `first_item` those at which
     the section begins that it is a part of. A run that is started to retry has `children`: the root gets an empty list
     and waits for its `retry` update, the others get those to run. With `roll_back` it undoes those children instead.
+    A root or stage that is started to `undo` does nothing but roll those children back.
     A root with a `cursor` reads its input page by page, from there on; `items` are those read before.
     """
 
@@ -316,6 +317,7 @@ class FanOutInput:
     first_item: int = 0
     processor: str = ""
     child_workflow: str = CHUNK_WORKFLOW
+    undo: bool = False
 
     @property
     def is_head(self) -> bool:
@@ -338,7 +340,7 @@ class FlowInput:
     """Start of a parent with a flow of its own. `definition` is a model of orchestration.definitions as data.
 
     One with fan-outs has the `sections` made so far; one that is started to retry waits for its `retry` update, and
-    goes on from the state `before`.
+    goes on from the state `before`. One that is started to `undo` does nothing but roll back the children of sections.
     """
 
     batch_id: str
@@ -350,6 +352,7 @@ class FlowInput:
     sections: list[Section] = field(default_factory=list)
     is_retry: bool = False
     before: FlowState = field(default_factory=FlowState)
+    undo: dict[int, list[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

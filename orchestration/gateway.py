@@ -39,6 +39,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from orchestration.connection import (
     RPC_TIMEOUT,
     BatchNotRunning,
+    BatchRunning,
     Connection,
     TemporalUnavailable,
     not_running,
@@ -188,6 +189,26 @@ class Gateway:
                 )
             except WorkflowAlreadyStartedError as error:
                 return error.run_id or ""
+        return str(handle.first_execution_run_id or "")
+
+    async def roll_back(self, root: RootInput) -> str:
+        """Start a closed root again to undo what its input says, and return the run id. Raises BatchRunning."""
+        client = await self.client()
+        with unavailable():
+            try:
+                handle = await client.start_workflow(
+                    root_workflow(root),
+                    root,
+                    id=root_id(root.batch_id),
+                    task_queue=CHILD_TASK_QUEUE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                    memo={"batch": root.label},
+                    static_summary=root.label or None,
+                    rpc_timeout=RPC_TIMEOUT,
+                )
+            except WorkflowAlreadyStartedError as error:
+                raise BatchRunning("The batch is running.") from error
         return str(handle.first_execution_run_id or "")
 
     async def retry(

@@ -53,14 +53,16 @@ class SectionFlow(RetriedFlow, ABC):
         self._open = dict[int, ChildWorkflowHandle[Any, FanOutResult] | None]()
         self._window: int | None = None
 
-    async def run_section(self, section: Section, children: list[int] | None) -> FanOutResult:
-        """Run a section, or some of its children again. Raises ChildWorkflowError where its policy was exceeded."""
+    async def run_section(self, section: Section, children: list[int] | None, *, undo: bool = False) -> FanOutResult:
+        """Run a section, or some of its children again, or undo those. Raises ChildWorkflowError where its policy was
+        exceeded, and once they are undone.
+        """
         self._open[section.number] = None
         self.running += 1
         outcome, failure = Status.COMPLETED, None
         handle: ChildWorkflowHandle[Any, FanOutResult] | None = None
         try:
-            handle = await self._start(section, children)
+            handle = await self._start(section, children, undo=undo)
             self._open[section.number] = handle
             self.outbox.put(EventKind.STARTED, handle.id, handle.first_execution_run_id or "")
             self._report_window(self._window or self.stages[section.stage].plan.window)
@@ -79,7 +81,9 @@ class SectionFlow(RetriedFlow, ABC):
                 run_id = handle.first_execution_run_id or ""
                 self.outbox.put(EventKind.CLOSED, handle.id, run_id, outcome=outcome, failure=failure)
 
-    async def _start(self, section: Section, children: list[int] | None) -> ChildWorkflowHandle[Any, FanOutResult]:
+    async def _start(
+        self, section: Section, children: list[int] | None, *, undo: bool
+    ) -> ChildWorkflowHandle[Any, FanOutResult]:
         stage, tries = self.stages[section.stage], 0
         layout = self.layout(section)
         given = FanOutInput(
@@ -91,6 +95,7 @@ class SectionFlow(RetriedFlow, ABC):
             stage=section.stage,
             first_child=section.first_child,
             first_item=section.first_item,
+            undo=undo,
         )
         while True:
             try:

@@ -237,6 +237,12 @@ def terminate_batch(
     return 202, {"detail": "Terminated."}
 
 
+@router.post("/batches/{batch_id}/rollback", response=OPERATION)
+def roll_back_batch(request: HttpRequest, batch_id: str) -> tuple[int, dict[str, str]]:
+    """Undo everything that a closed batch has completed, where its processor says how."""
+    return 202, {"detail": operations.roll_back(request.user, _batch(batch_id))}
+
+
 @router.post("/batches/{batch_id}/window", response=OPERATION)
 def set_batch_window(request: HttpRequest, batch_id: str, given: schemas.WindowIn) -> tuple[int, dict[str, str]]:
     """Change how many children may be open at a time."""

@@ -18,6 +18,7 @@ from dashboard.live import batch_state
 from dashboard.models import AuditEntry, Batch, NodeStatus, Report
 from dashboard.pane import Pane
 from dashboard.permissions import may_operate
+from dashboard.rolling_back import can_undo
 from dashboard.timeline import Timeline, timeline_of
 from dashboard.tree import Tree, tree_of
 from orchestration.plan import Plan
@@ -83,6 +84,7 @@ class BatchPage:
     reports: Sequence[Report]
     plan: Sequence[tuple[str, Any]]
     may_operate: bool
+    can_undo: bool
     confirm: str
     pane: Pane | None
 
@@ -115,6 +117,7 @@ def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane 
         reports=list(batch.reports.all()) if batch.plan_data.get("summarise") else [],
         plan=plan_of(batch),
         may_operate=may_operate(request.user),
+        can_undo=can_undo(batch),
         confirm=request.GET.get("confirm", ""),
         pane=pane,
     )

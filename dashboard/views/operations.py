@@ -155,6 +155,12 @@ def batch_terminate(request: HttpRequest, batch_id: str) -> HttpResponse:
 
 
 @require_POST
+def batch_roll_back(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Undo what a closed batch has completed."""
+    return _answer(request, batch_id, lambda batch: operations.roll_back(request.user, batch))
+
+
+@require_POST
 def batch_window(request: HttpRequest, batch_id: str) -> HttpResponse:
     """Change how many children may be open."""
     given = request.POST.get("window", "")

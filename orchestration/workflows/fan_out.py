@@ -106,9 +106,9 @@ class FanOutWorkflow:
             self._report_self(EventKind.STARTED)
         reporter = asyncio.create_task(self._tell_failures())
         try:
-            if given.is_root and given.children is not None:
+            if given.is_root and given.children is not None and not given.undo:
                 await self._await_retry()
-            failure = await self._refusal()
+            failure = await self._undone() if given.undo else await self._refusal()
             if failure is None:
                 await self._units.prepare()
                 await self._run_until_released()
@@ -190,16 +190,27 @@ class FanOutWorkflow:
             return None
         if self._given.plan.on_threshold is not OnThreshold.ROLL_BACK:
             return Failure(POLICY_EXCEEDED, reason)
-        return Failure(ROLLED_BACK, f"{reason} {await self._roll_back()}")
+        return Failure(ROLLED_BACK, f"{reason} {await self._roll_back(self._units.to_undo())}")
 
-    async def _roll_back(self) -> str:
-        """Undo every child that completed, and say what became of that."""
-        children = self._units.to_undo()
+    async def _undone(self) -> Failure:
+        """Undo the children that this was started for, and say so as the failure that a root rolled back ends with."""
+        return Failure(ROLLED_BACK, await self._roll_back(self._given.children or []))
+
+    async def _roll_back(self, children: list[int]) -> str:
+        """Undo children, and say what became of that."""
         if not children:
             return "Nothing had completed, so there was nothing to roll back."
         self._report_moment(EventKind.ROLLING_BACK, f"{len(children):,} children are undone.")
         items = self._units.layout.items
-        undo = replace(self._given, items=items, children=children, roll_back=True, window=self._window, paused=False)
+        undo = replace(
+            self._given,
+            items=items,
+            children=children,
+            roll_back=True,
+            undo=False,
+            window=self._window,
+            paused=False,
+        )
         units = units_of(undo, lambda number: None)
         self._units, self._supervisor = units, self._supervise(units, undo)
         await self._supervisor.run()

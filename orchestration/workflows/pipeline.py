@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.children import ALREADY_RUNNING
-    from orchestration.contracts import ADVANCE_ACTIVITY, FlowInput, Section, WantedSection
+    from orchestration.contracts import ADVANCE_ACTIVITY, ROLLED_BACK, FlowInput, Section, WantedSection
     from orchestration.definitions import Pipeline
     from orchestration.sections import GROW_HEARTBEAT_TIMEOUT, GROW_RETRY, GROW_TIMEOUT, SectionFlow
+    from orchestration.supervisor import failure_of
 
 
 @workflow.defn
@@ -17,7 +19,7 @@ class PipelineWorkflow(SectionFlow):
 
     Signals, update: SectionFlow's; what a retry lets through goes on to the later stages as a section of its own.
     Query: `progress`, in sections. Ends when no stage has anything left to do; fails when a stage's failure limit was
-    exceeded.
+    exceeded. One that is started to undo rolls the children back that it is told to, and fails as rolled back.
     """
 
     @workflow.init
@@ -38,6 +40,8 @@ class PipelineWorkflow(SectionFlow):
 
     async def _flow(self) -> dict[str, int]:
         completed = {stage.name: 0 for stage in self.stages}
+        if self.given.undo:
+            raise ApplicationError(await self._undo(), type=ROLLED_BACK, non_retryable=True)
         if self.given.is_retry:
             await self.await_retry()
         while True:
@@ -55,6 +59,19 @@ class PipelineWorkflow(SectionFlow):
                 continue
             result = await self.run_section(section, children)
             completed[self.stages[section.stage].name] += result.counts.completed
+
+    async def _undo(self) -> str:
+        """Undo the children of sections, the last section first, and say what became of that."""
+        said = list[str]()
+        for number, children in sorted(self.given.undo.items(), reverse=True):
+            section = self.sections[number]
+            try:
+                await self.run_section(section, children, undo=True)
+            except FailureError as error:
+                if is_cancelled_exception(error):
+                    raise
+                said.append(f"{self.stages[section.stage].name}: {failure_of(error).message}")
+        return " ".join(said)
 
     async def _following(self) -> Section | None:
         """Return the section that is next: the first stage's, or of what the stage before the next has let through."""

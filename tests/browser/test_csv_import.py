@@ -98,6 +98,7 @@ async def test_rows_are_rejected_with_reasons_imported_and_rolled_back(
         ("5", "2", "eve is not welcome"),
     ]
 
+    address = page.url
     await page.get_by_role("link", name="Launch again").click()
     await expect(page.get_by_label("Columns", exact=True)).to_have_value(COLUMNS)
     await page.get_by_label("Paste items").fill(MORE)
@@ -109,3 +110,14 @@ async def test_rows_are_rejected_with_reasons_imported_and_rolled_back(
     await until_live(page)
     await expect(page.locator("[data-field='badge']")).to_contain_text("Rolled back")
     assert people(shop) == imported, "the batch's rows are out again, and changed ones as they were"
+
+    await page.goto(address)
+    await until_live(page)
+    await page.get_by_role("button", name="Roll back…").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
+    await expect(page.locator("#answer")).to_contain_text("Rolling back: what 1 child completed is undone.")
+    await expect(page.locator("[data-field='badge']")).to_contain_text("Rolled back")
+    assert people(shop) == [(2, "old@example.org", 1)], "the table is as it was before the first batch"
+    await expect(page.get_by_role("button", name="Roll back…")).to_be_hidden()
+    again = stack.api("POST", f"/batches/{address.rstrip('/').rsplit('/', 1)[1]}/rollback")
+    assert (again.status_code, again.json()["detail"]) == (409, "Nothing of it is left to undo.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from orchestration.contracts import EventKind, Progress, Status
+from orchestration.contracts import EventKind, FanOutInput, NodeKind, Progress, Status
 from orchestration.plan import child_id
 from orchestration.workflows.fan_out import FanOutWorkflow
 from tests.orchestration.engine import Engine, Probe, Run, failed
@@ -197,6 +198,27 @@ async def test_a_batch_of_partitions_is_rolled_back_whole(engine: Engine, small_
     assert error.type == "RolledBack"
     assert {int(key) for key in probe.undone} == completed
     assert " were rolled back." in error.message
+
+
+@pytest.mark.parametrize("items", [3, 18])
+async def test_a_batch_that_has_closed_is_rolled_back_when_somebody_asks(
+    engine: Engine, small_partitions: None, items: int
+) -> None:
+    probe = told(1)
+    run = await engine.launch(items, probe, failure_policy="tolerate", tolerated_failures=1)
+    await run.result()
+    await run.closed_event()
+    assert isinstance(run.given, FanOutInput)
+    completed = [child for child in range(items) if child != 1]
+    probe.fail_undo = {"2"}
+    await engine.gateway.roll_back(replace(run.given, children=completed, undo=True))
+    error = await failure(run)
+    assert error.type == "RolledBack"
+    assert error.message == f"{items - 2} children were rolled back. 1 rollbacks failed."
+    assert {int(key) for key in probe.undone} == set(completed)
+    assert {event.kind for event in run.events()} >= {EventKind.ROLLING_BACK}
+    rolled_back = [event.place for event in run.events(EventKind.STARTED) if event.place is not None]
+    assert sum(place.kind is NodeKind.ROLLBACK for place in rolled_back) == items - 1
 
 
 async def test_of_a_chunk_that_failed_in_part_the_completed_items_are_undone_too(engine: Engine) -> None:

@@ -141,8 +141,8 @@ async def run_command(item: CommandItem, parameters: CommandParameters, context:
 async def _start(program: Path, arguments: list[str], folder: str, context: ItemContext) -> Process:
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     own = {"CANOPY_ITEM_KEY": context.key, "CANOPY_IDEMPOTENCY_KEY": context.idempotency_key}
-    try:
-        return await asyncio.create_subprocess_exec(
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(
             str(program),
             *arguments,
             stdin=PIPE,
@@ -152,6 +152,13 @@ async def _start(program: Path, arguments: list[str], folder: str, context: Item
             env=inherited | own,
             start_new_session=True,
         )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:  # it may run already, before anybody here has hold of it
+        with suppress(ValueError, OSError):
+            await _end(await starting)
+        raise
     except (ValueError, OSError) as error:  # a NUL in an argument; no such program, or more than fits
         raise InvalidArguments(f"{program} cannot be started: {error}") from error
 

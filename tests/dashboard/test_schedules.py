@@ -190,11 +190,11 @@ def test_terminate_other_terminates_the_open_batch(stack: Stack, made: list[str]
     assert "as the overlap policy says" in Web(stack).get(f"/batches/{first}/").text
 
 
-@pytest.mark.parametrize(("overlap", "launched"), [("buffer_one", 2), ("buffer_all", 4)])
+@pytest.mark.parametrize(("overlap", "launched", "seconds"), [("buffer_one", 2, 15), ("buffer_all", 4, 3)])
 def test_what_a_buffer_keeps_runs_after_the_open_batch(
-    stack: Stack, made: list[str], overlap: str, launched: int
+    stack: Stack, made: list[str], overlap: str, launched: int, seconds: int
 ) -> None:
-    lasting = {"seconds_from": 3, "seconds_to": 3}
+    lasting = {"seconds_from": seconds, "seconds_to": seconds}
     schedule = make(stack, made, parameters=lasting, count=1, overlap=overlap)["id"]
     stack.wait_for(_trigger(stack, schedule, 1), "running")
     for _ in range(3):

@@ -126,6 +126,30 @@ async def test_it_is_ended_with_all_that_it_started(program: Program, tmp_path: 
     await until(gone, "what it had started is gone")
 
 
+async def test_a_program_that_has_just_been_started_is_ended_too(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(f"echo $$ > {tmp_path}/pid; exec sleep 300")
+    start, begun = asyncio.create_subprocess_exec, asyncio.Event()
+
+    async def slow(*given: Any, **options: Any) -> Any:
+        process = await start(*given, **options)
+        begun.set()
+        await asyncio.sleep(0.2)
+        return process
+
+    monkeypatch.setattr("asyncio.create_subprocess_exec", slow)
+    running = asyncio.create_task(
+        process_items(get_processor("command").function, [{"value": "x"}], {"program": "mine"})
+    )
+    await begun.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    found = [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", "300"]]
+    assert not [each for each in found if "canopy-command-" in each.cwd()]
+
+
 async def test_what_is_not_allowed_or_makes_no_arguments_is_refused(
     program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:

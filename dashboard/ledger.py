@@ -17,6 +17,7 @@ from django.utils import timezone
 from dashboard.models import PARENT_KINDS, Batch, Node
 from dashboard.tallies import add, batch_status, contribution
 from orchestration.contracts import NodeKind, Status
+from orchestration.signatures import signature_of
 
 NODE_STATE = (
     "status",
@@ -112,7 +113,9 @@ class Ledger:
                 self.move(page.node.parent_id, moved)
         self._is_changed |= bool(changed)
         children = [node for node in changed if node.kind == NodeKind.CHILD]
-        update_rows(Node, children, (*NODE_STATE, *CHILD_ITEMS, "revision"))
+        for node in children:
+            node.signature = "" if node.items_failed else signature_of(node.error_type, node.error_message)
+        update_rows(Node, children, (*NODE_STATE, *CHILD_ITEMS, "signature", "revision"))
         update_rows(Node, [node for node in changed if node.kind != NodeKind.CHILD], (*NODE_STATE, "revision"))
         self._pages = {self.root.pk: _Page.of(self.root)}
 

@@ -252,7 +252,8 @@ class Node(Tally):
     `position` is the partition's or child's index over the whole batch; `offset` and `length` its slice of the items,
     `key_first` and `key_last` the business keys at its ends. `label` names a node without keys, `note` says, since
     `noted_at`, what it waits for or is doing. One that is no workflow is a part of its parent's execution. `attempt` is
-    0 until the first run is started or asked for. `revision` is the batch's revision at the last change.
+    0 until the first run is started or asked for. `signature` is its error's where no item is to blame. `revision` is
+    the batch's revision at the last change.
     """
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="nodes")
@@ -275,6 +276,7 @@ class Node(Tally):
     closed_at = models.DateTimeField(null=True, blank=True)
     error_type = models.CharField(max_length=200, blank=True)
     error_message = models.TextField(blank=True)
+    signature = models.CharField(max_length=16, blank=True)
     revision = models.PositiveBigIntegerField(default=1)
 
     class Meta:
@@ -362,6 +364,7 @@ class Item(models.Model):
     error_type = models.CharField(max_length=200, blank=True)
     error_message = models.TextField(blank=True)
     error_stack = models.TextField(blank=True)
+    signature = models.CharField(max_length=16, blank=True)
     earlier: models.JSONField[Any, Any] = models.JSONField(default=list)
     duration = models.FloatField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -376,6 +379,7 @@ class Item(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["batch", "child", "status"], name="item_child"),
             models.Index(fields=["batch", "status", "index"], name="item_status"),
+            models.Index(fields=["batch", "status", "signature"], name="item_signature"),
         ]
         constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "index"], name="item_index")]
 

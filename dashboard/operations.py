@@ -16,6 +16,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from dashboard import live, projection
+from dashboard.error_groups import children_with
 from dashboard.models import PARENT_KINDS, AuditEntry, Batch, BatchStatus, Hold, Node, NodeStatus
 from dashboard.permissions import Person, require_operator
 from dashboard.rolling_back import may_roll_back, undo_input
@@ -68,10 +69,16 @@ class RetryOutcome:
 
 
 def retry(
-    person: Person, batch: Batch, *, nodes: Sequence[int] | None = None, status: str | None = None
+    person: Person,
+    batch: Batch,
+    *,
+    nodes: Sequence[int] | None = None,
+    status: str | None = None,
+    signature: str = "",
 ) -> RetryOutcome:
-    """Give children another attempt: those named (a partition or the root means its retryable children), or those in a
-    status ("failed", "unfinished", or one outcome). A flow that stopped goes on, with what its stages had left.
+    """Give children another attempt: those named (a partition or the root means its retryable children), those in a
+    status ("failed", "unfinished", or one outcome), or those with an error of a signature. A flow that stopped goes on,
+    with what its stages had left.
 
     Raises PermissionDenied and OperationError: 404 for a node of another batch, 422 for an empty or unknown selection,
     409 for a batch that never started, 503 where Temporal is away.
@@ -79,10 +86,15 @@ def retry(
     operator = require_operator(person)
     root = Node.objects.get(batch=batch, kind=NodeKind.ROOT)
     goes_on = batch.may_go_on and Status(root.status).is_retryable
-    chosen = _named(batch, nodes, or_none=goes_on) if nodes is not None else _in_status(batch, status or "")
+    if signature:
+        chosen = _with_error(batch, signature)
+    else:
+        chosen = _named(batch, nodes, or_none=goes_on) if nodes is not None else _in_status(batch, status or "")
     if goes_on:
         chosen = list({node.pk: node for node in (*chosen, *_left_in_stages(batch))}.values())
-    scope = f"{len(chosen):,} children" if nodes is not None else f"all {status} ({len(chosen):,} children)"
+    scope = f"{len(chosen):,} children"
+    if signature or status:
+        scope = f"all {status or f'with error {signature}'} ({scope})"
     if root.attempt == 0:
         raise OperationError("The batch has not started yet, so there is nothing to retry.", 409)
     if batch.status == BatchStatus.ROLLED_BACK:
@@ -184,6 +196,13 @@ def _below(parents: Sequence[Node]) -> Iterator[Node]:
         found = list(Node.objects.filter(parent__in=parents))
         yield from found
         parents = [node for node in found if node.kind in PARENT_KINDS]
+
+
+def _with_error(batch: Batch, signature: str) -> list[Node]:
+    found = list(_children(batch).filter(position__in=children_with(batch, signature)).order_by("position"))
+    if not found:
+        raise OperationError("No child has failed with this error now.", 409)
+    return found
 
 
 def _in_status(batch: Batch, status: str) -> list[Node]:

@@ -76,6 +76,7 @@ class ResultsQuery:
     value: str = ""
     sort: str = "index"
     error: str = ""
+    signature: str = ""
 
     @classmethod
     def of(cls, given: QueryDict) -> Self:
@@ -88,6 +89,7 @@ class ResultsQuery:
             comparison=Comparison(comparison) if comparison in list(Comparison) else Comparison.CONTAINS,
             value=given.get("value", "").strip(),
             sort=given.get("sort", "") or "index",
+            signature=given.get("signature", ""),
         )
         if query.is_of_numbers and query.number is None:
             return cls(query.text, query.status, error=f"{query.value!r} is no number to be {query.comparison}.")
@@ -96,7 +98,7 @@ class ResultsQuery:
     @property
     def is_active(self) -> bool:
         """Whether anything is left out."""
-        return bool(self.text or self.status or (self.column and self.value))
+        return bool(self.text or self.status or self.signature or (self.column and self.value))
 
     @property
     def is_of_numbers(self) -> bool:
@@ -119,6 +121,8 @@ class ResultsQuery:
             items = items.filter(key__icontains=self.text)
         if self.status:
             items = items.filter(Q(shown_status=self.status))
+        if self.signature:
+            items = items.filter(signature=self.signature)
         if self.column and self.value:
             items = self._compared(items, batch)
         return items.order_by(*self._order(batch))

@@ -43,6 +43,7 @@ from orchestration.contracts import (
     WantedSection,
 )
 from orchestration.plan import Plan
+from orchestration.signatures import signature_of
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ EARLIER_FAILURES = 20
 COMPLETED_COLUMNS = ("status", "attempts", "run_id", "result", "duration", "finished_at")
 """What changes when an item completes that has never failed."""
 
-RESULT_STATE = (*COMPLETED_COLUMNS, "error_type", "error_message", "error_stack", "earlier")
+RESULT_STATE = (*COMPLETED_COLUMNS, "error_type", "error_message", "error_stack", "signature", "earlier")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -298,5 +299,6 @@ def _take_result(item: Item, result: ItemResult) -> None:
     item.error_type = text(failure.type[:200]) if failure else ""
     item.error_message = text(failure.message) if failure else ""
     item.error_stack = text(failure.stack) if failure else ""
+    item.signature = signature_of(failure.type, failure.message) if failure else ""
     item.duration = result.duration
     item.finished_at = timezone.now()

@@ -34,6 +34,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("batches/<str:batch_id>/", batches.batch_detail, name="batch-detail"),
     path("batches/<str:batch_id>/results/", results.batch_results, name="batch-results"),
     path("batches/<str:batch_id>/rejected.csv", results.batch_rejected, name="batch-rejected"),
+    path("batches/<str:batch_id>/errors/", batches.batch_errors, name="batch-errors"),
     path("batches/<str:batch_id>/audit/", batches.batch_audit, name="batch-audit"),
     re_path(
         r"^batches/(?P<batch_id>[^/]+)/items\.(?P<form>csv|jsonl|parquet)$", results.batch_export, name="batch-export"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from dashboard import operations
 from dashboard.api import schemas
 from dashboard.api.launch_requests import Invalid, at_plan, launch_request
 from dashboard.diagnosis import Diagnosis, diagnosis_of
+from dashboard.error_groups import ErrorGroup, error_groups
 from dashboard.launching import IdempotencyConflict, LaunchRefused, launch
 from dashboard.live import batch_state
 from dashboard.models import Batch, Item, Kind, Node, NodeStatus
@@ -121,6 +123,12 @@ def diagnose_batch(request: HttpRequest, batch_id: str) -> Diagnosis:
     return diagnosis_of(_batch(batch_id))
 
 
+@router.get("/batches/{batch_id}/errors", response={200: list[schemas.ErrorGroupOut], **PROBLEMS})
+def list_errors(request: HttpRequest, batch_id: str) -> Sequence[ErrorGroup]:
+    """List the errors of a batch's failures, those together that are one to a person, the most frequent first."""
+    return error_groups(_batch(batch_id)).shown
+
+
 @router.get("/batches/{batch_id}/reports", response=list[dict[str, Any]])
 def list_reports(request: HttpRequest, batch_id: str) -> list[dict[str, Any]]:
     """List the reports of a batch, oldest first: one for each run of its root that closed with `summarise`."""
@@ -165,9 +173,12 @@ def list_items(
 @router.post("/batches/{batch_id}/retry", response={**OPERATION, 202: schemas.RetryOut})
 def retry_batch(request: HttpRequest, batch_id: str, given: schemas.RetryIn) -> tuple[int, dict[str, Any]]:
     """Give children another attempt: those named, or all in a status."""
-    if (given.nodes is None) == (given.status is None):
-        raise Invalid({"nodes": ["Give either nodes or status."]})
-    outcome = operations.retry(request.user, _batch(batch_id), nodes=given.nodes, status=given.status)
+    chosen = {"nodes": given.nodes, "status": given.status, "signature": given.signature or None}
+    if sum(each is not None for each in chosen.values()) != 1:
+        raise Invalid({"nodes": ["Give either nodes or status, or the signature of an error."]})
+    outcome = operations.retry(
+        request.user, _batch(batch_id), nodes=given.nodes, status=given.status, signature=given.signature
+    )
     refused = [{"id": refusal.node, "reason": refusal.reason} for refusal in outcome.refused]
     return 202, {"accepted": outcome.accepted, "refused": refused, "goes_on": outcome.goes_on}
 

@@ -183,13 +183,28 @@ class ItemPage(Schema):
     next: str | None
 
 
+class ErrorGroupOut(Schema):
+    """Failures with one error: how many items (or children, where no item is to blame), and what one of them says."""
+
+    signature: str
+    error_type: str
+    template: str
+    sample: str
+    number: int
+    children: int
+    of_items: bool
+    first: datetime | None
+    last: datetime | None
+
+
 class RetryIn(Schema):
-    """Which children: ids of nodes, or a status ("failed", "unfinished", or one outcome)."""
+    """Which children: ids of nodes, a status ("failed", "unfinished", or one outcome), or the signature of an error."""
 
     model_config = ConfigDict(extra="forbid")
 
     nodes: list[int] | None = None
     status: str | None = None
+    signature: str = Field(default="", max_length=16)
 
 
 class RefusalOut(Schema):

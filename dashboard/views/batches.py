@@ -8,11 +8,12 @@ from typing import Any
 
 from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from dashboard.diagnosis import diagnosis_of, moves
+from dashboard.error_groups import ErrorGroups, error_groups
 from dashboard.filters import BatchFilter
 from dashboard.live import batch_state
 from dashboard.models import AuditEntry, Batch, NodeStatus, Report
@@ -81,6 +82,7 @@ class BatchPage:
     tree: Tree
     audit: Sequence[AuditEntry]
     timeline: Timeline
+    errors: ErrorGroups
     reports: Sequence[Report]
     plan: Sequence[tuple[str, Any]]
     may_operate: bool
@@ -114,6 +116,7 @@ def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane 
         tree=tree_of(batch, status=query.status, page=query.page, opened=query.opened),
         audit=audit_of(batch),
         timeline=timeline_of(batch),
+        errors=error_groups(batch),
         reports=list(batch.reports.all()) if batch.plan_data.get("summarise") else [],
         plan=plan_of(batch),
         may_operate=may_operate(request.user),
@@ -152,6 +155,16 @@ def batch_audit(request: HttpRequest, batch_id: str) -> HttpResponse:
     return render(
         request, "batch_detail.html#audit", {"batch": batch, "audit": audit_of(batch), "timeline": timeline_of(batch)}
     )
+
+
+@require_safe
+def batch_errors(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Show what the failures of a batch have in common; a plain link gets the batch page."""
+    batch = get_object_or_404(Batch, id=batch_id)
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect("batch-detail", batch_id)
+    context = {"batch": batch, "errors": error_groups(batch), "may_operate": may_operate(request.user)}
+    return render(request, "batch_detail.html#errors", context)
 
 
 @require_safe

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 from dashboard import operations
 from dashboard.models import Batch, Node
 from dashboard.operations import OperationError, Refusal, RetryOutcome
+from orchestration.signatures import SIGNATURE_LENGTH
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,16 @@ def _retry_answer(outcome: RetryOutcome) -> Answer:
 
 @require_POST
 def batch_retry(request: HttpRequest, batch_id: str) -> HttpResponse:
-    """Retry the nodes named, or all in a status."""
+    """Retry the nodes named, all in a status, or all with an error of one kind."""
     named = [int(given) for given in request.POST.getlist("nodes") if given.isdecimal() and len(given) < 19]
     status = request.POST.get("status") or None
-    nodes = None if status else named
-    return _answer(request, batch_id, lambda batch: operations.retry(request.user, batch, nodes=nodes, status=status))
+    signature = request.POST.get("signature", "")[:SIGNATURE_LENGTH]
+    nodes = None if status or signature else named
+
+    def operate(batch: Batch) -> RetryOutcome:
+        return operations.retry(request.user, batch, nodes=nodes, status=status, signature=signature)
+
+    return _answer(request, batch_id, operate)
 
 
 @require_POST

@@ -3,6 +3,7 @@ import "./app.js";
 import { seconds, setServerTime, showDurations, startClock } from "./clock.js";
 import { Connection, perFrame } from "./connection.js";
 import { showState } from "./counts.js";
+import { showErrors } from "./errors.js";
 import { duration, number, setText, statusLabel, sum } from "./format.js";
 import { announce, showLiveState } from "./live_state.js";
 import { Pane } from "./pane.js";
@@ -83,6 +84,7 @@ function apply(messages) {
     isReload ||= newest.batch.watched && state?.children.total !== newest.batch.children.total && !filter();
     changedAt = Date.now();
     showHead(newest.batch);
+    showErrors(newest.batch);
     showElapsed();
     showDurations();
     news.show(statusLabel(filter()));

@@ -1,0 +1,91 @@
+"""Error groups: what failures have in common, how often, and a retry of exactly those."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from dashboard import operations, projection
+from dashboard.error_groups import children_with, error_groups
+from dashboard.models import Batch, Item
+from dashboard.operations import OperationError
+from dashboard.store import DjangoChunkStore
+from orchestration.chunk_contracts import ItemResult
+from orchestration.contracts import Failure, Status
+from tests.builders import child_of, closed, started
+from tests.dashboard.conftest import MakeBatch
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def failing(make_batch: MakeBatch) -> Batch:
+    """Five children of two items: three items of two children without stock, one without an address, one timed out."""
+    batch = make_batch(10, chunk_size=2)
+    children = [child_of(batch, position) for position in range(5)]
+    projection.apply(batch.pk, [started(child) for child in children])
+    failures = {
+        0: Failure("OutOfStock", "books-17 is out of stock"),
+        1: Failure("OutOfStock", "lamps-9 is out of stock"),
+        2: Failure("OutOfStock", "desk-1 is out of stock"),
+        3: Failure("Unreachable", "https://x.example/3 answered with status 503"),
+    }
+    results = [
+        ItemResult(batch.pk, index // 2, child_of(batch, index // 2).run_id, index, 1, 0.1, None, failures.get(index))
+        for index in range(8)
+    ]
+    DjangoChunkStore().write_results(results)
+    failed = Failure("ApplicationError", "2 of 2 items failed")
+    projection.apply(batch.pk, [closed(children[position], Status.FAILED, failure=failed) for position in (0, 1)])
+    projection.apply(batch.pk, [closed(children[position], Status.COMPLETED) for position in (2, 3)])
+    timeout = Failure("Timeout", "Timed out (start to close).")
+    projection.apply(batch.pk, [closed(children[4], Status.TIMED_OUT, failure=timeout)])
+    batch.refresh_from_db()
+    return batch
+
+
+def test_failures_are_grouped_with_numbers_and_one_of_them_as_a_sample(failing: Batch) -> None:
+    groups = error_groups(failing).shown
+    assert [(each.error_type, each.template, each.number, each.children, each.of_items) for each in groups] == [
+        ("OutOfStock", "<id> is out of stock", 3, 2, True),
+        ("Unreachable", "<url> answered with status 503", 1, 1, True),
+        ("Timeout", "Timed out (start to close).", 1, 1, False),
+    ]
+    assert groups[0].sample == "books-17 is out of stock"
+    assert groups[0].share == 1000
+    assert groups[0].first is not None
+
+
+def test_a_group_is_gone_once_its_items_have_been_done(failing: Batch, operator: User) -> None:
+    stock, unreachable, timeout = (each.signature for each in error_groups(failing).shown)
+    assert children_with(failing, stock) == [0, 1]
+    assert children_with(failing, unreachable) == [1]
+    assert children_with(failing, timeout) == [4]
+    first = child_of(failing, 0)
+    projection.requeue(failing.pk, {0: first.attempt})
+    again = [ItemResult(failing.pk, 0, "again", index, 2, 0.1, {"packed": True}) for index in (0, 1)]
+    DjangoChunkStore().write_results(again)
+    failing.refresh_from_db()
+    assert [each.number for each in error_groups(failing).shown if each.signature == stock] == [1]
+    assert set(Item.objects.filter(batch=failing, index__in=(0, 1)).values_list("signature", flat=True)) == {""}
+    with pytest.raises(OperationError, match="No child has failed with this error now"):
+        operations.retry(operator, failing, signature="0123456789abcdef")
+
+
+def test_the_page_says_what_failed_and_the_results_show_those(failing: Batch, logged_in: Client) -> None:
+    page = logged_in.get(f"/batches/{failing.pk}/").content.decode()
+    assert "&lt;id&gt; is out of stock" in page
+    stock = error_groups(failing).shown[0].signature
+    results = logged_in.get(f"/batches/{failing.pk}/results/?signature={stock}").content.decode()
+    assert "3 items" in results
+    assert "status 503" not in results
+    part = logged_in.get(f"/batches/{failing.pk}/errors/", headers={"HX-Request": "true"}).content.decode()
+    assert part.strip().startswith("<section")
+    assert logged_in.get(f"/batches/{failing.pk}/errors/").status_code == 302
+
+
+def test_a_batch_without_failures_asks_for_no_groups(make_batch: MakeBatch, django_assert_num_queries: object) -> None:
+    batch = make_batch(3)
+    with django_assert_num_queries(0):  # type: ignore[operator]
+        assert error_groups(batch).shown == []

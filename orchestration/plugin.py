@@ -78,6 +78,7 @@ class Teller:
         self._url, self._token = f"{url.rstrip('/')}{TOLD_PATH}", token
         self._waiting = deque[Told](maxlen=capacity)
         self._bell, self._over = threading.Event(), threading.Event()
+        self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
     @property
@@ -88,13 +89,23 @@ class Teller:
     def tell(self, event: Told) -> None:
         """Have an event told soon."""
         self._waiting.append(event)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="canopy-teller", daemon=True)
-            self._thread.start()
+        if not self._is_running:
+            self._start()
         self._bell.set()
 
+    @property
+    def _is_running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def _start(self) -> None:
+        with self._starting:
+            if not self._is_running:
+                self._over.clear()
+                self._thread = threading.Thread(target=self._run, name="canopy-teller", daemon=True)
+                self._thread.start()
+
     def close(self) -> None:
-        """Tell what is left, if the dashboard takes it at once."""
+        """Tell what is left, if the dashboard takes it at once. What is told afterwards starts it anew."""
         self._over.set()
         self._bell.set()
         if self._thread is not None:
@@ -192,16 +203,21 @@ class _Interceptor(Interceptor):
 class CanopyPlugin(SimplePlugin):
     """Tells the Canopy at an address what the workflows of a worker do.
 
-    Takes the dashboard's address and an operator's API token. A parent whose child starts is watched from then on.
+    Takes the dashboard's address and an operator's API token. A parent whose child starts is watched from then on. One
+    plugin may serve any number of workers, of a client's too.
     """
 
     def __init__(self, url: str, token: str) -> None:
         self.teller = Teller(url, token)
+        self._workers = 0
         super().__init__("canopy", interceptors=[_Interceptor(self.teller)], run_context=self._while_it_runs)
 
     @asynccontextmanager
     async def _while_it_runs(self) -> AsyncIterator[None]:
+        self._workers += 1
         try:
             yield
         finally:
-            await asyncio.to_thread(self.teller.close)
+            self._workers -= 1
+            if not self._workers:
+                await asyncio.to_thread(self.teller.close)

@@ -2,16 +2,18 @@
 import { sum } from "./format.js";
 
 const AFTER = 1_000;
+const MORE_EACH = 0.05; // milliseconds a failure: grouping 100,000 takes its time, for every viewer
 let seen = null;
 let timer = null;
 
 export function showErrors(batch) {
-  const found = `${sum(batch.children, "failed timed_out terminated")} ${batch.items.failed}`;
+  const children = sum(batch.children, "failed timed_out terminated");
+  const found = `${children} ${batch.items.failed}`;
   if (seen !== null && seen !== found && !timer) {
     timer = setTimeout(() => {
       timer = null;
       htmx.trigger("#errors", "canopy:errors");
-    }, AFTER);
+    }, AFTER + MORE_EACH * (children + batch.items.failed));
   }
   seen = found;
 }

@@ -54,6 +54,28 @@ async def test_parents_and_children_are_told_and_nobody_had_to_ask_for_them(stac
     assert alone.status_code == 201, "what has no children is no tree to watch"
 
 
+async def test_one_plugin_serves_workers_side_by_side_and_one_after_another(stack: Stack) -> None:
+    client = await Client.connect(stack.temporal.address)
+    plugin, name = CanopyPlugin(stack.url, stack.login["token"]), f"shared-{uuid4().hex[:6]}"
+
+    def worker(queue: str) -> Worker:
+        return Worker(client, task_queue=queue, workflows=WORKFLOWS, activities=[pack], plugins=[plugin])
+
+    async def run(queue: str) -> None:
+        await client.execute_workflow("ProcessOrders", [Order("one")], id=queue, task_queue=queue)
+
+    async with worker(f"{name}-1"):
+        async with worker(f"{name}-2"):
+            await run(f"{name}-2")
+        await run(f"{name}-1")
+    async with worker(f"{name}-3"):
+        await run(f"{name}-3")
+    assert plugin.teller.waiting == 0
+    for number in (1, 2, 3):
+        known = await asyncio.to_thread(stack.api, "POST", "/watches", {"workflow_id": f"{name}-{number}"})
+        assert known.status_code == 200, f"{name}-{number} was told"
+
+
 @pytest.fixture
 def silent() -> Iterator[str]:
     """The address of a server that takes calls and never answers."""

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
 from django.utils import timezone
 
-from dashboard.models import PARENT_KINDS, Batch, Kind, Node, NodeStatus
+from dashboard.models import PARENT_KINDS, Batch, Item, Kind, Node, NodeStatus
 from orchestration.options import Execution
 
 PAGE_SIZE = 100
@@ -68,7 +68,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Branch:
-    """A page of what lies below a node, or (with a status) of all children of the batch in that status."""
+    """A page of what lies below a node, or of all children of the batch in a status, or with a text in key or id."""
 
     parent: Node
     rows: Sequence[Row]
@@ -76,6 +76,7 @@ class Branch:
     page: int
     status: str = ""
     level: int = 2
+    text: str = ""
 
     @property
     def pages(self) -> int:
@@ -104,6 +105,8 @@ class Branch:
 
     def _query(self, page: int) -> str:
         parts: dict[str, object] = {"status": self.status} if self.status else {}
+        if self.text:
+            parts["q"] = self.text
         if self.parent.has_tallies:
             parts["open"] = self.parent.pk
         return urlencode(parts | ({"page": page} if page > 1 else {}))
@@ -130,9 +133,8 @@ class Tree:
     @property
     def is_folded(self) -> bool:
         """Whether the rows below the root are partitions or stages, to be expanded."""
-        return (
-            not self.branch.status and not self.path and any(row.node.kind in PARENT_KINDS for row in self.branch.rows)
-        )
+        is_part = self.branch.status or self.branch.text or self.path
+        return not is_part and any(row.node.kind in PARENT_KINDS for row in self.branch.rows)
 
     @property
     def chips(self) -> list[tuple[str, str, int]]:
@@ -227,10 +229,26 @@ def branch_in_status(root: Node, status: NodeStatus, page: int) -> Branch:
     return Branch(root, _rows(_page(found, page), 2, (page - 1) * PAGE_SIZE + 1, None), total, page, status.value)
 
 
-def tree_of(batch: Batch, *, status: NodeStatus | None, page: int, opened: int | None) -> Tree:
-    """Return the tree of a batch: filtered by a status, or with one partition (a node's id) expanded to a page."""
+def branch_with(root: Node, text: str, page: int) -> Branch:
+    """Return a page of the batch's children that have a text in their id or in the key of an item, failures first."""
+    children = Node.objects.filter(batch=root.batch, kind=Kind.CHILD)
+    items = Item.objects.filter(batch=root.batch, key__icontains=text).order_by()
+    named = Q(workflow_id__icontains=text) if root.batch.watched_id else Q(workflow_id__iexact=text)
+    found = children.filter(named | Q(position__in=items.values("child")))
+    total = found.count()
+    page = min(max(page, 1), max(1, ceil(total / PAGE_SIZE)))
+    rows = _rows(_page(found.order_by(_RANK, "position"), page), 2, (page - 1) * PAGE_SIZE + 1, None)
+    return Branch(root, rows, total, page, text=text)
+
+
+def tree_of(batch: Batch, *, status: NodeStatus | None, page: int, opened: int | None, text: str = "") -> Tree:
+    """Return the tree of a batch: what a text is found in, filtered by a status, or with one parent (a node's id)
+    expanded to a page.
+    """
     root = Node.objects.select_related("batch").get(batch=batch, kind=Kind.ROOT)
-    if status is not None:
+    if text:
+        branch = branch_with(root, text, page)
+    elif status is not None:
         branch = branch_in_status(root, status, page)
     elif (
         partition := opened

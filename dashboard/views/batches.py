@@ -26,6 +26,7 @@ from orchestration.plan import Plan
 
 BATCHES_PER_PAGE = 50
 AUDIT_ENTRIES = 50
+TEXT_LENGTH = 200
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class BatchListPage:
 
 @dataclass(frozen=True)
 class TreeQuery:
-    """What of a tree is asked for: a status, an expanded parent, a page. Nonsense is as if not given.
+    """What of a tree is asked for: a text, a status, an expanded parent, a page. Nonsense is as if not given.
 
     The rows of an expanded parent are fetched alone, unless the `whole` tree is asked for.
     """
@@ -58,6 +59,7 @@ class TreeQuery:
     opened: int | None
     page: int
     whole: bool = False
+    text: str = ""
 
     @classmethod
     def of(cls, request: HttpRequest) -> TreeQuery:
@@ -70,6 +72,7 @@ class TreeQuery:
             opened=int(opened) if opened.isdecimal() and len(opened) < 19 else None,
             page=page_number(request),
             whole="whole" in given,
+            text=given.get("q", "").strip()[:TEXT_LENGTH],
         )
 
 
@@ -113,7 +116,7 @@ def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane 
     return BatchPage(
         batch=batch,
         state=batch_state(batch),
-        tree=tree_of(batch, status=query.status, page=query.page, opened=query.opened),
+        tree=tree_of(batch, status=query.status, page=query.page, opened=query.opened, text=query.text),
         audit=audit_of(batch),
         timeline=timeline_of(batch),
         errors=error_groups(batch),

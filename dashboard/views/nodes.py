@@ -23,7 +23,7 @@ def batch_nodes(request: HttpRequest, batch_id: str) -> HttpResponse:
     batch = get_object_or_404(Batch, id=batch_id)
     context = {"batch": batch, "may_operate": may_operate(request.user)}
     if query.opened is None or query.whole:
-        tree = tree_of(batch, status=query.status, page=query.page, opened=query.opened)
+        tree = tree_of(batch, status=query.status, page=query.page, opened=query.opened, text=query.text)
         return render(request, "_tree.html", context | {"tree": tree})
     partition = get_object_or_404(
         Node.objects.select_related("batch"), batch=batch, kind__in=PARENT_KINDS, pk=query.opened

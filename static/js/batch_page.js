@@ -20,6 +20,7 @@ const batch = document.getElementById("batch");
 const tree = document.getElementById("tree");
 const grid = new TreeGrid(tree);
 const pane = new Pane(batch.dataset.home);
+const find = document.querySelector("#find input");
 const form = document.getElementById("retry-selected");
 if (form) new Selection(tree, form);
 
@@ -95,11 +96,14 @@ function apply(messages) {
 
 function addressOf(status) {
   const path = grid.table.dataset.path;
-  const query = status ? `?status=${status}` : path ? `?open=${path}&whole=1` : "";
+  const text = find.value.trim();
+  const found = text ? `?${new URLSearchParams({ q: text })}` : "";
+  const query = status ? `?status=${status}` : path ? `?open=${path}&whole=1` : found;
   return `${batch.dataset.home}nodes/${query}`;
 }
 
 tree.addEventListener("click", (event) => {
+  if (event.target.closest(".chip[href]")) find.value = "";
   if (!event.target.closest("#news")) return;
   // Below partitions the failures are not on the first page: show them alone.
   const isParted = !filter() && tree.querySelector("tr:is([data-kind='partition'], [data-kind='stage'], [data-kind='parent'])");

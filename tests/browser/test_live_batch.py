@@ -43,6 +43,25 @@ async def test_children_close_and_counts_follow_without_a_reload_in_two_browsers
         assert await page.evaluate("window.isSameDocument")
 
 
+async def test_an_item_is_found_by_its_key_while_one_types_and_stays_live(stack: Stack, new_page: NewPage) -> None:
+    items = [{"name": f"order-{number}"} for number in range(120)]
+    slow = {"seconds_from": 0.3, "seconds_to": 0.3}
+    batch = stack.launch(processor="simulate", parameters=slow, items=items, key="name", plan={"window": 10})
+    page = await new_page(stack, f"/batches/{batch}/")
+    await until_live(page)
+    search = page.get_by_label("Find children by the key of an item, or by id")
+    await search.press_sequentially("order-117")
+    await expect(page.locator("tr[data-kind='child']")).to_have_count(1)
+    await expect(search).to_be_focused()
+    found = page.locator(row(page, 117))
+    await expect(found).to_have_attribute("data-status", "completed")
+    await search.fill("nothing like it")
+    await expect(page.locator("#tree .none")).to_have_text("Nothing has “nothing like it” in its key.")
+    await page.locator("#tree .chip", has_text="All").click()
+    await expect(page.locator("tr[data-kind='child']")).to_have_count(100)
+    await expect(search).to_have_value("")
+
+
 async def test_failed_children_are_retried_in_place_and_the_old_error_stays_readable(
     stack: Stack, new_page: NewPage
 ) -> None:

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from dashboard.models import AuditEntry, Batch, Kind, Node
+from dashboard.models import AuditEntry, Batch, Item, Kind, Node
 from orchestration.contracts import Failure, Status
 from orchestration.plan import Plan
 from tests.builders import close_root, make_batch, make_viewer, run_children, start_root
@@ -31,6 +31,17 @@ def rows(client: Client, batch: Batch, **query: Any) -> list[int]:
     """Return the positions of the children or partitions shown, in order."""
     answer = client.get(f"/batches/{batch.pk}/", query)
     return [row.node.position for row in answer.context["page"].tree.branch.rows]
+
+
+def test_children_are_found_by_the_key_of_an_item_wherever_they_are(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 2_400, plan=Plan(chunk_size=2))
+    Item.objects.filter(batch=batch, index__in=(7, 2_001)).update(key="Order A_17%")
+    assert rows(logged_in, batch, q="a_17%") == [3, 1_000]
+    assert rows(logged_in, batch, q="A_17", status="failed") == [3, 1_000]
+    assert rows(logged_in, batch, q=f"batch-{batch.pk}/p0/c3") == [3]
+    assert "Nothing has “&lt;b&gt;” in its key." in page(logged_in, batch, q="<b>")
+    many = logged_in.get(f"/batches/{batch.pk}/nodes/", {"q": "1", "page": 2}, headers=HTMX).content.decode()
+    assert "?q=1&amp;page=3" in many
 
 
 def test_an_unknown_batch_is_not_found(logged_in: Client) -> None:

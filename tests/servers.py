@@ -36,12 +36,26 @@ def redis(home: Path) -> Iterator[str]:
         process.stop()
 
 
+PORTS_TRIED = 5
+"""Somebody else may take a free port before the server does: others run at the same time."""
+
+
+def _is_ready(process: Process, ready: list[str]) -> bool:
+    """Wait until a server answers, or has ended."""
+
+    def answers_or_has_ended() -> bool:
+        return subprocess.run(ready, check=False).returncode == 0 or not process.is_running
+
+    wait_until(answers_or_has_ended, f"PostgreSQL answers: {process.output}")
+    return process.is_running
+
+
 @contextmanager
 def postgres(home: Path) -> Iterator[str]:
     """Run a PostgreSQL and yield its URL. It refuses to run as root, so root becomes postgres."""
     binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
     become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    data, port = home / "postgres", free_port()
+    data = home / "postgres"
     data.mkdir()
     if become:
         for parent in (home, *home.parents):
@@ -51,13 +65,16 @@ def postgres(home: Path) -> Iterator[str]:
         shutil.chown(data, "postgres")
     initdb = [*become, str(binaries / "initdb"), "-D", str(data), "-U", "canopy", "--auth=trust", "--no-sync"]
     subprocess.run([*initdb, "--encoding=UTF8"], check=True, capture_output=True, cwd="/", timeout=120)
-    options = ["-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", "", "-F"]
-    process = Process([*become, str(binaries / "postgres"), *options], home / "postgres.log")
-    process.start()
-    url = f"postgres://canopy@127.0.0.1:{port}/postgres"
-    ready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+    for _ in range(PORTS_TRIED):
+        port = free_port()
+        options = ["-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", "", "-F"]
+        process = Process([*become, str(binaries / "postgres"), *options], home / "postgres.log")
+        process.start()
+        ready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+        if _is_ready(process, ready):
+            break
     try:
-        wait_until(lambda: subprocess.run(ready, check=False).returncode == 0, f"PostgreSQL answers: {process.output}")
-        yield url
+        wait_until(lambda: _is_ready(process, ready), f"PostgreSQL answers: {process.output}")
+        yield f"postgres://canopy@127.0.0.1:{port}/postgres"
     finally:
         process.stop()

@@ -62,6 +62,11 @@ class Process:
         return self._program.pid
 
     @property
+    def is_running(self) -> bool:
+        """Whether the program has not ended."""
+        return self._program is not None and self._program.poll() is None
+
+    @property
     def output(self) -> str:
         """What the program has written so far."""
         return self._log.read_text(errors="replace")

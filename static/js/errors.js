@@ -3,6 +3,7 @@ import { sum } from "./format.js";
 
 const AFTER = 1_000;
 const MORE_EACH = 0.05; // milliseconds a failure: grouping 100,000 takes its time, for every viewer
+const MISSED = ""; // while the line is lost, or nobody answers: fetched with the next message
 let seen = null;
 let timer = null;
 
@@ -12,8 +13,15 @@ export function showErrors(batch) {
   if (seen !== null && seen !== found && !timer) {
     timer = setTimeout(() => {
       timer = null;
-      htmx.trigger("#errors", "canopy:errors");
+      if (document.body.classList.contains("is-stale")) seen = MISSED;
+      else htmx.trigger("#errors", "canopy:errors");
     }, AFTER + MORE_EACH * (children + batch.items.failed));
   }
   seen = found;
+}
+
+for (const failed of ["htmx:sendError", "htmx:responseError"]) {
+  document.getElementById("errors").addEventListener(failed, () => {
+    seen = MISSED;
+  });
 }

@@ -157,7 +157,7 @@ async def test_nothing_is_lost_when_a_process_is_killed(
 ) -> None:
     stack = own_stack
     stack.manage("shell", "--verbosity", "0", "--command", MAKE_VIEWER.format(**VIEWER))
-    console.allow("WebSocket|ERR_CONNECTION_REFUSED|Failed to load resource|htmx:sendError")
+    console.allow("WebSocket|ERR_CONNECTION_REFUSED|Failed to load resource|htmx:")
     page, other = await two_pages(new_page, stack, VIEWER)
     batch = await launch(page, stack, addresses)
     await watch_too(other, stack, batch)

@@ -260,4 +260,6 @@ async def test_a_viewer_finds_no_working_button(stack: Stack, viewer: dict[str, 
     await expect(page.get_by_text("takes the operator role")).to_be_visible()
     await page.locator(f"{row(page, 0)} .open").click()
     await expect(page.get_by_role("button", name="Retry this child")).to_be_disabled()
-    assert await page.locator("main form, main input").count() == 0
+    assert await page.locator("main form[method='post'], main input[type='checkbox']").count() == 0
+    await expect(page.locator("#errors li")).to_have_count(1)
+    await expect(page.get_by_role("button", name="Retry these")).to_have_count(0)

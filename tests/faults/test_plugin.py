@@ -122,6 +122,7 @@ def test_what_cannot_be_told_is_dropped_the_oldest_first() -> None:
         teller.tell(event(number))
     assert teller.waiting <= 10
     assert teller._waiting[-1].workflow_id == "child-99"
+    teller.close()
 
 
 def test_events_that_nobody_may_tell_are_refused_and_not_told_again(stack: Stack) -> None:

@@ -13,6 +13,7 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.connection import RPC_TIMEOUT, unavailable
+from orchestration.plan import is_ours
 from orchestration.run_seen import RunSeen
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ RESETTABLE = (
 )
 """Events that a run can be started again from; the first of them is its beginning."""
 
-NOT_OURS = "RootWorkflowId NOT STARTS_WITH 'batch-'"
+ROOTS = ("RootWorkflowId NOT STARTS_WITH 'batch-'", "RootWorkflowId STARTS_WITH 'batch-'")
+"""Queries of what is certainly not ours, and of what may be: in one they would crowd each other out."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,7 @@ class Foreign:
 
     async def parents(self, text: str = "") -> list[RunSeen]:
         """Return roots that have children, of which one started lately, newest first; their id or type has the text."""
-        children = self._newest(f"{NOT_OURS} AND ParentWorkflowId IS NOT NULL")
-        roots = list(dict.fromkeys([seen.root async for seen in children]))
+        roots = list(dict.fromkeys([seen.root async for seen in self._others(" AND ParentWorkflowId IS NOT NULL")]))
         wanted = text.casefold()
         found = list[RunSeen]()
         for names in (roots[first : first + SUGGESTIONS] for first in range(0, len(roots), SUGGESTIONS)):
@@ -73,10 +74,16 @@ class Foreign:
         wanted = text.casefold()
         seen = {
             TypeSeen(run.workflow_type, run.task_queue)
-            async for run in self._newest(NOT_OURS)
+            async for run in self._others()
             if wanted in run.workflow_type.casefold()
         }
         return list(islice(sorted(seen, key=lambda each: (each.name, each.task_queue)), SUGGESTIONS))
+
+    async def _others(self, condition: str = "") -> AsyncIterator[RunSeen]:
+        for roots in ROOTS:
+            async for seen in self._newest(roots + condition):
+                if not is_ours(seen.root):
+                    yield seen
 
     async def _newest(self, query: str) -> AsyncIterator[RunSeen]:
         number = 0

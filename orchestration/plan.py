@@ -55,6 +55,7 @@ MAX_POOL_WORKERS = 100
 RESOURCE_NAME_LIMIT = 80
 """A longer name of a resource is hashed to make a workflow id."""
 
+OURS = re.compile(r"batch-[0-9a-f]{12}(/.*)?", re.DOTALL)
 CONTINUING = re.compile(r"batch-[0-9a-f]+((/s\d+)?/w\d+)?")
 
 CHUNK_TIMEOUT_MARGIN = timedelta(minutes=1)
@@ -295,8 +296,8 @@ def rollback_id(batch_id: str, child: int, partition: int | None, section: int |
 
 
 def is_ours(workflow_id: str) -> bool:
-    """Whether a workflow is Canopy's, by its id."""
-    return workflow_id.startswith("batch-")
+    """Whether a workflow is a batch of Canopy's or below one, by its id: others call theirs batch-2026-11-21, too."""
+    return OURS.fullmatch(workflow_id) is not None
 
 
 def may_continue_as_new(workflow_id: str) -> bool:

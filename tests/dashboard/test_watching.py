@@ -94,6 +94,21 @@ async def test_a_tree_of_many_is_projected_whole_whatever_is_listed_first(sample
     assert (leaf.parent.children_completed, leaf.parent.status) == (25, "completed")
 
 
+async def test_a_tree_whose_ids_begin_as_ours_do_is_offered_and_watched_all_the_same(
+    sample: Client, operator: User
+) -> None:
+    name = f"batch-of-{uuid4().hex[:6]}"
+    await sample.execute_workflow("ProcessOrders", [Order("one"), Order("two")], id=name, task_queue=QUEUE)
+
+    async def offered() -> bool:
+        found = await sync_to_async(watching.suggestions)(name)
+        return [seen.workflow_id for seen in found] == [name]
+
+    await until(offered, "it is offered")
+    batch = await watched(operator, name)
+    assert (batch.status, batch.children_completed) == ("completed", 2)
+
+
 async def test_a_root_that_continued_as_new_is_one_with_the_children_of_all_its_runs(
     sample: Client, operator: User
 ) -> None:

@@ -104,6 +104,8 @@ class UploadField(forms.CharField):
         """Find the upload. Raises ValidationError when it is gone."""
         if not value:
             return None
+        if value == uploads.TOO_LARGE:
+            raise forms.ValidationError(f"The file is too large: at most {uploads.most_mb():,} MB are allowed.")
         found = uploads.find(str(value))
         if found is None:
             raise forms.ValidationError(uploads.GONE)
@@ -259,10 +261,6 @@ class ItemsForm(forms.Form):
     label = forms.CharField(label="Label", required=False, max_length=200, help_text="To find this batch again.")
     leave_out = forms.BooleanField(label="Leave out the bad rows", required=False)
 
-    def __init__(self, *args: Any, max_bytes: int, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._max_bytes = max_bytes
-
     def offer_keys(self, columns: list[str]) -> None:
         """Let the key be chosen among columns."""
         choices = [("", "First column" if self["format"].value() == Format.CSV else "As found")]
@@ -274,9 +272,8 @@ class ItemsForm(forms.Form):
         file: UploadedFile[bytes] | None = self.cleaned_data.get("file")
         if file is None:
             return None
-        if (file.size or 0) > self._max_bytes:
-            size, most = (file.size or 0) // 1024 // 1024, self._max_bytes // 1024 // 1024
-            raise forms.ValidationError(f"The file has {size:,} MB; at most {most:,} MB are allowed.")
+        if problem := uploads.problem_of(file):
+            raise forms.ValidationError(problem)
         if not file.size:
             raise forms.ValidationError("The file is empty.")
         return file

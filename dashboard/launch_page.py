@@ -197,7 +197,7 @@ def empty_page(
         parameters, plan = dict(preset.parameters), dict(preset.plan)
     page = LaunchPage(
         processor,
-        items=ItemsForm(initial=first, max_bytes=settings.CANOPY_MAX_UPLOAD_BYTES),
+        items=ItemsForm(initial=first),
         parameters=form_of(NoParameters if version else processor.parameters_model)(
             prefix="parameters", initial=parameters
         ),
@@ -235,7 +235,7 @@ def filled_page(request: HttpRequest, processor: Processor, version: DefinitionV
     given = request.POST
     page = LaunchPage(
         processor,
-        items=ItemsForm(given, request.FILES, max_bytes=settings.CANOPY_MAX_UPLOAD_BYTES),
+        items=ItemsForm(given, request.FILES),
         parameters=form_of(NoParameters if version else processor.parameters_model)(
             keep_chosen(request), prefix="parameters"
         ),

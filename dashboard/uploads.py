@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
@@ -20,7 +21,10 @@ CHOSEN = "-file"
 """What follows a field's name in the name of the input where its file is chosen."""
 
 PART = 256 * 1024
+MB = 1024 * 1024
 GONE = "What was uploaded is gone. Choose it again."
+TOO_LARGE = "too large"
+"""Stands in the place of an upload's id where the file that was chosen has not been kept."""
 
 
 def keep(person: User, name: str, content: UploadedFile[bytes] | ContentFile[bytes]) -> Upload:
@@ -39,13 +43,29 @@ def keep(person: User, name: str, content: UploadedFile[bytes] | ContentFile[byt
 
 
 def keep_chosen(request: HttpRequest) -> QueryDict:
-    """Keep the files that were chosen for parameters, and return what was sent with their ids in the fields' place."""
+    """Keep the files that were chosen for parameters, and return what was sent with their ids in the fields' place.
+
+    Of one that is too large there is TOO_LARGE.
+    """
     given: QueryDict = request.POST.copy()
     assert request.user.is_authenticated
     for name, file in request.FILES.items():
         if name.endswith(CHOSEN) and isinstance(file, UploadedFile):
-            given[name.removesuffix(CHOSEN)] = keep(request.user, file.name or "file", file).pk
+            kept = TOO_LARGE if problem_of(file) else keep(request.user, file.name or "file", file).pk
+            given[name.removesuffix(CHOSEN)] = kept
     return given
+
+
+def problem_of(file: UploadedFile[bytes]) -> str:
+    """Return why a file cannot be kept, in words for a person; empty where it can."""
+    if (file.size or 0) <= settings.CANOPY_MAX_UPLOAD_BYTES:
+        return ""
+    return f"The file has {(file.size or 0) // MB:,} MB; at most {most_mb():,} MB are allowed."
+
+
+def most_mb() -> int:
+    """Return how large a file may be, in MB."""
+    return int(settings.CANOPY_MAX_UPLOAD_BYTES // MB)
 
 
 def find(upload_id: str) -> Given | None:

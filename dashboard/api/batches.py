@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
-from django.conf import settings
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -21,7 +20,7 @@ from dashboard.launching import IdempotencyConflict, LaunchRefused, launch
 from dashboard.live import batch_state
 from dashboard.models import Batch, Item, Kind, Node, NodeStatus
 from dashboard.permissions import require_operator
-from dashboard.uploads import keep
+from dashboard.uploads import keep, problem_of
 from dashboard.watching import UnknownWorkflow, watch
 from orchestration.connection import TemporalUnavailable
 from orchestration.error_kinds import error_kind
@@ -60,8 +59,8 @@ def list_processors(request: HttpRequest) -> list[dict[str, Any]]:
 def create_upload(request: HttpRequest, file: File[UploadedFile]) -> tuple[int, dict[str, Any]]:
     """Keep a file, to be named by its id where a parameter is one: {"upload": id}."""
     operator = require_operator(request.user)
-    if (file.size or 0) > settings.CANOPY_MAX_UPLOAD_BYTES:
-        raise Invalid({"file": [f"At most {settings.CANOPY_MAX_UPLOAD_BYTES:,} bytes are allowed."]})
+    if problem := problem_of(file):
+        raise Invalid({"file": [problem]})
     upload = keep(operator, file.name or "file", file)
     return 201, {"id": upload.pk, "name": upload.name, "size": upload.size}
 

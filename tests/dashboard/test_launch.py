@@ -107,6 +107,21 @@ def test_a_file_that_is_a_parameter_is_kept_while_the_form_is_mended_and_launche
     assert "What was uploaded is gone. Choose it again." in gone.content.decode()
 
 
+def test_a_file_that_is_too_large_is_refused_at_its_field_and_not_kept(
+    browser: Client, translate: None, settings: Settings
+) -> None:
+    settings.CANOPY_MAX_UPLOAD_BYTES = 1024 * 1024
+    chosen = {"parameters-words-file": SimpleUploadedFile("words.txt", b"x" * (1024 * 1024 + 1))}
+    answer = browser.post("/launch/translate/", form() | chosen)
+    assert "The file is too large: at most 1 MB are allowed." in answer.content.decode()
+    assert not Upload.objects.filter(name="words.txt").exists()
+    sent = browser.post("/api/v1/uploads", {"file": SimpleUploadedFile("words.txt", b"x" * 2 * 1024 * 1024)})
+    assert (sent.status_code, sent.json()["errors"]) == (
+        422,
+        {"file": ["The file has 2 MB; at most 1 MB are allowed."]},
+    )
+
+
 def test_a_double_click_or_a_resend_launches_once(browser: Client) -> None:
     first, second = (browser.post("/launch/simulate/", form()) for _ in range(2))
     assert first.headers["Location"] == second.headers["Location"]

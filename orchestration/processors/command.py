@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from orchestration.processors.registry import CannotLoad, ItemContext, processor
 from orchestration.processors.secrets import SecretMissing
-from orchestration.processors.templating import UnknownField, fill_text
+from orchestration.processors.templating import Fields, UnknownField, fill_text
 
 ALLOWED = "CANOPY_COMMANDS"
 NAME = re.compile(r"[\w.-]+")
@@ -42,12 +42,6 @@ class InvalidArguments(Exception):
 
 class UnexpectedExit(Exception):
     """The program ended with another code than was expected, or by a signal."""
-
-
-class CommandItem(BaseModel):
-    """Fields for the templates. A plain line is the field `value`."""
-
-    model_config = ConfigDict(extra="allow")
 
 
 class CommandParameters(BaseModel):
@@ -113,12 +107,12 @@ def allowed_commands(given: str) -> Mapping[str, Path]:
     return found
 
 
-async def run_command(item: CommandItem, parameters: CommandParameters, context: ItemContext) -> CommandResult:
+async def run_command(item: Fields, parameters: CommandParameters, context: ItemContext) -> CommandResult:
     """Run the program and return how it ended. It ends, with all it has started, when the item is canceled."""
     program = allowed_commands(os.environ.get(ALLOWED, "")).get(parameters.program)
     if program is None:
         raise InvalidArguments(f"{parameters.program!r} is not allowed where this worker runs ({ALLOWED}).")
-    fields = {"key": context.key, "index": context.index} | item.model_dump()
+    fields = context.fields(item)
     arguments = [fill_text(line, fields) for line in parameters.arguments.splitlines() if line.strip()]
     given = fill_text(parameters.standard_input, fields).encode()
     started = time.monotonic()
@@ -224,7 +218,7 @@ def _register(names: list[str]) -> None:
     field: Any = Field(default=names[0], title="Program", description="One that the installation allows.")
     model = create_model("CommandParameters", __base__=CommandParameters, program=(one_of, field))
 
-    async def command(item: CommandItem, parameters: CommandParameters, context: ItemContext) -> CommandResult:
+    async def command(item: Fields, parameters: CommandParameters, context: ItemContext) -> CommandResult:
         return await run_command(item, parameters, context)
 
     command.__annotations__["parameters"] = model

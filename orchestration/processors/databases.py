@@ -7,25 +7,27 @@ CANOPY_CONNECTION_<NAME>_WRITABLE=1 lets work write through it. Batches and form
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool
 
+from orchestration.processors.names import NAME, named
 from orchestration.processors.secrets import keep_secret
 
 VARIABLE = "CANOPY_CONNECTION_"
 WRITABLE = "_WRITABLE"
-NAME = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
+ConnectionName = Annotated[str, Field(title="Connection", max_length=100), named("a connection", "SHOP")]
+
 DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 
 CONNECTIONS = 20

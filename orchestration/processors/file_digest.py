@@ -6,13 +6,14 @@ import base64
 import hashlib
 import io
 import mimetypes
+from functools import cached_property
 from typing import Literal
 
 import puremagic
 from PIL import Image, ImageOps, UnidentifiedImageError
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from orchestration.processors.file_stores import NAME, VARIABLE, NoSuchFile, StoreMissing, opened
+from orchestration.processors.file_stores import VARIABLE, NoSuchFile, StoreMissing, StoreName, opened
 from orchestration.processors.registry import ItemContext, processor
 
 HEAD = 4_096
@@ -42,20 +43,11 @@ class DigestParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    store: str = Field(
-        title="File store",
-        max_length=100,
-        description=f"The name of one that the installation configures, such as ARCHIVE for {VARIABLE}ARCHIVE.",
+    store: StoreName = Field(
+        description=f"The name of one that the installation configures, such as ARCHIVE for {VARIABLE}ARCHIVE."
     )
     checksum: Literal["sha256", "sha1", "md5", "blake2b"] = Field(default="sha256", title="Checksum")
     thumbnails: bool = Field(default=True, title="Thumbnails", description="Of images, shown beside the results.")
-
-    @field_validator("store")
-    @classmethod
-    def _is_a_name(cls, given: str) -> str:
-        if not NAME.fullmatch(given):
-            raise ValueError("This is not the name of a file store, such as ARCHIVE.")
-        return given
 
 
 class FileDigest(BaseModel):
@@ -92,7 +84,7 @@ def file_digest(item: File, parameters: DigestParameters, context: ItemContext) 
             reader.take(part)
             context.progress(reader.size, file.size, "bytes")
     found = FileDigest(path=item.path, size=reader.size, checksum=reader.checksum, mime=reader.mime, lines=reader.lines)
-    return _with_picture(found, reader.image, wanted=parameters.thumbnails) if reader.image else found
+    return _with_picture(found, bytes(reader.image), wanted=parameters.thumbnails) if reader.image else found
 
 
 class _Reader:
@@ -100,26 +92,30 @@ class _Reader:
 
     def __init__(self, checksum: str, path: str) -> None:
         self._hash, self._path = hashlib.new(checksum, usedforsecurity=False), path
-        self.size, self.mime, self.image = 0, "", b""
+        self.size, self.image = 0, bytearray()
         self._newlines, self._last, self._head = 0, b"", b""
 
     def take(self, part: bytes) -> None:
-        """Take the next part."""
-        if not self.mime:
-            self.mime, self._head = mime_of(part[:HEAD], self._path), part[:HEAD]
+        """Take the next part; those of an image are kept, unless it is too large."""
+        self._head = self._head or part[:HEAD]
         self._hash.update(part)
         self.size += len(part)
         self._newlines += part.count(b"\n")
         self._last = part[-1:]
-        if self.mime.startswith("image/"):
-            self.image = self.image + part if self.size <= IMAGE_BYTES else b""
+        if self.size > IMAGE_BYTES:
+            self.image.clear()
+        elif self.mime.startswith("image/"):
+            self.image += part
 
     @property
     def checksum(self) -> str:
         """The checksum of all parts."""
-        if not self.mime:
-            self.mime = mimetypes.guess_type(self._path)[0] or "application/x-empty"
         return self._hash.hexdigest()
+
+    @cached_property
+    def mime(self) -> str:
+        """The type, once the first part has been taken, or of an empty file none has come."""
+        return mime_of(self._head, self._path)
 
     @property
     def lines(self) -> int | None:
@@ -142,6 +138,8 @@ def is_text(head: bytes) -> bool:
 def mime_of(head: bytes, path: str) -> str:
     """Return a type by what a file begins with, or else by its name."""
     named = mimetypes.guess_type(path)[0]
+    if not head:
+        return named or "application/x-empty"
     if is_text(head):
         return named or "text/plain"
     try:

@@ -7,24 +7,26 @@ CANOPY_FILES_<NAME>_KEY_ID and CANOPY_FILES_<NAME>_SECRET beside it. Batches and
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
+from pydantic import Field
 
+from orchestration.processors.names import NAME, named
 from orchestration.processors.secrets import keep_secret, mask
 
 VARIABLE = "CANOPY_FILES_"
-NAME = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
 PART = 1024 * 1024
+
+StoreName = Annotated[str, Field(title="File store", max_length=100), named("a file store", "ARCHIVE")]
 
 
 class StoreMissing(LookupError):
@@ -44,7 +46,7 @@ class Opened:
     """A file: its size in bytes, and its content in parts."""
 
     size: int
-    parts: Iterator[bytes]
+    parts: Generator[bytes, None, None]
 
 
 class FileStore(Protocol):
@@ -73,7 +75,7 @@ class Folder:
             raise StoreFailed(f"{path!r} cannot be read: {error}") from error
 
 
-def _parts(path: Path) -> Iterator[bytes]:
+def _parts(path: Path) -> Generator[bytes, None, None]:
     with path.open("rb") as file:
         while part := file.read(PART):
             yield part
@@ -98,7 +100,7 @@ class Bucket:
             raise _failed(path, error) from None
 
 
-def _guarded(path: str, found: obstore.GetResult) -> Iterator[bytes]:
+def _guarded(path: str, found: obstore.GetResult) -> Generator[bytes, None, None]:
     try:
         for part in found.stream(min_chunk_size=PART):
             yield bytes(part)
@@ -155,9 +157,5 @@ def _bucket(url: str, key: str, secret: str) -> Bucket:
 def opened(name: str, path: str) -> Iterator[Opened]:
     """Hold a file of a store open. Raises StoreMissing, NoSuchFile, StoreFailed."""
     found = file_store(name).open(path)
-    try:
+    with closing(found.parts):
         yield found
-    finally:
-        close = getattr(found.parts, "close", None)
-        if close is not None:
-            close()

@@ -14,6 +14,7 @@ from orchestration.processors.secrets import VARIABLE, SecretMissing
 from orchestration.processors.templating import (
     PLACEHOLDER,
     SECRET,
+    JsonTemplate,
     UnknownField,
     extract,
     fill_json,
@@ -63,7 +64,7 @@ class HttpParameters(BaseModel):
         description="One a line, as Name: value. Item fields in braces; {secret:CRM_TOKEN} for the secret of that "
         "name, and then no redirect is followed. POST and PATCH have an Idempotency-Key, the same in every attempt.",
     )
-    body: str = Field(
+    body: JsonTemplate = Field(
         default="",
         max_length=100_000,
         title="JSON body",
@@ -97,16 +98,6 @@ class HttpParameters(BaseModel):
         title="Extract",
         description="Dotted path into a JSON response to keep, such as data.items.0.id. Empty: keep nothing.",
     )
-
-    @field_validator("body")
-    @classmethod
-    def _body_is_json(cls, body: str) -> str:
-        if body.strip():
-            try:
-                json.loads(body)
-            except ValueError as error:
-                raise ValueError(f"This is not JSON: {error}.") from error
-        return body
 
     @field_validator("headers")
     @classmethod

@@ -75,6 +75,10 @@ class ItemContext:
     """While it lasts, nothing counts against the item's timeout: for waiting until it is its turn somewhere."""
     _canceled: threading.Event = field(default_factory=threading.Event, compare=False)
 
+    def fields(self, item: BaseModel) -> dict[str, Any]:
+        """Return what a template may name: the fields of an item, and its key and index."""
+        return {"key": self.key, "index": self.index} | item.model_dump()
+
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
         """Say how far a long item is: shown at its child within seconds. Call as often as you like, from any thread."""
         share = f"{done:,} of {total:,}" if total is not None else f"{done:,}"

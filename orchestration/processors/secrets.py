@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from orchestration.processors.names import NAME
+
 VARIABLE = "CANOPY_SECRET_"
 """Followed by a secret's name: the environment variable of a worker that has its value."""
 
-NAME = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
 MASK = "•••"
 SHORTEST_MASKED = 4
 """Characters: what is shorter occurs in other words too."""

@@ -10,13 +10,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from orchestration.processors.databases import NAME, VARIABLE, ConnectionMissing, connected
+from orchestration.processors.databases import VARIABLE, ConnectionMissing, ConnectionName, connected
 from orchestration.processors.registry import ItemContext, processor
 from orchestration.processors.secrets import mask
+from orchestration.processors.templating import Fields
 
 PERMANENT = ("22", "23", "25", "42")
 """Classes of SQLSTATE that another attempt does not change: data, constraint, read-only transaction, syntax."""
@@ -30,21 +31,13 @@ class DatabaseFailed(Exception):
     """The database did not answer, or took too long: another attempt may help."""
 
 
-class Fields(BaseModel):
-    """The statement's parameters. A plain line is the field `value`."""
-
-    model_config = ConfigDict(extra="allow")
-
-
 class QueryParameters(BaseModel):
     """What is asked of which database."""
 
     model_config = ConfigDict(extra="forbid")
 
-    connection: str = Field(
-        title="Connection",
-        max_length=100,
-        description=f"The name of one that the installation configures, such as SHOP for {VARIABLE}SHOP.",
+    connection: ConnectionName = Field(
+        description=f"The name of one that the installation configures, such as SHOP for {VARIABLE}SHOP."
     )
     statement: str = Field(
         title="Statement",
@@ -55,13 +48,6 @@ class QueryParameters(BaseModel):
     )
     rows_kept: int = Field(default=10, ge=0, le=1_000, title="Rows kept", description="Of what the statement returns.")
     timeout: float = Field(default=30, gt=0, le=3_600, title="Time limit", description="Seconds for one statement.")
-
-    @field_validator("connection")
-    @classmethod
-    def _is_a_name(cls, given: str) -> str:
-        if not NAME.fullmatch(given):
-            raise ValueError("This is not the name of a connection, such as SHOP.")
-        return given
 
 
 class QueryResult(BaseModel):
@@ -85,7 +71,7 @@ class QueryResult(BaseModel):
 def sql_query(item: Fields, parameters: QueryParameters, context: ItemContext) -> QueryResult:
     """Run the statement with the item's fields."""
     started = time.monotonic()
-    fields = {"key": context.key, "index": context.index} | item.model_dump()
+    fields = context.fields(item)
     try:
         with connected(parameters.connection, parameters.timeout, lambda: context.is_canceled) as connection:
             answer = connection.execute(text(parameters.statement), fields)

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from orchestration.processors.secrets import reveal
 
@@ -16,8 +19,27 @@ SECRET = "secret:"  # noqa: S105  only the word
 PLACEHOLDER = re.compile(r"\{((?:secret:)?[A-Za-z_][\w.\- ]*)\}")
 
 
+class Fields(BaseModel):
+    """An item that is whatever fields it has. A plain line is the field `value`."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 class UnknownField(LookupError):
     """A template names a field that the item does not have."""
+
+
+def _is_json(given: str) -> str:
+    if given.strip():
+        try:
+            json.loads(given)
+        except ValueError as error:
+            raise ValueError(f"This is not JSON: {error}.") from error
+    return given
+
+
+JsonTemplate = Annotated[str, AfterValidator(_is_json)]
+"""A parameter that is JSON to be filled, or empty."""
 
 
 def _value(fields: Mapping[str, Any], name: str) -> Any:

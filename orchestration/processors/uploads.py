@@ -6,7 +6,6 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,5 +126,5 @@ _kept = _Kept()
 fetch_with = _kept.fetch_with
 """Say where a worker's uploads come from: a function that yields the content of one by its id, or raises UploadGone."""
 
-forget = partial(_kept.forget)
+forget = _kept.forget
 """Remove what was fetched; a worker does so when it stops."""

@@ -11,17 +11,19 @@ from orchestration.chunk_contracts import Delegate
 from orchestration.contracts import DELEGATE_WORKFLOW
 from orchestration.plan import is_ours
 from orchestration.processors.registry import ItemContext, processor
-from orchestration.processors.templating import PLACEHOLDER, SECRET, UnknownField, fill_json, fill_text
+from orchestration.processors.templating import (
+    PLACEHOLDER,
+    SECRET,
+    Fields,
+    JsonTemplate,
+    UnknownField,
+    fill_json,
+    fill_text,
+)
 
 
 class InvalidId(Exception):
     """The workflow id that the item makes cannot be one."""
-
-
-class Fields(BaseModel):
-    """What the workflow is given. A plain line is the field `value`."""
-
-    model_config = ConfigDict(extra="allow")
 
 
 class WorkflowParameters(BaseModel):
@@ -43,7 +45,7 @@ class WorkflowParameters(BaseModel):
         description="Which workers run it. The plan's own task queue reads items and writes results.",
         json_schema_extra={"suggest": "workflow-queues"},
     )
-    argument: str = Field(
+    argument: JsonTemplate = Field(
         default="",
         title="Argument",
         max_length=20_000,
@@ -64,16 +66,6 @@ class WorkflowParameters(BaseModel):
         title="Time limit",
         description="Seconds after which Temporal ends it. Left empty: none.",
     )
-
-    @field_validator("argument")
-    @classmethod
-    def _is_json(cls, given: str) -> str:
-        if given.strip():
-            try:
-                json.loads(given)
-            except ValueError as error:
-                raise ValueError(f"This is not JSON: {error}.") from error
-        return given
 
     @field_validator("argument", "workflow_id")
     @classmethod
@@ -96,7 +88,7 @@ class WorkflowParameters(BaseModel):
 )
 def workflow(item: Fields, parameters: WorkflowParameters, context: ItemContext) -> Delegate:
     """Return what is to be started for an item."""
-    fields = {"key": context.key, "index": context.index} | item.model_dump()
+    fields = context.fields(item)
     template: Any = json.loads(parameters.argument) if parameters.argument.strip() else None
     name = fill_text(parameters.workflow_id, fields).strip()
     if name and is_ours(name):

@@ -13,10 +13,11 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 
-from orchestration.processors import csv_import
+from orchestration.processors import import_tables
 from orchestration.processors.columns import Column, as_json, parse_columns, read_row
-from orchestration.processors.csv_import import ImportParameters, Row, take_out, upsert_rows, validate_rows
+from orchestration.processors.csv_import import ImportParameters, take_out, upsert_rows, validate_rows
 from orchestration.processors.registry import ItemContext, load
+from orchestration.processors.templating import Fields
 from orchestration.processors.testing import process_items
 from tests.servers import postgres
 
@@ -91,7 +92,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A writable connection STORE with the table, and a function that asks it."""
     load()
-    csv_import._prepared.clear()
+    import_tables._prepare.cache_clear()
     if request.param == "sqlite":
         path = tmp_path / "store.sqlite3"
         url = f"sqlite:///{path}"
@@ -157,7 +158,7 @@ async def test_rows_are_taken_out_again_and_what_was_there_before_is_back_even_a
     store("INSERT INTO people (id, email, amount, country) VALUES (2, 'old@example.org', 1.25, 'FR')")
     before = store("SELECT * FROM people ORDER BY id")
     parameters = ImportParameters.model_validate(PARAMETERS)
-    rows = [Row.model_validate(GOOD), Row.model_validate({"id": 2, "email": "new@example.org"})]
+    rows = [Fields.model_validate(GOOD), Fields.model_validate({"id": 2, "email": "new@example.org"})]
     contexts = [ItemContext(str(index), index, 1, batch="b") for index in range(2)]
     first = await asyncio.to_thread(upsert_rows, rows, parameters, contexts)
     again = await asyncio.to_thread(upsert_rows, rows, parameters, contexts)
@@ -184,6 +185,13 @@ async def test_a_table_that_does_not_fit_fails_its_rows_at_once(
     (row,) = await process_items(upsert_rows, [GOOD], PARAMETERS | change)
     assert (row.error_type, row.attempts) == ("InvalidTable", 1)
     assert reason in row.error
+
+
+async def test_what_an_import_keeps_beside_the_table_is_there_also_after_one_that_failed_first(store: Any) -> None:
+    (lost,) = await process_items(upsert_rows, [GOOD], PARAMETERS | {"table": "nowhere"})
+    assert lost.error_type == "InvalidTable"
+    (row,) = await process_items(upsert_rows, [GOOD], PARAMETERS)
+    assert (row.error, row.result["action"]) == ("", "inserted")
 
 
 async def test_a_connection_for_reading_takes_no_rows(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:

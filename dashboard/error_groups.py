@@ -1,19 +1,21 @@
 """Error groups: why items and children failed, those together that are one error to a person. Reads only.
 
 Items are grouped by their own errors. Children are, too, where no item of theirs is to blame: timed out, terminated, or
-not processed by us at all.
+not processed by us at all. A signature stays where it was once what failed is mended.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, F, Max, Min, QuerySet
+from django.utils.dateparse import parse_datetime
 
-from dashboard.models import Batch, Item, Node, NodeStatus
+from dashboard.models import Attempt, Batch, Item, Node, NodeStatus
 from orchestration.contracts import NodeKind
 from orchestration.signatures import template_of
 
@@ -21,11 +23,17 @@ SHOWN = 8
 """Groups, the largest first; how many more there are is said."""
 
 FAILURES = (NodeStatus.FAILED, NodeStatus.TIMED_OUT, NodeStatus.TERMINATED)
+RETRIED = {NodeStatus.PENDING: "under_way", NodeStatus.RUNNING: "under_way", NodeStatus.COMPLETED: "mended"}
+"""What has failed before, by what became of it."""
 
 
 @dataclass(frozen=True)
 class ErrorGroup:
-    """One error: how often, at how many children, since when, and what one of them says. `share` is from 0 to 1000."""
+    """One error: how many have failed with it now, at how many children, since when, and what one of them says.
+
+    `under_way` got another attempt and are not through yet, `mended` completed after it. `share` is of the largest
+    group, from 0 to 1000; `of_batch` of the batch's items or children, from 0 to 1.
+    """
 
     signature: str
     error_type: str
@@ -33,7 +41,10 @@ class ErrorGroup:
     sample: str
     number: int
     children: int
+    under_way: int
+    mended: int
     share: int
+    of_batch: float
     first: datetime | None
     last: datetime | None
     of_items: bool
@@ -47,28 +58,39 @@ class ErrorGroups:
     more: int = 0
 
 
+@dataclass
+class _Found:
+    """A group as it is gathered, from one row of a query for each status."""
+
+    signature: str
+    of_items: bool
+    failed: dict[str, Any] | None = None
+    numbers: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def number(self) -> int:
+        return self.numbers["failed"]
+
+
 def error_groups(batch: Batch) -> ErrorGroups:
-    """Return the groups of a batch's failures as they are now."""
-    found: list[dict[str, Any]] = []
-    if batch.items_failed:
-        items = failed_items(batch).annotate(said_at=F("finished_at"))
-        found += _grouped(items, Count("child", distinct=True), of_items=True)
-    if sum(batch.children[status.value] for status in FAILURES):
-        children = failed_children(batch).annotate(said_at=F("closed_at"))
-        found += _grouped(children, Count("pk"), of_items=False)
-    found.sort(key=lambda each: -each["number"])
-    most = max((each["number"] for each in found), default=1)
-    return ErrorGroups([_group(each, most) for each in found[:SHOWN]], max(0, len(found) - SHOWN))
+    """Return the groups of a batch's failures as they are now, and of those that have been mended."""
+    items = Item.objects.filter(batch=batch, signature__gt="").order_by().annotate(said_at=F("finished_at"))
+    found = _grouped(items, Count("child", distinct=True), of_items=True)
+    children = Node.objects.filter(batch=batch, kind=NodeKind.CHILD, signature__gt="").order_by()
+    found += _grouped(children.annotate(said_at=F("closed_at")), Count("pk"), of_items=False)
+    found.sort(key=lambda each: (-each.number, -each.numbers.total()))
+    most = max((each.number for each in found), default=0) or 1
+    return ErrorGroups([_group(batch, each, most) for each in found[:SHOWN]], max(0, len(found) - SHOWN))
 
 
 def failed_items(batch: Batch) -> QuerySet[Item]:
     """Return the items that have failed."""
-    return Item.objects.filter(batch=batch, status=NodeStatus.FAILED).exclude(signature="").order_by()
+    return Item.objects.filter(batch=batch, status=NodeStatus.FAILED, signature__gt="").order_by()
 
 
 def failed_children(batch: Batch) -> QuerySet[Node]:
     """Return the children that have failed for a reason of their own."""
-    return Node.objects.filter(batch=batch, kind=NodeKind.CHILD, status__in=FAILURES).exclude(signature="").order_by()
+    return Node.objects.filter(batch=batch, kind=NodeKind.CHILD, status__in=FAILURES, signature__gt="").order_by()
 
 
 def children_with(batch: Batch, signature: str) -> list[int]:
@@ -78,9 +100,9 @@ def children_with(batch: Batch, signature: str) -> list[int]:
     return sorted({*of_items, *own})
 
 
-def _grouped(failed: Any, children: Count, *, of_items: bool) -> list[dict[str, Any]]:
+def _grouped(failed: Any, children: Count, *, of_items: bool) -> list[_Found]:
     """Group failures in one query; what one of them says is the first by the alphabet."""
-    grouped = failed.values("signature").annotate(
+    rows = failed.values("signature", "status").annotate(
         number=Count("pk"),
         children=children,
         first=Min("said_at"),
@@ -88,19 +110,65 @@ def _grouped(failed: Any, children: Count, *, of_items: bool) -> list[dict[str, 
         type=Min("error_type"),
         sample=Min("error_message"),
     )
-    return [each | {"of_items": of_items} for each in grouped]
+    found = dict[str, _Found]()
+    for row in rows:
+        group = found.setdefault(row["signature"], _Found(row["signature"], of_items))
+        if row["status"] in FAILURES:
+            group.failed = _both(group.failed, row) if group.failed else row
+            group.numbers["failed"] += row["number"]
+        elif row["status"] in RETRIED:
+            group.numbers[RETRIED[row["status"]]] += row["number"]
+    return [group for group in found.values() if group.numbers]
 
 
-def _group(each: dict[str, Any], most: int) -> ErrorGroup:
+def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Return what was found of failures with one error, but different statuses."""
+    return one | {
+        "children": one["children"] + other["children"],
+        "first": min(one["first"], other["first"]),
+        "last": max(one["last"], other["last"]),
+    }
+
+
+def _group(batch: Batch, found: _Found, most: int) -> ErrorGroup:
+    said = found.failed or (_item_that_had(batch, found) if found.of_items else _child_that_had(batch, found))
     return ErrorGroup(
-        signature=each["signature"],
-        error_type=each["type"],
-        template=template_of(each["sample"]),
-        sample=each["sample"],
-        number=each["number"],
-        children=each["children"],
-        share=round(1000 * each["number"] / most),
-        first=each["first"],
-        last=each["last"],
-        of_items=each["of_items"],
+        signature=found.signature,
+        error_type=said["type"],
+        template=template_of(said["sample"]),
+        sample=said["sample"],
+        number=found.number,
+        children=said["children"],
+        under_way=found.numbers["under_way"],
+        mended=found.numbers["mended"],
+        share=round(1000 * found.number / most),
+        of_batch=found.number / max(1, batch.item_count if found.of_items else batch.child_count),
+        first=said["first"],
+        last=said["last"],
+        of_items=found.of_items,
     )
+
+
+def _item_that_had(batch: Batch, found: _Found) -> dict[str, Any]:
+    """Return what one item said that has failed so before, and is done or under way again."""
+    item = Item.objects.filter(batch=batch, signature=found.signature).order_by("status", "index")[0]
+    kept = {"type": item.error_type, "message": item.error_message, "at": None}
+    said = kept if item.error_type or not item.earlier else item.earlier[-1]
+    at = parse_datetime(said["at"]) if said["at"] else item.finished_at
+    return {"type": said["type"], "sample": said["message"], "children": 0, "first": at, "last": at}
+
+
+def _child_that_had(batch: Batch, found: _Found) -> dict[str, Any]:
+    """Return what one child's earlier attempt said."""
+    run = (
+        Attempt.objects.filter(node__batch=batch, node__signature=found.signature)
+        .exclude(error_type="")
+        .latest("number")
+    )
+    return {
+        "type": run.error_type,
+        "sample": run.error_message,
+        "children": 0,
+        "first": run.closed_at,
+        "last": run.closed_at,
+    }

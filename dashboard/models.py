@@ -252,8 +252,8 @@ class Node(Tally):
     `position` is the partition's or child's index over the whole batch; `offset` and `length` its slice of the items,
     `key_first` and `key_last` the business keys at its ends. `label` names a node without keys, `note` says, since
     `noted_at`, what it waits for or is doing. One that is no workflow is a part of its parent's execution. `attempt` is
-    0 until the first run is started or asked for. `signature` is its error's where no item is to blame. `revision` is
-    the batch's revision at the last change.
+    0 until the first run is started or asked for. `signature` is its newest error's where no item is to blame, also
+    once that is mended. `revision` is the batch's revision at the last change.
     """
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="nodes")
@@ -284,6 +284,7 @@ class Node(Tally):
             models.Index(fields=["batch", "revision"], name="node_revision"),
             models.Index(fields=["batch", "kind", "position"], name="node_position"),
             models.Index(fields=["batch", "kind", "status", "position"], name="node_status"),
+            models.Index(fields=["batch", "signature", "status"], name="node_signature"),
             models.Index(fields=["parent", "status", "position"], name="node_below"),
             models.Index(fields=["workflow_id"], name="node_workflow"),
         ]
@@ -349,7 +350,7 @@ class Item(models.Model):
     run of the child that wrote the result. In a pipeline, a completed one has `moved_on` once the next stage was made,
     and was `dropped` (why) where that did not get it. `undone_at` is set once a rollback has undone the item,
     `undo_error` when it could not. `earlier` keeps the failures of earlier runs:
-    [{"attempts", "type", "message", "at"}], oldest first.
+    [{"attempts", "type", "message", "at"}], oldest first. `signature` is the newest failure's, also once it is mended.
     """
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="items")
@@ -379,7 +380,7 @@ class Item(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["batch", "child", "status"], name="item_child"),
             models.Index(fields=["batch", "status", "index"], name="item_status"),
-            models.Index(fields=["batch", "status", "signature"], name="item_signature"),
+            models.Index(fields=["batch", "signature", "status"], name="item_signature"),
         ]
         constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "index"], name="item_index")]
 

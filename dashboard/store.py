@@ -299,6 +299,6 @@ def _take_result(item: Item, result: ItemResult) -> None:
     item.error_type = text(failure.type[:200]) if failure else ""
     item.error_message = text(failure.message) if failure else ""
     item.error_stack = text(failure.stack) if failure else ""
-    item.signature = signature_of(failure.type, failure.message) if failure else ""
+    item.signature = signature_of(failure.type, failure.message) if failure else item.signature
     item.duration = result.duration
     item.finished_at = timezone.now()

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
 from django.utils import timezone
 
+from dashboard.error_groups import children_with
 from dashboard.models import PARENT_KINDS, Batch, Item, Kind, Node, NodeStatus
 from orchestration.options import Execution
 
@@ -68,7 +69,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Branch:
-    """A page of what lies below a node, or of all children of the batch in a status, or with a text in key or id."""
+    """A page of what lies below a node, or of all children of the batch in a status, with a text in key or id, or with
+    failures that have an error's signature.
+    """
 
     parent: Node
     rows: Sequence[Row]
@@ -77,6 +80,7 @@ class Branch:
     status: str = ""
     level: int = 2
     text: str = ""
+    error: str = ""
 
     @property
     def pages(self) -> int:
@@ -107,6 +111,8 @@ class Branch:
         parts: dict[str, object] = {"status": self.status} if self.status else {}
         if self.text:
             parts["q"] = self.text
+        if self.error:
+            parts["error"] = self.error
         if self.parent.has_tallies:
             parts["open"] = self.parent.pk
         return urlencode(parts | ({"page": page} if page > 1 else {}))
@@ -133,7 +139,7 @@ class Tree:
     @property
     def is_folded(self) -> bool:
         """Whether the rows below the root are partitions or stages, to be expanded."""
-        is_part = self.branch.status or self.branch.text or self.path
+        is_part = self.branch.status or self.branch.text or self.branch.error or self.path
         return not is_part and any(row.node.kind in PARENT_KINDS for row in self.branch.rows)
 
     @property
@@ -241,13 +247,27 @@ def branch_with(root: Node, text: str, page: int) -> Branch:
     return Branch(root, rows, total, page, text=text)
 
 
-def tree_of(batch: Batch, *, status: NodeStatus | None, page: int, opened: int | None, text: str = "") -> Tree:
-    """Return the tree of a batch: what a text is found in, filtered by a status, or with one parent (a node's id)
-    expanded to a page.
+def branch_with_error(root: Node, signature: str, page: int) -> Branch:
+    """Return a page of the batch's children with failures that have an error's signature, by position."""
+    positions = children_with(root.batch, signature)
+    page = min(max(page, 1), max(1, ceil(len(positions) / PAGE_SIZE)))
+    shown = positions[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    found = Node.objects.filter(batch=root.batch, kind=Kind.CHILD, position__in=shown).order_by("position")
+    rows = _rows(list(found), 2, (page - 1) * PAGE_SIZE + 1, None)
+    return Branch(root, rows, len(positions), page, error=signature)
+
+
+def tree_of(
+    batch: Batch, *, status: NodeStatus | None, page: int, opened: int | None, text: str = "", error: str = ""
+) -> Tree:
+    """Return the tree of a batch: what a text is found in, filtered by a status or an error's signature, or with one
+    parent (a node's id) expanded to a page.
     """
     root = Node.objects.select_related("batch").get(batch=batch, kind=Kind.ROOT)
     if text:
         branch = branch_with(root, text, page)
+    elif error:
+        branch = branch_with_error(root, error, page)
     elif status is not None:
         branch = branch_in_status(root, status, page)
     elif (

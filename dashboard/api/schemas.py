@@ -184,7 +184,9 @@ class ItemPage(Schema):
 
 
 class ErrorGroupOut(Schema):
-    """Failures with one error: how many items (or children, where no item is to blame), and what one of them says."""
+    """Failures with one error: how many items (children, where no item is to blame) have it now, how many got another
+    attempt that is not through, how many have completed after it, and what one of them says. `of_batch` is from 0 to 1.
+    """
 
     signature: str
     error_type: str
@@ -192,6 +194,9 @@ class ErrorGroupOut(Schema):
     sample: str
     number: int
     children: int
+    under_way: int
+    mended: int
+    of_batch: float
     of_items: bool
     first: datetime | None
     last: datetime | None

@@ -120,8 +120,10 @@ def as_json(value: Any) -> str:
 
 @register.filter
 def percent(share: float) -> str:
-    """Return a share from 0 to 1 as percent."""
-    return f"{share:.0%}"
+    """Return a share from 0 to 1 as percent; one that is little is not said to be nothing, nor one that is most all."""
+    if 0 < share < 0.01:
+        return "<1%"
+    return ">99%" if 0.99 < share < 1 else f"{share:.0%}"
 
 
 @register.filter

@@ -23,6 +23,7 @@ from dashboard.rolling_back import can_undo
 from dashboard.timeline import Timeline, timeline_of
 from dashboard.tree import Tree, tree_of
 from orchestration.plan import Plan
+from orchestration.signatures import SIGNATURE_LENGTH
 
 BATCHES_PER_PAGE = 50
 AUDIT_ENTRIES = 50
@@ -50,7 +51,8 @@ class BatchListPage:
 
 @dataclass(frozen=True)
 class TreeQuery:
-    """What of a tree is asked for: a text, a status, an expanded parent, a page. Nonsense is as if not given.
+    """What of a tree is asked for: a text, a status, the signature of an error, an expanded parent, a page. Nonsense is
+    as if not given.
 
     The rows of an expanded parent are fetched alone, unless the `whole` tree is asked for.
     """
@@ -60,6 +62,7 @@ class TreeQuery:
     page: int
     whole: bool = False
     text: str = ""
+    error: str = ""
 
     @classmethod
     def of(cls, request: HttpRequest) -> TreeQuery:
@@ -73,7 +76,12 @@ class TreeQuery:
             page=page_number(request),
             whole="whole" in given,
             text=given.get("q", "").strip()[:TEXT_LENGTH],
+            error=given.get("error", "")[:SIGNATURE_LENGTH],
         )
+
+    def tree(self, batch: Batch) -> Tree:
+        """Return what is asked for of a batch's tree."""
+        return tree_of(batch, status=self.status, page=self.page, opened=self.opened, text=self.text, error=self.error)
 
 
 @dataclass(frozen=True)
@@ -116,7 +124,7 @@ def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane 
     return BatchPage(
         batch=batch,
         state=batch_state(batch),
-        tree=tree_of(batch, status=query.status, page=query.page, opened=query.opened, text=query.text),
+        tree=query.tree(batch),
         audit=audit_of(batch),
         timeline=timeline_of(batch),
         errors=error_groups(batch),

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 from dashboard.models import PARENT_KINDS, Batch, Item, Kind, Node
 from dashboard.pane import items_of, pane_of
 from dashboard.permissions import may_operate
-from dashboard.tree import branch_of, tree_of
+from dashboard.tree import branch_of
 from dashboard.views.batches import TreeQuery, batch_page, page_number
 
 
@@ -23,8 +23,7 @@ def batch_nodes(request: HttpRequest, batch_id: str) -> HttpResponse:
     batch = get_object_or_404(Batch, id=batch_id)
     context = {"batch": batch, "may_operate": may_operate(request.user)}
     if query.opened is None or query.whole:
-        tree = tree_of(batch, status=query.status, page=query.page, opened=query.opened, text=query.text)
-        return render(request, "_tree.html", context | {"tree": tree})
+        return render(request, "_tree.html", context | {"tree": query.tree(batch)})
     partition = get_object_or_404(
         Node.objects.select_related("batch"), batch=batch, kind__in=PARENT_KINDS, pk=query.opened
     )

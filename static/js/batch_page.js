@@ -98,6 +98,8 @@ function addressOf(status) {
   const path = grid.table.dataset.path;
   const text = find.value.trim();
   const found = text ? `?${new URLSearchParams({ q: text })}` : "";
+  const error = tree.querySelector(".chip[data-error]")?.dataset.error;
+  if (!status && error) return `${batch.dataset.home}nodes/?error=${error}`;
   const query = status ? `?status=${status}` : path ? `?open=${path}&whole=1` : found;
   return `${batch.dataset.home}nodes/${query}`;
 }

@@ -8,7 +8,7 @@ from django.test import Client
 
 from dashboard import operations, projection
 from dashboard.error_groups import children_with, error_groups
-from dashboard.models import Batch, Item
+from dashboard.models import Batch
 from dashboard.operations import OperationError
 from dashboard.store import DjangoChunkStore
 from orchestration.chunk_contracts import ItemResult
@@ -54,23 +54,45 @@ def test_failures_are_grouped_with_numbers_and_one_of_them_as_a_sample(failing: 
     ]
     assert groups[0].sample == "books-17 is out of stock"
     assert groups[0].share == 1000
+    assert [each.of_batch for each in groups] == [0.3, 0.1, 0.2]
     assert groups[0].first is not None
 
 
-def test_a_group_is_gone_once_its_items_have_been_done(failing: Batch, operator: User) -> None:
+def test_a_group_tells_what_is_done_again_and_what_is_mended(failing: Batch, operator: User) -> None:
     stock, unreachable, timeout = (each.signature for each in error_groups(failing).shown)
     assert children_with(failing, stock) == [0, 1]
     assert children_with(failing, unreachable) == [1]
     assert children_with(failing, timeout) == [4]
     first = child_of(failing, 0)
     projection.requeue(failing.pk, {0: first.attempt})
+    assert _fate(failing, stock) == (1, 2, 0)
     again = [ItemResult(failing.pk, 0, "again", index, 2, 0.1, {"packed": True}) for index in (0, 1)]
     DjangoChunkStore().write_results(again)
     failing.refresh_from_db()
-    assert [each.number for each in error_groups(failing).shown if each.signature == stock] == [1]
-    assert set(Item.objects.filter(batch=failing, index__in=(0, 1)).values_list("signature", flat=True)) == {""}
+    assert _fate(failing, stock) == (1, 0, 2)
+    second = child_of(failing, 1)
+    projection.requeue(failing.pk, {1: second.attempt, 4: child_of(failing, 4).attempt})
+    again = [ItemResult(failing.pk, 1, "again", index, 2, 0.1, {"packed": True}) for index in (2, 3)]
+    DjangoChunkStore().write_results(again)
+    late = child_of(failing, 4)
+    projection.apply(failing.pk, [started(late, run=2), closed(late, Status.COMPLETED, run=2)])
+    failing.refresh_from_db()
+    assert _fate(failing, stock) == (0, 0, 3)
+    assert _fate(failing, timeout) == (0, 0, 1)
+    mended = error_groups(failing).shown
+    assert [(each.error_type, each.sample, each.share) for each in mended] == [
+        ("OutOfStock", "books-17 is out of stock", 0),
+        ("Unreachable", "https://x.example/3 answered with status 503", 0),
+        ("Timeout", "Timed out (start to close).", 0),
+    ]
     with pytest.raises(OperationError, match="No child has failed with this error now"):
         operations.retry(operator, failing, signature="0123456789abcdef")
+
+
+def _fate(batch: Batch, signature: str) -> tuple[int, int, int]:
+    """Return how many failed with an error, got another attempt, and have been mended."""
+    (group,) = [each for each in error_groups(batch).shown if each.signature == signature]
+    return group.number, group.under_way, group.mended
 
 
 def test_the_page_says_what_failed_and_the_results_show_those(failing: Batch, logged_in: Client) -> None:
@@ -85,7 +107,15 @@ def test_the_page_says_what_failed_and_the_results_show_those(failing: Batch, lo
     assert logged_in.get(f"/batches/{failing.pk}/errors/").status_code == 302
 
 
-def test_a_batch_without_failures_asks_for_no_groups(make_batch: MakeBatch, django_assert_num_queries: object) -> None:
-    batch = make_batch(3)
-    with django_assert_num_queries(0):  # type: ignore[operator]
-        assert error_groups(batch).shown == []
+def test_the_tree_shows_the_children_with_an_error(failing: Batch, logged_in: Client) -> None:
+    stock = error_groups(failing).shown[0].signature
+    page = logged_in.get(f"/batches/{failing.pk}/?error={stock}").context["page"]
+    assert [row.node.position for row in page.tree.branch.rows] == [0, 1]
+    rows = logged_in.get(f"/batches/{failing.pk}/nodes/?error={stock}", headers={"HX-Request": "true"}).content.decode()
+    assert "One error" in rows
+    nothing = logged_in.get(f"/batches/{failing.pk}/?error=nonsense").content.decode()
+    assert "No child has failed with this error now." in nothing
+
+
+def test_a_batch_without_failures_has_no_groups(make_batch: MakeBatch) -> None:
+    assert error_groups(make_batch(3)).shown == []

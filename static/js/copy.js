@@ -1,0 +1,19 @@
+// Copies the text of an element; where the browser does not allow it, the text is selected to be copied by hand.
+import { setText } from "./format.js";
+
+const SAID_FOR = 1_500;
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const source = document.getElementById(button.dataset.copy);
+  const word = button.querySelector("span");
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    setText(word, "Copied");
+    setTimeout(() => setText(word, "Copy"), SAID_FOR);
+  } catch {
+    source.closest("details").open = true;
+    getSelection().selectAllChildren(source);
+  }
+});

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, F, Max, Min, QuerySet
+from django.db.models import Count, F, Max, Min, Q, QuerySet
 from django.utils.dateparse import parse_datetime
 
 from dashboard.models import Attempt, Batch, Item, Node, NodeStatus
@@ -88,16 +88,10 @@ def failed_items(batch: Batch) -> QuerySet[Item]:
     return Item.objects.filter(batch=batch, status=NodeStatus.FAILED, signature__gt="").order_by()
 
 
-def failed_children(batch: Batch) -> QuerySet[Node]:
-    """Return the children that have failed for a reason of their own."""
-    return Node.objects.filter(batch=batch, kind=NodeKind.CHILD, status__in=FAILURES, signature__gt="").order_by()
-
-
-def children_with(batch: Batch, signature: str) -> list[int]:
-    """Return the positions of the children with a failure of a group."""
-    of_items = failed_items(batch).filter(signature=signature).values_list("child", flat=True).distinct()
-    own = failed_children(batch).filter(signature=signature).values_list("position", flat=True)
-    return sorted({*of_items, *own})
+def with_error(batch: Batch, signature: str) -> Q:
+    """Return what is true of the children with a failure of a group."""
+    of_items = failed_items(batch).filter(signature=signature)
+    return Q(position__in=of_items.values("child")) | Q(signature=signature, status__in=FAILURES)
 
 
 def _grouped(failed: Any, children: Count, *, of_items: bool) -> list[_Found]:

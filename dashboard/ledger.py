@@ -15,8 +15,9 @@ from django.db import connection, models, transaction
 from django.utils import timezone
 
 from dashboard.models import PARENT_KINDS, Batch, Node
-from dashboard.tallies import add, batch_status, contribution
+from dashboard.tallies import add, batch_status, contribution, done
 from orchestration.contracts import NodeKind, Status
+from orchestration.pace import sampled
 from orchestration.signatures import signature_of
 
 NODE_STATE = (
@@ -25,6 +26,7 @@ NODE_STATE = (
     "run_id",
     "started_at",
     "closed_at",
+    "duration",
     "error_type",
     "error_message",
     "note",
@@ -52,6 +54,7 @@ BATCH_STATE = (
     "moment_count",
     "start_error",
 )
+"""Without `samples`: that time has passed is no change."""
 
 
 @dataclass
@@ -105,6 +108,7 @@ class Ledger:
         """Write the nodes taken so far and let them go, all but the root."""
         changed = list[Node]()
         for page in self._pages.values():
+            page.node.duration = _duration(page.node)
             if _state(page.node) != page.state:
                 page.node.revision = self.revision
                 changed.append(page.node)
@@ -129,7 +133,8 @@ class Ledger:
         batch.closed_at = None if batch.is_open else self.root.closed_at
         if self._is_changed or _batch_state(batch) != self._before:
             batch.revision, batch.changed_at = self.revision, timezone.now()
-            batch.save(update_fields=["revision", "changed_at", *BATCH_STATE, *TALLY_COLUMNS])
+            batch.samples = sampled(batch.samples, int(batch.changed_at.timestamp()), done(batch))
+            batch.save(update_fields=["revision", "changed_at", "samples", *BATCH_STATE, *TALLY_COLUMNS])
 
     def _write_parents(self) -> None:
         level = dict(self._above)
@@ -193,6 +198,12 @@ def write_columns(
     sql = f"UPDATE {quote(model._meta.db_table)} SET {assignments} WHERE {which}"  # noqa: S608  our own names
     with connection.cursor() as cursor:
         cursor.executemany(sql, values)
+
+
+def _duration(node: Node) -> float | None:
+    if node.started_at is None or node.closed_at is None:
+        return None
+    return max(0.0, (node.closed_at - node.started_at).total_seconds())
 
 
 def _state(node: Node) -> tuple[Any, ...]:

@@ -18,6 +18,7 @@ from dashboard.models import OPEN_BATCH_STATUSES, PARENT_KINDS, Batch, BatchStat
 from dashboard.tallies import closed_children, open_children
 from orchestration.contracts import NodeKind
 from orchestration.pace import pace as pace_of
+from orchestration.pace import spread
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +57,12 @@ async def ring(batch_id: str) -> None:
 
 
 def batch_state(batch: Batch) -> dict[str, Any]:
-    """Return what pages, deltas and the API say of a batch. Times are ISO 8601, rate items/s, eta seconds."""
-    rate, eta = pace(batch, timezone.now())
+    """Return what pages, deltas and the API say of a batch. Times are ISO 8601, rate items/s, eta seconds.
+
+    `eta_range` is between which seconds it lies, by how the last minute went.
+    """
+    now = timezone.now()
+    rate, eta = pace(batch, now)
     return {
         "id": batch.pk,
         "status": batch.status,
@@ -71,6 +76,7 @@ def batch_state(batch: Batch) -> dict[str, Any]:
         "items": batch.items_by_status | {"total": batch.item_count},
         "rate": rate,
         "eta": eta,
+        "eta_range": eta_range(batch, eta, now) if eta is not None else None,
         "opened_at": _iso(batch.opened_at),
         "closed_at": _iso(batch.closed_at),
         "moments": batch.moment_count,
@@ -120,6 +126,13 @@ def pace(batch: Batch, now: datetime) -> tuple[float | None, float | None]:
         left = batch.items_pending + batch.items_running
     rate, eta = pace_of(done, left, elapsed, is_running=batch.status == BatchStatus.RUNNING)
     return rate, None if batch.watched_id else eta
+
+
+def eta_range(batch: Batch, eta: float, now: datetime) -> tuple[float, float] | None:
+    """Return between which seconds the rest will take, as far as that is known; the ETA lies in it."""
+    left = batch.items_pending + batch.items_running
+    found = spread(batch.samples, int(now.timestamp()), left)
+    return (min(eta, found[0]), max(eta, found[1])) if found else None
 
 
 def node_state(node: Node) -> dict[str, Any]:

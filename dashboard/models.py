@@ -157,7 +157,8 @@ class Batch(Tally):
     `held_reason` and `held_until` say why and until when it waits for a person; `held_at` is when that was told last.
     One that Canopy did not launch has `watched_id`, its root's workflow id, and is made of what started since
     `watched_since`; it has no items, and its processor is the root's type.
-    `opened_at` is the start of the root's newest run and `done_at_open` the children closed before it (for the ETA).
+    `opened_at` is the start of the root's newest run and `done_at_open` the children closed before it (for the ETA),
+    `samples` what was done at which second of the last minute that anything was, as `orchestration.pace` says.
     """
 
     id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_batch_id)
@@ -199,6 +200,7 @@ class Batch(Tally):
     opened_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
     done_at_open = models.PositiveIntegerField(default=0)
+    samples = models.JSONField(default=list)
     reconciled_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -252,8 +254,9 @@ class Node(Tally):
     `position` is the partition's or child's index over the whole batch; `offset` and `length` its slice of the items,
     `key_first` and `key_last` the business keys at its ends. `label` names a node without keys, `note` says, since
     `noted_at`, what it waits for or is doing. One that is no workflow is a part of its parent's execution. `attempt` is
-    0 until the first run is started or asked for. `signature` is its newest error's where no item is to blame, also
-    once that is mended. `revision` is the batch's revision at the last change.
+    0 until the first run is started or asked for. `duration` is the seconds that the newest took, once it has closed.
+    `signature` is its newest error's where no item is to blame, also once that is mended. `revision` is the batch's
+    revision at the last change.
     """
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="nodes")
@@ -274,6 +277,7 @@ class Node(Tally):
     attempt = models.PositiveIntegerField(default=0)
     started_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
+    duration = models.FloatField(null=True, blank=True)
     error_type = models.CharField(max_length=200, blank=True)
     error_message = models.TextField(blank=True)
     signature = models.CharField(max_length=16, blank=True)
@@ -285,6 +289,7 @@ class Node(Tally):
             models.Index(fields=["batch", "kind", "position"], name="node_position"),
             models.Index(fields=["batch", "kind", "status", "position"], name="node_status"),
             models.Index(fields=["batch", "signature", "status"], name="node_signature"),
+            models.Index(fields=["batch", "kind", "duration"], name="node_duration"),
             models.Index(fields=["parent", "status", "position"], name="node_below"),
             models.Index(fields=["workflow_id"], name="node_workflow"),
         ]

@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from dashboard import live, projection
-from dashboard.error_groups import children_with
+from dashboard.error_groups import with_error
 from dashboard.models import PARENT_KINDS, AuditEntry, Batch, BatchStatus, Hold, Node, NodeStatus
 from dashboard.permissions import Person, require_operator
 from dashboard.rolling_back import may_roll_back, undo_input
@@ -199,7 +199,7 @@ def _below(parents: Sequence[Node]) -> Iterator[Node]:
 
 
 def _with_error(batch: Batch, signature: str) -> list[Node]:
-    found = list(_children(batch).filter(position__in=children_with(batch, signature)).order_by("position"))
+    found = list(_children(batch).filter(with_error(batch, signature)).order_by("position"))
     if not found:
         raise OperationError("No child has failed with this error now.", 409)
     return found

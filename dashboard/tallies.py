@@ -48,6 +48,11 @@ def closed_children(batch: Batch) -> int:
     return batch.child_count - open_children(batch)
 
 
+def done(batch: Batch) -> int:
+    """Return how much of a batch is done: items, or children where it is only watched."""
+    return closed_children(batch) if batch.watched_id else batch.items_completed + batch.items_failed
+
+
 def batch_status(batch: Batch, root: Node) -> BatchStatus:
     """Return the status of a batch as a person sees it.
 

@@ -1,18 +1,21 @@
-"""A batch's time line: what its parents reported, and the periods that follow from it. Reads only."""
+"""A batch's time line: its runs, what its parents reported, what people did, and the periods. Reads only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 from django.utils import timezone
 
-from dashboard.models import Batch, Moment
+from dashboard.models import Attempt, AuditEntry, Batch, Kind, Moment, NodeStatus
 from orchestration.contracts import EventKind
 
 WIDTH = 1000
-MOMENTS_SHOWN = 200
+NARROWEST = 2
+SHOWN = 200
+"""Of each kind of what happened, the newest."""
 
 TITLES = {
     EventKind.PAUSED: "Paused",
@@ -45,12 +48,13 @@ PERIODS = {
 
 @dataclass(frozen=True)
 class Entry:
-    """A moment as a line of text."""
+    """Something that happened, as a line of text: `who` did it, where a person did."""
 
     kind: str
     title: str
     at: datetime
     note: str
+    who: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,40 +69,82 @@ class Period:
 
 @dataclass(frozen=True)
 class Timeline:
-    """What a batch's time line shows: newest moments first, periods by start."""
+    """What a batch's time line shows: what happened, newest first; periods by start; and what people did, as points."""
 
-    moments: Sequence[Entry]
+    entries: Sequence[Entry]
     periods: Sequence[Period]
+    marks: Sequence[Period]
 
 
 def timeline_of(batch: Batch) -> Timeline:
-    """Return the time line of a batch, from its first start to its end or to now."""
-    moments = list(batch.moments.order_by("-at", "-id")[:MOMENTS_SHOWN])
+    """Return the time line of a batch, from its launch to its end or to now."""
+    moments = list(batch.moments.order_by("-at", "-id")[:SHOWN])
+    audit = list(batch.audit.select_related("person")[:SHOWN])
+    runs = list(Attempt.objects.filter(batch=batch, node__kind=Kind.ROOT).order_by("-number")[:SHOWN])
     entries = [
-        Entry(moment.kind, TITLES.get(EventKind(moment.kind), moment.kind), moment.at, moment.note)
-        for moment in moments
+        *(Entry(each.kind, TITLES.get(EventKind(each.kind), each.kind), each.at, each.note) for each in moments),
+        *(_done(each) for each in audit),
+        *(entry for each in runs for entry in _run(each)),
     ]
-    return Timeline(entries, list(_periods(batch, moments[::-1])))
+    entries.sort(key=lambda entry: entry.at, reverse=True)
+    scale = _Scale.of(batch, entries)
+    periods = [*_runs(runs[::-1], scale), *_periods(moments[::-1], scale)]
+    marks = [scale.period("action", f"{each.who} {each.title}", each.at, each.at) for each in entries if each.who]
+    return Timeline(entries, periods, marks)
 
 
-def _periods(batch: Batch, moments: Sequence[Moment]) -> Iterable[Period]:
-    if not moments:
-        return
-    begin, end = min(batch.opened_at or moments[0].at, moments[0].at), batch.closed_at or timezone.now()
-    whole = max((end - begin).total_seconds(), 1e-3)
+def _done(entry: AuditEntry) -> Entry:
+    note = " ".join(part for part in (entry.scope, entry.outcome) if part)
+    return Entry("action", entry.action, entry.at, note, who=entry.person.get_username())
 
-    def period(kind: str, since: datetime, until: datetime) -> Period:
-        x, stop = (round(WIDTH * (at - begin).total_seconds() / whole) for at in (since, until))
-        seconds = (until - since).total_seconds()
-        return Period(kind, f"{kind.replace('-', ' ')} for {seconds:.1f} s", x, max(stop - x, 2))
 
+def _run(run: Attempt) -> Iterator[Entry]:
+    """Yield the start of a run of the root, and its end."""
+    if run.started_at is not None:
+        yield Entry(
+            "started", "Started" if run.number == 1 else f"Started again, run {run.number:,}", run.started_at, ""
+        )
+    if run.closed_at is not None:
+        error = f"{run.error_type}: {run.error_message}" if run.error_type else ""
+        yield Entry("closed", str(NodeStatus(run.status).label), run.closed_at, error)
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Where a time is on the line."""
+
+    begin: datetime
+    seconds: float
+    end: datetime
+
+    @classmethod
+    def of(cls, batch: Batch, entries: Sequence[Entry]) -> Self:
+        times = [entry.at for entry in entries] or [batch.created_at]
+        end = batch.closed_at or timezone.now()
+        begin, end = min(times), max(end, *times)
+        return cls(begin, max((end - begin).total_seconds(), 1e-3), end)
+
+    def period(self, kind: str, title: str, since: datetime, until: datetime) -> Period:
+        x, stop = (round(WIDTH * (at - self.begin).total_seconds() / self.seconds) for at in (since, until))
+        return Period(kind, title, min(x, WIDTH - NARROWEST), max(stop - x, NARROWEST))
+
+    def lasting(self, kind: str, since: datetime, until: datetime | None) -> Period:
+        until = max(until or self.end, since)
+        return self.period(kind, f"{kind.replace('-', ' ')} for {(until - since).total_seconds():,.1f} s", since, until)
+
+
+def _runs(runs: Sequence[Attempt], scale: _Scale) -> Iterator[Period]:
+    return (scale.lasting("run", each.started_at, each.closed_at) for each in runs if each.started_at is not None)
+
+
+def _periods(moments: Sequence[Moment], scale: _Scale) -> Iterator[Period]:
     running = dict[tuple[str, str], tuple[str, datetime]]()
     for moment in moments:
         kind, track = PERIODS.get(EventKind(moment.kind), ("", ""))
         place = (track, moment.workflow_id)
         if track and place in running:
-            yield period(*running.pop(place), moment.at)
+            yield scale.lasting(*running.pop(place), moment.at)
         if kind:
             running[place] = kind, moment.at
     for kind, since in running.values():
-        yield period(kind, since, max(end, since))
+        yield scale.lasting(kind, since, None)

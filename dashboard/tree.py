@@ -9,11 +9,11 @@ from datetime import datetime
 from math import ceil
 from urllib.parse import urlencode
 
-from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
+from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
 from django.utils import timezone
 
-from dashboard.error_groups import children_with
-from dashboard.models import PARENT_KINDS, Batch, Item, Kind, Node, NodeStatus
+from dashboard.models import PARENT_KINDS, Batch, Kind, Node, NodeStatus
+from dashboard.selection import EVERYTHING, Selection
 from orchestration.options import Execution
 
 PAGE_SIZE = 100
@@ -69,18 +69,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Branch:
-    """A page of what lies below a node, or of all children of the batch in a status, with a text in key or id, or with
-    failures that have an error's signature.
-    """
+    """A page of what lies below a node, or of the children of the batch that a selection means."""
 
     parent: Node
     rows: Sequence[Row]
     total: int
     page: int
-    status: str = ""
+    selection: Selection = EVERYTHING
     level: int = 2
-    text: str = ""
-    error: str = ""
 
     @property
     def pages(self) -> int:
@@ -108,14 +104,9 @@ class Branch:
         return self.level > DEEPEST_EXPANDED
 
     def _query(self, page: int) -> str:
-        parts: dict[str, object] = {"status": self.status} if self.status else {}
-        if self.text:
-            parts["q"] = self.text
-        if self.error:
-            parts["error"] = self.error
-        if self.parent.has_tallies:
-            parts["open"] = self.parent.pk
-        return urlencode(parts | ({"page": page} if page > 1 else {}))
+        parts: dict[str, object] = {"open": self.parent.pk} if self.parent.has_tallies else {}
+        query = urlencode(parts | ({"page": page} if page > 1 else {}))
+        return "&".join(part for part in (self.selection.query, query) if part)
 
     @property
     def previous(self) -> str:
@@ -139,7 +130,7 @@ class Tree:
     @property
     def is_folded(self) -> bool:
         """Whether the rows below the root are partitions or stages, to be expanded."""
-        is_part = self.branch.status or self.branch.text or self.branch.error or self.path
+        is_part = self.branch.selection.is_narrow or self.path
         return not is_part and any(row.node.kind in PARENT_KINDS for row in self.branch.rows)
 
     @property
@@ -227,49 +218,22 @@ def branch_of(parent: Node, page: int, opened: Branch | None = None, level: int 
     return Branch(parent, _rows(nodes, level, (page - 1) * PAGE_SIZE + 1, opened), total, page, level=level)
 
 
-def branch_in_status(root: Node, status: NodeStatus, page: int) -> Branch:
-    """Return a page of the batch's children in one status, wherever they are in the tree, by position."""
-    total = root.batch.children[status.value]
+def branch_with(root: Node, selection: Selection, page: int) -> Branch:
+    """Return a page of the children that a selection means, wherever they are in the tree: failures first."""
+    total = selection.number(root.batch)
     page = min(max(page, 1), max(1, ceil(total / PAGE_SIZE)))
-    found = Node.objects.filter(batch=root.batch, kind=Kind.CHILD, status=status).order_by(F("position"))
-    return Branch(root, _rows(_page(found, page), 2, (page - 1) * PAGE_SIZE + 1, None), total, page, status.value)
+    order = ("position",) if selection.status else (_RANK, "position")
+    nodes = _page(selection.children(root.batch).order_by(*order), page)
+    return Branch(root, _rows(nodes, 2, (page - 1) * PAGE_SIZE + 1, None), total, page, selection)
 
 
-def branch_with(root: Node, text: str, page: int) -> Branch:
-    """Return a page of the batch's children that have a text in their id or in the key of an item, failures first."""
-    children = Node.objects.filter(batch=root.batch, kind=Kind.CHILD)
-    items = Item.objects.filter(batch=root.batch, key__icontains=text).order_by()
-    named = Q(workflow_id__icontains=text) if root.batch.watched_id else Q(workflow_id__iexact=text)
-    found = children.filter(named | Q(position__in=items.values("child")))
-    total = found.count()
-    page = min(max(page, 1), max(1, ceil(total / PAGE_SIZE)))
-    rows = _rows(_page(found.order_by(_RANK, "position"), page), 2, (page - 1) * PAGE_SIZE + 1, None)
-    return Branch(root, rows, total, page, text=text)
-
-
-def branch_with_error(root: Node, signature: str, page: int) -> Branch:
-    """Return a page of the batch's children with failures that have an error's signature, by position."""
-    positions = children_with(root.batch, signature)
-    page = min(max(page, 1), max(1, ceil(len(positions) / PAGE_SIZE)))
-    shown = positions[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
-    found = Node.objects.filter(batch=root.batch, kind=Kind.CHILD, position__in=shown).order_by("position")
-    rows = _rows(list(found), 2, (page - 1) * PAGE_SIZE + 1, None)
-    return Branch(root, rows, len(positions), page, error=signature)
-
-
-def tree_of(
-    batch: Batch, *, status: NodeStatus | None, page: int, opened: int | None, text: str = "", error: str = ""
-) -> Tree:
-    """Return the tree of a batch: what a text is found in, filtered by a status or an error's signature, or with one
-    parent (a node's id) expanded to a page.
+def tree_of(batch: Batch, *, selection: Selection, page: int, opened: int | None) -> Tree:
+    """Return the tree of a batch: the children that a selection means, or the whole with one parent (a node's id)
+    expanded to a page.
     """
     root = Node.objects.select_related("batch").get(batch=batch, kind=Kind.ROOT)
-    if text:
-        branch = branch_with(root, text, page)
-    elif error:
-        branch = branch_with_error(root, error, page)
-    elif status is not None:
-        branch = branch_in_status(root, status, page)
+    if selection.is_narrow:
+        branch = branch_with(root, selection, page)
     elif (
         partition := opened
         and Node.objects.select_related("batch").filter(batch=batch, kind__in=PARENT_KINDS, pk=opened).first()
@@ -285,7 +249,7 @@ def tree_of(
 def _path(root: Node, opened: Node) -> list[Row]:
     """Return the rows from below the root down to a parent that does not stand directly below it; else nothing."""
     nodes = [opened]
-    while (above := nodes[0].parent) is not None and above.pk != root.pk:
+    while nodes[0].parent_id != root.pk and (above := nodes[0].parent) is not None:
         nodes.insert(0, above)
     if len(nodes) == 1:
         return []

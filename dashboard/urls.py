@@ -12,6 +12,7 @@ from dashboard.views import (
     batches,
     definitions,
     launch,
+    maps,
     nodes,
     operations,
     patterns,
@@ -35,7 +36,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("batches/<str:batch_id>/results/", results.batch_results, name="batch-results"),
     path("batches/<str:batch_id>/rejected.csv", results.batch_rejected, name="batch-rejected"),
     path("batches/<str:batch_id>/errors/", batches.batch_errors, name="batch-errors"),
-    path("batches/<str:batch_id>/audit/", batches.batch_audit, name="batch-audit"),
+    path("batches/<str:batch_id>/map/", maps.batch_map, name="batch-map"),
+    path("batches/<str:batch_id>/map/cells/", maps.batch_map_cells, name="batch-map-cells"),
+    path("batches/<str:batch_id>/map/table/", maps.batch_map_table, name="batch-map-table"),
+    path("batches/<str:batch_id>/story/", batches.batch_story, name="batch-story"),
     re_path(
         r"^batches/(?P<batch_id>[^/]+)/items\.(?P<form>csv|jsonl|parquet)$", results.batch_export, name="batch-export"
     ),

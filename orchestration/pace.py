@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import fmean, stdev
+
 ETA_AFTER = 15.0
 """Seconds: before, a rate says too little about the rest."""
+
+SAMPLED = 60
+"""Seconds of which samples are kept."""
+
+STRETCH = 5
+"""Seconds of one rate among those whose spread says how sure the rest is."""
+
+SURE = 2.0
+"""Standard errors to each side of a mean: about 95 of 100 times the true one lies between."""
+
+Samples = list[list[int]]
+"""How much was done at which second, oldest first: [[epoch seconds, done], …]."""
 
 
 def pace(done: float, left: float, elapsed: float, *, is_running: bool) -> tuple[float | None, float | None]:
@@ -14,3 +30,35 @@ def pace(done: float, left: float, elapsed: float, *, is_running: bool) -> tuple
     if elapsed <= 0 or done <= 0:
         return None, None
     return done / elapsed, left * elapsed / done if is_running and elapsed >= ETA_AFTER else None
+
+
+def sampled(samples: Samples, second: int, done: int) -> Samples:
+    """Return samples with one more; of one second the last counts. Where less is done than before, it begins anew."""
+    if samples and done < samples[-1][1]:
+        return [[second, done]]
+    kept = [each for each in samples if each[0] != second]
+    recent = [each for each in kept if each[0] > second - SAMPLED]
+    before = [each for each in kept if each[0] <= second - SAMPLED][-1:]
+    return [*before, *recent, [second, done]]
+
+
+def spread(samples: Samples, second: int, left: float) -> tuple[float, float] | None:
+    """Return between which seconds `left` will take, by how much the rate of the last minute varied; None if unknown.
+
+    The mean rate of stretches, and its standard error: what may go wrong next minute is not in it.
+    """
+    if not samples:
+        return None
+    first = max(samples[0][0], second - SAMPLED)
+    marks = [_done_at(samples, at) for at in range(first, second + 1, STRETCH)]
+    rates = [(after - before) / STRETCH for before, after in pairwise(marks)]
+    if len(rates) < 3 or not any(rates):
+        return None
+    mean, error = fmean(rates), stdev(rates) / len(rates) ** 0.5
+    slow, fast = max(mean - SURE * error, mean / 10), mean + SURE * error
+    return left / fast, left / slow
+
+
+def _done_at(samples: Sequence[Sequence[int]], second: int) -> int:
+    """Return what was done by a second: the last sample until then."""
+    return next((done for at, done in reversed(samples) if at <= second), samples[0][1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,18 +17,17 @@ from dashboard.diagnosis import diagnosis_of, moves
 from dashboard.error_groups import ErrorGroups, error_groups
 from dashboard.filters import BatchFilter
 from dashboard.live import batch_state
-from dashboard.models import AuditEntry, Batch, NodeStatus, Report
+from dashboard.models import Batch, Report
 from dashboard.pane import Pane
 from dashboard.permissions import may_operate
 from dashboard.rolling_back import can_undo
+from dashboard.selection import Selection
+from dashboard.slowest import slowest_of
 from dashboard.timeline import Timeline, timeline_of
 from dashboard.tree import Tree, tree_of
 from orchestration.plan import Plan
-from orchestration.signatures import SIGNATURE_LENGTH
 
 BATCHES_PER_PAGE = 50
-AUDIT_ENTRIES = 50
-TEXT_LENGTH = 200
 
 
 @dataclass(frozen=True)
@@ -51,37 +51,30 @@ class BatchListPage:
 
 @dataclass(frozen=True)
 class TreeQuery:
-    """What of a tree is asked for: a text, a status, the signature of an error, an expanded parent, a page. Nonsense is
-    as if not given.
+    """What of a tree is asked for: a selection, an expanded parent, a page. Nonsense is as if not given.
 
     The rows of an expanded parent are fetched alone, unless the `whole` tree is asked for.
     """
 
-    status: NodeStatus | None
+    selection: Selection
     opened: int | None
     page: int
     whole: bool = False
-    text: str = ""
-    error: str = ""
 
     @classmethod
     def of(cls, request: HttpRequest) -> TreeQuery:
         """Read it from an address."""
-        given = request.GET
-        status = given.get("status", "")
-        opened = given.get("open", "")
+        opened = request.GET.get("open", "")
         return cls(
-            status=NodeStatus(status) if status in NodeStatus.values else None,
+            selection=Selection.of(request.GET.dict()),
             opened=int(opened) if opened.isdecimal() and len(opened) < 19 else None,
             page=page_number(request),
-            whole="whole" in given,
-            text=given.get("q", "").strip()[:TEXT_LENGTH],
-            error=given.get("error", "")[:SIGNATURE_LENGTH],
+            whole="whole" in request.GET,
         )
 
     def tree(self, batch: Batch) -> Tree:
         """Return what is asked for of a batch's tree."""
-        return tree_of(batch, status=self.status, page=self.page, opened=self.opened, text=self.text, error=self.error)
+        return tree_of(batch, selection=self.selection, page=self.page, opened=self.opened)
 
 
 @dataclass(frozen=True)
@@ -91,11 +84,11 @@ class BatchPage:
     batch: Batch
     state: dict[str, Any]
     tree: Tree
-    audit: Sequence[AuditEntry]
     timeline: Timeline
     errors: ErrorGroups
     reports: Sequence[Report]
     plan: Sequence[tuple[str, Any]]
+    samples: str
     may_operate: bool
     can_undo: bool
     confirm: str
@@ -106,11 +99,6 @@ def page_number(request: HttpRequest, name: str = "page") -> int:
     """Return a page number from the address; 1 if it is nonsense."""
     given = request.GET.get(name, "")
     return int(given) if given.isdecimal() and len(given) < 8 else 1
-
-
-def audit_of(batch: Batch) -> list[AuditEntry]:
-    """Return what people did to a batch, newest first."""
-    return list(batch.audit.select_related("person")[:AUDIT_ENTRIES])
 
 
 def plan_of(batch: Batch) -> list[tuple[str, Any]]:
@@ -125,11 +113,11 @@ def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane 
         batch=batch,
         state=batch_state(batch),
         tree=query.tree(batch),
-        audit=audit_of(batch),
         timeline=timeline_of(batch),
         errors=error_groups(batch),
         reports=list(batch.reports.all()) if batch.plan_data.get("summarise") else [],
         plan=plan_of(batch),
+        samples=json.dumps(batch.samples),
         may_operate=may_operate(request.user),
         can_undo=can_undo(batch),
         confirm=request.GET.get("confirm", ""),
@@ -160,12 +148,13 @@ def batch_detail(request: HttpRequest, batch_id: str) -> HttpResponse:
 
 
 @require_safe
-def batch_audit(request: HttpRequest, batch_id: str) -> HttpResponse:
-    """Show who did what to a batch."""
+def batch_story(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Show what happened to a batch, and which children are slow; a plain link gets the batch page."""
     batch = get_object_or_404(Batch, id=batch_id)
-    return render(
-        request, "batch_detail.html#audit", {"batch": batch, "audit": audit_of(batch), "timeline": timeline_of(batch)}
-    )
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect("batch-detail", batch_id)
+    context = {"batch": batch, "timeline": timeline_of(batch), "slowest": slowest_of(batch)}
+    return render(request, "batch_detail.html#story", context)
 
 
 @require_safe

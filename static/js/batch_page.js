@@ -1,21 +1,21 @@
 // The batch page: one websocket, its deltas applied to head and tree, and what the keyboard and mouse do.
 import "./app.js";
-import { seconds, setServerTime, showDurations, startClock } from "./clock.js";
+import { setServerTime, showDurations, startClock } from "./clock.js";
 import { Connection, perFrame } from "./connection.js";
 import { showState } from "./counts.js";
 import { showErrors } from "./errors.js";
-import { duration, number, setText, statusLabel, sum } from "./format.js";
-import { announce, showLiveState } from "./live_state.js";
+import { statusLabel } from "./format.js";
+import { showLiveState } from "./live_state.js";
+import { BatchMap } from "./map.js";
+import { Overview } from "./overview.js";
 import { Pane } from "./pane.js";
 import { Selection } from "./selection.js";
 import { TreeGrid } from "./treegrid.js";
-import { showTime } from "./times.js";
 import { applyNode, News } from "./tree_rows.js";
 
 // Nodes that are made while a batch runs: their rows come from the server.
 const GROWN = new Set(["rollback", "stage", "step", "service", "pool_worker", "entity", "gate", "parent"]);
 const OPEN = ["pending", "running", "paused"].map((status) => `[data-status="${status}"]`).join();
-const CLOSED = "completed failed canceled terminated timed_out skipped";
 const batch = document.getElementById("batch");
 const tree = document.getElementById("tree");
 const grid = new TreeGrid(tree);
@@ -24,45 +24,12 @@ const find = document.querySelector("#find input");
 const form = document.getElementById("retry-selected");
 if (form) new Selection(tree, form);
 
-const filter = () => tree.querySelector(".chip[aria-current]")?.dataset.status ?? "";
+const selection = () => grid.table.dataset.selection;
+const filter = () => new URLSearchParams(selection()).get("status") ?? "";
+const overview = new Overview(batch);
+const mapCard = document.getElementById("map");
+const map = mapCard ? new BatchMap(mapCard, () => {}) : null;
 let news = new News(filter());
-let state = null;
-
-const field = (name) => batch.querySelector(`[data-field="${name}"]`);
-
-function showElapsed() {
-  const { opened, closed } = batch.dataset;
-  const elapsed = seconds({ started: opened, closed });
-  setText(field("elapsed"), elapsed === null ? "–" : duration(elapsed));
-}
-
-function showHead(now) {
-  const hasTurned = !state || ["status", "paused", "window", "moments"].some((key) => state[key] !== now[key]);
-  state = now;
-  batch.dataset.opened = now.opened_at ?? "";
-  batch.dataset.closed = now.closed_at ?? "";
-  showState(batch, now);
-  setText(field("rate"), now.rate ? `${now.rate.toFixed(1)} ${now.watched ? "children" : "items"}/s` : "–");
-  setText(field("eta"), now.eta === null ? "–" : `≈ ${duration(now.eta)}`);
-  setText(field("start_error"), now.start_error);
-  document.getElementById("start-error").hidden = !now.start_error;
-  setText(field("reading"), now.reading);
-  document.getElementById("reading").hidden = !now.reading;
-  document.getElementById("held").dataset.kind = now.held?.kind ?? "";
-  setText(field("held_reason"), now.held?.reason ?? "");
-  showTime(field("held_until"), now.held?.until);
-  for (const element of batch.querySelectorAll("[data-field='window']")) {
-    if (element.tagName !== "INPUT") setText(element, number(now.window));
-    else if (element !== document.activeElement) element.value = now.window;
-  }
-  if (hasTurned) {
-    htmx.trigger("#audit", "canopy:audit");
-    if (document.getElementById("reports")) htmx.trigger("#reports", "canopy:audit");
-  }
-  const closed = sum(now.children, CLOSED);
-  const bad = closed - now.children.completed;
-  announce(`${statusLabel(now.status)}. ${number(closed)} of ${number(now.children.total)} children closed, ${number(bad)} not completed.`);
-}
 
 function apply(messages) {
   const changed = new Set();
@@ -70,10 +37,11 @@ function apply(messages) {
   for (const message of messages) {
     setServerTime(message.now);
     if (message.type !== "delta") continue;
+    map?.apply(message);
     for (const node of message.nodes) {
       const hasRow = applyNode(node);
       news.note(node, hasRow);
-      isReload ||= !hasRow && GROWN.has(node.kind) && !filter();
+      isReload ||= !hasRow && GROWN.has(node.kind) && !selection();
       changed.add(node.id);
     }
     isReload ||= message.reload;
@@ -81,42 +49,46 @@ function apply(messages) {
   }
   const newest = messages.findLast((message) => message.type === "delta");
   if (newest) {
-    isReload ||= state?.partitions < newest.batch.partitions && !filter();
-    isReload ||= newest.batch.watched && state?.children.total !== newest.batch.children.total && !filter();
+    isReload ||= overview.state?.partitions < newest.batch.partitions && !selection();
+    isReload ||= newest.batch.watched && overview.state?.children.total !== newest.batch.children.total && !selection();
     changedAt = Date.now();
-    showHead(newest.batch);
+    overview.show(newest.batch);
     showErrors(newest.batch);
-    showElapsed();
+    overview.showElapsed();
     showDurations();
     news.show(statusLabel(filter()));
     pane.changed(changed);
   }
-  if (isReload) grid.load(addressOf(filter()));
+  if (isReload) grid.load(addressOf());
 }
 
-function addressOf(status) {
+function addressOf(query = selection()) {
   const path = grid.table.dataset.path;
-  const text = find.value.trim();
-  const found = text ? `?${new URLSearchParams({ q: text })}` : "";
-  const error = tree.querySelector(".chip[data-error]")?.dataset.error;
-  if (!status && error) return `${batch.dataset.home}nodes/?error=${error}`;
-  const query = status ? `?status=${status}` : path ? `?open=${path}&whole=1` : found;
-  return `${batch.dataset.home}nodes/${query}`;
+  return `${batch.dataset.home}nodes/?${!query && path ? `open=${path}&whole=1` : query}`;
 }
+
+// A segment of the bar, and a count below it, narrow the tree as its chip does.
+batch.addEventListener("click", (event) => {
+  const status = event.target.closest("[data-filter]")?.dataset.filter ?? event.target.closest("[data-filters] rect")?.classList[0];
+  if (!status || event.ctrlKey || event.metaKey) return;
+  event.preventDefault();
+  tree.querySelector(`.chip[data-status="${status}"]`).click();
+  tree.scrollIntoView({ block: "start" });
+});
 
 tree.addEventListener("click", (event) => {
   if (event.target.closest(".chip[href]")) find.value = "";
   if (!event.target.closest("#news")) return;
   // Below partitions the failures are not on the first page: show them alone.
   const isParted = !filter() && tree.querySelector("tr:is([data-kind='partition'], [data-kind='stage'], [data-kind='parent'])");
-  const status = isParted ? news.status : filter();
-  if (location.pathname === batch.dataset.home) history.replaceState(null, "", status ? `?status=${status}` : batch.dataset.home);
-  grid.load(addressOf(status));
+  const query = isParted ? `status=${news.status}` : selection();
+  if (location.pathname === batch.dataset.home) history.replaceState(null, "", query ? `?${query}` : batch.dataset.home);
+  grid.load(addressOf(query));
 });
 
 tree.addEventListener("htmx:afterSwap", (event) => {
   if (event.target === tree) news = new News(filter());
-  if (state) showState(tree, state);
+  if (overview.state) showState(tree, overview.state);
   pane.mark();
   showDurations();
 });
@@ -134,13 +106,13 @@ setInterval(() => {
   else diagnosis.replaceChildren();
 }, LOOK_EVERY);
 
-document.getElementById("answer").addEventListener("htmx:afterSwap", () => htmx.trigger("#audit", "canopy:audit"));
+document.getElementById("answer").addEventListener("htmx:afterSwap", () => htmx.trigger("#story", "canopy:story"));
 
 // While the line is lost nothing is known to run: time stands still with the rest.
 startClock(() => {
   if (document.body.classList.contains("is-stale")) return;
   showDurations();
-  showElapsed();
+  overview.showElapsed();
 });
 
 new Connection({

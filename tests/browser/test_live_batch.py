@@ -83,8 +83,8 @@ async def test_failed_children_are_retried_in_place_and_the_old_error_stays_read
     await expect(page.locator(".attempts > li")).to_have_count(2)
     await expect(page.locator(".attempts > li").nth(1)).to_contain_text("SimulatedFailure")
     await expect(page.locator(".earlier")).to_contain_text("SimulatedFailure")
-    await page.locator("#audit-fold summary").click()
-    await expect(page.locator("#audit")).to_contain_text("operator retry")
+    await page.locator("#story-fold summary").click()
+    await expect(page.locator("#story")).to_contain_text("operator retry")
 
 
 async def test_only_the_selected_children_are_retried(stack: Stack, new_page: NewPage) -> None:
@@ -124,9 +124,9 @@ async def test_pause_window_resume_and_cancel_by_button(stack: Stack, new_page: 
     await dialog.get_by_role("button", name="Cancel the batch").click()
     await expect(page.locator("h1 .badge")).to_have_text("Canceled")
     await expect(page.get_by_role("button", name="Run all unfinished")).to_be_visible()
-    await page.locator("#audit-fold summary").click()
+    await page.locator("#story-fold summary").click()
     for action in ("launch", "pause", "window", "resume", "cancel"):
-        await expect(page.locator("#audit")).to_contain_text(f"operator {action}")
+        await expect(page.locator("#story")).to_contain_text(f"operator {action}")
 
 
 async def test_failures_beyond_the_page_are_offered_by_a_chip(stack: Stack, new_page: NewPage) -> None:

@@ -37,7 +37,8 @@ def test_children_are_found_by_the_key_of_an_item_wherever_they_are(logged_in: C
     batch = make_batch(operator, 2_400, plan=Plan(chunk_size=2))
     Item.objects.filter(batch=batch, index__in=(7, 2_001)).update(key="Order A_17%")
     assert rows(logged_in, batch, q="a_17%") == [3, 1_000]
-    assert rows(logged_in, batch, q="A_17", status="failed") == [3, 1_000]
+    assert rows(logged_in, batch, q="A_17", status="pending", span="4-2000") == [1_000]
+    assert rows(logged_in, batch, q="A_17", status="failed") == []
     assert rows(logged_in, batch, q=f"batch-{batch.pk}/p0/c3") == [3]
     assert "Nothing has “&lt;b&gt;” in its key." in page(logged_in, batch, q="<b>")
     many = logged_in.get(f"/batches/{batch.pk}/nodes/?q=1&page=2", headers=HTMX).content.decode()
@@ -158,7 +159,7 @@ def test_a_start_error_says_that_nothing_is_lost(logged_in: Client, operator: Us
 def test_the_audit_trail_is_escaped_and_newest_first(logged_in: Client, operator: User) -> None:
     batch = make_batch(operator)
     AuditEntry.objects.create(batch=batch, person=operator, action="terminate", scope="<b>why</b>", outcome="Accepted.")
-    text = logged_in.get(f"/batches/{batch.pk}/audit/", headers=HTMX).content.decode()
+    text = logged_in.get(f"/batches/{batch.pk}/story/", headers=HTMX).content.decode()
     assert text.index("terminate") < text.index("launch")
     assert "&lt;b&gt;why&lt;/b&gt;" in text
 

@@ -7,9 +7,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from dashboard import operations, projection
-from dashboard.error_groups import children_with, error_groups
+from dashboard.error_groups import error_groups
 from dashboard.models import Batch
 from dashboard.operations import OperationError
+from dashboard.selection import Selection
 from dashboard.store import DjangoChunkStore
 from orchestration.chunk_contracts import ItemResult
 from orchestration.contracts import Failure, Status
@@ -60,9 +61,9 @@ def test_failures_are_grouped_with_numbers_and_one_of_them_as_a_sample(failing: 
 
 def test_a_group_tells_what_is_done_again_and_what_is_mended(failing: Batch, operator: User) -> None:
     stock, unreachable, timeout = (each.signature for each in error_groups(failing).shown)
-    assert children_with(failing, stock) == [0, 1]
-    assert children_with(failing, unreachable) == [1]
-    assert children_with(failing, timeout) == [4]
+    assert _children_with(failing, stock) == [0, 1]
+    assert _children_with(failing, unreachable) == [1]
+    assert _children_with(failing, timeout) == [4]
     first = child_of(failing, 0)
     projection.requeue(failing.pk, {0: first.attempt})
     assert _fate(failing, stock) == (1, 2, 0)
@@ -87,6 +88,11 @@ def test_a_group_tells_what_is_done_again_and_what_is_mended(failing: Batch, ope
     ]
     with pytest.raises(OperationError, match="No child has failed with this error now"):
         operations.retry(operator, failing, signature="0123456789abcdef")
+
+
+def _children_with(batch: Batch, signature: str) -> list[int]:
+    """Return the positions of the children that a selection by an error means."""
+    return sorted(Selection(error=signature).children(batch).values_list("position", flat=True))
 
 
 def _fate(batch: Batch, signature: str) -> tuple[int, int, int]:

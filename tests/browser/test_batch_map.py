@@ -1,0 +1,81 @@
+"""The map in a real browser: pointed at, walked by keys, brushed, narrowed, live, and on a phone."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import NewPage, until_live
+from tests.stack import Stack
+
+pytestmark = pytest.mark.browser
+
+COUNT = 60
+
+
+async def map_of(page: Page) -> None:
+    """Wait until the map has been drawn."""
+    await until_live(page)
+    await expect(page.locator("#map")).to_have_attribute("data-state", "ready")
+
+
+async def pixel(page: Page, x: int, y: int) -> list[int]:
+    """Return the colour of a place on the map."""
+    script = (
+        "([x, y]) => [...document.querySelector('.map-view canvas').getContext('2d').getImageData(x, y, 1, 1).data]"
+    )
+    found: list[int] = await page.evaluate(script, [x, y])
+    return found
+
+
+async def test_a_map_tells_of_cells_and_opens_selects_and_narrows_them(stack: Stack, new_page: NewPage) -> None:
+    items = [{"name": f"item-{number}"} for number in range(COUNT)]
+    parameters = {"seconds_from": 0, "seconds_to": 0.01, "fail_percent": 20}
+    plan = {"chunk_size": 1, "item_attempts": 1}
+    batch = stack.launch(processor="simulate", parameters=parameters, items=items, key="name", plan=plan)
+    page = await new_page(stack, f"/batches/{batch}/", allow=["willReadFrequently"])  # it is this test that reads
+    await map_of(page)
+    stack.wait_for(batch, "completed_with_failures")
+    failed = page.locator("#map [data-only='failed'] b")
+    numbers = stack.batch(batch)["children"]
+    await expect(failed).to_have_text(str(numbers["failed"]))
+    await expect(page.locator("#map [data-only='running']")).to_be_hidden()
+
+    view, hint = page.locator(".map-view"), page.locator(".map-hint")
+    await view.hover(position={"x": 24, "y": 8})
+    await expect(hint).to_contain_text(re.compile(r"#1 item-1 · (Completed|Failed) · [\d.]+ s"))
+    await view.focus()
+    await page.keyboard.press("n")
+    await expect(hint).to_contain_text("Failed")
+    position = int(re.search(r"#(\d+)", await hint.inner_text())[1])  # type: ignore[index]
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#pane h2")).to_contain_text(f"#{position}")
+    await page.keyboard.press("Escape")
+
+    at = (position * 16 + 1, 1)
+    before = await pixel(page, *at)
+    await page.locator("#map [data-only='completed']").click()
+    assert await pixel(page, *at) != before
+    await page.locator("#map [data-only='completed']").click()
+    assert await pixel(page, *at) == before
+    await page.get_by_role("button", name="Duration").click()
+    await expect(page.locator(".ramp")).to_contain_text("median")
+    assert await pixel(page, *at) != before
+
+    await page.locator("#map-table summary").click()
+    await page.locator("#map-table").get_by_role("link", name="#0–2").click()
+    await expect(page.locator("#tree tr[data-kind='child']")).to_have_count(3)
+    assert page.url.endswith("?span=0-2")
+
+
+async def test_a_map_fits_a_phone(stack: Stack, new_page: NewPage) -> None:
+    batch = stack.launch(
+        processor="simulate", parameters={"seconds_from": 0, "seconds_to": 0}, count=COUNT, plan={"chunk_size": 1}
+    )
+    page = await new_page(stack, f"/batches/{batch}/", width=390)
+    await map_of(page)
+    stack.wait_for(batch, "completed")
+    await expect(page.locator("#map [data-only='completed'] b")).to_have_text(str(COUNT))
+    assert await page.evaluate("document.documentElement.scrollWidth") == 390

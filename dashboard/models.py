@@ -13,6 +13,7 @@ from django.db import models
 from django.utils import timezone
 
 from dashboard.definition_models import DefinitionVersion
+from dashboard.operation_models import Operation
 from dashboard.schedule_models import Schedule
 from orchestration.contracts import NodeKind, Status
 from orchestration.definitions import GOING_ON
@@ -255,8 +256,8 @@ class Node(Tally):
     `key_first` and `key_last` the business keys at its ends. `label` names a node without keys, `note` says, since
     `noted_at`, what it waits for or is doing. One that is no workflow is a part of its parent's execution. `attempt` is
     0 until the first run is started or asked for. `duration` is the seconds that the newest took, once it has closed.
-    `signature` is its newest error's where no item is to blame, also once that is mended. `revision` is the batch's
-    revision at the last change.
+    `signature` is its newest error's where no item is to blame, also once that is mended. `operation` is the newest
+    that it was taken on by. `revision` is the batch's revision at the last change.
     """
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="nodes")
@@ -281,6 +282,7 @@ class Node(Tally):
     error_type = models.CharField(max_length=200, blank=True)
     error_message = models.TextField(blank=True)
     signature = models.CharField(max_length=16, blank=True)
+    operation = models.ForeignKey(Operation, on_delete=models.SET_NULL, null=True, blank=True, related_name="nodes")
     revision = models.PositiveBigIntegerField(default=1)
 
     class Meta:

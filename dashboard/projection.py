@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
+from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils import timezone
 
@@ -122,11 +123,28 @@ def _steer(batch: Batch, at: datetime, *, paused: bool) -> None:
 # Retry
 
 
-def requeue(batch_id: str, children: Mapping[int, int], *, goes_on: bool = False) -> None:
+def claim(batch_id: str, positions: Iterable[int], operation_id: str) -> dict[int, str | None]:
+    """Let an operation's parameters hold for the next attempts of children; return whose did, by node id."""
+    before = dict[int, str | None]()
+    with transaction.atomic():
+        for some in _slices(list(positions)):
+            nodes = Node.objects.filter(batch=batch_id, kind=NodeKind.CHILD, position__in=some)
+            before |= dict(nodes.values_list("pk", "operation_id"))
+            nodes.update(operation_id=operation_id)
+    return before
+
+
+def give_back(operations: Mapping[int, str | None]) -> None:
+    """Undo what `claim` did to nodes that were not taken on."""
+    for pk, operation_id in operations.items():
+        Node.objects.filter(pk=pk).update(operation_id=operation_id)
+
+
+def requeue(batch_id: str, children: Mapping[int, int], *, goes_on: bool = False, window: int | None = None) -> None:
     """Show that a retry of children was accepted: {position: attempt that was seen to have closed}.
 
     Those that went on meanwhile are left alone. Their partitions and the root are shown as asked to run again too; the
-    root also without any children where it `goes_on` with what it had not done.
+    root also without any children where it `goes_on` with what it had not done. `window` is what it starts with.
     """
     with open_ledger(batch_id) as ledger:
         was_closed = Status(ledger.root.status).is_outcome
@@ -150,6 +168,8 @@ def requeue(batch_id: str, children: Mapping[int, int], *, goes_on: bool = False
         if was_closed:
             batch.opened_at, batch.done_at_open = timezone.now(), closed_children(batch)
             batch.paused = False
+            if window is not None:
+                batch.window, batch.window_at = window, timezone.now()
         else:
             batch.done_at_open = max(0, batch.done_at_open - number)
 

@@ -17,8 +17,8 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from dashboard.auditing import OperationError
 from dashboard.models import Batch
-from dashboard.operations import OperationError
 from dashboard.permissions import Person, require_operator
 from dashboard.schedule_models import Schedule, ScheduleEntry
 from dashboard.schedule_request import KeptLaunch

@@ -17,19 +17,21 @@ from dashboard.models import Batch, Item, Kind, Node, NodeStatus
 from orchestration.signatures import SIGNATURE_LENGTH
 
 TEXT_LENGTH = 200
+OPERATION_LENGTH = 32
 POSITION_DIGITS = 7
 
 
 @dataclass(frozen=True)
 class Selection:
     """Children in a `status`, with failures of an `error` (a signature), with a `text` in their id or in the key of an
-    item, and within a `span` (first and last position): all that are given together.
+    item, within a `span` (first and last position), taken on by an `operation` (its id): all that is given together.
     """
 
     status: NodeStatus | None = None
     error: str = ""
     text: str = ""
     span: tuple[int, int] | None = None
+    operation: str = ""
 
     @classmethod
     def of(cls, given: Mapping[str, str]) -> Self:
@@ -40,6 +42,7 @@ class Selection:
             error=given.get("error", "")[:SIGNATURE_LENGTH],
             text=given.get("q", "").strip()[:TEXT_LENGTH],
             span=_span(given.get("span", "")),
+            operation=given.get("operation", "")[:OPERATION_LENGTH],
         )
 
     @property
@@ -60,6 +63,7 @@ class Selection:
             "error": self.error,
             "q": self.text,
             "span": f"{self.span[0]}-{self.span[1]}" if self.span else "",
+            "operation": self.operation,
         }
         return urlencode({name: value for name, value in given.items() if value})
 
@@ -76,6 +80,8 @@ class Selection:
             found = found.filter(with_error(batch, self.error))
         if self.span:
             found = found.filter(position__range=self.span)
+        if self.operation:
+            found = found.filter(operation=self.operation)
         if self.text:
             items = Item.objects.filter(batch=batch, key__icontains=self.text).order_by()
             named = Q(workflow_id__icontains=self.text) if batch.watched_id else Q(workflow_id__iexact=self.text)

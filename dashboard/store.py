@@ -188,10 +188,20 @@ def _work_of(batch: Batch, work: ChunkInput) -> tuple[str, dict[str, Any], Plan]
     """Return what a chunk's items are processed by: processor, parameters and plan, of its stage where it has one."""
     if work.stage is None:
         said = work_of(batch.definition_id)
-        name, parameters = (said.processor, said.parameters) if said else (batch.processor, batch.parameters)
+        if said is None:
+            return batch.processor, _parameters_of(batch, work.child), batch.plan
+        name, parameters = said.processor, said.parameters
         return name, parameters, batch.plan
     stage = stages_of(batch.definition_id)[work.stage]
     return stage.processor, stage.parameters, stage.plan
+
+
+def _parameters_of(batch: Batch, child: int) -> dict[str, Any]:
+    """Return the parameters of a child: the batch's, unless the retry that it was taken on by gave it others."""
+    others = Node.objects.filter(
+        batch=batch, kind=NodeKind.CHILD, position=child, operation__parameters__isnull=False
+    ).values_list("operation__parameters", flat=True)
+    return next(iter(others), batch.parameters)
 
 
 def _to_undo(batch: Batch, work: ChunkInput) -> ChunkWork:

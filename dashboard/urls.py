@@ -14,6 +14,7 @@ from dashboard.views import (
     launch,
     maps,
     nodes,
+    on_children,
     operations,
     patterns,
     queues,
@@ -66,6 +67,20 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("batches/<str:batch_id>/items/<int:index>/", nodes.item_detail, name="item-detail"),
     path("batches/<str:batch_id>/retry/", operations.batch_retry, name="batch-retry"),
+    path("batches/<str:batch_id>/operations/", on_children.operation_create, name="operation-create"),
+    path(
+        "batches/<str:batch_id>/operations/<str:operation_id>/", on_children.operation_detail, name="operation-detail"
+    ),
+    path(
+        "batches/<str:batch_id>/operations/<str:operation_id>/preview/",
+        on_children.operation_preview,
+        name="operation-preview",
+    ),
+    path(
+        "batches/<str:batch_id>/operations/<str:operation_id>/confirm/",
+        on_children.operation_confirm,
+        name="operation-confirm",
+    ),
     path("batches/<str:batch_id>/pause/", operations.batch_pause, name="batch-pause"),
     path("batches/<str:batch_id>/resume/", operations.batch_resume, name="batch-resume"),
     path("batches/<str:batch_id>/skip/", operations.batch_skip, name="batch-skip"),

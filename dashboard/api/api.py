@@ -15,10 +15,11 @@ from dashboard.api.auth import AUTH
 from dashboard.api.batches import router
 from dashboard.api.definitions import router as definition_router
 from dashboard.api.launch_requests import Invalid
+from dashboard.api.operations import router as operation_router
 from dashboard.api.schedules import router as schedule_router
 from dashboard.api.workers import router as worker_router
+from dashboard.auditing import OperationError
 from dashboard.defining import DefinitionRefused
-from dashboard.operations import OperationError
 from dashboard.scheduling import Refused
 from orchestration.definition_source import DefinitionErrors
 
@@ -31,6 +32,7 @@ api = NinjaAPI(
     urls_namespace="api-1",
 )
 api.add_router("", router)
+api.add_router("", operation_router)
 api.add_router("", schedule_router)
 api.add_router("", definition_router)
 api.add_router("", worker_router)

@@ -11,9 +11,10 @@ from django.urls import reverse
 from ninja import File, Header, Query, Router, UploadedFile
 from ninja.errors import HttpError
 
-from dashboard import operations
+from dashboard import on_children, operations
 from dashboard.api import schemas
 from dashboard.api.launch_requests import Invalid, at_plan, launch_request
+from dashboard.choosing import Choice, with_error
 from dashboard.diagnosis import Diagnosis, diagnosis_of
 from dashboard.error_groups import ErrorGroup, error_groups
 from dashboard.launching import IdempotencyConflict, LaunchRefused, launch
@@ -175,9 +176,8 @@ def retry_batch(request: HttpRequest, batch_id: str, given: schemas.RetryIn) -> 
     chosen = {"nodes": given.nodes, "status": given.status, "signature": given.signature or None}
     if sum(each is not None for each in chosen.values()) != 1:
         raise Invalid({"nodes": ["Give either nodes or status, or the signature of an error."]})
-    outcome = operations.retry(
-        request.user, _batch(batch_id), nodes=given.nodes, status=given.status, signature=given.signature
-    )
+    choice = with_error(given.signature) if given.signature else Choice(given.nodes, given.status or "")
+    outcome = on_children.retry(request.user, _batch(batch_id), choice)
     refused = [{"id": refusal.node, "reason": refusal.reason} for refusal in outcome.refused]
     return 202, {"accepted": outcome.accepted, "refused": refused, "goes_on": outcome.goes_on}
 

@@ -8,6 +8,8 @@ from typing import Any
 from ninja import Schema
 from pydantic import ConfigDict, Field
 
+from dashboard.operation_models import Action
+
 
 class ProcessorOut(Schema):
     """A kind of work that can be launched, with JSON schemas of its parameters and items."""
@@ -225,6 +227,49 @@ class RetryOut(Schema):
     accepted: list[int]
     refused: list[RefusalOut]
     goes_on: bool = False
+
+
+class OperationIn(Schema):
+    """What is done to which children. `span` is "first-last" by position, `text` in the key of an item. `parameters`
+    are those that are other than the batch's for these children, `window` how many are open at a time.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    action: Action = Action.RETRY
+    nodes: list[int] | None = None
+    status: str = ""
+    signature: str = Field(default="", max_length=16)
+    span: str = Field(default="", pattern=r"^(\d{1,7}-\d{1,7})?$")
+    text: str = Field(default="", max_length=200)
+    reason: str = Field(default="", max_length=200)
+    parameters: dict[str, Any] | None = None
+    window: int | None = None
+
+
+class RefusedOut(Schema):
+    """A child that was not taken on, by its position."""
+
+    position: int
+    reason: str
+
+
+class OperationOut(Schema):
+    """What was chosen, what was taken on, and what has become of it: mended, failed again, or under way."""
+
+    id: str
+    action: str
+    words: str
+    number: int
+    items: int
+    confirmed_at: datetime | None
+    reason: str
+    accepted: int
+    refused: list[RefusedOut]
+    refused_number: int
+    mended: int
+    failed: int
+    under_way: int
 
 
 class TerminateIn(Schema):

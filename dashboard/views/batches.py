@@ -18,6 +18,7 @@ from dashboard.error_groups import ErrorGroups, error_groups
 from dashboard.filters import BatchFilter
 from dashboard.live import batch_state
 from dashboard.models import Batch, Report
+from dashboard.operation_form import done_of
 from dashboard.pane import Pane
 from dashboard.permissions import may_operate
 from dashboard.rolling_back import can_undo
@@ -153,7 +154,12 @@ def batch_story(request: HttpRequest, batch_id: str) -> HttpResponse:
     batch = get_object_or_404(Batch, id=batch_id)
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect("batch-detail", batch_id)
-    context = {"batch": batch, "timeline": timeline_of(batch), "slowest": slowest_of(batch)}
+    context = {
+        "batch": batch,
+        "timeline": timeline_of(batch),
+        "slowest": slowest_of(batch),
+        "operations": done_of(batch),
+    }
     return render(request, "batch_detail.html#story", context)
 
 

@@ -6,14 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from dashboard import operations
+from dashboard import on_children, operations
+from dashboard.auditing import OperationError
+from dashboard.choosing import Choice, with_error
 from dashboard.models import Batch, Node
-from dashboard.operations import OperationError, Refusal, RetryOutcome
+from dashboard.on_children import Outcome, Refusal
+from dashboard.operation_models import Action
+from dashboard.selection import Selection
 from orchestration.signatures import SIGNATURE_LENGTH
 
 
@@ -26,46 +30,69 @@ class Answer:
     refused: Sequence[Refusal] = ()
 
 
-def _answer(request: HttpRequest, batch_id: str, operate: Callable[[Batch], str | RetryOutcome]) -> HttpResponse:
+def answer(request: HttpRequest, batch_id: str, operate: Callable[[Batch], str | Outcome]) -> HttpResponse:
     """Do an operation and answer with the partial, or without htmx with a message on the batch page."""
     batch = get_object_or_404(Batch, id=batch_id)
-    status = 200
     try:
         outcome = operate(batch)
-        answer = _retry_answer(outcome) if isinstance(outcome, RetryOutcome) else Answer(outcome)
     except OperationError as error:
-        answer, status = Answer(error.message, is_error=True), error.status_code
+        return refused(request, batch, error)
+    return _said(request, batch, _children_answer(outcome) if isinstance(outcome, Outcome) else Answer(outcome))
+
+
+def refused(request: HttpRequest, batch: Batch, error: OperationError) -> HttpResponse:
+    """Say why nothing was done, where the button is."""
+    response = _said(request, batch, Answer(error.message, is_error=True), error.status_code)
+    response["HX-Retarget"] = "#answer"
+    return response
+
+
+def _said(request: HttpRequest, batch: Batch, said: Answer, status: int = 200) -> HttpResponse:
     if request.htmx:  # type: ignore[attr-defined]
-        return render(request, "batch_detail.html#answer", {"answer": answer, "batch": batch}, status=status)
-    messages.add_message(request, messages.ERROR if answer.is_error else messages.SUCCESS, answer.text)
+        return render(request, "batch_detail.html#answer", {"answer": said, "batch": batch}, status=status)
+    messages.add_message(request, messages.ERROR if said.is_error else messages.SUCCESS, said.text)
     return HttpResponseRedirect(reverse("batch-detail", args=[batch.pk]))
 
 
-def _retry_answer(outcome: RetryOutcome) -> Answer:
-    accepted, refused = len(outcome.accepted), len(outcome.refused)
-    text = f"{accepted:,} {'child gets' if accepted == 1 else 'children get'} another attempt."
+VERBS = {
+    Action.RETRY: ("gets another attempt", "get another attempt", "Nothing was retried."),
+    Action.CANCEL: ("is asked to stop", "are asked to stop", "Nothing was canceled."),
+    Action.TERMINATE: ("was terminated", "were terminated", "Nothing was terminated."),
+}
+"""What becomes of one child, of several, and what is said where it is none."""
+
+
+def _children_answer(outcome: Outcome) -> Answer:
+    accepted, number = len(outcome.accepted), len(outcome.refused)
+    one, several, none = VERBS[outcome.action]
+    text = f"1 child {one}." if accepted == 1 else f"{accepted:,} children {several}."
     if outcome.goes_on:
         text = f"It goes on where it stopped. {text}" if accepted else "It goes on where it stopped."
     elif not accepted:
-        text = "Nothing was retried."
-    if refused:
+        text = none
+    if number:
         reasons = sorted({refusal.reason for refusal in outcome.refused})
-        text += f" {refused:,} refused: {', '.join(reasons)}."
+        text += f" {number:,} refused: {', '.join(reasons)}."
     return Answer(text, is_error=not accepted and not outcome.goes_on, refused=outcome.refused)
 
 
 @require_POST
 def batch_retry(request: HttpRequest, batch_id: str) -> HttpResponse:
     """Retry the nodes named, all in a status, or all with an error of one kind."""
-    named = [int(given) for given in request.POST.getlist("nodes") if given.isdecimal() and len(given) < 19]
-    status = request.POST.get("status") or None
-    signature = request.POST.get("signature", "")[:SIGNATURE_LENGTH]
-    nodes = None if status or signature else named
+    choice = choice_of(request.POST)
+    return answer(request, batch_id, lambda batch: on_children.retry(request.user, batch, choice))
 
-    def operate(batch: Batch) -> RetryOutcome:
-        return operations.retry(request.user, batch, nodes=nodes, status=status, signature=signature)
 
-    return _answer(request, batch_id, operate)
+def choice_of(given: QueryDict) -> Choice:
+    """Read which children a form means: nodes, a group or status, the signature of an error, or a selection."""
+    if group := given.get("status"):
+        return Choice(status=group)
+    if signature := given.get("signature"):
+        return with_error(signature[:SIGNATURE_LENGTH])
+    selection = Selection.of(QueryDict(given.get("selection", "")).dict())
+    if selection.is_narrow:
+        return Choice(selection=selection)
+    return Choice(nodes=[int(each) for each in given.getlist("nodes") if each.isdecimal() and len(each) < 19])
 
 
 @require_POST
@@ -76,7 +103,7 @@ def batch_pause(request: HttpRequest, batch_id: str) -> HttpResponse:
         operations.pause(request.user, batch)
         return "Paused: open children go on, no further one starts."
 
-    return _answer(request, batch_id, operate)
+    return answer(request, batch_id, operate)
 
 
 @require_POST
@@ -90,7 +117,7 @@ def node_steer(request: HttpRequest, batch_id: str, node_id: int, action: str) -
             return f"Worker {worker.label} is paused once its hands are free; the others go on."
         return f"Worker {worker.label} goes on."
 
-    return _answer(request, batch_id, operate)
+    return answer(request, batch_id, operate)
 
 
 @require_POST
@@ -101,7 +128,7 @@ def batch_resume(request: HttpRequest, batch_id: str) -> HttpResponse:
         operations.resume(request.user, batch)
         return "Resumed."
 
-    return _answer(request, batch_id, operate)
+    return answer(request, batch_id, operate)
 
 
 @require_POST
@@ -112,7 +139,7 @@ def batch_skip(request: HttpRequest, batch_id: str) -> HttpResponse:
         operations.skip(request.user, batch)
         return "Going on without what failed."
 
-    return _answer(request, batch_id, operate)
+    return answer(request, batch_id, operate)
 
 
 @require_POST
@@ -123,7 +150,7 @@ def batch_finish(request: HttpRequest, batch_id: str) -> HttpResponse:
         operations.finish(request.user, batch)
         return "Finishing: nothing more is started."
 
-    return _answer(request, batch_id, operate)
+    return answer(request, batch_id, operate)
 
 
 @require_POST
@@ -135,7 +162,7 @@ def batch_decide(request: HttpRequest, batch_id: str) -> HttpResponse:
         operations.decide(request.user, batch, approved=approved)
         return "Approved: it goes on." if approved else "Refused: it goes no further."
 
-    return _answer(request, batch_id, operate)
+    return answer(request, batch_id, operate)
 
 
 @require_POST
@@ -146,7 +173,7 @@ def batch_cancel(request: HttpRequest, batch_id: str) -> HttpResponse:
         operations.cancel(request.user, batch)
         return "Cancel requested: open children are asked to stop, pending ones are skipped."
 
-    return _answer(request, batch_id, operate)
+    return answer(request, batch_id, operate)
 
 
 @require_POST
@@ -157,13 +184,13 @@ def batch_terminate(request: HttpRequest, batch_id: str) -> HttpResponse:
         operations.terminate(request.user, batch, request.POST.get("reason", "")[:200])
         return "Terminated. What had completed stays completed."
 
-    return _answer(request, batch_id, operate)
+    return answer(request, batch_id, operate)
 
 
 @require_POST
 def batch_roll_back(request: HttpRequest, batch_id: str) -> HttpResponse:
     """Undo what a closed batch has completed."""
-    return _answer(request, batch_id, lambda batch: operations.roll_back(request.user, batch))
+    return answer(request, batch_id, lambda batch: operations.roll_back(request.user, batch))
 
 
 @require_POST
@@ -175,7 +202,7 @@ def batch_window(request: HttpRequest, batch_id: str) -> HttpResponse:
         operations.set_window(request.user, batch, int(given) if given.isdecimal() and len(given) < 9 else 0)
         return f"At most {int(given):,} children open at a time."
 
-    return _answer(request, batch_id, operate)
+    return answer(request, batch_id, operate)
 
 
 @require_POST
@@ -186,4 +213,4 @@ def batch_discard(request: HttpRequest, batch_id: str) -> HttpResponse:
         operations.discard(request.user, batch)
         return "Discarded: it will not start."
 
-    return _answer(request, batch_id, operate)
+    return answer(request, batch_id, operate)

@@ -14,10 +14,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard import scheduling
+from dashboard.auditing import OperationError
 from dashboard.definition_models import DefinitionVersion
 from dashboard.definition_page import LaunchDefinitionPage
 from dashboard.launch_page import LaunchPage, filled_page
-from dashboard.operations import OperationError
 from dashboard.permissions import require_operator
 from dashboard.schedule_form import OVERLAPS, TimetableForm, initial_of
 from dashboard.schedule_models import Schedule

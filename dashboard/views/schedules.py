@@ -14,10 +14,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from dashboard import scheduling
+from dashboard.auditing import OperationError
 from dashboard.cadence import in_words
 from dashboard.live import batch_state
 from dashboard.models import Batch
-from dashboard.operations import OperationError
 from dashboard.permissions import Person, may_operate
 from dashboard.schedule_form import OVERLAPS
 from dashboard.schedule_models import Schedule, ScheduleEntry

@@ -33,4 +33,4 @@ document.addEventListener("keydown", (event) => {
   event.target.click();
 });
 
-document.addEventListener("htmx:afterRequest", (event) => event.target.closest("dialog")?.close());
+document.addEventListener("htmx:afterRequest", (event) => event.target.matches("dialog form") && event.target.closest("dialog").close());

@@ -4,7 +4,7 @@ import { setServerTime, showDurations, startClock } from "./clock.js";
 import { Connection, perFrame } from "./connection.js";
 import { showState } from "./counts.js";
 import { showErrors } from "./errors.js";
-import { statusLabel } from "./format.js";
+import { number, statusLabel, sum } from "./format.js";
 import { showLiveState } from "./live_state.js";
 import { BatchMap } from "./map.js";
 import { Overview } from "./overview.js";
@@ -22,13 +22,13 @@ const grid = new TreeGrid(tree);
 const pane = new Pane(batch.dataset.home);
 const find = document.querySelector("#find input");
 const form = document.getElementById("retry-selected");
-if (form) new Selection(tree, form);
+const selected = form ? new Selection(tree, form) : null;
 
 const selection = () => grid.table.dataset.selection;
 const filter = () => new URLSearchParams(selection()).get("status") ?? "";
 const overview = new Overview(batch);
 const mapCard = document.getElementById("map");
-const map = mapCard ? new BatchMap(mapCard, () => {}) : null;
+const map = mapCard ? new BatchMap(mapCard, showBrush) : null;
 let news = new News(filter());
 
 function apply(messages) {
@@ -105,6 +105,14 @@ setInterval(() => {
   if (isOpen && isStill) htmx.trigger(diagnosis, "canopy:look");
   else diagnosis.replaceChildren();
 }, LOOK_EVERY);
+
+function showBrush(span, counts) {
+  const some = Object.entries(counts ?? {}).filter(([, count]) => count);
+  const words = some.map(([status, count]) => `${number(count)} ${statusLabel(status).toLowerCase()}`).join(", ");
+  selected?.choose(span ? `span=${span.join("-")}` : "", sum(counts ?? {}, Object.keys(counts ?? {}).join(" ")), words);
+}
+
+document.getElementById("operation").addEventListener("htmx:afterSwap", (event) => event.target.querySelector("dialog")?.showModal());
 
 document.getElementById("answer").addEventListener("htmx:afterSwap", () => htmx.trigger("#story", "canopy:story"));
 

@@ -6,10 +6,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from dashboard import operations, projection
+from dashboard import on_children, projection
+from dashboard.auditing import OperationError
+from dashboard.choosing import with_error
 from dashboard.error_groups import error_groups
 from dashboard.models import Batch
-from dashboard.operations import OperationError
 from dashboard.selection import Selection
 from dashboard.store import DjangoChunkStore
 from orchestration.chunk_contracts import ItemResult
@@ -87,7 +88,7 @@ def test_a_group_tells_what_is_done_again_and_what_is_mended(failing: Batch, ope
         ("Timeout", "Timed out (start to close).", 0),
     ]
     with pytest.raises(OperationError, match="No child has failed with this error now"):
-        operations.retry(operator, failing, signature="0123456789abcdef")
+        on_children.retry(operator, failing, with_error("0123456789abcdef"))
 
 
 def _children_with(batch: Batch, signature: str) -> list[int]:

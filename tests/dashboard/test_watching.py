@@ -14,9 +14,10 @@ from temporalio import workflow
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from dashboard import operations, watching
+from dashboard import on_children, operations, watching
+from dashboard.auditing import OperationError
+from dashboard.choosing import Choice
 from dashboard.models import Batch, Node
-from dashboard.operations import OperationError
 from dashboard.reconcile import Watch
 from dashboard.temporal import gateway
 from dashboard.watching import UnknownWorkflow
@@ -135,7 +136,7 @@ async def test_who_may_watch_what(sample: Client, operator: User) -> None:
     with pytest.raises(OperationError, match="not running"):
         await sync_to_async(operations.cancel)(operator, batch)
     child = await Node.objects.aget(batch=batch, kind="child")
-    outcome = await sync_to_async(operations.retry)(operator, batch, nodes=[child.pk])
+    outcome = await sync_to_async(on_children.retry)(operator, batch, Choice([child.pk]))
     assert [refusal.reason for refusal in outcome.refused] == ["already completed"]
 
 
@@ -154,5 +155,5 @@ async def test_what_no_worker_had_begun_cannot_run_again_and_says_so(sample: Cli
     await sync_to_async(operations.terminate)(operator, found.batch, "the test")
     batch = await watched(operator, name)
     assert (batch.status, batch.children_terminated) == ("terminated", 1)
-    outcome = await sync_to_async(operations.retry)(operator, batch, status="failed")
+    outcome = await sync_to_async(on_children.retry)(operator, batch, Choice(status="failed"))
     assert "no worker had begun it" in outcome.refused[0].reason

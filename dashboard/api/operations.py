@@ -1,0 +1,86 @@
+"""Operations on many children over the API: one request freezes what is chosen and does it, another tells of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import Count
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
+from ninja import Router
+from pydantic import ValidationError
+
+from dashboard import on_children
+from dashboard.api import schemas
+from dashboard.api.batches import OPERATION, PROBLEMS
+from dashboard.api.launch_requests import Invalid
+from dashboard.auditing import OperationError
+from dashboard.choosing import Choice
+from dashboard.forms import plain_words
+from dashboard.models import Batch, Node
+from dashboard.on_children import Wishes
+from dashboard.operation_form import done_with, may_change_parameters
+from dashboard.operation_models import Action, Operation
+from dashboard.selection import Selection
+from orchestration.processors.registry import processors
+
+router = Router()
+
+
+@router.post("/batches/{batch_id}/operations", response={**OPERATION, 201: schemas.OperationOut})
+def create_operation(request: HttpRequest, batch_id: str, given: schemas.OperationIn) -> tuple[int, dict[str, Any]]:
+    """Retry, cancel or terminate children: those named, in a status, with an error, or from one position to another."""
+    batch = get_object_or_404(Batch, id=batch_id)
+    action = Action(given.action)
+    parameters = _parameters(batch, action, given.parameters) if given.parameters is not None else None
+    operation = on_children.freeze(request.user, batch, action, _choice(given))
+    on_children.confirm(request.user, operation, Wishes(given.reason, parameters, given.window))
+    return 201, _state(Operation.objects.get(pk=operation.pk))
+
+
+@router.get("/batches/{batch_id}/operations/{operation_id}", response={200: schemas.OperationOut, **PROBLEMS})
+def get_operation(request: HttpRequest, batch_id: str, operation_id: str) -> dict[str, Any]:
+    """Tell what an operation was taken on for, and what has become of those children."""
+    return _state(get_object_or_404(Operation, batch_id=batch_id, pk=operation_id))
+
+
+def _choice(given: schemas.OperationIn) -> Choice:
+    narrowed = {"error": given.signature, "span": given.span, "q": given.text}
+    selection = Selection.of({name: value for name, value in narrowed.items() if value})
+    named = [given.nodes is not None, bool(given.status), selection.is_narrow]
+    if sum(named) != 1:
+        raise Invalid({"nodes": ["Give one of nodes, status, and signature, span or text."]})
+    return Choice(given.nodes, given.status, selection)
+
+
+def _parameters(batch: Batch, action: Action, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return whole parameters: the batch's with those that are given instead. Raises Invalid."""
+    if action is not Action.RETRY or not may_change_parameters(batch):
+        raise OperationError("The parameters of this batch cannot be changed.", 409)
+    try:
+        made = processors()[batch.processor].parameters_model.model_validate({**batch.parameters, **given})
+    except ValidationError as error:
+        errors = {f"parameters.{'.'.join(map(str, each['loc']))}": [plain_words(each)] for each in error.errors()}
+        raise Invalid(errors) from error
+    return made.model_dump(mode="json")
+
+
+def _state(operation: Operation) -> dict[str, Any]:
+    nodes = Node.objects.filter(operation=operation).order_by()
+    done = done_with(operation, dict(nodes.values_list("status").annotate(Count("pk"))))
+    return {
+        "id": operation.pk,
+        "action": operation.action,
+        "words": operation.words,
+        "number": operation.number,
+        "items": operation.items,
+        "confirmed_at": operation.confirmed_at,
+        "reason": operation.reason,
+        "accepted": operation.accepted_number,
+        "refused": [{"position": position, "reason": reason} for position, reason in operation.refused],
+        "refused_number": operation.refused_number,
+        "mended": done.mended,
+        "failed": done.failed,
+        "under_way": done.under_way,
+    }

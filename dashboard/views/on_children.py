@@ -1,0 +1,68 @@
+"""Operations on many children, in two steps: what is chosen is frozen and shown with its numbers, then confirmed."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from dashboard import on_children
+from dashboard.auditing import OperationError
+from dashboard.models import Batch
+from dashboard.operation_form import operation_page
+from dashboard.operation_models import Action, Operation
+from dashboard.permissions import require_operator
+from dashboard.views.operations import answer, choice_of, refused
+
+
+@require_POST
+def operation_create(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Freeze what is chosen, and ask whether it is meant."""
+    batch = get_object_or_404(Batch, id=batch_id)
+    given = request.POST.get("action", "")
+    action = Action(given) if given in Action.values else Action.RETRY
+    try:
+        operation = on_children.freeze(request.user, batch, action, choice_of(request.POST))
+    except OperationError as error:
+        return refused(request, batch, error)
+    if request.htmx:  # type: ignore[attr-defined]
+        return render(request, "operation.html#dialog", {"page": operation_page(operation)})
+    return redirect("operation-detail", batch_id, operation.pk)
+
+
+@require_safe
+def operation_detail(request: HttpRequest, batch_id: str, operation_id: str) -> HttpResponse:
+    """Show what was frozen; once it is confirmed, the batch."""
+    require_operator(request.user)
+    operation = _operation(batch_id, operation_id)
+    if operation.confirmed_at is not None:
+        return HttpResponseRedirect(f"{reverse('batch-detail', args=[batch_id])}?operation={operation.pk}")
+    return render(request, "operation.html", {"page": operation_page(operation)})
+
+
+@require_POST
+def operation_preview(request: HttpRequest, batch_id: str, operation_id: str) -> HttpResponse:
+    """Show which parameters differ from the batch's."""
+    require_operator(request.user)
+    page = operation_page(_operation(batch_id, operation_id), request.POST)
+    return render(request, "operation.html#difference", {"differences": page.differences})
+
+
+@require_POST
+def operation_confirm(request: HttpRequest, batch_id: str, operation_id: str) -> HttpResponse:
+    """Do what was frozen; what was typed wrong is asked again."""
+    require_operator(request.user)
+    page = operation_page(_operation(batch_id, operation_id), request.POST)
+    if page.is_valid:
+        return answer(request, batch_id, lambda batch: on_children.confirm(request.user, page.operation, page.wishes))
+    if not request.htmx:  # type: ignore[attr-defined]
+        return render(request, "operation.html", {"page": page}, status=422)
+    response = render(request, "operation.html#dialog", {"page": page}, status=422)
+    response["HX-Retarget"] = "#operation"
+    return response
+
+
+def _operation(batch_id: str, operation_id: str) -> Operation:
+    """Return an operation of this batch; one of another is not found."""
+    return get_object_or_404(Operation.objects.select_related("batch", "person"), batch_id=batch_id, pk=operation_id)

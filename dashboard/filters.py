@@ -27,7 +27,15 @@ class BatchFilter(django_filters.FilterSet):
     q = django_filters.CharFilter(
         label="Text",
         method="with_text",
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Label or id", "autocomplete": "off"}),
+        widget=forms.TextInput(
+            attrs={
+                "type": "search",
+                "placeholder": "Label or id",
+                "autocomplete": "off",
+                "data-key": "/",
+                "data-key-name": "Search",
+            }
+        ),
     )
     status = django_filters.ChoiceFilter(label="Status", choices=BatchStatus.choices, empty_label="Any")
     processor = django_filters.ChoiceFilter(label="Processor", choices=_processors, empty_label="Any")

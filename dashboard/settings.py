@@ -108,6 +108,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "dashboard.appearance.appearance",
             ],
             "builtins": ["django.templatetags.static", "template_partials.templatetags.partials"],
         },

@@ -9,6 +9,7 @@ from django.views.generic import RedirectView
 from dashboard.api.api import unknown_address
 from dashboard.api.api import urls as api_urls
 from dashboard.views import (
+    appearance,
     batches,
     definitions,
     launch,
@@ -32,6 +33,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health, name="health"),
     path("login/", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("appearance/", appearance.appearance_set, name="appearance"),
     path("batches/", batches.batch_list, name="batch-list"),
     path("batches/<str:batch_id>/", batches.batch_detail, name="batch-detail"),
     path("batches/<str:batch_id>/results/", results.batch_results, name="batch-results"),

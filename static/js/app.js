@@ -1,5 +1,6 @@
 // What every page has: local times, dialogs, messages for failed requests, and the way back to the login.
 import "./copy.js";
+import "./keys.js";
 import { showTimes } from "./times.js";
 import { toastFor } from "./toasts.js";
 

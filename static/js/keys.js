@@ -1,0 +1,57 @@
+// Keys: each element that has a data-key is pressed, or entered, by that key; "?" shows all that work on this page.
+const ROWS = ".tree tr[tabindex], [data-row]";
+const TYPING = "input:not([type='checkbox'], [type='radio']), textarea, select, [contenteditable]";
+
+const isShown = (element) => element.checkVisibility({ visibilityProperty: true }) && !element.disabled;
+const targetOf = (key) => [...document.querySelectorAll(`[data-key="${CSS.escape(key)}"]`)].find(isShown);
+
+function press(element) {
+  if (element.matches("input, textarea, select, [data-enter]")) {
+    element.focus();
+    element.scrollIntoView({ block: "nearest" });
+  } else element.click();
+}
+
+// The row after, or before, the one that has the focus; at first the one that is in the tab order.
+function move(step) {
+  const rows = [...document.querySelectorAll(ROWS)].filter(isShown);
+  const place = rows.indexOf(document.activeElement.closest(ROWS));
+  const first = Math.max(0, rows.findIndex((row) => row.tabIndex === 0));
+  rows[place < 0 ? first : Math.max(0, Math.min(rows.length - 1, place + step))]?.focus();
+}
+
+function help() {
+  const dialog = document.getElementById("keys");
+  const list = dialog.querySelector("[data-page-keys]");
+  const named = [...document.querySelectorAll("[data-key]")].filter(isShown);
+  const known = new Map(named.map((element) => [element.dataset.key, element.dataset.keyName ?? element.textContent.trim()]));
+  list.replaceChildren(
+    ...[...known].flatMap(([key, name]) => {
+      const term = document.createElement("dt");
+      term.append(Object.assign(document.createElement("kbd"), { textContent: key }));
+      return [term, Object.assign(document.createElement("dd"), { textContent: name })];
+    }),
+  );
+  dialog.showModal();
+}
+
+const BUILT_IN = { "?": help, j: () => move(1), k: () => move(-1) };
+
+document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey) return;
+  if (event.target.matches(TYPING) || document.querySelector("dialog[open]")) return;
+  const act = BUILT_IN[event.key];
+  const target = act ? null : targetOf(event.key);
+  if (!act && !target) return;
+  event.preventDefault();
+  if (act) act();
+  else press(target);
+});
+
+// What is chosen of the appearance shows at once; the server keeps it.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-look]");
+  if (!button) return;
+  document.documentElement.dataset[button.name] = button.value;
+  for (const each of button.parentElement.children) each.setAttribute("aria-pressed", String(each === button));
+});

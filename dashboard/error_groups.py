@@ -7,12 +7,12 @@ not processed by us at all. A signature stays where it was once what failed is m
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, F, Max, Min, Q, QuerySet
+from django.db.models import Count, F, Max, Min, Q, QuerySet, Value
 from django.utils.dateparse import parse_datetime
 
 from dashboard.models import Attempt, Batch, Item, Node, NodeStatus
@@ -75,9 +75,10 @@ class _Found:
 def error_groups(batch: Batch) -> ErrorGroups:
     """Return the groups of a batch's failures as they are now, and of those that have been mended."""
     items = Item.objects.filter(batch=batch, signature__gt="").order_by().annotate(said_at=F("finished_at"))
-    found = _grouped(items, Count("child", distinct=True), of_items=True)
+    of_items = _grouped(items, Count("child", distinct=True), of_items=True)
     children = Node.objects.filter(batch=batch, kind=NodeKind.CHILD, signature__gt="").order_by()
-    found += _grouped(children.annotate(said_at=F("closed_at")), Count("pk"), of_items=False)
+    of_children = _grouped(children.annotate(said_at=F("closed_at")), Count("pk"), of_items=False)
+    found = _gathered(of_items.union(of_children, all=True))
     found.sort(key=lambda each: (-each.number, -each.numbers.total()))
     most = max((each.number for each in found), default=0) or 1
     return ErrorGroups([_group(batch, each, most) for each in found[:SHOWN]], max(0, len(found) - SHOWN))
@@ -94,19 +95,26 @@ def with_error(batch: Batch, signature: str) -> Q:
     return Q(position__in=of_items.values("child")) | Q(signature=signature, status__in=FAILURES)
 
 
-def _grouped(failed: Any, children: Count, *, of_items: bool) -> list[_Found]:
-    """Group failures in one query; what one of them says is the first by the alphabet."""
-    rows = failed.values("signature", "status").annotate(
+def _grouped(failed: Any, children: Count, *, of_items: bool) -> Any:
+    """Group failures by signature and status; what one of them says is the first by the alphabet."""
+    return failed.values("signature", "status").annotate(
         number=Count("pk"),
         children=children,
         first=Min("said_at"),
         last=Max("said_at"),
         type=Min("error_type"),
         sample=Min("error_message"),
+        of_items=Value(of_items),
     )
+
+
+def _gathered(rows: Iterable[dict[str, Any]]) -> list[_Found]:
+    """Return groups from rows of one status each."""
     found = dict[str, _Found]()
     for row in rows:
-        group = found.setdefault(row["signature"], _Found(row["signature"], of_items))
+        is_of_items = bool(row["of_items"])
+        key = f"{row['signature']} {is_of_items}"
+        group = found.setdefault(key, _Found(row["signature"], is_of_items))
         if row["status"] in FAILURES:
             group.failed = _both(group.failed, row) if group.failed else row
             group.numbers["failed"] += row["number"]

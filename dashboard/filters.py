@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import ClassVar
 
 import django_filters
 from django import forms
 from django.contrib.auth import get_user_model
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 
-from dashboard.models import Batch, BatchStatus
+from dashboard.list_models import BatchTag
+from dashboard.models import Batch, BatchStatus, Item
 from dashboard.schedule_models import Schedule
 
 
@@ -19,9 +22,30 @@ def _processors() -> list[tuple[str, str]]:
     return [(name, name) for name in names]
 
 
+def _tags() -> list[tuple[str, str]]:
+    names = BatchTag.objects.order_by("name").values_list("name", flat=True).distinct()
+    return [(name, name) for name in names]
+
+
+TIMES = {
+    "hour": ("The last hour", timedelta(hours=1)),
+    "day": ("The last 24 hours", timedelta(days=1)),
+    "week": ("The last 7 days", timedelta(days=7)),
+    "month": ("The last 30 days", timedelta(days=30)),
+}
+
+SORTS = {
+    "-created_at": "Newest first",
+    "created_at": "Oldest first",
+    "-children_failed": "Most failures first",
+    "-child_count": "Largest first",
+    "-changed_at": "Last changed first",
+}
+
+
 class BatchFilter(django_filters.FilterSet):
-    """Filter batches by status, processor, person (user name), schedule (id) and text (in the label, or the start of
-    an id).
+    """Filter batches by status, processor, person (user name), schedule (id), tag, time of launch, and text (in label,
+    note or tag, or the start of an id; with `deep` also in keys and errors of items); and sort them.
     """
 
     q = django_filters.CharFilter(
@@ -46,22 +70,56 @@ class BatchFilter(django_filters.FilterSet):
         to_field_name="username",
         empty_label="Anyone",
     )
+    tag = django_filters.ChoiceFilter(label="Tag", choices=_tags, field_name="tags__name", empty_label="Any")
+    time = django_filters.ChoiceFilter(
+        label="Launched",
+        choices=[(value, label) for value, (label, _) in TIMES.items()],
+        method="in_time",
+        empty_label="At any time",
+    )
     schedule = django_filters.ModelChoiceFilter(
         label="Schedule",
         queryset=lambda request: Schedule.objects.filter(Q(deleted_at=None) | Q(batches__isnull=False)).distinct(),
         empty_label="Any or none",
     )
 
+    sort = django_filters.ChoiceFilter(
+        label="Order", choices=list(SORTS.items())[1:], method="in_order", empty_label=SORTS["-created_at"]
+    )
+    deep = django_filters.BooleanFilter(
+        label="Also in keys and errors", method="ignored", widget=forms.CheckboxInput(attrs={"value": "true"})
+    )
+
     class Meta:
         model = Batch
-        fields: ClassVar = ["q", "status", "processor", "person", "schedule"]
+        fields: ClassVar = ["q", "status", "processor", "person", "tag", "time", "schedule", "sort", "deep"]
 
     def with_text(self, batches: QuerySet[Batch], name: str, text: str) -> QuerySet[Batch]:
-        """Keep batches whose label contains the text, or whose id starts with it."""
+        """Keep batches that contain the text, or whose id starts with it."""
         text = text.strip()
-        return batches.filter(Q(label__icontains=text) | Q(id__istartswith=text) | Q(processor__icontains=text))
+        found = Q(label__icontains=text) | Q(id__istartswith=text) | Q(processor__icontains=text)
+        found |= Q(note__icontains=text)
+        found |= Q(Exists(BatchTag.objects.filter(batch=OuterRef("pk"), name__icontains=text)))
+        if self.data.get("deep") == "true":
+            within = Q(key__icontains=text) | Q(error_message__icontains=text) | Q(error_type__icontains=text)
+            found |= Q(Exists(Item.objects.filter(within, batch=OuterRef("pk"))))
+        return batches.filter(found)
+
+    def in_time(self, batches: QuerySet[Batch], name: str, value: str) -> QuerySet[Batch]:
+        """Keep batches that were launched within some time before now."""
+        return batches.filter(created_at__gte=timezone.now() - TIMES[value][1])
+
+    def in_order(self, batches: QuerySet[Batch], name: str, value: str) -> QuerySet[Batch]:
+        """Sort batches."""
+        return batches.order_by(value, "-id")
+
+    def ignored(self, batches: QuerySet[Batch], name: str, value: bool) -> QuerySet[Batch]:
+        """Leave batches as they are: `with_text` reads the value."""
+        return batches
 
     @property
     def is_active(self) -> bool:
         """Whether anything is narrowed: an empty result then means something else than an empty list."""
-        return any(value for value in self.form.cleaned_data.values()) if self.form.is_valid() else False
+        shown = {"sort", "deep"}
+        given = self.form.cleaned_data.items() if self.form.is_valid() else ()
+        return any(value for name, value in given if name not in shown)

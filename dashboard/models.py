@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from dashboard import list_models  # noqa: F401  so that Django knows its models
 from dashboard.definition_models import DefinitionVersion
 from dashboard.operation_models import Operation
 from dashboard.schedule_models import Schedule
@@ -165,6 +166,7 @@ class Batch(Tally):
     id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_batch_id)
     processor = models.CharField(max_length=100)
     label = models.CharField(max_length=200, blank=True)
+    note = models.TextField(blank=True)
     parameters = models.JSONField(default=dict)
     plan_data = models.JSONField(default=dict)
     source = models.JSONField(default=dict)

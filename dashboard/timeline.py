@@ -78,7 +78,7 @@ class Timeline:
 
 def timeline_of(batch: Batch) -> Timeline:
     """Return the time line of a batch, from its launch to its end or to now."""
-    moments = list(batch.moments.order_by("-at", "-id")[:SHOWN])
+    moments = list(batch.moments.order_by("-at", "-id")[:SHOWN]) if batch.moment_count else []
     audit = list(batch.audit.select_related("person")[:SHOWN])
     runs = list(Attempt.objects.filter(batch=batch, node__kind=Kind.ROOT).order_by("-number")[:SHOWN])
     entries = [

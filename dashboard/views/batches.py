@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.core.paginator import Page, Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -16,6 +17,7 @@ from django.views.decorators.http import require_safe
 from dashboard.diagnosis import diagnosis_of, moves
 from dashboard.error_groups import ErrorGroups, error_groups
 from dashboard.filters import BatchFilter
+from dashboard.list_models import SavedView
 from dashboard.live import batch_state
 from dashboard.models import Batch, Report
 from dashboard.operation_form import done_of
@@ -48,6 +50,8 @@ class BatchListPage:
     rows: Sequence[BatchRow]
     newest: str
     may_operate: bool
+    views: Sequence[SavedView]
+    query: str
 
 
 @dataclass(frozen=True)
@@ -126,13 +130,22 @@ def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane 
     )
 
 
+def saved_query(given: QueryDict) -> str:
+    """Return what of an address belongs to a saved view: filters and order, in one way of writing."""
+    names = [name for name in BatchFilter.base_filters if given.get(name)]
+    return urlencode([(name, given[name]) for name in sorted(names)])
+
+
 @require_safe
 def batch_list(request: HttpRequest) -> HttpResponse:
     """Show batches, newest first, narrowed by status, processor, person and text."""
-    found = BatchFilter(request.GET, Batch.objects.select_related("launched_by", "schedule"), request=request)
+    batches = Batch.objects.select_related("launched_by", "schedule").prefetch_related("tags")
+    found = BatchFilter(request.GET, batches, request=request)
     page = Paginator(found.qs, BATCHES_PER_PAGE).get_page(page_number(request))
     rows = [BatchRow(batch, batch_state(batch)) for batch in page]
-    context = BatchListPage(found, page, rows, timezone.now().isoformat(), may_operate(request.user))
+    views = list(SavedView.objects.seen_by(request.user))
+    newest = timezone.now().isoformat()
+    context = BatchListPage(found, page, rows, newest, may_operate(request.user), views, saved_query(request.GET))
     htmx = request.htmx  # type: ignore[attr-defined]
     is_part = htmx and not htmx.history_restore_request
     template = "batch_list.html#batches" if is_part else "batch_list.html"
@@ -143,7 +156,8 @@ def batch_list(request: HttpRequest) -> HttpResponse:
 def batch_detail(request: HttpRequest, batch_id: str) -> HttpResponse:
     """Show one batch: state, buttons, tree."""
     batch = get_object_or_404(
-        Batch.objects.select_related("launched_by", "schedule", "definition__definition"), id=batch_id
+        Batch.objects.select_related("launched_by", "schedule", "definition__definition").prefetch_related("tags"),
+        id=batch_id,
     )
     return render(request, "batch_detail.html", {"page": batch_page(request, batch, TreeQuery.of(request))})
 

@@ -9,10 +9,12 @@ const list = document.getElementById("batches");
 const filters = document.getElementById("filters");
 const unseen = new Set();
 
+const boxes = () => [...list.querySelectorAll("input[name='batches']")];
 const chosen = () => Object.fromEntries(new FormData(filters));
 
 function isWanted(batch) {
-  const { q = "", status, processor, person, schedule } = chosen();
+  const { q = "", status, processor, person, schedule, tag, sort } = chosen();
+  if (tag || sort) return false;
   const text = q.trim().toLowerCase();
   const isFound = [batch.label, batch.processor].some((words) => words.toLowerCase().includes(text)) || batch.id.startsWith(text);
   return (
@@ -46,6 +48,25 @@ function apply(messages) {
   const text = `${number(unseen.size)} new ${unseen.size === 1 ? "batch" : "batches"}`;
   setText(chip, `↑ ${text}`);
   announce(text);
+}
+
+// Batches that are ticked; what is done to them is a form.
+list.addEventListener("change", (event) => {
+  if (event.target.id === "tick-all") boxes().forEach((box) => (box.checked = event.target.checked));
+  showTicked();
+});
+list.addEventListener("click", (event) => {
+  if (!event.target.closest("[data-clear]")) return;
+  for (const box of list.querySelectorAll("input[type='checkbox']")) box.checked = false;
+  showTicked();
+});
+
+function showTicked() {
+  const bulk = document.getElementById("bulk");
+  if (!bulk) return;
+  const ticked = boxes().filter((box) => box.checked).length;
+  setText(bulk.querySelector("[data-selected]"), number(ticked));
+  bulk.classList.toggle("is-active", ticked > 0);
 }
 
 const reload = () => htmx.ajax("GET", location.href, { target: list, swap: "innerHTML" });

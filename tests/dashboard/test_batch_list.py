@@ -101,6 +101,6 @@ def test_queries_do_not_grow_with_the_list(
 ) -> None:
     for _ in range(60):
         make_batch(operator, 1)
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(11):
         answer = logged_in.get(URL)
     assert "1–50 of 60" in answer.content.decode()

@@ -1,0 +1,68 @@
+"""Labelling: the tags and the note of a batch. Both are for people alone, and change nothing of what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from django.db import transaction
+
+from dashboard.auditing import OperationError
+from dashboard.list_models import MOST_TAGS, TAG_LENGTH, BatchTag
+from dashboard.models import AuditEntry, Batch
+from dashboard.permissions import Person, require_operator
+from dashboard.storable import text
+
+NOTE_LENGTH = 10_000
+
+
+def read_tags(given: str) -> list[str]:
+    """Return the tags that a person typed, with commas between."""
+    return list(dict.fromkeys(" ".join(name.split()) for name in given.split(",") if name.strip()))
+
+
+def set_tags(person: Person, batch: Batch, names: Sequence[str]) -> None:
+    """Give a batch exactly these tags. Raises PermissionDenied, OperationError (422 for one that is too long)."""
+    operator = require_operator(person)
+    names = _checked(names)
+    with transaction.atomic():
+        before = set(batch.tags.values_list("name", flat=True))
+        if before == set(names):
+            return
+        batch.tags.exclude(name__in=names).delete()
+        _add(batch, names)
+        AuditEntry.objects.create(batch=batch, person=operator, action="tag", scope=", ".join(names)[:200])
+
+
+def add_tags(person: Person, batches: Iterable[Batch], names: Sequence[str]) -> int:
+    """Give batches tags beside those that they have, and return to how many. Raises as `set_tags` does."""
+    operator, number = require_operator(person), 0
+    names = _checked(names)
+    for batch in batches:
+        _add(batch, names)
+        AuditEntry.objects.create(batch=batch, person=operator, action="tag", scope=", ".join(names)[:200])
+        number += 1
+    return number
+
+
+def set_note(person: Person, batch: Batch, note: str) -> None:
+    """Put a note on a batch. Raises PermissionDenied, OperationError (422 for one that is too long)."""
+    operator = require_operator(person)
+    note = text(note.strip().replace("\r\n", "\n"))
+    if len(note) > NOTE_LENGTH:
+        raise OperationError(f"A note has at most {NOTE_LENGTH:,} characters; this one has {len(note):,}.", 422)
+    if note != batch.note:
+        Batch.objects.filter(pk=batch.pk).update(note=note)
+        AuditEntry.objects.create(batch=batch, person=operator, action="note")
+
+
+def _checked(names: Sequence[str]) -> list[str]:
+    names = [text(name) for name in names]
+    if long := [name for name in names if len(name) > TAG_LENGTH]:
+        raise OperationError(f"A tag has at most {TAG_LENGTH} characters: {long[0][:TAG_LENGTH]}… has more.", 422)
+    if len(names) > MOST_TAGS:
+        raise OperationError(f"A batch has at most {MOST_TAGS} tags.", 422)
+    return names
+
+
+def _add(batch: Batch, names: Iterable[str]) -> None:
+    BatchTag.objects.bulk_create([BatchTag(batch=batch, name=name) for name in names], ignore_conflicts=True)

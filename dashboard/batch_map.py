@@ -87,6 +87,11 @@ def duration_code(seconds: float | None) -> int:
     return 0 if seconds is None else min(1 + round(STEPS * log10(1 + 1000 * seconds)), 0xFFFF)
 
 
+def seconds_of(code: int) -> float:
+    """Return the duration that a code of the map stands for."""
+    return float(10 ** ((code - 1) / STEPS) - 1) / 1000
+
+
 class _Maps:
     """The maps of the batches that were looked at last."""
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, URLResolver, path, re_path
-from django.views.generic import RedirectView
 
 from dashboard.api.api import unknown_address
 from dashboard.api.api import urls as api_urls
 from dashboard.views import (
     appearance,
     batches,
+    compare,
     definitions,
+    home,
     labels,
     launch,
     maps,
@@ -30,7 +31,7 @@ from dashboard.views import (
 from dashboard.views.health import health
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", RedirectView.as_view(pattern_name="batch-list"), name="home"),
+    path("", home.home, name="home"),
     path("healthz", health, name="health"),
     path("login/", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
@@ -44,6 +45,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("batches/<str:batch_id>/results/", results.batch_results, name="batch-results"),
     path("batches/<str:batch_id>/rejected.csv", results.batch_rejected, name="batch-rejected"),
     path("batches/<str:batch_id>/errors/", batches.batch_errors, name="batch-errors"),
+    path("batches/<str:batch_id>/compare/", compare.batch_compare, name="batch-compare"),
     path("batches/<str:batch_id>/map/", maps.batch_map, name="batch-map"),
     path("batches/<str:batch_id>/map/cells/", maps.batch_map_cells, name="batch-map-cells"),
     path("batches/<str:batch_id>/map/table/", maps.batch_map_table, name="batch-map-table"),

@@ -59,6 +59,12 @@ def duration(seconds: float | None) -> str:
 
 
 @register.filter
+def magnitude(value: float) -> float:
+    """Return a number without its sign."""
+    return abs(value)
+
+
+@register.filter
 def lasted(run: Any) -> str:
     """Return how long a node, an attempt or a batch has taken up to now, or took."""
     started = getattr(run, "started_at", None) or getattr(run, "opened_at", None)

@@ -12,12 +12,10 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from dashboard.home import WORKER_LOST_AFTER
 from dashboard.temporal import gateway
 
 log = logging.getLogger(__name__)
-
-WORKER_LOST_AFTER = 10.0
-"""Seconds without a heartbeat; workers send one every 2 s."""
 
 
 @require_safe

@@ -9,19 +9,14 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
-from dashboard import batch_map, projection
-from dashboard.batch_map import EMPTY, STATUSES, BatchMap, duration_code, ranges_of
+from dashboard import projection
+from dashboard.batch_map import EMPTY, STATUSES, BatchMap, duration_code, ranges_of, seconds_of
 from dashboard.models import Batch, Kind, Node
 from orchestration.contracts import Status
 from tests.builders import START, child_of, closed, started
 from tests.dashboard.conftest import MakeBatch
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def seconds(code: int) -> float:
-    """Return the duration that a code stands for, as the page's script does."""
-    return (10 ** ((code - 1) / batch_map.STEPS) - 1) / 1000
 
 
 def read(content: bytes) -> tuple[list[str], list[int]]:
@@ -44,8 +39,8 @@ def test_a_map_has_each_child_s_status_and_duration_in_order(make_batch: MakeBat
     statuses, durations = read(response.content)
     assert statuses == ["pending", "completed", "pending", "pending", "failed"]
     assert durations[0] == 0
-    assert seconds(durations[1]) == pytest.approx(2.5, rel=0.001)
-    assert seconds(durations[4]) == pytest.approx(90, rel=0.001)
+    assert seconds_of(durations[1]) == pytest.approx(2.5, rel=0.001)
+    assert seconds_of(durations[4]) == pytest.approx(90, rel=0.001)
     assert response["X-Canopy-Revision"] == str(batch.revision)
 
 
@@ -77,7 +72,7 @@ def test_a_leaf_that_became_a_parent_leaves_its_cell_empty(make_batch: MakeBatch
 
 @pytest.mark.parametrize("given", [0.0, 0.001, 1.0, 59.99, 3_600.0, 2_000_000.0])
 def test_a_duration_is_exact_to_a_tenth_of_a_percent(given: float) -> None:
-    assert seconds(duration_code(given)) == pytest.approx(given, rel=0.001, abs=0.0005)
+    assert seconds_of(duration_code(given)) == pytest.approx(given, rel=0.001, abs=0.0005)
 
 
 def test_a_table_says_the_same_in_ranges(make_batch: MakeBatch, logged_in: Client) -> None:

@@ -1,0 +1,119 @@
+"""Home: what needs a person now, what runs, and what has ended since somebody looked. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from dashboard.error_groups import FAILURES
+from dashboard.live import UNSHOWN, batch_state
+from dashboard.models import OPEN_BATCH_STATUSES, Batch, BatchStatus, Hold
+from dashboard.temporal import gateway
+
+SHOWN = 25
+"""Batches of each kind, the newest."""
+
+STUCK_AFTER = timedelta(minutes=5)
+"""Without any change, while something is said to run."""
+
+WORKER_LOST_AFTER = 10.0
+"""Seconds without a heartbeat; workers send one every 2 s."""
+
+ENDED_BADLY = (BatchStatus.FAILED, BatchStatus.TIMED_OUT, BatchStatus.COMPLETED_WITH_FAILURES)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A batch, its state as the live rows get it, and why it is here."""
+
+    batch: Batch
+    state: dict[str, Any]
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Home:
+    """Context of the page. `trouble` is what is wrong with Temporal or its workers, in a sentence."""
+
+    trouble: str
+    needs: Sequence[Entry]
+    running: Sequence[Entry]
+    ended: Sequence[Entry]
+    since: datetime
+
+
+def home_of(since: datetime) -> Home:
+    """Return what there is to see for somebody who looked last at a time."""
+    needs = list(_needs(since))
+    shown = {entry.batch.pk for entry in needs}
+    batches = _batches()
+    running = batches.filter(status__in=OPEN_BATCH_STATUSES).exclude(pk__in=shown)[:SHOWN]
+    ended = batches.filter(closed_at__gt=since).exclude(pk__in=shown).order_by("-closed_at")[:SHOWN]
+    return Home(
+        _trouble(),
+        needs,
+        [Entry(batch, batch_state(batch)) for batch in running],
+        [Entry(batch, batch_state(batch)) for batch in ended],
+        since,
+    )
+
+
+def _batches() -> QuerySet[Batch]:
+    return Batch.objects.select_related("launched_by").defer(*UNSHOWN)
+
+
+def _needs(since: datetime) -> Iterator[Entry]:
+    """Yield what waits for a person, gravest first: held, stuck, failing while it runs, ended with failures."""
+    now = timezone.now()
+    open_ones = _batches().filter(status__in=OPEN_BATCH_STATUSES)
+    failing = Q()
+    for status in FAILURES:
+        failing |= Q(**{f"children_{status.value}__gt": 0})
+    still = Q(status=BatchStatus.RUNNING, changed_at__lt=now - STUCK_AFTER)
+    waiting = Q(status=BatchStatus.HELD) | ~Q(start_error="") | still | failing
+    entries = [Entry(batch, batch_state(batch), _why(batch, now)) for batch in open_ones.filter(waiting)[:SHOWN]]
+    yield from sorted(entries, key=lambda entry: _RANKS.index(entry.why.split(" ", 1)[0]))
+    for batch in _batches().filter(status__in=ENDED_BADLY, closed_at__gt=since).order_by("-closed_at")[:SHOWN]:
+        yield Entry(batch, batch_state(batch), _failures(batch))
+
+
+_RANKS = ("Waits", "Held:", "Not", "Stuck:", "Failing:")
+"""The first words of reasons, gravest first."""
+
+
+def _why(batch: Batch, now: datetime) -> str:
+    if batch.held_kind == Hold.GATE:
+        return f"Waits for approval. {batch.held_reason}"
+    if batch.held_kind:
+        return f"Held: {batch.held_reason}"
+    if batch.start_error:
+        return f"Not started yet: {batch.start_error}"
+    if batch.status == BatchStatus.RUNNING and batch.changed_at < now - STUCK_AFTER:
+        minutes = int((now - batch.changed_at).total_seconds() // 60)
+        return f"Stuck: nothing has changed for {minutes:,} minutes"
+    return f"Failing: {_failures(batch).lower()} so far"
+
+
+def _failures(batch: Batch) -> str:
+    number = sum(batch.children[status.value] for status in FAILURES)
+    if not number:
+        return "Failed"
+    return f"{number:,} {'child' if number == 1 else 'children'} failed"
+
+
+def _trouble() -> str:
+    health = async_to_sync(gateway().health)()
+    if not health.reachable:
+        return "Temporal does not answer. Nothing is lost: batches go on by themselves as soon as it is back."
+    age = health.worker_heartbeat_age
+    if age is None:
+        return "No worker has been seen: nothing will run until one is started."
+    if age >= WORKER_LOST_AFTER:
+        return f"The last sign of a worker is {age:,.0f} seconds old: nothing runs until one is back."
+    return ""

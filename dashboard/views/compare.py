@@ -1,0 +1,26 @@
+"""Two batches side by side."""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from dashboard.comparing import Comparison, candidates, compare
+from dashboard.models import Batch
+
+
+@require_safe
+def batch_compare(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Compare a batch with the one named by `with`; without, with the newest that was launched before it."""
+    batches = Batch.objects.select_related("launched_by")
+    batch = get_object_or_404(batches, id=batch_id)
+    chosen = request.GET.get("with", "")
+    other = batches.filter(pk=chosen, processor=batch.processor).exclude(pk=batch.pk).first()
+    if chosen and other is None:
+        raise Http404("There is no such batch of this processor.")
+    if not chosen:
+        before = batches.filter(processor=batch.processor, created_at__lt=batch.created_at)
+        other = before.filter(label=batch.label).first() or before.first()
+    page = compare(batch, other) if other is not None else Comparison(batch, None, candidates(batch))
+    return render(request, "batch_compare.html", {"page": page, "batch": batch, "chosen": other})

@@ -1,4 +1,4 @@
-// What failed is fetched anew a moment after the number of failures has changed, and not for each of them.
+// What failed is fetched anew a moment after its numbers have changed: also of what is mended, and not for each change.
 import { sum } from "./format.js";
 
 const AFTER = 1_000;
@@ -9,7 +9,9 @@ let timer = null;
 
 export function showErrors(batch) {
   const children = sum(batch.children, "failed timed_out terminated");
-  const found = `${children} ${batch.items.failed}`;
+  const hasGroups = document.querySelector("#errors [data-signature]") !== null;
+  const mended = hasGroups ? batch.items.completed + batch.children.completed : 0;
+  const found = `${children} ${batch.items.failed} ${mended}`;
   if (seen !== null && seen !== found && !timer) {
     timer = setTimeout(() => {
       timer = null;

@@ -21,7 +21,7 @@ function move(step) {
 }
 
 function help() {
-  const dialog = document.getElementById("keys");
+  const dialog = document.getElementById("key-help");
   const list = dialog.querySelector("[data-page-keys]");
   const named = [...document.querySelectorAll("[data-key]")].filter(isShown);
   const known = new Map(named.map((element) => [element.dataset.key, element.dataset.keyName ?? element.textContent.trim()]));

@@ -1,0 +1,98 @@
+"""WCAG 2.2 AA: axe finds nothing on any page, light or dark, wide or narrow, with panes and dialogs open."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import NewPage, until_live
+from tests.stack import Stack
+
+pytestmark = pytest.mark.browser
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+OPTIONS = {"resultTypes": ["violations"], "runOnly": {"type": "tag", "values": RULES}}
+LOOKS = [(1440, "light"), (390, "dark")]
+
+PAGES = [
+    "/",
+    "/batches/",
+    "/batches/?status=paused",
+    "/launch/",
+    "/launch/simulate/",
+    "/launch/http_request/",
+    "/schedules/",
+    "/definitions/",
+    "/definitions/new/",
+    "/watch/",
+    "/queues/",
+    "/patterns/",
+]
+"""Besides those of a batch; some of them empty."""
+
+OF_A_BATCH = ["", "?status=failed", "?q=nothing", "results/", "compare/", "items/0/"]
+
+
+async def find_nothing(page: Page, where: str) -> None:
+    """Assert that axe has nothing to say of a page as it is now."""
+    found = (await Axe().run(page, options=OPTIONS)).response["violations"]
+    said = [(each["id"], [(node["target"], node["failureSummary"]) for node in each["nodes"][:3]]) for each in found]
+    assert said == [], where
+
+
+@pytest.fixture(scope="module")
+def batch(stack: Stack) -> str:
+    """A batch with failures, tags and a note, and one before it."""
+    plan = {"item_attempts": 1}
+    for percent in (10, 40):
+        parameters = {"seconds_from": 0, "seconds_to": 0.01, "fail_percent": percent}
+        made = stack.launch(processor="simulate", parameters=parameters, count=30, plan=plan, label="Nightly")
+        stack.wait_for(made, "completed_with_failures")
+    return made
+
+
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+async def test_axe_finds_nothing_on_any_page(
+    stack: Stack, new_page: NewPage, batch: str, width: int, scheme: str
+) -> None:
+    page = await new_page(stack, width=width, color_scheme=scheme, allow=["status of 404"])
+    for path in (*PAGES, *(f"/batches/{batch}/{rest}" for rest in OF_A_BATCH), "/nothing-here/"):
+        await page.goto(path)
+        await page.wait_for_load_state("networkidle")
+        await find_nothing(page, f"{path} {width} {scheme}")
+
+
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+async def test_axe_finds_nothing_in_panes_dialogs_and_what_is_unfolded(
+    stack: Stack, new_page: NewPage, batch: str, width: int, scheme: str
+) -> None:
+    page = await new_page(stack, f"/batches/{batch}/", width=width, color_scheme=scheme)
+    await until_live(page)
+    for fold in ("#story-fold", "#map-table", "#errors details >> nth=0", ".folds details >> nth=0"):
+        await page.locator(f"{fold} >> summary").first.click()
+    await expect(page.locator("#map-table table")).to_be_visible()
+    await find_nothing(page, "unfolded")
+    if width > 800:
+        await page.keyboard.press("?")
+        await expect(page.locator("#key-help")).to_be_visible()
+        await find_nothing(page, "keys")
+        await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="More options").first.click()
+    await expect(page.locator("#operation-dialog")).to_be_visible()
+    await page.get_by_text("Other parameters for these").click()
+    await find_nothing(page, "operation")
+    await page.keyboard.press("Escape")
+    await page.locator("tr[data-kind='child'] .open").first.click()
+    await expect(page.locator("#pane h2")).to_be_visible()
+    await find_nothing(page, "pane")
+
+
+async def test_axe_finds_nothing_for_who_may_only_look_and_at_the_login(
+    stack: Stack, new_page: NewPage, batch: str, viewer: dict[str, str]
+) -> None:
+    page = await new_page(stack, f"/batches/{batch}/", login=viewer)
+    await find_nothing(page, "viewer")
+    await page.get_by_role("button", name="Log out").click()
+    await expect(page.get_by_label("Password")).to_be_visible()
+    await find_nothing(page, "login")

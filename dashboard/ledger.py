@@ -119,7 +119,7 @@ class Ledger:
         children = [node for node in changed if node.kind == NodeKind.CHILD]
         for node in children:
             if node.error_type:
-                node.signature = "" if node.items_failed else signature_of(node.error_type, node.error_message)
+                node.signature = None if node.items_failed else signature_of(node.error_type, node.error_message)
         update_rows(Node, children, (*NODE_STATE, *CHILD_ITEMS, "signature", "revision"))
         update_rows(Node, [node for node in changed if node.kind != NodeKind.CHILD], (*NODE_STATE, "revision"))
         self._pages = {self.root.pk: _Page.of(self.root)}

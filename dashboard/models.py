@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, ClassVar, cast
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from dashboard import list_models  # noqa: F401  so that Django knows its models
@@ -283,8 +284,10 @@ class Node(Tally):
     duration = models.FloatField(null=True, blank=True)
     error_type = models.CharField(max_length=200, blank=True)
     error_message = models.TextField(blank=True)
-    signature = models.CharField(max_length=16, blank=True)
-    operation = models.ForeignKey(Operation, on_delete=models.SET_NULL, null=True, blank=True, related_name="nodes")
+    signature = models.CharField(max_length=16, null=True, blank=True)
+    operation = models.ForeignKey(
+        Operation, on_delete=models.SET_NULL, null=True, blank=True, related_name="nodes", db_index=False
+    )
     revision = models.PositiveBigIntegerField(default=1)
 
     class Meta:
@@ -292,8 +295,11 @@ class Node(Tally):
             models.Index(fields=["batch", "revision"], name="node_revision"),
             models.Index(fields=["batch", "kind", "position"], name="node_position"),
             models.Index(fields=["batch", "kind", "status", "position"], name="node_status"),
-            models.Index(fields=["batch", "signature", "status"], name="node_signature"),
-            models.Index(fields=["batch", "kind", "duration"], name="node_duration"),
+            models.Index(
+                fields=["batch", "signature", "status"], name="node_signature", condition=Q(signature__isnull=False)
+            ),
+            models.Index(fields=["operation"], name="node_operation", condition=Q(operation__isnull=False)),
+            models.Index(fields=["batch", "duration"], name="node_duration", condition=Q(duration__isnull=False)),
             models.Index(fields=["parent", "status", "position"], name="node_below"),
             models.Index(fields=["workflow_id"], name="node_workflow"),
         ]
@@ -374,7 +380,7 @@ class Item(models.Model):
     error_type = models.CharField(max_length=200, blank=True)
     error_message = models.TextField(blank=True)
     error_stack = models.TextField(blank=True)
-    signature = models.CharField(max_length=16, blank=True)
+    signature = models.CharField(max_length=16, null=True, blank=True)
     earlier: models.JSONField[Any, Any] = models.JSONField(default=list)
     duration = models.FloatField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -389,7 +395,9 @@ class Item(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["batch", "child", "status"], name="item_child"),
             models.Index(fields=["batch", "status", "index"], name="item_status"),
-            models.Index(fields=["batch", "signature", "status"], name="item_signature"),
+            models.Index(
+                fields=["batch", "signature", "status"], name="item_signature", condition=Q(signature__isnull=False)
+            ),
         ]
         constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "index"], name="item_index")]
 

@@ -24,5 +24,6 @@ def pattern_guide(request: HttpRequest) -> HttpResponse:
 def _guide() -> SafeString:
     """Render the guide; it is ours, so its markup is trusted, and raw HTML in it is not let through all the same."""
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(GUIDE.read_text())
+    html = html.replace("<table>", '<table tabindex="0">')  # which scrolls where it is narrow
     rendered: SafeString = mark_safe(html)  # noqa: S308
     return rendered

@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio import activity, workflow
 from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from orchestration.contracts import DASHBOARD_TASK_QUEUE, NOTIFY_ACTIVITY, EventKind, NotifyInput, Status, TreeEvent
+from orchestration.plan import Layout, Plan, child_id
 
 BARE_TASK_QUEUE = "bare"
 TIMEOUT = timedelta(minutes=10)
 MAX_SLOTS = 200
+MOST_TOLD = 500
 
 
 @activity.defn
@@ -78,12 +84,53 @@ class ItemActivityParent:
         return len(results)
 
 
+@dataclass(frozen=True)
+class Reports:
+    """What `Reporter` tells the dashboard of: children of a batch that start and close."""
+
+    batch_id: str
+    children: int
+    window: int
+    changes: int
+    seconds: int
+
+
+@workflow.defn
+class Reporter:
+    """Tells of children as their parents would, at a steady rate: `changes` a second, half starts, half ends."""
+
+    @workflow.run
+    async def run(self, given: Reports) -> int:
+        """Return the number of children that were told to have closed."""
+        layout = Layout.of(Plan(window=given.window), given.children)
+        began, told, position = workflow.time(), 0, 0
+        while (passed := workflow.time() - began) < given.seconds:
+            due = min(int(passed * given.changes) - told, MOST_TOLD) // 2
+            if due > 0:
+                events, now = list[TreeEvent](), workflow.now()
+                for child in range(position, position + due):
+                    name = child_id(given.batch_id, child, layout.partition_of(child))
+                    events.append(TreeEvent(EventKind.STARTED, name, f"run-{child}", now))
+                for child in range(max(0, position - given.window), position + due - given.window):
+                    name = child_id(given.batch_id, child, layout.partition_of(child))
+                    events.append(TreeEvent(EventKind.CLOSED, name, f"run-{child}", now, Status.COMPLETED))
+                await workflow.execute_activity(
+                    NOTIFY_ACTIVITY,
+                    NotifyInput(given.batch_id, events),
+                    task_queue=DASHBOARD_TASK_QUEUE,
+                    start_to_close_timeout=TIMEOUT,
+                )
+                position, told = position + due, told + 2 * due
+            await workflow.sleep(0.05)
+        return max(0, position - given.window)
+
+
 async def _serve(address: str) -> None:
-    client = await Client.connect(address)
+    client = await Client.connect(address, data_converter=pydantic_data_converter)
     worker = Worker(
         client,
         task_queue=BARE_TASK_QUEUE,
-        workflows=[BareChild, ConcurrentParent, SequentialParent, ItemActivityParent],
+        workflows=[BareChild, ConcurrentParent, SequentialParent, ItemActivityParent, Reporter],
         activities=[do_nothing],
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_concurrent_activities=MAX_SLOTS,

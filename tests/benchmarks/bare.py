@@ -18,6 +18,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from orchestration.contracts import DASHBOARD_TASK_QUEUE, NOTIFY_ACTIVITY, EventKind, NotifyInput, Status, TreeEvent
+from orchestration.options import Execution
 from orchestration.plan import Layout, Plan, child_id
 
 BARE_TASK_QUEUE = "bare"
@@ -97,12 +98,26 @@ class Reports:
 
 @workflow.defn
 class Reporter:
-    """Tells of children as their parents would, at a steady rate: `changes` a second, half starts, half ends."""
+    """Tells of children as their parents would, at a steady rate: `changes` a second, half starts, half ends.
+
+    Under the id of a batch's root it is taken for it. It begins at the signal `go`.
+    """
+
+    def __init__(self) -> None:
+        self._may_go = False
+
+    @workflow.signal
+    def go(self) -> None:
+        """Begin."""
+        self._may_go = True
 
     @workflow.run
     async def run(self, given: Reports) -> int:
         """Return the number of children that were told to have closed."""
-        layout = Layout.of(Plan(window=given.window), given.children)
+        info = workflow.info()
+        await self._tell(given, [TreeEvent(EventKind.STARTED, info.workflow_id, info.run_id, workflow.now())])
+        await workflow.wait_condition(lambda: self._may_go)
+        layout = Layout.of(Plan(window=given.window, execution=Execution.NO_CHILDREN), given.children)
         began, told, position = workflow.time(), 0, 0
         while (passed := workflow.time() - began) < given.seconds:
             due = min(int(passed * given.changes) - told, MOST_TOLD) // 2
@@ -114,15 +129,18 @@ class Reporter:
                 for child in range(max(0, position - given.window), position + due - given.window):
                     name = child_id(given.batch_id, child, layout.partition_of(child))
                     events.append(TreeEvent(EventKind.CLOSED, name, f"run-{child}", now, Status.COMPLETED))
-                await workflow.execute_activity(
-                    NOTIFY_ACTIVITY,
-                    NotifyInput(given.batch_id, events),
-                    task_queue=DASHBOARD_TASK_QUEUE,
-                    start_to_close_timeout=TIMEOUT,
-                )
+                await self._tell(given, events)
                 position, told = position + due, told + 2 * due
             await workflow.sleep(0.05)
         return max(0, position - given.window)
+
+    async def _tell(self, given: Reports, events: list[TreeEvent]) -> None:
+        await workflow.execute_activity(
+            NOTIFY_ACTIVITY,
+            NotifyInput(given.batch_id, events),
+            task_queue=DASHBOARD_TASK_QUEUE,
+            start_to_close_timeout=TIMEOUT,
+        )
 
 
 async def _serve(address: str) -> None:

@@ -311,6 +311,17 @@ class Node(Tally):
         return self.workflow_id
 
     @property
+    def title(self) -> str:
+        """What a person calls it: by its number, or its label where it has one."""
+        if self.kind == Kind.ROOT:
+            return "Root"
+        if self.kind == Kind.PARTITION:
+            return f"Partition {self.position}"
+        if self.kind in (Kind.PARENT, Kind.CHILD):
+            return self.label or f"#{self.position}"
+        return f"{self.get_kind_display()} {self.label}".strip()
+
+    @property
     def has_tallies(self) -> bool:
         """Whether it stands between the root and children, and counts what lies below it."""
         return self.kind in PARENT_KINDS

@@ -65,12 +65,16 @@ class ItemPage:
 
 @dataclass(frozen=True)
 class Pane:
-    """One node: attempts newest first; for a child its items, for a stage why items went no further, and how many."""
+    """One node: attempts newest first; for a child its items, for a stage why items went no further, and how many.
+
+    `path` are the nodes above it, the root first.
+    """
 
     node: Node
     attempts: Sequence[Attempt]
     items: ItemPage | None
     left: Sequence[tuple[str, int]] = ()
+    path: Sequence[Node] = ()
 
 
 def items_of(node: Node, page: int) -> ItemPage:
@@ -87,8 +91,17 @@ def pane_of(node: Node, page: int) -> Pane:
     """Return what the pane of a node shows."""
     attempts = list(Attempt.objects.filter(node=node).order_by("-number"))
     if node.kind == Kind.STAGE:
-        return Pane(node, attempts, None, _left(node))
-    return Pane(node, attempts, items_of(node, page) if node.kind == Kind.CHILD and node.length else None)
+        return Pane(node, attempts, None, _left(node), _path(node))
+    items = items_of(node, page) if node.kind == Kind.CHILD and node.length else None
+    return Pane(node, attempts, items, path=_path(node))
+
+
+def _path(node: Node) -> list[Node]:
+    """Return the nodes above one, the root first."""
+    path = list[Node]()
+    while (above := (path[0] if path else node).parent) is not None:
+        path.insert(0, above)
+    return path
 
 
 def _left(stage: Node) -> list[tuple[str, int]]:

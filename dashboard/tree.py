@@ -18,6 +18,7 @@ from orchestration.options import Execution
 
 PAGE_SIZE = 100
 BAR_WIDTH = 1000
+NARROWEST = 12
 UNDER_MOST = 1_000
 """Rows that stand below others on one page: what an item starts for itself may have no end."""
 
@@ -52,8 +53,8 @@ _IN_SEQUENCE = Case(default=Value(0), output_field=IntegerField())
 
 @dataclass(frozen=True)
 class Row:
-    """A node as a row. `bar` is its duration against the longest on the page, of BAR_WIDTH; `below` if expanded.
-    On the path to what is shown it `is_open`.
+    """A node as a row. `start` and `bar` are when it ran and for how long, of BAR_WIDTH on the page's time axis; it has
+    rows `below` if expanded. On the path to what is shown it `is_open`.
 
     `under` are the few nodes that always stand below it, such as the rollback of a child.
     """
@@ -61,6 +62,7 @@ class Row:
     node: Node
     level: int
     position: int
+    start: int
     bar: int
     below: Branch | None = None
     is_open: bool = False
@@ -141,6 +143,23 @@ class Tree:
         return [(status.value, str(status.label), numbers[status.value]) for status in order]
 
 
+def _bars(nodes: Sequence[Node], now: datetime) -> list[tuple[int, int]]:
+    """Return where each of some nodes begins on one time axis, and how long it is there; 0 for what never started."""
+    begin = min((node.started_at for node in nodes if node.started_at), default=now)
+    ran = [((node.started_at or begin) - begin).total_seconds() for node in nodes]
+    took = [seconds_of(node, now) for node in nodes]
+    whole = max((start + length for start, length in zip(ran, took, strict=True)), default=0.0) or 1.0
+    return [
+        (
+            min(round(BAR_WIDTH * start / whole), BAR_WIDTH - NARROWEST),
+            max(NARROWEST, round(BAR_WIDTH * length / whole)),
+        )
+        if node.started_at
+        else (0, 0)
+        for node, start, length in zip(nodes, ran, took, strict=True)
+    ]
+
+
 def seconds_of(node: Node, now: datetime) -> float:
     """Return how long the newest attempt has taken up to now, or took; 0 before it started."""
     if node.started_at is None:
@@ -150,15 +169,15 @@ def seconds_of(node: Node, now: datetime) -> float:
 
 def _rows(nodes: Sequence[Node], level: int, first: int, opened: Branch | None) -> list[Row]:
     now = timezone.now()
-    durations = [seconds_of(node, now) for node in nodes]
-    longest = max(durations, default=0.0) or 1.0
+    bars = _bars(nodes, now)
     under = _under(nodes, level)
     return [
         Row(
             node=node,
             level=level,
             position=first + place,
-            bar=round(BAR_WIDTH * durations[place] / longest),
+            start=bars[place][0],
+            bar=bars[place][1],
             below=opened if opened and opened.parent.pk == node.pk else None,
             under=under.get(node.pk, ()),
         )
@@ -175,7 +194,7 @@ def _under(nodes: Sequence[Node], level: int) -> dict[int, list[Row]]:
     for node in below:
         rows = found[node.parent_id or 0]
         bar = BAR_WIDTH if seconds_of(node, now) else 0
-        rows.append(Row(node, level + 1, len(rows) + 1, bar, under=further.get(node.pk, ())))
+        rows.append(Row(node, level + 1, len(rows) + 1, 0, bar, under=further.get(node.pk, ())))
     return found
 
 

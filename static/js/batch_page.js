@@ -7,6 +7,7 @@ import { showErrors } from "./errors.js";
 import { number, statusLabel, sum } from "./format.js";
 import { showLiveState } from "./live_state.js";
 import { BatchMap } from "./map.js";
+import { Notifier } from "./notifier.js";
 import { Overview } from "./overview.js";
 import { Pane } from "./pane.js";
 import { Selection } from "./selection.js";
@@ -123,8 +124,14 @@ startClock(() => {
   overview.showElapsed();
 });
 
+const notifier = new Notifier(document.getElementById("notify"), document.querySelector("h1 .break").textContent);
+const inFrames = perFrame(apply);
 new Connection({
   address: () => `${batch.dataset.live}?revision=${batch.dataset.revision}`,
-  onMessage: perFrame(apply),
+  onMessage: (message) => {
+    if (message.type === "delta") notifier.see(message.batch);
+    inFrames(message);
+  },
   onState: showLiveState,
+  staysAwake: () => notifier.isOn,
 });

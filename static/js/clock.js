@@ -2,6 +2,7 @@
 import { duration, setText } from "./format.js";
 
 const BAR_WIDTH = 1000;
+const NARROWEST = 12;
 let skew = 0;
 
 // The server's clock counts: its times are what the page subtracts from.
@@ -16,15 +17,20 @@ export function seconds({ started, closed }) {
   return Math.max(0, ((closed ? Date.parse(closed) : serverNow()) - Date.parse(started)) / 1000);
 }
 
+// When each row of a branch ran, on one time axis.
 export function showDurations(root = document) {
   for (const body of root.querySelectorAll(".tree tbody:not([hidden])")) {
-    const rows = [...body.querySelectorAll("tr[data-node]")].map((row) => [row, seconds(row.dataset)]);
-    const longest = rows.reduce((most, [, value]) => Math.max(most, value ?? 0), 0) || 1;
-    for (const [row, value] of rows) {
+    const rows = [...body.querySelectorAll("tr[data-node]")].map((row) => [row, seconds(row.dataset), Date.parse(row.dataset.started) / 1000]);
+    const ran = rows.filter(([, value]) => value !== null);
+    const begin = ran.reduce((first, [, , start]) => Math.min(first, start), Infinity);
+    const whole = ran.reduce((most, [, value, start]) => Math.max(most, start + value - begin), 0) || 1;
+    for (const [row, value, start] of rows) {
       setText(row.querySelector("[data-field='duration']"), value === null ? "" : duration(value));
-      const width = String(Math.round((BAR_WIDTH * (value ?? 0)) / longest));
       const rect = row.querySelector(".meter rect");
-      if (rect.getAttribute("width") !== width) rect.setAttribute("width", width);
+      const x = value === null ? 0 : Math.min(Math.round((BAR_WIDTH * (start - begin)) / whole), BAR_WIDTH - NARROWEST);
+      const width = value === null ? 0 : Math.max(NARROWEST, Math.round((BAR_WIDTH * value) / whole));
+      if (rect.getAttribute("width") !== String(width)) rect.setAttribute("width", width);
+      if (rect.getAttribute("x") !== String(x)) rect.setAttribute("x", x);
     }
   }
   for (const element of root.querySelectorAll(".attempts [data-started]")) {

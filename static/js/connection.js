@@ -7,12 +7,13 @@ const UNKNOWN = 4404;
 
 export class Connection {
   // address() is asked at each attempt, so that it can carry the newest revision. onState(state, since) is told
-  // "live", "lost" (since: the time of the last word), "resting" or "ended".
-  constructor({ address, onMessage, onState }) {
-    Object.assign(this, { address, onMessage, onState, tries: 0, socket: null, timer: 0, state: "" });
+  // "live", "lost" (since: the time of the last word), "resting" or "ended". staysAwake() says whether to go on while
+  // nobody sees the page.
+  constructor({ address, onMessage, onState, staysAwake = () => false }) {
+    Object.assign(this, { address, onMessage, onState, staysAwake, tries: 0, socket: null, timer: 0, state: "" });
     this.heard = Date.now();
     setInterval(() => this.#watch(), 1_000);
-    document.addEventListener("visibilitychange", () => (document.hidden ? this.#rest() : this.open()));
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.#rest() : this.#wake()));
     window.addEventListener("online", () => this.open());
     window.addEventListener("offline", () => this.#lose());
     if (!document.hidden) this.open();
@@ -42,13 +43,18 @@ export class Connection {
 
   #lose() {
     this.#drop();
-    if (document.hidden) return;
+    if (document.hidden && !this.staysAwake()) return;
     this.#tell("lost");
     const pause = Math.min(LONGEST_PAUSE, 500 * 2 ** this.tries++);
     this.timer = setTimeout(() => this.open(), pause * (0.5 + Math.random() / 2));
   }
 
+  #wake() {
+    if (this.state !== "live" || !this.socket) this.open();
+  }
+
   #rest() {
+    if (this.staysAwake()) return;
     this.#drop();
     if (this.state === "live") this.#tell("resting");
   }
@@ -72,12 +78,13 @@ export class Connection {
   }
 }
 
-// Collects messages and hands them over together, once per animation frame.
+// Collects messages and hands them over together, once per animation frame; while nobody sees the page, once a second.
 export function perFrame(apply) {
   let waiting = [];
   return (message) => {
     if (waiting.push(message) > 1) return;
-    requestAnimationFrame(() => {
+    const later = document.hidden ? (act) => setTimeout(act, 1_000) : requestAnimationFrame;
+    later(() => {
       const messages = waiting;
       waiting = [];
       apply(messages);

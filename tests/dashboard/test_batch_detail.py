@@ -14,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 from dashboard.models import AuditEntry, Batch, Item, Kind, Node
 from orchestration.contracts import Failure, Status
 from orchestration.plan import Plan
-from tests.builders import close_root, make_batch, make_viewer, run_children, start_root
+from tests.builders import START, close_root, make_batch, make_viewer, run_children, start_root
 
 HTMX = {"HX-Request": "true"}
 MOST_QUERIES = 15
@@ -162,6 +162,17 @@ def test_the_audit_trail_is_escaped_and_newest_first(logged_in: Client, operator
     text = logged_in.get(f"/batches/{batch.pk}/story/", headers=HTMX).content.decode()
     assert text.index("terminate") < text.index("launch")
     assert "&lt;b&gt;why&lt;/b&gt;" in text
+
+
+def test_bars_stand_on_one_time_axis(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 4)
+    start_root(batch)
+    run_children(batch, {0: Status.COMPLETED}, took=timedelta(seconds=50))
+    run_children(batch, {1: Status.COMPLETED}, at=START + timedelta(seconds=50), took=timedelta(seconds=150))
+    run_children(batch, {2: Status.COMPLETED}, at=START + timedelta(seconds=199), took=timedelta(milliseconds=1))
+    branch = logged_in.get(f"/batches/{batch.pk}/").context["page"].tree.branch
+    bars = {row.node.position: (row.start, row.bar) for row in branch.rows}
+    assert bars == {0: (0, 250), 1: (250, 750), 2: (988, 12), 3: (0, 0)}
 
 
 @pytest.mark.parametrize("children", [10, 5_000])

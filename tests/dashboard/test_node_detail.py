@@ -44,6 +44,16 @@ def test_the_stack_and_input_of_a_failed_item(logged_in: Client, operator: User)
     assert "https://example.org/0" in text
 
 
+def test_the_way_from_the_root_to_a_child_is_shown(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 1_200)
+    child = child_of(batch, 700)
+    path = logged_in.get(f"/batches/{batch.pk}/nodes/{child.pk}/", headers=HTMX).context["pane"].path
+    assert [node.title for node in path] == ["Root", "Partition 1"]
+    text = pane(logged_in, child)
+    assert text.index("/nodes/" + str(path[0].pk)) < text.index("/nodes/" + str(path[1].pk))
+    assert 'aria-label="Path from the root"' not in pane(logged_in, path[0])
+
+
 def test_items_of_a_chunk_come_in_pages_with_failures_first(logged_in: Client, operator: User) -> None:
     batch = make_batch(operator, 120, plan=Plan(chunk_size=120))
     start_root(batch)

@@ -1,0 +1,49 @@
+"""Notifications of the browser: asked for at a batch, they tell when it turns, also while another tab is looked at."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import NewPage, until_live
+from tests.stack import Stack
+
+pytestmark = pytest.mark.browser
+
+RECORD = """
+window.told = [];
+window.Notification = class {
+  static permission = "granted";
+  static requestPermission = async () => "granted";
+  constructor(title, { body }) { window.told.push(`${title}: ${body}`); }
+};
+"""
+
+
+HIDE = """
+Object.defineProperty(document, "hidden", { value: true });
+document.dispatchEvent(new Event("visibilitychange"));
+"""
+
+
+async def test_a_batch_tells_when_it_begins_to_fail_and_when_it_has_ended(stack: Stack, new_page: NewPage) -> None:
+    parameters = {"seconds_from": 0.5, "seconds_to": 0.5, "fail_percent": 50, "seed": 2}
+    plan = {"window": 1, "item_attempts": 1}
+    batch = stack.launch(processor="simulate", parameters=parameters, count=20, plan=plan, label="Night run")
+    stack.api("POST", f"/batches/{batch}/pause")
+    page = await new_page(stack, f"/batches/{batch}/")
+    await page.evaluate(RECORD)
+    await until_live(page)
+    button = page.get_by_role("button", name="Notify me")
+    await button.click()
+    await expect(button).to_have_attribute("aria-pressed", "true")
+    await page.evaluate(HIDE)
+    stack.api("POST", f"/batches/{batch}/resume")
+    await page.wait_for_function("window.told.some((text) => text.includes('Completed with failures'))")
+    told = await page.evaluate("window.told")
+    failed = stack.batch(batch)["children"]["failed"]
+    assert told[-1] == f"Night run: Completed with failures: {failed} of 20 children failed"
+    assert all(text.startswith("Night run: ") for text in told)
+    await expect(page.locator("#live")).to_have_attribute("data-state", "live")
+    await button.click()
+    await expect(button).to_have_attribute("aria-pressed", "false")

@@ -12,7 +12,7 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from math import ceil, log10
+from math import ceil, log10, nan
 
 from django.db.models import Count, F, Q
 from django.db.models.functions import Floor
@@ -112,6 +112,19 @@ class _Maps:
 
 map_of = _Maps().of
 """Return the map of a batch, up to its revision as it was read."""
+
+
+def starts_of(batch: Batch) -> bytes:
+    """Return when each child's newest attempt started, by position: seconds since the launch, as floats of four bytes.
+
+    Not a number where it has not.
+    """
+    starts = array("f", [nan]) * len(map_of(batch).statuses)
+    began = EVERYTHING.children(batch).filter(started_at__isnull=False).values_list("position", "started_at")
+    for position, started in began.iterator(chunk_size=10_000):
+        if started is not None and position < len(starts):
+            starts[position] = (started - batch.created_at).total_seconds()
+    return starts.tobytes()
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("batches/<str:batch_id>/errors/", batches.batch_errors, name="batch-errors"),
     path("batches/<str:batch_id>/compare/", compare.batch_compare, name="batch-compare"),
     path("batches/<str:batch_id>/map/", maps.batch_map, name="batch-map"),
+    path("batches/<str:batch_id>/map/starts/", maps.batch_map_starts, name="batch-map-starts"),
     path("batches/<str:batch_id>/map/cells/", maps.batch_map_cells, name="batch-map-cells"),
     path("batches/<str:batch_id>/map/table/", maps.batch_map_table, name="batch-map-table"),
     path("batches/<str:batch_id>/story/", batches.batch_story, name="batch-story"),

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
-from dashboard.batch_map import map_of, ranges_of
+from dashboard.batch_map import map_of, ranges_of, starts_of
 from dashboard.models import Batch
 from dashboard.selection import Selection
 
@@ -25,6 +25,14 @@ def batch_map(request: HttpRequest, batch_id: str) -> HttpResponse:
     response[REVISION_HEADER] = str(found.revision)
     response["Cache-Control"] = "no-store"
     return response
+
+
+@require_safe
+@gzip_page
+def batch_map_starts(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Send when each child started, for the timeline."""
+    content = starts_of(get_object_or_404(Batch, id=batch_id))
+    return HttpResponse(content, content_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
 
 @require_safe

@@ -12,6 +12,7 @@ import { Overview } from "./overview.js";
 import { Pane } from "./pane.js";
 import { Selection } from "./selection.js";
 import { TreeGrid } from "./treegrid.js";
+import { Timeline } from "./timeline.js";
 import { applyNode, News } from "./tree_rows.js";
 
 // Nodes that are made while a batch runs: their rows come from the server.
@@ -30,6 +31,7 @@ const filter = () => new URLSearchParams(selection()).get("status") ?? "";
 const overview = new Overview(batch);
 const mapCard = document.getElementById("map");
 const map = mapCard ? new BatchMap(mapCard, showBrush) : null;
+const timeline = map ? new Timeline(document.getElementById("timeline"), map) : null;
 let news = new News(filter());
 
 function apply(messages) {
@@ -39,6 +41,7 @@ function apply(messages) {
     setServerTime(message.now);
     if (message.type !== "delta") continue;
     map?.apply(message);
+    timeline?.apply(message.nodes);
     for (const node of message.nodes) {
       const hasRow = applyNode(node);
       news.note(node, hasRow);

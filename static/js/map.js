@@ -6,6 +6,7 @@ import { MapCursor } from "./map_cursor.js";
 
 const RELOAD_EVERY = 2_000;
 const LEGEND_EVERY = 500;
+const OWN = ":is([data-only], [data-shown], [data-zoom])";
 const ZOOMS = [1, 2, 4, 8, 16];
 
 export class BatchMap {
@@ -23,7 +24,7 @@ export class BatchMap {
     this.drawing = new MapCanvas(this.view, this.cells);
     this.cursor = new MapCursor(this);
     this.view.addEventListener("scroll", () => this.drawing.draw());
-    root.addEventListener("click", (event) => this.#click(event.target.closest("button")));
+    root.addEventListener("click", (event) => this.#click(event.target.closest(OWN)));
     new ResizeObserver(() => this.drawing.layOut()).observe(root);
     const repaint = () => requestAnimationFrame(() => this.#repaint());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
@@ -92,7 +93,7 @@ export class BatchMap {
     if (shown) drawing.isHeat = shown === "duration";
     if (zoom) drawing.zoom = ZOOMS[Math.max(0, Math.min(ZOOMS.length - 1, ZOOMS.indexOf(drawing.zoom) + Number(zoom)))];
     this.root.classList.toggle("is-heat", drawing.isHeat);
-    for (const each of this.root.querySelectorAll("button[aria-pressed]")) {
+    for (const each of this.root.querySelectorAll(":is([data-only], [data-shown])")) {
       const isOn = each.dataset.only ? each.dataset.only === drawing.only : (each.dataset.shown === "duration") === drawing.isHeat;
       each.setAttribute("aria-pressed", String(isOn));
     }

@@ -64,6 +64,15 @@ async def test_a_map_tells_of_cells_and_opens_selects_and_narrows_them(stack: St
     await expect(page.locator(".ramp")).to_contain_text("median")
     assert await pixel(page, *at) != before
 
+    await page.locator("#timeline summary").click()
+    await expect(page.locator("#timeline [data-said]")).to_contain_text(f"{COUNT} children over")
+    height = await page.locator("#timeline canvas").evaluate("canvas => canvas.height")
+    assert height >= 14
+    await page.get_by_role("button", name="Slowest first").click()
+    await expect(page.locator("#timeline canvas")).to_have_attribute("height", "240")
+    pressed = page.locator("#timeline [aria-pressed='true']")
+    await expect(pressed).to_have_text("Slowest first")
+
     await page.locator("#map-table summary").click()
     await page.locator("#map-table").get_by_role("link", name="#0–2").click()
     await expect(page.locator("#tree tr[data-kind='child']")).to_have_count(3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 from array import array
 from datetime import timedelta
 
@@ -58,6 +59,15 @@ def test_a_map_follows_what_has_changed_since_it_was_read(make_batch: MakeBatch)
     before = found.content()
     found.follow(batch)
     assert found.content() == before
+
+
+def test_starts_are_seconds_since_the_launch(make_batch: MakeBatch, logged_in: Client) -> None:
+    batch = make_batch(3)
+    child = child_of(batch, 1)
+    projection.apply(batch.pk, [started(child, at=batch.created_at + timedelta(seconds=12.5))])
+    starts = array("f", logged_in.get(f"/batches/{batch.pk}/map/starts/").content)
+    assert [math.isnan(each) for each in starts] == [True, False, True]
+    assert starts[1] == pytest.approx(12.5, abs=0.001)
 
 
 def test_a_leaf_that_became_a_parent_leaves_its_cell_empty(make_batch: MakeBatch) -> None:

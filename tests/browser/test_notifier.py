@@ -7,17 +7,18 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import NewPage, until_live
 from tests.stack import Stack
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 
-RECORD = """
-window.told = [];
-window.Notification = class {
-  static permission = "granted";
-  static requestPermission = async () => "granted";
-  constructor(title, { body }) { window.told.push(`${title}: ${body}`); }
-};
-"""
+RECORD = """() => {
+  window.told = [];
+  window.Notification = class {
+    static permission = "granted";
+    static requestPermission = async () => "granted";
+    constructor(title, { body }) { window.told.push(`${title}: ${body}`); }
+  };
+}"""
 
 
 HIDE = """
@@ -39,7 +40,11 @@ async def test_a_batch_tells_when_it_begins_to_fail_and_when_it_has_ended(stack:
     await expect(button).to_have_attribute("aria-pressed", "true")
     await page.evaluate(HIDE)
     stack.api("POST", f"/batches/{batch}/resume")
-    await page.wait_for_function("window.told.some((text) => text.includes('Completed with failures'))")
+
+    async def has_ended() -> bool:
+        return any("Completed with failures" in text for text in await page.evaluate("window.told"))
+
+    await until(has_ended, "the end of the batch was told")
     told = await page.evaluate("window.told")
     failed = stack.batch(batch)["children"]["failed"]
     assert told[-1] == f"Night run: Completed with failures: {failed} of 20 children failed"

@@ -4,26 +4,26 @@ import { sum } from "./format.js";
 const AFTER = 1_000;
 const MORE_EACH = 0.05; // milliseconds a failure: grouping 100,000 takes its time, for every viewer
 const MISSED = ""; // while the line is lost, or nobody answers: fetched with the next message
-let seen = null;
+const panel = document.getElementById("errors");
+const words = (children, items, done) => `${children} ${items} ${panel.querySelector("[data-signature]") ? done : 0}`;
+let seen = words(...panel.dataset.seen.split(" ")); // what the page itself was made of
 let timer = null;
 
 export function showErrors(batch) {
   const children = sum(batch.children, "failed timed_out terminated");
-  const hasGroups = document.querySelector("#errors [data-signature]") !== null;
-  const mended = hasGroups ? batch.items.completed + batch.children.completed : 0;
-  const found = `${children} ${batch.items.failed} ${mended}`;
-  if (seen !== null && seen !== found && !timer) {
+  const found = words(children, batch.items.failed, batch.items.completed + batch.children.completed);
+  if (seen !== found && !timer) {
     timer = setTimeout(() => {
       timer = null;
       if (document.body.classList.contains("is-stale")) seen = MISSED;
-      else htmx.trigger("#errors", "canopy:errors");
+      else htmx.trigger(panel, "canopy:errors");
     }, AFTER + MORE_EACH * (children + batch.items.failed));
   }
   seen = found;
 }
 
 for (const failed of ["htmx:sendError", "htmx:responseError"]) {
-  document.getElementById("errors").addEventListener(failed, () => {
+  panel.addEventListener(failed, () => {
     seen = MISSED;
   });
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 
@@ -175,6 +176,26 @@ async def test_a_silent_line_counts_as_lost(stack: Stack, new_page: NewPage, con
     await page.goto(f"/batches/{batch}/")
     await expect(page.locator("#live")).to_have_attribute("data-state", "lost")
     await expect(page.locator("#lost")).to_be_visible()
+
+
+async def test_what_failed_before_the_line_was_there_is_shown_too(stack: Stack, new_page: NewPage) -> None:
+    parameters = {"seconds_from": 0.5, "seconds_to": 0.5, "fail_percent": 100}
+    batch = stack.launch(processor="simulate", parameters=parameters, count=10, plan={"window": 1, **NO_RETRY})
+    stack.api("POST", f"/batches/{batch}/pause")
+    may_connect = asyncio.Event()
+
+    async def pass_through_late(socket: WebSocketRoute) -> None:
+        await may_connect.wait()
+        socket.connect_to_server()
+
+    page = await new_page(stack)
+    await page.route_web_socket(re.compile("/ws/batches/.+"), pass_through_late)
+    shown = await page.goto(f"/batches/{batch}/")
+    assert shown is not None
+    stack.api("POST", f"/batches/{batch}/resume")
+    stack.wait_for(batch, "completed_with_failures")
+    may_connect.set()
+    await expect(page.locator("#errors li")).to_contain_text("10 items")
 
 
 async def test_too_many_changes_at_once_fetch_the_tree_anew_and_keep_it_expanded(

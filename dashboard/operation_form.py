@@ -26,10 +26,7 @@ SHOWN = 5
 class WishesForm(forms.Form):
     """Why, and how many children at a time."""
 
-    reason = forms.CharField(max_length=200, required=False, help_text="Shown in what happened, and to the audit.")
-    window = forms.IntegerField(
-        required=False, min_value=1, label="Children open at a time", help_text="Fewer are gentler to the other side."
-    )
+    reason = forms.CharField(max_length=200, required=False)
 
     def __init__(self, batch: Batch, data: QueryDict | None = None) -> None:
         super().__init__(data)
@@ -62,7 +59,6 @@ class OperationPage:
     form: WishesForm
     parameters: ModelForm | None
     seconds: float | None
-    error: str = ""
 
     @property
     def is_valid(self) -> bool:

@@ -94,15 +94,7 @@ def confirm(person: Person, operation: Operation, wishes: Wishes = AS_IT_IS) -> 
     root = Node.objects.get(batch=batch, kind=NodeKind.ROOT)
     _must_allow(batch, root, action)
     _check_window(wishes.window)
-    unconfirmed = Operation.objects.filter(pk=operation.pk, confirmed_at=None)
-    if not unconfirmed.update(confirmed_at=timezone.now()):
-        raise OperationError("This was confirmed before.", 409)
-    operation.confirmed_at = timezone.now()
-    try:
-        return _carry_out(operator, operation, root, list(_nodes_of(operation)), wishes)
-    except OperationError:
-        Operation.objects.filter(pk=operation.pk).update(confirmed_at=None)
-        raise
+    return _do(operator, operation, root, list(_nodes_of(operation)), wishes)
 
 
 def retry(person: Person, batch: Batch, choice: Choice) -> Outcome:
@@ -114,10 +106,7 @@ def retry(person: Person, batch: Batch, choice: Choice) -> Outcome:
     root = Node.objects.get(batch=batch, kind=NodeKind.ROOT)
     chosen = _chosen(batch, root, Action.RETRY, choice)
     _must_allow(batch, root, Action.RETRY)
-    operation = _frozen(operator, batch, Action.RETRY, choice, chosen)
-    operation.confirmed_at = timezone.now()
-    operation.save(update_fields=["confirmed_at"])
-    return _carry_out(operator, operation, root, chosen, AS_IT_IS)
+    return _do(operator, _frozen(operator, batch, Action.RETRY, choice, chosen), root, chosen, AS_IT_IS)
 
 
 def _must_allow(batch: Batch, root: Node, action: Action) -> None:
@@ -165,6 +154,18 @@ def _nodes_of(operation: Operation) -> Iterator[Node]:
         yield from nodes.order_by("position")
 
 
+def _do(operator: User, operation: Operation, root: Node, chosen: Sequence[Node], wishes: Wishes) -> Outcome:
+    """Do what was frozen, once; where nothing could be done it can be confirmed again."""
+    same = Operation.objects.filter(pk=operation.pk)
+    if not same.filter(confirmed_at=None).update(confirmed_at=timezone.now()):
+        raise OperationError("This was confirmed before.", 409)
+    try:
+        return _carry_out(operator, operation, root, chosen, wishes)
+    except OperationError:
+        same.update(confirmed_at=None)
+        raise
+
+
 def _carry_out(operator: User, operation: Operation, root: Node, chosen: Sequence[Node], wishes: Wishes) -> Outcome:
     batch, action = operation.batch, Action(operation.action)
     outcome = Outcome(goes_on=action is Action.RETRY and _goes_on(batch, root), action=action)
@@ -199,12 +200,14 @@ def _retry(operation: Operation, root: Node, ready: dict[int, Node], outcome: Ou
     """Ask for another attempt of each. What the operation says of it has to be there before the attempt is."""
     batch = operation.batch
     before = projection.claim(batch.pk, ready, operation.pk)
-    if batch.watched_id:
-        _run_again(batch, ready, outcome)
-    else:
-        _ask_to_retry(operation, root, ready, outcome)
-    accepted = set(outcome.accepted)
-    projection.give_back({node.pk: before[node.pk] for node in ready.values() if node.pk not in accepted})
+    try:
+        if batch.watched_id:
+            _run_again(batch, ready, outcome)
+        else:
+            _ask_to_retry(operation, root, ready, outcome)
+    finally:
+        accepted = set(outcome.accepted)
+        projection.give_back({node.pk: before[node.pk] for node in ready.values() if node.pk not in accepted})
     ring(batch)
 
 

@@ -6,7 +6,15 @@ from typing import Any
 
 import httpx
 import pytest
+from django.contrib.auth.models import User
 
+from dashboard import on_children
+from dashboard.auditing import OperationError
+from dashboard.choosing import Choice
+from dashboard.on_children import Wishes
+from dashboard.operation_models import Action
+from orchestration.contracts import Status
+from tests.builders import make_batch, run_children, start_root
 from tests.stack import Stack
 from tests.waiting import wait_until
 
@@ -101,3 +109,29 @@ def test_what_cannot_be_done_says_why_and_leaves_no_trace(
 def failed_batch(stack: Stack) -> str:
     """A batch of two children that failed, which nothing is done to."""
     return all_fail(stack, 2)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_at_one_press", [True, False])
+def test_what_temporal_was_not_there_for_has_no_effect_and_can_be_confirmed_again(
+    operator: User, *, is_at_one_press: bool
+) -> None:
+    batch = make_batch(operator, 2)
+    start_root(batch)
+    run_children(batch, dict.fromkeys(range(2), Status.FAILED))
+    choice = Choice(status="failed")
+
+    def ask() -> None:
+        if is_at_one_press:
+            on_children.retry(operator, batch, choice)
+        else:
+            frozen = on_children.freeze(operator, batch, Action.RETRY, choice)
+            on_children.confirm(operator, frozen, Wishes(parameters={"seconds_to": 0}))
+
+    with pytest.raises(OperationError) as refused:
+        ask()
+    assert refused.value.status_code == 503
+    (operation,) = batch.operations.all()
+    assert (operation.confirmed_at, operation.number) == (None, 2)
+    assert list(operation.nodes.all()) == []
+    assert "Not done" in batch.audit.filter(action="retry").get().outcome

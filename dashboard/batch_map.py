@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil, log10, nan
 
 from django.db.models import Count, F, Q
 from django.db.models.functions import Floor
 
-from dashboard.models import Batch, Kind, Node, NodeStatus
+from dashboard.models import BY_INTEREST, Batch, Kind, Node, NodeStatus
 from dashboard.selection import EVERYTHING
 
 STATUSES = (
@@ -148,9 +148,9 @@ def ranges_of(batch: Batch) -> list[Range]:
     number = len(map_of(batch).statuses)
     size = max(1, ceil(number / RANGES))
     counted = EVERYTHING.children(batch).annotate(stretch=Floor(F("position") / size))
-    numbers = dict[int, dict[str, int]]()
+    numbers = defaultdict[int, Counter[str]](Counter)
     for stretch, status, count in counted.values_list("stretch", "status").annotate(Count("pk")):
-        numbers.setdefault(int(stretch), {})[status] = count
+        numbers[int(stretch)][status] = count
     firsts = range(0, number, size)
     ends = Q(position__in=[*firsts, *(min(first + size, number) - 1 for first in firsts)])
     keys = {
@@ -163,21 +163,7 @@ def ranges_of(batch: Batch) -> list[Range]:
             last := min(first + size, number) - 1,
             keys.get(first, NO_KEYS)[0],
             keys.get(last, NO_KEYS)[1],
-            _in_order(numbers.get(stretch, {})),
+            [(status.value, str(status.label), count) for status in BY_INTEREST if (count := numbers[stretch][status])],
         )
         for stretch, first in enumerate(firsts)
     ]
-
-
-def _in_order(numbers: dict[str, int]) -> Sequence[tuple[str, str, int]]:
-    order: Iterable[NodeStatus] = (
-        NodeStatus.FAILED,
-        NodeStatus.TIMED_OUT,
-        NodeStatus.TERMINATED,
-        NodeStatus.CANCELED,
-        NodeStatus.RUNNING,
-        NodeStatus.PENDING,
-        NodeStatus.COMPLETED,
-        NodeStatus.SKIPPED,
-    )
-    return [(status.value, str(status.label), numbers[status]) for status in order if numbers.get(status)]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
 
 from dashboard.auditing import OperationError
-from dashboard.models import PARENT_KINDS, Batch, Node, NodeStatus
+from dashboard.models import FAILURES, PARENT_KINDS, Batch, Node, NodeStatus
 from dashboard.operation_models import Action
 from dashboard.selection import EVERYTHING, Selection
 from orchestration.contracts import NodeKind, Status
@@ -17,7 +17,7 @@ FAILED = "failed"
 UNFINISHED = "unfinished"
 
 GROUPS = {
-    FAILED: (NodeStatus.FAILED, NodeStatus.TIMED_OUT, NodeStatus.TERMINATED),
+    FAILED: FAILURES,
     UNFINISHED: tuple(NodeStatus(status) for status in Status if status.is_retryable),
 }
 """What "all failed" and "all that is left" mean; any single outcome is a choice too."""
@@ -43,10 +43,10 @@ class Choice:
         Raises OperationError: 404 for a node of another batch, 422 for an unknown status or nothing, 409 for none left.
         """
         if self.nodes is not None:
-            return _named(batch, self.nodes, ACTS_ON[action], or_none=or_none)
+            return _named(batch, self.nodes, action, or_none=or_none)
         if self.selection.is_narrow:
             return self._selected(batch, action)
-        return _in_status(batch, self.status)
+        return _in_status(batch, self.status, action)
 
     def _selected(self, batch: Batch, action: Action) -> list[Node]:
         chosen = self.selection.children(batch)
@@ -82,7 +82,7 @@ class Choice:
 
 def with_error(signature: str) -> Choice:
     """Return the choice of the children with failures of an error."""
-    return Choice(selection=replace(EVERYTHING, error=signature))
+    return Choice(selection=Selection(error=signature))
 
 
 def left_in_stages(batch: Batch) -> QuerySet[Node]:
@@ -92,7 +92,7 @@ def left_in_stages(batch: Batch) -> QuerySet[Node]:
     return EVERYTHING.children(batch).filter(below, status__in=GROUPS[UNFINISHED])
 
 
-def _named(batch: Batch, ids: Sequence[int], statuses: Sequence[NodeStatus], *, or_none: bool) -> list[Node]:
+def _named(batch: Batch, ids: Sequence[int], action: Action, *, or_none: bool) -> list[Node]:
     if not ids:
         raise OperationError("Nothing is selected.", 422)
     found = {node.pk: node for node in Node.objects.filter(batch=batch, pk__in=ids)}
@@ -103,10 +103,10 @@ def _named(batch: Batch, ids: Sequence[int], statuses: Sequence[NodeStatus], *, 
     parents = [node for node in found.values() if node.kind != NodeKind.CHILD]
     if parents:
         for node in _below(parents):
-            if node.kind == NodeKind.CHILD and node.status in statuses:
+            if node.kind == NodeKind.CHILD and node.status in ACTS_ON[action]:
                 children[node.pk] = node
     if not children and not or_none:
-        raise OperationError("There is nothing to retry below what is selected.", 409)
+        raise OperationError(f"There is nothing to {action.label.lower()} below what is selected.", 409)
     return sorted(children.values(), key=lambda node: node.position)
 
 
@@ -118,9 +118,10 @@ def _below(parents: Sequence[Node]) -> Iterator[Node]:
         parents = [node for node in found if node.kind in PARENT_KINDS]
 
 
-def _in_status(batch: Batch, status: str) -> list[Node]:
-    statuses = GROUPS.get(status) or tuple(each for each in GROUPS[UNFINISHED] if each == status)
+def _in_status(batch: Batch, status: str, action: Action) -> list[Node]:
+    groups = GROUPS if action is Action.RETRY else {}
+    statuses = groups.get(status) or tuple(each for each in ACTS_ON[action] if each == status)
     if not statuses:
-        known = ", ".join([UNFINISHED, *GROUPS[UNFINISHED]])
-        raise OperationError(f"Children can be retried by status {known}; not {status!r}.", 422)
+        known = ", ".join(dict.fromkeys([*groups, *ACTS_ON[action]]))
+        raise OperationError(f"{action.label} takes children by status {known}; not {status!r}.", 422)
     return list(EVERYTHING.children(batch).filter(status__in=statuses).order_by("position"))

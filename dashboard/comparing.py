@@ -10,11 +10,10 @@ from itertools import pairwise
 from django.db.models import Count, Min
 
 from dashboard.batch_map import map_of, seconds_of
-from dashboard.error_groups import FAILURES, failed_items
+from dashboard.error_groups import failed_items
 from dashboard.live import UNSHOWN
-from dashboard.models import Batch, NodeStatus
+from dashboard.models import BY_INTEREST, FAILURES, Batch
 from dashboard.selection import EVERYTHING
-from dashboard.templatetags.canopy import BAR_ORDER
 from orchestration.signatures import template_of
 
 OFFERED = 50
@@ -64,11 +63,13 @@ class ErrorPair:
 
 @dataclass(frozen=True)
 class Histogram:
-    """How many children took how long, as two outlines of WIDTH and HEIGHT; durations are on a logarithmic axis."""
+    """How many children took how long, as two outlines of WIDTH and HEIGHT. Durations are on a logarithmic axis, and
+    `ticks` its quarters, in seconds.
+    """
 
     one: str
     other: str
-    ticks: Sequence[tuple[int, float]]
+    ticks: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,7 @@ def compare(batch: Batch, other: Batch) -> Comparison:
 
 
 def _counts(one: dict[str, int], other: dict[str, int]) -> list[Pair]:
-    order = (*BAR_ORDER, NodeStatus.PENDING.value)
-    pairs = (Pair(NodeStatus(status).label, one[status], other[status]) for status in order)
+    pairs = (Pair(str(status.label), one[status.value], other[status.value]) for status in BY_INTEREST)
     return [pair for pair in pairs if pair.one or pair.other]
 
 
@@ -124,15 +124,14 @@ def _at(share: float, codes: Sequence[int]) -> float | None:
 
 def _histogram(one: Sequence[int], other: Sequence[int]) -> Histogram | None:
     """Outline both, each against its own number of children: batches of any size can be compared."""
-    every = [*one[:1], *one[-1:], *other[:1], *other[-1:]]
     if not one or not other:
         return None
-    low, high = min(every), max(every) + 1
+    low, high = min(one[0], other[0]), max(one[-1], other[-1]) + 1
     step = max(1, (high - low) / BINS)
     edges = [low + step * place for place in range(BINS + 1)]
     shares = [[count / len(codes) for count in _binned(codes, edges)] for codes in (one, other)]
     most = max(max(each) for each in shares)
-    ticks = [(round(WIDTH * place / 4), seconds_of(round(low + (high - 1 - low) * place / 4))) for place in range(5)]
+    ticks = [seconds_of(round(low + (high - 1 - low) * quarter / 4)) for quarter in range(5)]
     return Histogram(_outline(shares[0], most), _outline(shares[1], most), ticks)
 
 

@@ -15,14 +15,13 @@ from typing import Any
 from django.db.models import Count, F, Max, Min, Q, QuerySet, Value
 from django.utils.dateparse import parse_datetime
 
-from dashboard.models import Attempt, Batch, Item, Node, NodeStatus
+from dashboard.models import FAILURES, Attempt, Batch, Item, Node, NodeStatus
 from orchestration.contracts import NodeKind
 from orchestration.signatures import template_of
 
 SHOWN = 8
 """Groups, the largest first; how many more there are is said."""
 
-FAILURES = (NodeStatus.FAILED, NodeStatus.TIMED_OUT, NodeStatus.TERMINATED)
 RETRIED = {NodeStatus.PENDING: "under_way", NodeStatus.RUNNING: "under_way", NodeStatus.COMPLETED: "mended"}
 """What has failed before, by what became of it."""
 

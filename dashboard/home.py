@@ -11,19 +11,15 @@ from asgiref.sync import async_to_sync
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from dashboard.error_groups import FAILURES
 from dashboard.live import UNSHOWN, batch_state
-from dashboard.models import OPEN_BATCH_STATUSES, Batch, BatchStatus, Hold
-from dashboard.temporal import gateway
+from dashboard.models import FAILURES, OPEN_BATCH_STATUSES, Batch, BatchStatus, Hold
+from dashboard.temporal import WORKER_LOST_AFTER, gateway
 
 SHOWN = 25
 """Batches of each kind, the newest."""
 
 STUCK_AFTER = timedelta(minutes=5)
 """Without any change, while something is said to run."""
-
-WORKER_LOST_AFTER = 10.0
-"""Seconds without a heartbeat; workers send one every 2 s."""
 
 ENDED_BADLY = (BatchStatus.FAILED, BatchStatus.TIMED_OUT, BatchStatus.COMPLETED_WITH_FAILURES)
 
@@ -77,27 +73,25 @@ def _needs(since: datetime) -> Iterator[Entry]:
         failing |= Q(**{f"children_{status.value}__gt": 0})
     still = Q(status=BatchStatus.RUNNING, changed_at__lt=now - STUCK_AFTER)
     waiting = Q(status=BatchStatus.HELD) | ~Q(start_error="") | still | failing
-    entries = [Entry(batch, batch_state(batch), _why(batch, now)) for batch in open_ones.filter(waiting)[:SHOWN]]
-    yield from sorted(entries, key=lambda entry: _RANKS.index(entry.why.split(" ", 1)[0]))
+    reasons = [(_reason(batch, now), batch) for batch in open_ones.filter(waiting)[:SHOWN]]
+    for (_, why), batch in sorted(reasons, key=lambda each: each[0][0]):
+        yield Entry(batch, batch_state(batch), why)
     for batch in _batches().filter(status__in=ENDED_BADLY, closed_at__gt=since).order_by("-closed_at")[:SHOWN]:
         yield Entry(batch, batch_state(batch), _failures(batch))
 
 
-_RANKS = ("Waits", "Held:", "Not", "Stuck:", "Failing:")
-"""The first words of reasons, gravest first."""
-
-
-def _why(batch: Batch, now: datetime) -> str:
+def _reason(batch: Batch, now: datetime) -> tuple[int, str]:
+    """Return how soon a person should look at an open batch, and why."""
     if batch.held_kind == Hold.GATE:
-        return f"Waits for approval. {batch.held_reason}"
+        return 0, f"Waits for approval. {batch.held_reason}"
     if batch.held_kind:
-        return f"Held: {batch.held_reason}"
+        return 1, f"Held: {batch.held_reason}"
     if batch.start_error:
-        return f"Not started yet: {batch.start_error}"
+        return 2, f"Not started yet: {batch.start_error}"
     if batch.status == BatchStatus.RUNNING and batch.changed_at < now - STUCK_AFTER:
         minutes = int((now - batch.changed_at).total_seconds() // 60)
-        return f"Stuck: nothing has changed for {minutes:,} minutes"
-    return f"Failing: {_failures(batch).lower()} so far"
+        return 3, f"Stuck: nothing has changed for {minutes:,} minutes"
+    return 4, f"Failing: {_failures(batch).lower()} so far"
 
 
 def _failures(batch: Batch) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from django.db import transaction
 
@@ -29,19 +29,13 @@ def set_tags(person: Person, batch: Batch, names: Sequence[str]) -> None:
         if before == set(names):
             return
         batch.tags.exclude(name__in=names).delete()
-        _add(batch, names)
+        BatchTag.objects.bulk_create([BatchTag(batch=batch, name=name) for name in names], ignore_conflicts=True)
         AuditEntry.objects.create(batch=batch, person=operator, action="tag", scope=", ".join(names)[:200])
 
 
-def add_tags(person: Person, batches: Iterable[Batch], names: Sequence[str]) -> int:
-    """Give batches tags beside those that they have, and return to how many. Raises as `set_tags` does."""
-    operator, number = require_operator(person), 0
-    names = _checked(names)
-    for batch in batches:
-        _add(batch, names)
-        AuditEntry.objects.create(batch=batch, person=operator, action="tag", scope=", ".join(names)[:200])
-        number += 1
-    return number
+def add_tags(person: Person, batch: Batch, names: Sequence[str]) -> None:
+    """Give a batch tags beside those that it has. Raises as `set_tags` does."""
+    set_tags(person, batch, list(dict.fromkeys([*batch.tags.values_list("name", flat=True), *names])))
 
 
 def set_note(person: Person, batch: Batch, note: str) -> None:
@@ -62,7 +56,3 @@ def _checked(names: Sequence[str]) -> list[str]:
     if len(names) > MOST_TAGS:
         raise OperationError(f"A batch has at most {MOST_TAGS} tags.", 422)
     return names
-
-
-def _add(batch: Batch, names: Iterable[str]) -> None:
-    BatchTag.objects.bulk_create([BatchTag(batch=batch, name=name) for name in names], ignore_conflicts=True)

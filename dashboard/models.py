@@ -61,6 +61,16 @@ class NodeStatus(models.TextChoices):
     SKIPPED = Status.SKIPPED, "Skipped"
 
 
+FAILURES = (NodeStatus.FAILED, NodeStatus.TIMED_OUT, NodeStatus.TERMINATED)
+"""Outcomes that nobody asked for."""
+
+NOT_COMPLETED = (*FAILURES, NodeStatus.CANCELED)
+"""Failures in the order of interest: the first rows of every page, and the left end of every bar."""
+
+BY_INTEREST = (*NOT_COMPLETED, NodeStatus.RUNNING, NodeStatus.PENDING, NodeStatus.COMPLETED, NodeStatus.SKIPPED)
+"""All statuses, those first that a person looks for."""
+
+
 class Kind(models.TextChoices):
     """What a node is; the values of `orchestration.contracts.NodeKind`."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -21,13 +21,13 @@ from dashboard.auditing import OperationError, audited, ring
 from dashboard.choosing import ACTS_ON, Choice, left_in_stages
 from dashboard.models import PARENT_KINDS, Batch, BatchStatus, Node
 from dashboard.operation_models import Action, Operation, positions_in, stretches
+from dashboard.operations import check_window
 from dashboard.permissions import Person, require_operator
 from dashboard.roots import root_input
 from dashboard.temporal import gateway
 from orchestration.connection import BatchNotRunning
 from orchestration.contracts import EventKind, FanOutInput, NodeKind, Status, TreeEvent
 from orchestration.foreign import CannotRunAgain
-from orchestration.plan import Plan
 
 FROZEN_FOR = timedelta(days=1)
 """How long a set that nobody confirms is kept."""
@@ -41,9 +41,9 @@ class Refusal:
     """A child that was not taken on, and why."""
 
     node: int
+    position: int
     label: str
     reason: str
-    position: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ def confirm(person: Person, operation: Operation, wishes: Wishes = AS_IT_IS) -> 
     batch, action = operation.batch, Action(operation.action)
     root = Node.objects.get(batch=batch, kind=NodeKind.ROOT)
     _must_allow(batch, root, action)
-    _check_window(wishes.window)
+    if wishes.window is not None:
+        check_window(wishes.window)
     return _do(operator, operation, root, list(_nodes_of(operation)), wishes)
 
 
@@ -114,12 +115,6 @@ def _must_allow(batch: Batch, root: Node, action: Action) -> None:
         raise OperationError(f"The batch has not started yet, so there is nothing to {action.label.lower()}.", 409)
     if action is Action.RETRY and batch.status == BatchStatus.ROLLED_BACK:
         raise OperationError("The batch was rolled back: what had completed is undone. Launch it again instead.", 409)
-
-
-def _check_window(window: int | None) -> None:
-    bounds = Plan.model_json_schema()["properties"]["window"]
-    if window is not None and not bounds["minimum"] <= window <= bounds["maximum"]:
-        raise OperationError(f"The window must be from {bounds['minimum']} to {bounds['maximum']:,}.", 422)
 
 
 def _goes_on(batch: Batch, root: Node) -> bool:
@@ -183,17 +178,10 @@ def _carry_out(operator: User, operation: Operation, root: Node, chosen: Sequenc
         if ready or outcome.goes_on:
             _ASKS[action](operation, root, ready, outcome)
         audit.outcome = str(outcome)
-    _note(operation, ready, outcome)
-    return outcome
-
-
-def _note(operation: Operation, ready: Mapping[int, Node], outcome: Outcome) -> None:
-    """Keep what was taken on and what was not."""
-    accepted = set(outcome.accepted)
-    operation.accepted = stretches(sorted(position for position, node in ready.items() if node.pk in accepted))
-    operation.accepted_number, operation.refused_number = len(accepted), len(outcome.refused)
+    operation.accepted_number, operation.refused_number = len(outcome.accepted), len(outcome.refused)
     operation.refused = [[each.position, each.reason] for each in outcome.refused[: Operation.REFUSALS_KEPT]]
-    operation.save(update_fields=["accepted", "accepted_number", "refused", "refused_number"])
+    operation.save(update_fields=["accepted_number", "refused", "refused_number"])
+    return outcome
 
 
 def _retry(operation: Operation, root: Node, ready: dict[int, Node], outcome: Outcome) -> None:
@@ -250,22 +238,15 @@ def _run_again(batch: Batch, ready: dict[int, Node], outcome: Outcome) -> None:
 
 
 def _cancel(operation: Operation, root: Node, ready: dict[int, Node], outcome: Outcome) -> None:
-    async def ask(node: Node) -> None:
-        await gateway().cancel(operation.batch_id, root=node.workflow_id)
-
-    async_to_sync(_each)(ready.values(), ask, outcome)
+    async_to_sync(_each)(ready.values(), gateway().cancel, outcome)
 
 
 def _terminate(operation: Operation, root: Node, ready: dict[int, Node], outcome: Outcome) -> None:
     why = f"{operation.person.get_username()}: {operation.reason or 'no reason given'}"
-
-    async def ask(node: Node) -> None:
-        await gateway().terminate(operation.batch_id, why, root=node.workflow_id)
-
-    async_to_sync(_each)(ready.values(), ask, outcome)
+    async_to_sync(_each)(ready.values(), lambda workflow_id: gateway().terminate(workflow_id, why), outcome)
 
 
-async def _each(nodes: Iterable[Node], ask: Any, outcome: Outcome) -> None:
+async def _each(nodes: Iterable[Node], ask: Callable[[str], Awaitable[None]], outcome: Outcome) -> None:
     """Ask Temporal for each child, some at a time; one that is no workflow, or is gone, is refused."""
     turns = asyncio.Semaphore(AT_ONCE)
 
@@ -275,7 +256,7 @@ async def _each(nodes: Iterable[Node], ask: Any, outcome: Outcome) -> None:
             return
         async with turns:
             try:
-                await ask(node)
+                await ask(node.workflow_id)
             except BatchNotRunning:
                 outcome.refused.append(_refusal(node, "not running any more"))
             else:
@@ -310,4 +291,4 @@ def _why_not(node: Node, action: Action) -> str:
 
 
 def _refusal(node: Node, reason: str) -> Refusal:
-    return Refusal(node.pk, f"#{node.position} {node.key_first}".strip(), reason, node.position)
+    return Refusal(node.pk, node.position, f"#{node.position} {node.key_first}".strip(), reason)

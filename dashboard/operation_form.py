@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django import forms
-from django.db.models import Avg, Count
+from django.db.models import Avg
 from django.http import QueryDict
 
 from dashboard.forms import ModelForm, form_of
-from dashboard.models import Batch, Node, NodeStatus
+from dashboard.models import Batch
 from dashboard.on_children import Wishes
 from dashboard.operation_models import Action, Operation
+from dashboard.operation_outcomes import Difference, differences
+from dashboard.operations import window_bounds
 from dashboard.selection import EVERYTHING
-from orchestration.plan import Plan
 from orchestration.processors.registry import processors
 
 PREFIX = "parameters"
-SHOWN = 5
-"""Operations on the batch page, the newest."""
 
 
 class WishesForm(forms.Form):
@@ -30,24 +27,15 @@ class WishesForm(forms.Form):
 
     def __init__(self, batch: Batch, data: QueryDict | None = None) -> None:
         super().__init__(data)
-        most = Plan.model_json_schema()["properties"]["window"]["maximum"]
+        least, most = window_bounds()
         self.fields["window"] = forms.IntegerField(
             required=False,
-            min_value=1,
+            min_value=least,
             max_value=most,
             label="Children open at a time",
             help_text="Fewer are gentler to the other side.",
             widget=forms.NumberInput(attrs={"placeholder": batch.window}),
         )
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A parameter that was changed."""
-
-    name: str
-    before: Any
-    after: Any
 
 
 @dataclass(frozen=True)
@@ -89,13 +77,6 @@ def operation_page(operation: Operation, data: QueryDict | None = None) -> Opera
     )
 
 
-def differences(batch: Batch, parameters: dict[str, Any]) -> list[Difference]:
-    """Return which of some parameters are not the batch's."""
-    names = dict.fromkeys([*batch.parameters, *parameters])
-    pairs = [Difference(name, batch.parameters.get(name), parameters.get(name)) for name in names]
-    return [each for each in pairs if each.before != each.after]
-
-
 def _parameters_form(operation: Operation, data: QueryDict | None) -> ModelForm | None:
     """Return a form of the parameters where a retry may change them."""
     batch = operation.batch
@@ -122,39 +103,3 @@ def _seconds(operation: Operation) -> float | None:
     average = took["duration__avg"]
     window = min(operation.window or operation.batch.window, max(1, operation.number))
     return None if average is None else average * operation.number / window
-
-
-@dataclass(frozen=True)
-class Done:
-    """An operation as it stands: how many of those taken on are mended, failed again, under way, or of a later one."""
-
-    operation: Operation
-    mended: int
-    failed: int
-    under_way: int
-    differences: Sequence[Difference]
-
-    @property
-    def elsewhere(self) -> int:
-        """How many were taken on again by a later operation."""
-        return max(0, self.operation.accepted_number - self.mended - self.failed - self.under_way)
-
-
-def done_of(batch: Batch) -> list[Done]:
-    """Return the newest operations of a batch that were confirmed."""
-    confirmed = batch.operations.filter(confirmed_at__isnull=False).select_related("person", "batch")
-    found = list(confirmed.order_by("-confirmed_at")[:SHOWN])
-    numbers: dict[str, dict[str, int]] = {}
-    nodes = Node.objects.filter(operation__in=found).order_by()
-    for operation, status, number in nodes.values_list("operation", "status").annotate(Count("pk")):
-        numbers.setdefault(operation, {})[status] = number
-    return [done_with(operation, numbers.get(operation.pk, {})) for operation in found]
-
-
-def done_with(operation: Operation, numbers: dict[str, int]) -> Done:
-    """Return how an operation stands, from the numbers of its children by status."""
-    open_ones = (NodeStatus.PENDING, NodeStatus.RUNNING)
-    mended = numbers.get(NodeStatus.COMPLETED, 0)
-    under_way = sum(numbers.get(status, 0) for status in open_ones)
-    changed = differences(operation.batch, operation.parameters) if operation.parameters is not None else []
-    return Done(operation, mended, sum(numbers.values()) - mended - under_way, under_way, changed)

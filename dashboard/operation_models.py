@@ -26,10 +26,10 @@ def new_operation_id() -> str:
 class Operation(models.Model):
     """One action on a set of children that was frozen before it was confirmed.
 
-    `chosen` and `accepted` are stretches of positions, [[first, last], …]; `number` and `items` what was chosen, in
-    `words`. `parameters` are those that the children's next attempts get instead of the batch's, `window` how many
-    children are open at a time meanwhile; both None when they stay as they are. `refused` has at most REFUSALS_KEPT
-    of `refused_number`: [[position, reason], …]. One that nobody confirmed has done nothing.
+    `chosen` are stretches of positions, [[first, last], …]; `number` and `items` how many that were, in `words`.
+    `parameters` are those that the children's next attempts get instead of the batch's, `window` how many children are
+    open at a time meanwhile; both None when they stay as they are. `refused` has at most REFUSALS_KEPT of
+    `refused_number`: [[position, reason], …]. One that nobody confirmed has done nothing.
     """
 
     id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_operation_id)
@@ -45,7 +45,6 @@ class Operation(models.Model):
     reason = models.CharField(max_length=200, blank=True)
     parameters: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
     window = models.PositiveIntegerField(null=True, blank=True)
-    accepted: models.JSONField[Any, Any] = models.JSONField(default=list)
     accepted_number = models.PositiveIntegerField(default=0)
     refused: models.JSONField[Any, Any] = models.JSONField(default=list)
     refused_number = models.PositiveIntegerField(default=0)

@@ -77,7 +77,7 @@ def _release(operator: User, batch: Batch, action: str, call: Callable[[], Await
 
 def cancel(person: Person, batch: Batch) -> None:
     """Ask all children to stop and clean up, and skip those pending. Raises PermissionDenied, OperationError."""
-    _steer(require_operator(person), batch, "cancel", lambda: gateway().cancel(batch.pk, root=batch.watched_id))
+    _steer(require_operator(person), batch, "cancel", lambda: gateway().cancel(batch.workflows.root))
 
 
 def terminate(person: Person, batch: Batch, reason: str = "") -> None:
@@ -88,7 +88,7 @@ def terminate(person: Person, batch: Batch, reason: str = "") -> None:
         operator,
         batch,
         "terminate",
-        lambda: gateway().terminate(batch.pk, why, root=batch.watched_id),
+        lambda: gateway().terminate(batch.workflows.root, why),
         scope=reason,
     )
 
@@ -117,11 +117,22 @@ def set_window(person: Person, batch: Batch, window: int) -> None:
     """Change how many children may be open. Raises PermissionDenied, OperationError (422 out of bounds)."""
     operator = require_operator(person)
     _must_be_ours(batch)
-    bounds = Plan.model_json_schema()["properties"]["window"]
-    if not bounds["minimum"] <= window <= bounds["maximum"]:
-        raise OperationError(f"The window must be from {bounds['minimum']} to {bounds['maximum']:,}.", 422)
+    check_window(window)
     scope = f"{batch.window} → {window}"
     _steer(operator, batch, "window", lambda: gateway().set_window(batch.pk, window), scope=scope)
+
+
+def check_window(window: int) -> None:
+    """Raise OperationError (422) for a window that is out of bounds."""
+    least, most = window_bounds()
+    if not least <= window <= most:
+        raise OperationError(f"The window must be from {least} to {most:,}.", 422)
+
+
+def window_bounds() -> tuple[int, int]:
+    """Return the smallest window that a plan may have, and the largest."""
+    bounds = Plan.model_json_schema()["properties"]["window"]
+    return bounds["minimum"], bounds["maximum"]
 
 
 def discard(person: Person, batch: Batch) -> None:

@@ -178,7 +178,7 @@ async def _start(batch: Batch) -> None:
     is_discarded = Node.objects.filter(batch=batch, kind=NodeKind.ROOT, status=Status.CANCELED, attempt=0)
     if await is_discarded.aexists():
         if not error:
-            await gateway().terminate(batch.pk, "Discarded before it was started.")
+            await gateway().terminate(root_id(batch.pk), "Discarded before it was started.")
         return
     if error != batch.start_error:
         await in_thread(projection.note_start_error)(batch.pk, error)

@@ -6,7 +6,7 @@ The tree shows one, an address names one, and operations act on one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlencode
 
@@ -66,10 +66,6 @@ class Selection:
             "operation": self.operation,
         }
         return urlencode({name: value for name, value in given.items() if value})
-
-    def in_status(self, status: NodeStatus | None) -> Selection:
-        """Return the same, in another status."""
-        return replace(self, status=status)
 
     def children(self, batch: Batch) -> QuerySet[Node]:
         """Return the children that are meant, in no order."""

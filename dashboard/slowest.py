@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dashboard.models import Batch, Kind, Node, NodeStatus
+from dashboard.models import Batch, Node, NodeStatus
+from dashboard.selection import EVERYTHING
 
 SHOWN = 3
 
@@ -20,7 +21,7 @@ class Slowest:
 
 def slowest_of(batch: Batch) -> Slowest:
     """Return the slowest children of a batch."""
-    children = Node.objects.filter(batch=batch, kind=Kind.CHILD)
+    children = EVERYTHING.children(batch)
     running = children.filter(status=NodeStatus.RUNNING, started_at__isnull=False).order_by("started_at")
     return Slowest(
         list(children.filter(duration__gt=0).order_by("-duration")[:SHOWN]),

@@ -9,6 +9,9 @@ from django.conf import settings
 from orchestration.connection import Connection
 from orchestration.gateway import Gateway
 
+WORKER_LOST_AFTER = 10.0
+"""Seconds without a heartbeat; workers send one every 2 s."""
+
 
 def connection() -> Connection:
     """Return where Temporal is."""

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
 from django.utils import timezone
 
-from dashboard.models import PARENT_KINDS, Batch, Kind, Node, NodeStatus
+from dashboard.models import BY_INTEREST, NOT_COMPLETED, PARENT_KINDS, Batch, Kind, Node, NodeStatus
 from dashboard.selection import EVERYTHING, Selection
 from orchestration.options import Execution
 
@@ -27,9 +27,6 @@ DEEPEST_EXPANDED = 3
 
 IN_ORDER = ("pipeline", "steps")
 """Kinds of definitions (what a batch of one has for its processor) of which the rows below the root are a sequence."""
-
-NOT_COMPLETED = (NodeStatus.FAILED, NodeStatus.TIMED_OUT, NodeStatus.TERMINATED, NodeStatus.CANCELED)
-"""Failures in the order of interest: the first rows of every page, and the left end of every bar."""
 
 STANDING = (Kind.POOL_WORKER, Kind.ENTITY)
 """What stands beside the children that it processes, and before them."""
@@ -139,8 +136,7 @@ class Tree:
     def chips(self) -> list[tuple[str, str, int]]:
         """Statuses by which children can be narrowed, failures first: value, label, number of children."""
         numbers = self.root.node.batch.children
-        order = (*NOT_COMPLETED, NodeStatus.RUNNING, NodeStatus.PENDING, NodeStatus.COMPLETED, NodeStatus.SKIPPED)
-        return [(status.value, str(status.label), numbers[status.value]) for status in order]
+        return [(status.value, str(status.label), numbers[status.value]) for status in BY_INTEREST]
 
 
 def _bars(nodes: Sequence[Node], now: datetime) -> list[tuple[int, int]]:

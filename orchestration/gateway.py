@@ -271,30 +271,27 @@ class Gateway:
         with unavailable(), not_running():
             await handle.signal("pause" if paused else "resume", rpc_timeout=RPC_TIMEOUT)
 
-    async def cancel(self, batch_id: str, *, root: str = "") -> None:
-        """Request cancellation: children are asked to stop and clean up. Raises BatchNotRunning.
+    async def cancel(self, workflow_id: str) -> None:
+        """Request the cancellation of a root or a child: what is below is asked to stop and clean up.
 
-        `root` is the workflow id of one that Canopy did not launch. The server takes a request to cancel a closed
-        workflow without a word, so it is looked at first.
+        Raises BatchNotRunning. The server takes a request to cancel a closed workflow without a word, so it is looked
+        at first.
         """
-        name = root or root_id(batch_id)
-        seen = await self.describe_run(name)
+        seen = await self.describe_run(workflow_id)
         if seen is None or seen.status.is_outcome:
             raise BatchNotRunning("The batch is not running.")
         client = await self.client()
         with unavailable(), not_running():
-            await client.get_workflow_handle(name).cancel(rpc_timeout=RPC_TIMEOUT)
+            await client.get_workflow_handle(workflow_id).cancel(rpc_timeout=RPC_TIMEOUT)
 
-    async def terminate(self, batch_id: str, reason: str, *, root: str = "") -> None:
-        """End a batch and all below it at once, without cleaning up; `root` as `cancel` has it. Raises BatchNotRunning.
+    async def terminate(self, workflow_id: str, reason: str) -> None:
+        """End a root or a child and all below it at once, without cleaning up. Raises BatchNotRunning.
 
         What Canopy did not launch keeps what its parents said becomes of children (the parent close policy).
         """
         client = await self.client()
         with unavailable(), not_running():
-            await client.get_workflow_handle(root or root_id(batch_id)).terminate(
-                reason=reason, rpc_timeout=RPC_TIMEOUT
-            )
+            await client.get_workflow_handle(workflow_id).terminate(reason=reason, rpc_timeout=RPC_TIMEOUT)
 
     async def _root(self, batch_id: str) -> WorkflowHandle[FanOutWorkflow, FanOutResult]:
         return (await self.client()).get_workflow_handle_for(FanOutWorkflow.run, root_id(batch_id))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Count
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Router
@@ -18,10 +17,11 @@ from dashboard.api.launch_requests import Invalid
 from dashboard.auditing import OperationError
 from dashboard.choosing import Choice
 from dashboard.forms import plain_words
-from dashboard.models import Batch, Node
+from dashboard.models import Batch
 from dashboard.on_children import Wishes
-from dashboard.operation_form import done_with, may_change_parameters
+from dashboard.operation_form import may_change_parameters
 from dashboard.operation_models import Action, Operation
+from dashboard.operation_outcomes import done_of
 from dashboard.selection import Selection
 from orchestration.processors.registry import processors
 
@@ -32,9 +32,8 @@ router = Router()
 def create_operation(request: HttpRequest, batch_id: str, given: schemas.OperationIn) -> tuple[int, dict[str, Any]]:
     """Retry, cancel or terminate children: those named, in a status, with an error, or from one position to another."""
     batch = get_object_or_404(Batch, id=batch_id)
-    action = Action(given.action)
-    parameters = _parameters(batch, action, given.parameters) if given.parameters is not None else None
-    operation = on_children.freeze(request.user, batch, action, _choice(given))
+    parameters = _parameters(batch, given.action, given.parameters) if given.parameters is not None else None
+    operation = on_children.freeze(request.user, batch, given.action, _choice(given))
     on_children.confirm(request.user, operation, Wishes(given.reason, parameters, given.window))
     return 201, _state(Operation.objects.get(pk=operation.pk))
 
@@ -67,8 +66,7 @@ def _parameters(batch: Batch, action: Action, given: Mapping[str, Any]) -> dict[
 
 
 def _state(operation: Operation) -> dict[str, Any]:
-    nodes = Node.objects.filter(operation=operation).order_by()
-    done = done_with(operation, dict(nodes.values_list("status").annotate(Count("pk"))))
+    (done,) = done_of([operation])
     return {
         "id": operation.pk,
         "action": operation.action,

@@ -20,7 +20,7 @@ from dashboard.filters import BatchFilter
 from dashboard.list_models import SavedView
 from dashboard.live import batch_state
 from dashboard.models import Batch, Report
-from dashboard.operation_form import done_of
+from dashboard.operation_outcomes import newest_done
 from dashboard.pane import Pane
 from dashboard.permissions import may_operate
 from dashboard.rolling_back import can_undo
@@ -172,7 +172,7 @@ def batch_story(request: HttpRequest, batch_id: str) -> HttpResponse:
         "batch": batch,
         "timeline": timeline_of(batch),
         "slowest": slowest_of(batch),
-        "operations": done_of(batch),
+        "operations": newest_done(batch),
     }
     return render(request, "batch_detail.html#story", context)
 

@@ -12,8 +12,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from dashboard.home import WORKER_LOST_AFTER
-from dashboard.temporal import gateway
+from dashboard.temporal import WORKER_LOST_AFTER, gateway
 
 log = logging.getLogger(__name__)
 

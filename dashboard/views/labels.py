@@ -48,7 +48,7 @@ def _tag(request: HttpRequest, batch: Batch) -> None:
     names = labelling.read_tags(request.POST.get("tags", ""))
     if not names:
         raise OperationError("No tag was given.", 422)
-    labelling.add_tags(request.user, [batch], names)
+    labelling.add_tags(request.user, batch, names)
 
 
 ACTIONS: dict[str, tuple[Callable[[HttpRequest, Batch], None], str]] = {

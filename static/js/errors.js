@@ -1,5 +1,5 @@
 // What failed is fetched anew a moment after its numbers have changed: also of what is mended, and not for each change.
-import { sum } from "./format.js";
+import { FAILURES, sum } from "./format.js";
 
 const AFTER = 1_000;
 const MORE_EACH = 0.05; // milliseconds a failure: grouping 100,000 takes its time, for every viewer
@@ -10,7 +10,7 @@ let seen = words(...panel.dataset.seen.split(" ")); // what the page itself was 
 let timer = null;
 
 export function showErrors(batch) {
-  const children = sum(batch.children, "failed timed_out terminated");
+  const children = sum(batch.children, FAILURES);
   const found = words(children, batch.items.failed, batch.items.completed + batch.children.completed);
   if (seen !== found && !timer) {
     timer = setTimeout(() => {

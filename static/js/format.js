@@ -13,6 +13,10 @@ export function duration(seconds) {
   return `${Math.floor(hours / 24)} d ${String(hours % 24).padStart(2, "0")} h`;
 }
 
+// Statuses, as `sum` takes them: what has ended, and what of it nobody asked for.
+export const CLOSED = "completed failed timed_out terminated canceled skipped";
+export const FAILURES = "failed timed_out terminated";
+
 // A status's word stands with its icon in templates/_icons.html.
 export const statusLabel = (status) => document.getElementById(`status-${status}`)?.dataset.label ?? status;
 

@@ -1,8 +1,8 @@
 // What a person points at on a map, by mouse, finger or keys: one cell is told of, a stretch of them is selected.
-import { duration, setText, statusLabel } from "./format.js";
+import { duration, FAILURES, setText, statusLabel } from "./format.js";
 import { STATUSES } from "./map_cells.js";
 
-const FAILURES = new Set(["failed", "timed_out", "terminated"].map((status) => STATUSES.indexOf(status)));
+const FAILED = new Set(FAILURES.split(" ").map((status) => STATUSES.indexOf(status)));
 
 export class MapCursor {
   #from = -1;
@@ -105,7 +105,7 @@ export class MapCursor {
     const { cells } = this.map;
     for (let step = 1; step <= cells.length; step += 1) {
       const position = (from + step) % cells.length;
-      if (FAILURES.has(cells.statuses[position])) return position;
+      if (FAILED.has(cells.statuses[position])) return position;
     }
     return -1;
   }

@@ -1,9 +1,8 @@
 // Tells of a batch through the browser's notifications, for as long as its page is open, also in another tab: when it
 // begins to fail, is held, or has ended.
-import { number, statusLabel, sum } from "./format.js";
+import { FAILURES, number, statusLabel, sum } from "./format.js";
 
 const OPEN = new Set(["pending", "running", "paused"]);
-const FAILURES = "failed timed_out terminated";
 
 export class Notifier {
   #before = null;

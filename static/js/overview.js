@@ -1,11 +1,10 @@
 // The head of a batch page: rate, time left, what it waits for, and what happened, as the newest delta says.
 import { seconds, serverNow } from "./clock.js";
 import { showState } from "./counts.js";
-import { duration, number, setText, statusLabel, sum } from "./format.js";
+import { CLOSED, duration, number, setText, statusLabel, sum } from "./format.js";
 import { announce } from "./live_state.js";
 import { showTime } from "./times.js";
 
-const CLOSED = "completed failed canceled terminated timed_out skipped";
 const STORY_EVERY = 10_000;
 const MINUTE = 60;
 const HEIGHT = 20;

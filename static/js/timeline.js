@@ -1,6 +1,6 @@
 // The timeline of a batch: when each child ran, in lanes; of very many, how many ran at once. Drawn once it is opened.
 import { serverNow } from "./clock.js";
-import { duration, setText, statusLabel } from "./format.js";
+import { duration, FAILURES, setText, statusLabel } from "./format.js";
 import { STATUSES } from "./map_cells.js";
 import { css, Palette } from "./map_palette.js";
 import { axisOf, densityOf, lanesOf, wordsOf } from "./timeline_layout.js";
@@ -10,7 +10,6 @@ const HIGHEST = 14;
 const HEIGHT = 240;
 const PLACE = 3; // pixels of one place of the density
 const DRAW_EVERY = 1_000;
-const FAILURES = new Set(["failed", "timed_out", "terminated"]);
 
 export class Timeline {
   #timer = 0;
@@ -64,7 +63,7 @@ export class Timeline {
       if (Number.isNaN(start) || position >= cells.length) return;
       const status = cells.statusAt(position);
       const took = cells.secondsAt(position) ?? (status === "running" ? Math.max(0, now - start) : 0);
-      runs.push([start, start + took, FAILURES.has(status), position]);
+      runs.push([start, start + took, FAILURES.split(" ").includes(status), position]);
     });
     return runs.sort((one, other) => one[0] - other[0]);
   }

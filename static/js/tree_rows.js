@@ -1,9 +1,6 @@
 // Applies what a delta says of nodes to the rows that are on the page. A row stays where it is.
 import { drawBar } from "./counts.js";
-import { errorLine, number, setStatus, setText, sum } from "./format.js";
-
-const CLOSED = "completed failed timed_out terminated canceled skipped";
-const FAILURES = ["failed", "timed_out", "terminated"];
+import { CLOSED, errorLine, FAILURES, number, setStatus, setText, sum } from "./format.js";
 
 const field = (row, name) => row.querySelector(`[data-field="${name}"]`);
 
@@ -39,8 +36,8 @@ export class News {
   #unseen = new Map();
 
   constructor(filter) {
-    this.statuses = filter ? [filter] : FAILURES;
-    this.isFailure = !filter || FAILURES.includes(filter);
+    this.statuses = filter ? [filter] : FAILURES.split(" ");
+    this.isFailure = !filter || FAILURES.split(" ").includes(filter);
   }
 
   note(node, hasRow) {

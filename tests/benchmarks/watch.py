@@ -38,8 +38,7 @@ async def _tree(client: Client, stack: Stack) -> list[Figure]:
         batch_id = answer.json()["id"]
         await handle.result()
         ran, closed = time.monotonic() - began, time.monotonic()
-        while (seen := await asyncio.to_thread(stack.batch, batch_id))["status"] == "running":
-            await asyncio.sleep(0.1)
+        seen = await asyncio.to_thread(stack.wait_for, batch_id, "completed")
         settled = time.monotonic() - closed
     assert (seen["status"], seen["children"]["completed"]) == ("completed", BOXES * PARTS), seen
     page = await asyncio.to_thread(_page, stack, batch_id)

@@ -60,7 +60,7 @@ def test_counts_and_durations_stand_side_by_side(pair: tuple[Batch, Batch]) -> N
     assert [each.one for each in page.durations] == pytest.approx([1, 3, 5, 5, 5], rel=0.001)
     assert [each.other for each in page.durations] == pytest.approx([2, 6, 10, 10, 10], rel=0.001)
     assert page.histogram is not None
-    assert [seconds for _, seconds in page.histogram.ticks][::4] == pytest.approx([1, 10], rel=0.001)
+    assert page.histogram.ticks[::4] == pytest.approx([1, 10], rel=0.001)
 
 
 def test_a_batch_is_compared_with_the_one_before_unless_another_is_chosen(

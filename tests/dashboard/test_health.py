@@ -11,8 +11,7 @@ from django.db import OperationalError
 from django.test import Client
 from pytest_django import Settings
 
-from dashboard import home
-from dashboard.temporal import gateway
+from dashboard.temporal import WORKER_LOST_AFTER, gateway
 from dashboard.views import health
 from tests.stack import Stack
 from tests.waiting import wait_until
@@ -35,12 +34,12 @@ def state(stack: Stack) -> dict[str, Any]:
 def test_each_part_that_goes_is_missed_and_each_that_comes_back_is_seen(own_stack: Stack) -> None:
     healthy = state(own_stack)
     assert (healthy["code"], healthy["status"]) == (200, "ok")
-    assert healthy["worker"]["heartbeat_age"] < home.WORKER_LOST_AFTER
+    assert healthy["worker"]["heartbeat_age"] < WORKER_LOST_AFTER
 
     own_stack.worker.kill()
     lost = wait_until(lambda: (now := state(own_stack))["code"] == 503 and now, "the worker is missed", deadline=40)
     assert (lost["status"], lost["worker"]["ok"], lost["temporal"]["ok"]) == ("unavailable", False, True)
-    assert lost["worker"]["heartbeat_age"] >= home.WORKER_LOST_AFTER
+    assert lost["worker"]["heartbeat_age"] >= WORKER_LOST_AFTER
     own_stack.worker.start()
     own_stack.wait_healthy()
 

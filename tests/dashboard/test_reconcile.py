@@ -88,7 +88,7 @@ async def reconciler(worker: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     await asyncio.gather(task, return_exceptions=True)
     async for batch in Batch.objects.all():
         with contextlib.suppress(BatchNotRunning):
-            await gateway().terminate(batch.pk, "The test is over.")
+            await gateway().terminate(root_id(batch.pk), "The test is over.")
 
 
 async def written(person: User, items: int = 3, parameters: dict[str, Any] = FOR_LONG, **plan: Any) -> Batch:
@@ -239,7 +239,7 @@ async def test_a_batch_waits_for_temporal_and_says_so(
     await batch.arefresh_from_db()
     assert batch.start_error == ""
     assert await gateway().describe_run(root_id(batch.pk)) is not None
-    await gateway().terminate(batch.pk, "The test is over.")
+    await gateway().terminate(root_id(batch.pk), "The test is over.")
 
 
 async def test_a_batch_discarded_while_it_is_being_started_is_ended_again(

@@ -41,7 +41,7 @@ async def schedule(operator: User, temporal_server: TemporalServer, settings: Se
     yield made
     await gateway().schedules.delete(made.pk)
     async for batch in Batch.objects.all():
-        await gateway().terminate(batch.pk, "The test is over.")
+        await gateway().terminate(root_id(batch.pk), "The test is over.")
     gateway.cache_clear()
 
 

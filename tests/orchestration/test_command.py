@@ -130,12 +130,12 @@ async def test_a_program_that_has_just_been_started_is_ended_too(
     program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(f"echo $$ > {tmp_path}/pid; exec sleep 300")
-    start, begun = asyncio.create_subprocess_exec, asyncio.Event()
+    start, begun, canceled = asyncio.create_subprocess_exec, asyncio.Event(), asyncio.Event()
 
     async def slow(*given: Any, **options: Any) -> Any:
         process = await start(*given, **options)
         begun.set()
-        await asyncio.sleep(0.2)
+        await canceled.wait()
         return process
 
     monkeypatch.setattr("asyncio.create_subprocess_exec", slow)
@@ -144,6 +144,7 @@ async def test_a_program_that_has_just_been_started_is_ended_too(
     )
     await begun.wait()
     running.cancel()
+    canceled.set()
     with pytest.raises(asyncio.CancelledError):
         await running
     found = [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", "300"]]

@@ -14,7 +14,7 @@ from temporalio.common import RawValue
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from orchestration.contracts import EventKind, NodeKind, Status
-from orchestration.plan import child_id
+from orchestration.plan import child_id, root_id
 from tests.foreign_sample import Order, ProcessOrder, pack
 from tests.orchestration.engine import Engine, Probe, Run, failed
 from tests.waiting import until
@@ -76,7 +76,7 @@ async def test_canceling_the_batch_cancels_what_it_delegated(engine: Engine, tmp
         return any(event.workflow_id == below(run) for event in run.events(EventKind.STARTED))
 
     await until(runs, "the workflow has started")
-    await engine.gateway.cancel(run.id)
+    await engine.gateway.cancel(root_id(run.id))
     closed = await run.closed_event()
     assert closed.outcome is Status.CANCELED
     assert (await handle.describe()).status is WorkflowExecutionStatus.CANCELED

@@ -184,7 +184,7 @@ async def test_an_activity_without_heartbeat(engine: Engine) -> None:
         finding = await found(engine, run, FindingCode.HEARTBEAT_MISSING, child_id(run.id, 0, None))
         assert "hangs" in finding.what
         assert finding.since is not None
-        await engine.gateway.terminate(run.id, "test")
+        await engine.gateway.terminate(root_id(run.id), "test")
 
 
 async def test_a_full_window_a_pause_and_children_at_work_are_no_faults(engine: Engine) -> None:
@@ -242,7 +242,7 @@ async def test_an_id_that_is_taken(engine: Engine) -> None:
         await engine.gateway.start(given)
         finding = await found(engine, Run(engine, given, Probe()), FindingCode.ID_TAKEN)
         assert finding.subject == child_id(batch_id, 0, None)
-        await engine.gateway.terminate(batch_id, "test")
+        await engine.gateway.terminate(root_id(batch_id), "test")
 
 
 async def test_a_dashboard_that_is_not_reached(engine: Engine) -> None:
@@ -263,7 +263,7 @@ async def test_a_dashboard_that_is_not_reached(engine: Engine) -> None:
 
             await until(says_why, "the error is told")
         probe.gate.set()
-        await engine.gateway.terminate(run.id, "test")
+        await engine.gateway.terminate(root_id(run.id), "test")
 
 
 async def test_what_is_unknown_and_what_cannot_be_asked(engine: Engine) -> None:

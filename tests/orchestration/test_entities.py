@@ -13,7 +13,7 @@ from temporalio.worker import Replayer
 
 from orchestration.chunk_contracts import EntityState
 from orchestration.contracts import EventKind, NodeKind, Status
-from orchestration.plan import child_id, entity_id
+from orchestration.plan import child_id, entity_id, root_id
 from orchestration.worker import WORKFLOWS
 from tests.orchestration.engine import Engine, Probe, failed
 from tests.waiting import until
@@ -111,7 +111,7 @@ async def test_cancel_drops_the_operations_of_a_batch_and_leaves_the_entity(engi
     probe.gate.clear()
     run = await engine.launch(6, probe, **ENTITIES | {"entity_idle": 60}, entity_field=field)
     await run.calls(3)
-    await engine.gateway.cancel(run.id)
+    await engine.gateway.cancel(root_id(run.id))
     with pytest.raises(WorkflowFailureError):
         await run.result()
     assert probe.running == 0

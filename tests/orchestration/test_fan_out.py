@@ -163,7 +163,7 @@ async def test_cancel_stops_open_children_and_keeps_what_had_completed(engine: E
 
     await until(held, "two items are held")
     completed = sum(result.failure is None for (batch, _), result in engine.store.results.items() if batch == run.id)
-    await engine.gateway.cancel(run.id)
+    await engine.gateway.cancel(root_id(run.id))
     with pytest.raises(WorkflowFailureError) as raised:
         await run.result()
     assert isinstance(raised.value.cause, CancelledError)

@@ -226,6 +226,6 @@ async def test_a_canceled_saga_is_undone(engine: Engine) -> None:
     probe.hold = {"charge"}
     run = await engine.flow(saga(probe), probe)
     await run.calls(2)
-    await engine.gateway.cancel(run.id)
+    await engine.gateway.cancel(root_id(run.id))
     assert (await run.closed_event()).outcome is Status.CANCELED
     assert probe.calls["undo reserve"] == 1

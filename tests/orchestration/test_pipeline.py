@@ -9,7 +9,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 
 from orchestration.contracts import EventKind, FlowInput, Status
-from orchestration.plan import child_id, partition_id, stage_id
+from orchestration.plan import child_id, partition_id, root_id, stage_id
 from tests.orchestration.engine import Engine, Probe, Run
 from tests.waiting import until
 
@@ -116,7 +116,7 @@ async def test_pause_window_and_cancel_reach_the_open_stage(engine: Engine) -> N
         return (await stage.query("progress"))["paused"] is True
 
     await until(is_paused, "the stage is paused")
-    await engine.gateway.cancel(run.id)
+    await engine.gateway.cancel(root_id(run.id))
     with pytest.raises(WorkflowFailureError):
         await run.result()
     seen = await engine.gateway.describe_run(stage_id(run.id, 0))

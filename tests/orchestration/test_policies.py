@@ -14,7 +14,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from orchestration.contracts import EventKind, FanOutInput, NodeKind, Progress, Status
-from orchestration.plan import child_id
+from orchestration.plan import child_id, root_id
 from orchestration.workflows.fan_out import FanOutWorkflow
 from tests.orchestration.engine import Engine, Probe, Run, failed
 from tests.waiting import until
@@ -75,13 +75,16 @@ async def test_a_group_has_closed_before_the_next_starts_and_there_is_a_pause_be
 async def test_partitions_hold_whole_groups_and_run_one_at_a_time(engine: Engine, small_partitions: None) -> None:
     run = await engine.launch(12, group_size=3)
     running = asyncio.create_task(run.result())
-    most = 0
-    while not running.done():
-        seen = (await progress(run)).running if not running.done() else 0
-        most = max(most, seen)
-        await asyncio.sleep(0.05)
+    seen = list[int]()
+
+    async def is_done() -> bool:
+        if not running.done():
+            seen.append((await progress(run)).running)
+        return running.done()
+
+    await until(is_done, "the batch is done")
     assert (await running).counts.completed == 12
-    assert most == 1
+    assert max(seen) == 1
     started, closed = times(run, EventKind.STARTED), times(run, EventKind.CLOSED)
     first = [child_id(run.id, child, 0) for child in range(3)]
     second = [child_id(run.id, child, 1) for child in range(3, 6)]
@@ -290,7 +293,7 @@ async def test_when_the_parent_is_terminated_children_end_as_the_plan_says(
     probe.gate.clear()
     run = await engine.launch(1, probe, parent_close=policy)
     await run.calls(1)
-    await engine.gateway.terminate(run.id, "test")
+    await engine.gateway.terminate(root_id(run.id), "test")
     handle = engine.client.get_workflow_handle(child_id(run.id, 0, None))
     if policy == "request_cancel":
 

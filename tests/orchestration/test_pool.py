@@ -120,7 +120,7 @@ async def test_cancel_stops_what_is_in_hands(engine: Engine) -> None:
     probe.gate.clear()
     run = await engine.launch(6, probe, **POOL, window=2)
     await run.calls(2)
-    await engine.gateway.cancel(run.id)
+    await engine.gateway.cancel(root_id(run.id))
     with pytest.raises(WorkflowFailureError):
         await run.result()
     assert (await run.closed_event()).outcome is Status.CANCELED

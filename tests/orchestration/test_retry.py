@@ -139,7 +139,7 @@ async def test_a_batch_that_was_terminated_can_be_retried(engine: Engine) -> Non
     probe.gate.clear()
     run = await engine.launch(3, probe)
     await run.calls(3)
-    await engine.gateway.terminate(run.id, "test")
+    await engine.gateway.terminate(root_id(run.id), "test")
     probe.gate.set()
     answer = await run.retry([0, 1, 2])
     assert sorted(answer.accepted) == [0, 1, 2]
@@ -153,4 +153,4 @@ async def test_a_closed_batch_takes_no_signal(engine: Engine) -> None:
         with pytest.raises(BatchNotRunning):
             await ask(run.id)
     with pytest.raises(BatchNotRunning):
-        await engine.gateway.terminate("000000000000", "unknown")
+        await engine.gateway.terminate(root_id("000000000000"), "unknown")

@@ -10,7 +10,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 
 from orchestration.contracts import EventKind, FlowInput, NodeKind, RetryAnswer, Status
-from orchestration.plan import child_id, stage_id
+from orchestration.plan import child_id, root_id, stage_id
 from tests.orchestration.engine import Engine, Probe, Run
 from tests.orchestration.test_flows import failure, rows, services, stock_worker, work
 from tests.waiting import until
@@ -146,7 +146,7 @@ async def test_a_flow_that_is_canceled_cancels_its_fan_outs(engine: Engine) -> N
     probe.hold = {"0"}
     run = await engine.flow(steps(fan_out("all", ["a"])), probe)
     await run.calls(1)
-    await asyncio.wait_for(engine.gateway.cancel(run.id), 20)
+    await asyncio.wait_for(engine.gateway.cancel(root_id(run.id)), 20)
     with pytest.raises(WorkflowFailureError):
         await run.result()
     seen = await engine.gateway.describe_run(stage_id(run.id, 0))

@@ -1,4 +1,4 @@
-"""ASGI entry: HTTP, websockets, and a lifespan that runs the notify worker and the reconciler."""
+"""ASGI entry: HTTP, websockets, and a lifespan that runs the notify worker, the reconciler and the dispatcher."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from django.db import connections
 
 http = get_asgi_application()
 
+from dashboard.delivering import run_dispatcher
 from dashboard.notify import run_notify_worker
 from dashboard.reconcile import run_reconciler
 from dashboard.routing import websocket_urlpatterns
@@ -62,7 +63,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
             request_finished.connect(_close_connections)
-            tasks = [asyncio.create_task(_keep(run)) for run in (run_notify_worker, run_reconciler)]
+            tasks = [asyncio.create_task(_keep(run)) for run in (run_notify_worker, run_reconciler, run_dispatcher)]
             await send({"type": "lifespan.startup.complete"})
         else:
             for task in tasks:

@@ -23,7 +23,12 @@ GROUPS = {
 """What "all failed" and "all that is left" mean; any single outcome is a choice too."""
 
 RUNNING = (NodeStatus.RUNNING,)
-ACTS_ON = {Action.RETRY: GROUPS[UNFINISHED], Action.CANCEL: RUNNING, Action.TERMINATE: RUNNING}
+ACTS_ON = {
+    Action.RETRY: GROUPS[UNFINISHED],
+    Action.SKIP: (*FAILURES, NodeStatus.PENDING),
+    Action.CANCEL: RUNNING,
+    Action.TERMINATE: RUNNING,
+}
 """The children that an action can do something to."""
 
 
@@ -119,7 +124,7 @@ def _below(parents: Sequence[Node]) -> Iterator[Node]:
 
 
 def _in_status(batch: Batch, status: str, action: Action) -> list[Node]:
-    groups = GROUPS if action is Action.RETRY else {}
+    groups = {name: members for name, members in GROUPS.items() if set(members) <= set(ACTS_ON[action])}
     statuses = groups.get(status) or tuple(each for each in ACTS_ON[action] if each == status)
     if not statuses:
         known = ", ".join(dict.fromkeys([*groups, *ACTS_ON[action]]))

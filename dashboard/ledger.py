@@ -15,6 +15,7 @@ from django.db import connection, models, transaction
 from django.utils import timezone
 
 from dashboard.models import PARENT_KINDS, Batch, Node
+from dashboard.noticing import Seen, notice
 from dashboard.tallies import add, batch_status, contribution, done
 from orchestration.contracts import NodeKind, Status
 from orchestration.pace import sampled
@@ -78,6 +79,7 @@ class Ledger:
     root: Node
     revision: int
     _before: tuple[Any, ...]
+    _seen: Seen
     _pages: dict[int, _Page] = field(default_factory=dict)
     _above: defaultdict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     _is_changed: bool = False
@@ -118,7 +120,7 @@ class Ledger:
         self._is_changed |= bool(changed)
         children = [node for node in changed if node.kind == NodeKind.CHILD]
         for node in children:
-            if node.error_type:
+            if node.error_type and node.status != Status.SKIPPED:
                 node.signature = None if node.items_failed else signature_of(node.error_type, node.error_message)
         update_rows(Node, children, (*NODE_STATE, *CHILD_ITEMS, "signature", "revision"))
         update_rows(Node, [node for node in changed if node.kind != NodeKind.CHILD], (*NODE_STATE, "revision"))
@@ -135,6 +137,7 @@ class Ledger:
             batch.revision, batch.changed_at = self.revision, timezone.now()
             batch.samples = sampled(batch.samples, int(batch.changed_at.timestamp()), done(batch))
             batch.save(update_fields=["revision", "changed_at", "samples", *BATCH_STATE, *TALLY_COLUMNS])
+            notice(self._seen, batch, self.root)
 
     def _write_parents(self) -> None:
         level = dict(self._above)
@@ -166,7 +169,7 @@ def open_ledger(batch_id: str) -> Iterator[Ledger]:
     with transaction.atomic():
         batch = Batch.objects.select_for_update().get(pk=batch_id)
         root = Node.objects.get(batch=batch_id, kind=NodeKind.ROOT)
-        ledger = Ledger(batch, root, batch.revision + 1, _batch_state(batch))
+        ledger = Ledger(batch, root, batch.revision + 1, _batch_state(batch), Seen.of(batch))
         ledger.take([root])
         yield ledger
         ledger.close()

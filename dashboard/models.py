@@ -13,7 +13,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from dashboard import list_models  # noqa: F401  so that Django knows its models
+from dashboard import list_models, notification_models  # noqa: F401  so that Django knows their models
 from dashboard.definition_models import DefinitionVersion
 from dashboard.operation_models import Operation
 from dashboard.schedule_models import Schedule

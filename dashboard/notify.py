@@ -10,6 +10,7 @@ from temporalio import activity
 from temporalio.worker import Worker
 
 from dashboard import live, projection
+from dashboard.delivering import deliver, give_up_delivery
 from dashboard.scheduled_launch import LAUNCHES_TAKEN, launch_scheduled
 from dashboard.temporal import connection
 from orchestration.contracts import DASHBOARD_TASK_QUEUE, NOTIFY_ACTIVITY, NotifyInput
@@ -18,6 +19,7 @@ from orchestration.worker import connect, runtime
 log = logging.getLogger(__name__)
 
 CONCURRENT_NOTIFIES = 8
+DELIVERIES_TAKEN = 16
 
 _threads = ThreadPoolExecutor(CONCURRENT_NOTIFIES, thread_name_prefix="notify")
 """Of their own: news do not queue behind what browsers are being sent."""
@@ -37,8 +39,8 @@ async def run_notify_worker() -> None:
     worker = Worker(
         client,
         task_queue=DASHBOARD_TASK_QUEUE,
-        activities=[notify, launch_scheduled],
-        max_concurrent_activities=CONCURRENT_NOTIFIES + LAUNCHES_TAKEN,
+        activities=[notify, launch_scheduled, deliver, give_up_delivery],
+        max_concurrent_activities=CONCURRENT_NOTIFIES + LAUNCHES_TAKEN + DELIVERIES_TAKEN,
     )
     log.info("Notify worker polls %s.", DASHBOARD_TASK_QUEUE)
     await worker.run()

@@ -14,6 +14,7 @@ class Action(models.TextChoices):
     """What is done to children."""
 
     RETRY = "retry", "Retry"
+    SKIP = "skip", "Skip"
     CANCEL = "cancel", "Cancel"
     TERMINATE = "terminate", "Terminate"
 

@@ -80,7 +80,7 @@ def _overtake(schedule: Schedule, key: str) -> None:
 def _terminate(schedule: Schedule, batch: Batch) -> None:
     """End an open batch: Temporal ended only what waited for it."""
     try:
-        async_to_sync(gateway().terminate)(batch.pk, OVERTAKEN)
+        async_to_sync(gateway().terminate)(batch.workflows.root, OVERTAKEN)
     except BatchNotRunning:
         return
     AuditEntry.objects.create(batch=batch, person=schedule.made_by, action="terminate", outcome=OVERTAKEN)

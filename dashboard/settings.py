@@ -60,6 +60,15 @@ TEMPORAL_API_KEY = env.str("TEMPORAL_API_KEY", default="")
 TEMPORAL_TLS = env.bool("TEMPORAL_TLS", default=False)
 TEMPORAL_UI_URL = env.str("TEMPORAL_UI_URL", default="http://127.0.0.1:8233")
 
+# Where people reach the dashboard: the links of notifications. And the mail server that sends them, if there is one.
+CANOPY_URL = env.str(
+    "CANOPY_URL", default=f"http://{env.str('HOST', default='127.0.0.1')}:{env.str('PORT', default='8000')}"
+).rstrip("/")
+EMAIL_URL = env.str("EMAIL_URL", default="")
+globals().update(env.email_url_config(EMAIL_URL or "dummymail://"))
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="Canopy <canopy@localhost>")
+
 # Hosts and networks that http_request may reach although they are private, e.g. "127.0.0.1,10.1.0.0/16,intranet.local".
 CANOPY_HTTP_ALLOW = env.list("CANOPY_HTTP_ALLOW", default=[])
 CANOPY_MAX_ITEMS = env.int("CANOPY_MAX_ITEMS", default=1_000_000)

@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts import (
         AWAIT_WORKFLOW_ACTIVITY,
         CHUNK_WORKFLOW,
+        LEFT_OUT,
         READ_RESOURCES_ACTIVITY,
         Cursor,
         EventKind,
@@ -36,6 +37,7 @@ with workflow.unsafe.imports_passed_through():
 
 ALREADY_RUNNING = "already running"
 ALREADY_COMPLETED = "already completed"
+ALREADY_SKIPPED = "already skipped"
 
 FAILURES = (Status.FAILED, Status.TIMED_OUT, Status.TERMINATED)
 """Outcomes that count against a failure limit; a cancellation is somebody's wish."""
@@ -226,9 +228,22 @@ class Children:
         """Count failed children as skipped from now on, and return how many those are."""
         forgiven = [unit for unit, outcome in self.supervisor.outcomes.items() if outcome in FAILURES]
         for unit in forgiven:
-            self.supervisor.outcomes[unit] = Status.SKIPPED
-            self.supervisor.outbox.put(EventKind.SKIPPED, self.name(unit), "", failure=FORGIVEN)
+            self.supervisor.skip(unit)
+            self.supervisor.report_skipped(unit, FORGIVEN)
         return len(forgiven)
+
+    def skip(self, child: int) -> str | None:
+        """Leave a child out that is pending or has failed, also in an earlier run; or return why not."""
+        supervisor = self.supervisor
+        if child in supervisor.open:
+            return ALREADY_RUNNING
+        outcome = supervisor.outcomes.get(child)
+        if outcome in (Status.COMPLETED, Status.SKIPPED):
+            return ALREADY_COMPLETED if outcome is Status.COMPLETED else ALREADY_SKIPPED
+        if outcome is not None or supervisor.is_queued(child):
+            supervisor.skip(child)
+        supervisor.report_skipped(child, LEFT_OUT)
+        return None
 
     def finish(self) -> None:
         """Start nothing more."""

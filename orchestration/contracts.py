@@ -5,10 +5,11 @@ Everything here may lie in a workflow history for months: a field is added with 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from orchestration.plan import Layout, Plan
 
@@ -16,6 +17,8 @@ CHILD_TASK_QUEUE = "canopy"
 DASHBOARD_TASK_QUEUE = "canopy-dashboard"
 
 NOTIFY_ACTIVITY = "notify"
+DELIVER_ACTIVITY = "deliver"
+GIVE_UP_DELIVERY_ACTIVITY = "give_up_delivery"
 PROCESS_CHUNK_ACTIVITY = "process_chunk"
 RUN_STEP_ACTIVITY = "run_step"
 PROCESS_ITEM_ACTIVITY = "process_item"
@@ -126,6 +129,10 @@ class Failure:
     type: str
     message: str
     stack: str = ""
+
+
+LEFT_OUT = Failure("LeftOut", "The operator chose to go on without it.")
+"""Why a child is skipped that a person did not want any more."""
 
 
 @dataclass(frozen=True)
@@ -442,18 +449,38 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class RetryRequest:
-    """Child indices (over the whole batch) that get another attempt."""
+class ChildrenRequest:
+    """Child indices (over the whole batch) that get another attempt, or are to be gone on without."""
 
     children: list[int]
 
 
 @dataclass(frozen=True)
-class RetryAnswer:
-    """What the parent took on, and what it refused with the reason for a person."""
+class ChildrenAnswer:
+    """What parents took on, and what they refused with the reason for a person; for `unasked` no parent was there."""
 
     accepted: list[int] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
+    unasked: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, request: ChildrenRequest, do: Callable[[int], str | None]) -> Self:
+        """Do something for each child that is named: what returns why not is refused."""
+        answer = cls()
+        for child in request.children:
+            refusal = do(child)
+            if refusal is None:
+                answer.accepted.append(child)
+            else:
+                answer.refused[child] = refusal
+        return answer
+
+
+@dataclass(frozen=True)
+class Notification:
+    """A notification to a person, as the dashboard has written it down."""
+
+    delivery_id: str
 
 
 @dataclass(frozen=True)

@@ -47,14 +47,15 @@ from orchestration.connection import (
 )
 from orchestration.contracts import (
     CHILD_TASK_QUEUE,
+    ChildrenAnswer,
     Decision,
     Failure,
     FanOutInput,
     FanOutResult,
     FlowInput,
     FlowState,
+    Notification,
     Progress,
-    RetryAnswer,
     Status,
     TreeEvent,
 )
@@ -64,13 +65,14 @@ from orchestration.findings import Finding
 from orchestration.foreign import Foreign, quoted
 from orchestration.payloads import data_converter
 from orchestration.plan import WorkflowTree, is_ours, may_continue_as_new, root_id
-from orchestration.retry_routing import RetryRouting
+from orchestration.routing import RetryRouting, SkipRouting
 from orchestration.run_seen import RunSeen
 from orchestration.schedules import Schedules
 from orchestration.supervisor import failure_of
 from orchestration.task_queues import QueueSeen, look_at_all
 from orchestration.workflows.delegate import DelegateWorkflow
 from orchestration.workflows.fan_out import FanOutWorkflow
+from orchestration.workflows.notification import NotificationWorkflow
 from orchestration.workflows.pipeline import PipelineWorkflow
 from orchestration.workflows.saga import ItemSagaWorkflow, SagaWorkflow
 from orchestration.workflows.services import ServicesWorkflow
@@ -213,7 +215,7 @@ class Gateway:
 
     async def retry(
         self, root: RootInput, parents: Mapping[int, Sequence[str]], *, believed_open: Collection[str], update_id: str
-    ) -> RetryAnswer:
+    ) -> ChildrenAnswer:
         """Give children another attempt, whether their parents run or not, and say which were taken on.
 
         `root` is the batch's original start; `parents` the workflow ids of the stage and partition above each child
@@ -226,6 +228,15 @@ class Gateway:
             again = replace(again, before=await self._state(root.batch_id))
         routing = RetryRouting(await self.client(), root_workflow(root), again, update_id)
         return await (routing.route(parents, believed_open) if parents else routing.go_on())
+
+    async def skip_children(
+        self, root: RootInput, parents: Mapping[int, Sequence[str]], *, believed_open: Collection[str], update_id: str
+    ) -> ChildrenAnswer:
+        """Have parents go on without children that are pending or have failed; arguments as `retry` has them.
+
+        What no open parent is there for is `unasked`: nothing waits for it.
+        """
+        return await SkipRouting(await self.client(), root, update_id).route(parents, believed_open)
 
     async def _state(self, batch_id: str) -> FlowState:
         """Return what the newest run of a flow had done. Raises TemporalUnavailable, also without a worker to ask."""
@@ -264,6 +275,20 @@ class Gateway:
         """End a held batch as it is. Raises BatchNotRunning."""
         with unavailable(), not_running():
             await (await self._root(batch_id)).signal(FanOutWorkflow.finish, rpc_timeout=RPC_TIMEOUT)
+
+    async def notify(self, delivery_id: str) -> None:
+        """Have a notification sent; one that is being sent, or was, is left alone."""
+        client = await self.client()
+        with unavailable(), suppress(WorkflowAlreadyStartedError):
+            await client.start_workflow(
+                NotificationWorkflow.run,
+                Notification(delivery_id),
+                id=f"notification-{delivery_id}",
+                task_queue=CHILD_TASK_QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                rpc_timeout=RPC_TIMEOUT,
+            )
 
     async def steer_worker(self, workflow_id: str, *, paused: bool) -> None:
         """Pause one worker of a pool, or have it go on. Raises BatchNotRunning when it has gone."""

@@ -16,6 +16,7 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts import (
+        LEFT_OUT,
         READ_PAGE_ACTIVITY,
         Counts,
         Cursor,
@@ -113,6 +114,17 @@ class Pages(Partitions):
         if result is not None and result.reran is not None and unit not in self._below:
             self._earlier.failed = max(0, self._earlier.failed - len(result.reran))
         super().closed(unit, outcome, result)
+
+    def skip(self, child: int) -> str | None:
+        """Leave a child out; of a page of an earlier run nothing is known but that it failed."""
+        page = self.layout.partition_of(child) or 0
+        if page in self._below or page in self.supervisor.open or self.supervisor.is_queued(page):
+            return super().skip(child)
+        if self._earlier.failed:
+            self._earlier.failed -= 1
+            self._earlier.skipped += 1
+        self.report_skipped(child, LEFT_OUT)
+        return None
 
     def to_undo(self) -> list[int]:
         """Return the children of which something may have completed: all those of earlier runs."""

@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.children import (
         ALREADY_COMPLETED,
         ALREADY_RUNNING,
+        ALREADY_SKIPPED,
         FAILURES,
         FORGIVEN,
         ID_TAKEN_PAUSES,
@@ -25,10 +26,12 @@ with workflow.unsafe.imports_passed_through():
     )
     from orchestration.chunk_contracts import HandedBack
     from orchestration.contracts import (
+        LEFT_OUT,
         BreakerState,
         Counts,
         Cursor,
         EventKind,
+        Failure,
         FanOutInput,
         FanOutResult,
         Place,
@@ -165,17 +168,44 @@ class Partitions:
     def forgive(self) -> int:
         """Count failed children as skipped from now on, in closed partitions and, which tell later, in open ones."""
         number = 0
-        for unit, below in self._below.items():
+        for below in self._below.values():
             forgiven = [child for outcome in FAILURES for child in below.unfinished.pop(outcome, [])]
             below.unfinished.setdefault(Status.SKIPPED, []).extend(forgiven)
             for child in forgiven:
-                name = child_id(self._given.batch_id, child, unit, self._given.section)
-                self.supervisor.outbox.put(EventKind.SKIPPED, name, "", failure=FORGIVEN)
+                self.report_skipped(child, FORGIVEN)
             number += len(forgiven)
         for handle in self.supervisor.open.values():
             if handle is not None:
                 asyncio.create_task(self._signal(handle, "skip"))  # noqa: RUF006
         return number
+
+    def report_skipped(self, child: int, failure: Failure) -> None:
+        """Report why a child of a partition that is not open counts as skipped."""
+        name = child_id(self._given.batch_id, child, self.layout.partition_of(child) or 0, self._given.section)
+        self.supervisor.outbox.put(EventKind.SKIPPED, name, "", failure=failure)
+
+    def skip(self, child: int) -> str | None:
+        """Leave a child out of a partition that waits to start, or that has closed; one that is open is to be asked."""
+        partition, supervisor = self.layout.partition_of(child) or 0, self.supervisor
+        if partition in supervisor.open:
+            return PARTITION_OPEN
+        unfinished = self._below.setdefault(partition, FanOutResult(Counts(), {})).unfinished
+        if child in unfinished.get(Status.SKIPPED, ()):
+            return ALREADY_SKIPPED
+        if not supervisor.is_queued(partition):
+            if not any(child in children for children in unfinished.values()):
+                return ALREADY_COMPLETED
+        elif child in (selected := self._selected.setdefault(partition, [*self.layout.partition_range(partition)])):
+            selected.remove(child)
+            if not selected:
+                del self._selected[partition]
+                supervisor.skip(partition)
+        for children in unfinished.values():
+            if child in children:
+                children.remove(child)
+        unfinished.setdefault(Status.SKIPPED, []).append(child)
+        self.report_skipped(child, LEFT_OUT)
+        return None
 
     def finish(self) -> None:
         """Start nothing more, here and in open partitions."""
@@ -220,18 +250,19 @@ class Partitions:
     def retry(self, child: int) -> str | None:
         """Start a child's partition again for it, unless the partition is open or the child completed."""
         partition = self.layout.partition_of(child) or 0
-        below = self._below.get(partition)
         if partition in self.supervisor.open:
             return PARTITION_OPEN
+        is_queued = self.supervisor.is_queued(partition)
+        if is_queued and child in self._selected.get(partition, [child]):
+            return ALREADY_RUNNING
+        below = self._below.get(partition)
         if below is not None and not any(child in children for children in below.unfinished.values()):
             return ALREADY_COMPLETED
-        if not self.supervisor.is_queued(partition):
+        if is_queued:
+            self._selected[partition].append(child)
+        else:
             self._selected[partition] = [child]
             self.supervisor.enqueue(partition)
-        elif child in self._selected.get(partition, [child]):
-            return ALREADY_RUNNING
-        else:
-            self._selected[partition].append(child)
         return None
 
     def result(self) -> FanOutResult:

@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts import FlowInput, FlowState, RetryAnswer, RetryRequest
+    from orchestration.contracts import ChildrenAnswer, ChildrenRequest, FlowInput, FlowState
     from orchestration.flow import FlowParent
     from orchestration.workflows.fan_out import PARENT_CLOSING, WAIT_FOR_RETRY
 
@@ -49,20 +49,14 @@ class RetriedFlow(FlowParent):
         return FlowState(self.done, self.results, self.fan_outs, self.position)
 
     @workflow.update
-    def retry(self, request: RetryRequest) -> RetryAnswer:
+    def retry(self, request: ChildrenRequest) -> ChildrenAnswer:
         """Give children another attempt. Without any, only what the flow has not done yet is done."""
-        answer = RetryAnswer()
-        for child in request.children:
-            refusal = self.take(child)
-            if refusal is None:
-                answer.accepted.append(child)
-            else:
-                answer.refused[child] = refusal
+        answer = ChildrenAnswer.of(request, self.take)
         self._retry_came = True
         return answer
 
     @retry.validator
-    def _validate_retry(self, request: RetryRequest) -> None:
+    def _validate_retry(self, request: ChildrenRequest) -> None:
         if self.is_closing:
             raise ApplicationError("The parent is closing.", type=PARENT_CLOSING)
         for child in request.children:

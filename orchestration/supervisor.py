@@ -167,10 +167,20 @@ class Supervisor:
         for unit in self._queue:
             self.outcomes[unit] = Status.SKIPPED
             if reason:
-                failure = Failure(CIRCUIT_OPEN, reason)
-                self.outbox.put(EventKind.SKIPPED, self._source.name(unit), "", failure=failure)
+                self.report_skipped(unit, Failure(CIRCUIT_OPEN, reason))
         self._queue.clear()
         self._queued.clear()
+
+    def skip(self, unit: int) -> None:
+        """Count a unit that is not open as skipped; one that is pending is not started."""
+        if unit in self._queued:
+            self._queue.remove(unit)
+            self._queued.discard(unit)
+        self.outcomes[unit] = Status.SKIPPED
+
+    def report_skipped(self, unit: int, failure: Failure) -> None:
+        """Report why a unit counts as skipped."""
+        self.outbox.put(EventKind.SKIPPED, self._source.name(unit), "", failure=failure)
 
     async def run(self) -> None:
         """Return when no unit is open or pending. Cancellation of the workflow stops and awaits what is open."""

@@ -62,6 +62,10 @@ class Units(Source, Protocol):
         """Give a child another attempt, or return why not."""
         ...
 
+    def skip(self, child: int) -> str | None:
+        """Go on without a child that is pending or has failed, or return why not."""
+        ...
+
     def forgive(self) -> int:
         """Count failed children as skipped from now on, and return how many those are; open partitions tell later."""
         ...

@@ -27,6 +27,7 @@ from orchestration.workflows.chunk import ChunkWorkflow
 from orchestration.workflows.delegate import DelegateWorkflow
 from orchestration.workflows.entity import EntityWorkflow
 from orchestration.workflows.fan_out import FanOutWorkflow
+from orchestration.workflows.notification import NotificationWorkflow
 from orchestration.workflows.pipeline import PipelineWorkflow
 from orchestration.workflows.pool_worker import PoolWorkerWorkflow
 from orchestration.workflows.saga import ItemSagaWorkflow, SagaWorkflow
@@ -49,6 +50,7 @@ WORKFLOWS = (
     ChunkWorkflow,
     DelegateWorkflow,
     ScheduledLaunchWorkflow,
+    NotificationWorkflow,
 )
 
 HEARTBEAT_INTERVAL = timedelta(seconds=2)

@@ -141,12 +141,15 @@ class Stack:
         self.home = Path(tempfile.mkdtemp(prefix="canopy-stack-"))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.mail_port = free_port()
         self.env = {
             **os.environ,
             "CANOPY_HOME": str(self.home),
             "TEMPORAL_ADDRESS": self.temporal.address,
             "TEMPORAL_UI_URL": self.temporal.ui_url,
             "CANOPY_HTTP_ALLOW": "127.0.0.1",
+            "CANOPY_URL": self.url,
+            "EMAIL_URL": f"smtp://127.0.0.1:{self.mail_port}",
             "DJANGO_SETTINGS_MODULE": "dashboard.settings",
             **self.environment,
         }

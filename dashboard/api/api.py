@@ -17,6 +17,7 @@ from dashboard.api.definitions import router as definition_router
 from dashboard.api.launch_requests import Invalid
 from dashboard.api.operations import router as operation_router
 from dashboard.api.schedules import router as schedule_router
+from dashboard.api.subscriptions import router as subscription_router
 from dashboard.api.workers import router as worker_router
 from dashboard.auditing import OperationError
 from dashboard.defining import DefinitionRefused
@@ -36,6 +37,7 @@ api.add_router("", operation_router)
 api.add_router("", schedule_router)
 api.add_router("", definition_router)
 api.add_router("", worker_router)
+api.add_router("", subscription_router)
 
 
 def _problem(status: int, detail: str, errors: dict[str, list[str]] | None = None) -> HttpResponse:

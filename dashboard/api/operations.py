@@ -30,7 +30,7 @@ router = Router()
 
 @router.post("/batches/{batch_id}/operations", response={**OPERATION, 201: schemas.OperationOut})
 def create_operation(request: HttpRequest, batch_id: str, given: schemas.OperationIn) -> tuple[int, dict[str, Any]]:
-    """Retry, cancel or terminate children: those named, in a status, with an error, or from one position to another."""
+    """Retry, skip, cancel or terminate children: those named, in a status, with an error, or in a span of positions."""
     batch = get_object_or_404(Batch, id=batch_id)
     parameters = _parameters(batch, given.action, given.parameters) if given.parameters is not None else None
     operation = on_children.freeze(request.user, batch, given.action, _choice(given))

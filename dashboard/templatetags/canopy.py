@@ -13,10 +13,11 @@ from django import template
 from django.conf import settings
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from dashboard.models import BatchStatus, NodeStatus
+from dashboard.models import BY_INTEREST, BatchStatus, NodeStatus
 from orchestration.error_kinds import ErrorKind, error_kind
 
 register = template.Library()
@@ -87,6 +88,13 @@ def when(at: datetime | None, missing: str = "") -> str | SafeString:
 def among(counts: Mapping[str, int], statuses: str) -> int:
     """Add up the counts of some statuses, separated by spaces."""
     return sum(counts.get(status, 0) for status in statuses.split())
+
+
+@register.filter
+def tally_words(counts: Mapping[str, int]) -> str:
+    """Return counts by status as a sentence, failures first: 13 failed, 987 completed."""
+    found = [(counts[status], _LABELS[status].lower()) for status in BY_INTEREST if counts.get(status)]
+    return ", ".join(f"{number_format(count, force_grouping=True)} {label}" for count, label in found)
 
 
 @register.inclusion_tag("_bar.html")

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 from dashboard.diagnosis import diagnosis_of, moves
 from dashboard.error_groups import ErrorGroups, error_groups
 from dashboard.filters import BatchFilter
+from dashboard.list_columns import COLUMNS, columns_of, columns_query
 from dashboard.list_models import SavedView
 from dashboard.live import batch_state
 from dashboard.models import Batch, Report
@@ -52,6 +53,12 @@ class BatchListPage:
     may_operate: bool
     views: Sequence[SavedView]
     query: str
+    columns: Sequence[str]
+
+    @property
+    def all_columns(self) -> Sequence[tuple[str, str]]:
+        """Columns that can be shown, and their titles."""
+        return list(COLUMNS.items())
 
 
 @dataclass(frozen=True)
@@ -131,9 +138,11 @@ def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane 
 
 
 def saved_query(given: QueryDict) -> str:
-    """Return what of an address belongs to a saved view: filters and order, in one way of writing."""
-    names = [name for name in BatchFilter.base_filters if given.get(name)]
-    return urlencode([(name, given[name]) for name in sorted(names)])
+    """Return what of an address belongs to a saved view: filters, order and columns, in one way of writing."""
+    kept = {name: given[name] for name in BatchFilter.base_filters if given.get(name)}
+    if columns := columns_query(columns_of(given)):
+        kept["columns"] = columns
+    return urlencode(sorted(kept.items()), safe=",")
 
 
 @require_safe
@@ -145,11 +154,15 @@ def batch_list(request: HttpRequest) -> HttpResponse:
     rows = [BatchRow(batch, batch_state(batch)) for batch in page]
     views = list(SavedView.objects.seen_by(request.user))
     newest = timezone.now().isoformat()
-    context = BatchListPage(found, page, rows, newest, may_operate(request.user), views, saved_query(request.GET))
+    query = saved_query(request.GET)
+    context = BatchListPage(found, page, rows, newest, may_operate(request.user), views, query, columns_of(request.GET))
     htmx = request.htmx  # type: ignore[attr-defined]
     is_part = htmx and not htmx.history_restore_request
     template = "batch_list.html#batches" if is_part else "batch_list.html"
-    return render(request, template, {"page": context})
+    response = render(request, template, {"page": context})
+    if is_part and page.number == 1:
+        response["HX-Push-Url"] = f"{request.path}?{query}".rstrip("?")
+    return response
 
 
 @require_safe

@@ -13,9 +13,9 @@ from django.views.decorators.http import require_POST
 
 from dashboard import on_children, operations
 from dashboard.auditing import OperationError
+from dashboard.child_actions import Outcome, Refusal
 from dashboard.choosing import Choice, with_error
 from dashboard.models import Batch, Node
-from dashboard.on_children import Outcome, Refusal
 from dashboard.operation_models import Action
 from dashboard.selection import Selection
 from orchestration.signatures import SIGNATURE_LENGTH
@@ -56,6 +56,7 @@ def _said(request: HttpRequest, batch: Batch, said: Answer, status: int = 200) -
 
 VERBS = {
     Action.RETRY: ("gets another attempt", "get another attempt", "Nothing was retried."),
+    Action.SKIP: ("is gone on without", "are gone on without", "Nothing was skipped."),
     Action.CANCEL: ("is asked to stop", "are asked to stop", "Nothing was canceled."),
     Action.TERMINATE: ("was terminated", "were terminated", "Nothing was terminated."),
 }

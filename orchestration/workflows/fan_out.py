@@ -16,14 +16,14 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts import (
         ROLLED_BACK,
         SUMMARISE_ACTIVITY,
+        ChildrenAnswer,
+        ChildrenRequest,
         Decision,
         EventKind,
         Failure,
         FanOutInput,
         FanOutResult,
         Progress,
-        RetryAnswer,
-        RetryRequest,
         RunStatus,
         Status,
         SummariseInput,
@@ -53,7 +53,7 @@ PARENT_CLOSING = "ParentClosing"
 REFUSED = "Refused"
 POLICY_EXCEEDED = "FailurePolicyExceeded"
 
-RETRIED = "Failed children were retried."
+RETRIED = "Failed children were retried, or left out."
 
 
 @workflow.defn
@@ -62,7 +62,7 @@ class FanOutWorkflow:
 
     Signals: `pause`, `resume`, `set_window`; `decide` at an approval gate; `skip` and `finish` on a held batch; `stop`
     from the root to its partitions, and back `child_failures` when the plan has a failure limit; `handed_back` from the
-    workers of its pool. Update: `retry`. Queries: `progress`, `untold`.
+    workers of its pool. Updates: `retry`, `skip_children`. Queries: `progress`, `untold`.
 
     Ends when no child is open or pending and nobody holds it; fails when the plan's failure limit was exceeded; ends
     canceled after all its children did.
@@ -393,15 +393,9 @@ class FanOutWorkflow:
         return RunStatus.PAUSED if self._supervisor.paused else RunStatus.RUNNING
 
     @workflow.update
-    def retry(self, request: RetryRequest) -> RetryAnswer:
+    def retry(self, request: ChildrenRequest) -> ChildrenAnswer:
         """Give children another attempt: at once when there is a place in the window."""
-        answer = RetryAnswer()
-        for child in request.children:
-            refusal = self._units.retry(child)
-            if refusal is None:
-                answer.accepted.append(child)
-            else:
-                answer.refused[child] = refusal
+        answer = ChildrenAnswer.of(request, self._units.retry)
         if self._given.is_root and self._given.children is not None and not self._retry_came:
             self._limit = self._given.plan.failure_limit(len(answer.accepted))
         self._retry_came = True
@@ -409,8 +403,26 @@ class FanOutWorkflow:
             self._hold.end(RETRIED)
         return answer
 
+    @workflow.update
+    def skip_children(self, request: ChildrenRequest) -> ChildrenAnswer:
+        """Go on without children: pending ones are not started, failed ones count as skipped."""
+        before = self._units.result().counts.failures
+        answer = ChildrenAnswer.of(request, self._units.skip)
+        if (fewer := self._units.result().counts.failures - before) < 0:
+            self._count_failures(fewer)
+        return answer
+
     @retry.validator
-    def _validate_retry(self, request: RetryRequest) -> None:
+    def _validate_retry(self, request: ChildrenRequest) -> None:
+        self._must_take(request)
+
+    @skip_children.validator
+    def _validate_skip(self, request: ChildrenRequest) -> None:
+        if self._given.undo:
+            raise ApplicationError("The parent undoes.", type=PARENT_CLOSING)
+        self._must_take(request)
+
+    def _must_take(self, request: ChildrenRequest) -> None:
         if self._closing or self._supervisor.stop_reason is not None:
             raise ApplicationError("The parent is closing.", type=PARENT_CLOSING)
         outside = [child for child in request.children if child not in self._units.layout.child_range]

@@ -2,8 +2,9 @@
 import "./app.js";
 import { Connection, perFrame } from "./connection.js";
 import { showState } from "./counts.js";
-import { number, setText } from "./format.js";
+import { duration, number, setText } from "./format.js";
 import { announce, showLiveState } from "./live_state.js";
+import { showTime } from "./times.js";
 
 const list = document.getElementById("batches");
 const filters = document.getElementById("filters");
@@ -33,9 +34,20 @@ function applyBatch(batch, chip) {
     row.dataset.revision = batch.revision;
     row.dataset.status = batch.status;
     showState(row, batch);
+    showNumbers(row, batch);
   } else if (chip.dataset.page === "1" && batch.created_at > chip.dataset.newest && isWanted(batch)) {
     unseen.add(batch.id);
   }
+}
+
+// What only some columns show, where they are shown.
+function showNumbers(row, batch) {
+  const cell = (name) => row.querySelector(`[data-field="${name}"]`);
+  setText(cell("rate"), batch.rate === null ? "" : batch.rate.toFixed(1));
+  setText(cell("eta"), batch.eta === null ? "" : `≈ ${duration(batch.eta)}`);
+  const took = batch.opened_at && (Date.parse(batch.closed_at ?? batch.changed_at) - Date.parse(batch.opened_at)) / 1_000;
+  setText(cell("took"), batch.opened_at ? duration(Math.max(0, took)) : "");
+  if (cell("ended")) showTime(cell("ended"), batch.closed_at);
 }
 
 function apply(messages) {
@@ -72,7 +84,15 @@ function showTicked() {
 const reload = () => htmx.ajax("GET", location.href, { target: list, swap: "innerHTML" });
 
 list.addEventListener("click", (event) => event.target.closest("#news") && reload());
-list.addEventListener("htmx:afterSwap", () => unseen.clear());
+list.addEventListener("htmx:afterSwap", () => {
+  unseen.clear();
+  const { query } = document.getElementById("news").dataset;
+  document.querySelector("[data-save-query]").value = query;
+  for (const view of document.querySelectorAll(".views a.chip")) {
+    if (new URL(view.href).search.slice(1) === query) view.setAttribute("aria-current", "true");
+    else view.removeAttribute("aria-current");
+  }
+});
 
 // The line tells only of what changes while it is up: after a pause, the rows are fetched anew.
 let wasAway = false;

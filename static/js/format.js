@@ -16,11 +16,18 @@ export function duration(seconds) {
 // Statuses, as `sum` takes them: what has ended, and what of it nobody asked for.
 export const CLOSED = "completed failed timed_out terminated canceled skipped";
 export const FAILURES = "failed timed_out terminated";
+const BY_INTEREST = "failed timed_out terminated canceled running pending completed skipped";
 
 // A status's word stands with its icon in templates/_icons.html.
 export const statusLabel = (status) => document.getElementById(`status-${status}`)?.dataset.label ?? status;
 
 export const sum = (counts, statuses) => statuses.split(" ").reduce((total, status) => total + (counts[status] ?? 0), 0);
+
+// Counts by status as a sentence, failures first: 13 failed, 987 completed.
+export function tallyWords(counts) {
+  const found = BY_INTEREST.split(" ").filter((status) => counts[status]);
+  return found.map((status) => `${number(counts[status])} ${statusLabel(status).toLowerCase()}`).join(", ");
+}
 
 export function errorLine(error) {
   if (!error) return "";

@@ -1,6 +1,6 @@
 // Applies what a delta says of nodes to the rows that are on the page. A row stays where it is.
 import { drawBar } from "./counts.js";
-import { CLOSED, errorLine, FAILURES, number, setStatus, setText, sum } from "./format.js";
+import { CLOSED, errorLine, FAILURES, number, setStatus, setText, sum, tallyWords } from "./format.js";
 
 const field = (row, name) => row.querySelector(`[data-field="${name}"]`);
 
@@ -19,11 +19,13 @@ export function applyNode(node) {
     const total = Object.values(node.children).reduce((all, count) => all + count, 0);
     setText(field(row, "items"), `${number(sum(node.children, CLOSED))} of ${number(total)}`);
     drawBar(row, node.children);
+    setText(field(row, "tally"), tallyWords(node.children));
   } else {
     if (node.kind === "child" && node.length) {
       setText(field(row, "items"), `${number(node.items.completed + node.items.failed)} of ${number(node.length)}`);
     }
-    setText(field(row, "error"), errorLine(node.error) || node.note);
+    const tally = node.kind === "root" ? tallyWords(node.children) : "";
+    setText(field(row, "error"), errorLine(node.error) || node.note || tally);
     field(row, "error").title = errorLine(node.error);
   }
   return true;

@@ -43,9 +43,9 @@ async def test_filters_are_in_the_address_and_survive_going_back(stack: Stack, n
     await expect(page.locator(f"#batch-{other}")).to_have_count(0)
     await expect(page.locator(f"#batch-{batch}")).to_be_visible()
     assert "q=needle" in page.url
-    await page.get_by_label("Status").select_option("terminated")
+    await page.get_by_role("combobox", name="Status").select_option("terminated")
     await expect(page.get_by_text("No batch matches these filters")).to_be_visible()
     await page.go_back()
     await expect(page.locator(f"#batch-{batch}")).to_be_visible()
-    await page.get_by_label("Person").select_option("operator")
+    await page.get_by_role("combobox", name="Person").select_option("operator")
     await expect(page.locator(f"#batch-{batch}")).to_be_visible()

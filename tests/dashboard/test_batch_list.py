@@ -104,3 +104,21 @@ def test_queries_do_not_grow_with_the_list(
     with django_assert_max_num_queries(11):
         answer = logged_in.get(URL)
     assert "1–50 of 60" in answer.content.decode()
+
+
+def test_a_person_chooses_the_columns_and_a_saved_view_keeps_them(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, label="Seen")
+    start_root(batch)
+    run_children(batch, {0: Status.FAILED})
+    usual = logged_in.get(URL).content.decode()
+    assert "<th>Launched</th>" in usual
+    assert ">Failed</th>" not in usual
+    answer = logged_in.get(URL, {"columns": ["took", "failed", "nonsense"], "q": "see"}, headers=HTMX)
+    assert "<th>Launched</th>" not in answer.content.decode()
+    address = answer.headers["HX-Push-Url"]
+    assert address == "/batches/?columns=failed,took&q=see"
+    logged_in.post("/views/", {"name": "Mine", "query": logged_in.get(address).context["page"].query})
+    (view,) = logged_in.get(URL).context["page"].views
+    assert logged_in.get(f"{URL}?{view.query}").context["page"].columns == ["failed", "took"]
+    chosen = ["launched", "status", "children", "progress"]
+    assert logged_in.get(URL, {"columns": chosen}, headers=HTMX).headers["HX-Push-Url"] == URL

@@ -81,6 +81,24 @@ def test_what_runs_is_canceled_or_terminated_and_the_rest_is_not_touched(stack: 
     stack.api("POST", f"/batches/{batch}/terminate")
 
 
+def test_what_is_pending_or_failed_is_skipped_in_a_running_batch_and_in_a_closed_one(stack: Stack) -> None:
+    slow = {"seconds_from": 300, "seconds_to": 300}
+    batch = stack.launch(processor="simulate", parameters=slow, count=5, plan={"window": 1, **ONE_ATTEMPT})
+    wait_until(lambda: stack.batch(batch)["children"]["running"] == 1, "the first child runs")
+    skipped = operate(stack, batch, action="skip", span="0-3", reason="not today").json()
+    assert (skipped["number"], skipped["accepted"], skipped["refused"]) == (3, 3, [])
+    assert stack.batch(batch)["children"]["skipped"] == 3
+    running = stack.nodes(batch, status="running", kind="child")[0]["id"]
+    operate(stack, batch, action="terminate", nodes=[running])
+    wait_until(lambda: stack.batch(batch)["children"]["running"] == 1, "the last child runs: the three are left out")
+    assert stack.nodes(batch, status="running", kind="child")[0]["workflow_id"].endswith("/c4")
+    operate(stack, batch, action="cancel", span="4-4")
+    stack.wait_for(batch, "completed_with_failures")
+    closed = operate(stack, batch, action="skip", status="failed").json()
+    assert (closed["accepted"], stack.batch(batch)["children"]["skipped"]) == (1, 4)
+    assert stack.api("GET", f"/batches/{batch}/errors").json() == []
+
+
 @pytest.mark.parametrize(
     ("given", "status", "message"),
     [

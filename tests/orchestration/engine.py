@@ -270,6 +270,13 @@ class Run:
 
     async def retry(self, children: Sequence[int], name: str = "", open_partitions: Sequence[int] = ()) -> Any:
         """Retry children of a fan-out."""
+        return await self._ask(self.engine.gateway.retry, children, name, open_partitions)
+
+    async def skip(self, children: Sequence[int], open_partitions: Sequence[int] = ()) -> Any:
+        """Go on without children of a fan-out."""
+        return await self._ask(self.engine.gateway.skip_children, children, "", open_partitions)
+
+    async def _ask(self, ask: Any, children: Sequence[int], name: str, open_partitions: Sequence[int]) -> Any:
         update_id = name or secrets.token_hex(4)
         assert isinstance(self.given, FanOutInput)
         layout = Layout.of(self.given.plan, self.engine.store.inputs[self.id])
@@ -277,7 +284,7 @@ class Run:
         parents = {child: [] if at is None else [partition_id(self.id, at)] for child, at in above.items()}
         believed = [partition_id(self.id, partition) for partition in open_partitions]
         given = replace(self.given, items=layout.items)
-        return await self.engine.gateway.retry(given, parents, believed_open=believed, update_id=update_id)
+        return await ask(given, parents, believed_open=believed, update_id=update_id)
 
     def events(self, kind: EventKind | None = None) -> list[TreeEvent]:
         """Return what the dashboard was notified of."""

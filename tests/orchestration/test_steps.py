@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from orchestration.contracts import EventKind, FlowInput, NodeKind, RetryAnswer, Status
+from orchestration.contracts import ChildrenAnswer, EventKind, FlowInput, NodeKind, Status
 from orchestration.plan import child_id, root_id, stage_id
 from tests.orchestration.engine import Engine, Probe, Run
 from tests.orchestration.test_flows import failure, rows, services, stock_worker, work
@@ -28,7 +28,7 @@ def steps(*given: dict[str, Any]) -> dict[str, Any]:
     return {"kind": "steps", "steps": list(given)}
 
 
-async def retry(engine: Engine, run: Run, *children: int, open_: bool = False) -> RetryAnswer:
+async def retry(engine: Engine, run: Run, *children: int, open_: bool = False) -> ChildrenAnswer:
     """Retry children (or just what is not done) as the dashboard does, which knows their sections."""
     assert isinstance(run.given, FlowInput)
     sections = engine.store.sections[run.id]

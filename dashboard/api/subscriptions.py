@@ -1,0 +1,113 @@
+"""Subscriptions over the API: those of the token's own person."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
+from ninja import Router, Schema
+from pydantic import ConfigDict, Field
+
+from dashboard.api.batches import PROBLEMS
+from dashboard.api.launch_requests import Invalid
+from dashboard.delivering import secret_of
+from dashboard.notification_models import Channel, Occasion, Subscription
+from dashboard.permissions import require_operator
+from dashboard.subscribing import SubscriptionForm, subscribe
+
+router = Router(tags=["Notifications"])
+
+MOST_DELIVERIES = 100
+
+
+class SubscriptionIn(Schema):
+    """Who wants to be told of what: of one batch, or of all of a processor and with a tag."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channel: Channel
+    address: str
+    occasions: list[Occasion] = Field(default_factory=lambda: list(Occasion))
+    threshold: int = 0
+    batch: str | None = None
+    processor: str = ""
+    tag: str = ""
+
+
+class SubscriptionOut(SubscriptionIn):
+    """A subscription; a webhook with the secret that its payload is signed with (Standard Webhooks)."""
+
+    id: str
+    secret: str
+
+
+class DeliveryOut(Schema):
+    """One notification: `status` is pending, completed (it arrived) or failed (it was given up)."""
+
+    id: str
+    batch: str | None
+    occasion: str
+    status: str
+    attempts: int
+    error: str
+    made_at: datetime
+    closed_at: datetime | None
+
+
+@router.get("/subscriptions", response={200: list[SubscriptionOut], **PROBLEMS})
+def list_subscriptions(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return your subscriptions, newest first."""
+    return [_state(each) for each in Subscription.objects.filter(owner=require_operator(request.user))]
+
+
+@router.post("/subscriptions", response={201: SubscriptionOut, **PROBLEMS})
+def create_subscription(request: HttpRequest, given: SubscriptionIn) -> tuple[int, dict[str, Any]]:
+    """Be told of batches by a webhook or an e-mail."""
+    form = SubscriptionForm({name: value for name, value in given.model_dump(mode="json").items() if value is not None})
+    made = subscribe(request.user, form)
+    if made is None:
+        raise Invalid({name: [str(each) for each in errors] for name, errors in form.errors.items()})
+    return 201, _state(made)
+
+
+@router.get("/subscriptions/{subscription_id}/deliveries", response={200: list[DeliveryOut], **PROBLEMS})
+def list_deliveries(request: HttpRequest, subscription_id: str) -> list[dict[str, Any]]:
+    """Return what was told by a subscription, newest first, and whether it has arrived."""
+    owner = require_operator(request.user)
+    found = get_object_or_404(Subscription, pk=subscription_id, owner=owner).deliveries.all()[:MOST_DELIVERIES]
+    return [
+        {
+            "id": each.pk,
+            "batch": each.batch_id,
+            "occasion": each.occasion,
+            "status": each.status,
+            "attempts": each.attempts,
+            "error": each.error,
+            "made_at": each.made_at,
+            "closed_at": each.closed_at,
+        }
+        for each in found
+    ]
+
+
+@router.delete("/subscriptions/{subscription_id}", response={204: None, **PROBLEMS})
+def delete_subscription(request: HttpRequest, subscription_id: str) -> tuple[int, None]:
+    """Be told no more."""
+    get_object_or_404(Subscription, pk=subscription_id, owner=require_operator(request.user)).delete()
+    return 204, None
+
+
+def _state(each: Subscription) -> dict[str, Any]:
+    return {
+        "id": each.pk,
+        "channel": each.channel,
+        "address": each.address,
+        "occasions": each.occasions,
+        "threshold": each.threshold,
+        "batch": each.batch_id,
+        "processor": each.processor,
+        "tag": each.tag,
+        "secret": secret_of(each) if each.channel == Channel.WEBHOOK else "",
+    }

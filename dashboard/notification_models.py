@@ -1,0 +1,100 @@
+"""The record of notifications: who wants to be told of what, and what was told."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+
+
+class Occasion(models.TextChoices):
+    """What of a batch somebody may want to be told of."""
+
+    ENDED = "ended", "It has ended"
+    FAILING = "failing", "It is failing"
+    HELD = "held", "It waits for a decision"
+
+
+class Channel(models.TextChoices):
+    """How it is told."""
+
+    WEBHOOK = "webhook", "Webhook"
+    EMAIL = "email", "E-mail"
+
+
+def new_notification_id() -> str:
+    """Return a short random id: 12 hexadecimal digits."""
+    return secrets.token_hex(6)
+
+
+class Subscription(models.Model):
+    """A person's wish to be told of one `batch`, or of all of a `processor`, or with a `tag`, or at all.
+
+    `address` is a URL or an e-mail address. `occasions` are Occasion values; a batch is failing once more than
+    `threshold` percent of its children have failed.
+    """
+
+    id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_notification_id)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="subscriptions")
+    channel = models.CharField(max_length=10, choices=Channel)
+    address = models.CharField(max_length=500)
+    occasions: models.JSONField[list[str], list[str]] = models.JSONField(default=list)
+    threshold = models.PositiveSmallIntegerField(default=0)
+    batch = models.ForeignKey("dashboard.Batch", on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    processor = models.CharField(max_length=100, blank=True)
+    tag = models.CharField(max_length=40, blank=True)
+    made_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-made_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_channel_display()} to {self.address}"
+
+    @property
+    def occasion_labels(self) -> list[str]:
+        """What it tells of, in words."""
+        return [str(each.label) for each in Occasion if each.value in self.occasions]
+
+
+class DeliveryStatus(models.TextChoices):
+    """How far a notification is."""
+
+    PENDING = "pending", "Pending"
+    SENT = "completed", "Sent"
+    FAILED = "failed", "Failed"
+
+
+class Delivery(models.Model):
+    """One notification to one address: written with what it tells of, sent by a workflow, tried again until it arrives.
+
+    `once` names what it tells of, so that it is told once: the root's run, or when the hold began. `started_at` is when
+    its workflow was; `content` what is sent, as dashboard.delivering says.
+    """
+
+    id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_notification_id)
+    subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="deliveries")
+    batch = models.ForeignKey("dashboard.Batch", on_delete=models.CASCADE, null=True, related_name="deliveries")
+    occasion = models.CharField(max_length=10)
+    once = models.CharField(max_length=100)
+    content: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    status = models.CharField(max_length=10, choices=DeliveryStatus, default=DeliveryStatus.PENDING)
+    attempts = models.PositiveIntegerField(default=0)
+    error = models.TextField(blank=True)
+    made_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-made_at", "-id"]
+        indexes: ClassVar = [
+            models.Index(fields=["made_at"], name="delivery_to_start", condition=models.Q(started_at__isnull=True)),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["subscription", "batch", "occasion", "once"], name="delivery_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.occasion} to {self.subscription.address}"

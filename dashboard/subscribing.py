@@ -1,0 +1,105 @@
+"""Subscribing: who is told of what, and how. The one path of the page and the API; everybody has their own."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+from urllib.parse import urlsplit
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+from dashboard.models import Batch
+from dashboard.noticing import content_of_test
+from dashboard.notification_models import Channel, Delivery, Occasion, Subscription
+from dashboard.permissions import Person, require_operator
+
+MOST = 100
+"""Subscriptions of one person."""
+
+NO_MAIL = "This installation sends no e-mail: EMAIL_URL is not set."
+
+
+class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What a person asks for; `batch` is the id of one, and empty for all that the rest describes."""
+
+    channel = forms.ChoiceField(label="By", choices=Channel.choices, initial=Channel.WEBHOOK, widget=forms.RadioSelect)
+    occasions = forms.MultipleChoiceField(
+        label="Tell me when",
+        choices=Occasion.choices,
+        initial=[each.value for each in Occasion],
+        widget=forms.CheckboxSelectMultiple,
+    )
+    threshold = forms.IntegerField(
+        label="Failing means more than",
+        min_value=0,
+        max_value=99,
+        initial=0,
+        required=False,
+        help_text="Percent of its children. 0: at the first failure.",
+    )
+    batch = forms.ModelChoiceField(Batch.objects.all(), required=False, widget=forms.HiddenInput)
+
+    class Meta:
+        model = Subscription
+        fields = ("channel", "address", "occasions", "threshold", "processor", "tag", "batch")
+        labels = {"address": "To", "processor": "Only of processor", "tag": "Only with tag"}
+        help_texts = {"address": "The webhook's address, or an e-mail address."}
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        names = Batch.objects.order_by("processor").values_list("processor", flat=True).distinct()
+        self.fields["processor"] = forms.ChoiceField(
+            label="Only of processor", required=False, choices=[("", "Any"), *((name, name) for name in names)]
+        )
+        self.fields["address"].widget.attrs.update({"autocomplete": "off", "spellcheck": "false"})
+
+    def clean_threshold(self) -> int:
+        """Take nothing for 0."""
+        return self.cleaned_data["threshold"] or 0
+
+    def clean(self) -> dict[str, Any] | None:
+        """Check the address by what it has to be."""
+        given = super().clean() or self.cleaned_data
+        address, channel = given.get("address", ""), given.get("channel")
+        if channel == Channel.EMAIL and address:
+            try:
+                validate_email(address)
+            except ValidationError as error:
+                self.add_error("address", error)
+            if not settings.EMAIL_URL:
+                self.add_error("channel", NO_MAIL)
+        elif channel == Channel.WEBHOOK and address and not _is_url(address):
+            self.add_error("address", "A webhook's address begins with http:// or https:// and a host.")
+        return given
+
+
+def subscribe(person: Person, form: SubscriptionForm) -> Subscription | None:
+    """Keep what a person asks for, or return None where the form has errors. Raises PermissionDenied."""
+    operator = require_operator(person)
+    if form.is_valid() and operator.subscriptions.count() >= MOST:
+        form.add_error(None, f"You have {MOST} subscriptions already: remove one first.")
+    if not form.is_valid():
+        return None
+    made: Subscription = form.save(commit=False)
+    made.owner = operator
+    made.save()
+    return made
+
+
+def send_test(person: Person, subscription: Subscription) -> Delivery:
+    """Send something by a subscription to see whether it arrives. Raises PermissionDenied."""
+    require_operator(person)
+    return Delivery.objects.create(
+        subscription=subscription, occasion="test", once=secrets.token_hex(6), content=content_of_test()
+    )
+
+
+def _is_url(given: str) -> bool:
+    try:
+        parts = urlsplit(given)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

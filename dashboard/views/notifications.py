@@ -1,0 +1,91 @@
+"""A person's own subscriptions, what was told by them, and their buttons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from dashboard.delivering import secret_of
+from dashboard.notification_models import Channel, Delivery, DeliveryStatus, Subscription
+from dashboard.permissions import may_operate, require_operator
+from dashboard.subscribing import SubscriptionForm, send_test, subscribe
+
+RECENT = 30
+
+
+@dataclass(frozen=True)
+class SubscriptionRow:
+    """A subscription; a webhook with the secret that its payload is signed with."""
+
+    subscription: Subscription
+    secret: str
+
+
+@dataclass(frozen=True)
+class NotificationsPage:
+    """Context of the page: what a person has asked to be told of, and what they were told of lately."""
+
+    form: SubscriptionForm
+    rows: Sequence[SubscriptionRow]
+    deliveries: Sequence[Delivery]
+    may_operate: bool
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something is on its way."""
+        return any(each.status == DeliveryStatus.PENDING for each in self.deliveries)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def notification_list(request: HttpRequest) -> HttpResponse:
+    """Show a person's subscriptions and what was told by them; take another one."""
+    form = SubscriptionForm(initial={"batch": request.GET.get("batch", "")})
+    if request.method == "POST":
+        form = SubscriptionForm(request.POST)
+        made = subscribe(request.user, form)
+        if made is not None:
+            messages.success(request, f"You will be told: {made}.")
+            return HttpResponseRedirect(reverse("notification-list"))
+    if request.htmx:  # type: ignore[attr-defined]
+        return render(request, "notification_list.html#told", {"page": _page(request, form)})
+    status = 422 if form.errors else 200
+    return render(request, "notification_list.html", {"page": _page(request, form)}, status=status)
+
+
+@require_POST
+def subscription_delete(request: HttpRequest, subscription_id: str) -> HttpResponse:
+    """Remove one of a person's own subscriptions; those of others are not found."""
+    subscription = _own(request, subscription_id)
+    subscription.delete()
+    messages.success(request, f"Removed: {subscription}.")
+    return HttpResponseRedirect(reverse("notification-list"))
+
+
+@require_POST
+def subscription_test(request: HttpRequest, subscription_id: str) -> HttpResponse:
+    """Send something to see whether it arrives."""
+    subscription = _own(request, subscription_id)
+    send_test(request.user, subscription)
+    messages.success(request, "A test is on its way: what becomes of it stands below.")
+    return HttpResponseRedirect(reverse("notification-list"))
+
+
+def _own(request: HttpRequest, subscription_id: str) -> Subscription:
+    return get_object_or_404(Subscription, pk=subscription_id, owner=require_operator(request.user))
+
+
+def _page(request: HttpRequest, form: SubscriptionForm) -> NotificationsPage:
+    own = Subscription.objects.filter(owner=request.user.pk).select_related("batch")
+    told = Delivery.objects.filter(subscription__owner=request.user.pk).select_related("subscription", "batch")
+    return NotificationsPage(
+        form=form,
+        rows=[SubscriptionRow(each, secret_of(each) if each.channel == Channel.WEBHOOK else "") for each in own],
+        deliveries=list(told[:RECENT]),
+        may_operate=may_operate(request.user),
+    )

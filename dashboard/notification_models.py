@@ -12,9 +12,9 @@ from django.db import models
 class Occasion(models.TextChoices):
     """What of a batch somebody may want to be told of."""
 
-    ENDED = "ended", "It has ended"
-    FAILING = "failing", "It is failing"
-    HELD = "held", "It waits for a decision"
+    ENDED = "ended", "ended"
+    FAILING = "failing", "failing"
+    HELD = "held", "waiting for a decision"
 
 
 class Channel(models.TextChoices):
@@ -98,3 +98,8 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.occasion} to {self.subscription.address}"
+
+    @property
+    def occasion_label(self) -> str:
+        """What it tells of, in words; nothing of a test."""
+        return str(Occasion(self.occasion).label) if self.occasion in Occasion.values else ""

@@ -15,6 +15,7 @@ from dashboard.models import Batch
 from dashboard.noticing import content_of_test
 from dashboard.notification_models import Channel, Delivery, Occasion, Subscription
 from dashboard.permissions import Person, require_operator
+from orchestration.processors.registry import processors
 
 MOST = 100
 """Subscriptions of one person."""
@@ -27,7 +28,7 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
 
     channel = forms.ChoiceField(label="By", choices=Channel.choices, initial=Channel.WEBHOOK, widget=forms.RadioSelect)
     occasions = forms.MultipleChoiceField(
-        label="Tell me when",
+        label="Tell me when it is",
         choices=Occasion.choices,
         initial=[each.value for each in Occasion],
         widget=forms.CheckboxSelectMultiple,
@@ -50,7 +51,7 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        names = Batch.objects.order_by("processor").values_list("processor", flat=True).distinct()
+        names = sorted({*processors(), *Batch.objects.order_by().values_list("processor", flat=True).distinct()})
         self.fields["processor"] = forms.ChoiceField(
             label="Only of processor", required=False, choices=[("", "Any"), *((name, name) for name in names)]
         )

@@ -59,7 +59,7 @@ def test_a_viewer_labels_nothing(visitor: Client, operator: User) -> None:
     visitor.force_login(make_viewer())
     assert visitor.post(f"/batches/{batch.pk}/labels/", {"tags": "a"}).status_code == 403
     assert visitor.post("/batches/bulk/", {"action": "tag", "tags": "a", "batches": batch.pk}).status_code == 403
-    assert "Tags and note" not in visitor.get(f"/batches/{batch.pk}/").content.decode()
+    assert "Tags, note, notifications" not in visitor.get(f"/batches/{batch.pk}/").content.decode()
 
 
 def test_text_is_looked_for_in_keys_and_errors_when_that_is_asked_for(logged_in: Client, operator: User) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from email.header import decode_header, make_header
 from email.message import EmailMessage, Message
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -148,7 +149,7 @@ def test_an_email_arrives_although_the_mail_server_was_away(stack: Stack) -> Non
         server.stop()
     ((mail, text),) = [each for each in mailbox.mails if batch in each[1]]
     assert mail["To"] == "ada@example.org"
-    assert mail["Subject"].startswith("Ended: Grüße")
+    assert str(make_header(decode_header(mail["Subject"]))).startswith("Ended: Grüße")
     assert "2 completed" in text
     assert f"{stack.url}/batches/{batch}/" in text
     stack.api("DELETE", f"/subscriptions/{made['id']}")

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
 from channels.auth import get_user
-from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.sessions.backends.db import SessionStore
 
-from dashboard import live
+from dashboard import feed, live
+from dashboard.feed import as_text
 from dashboard.models import Batch
 from dashboard.permissions import may_view
+from dashboard.repair import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,9 @@ PAUSE = 0.02
 
 SHARE = 2
 """Reading and sending take at most one in so much of a connection's time: where they are slow, news wait for longer."""
+
+PAUSE_PER_LINE = 0.0025
+"""Seconds more for each line to the same batch: sending takes its time, and all of them together have one process."""
 
 TICK_AFTER = 5.0
 """Seconds of silence after which a tick says that the line is alive."""
@@ -69,8 +72,13 @@ class _LiveConsumer(AsyncWebsocketConsumer, ABC):
         return None if may_view(self.scope["user"]) else UNAUTHENTICATED
 
     @abstractmethod
-    def news(self) -> Iterable[dict[str, Any]]:
-        """Return the messages to be sent now. Runs in a thread."""
+    async def news(self) -> Sequence[str]:
+        """Return the messages to be sent now."""
+
+    @property
+    def pause(self) -> float:
+        """Seconds between messages at least."""
+        return PAUSE
 
     async def batch_changed(self, event: dict[str, Any]) -> None:
         """Ring."""
@@ -98,18 +106,18 @@ class _LiveConsumer(AsyncWebsocketConsumer, ABC):
     async def _send_news(self) -> None:
         clock = asyncio.get_running_loop().time
         last = checked = clock()
-        await self._send(live.tick())
+        await self.send(text_data=as_text(live.tick()))
         while True:
             if clock() - checked >= CHECK_LOGIN_EVERY:
                 if not await self._is_still_let_in():
                     return
                 checked = clock()
             began = clock()
-            messages = await database_sync_to_async(lambda: list(self.news()), thread_sensitive=False)()
-            for message in messages or ([live.tick()] if clock() - last >= TICK_AFTER else []):
-                await self._send(message)
+            texts = await self.news()
+            for text in texts or ([as_text(live.tick())] if clock() - last >= TICK_AFTER else []):
+                await self.send(text_data=text)
                 last = clock()
-            await asyncio.sleep(max(PAUSE, (SHARE - 1) * (clock() - began)))
+            await asyncio.sleep(max(self.pause, (SHARE - 1) * (clock() - began)))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY):
                     await self._bell.wait()
@@ -119,9 +127,6 @@ class _LiveConsumer(AsyncWebsocketConsumer, ABC):
         """Whether the session and its person are still good: the scope has them as they were at connect."""
         session = SessionStore(self.scope["session"].session_key)
         return may_view(await get_user({"session": session}))
-
-    async def _send(self, message: dict[str, Any]) -> None:
-        await self.send(text_data=json.dumps(message, separators=(",", ":")))
 
 
 class BatchConsumer(_LiveConsumer):
@@ -136,15 +141,32 @@ class BatchConsumer(_LiveConsumer):
         self.group = live.group_of(self._batch_id)
         given = parse_qs(self.scope["query_string"].decode()).get("revision", ["0"])[0]
         self._revision = int(given) if given.isdecimal() and len(given) <= REVISION_DIGITS else 0
-        exists = await Batch.objects.filter(pk=self._batch_id).aexists()
-        return None if exists else UNKNOWN_BATCH
+        if not await Batch.objects.filter(pk=self._batch_id).aexists():
+            return UNKNOWN_BATCH
+        self._feed = feed.join(self._batch_id)
+        return None
 
-    def news(self) -> Iterable[dict[str, Any]]:
+    async def disconnect(self, code: int) -> None:
+        """End the loop, and leave the others."""
+        await super().disconnect(code)
+        if hasattr(self, "_feed"):
+            feed.leave(self._feed)
+
+    @property
+    def pause(self) -> float:
+        """Seconds between messages at least: more where many look."""
+        return max(PAUSE, PAUSE_PER_LINE * self._feed.lines)
+
+    async def batch_changed(self, event: dict[str, Any]) -> None:
+        """Ring, also for what others are reading."""
+        self._feed.ring(event["bell"])
+        await super().batch_changed(event)
+
+    async def news(self) -> Sequence[str]:
         """Return the deltas since the revision that was sent last."""
-        messages = list(live.deltas(self._batch_id, self._revision))
-        if messages:
-            self._revision = messages[-1]["revision"]
-        return messages
+        found = await self._feed.since(self._revision)
+        self._revision = found.revision
+        return found.texts
 
 
 class BatchListConsumer(_LiveConsumer):
@@ -157,7 +179,7 @@ class BatchListConsumer(_LiveConsumer):
         self._sent: dict[str, int] = {}
         await super().connect()
 
-    def news(self) -> Iterable[dict[str, Any]]:
+    async def news(self) -> Sequence[str]:
         """Return the states of batches that changed."""
-        message = live.list_delta(self._sent)
-        return [message] if message is not None else []
+        message = await in_thread(live.list_delta)(self._sent)
+        return [as_text(message)] if message is not None else []

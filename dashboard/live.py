@@ -6,6 +6,7 @@ A message is only a doorbell: what is sent is read from the database by revision
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -50,8 +51,9 @@ async def ring(batch_id: str) -> None:
     if layer is None:
         return
     try:
-        await layer.group_send(group_of(batch_id), {"type": "batch.changed"})
-        await layer.group_send(LIST_GROUP, {"type": "batch.changed"})
+        bell = {"type": "batch.changed", "bell": secrets.token_hex(4)}
+        await layer.group_send(group_of(batch_id), bell)
+        await layer.group_send(LIST_GROUP, bell)
     except Exception as error:
         log.warning("No bell for batch %s: %s", batch_id, error)
 

@@ -17,10 +17,20 @@ export function seconds({ started, closed }) {
   return Math.max(0, ((closed ? Date.parse(closed) : serverNow()) - Date.parse(started)) / 1000);
 }
 
+// Rows that are on the page, by what they stand below.
+function branches(root) {
+  const found = new Map();
+  for (const row of root.querySelectorAll(".tree tbody:not([hidden]) tr[data-node]")) {
+    const { parent = "" } = row.dataset;
+    found.set(parent, [...(found.get(parent) ?? []), row]);
+  }
+  return found.values();
+}
+
 // When each row of a branch ran, on one time axis.
 export function showDurations(root = document) {
-  for (const body of root.querySelectorAll(".tree tbody:not([hidden])")) {
-    const rows = [...body.querySelectorAll("tr[data-node]")].map((row) => [row, seconds(row.dataset), Date.parse(row.dataset.started) / 1000]);
+  for (const branch of branches(root)) {
+    const rows = branch.map((row) => [row, seconds(row.dataset), Date.parse(row.dataset.started) / 1000]);
     const ran = rows.filter(([, value]) => value !== null);
     const begin = ran.reduce((first, [, , start]) => Math.min(first, start), Infinity);
     const whole = ran.reduce((most, [, value, start]) => Math.max(most, start + value - begin), 0) || 1;

@@ -43,7 +43,7 @@ class _Viewer:
     async def watch(self, address: str, cookie: str, origin: str) -> None:
         """Take messages, and note how old each newest change is."""
         headers = {"Cookie": cookie, "Origin": origin}
-        async with connect(address, additional_headers=headers, compression=None, max_size=None) as line:
+        async with connect(address, additional_headers=headers, max_size=None) as line:
             async for text in line:
                 message = json.loads(text)
                 self.characters += len(text)

@@ -12,7 +12,7 @@ from pathlib import Path
 from temporalio.client import Client
 
 import tests.environment  # noqa: F401  before anything reads settings
-from tests.benchmarks import engine, exports, live, million, scale, viewers, viewing, watch
+from tests.benchmarks import engine, exports, live, million, projecting, scale, theirs, viewers, viewing, watch
 from tests.benchmarks.bare import ConcurrentParent
 from tests.benchmarks.report import Figure, table
 from tests.stack import Process, Stack, TemporalServer
@@ -28,6 +28,8 @@ PARTS: dict[str, Callable[[Client, Stack], Awaitable[list[Figure]]]] = {
     "million": million.measure,
     "viewing": viewing.measure,
     "viewers": viewers.measure,
+    "projecting": projecting.measure,
+    "theirs": theirs.measure,
 }
 
 

@@ -1,0 +1,78 @@
+"""Projection figures: how many tree events a second become rows from the notify path, on SQLite and on PostgreSQL.
+
+In a process of its own with nothing beside it, in calls of 500 events as parents make them: each child starts and
+closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from temporalio.client import Client
+
+from tests.benchmarks.report import Figure
+from tests.servers import postgres
+from tests.stack import ROOT, Stack
+
+CHILDREN = 5_000
+PROJECT = """
+import time
+from datetime import timedelta
+from django.contrib.auth.models import User
+from django.utils import timezone
+from dashboard import projection
+from dashboard.models import Node
+from orchestration.contracts import EventKind, Status, TreeEvent
+from orchestration.options import Execution
+from orchestration.plan import Plan
+from tests.builders import make_batch, start_root
+person, _ = User.objects.get_or_create(username="operator")
+batch = make_batch(person, {children}, plan=Plan(window=200, execution=Execution.NO_CHILDREN))
+start_root(batch)
+names = list(Node.objects.filter(batch=batch, kind="child").order_by("position").values_list("workflow_id", flat=True))
+now, events = timezone.now(), []
+for first in range(0, len(names), 250):
+    some = names[first : first + 250]
+    events.append([TreeEvent(EventKind.STARTED, name, "run-" + name, now) for name in some])
+    closed = now + timedelta(seconds=1)
+    events[-1] += [TreeEvent(EventKind.CLOSED, name, "run-" + name, closed, Status.COMPLETED) for name in some]
+began = time.perf_counter()
+for some in events:
+    projection.apply(batch.pk, some)
+print(2 * len(names) / (time.perf_counter() - began))
+"""
+
+
+def _rate(home: Path, environment: dict[str, str]) -> float:
+    """Return events a second of a process with a database of its own."""
+    env = {**os.environ, "CANOPY_HOME": str(home), **environment}
+    for arguments in (
+        ["migrate", "--verbosity", "0"],
+        ["shell", "--verbosity", "0", "--command", PROJECT.format(children=CHILDREN)],
+    ):
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr
+    return float(done.stdout.split()[-1])
+
+
+def _rates() -> tuple[float, float]:
+    home = Path(tempfile.mkdtemp(prefix="canopy-projecting-"))
+    home.chmod(0o755)
+    sqlite = _rate(home / "sqlite", {})
+    with postgres(home) as url:
+        return sqlite, _rate(home / "with-postgresql", {"DATABASE_URL": url})
+
+
+async def measure(client: Client, stack: Stack) -> list[Figure]:
+    """Project the same into both."""
+    sqlite, postgresql = await asyncio.to_thread(_rates)
+    return [
+        Figure("events/s into SQLite", sqlite, 3_000, "calls of 500", is_floor=True),
+        Figure("events/s into PostgreSQL", postgresql, 6_000, "calls of 500", is_floor=True),
+    ]

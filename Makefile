@@ -10,7 +10,7 @@ TEMPLATES = $(shell find templates -name '*.html')
 CHECK := CANOPY_HOME=$(VENV)/check-home
 PRODUCTION := $(CHECK) HTTPS=1 ALLOWED_HOSTS=canopy.example.org
 
-.PHONY: run test check bench format clean debian
+.PHONY: run test check bench format texts clean debian
 
 run: $(STAMP)
 	@exec $(BIN)/python manage.py run
@@ -30,6 +30,13 @@ check: $(STAMP)
 
 bench: $(STAMP) debian
 	$(BIN)/python -m tests.benchmarks
+
+# After a text was added or changed: finds them all, then compiles the translations. Needs Debian's gettext.
+texts: $(STAMP)
+	$(BIN)/python manage.py texts
+	$(BIN)/python manage.py makemessages --locale de --ignore '.venv*' --ignore 'tests*' --ignore 'var*' --ignore 'docs*' --no-obsolete
+	$(BIN)/python manage.py makemessages --locale de --domain djangojs --ignore '.venv*' --ignore 'tests*' --ignore 'var*' --no-obsolete
+	$(BIN)/python manage.py compilemessages --locale de --ignore '.venv*'
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -1,13 +1,22 @@
-"""Appearance: light or dark, and how dense, as a person chose. Kept in a cookie, so that the first paint is right."""
+"""Appearance: light or dark, how dense, in which language, as a person chose. In cookies: the first paint is right."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from django.conf import settings
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
-THEMES = {"": "As the system", "light": "Light", "dark": "Dark"}
-DENSITIES = {"": "Comfortable", "compact": "Compact"}
+THEMES: Mapping[str, object] = {"": _("As the system"), "light": _("Light"), "dark": _("Dark")}
+DENSITIES: Mapping[str, object] = {"": _("Comfortable"), "compact": _("Compact")}
+LANGUAGES: Mapping[str, object] = {"": _("As the browser"), **dict(settings.LANGUAGES)}
 
-COOKIES = {"theme": ("canopy-theme", THEMES), "density": ("canopy-density", DENSITIES)}
+COOKIES: dict[str, tuple[str, Mapping[str, object]]] = {
+    "theme": ("canopy-theme", THEMES),
+    "density": ("canopy-density", DENSITIES),
+    "language": (settings.LANGUAGE_COOKIE_NAME, LANGUAGES),
+}
 """What can be chosen: the cookie that keeps it, and the choices by value."""
 
 
@@ -17,4 +26,11 @@ def appearance(request: HttpRequest) -> dict[str, dict[str, object]]:
     for name, (cookie, choices) in COOKIES.items():
         kept = request.COOKIES.get(cookie, "")
         chosen[name] = kept if kept in choices else ""
-    return {"appearance": {**chosen, "themes": THEMES.items(), "densities": DENSITIES.items()}}
+    return {
+        "appearance": {
+            **chosen,
+            "themes": THEMES.items(),
+            "densities": DENSITIES.items(),
+            "languages": LANGUAGES.items(),
+        }
+    }

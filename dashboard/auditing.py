@@ -7,18 +7,20 @@ from contextlib import contextmanager
 
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
+from django.utils.translation import gettext as _
 
 from dashboard import live
 from dashboard.models import AuditEntry, Batch
+from dashboard.wording import Words
 from orchestration.connection import BatchNotRunning, BatchRunning, TemporalUnavailable
 
 
 class OperationError(Exception):
     """Why nothing was done: a message for a person and an HTTP status."""
 
-    def __init__(self, message: str, status_code: int) -> None:
+    def __init__(self, message: Words, status_code: int) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = str(message)
         self.status_code = status_code
 
 
@@ -42,8 +44,8 @@ def _problem(error: OperationError | BatchNotRunning | BatchRunning | TemporalUn
     if isinstance(error, BatchRunning):
         return OperationError(str(error), 409)
     if isinstance(error, BatchNotRunning):
-        return OperationError("The batch is not running.", 409)
-    return OperationError(f"{error} Nothing was changed; try again in a moment.", 503)
+        return OperationError(_("The batch is not running."), 409)
+    return OperationError(_("%(error)s Nothing was changed; try again in a moment.") % {"error": error}, 503)
 
 
 def ring(batch: Batch) -> None:

@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from datetime import time, timedelta
 
 from django.db.models import TextChoices
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from orchestration.schedules import Timing
 
-DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+DAYS = (
+    gettext_lazy("Sunday"),
+    gettext_lazy("Monday"),
+    gettext_lazy("Tuesday"),
+    gettext_lazy("Wednesday"),
+    gettext_lazy("Thursday"),
+    gettext_lazy("Friday"),
+    gettext_lazy("Saturday"),
+)
 """As cron numbers them."""
 
 WEEKDAYS = "1-5"
@@ -23,12 +33,12 @@ AT_A_TIME = re.compile(r"(\d+) (\d+) \* \* ([\d,*-]+)")
 class Repeat(TextChoices):
     """The choices."""
 
-    HOURLY = "hourly", "Every hour"
-    DAILY = "daily", "Every day at"
-    WEEKDAYS = "weekdays", "Every weekday at"
-    WEEKLY = "weekly", "Every week on"
-    INTERVAL = "interval", "At an interval"
-    CRON = "cron", "Cron expression"
+    HOURLY = "hourly", gettext_lazy("Every hour")
+    DAILY = "daily", gettext_lazy("Every day at")
+    WEEKDAYS = "weekdays", gettext_lazy("Every weekday at")
+    WEEKLY = "weekly", gettext_lazy("Every week on")
+    INTERVAL = "interval", gettext_lazy("At an interval")
+    CRON = "cron", gettext_lazy("Cron expression")
 
 
 @dataclass(frozen=True)
@@ -85,17 +95,20 @@ class Cadence:
     def __str__(self) -> str:
         match self.repeat:
             case Repeat.INTERVAL:
-                return f"every {interval_words(self.every)}"
+                return _("every %(every)s") % {"every": interval_words(self.every)}
             case Repeat.HOURLY:
-                return f"every hour at :{self.minute:02}"
+                return _("every hour at :%(minute)s") % {"minute": f"{self.minute:02}"}
             case Repeat.DAILY:
-                return f"every day at {self.at:%H:%M}"
+                return _("every day at %(at)s") % {"at": f"{self.at:%H:%M}"}
             case Repeat.WEEKDAYS:
-                return f"every weekday at {self.at:%H:%M}"
+                return _("every weekday at %(at)s") % {"at": f"{self.at:%H:%M}"}
             case Repeat.WEEKLY:
-                return f"every {', '.join(DAYS[day] for day in self.days)} at {self.at:%H:%M}"
+                return _("every %(days)s at %(at)s") % {
+                    "days": ", ".join(str(DAYS[day]) for day in self.days),
+                    "at": f"{self.at:%H:%M}",
+                }
             case _:
-                return f"cron {self.cron}"
+                return _("cron %(cron)s") % {"cron": self.cron}
 
 
 def _days(field: str) -> tuple[int, ...]:
@@ -112,7 +125,7 @@ def _days(field: str) -> tuple[int, ...]:
 def in_words(timing: Timing | None) -> str:
     """Return a timing in words, with its time zone where the time of day counts."""
     if timing is None:
-        return "at several times, set outside Canopy"
+        return _("at several times, set outside Canopy")
     cadence = Cadence.of(timing)
     zone = "" if cadence.repeat in (Repeat.INTERVAL, Repeat.HOURLY) else f" {timing.time_zone}"
     return f"{cadence}{zone}"

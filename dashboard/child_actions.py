@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from asgiref.sync import async_to_sync
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from dashboard import projection
 from dashboard.auditing import ring
@@ -122,7 +123,7 @@ def _skip(operation: Operation, root: Node, ready: dict[int, Node], outcome: Out
     )
     for position in answer.unasked:
         if ready[position].status == Status.PENDING:
-            answer.refused[position] = "its parent is not running"
+            answer.refused[position] = _("its parent is not running")
         else:
             answer.accepted.append(position)
     _take_in(answer, ready, outcome)
@@ -166,13 +167,13 @@ async def _each(nodes: Iterable[Node], ask: Callable[[str], Awaitable[None]], ou
 
     async def one(node: Node) -> None:
         if not node.is_workflow:
-            outcome.refused.append(refusal(node, "it is no workflow of its own"))
+            outcome.refused.append(refusal(node, _("it is no workflow of its own")))
             return
         async with turns:
             try:
                 await ask(node.workflow_id)
             except BatchNotRunning:
-                outcome.refused.append(refusal(node, "not running any more"))
+                outcome.refused.append(refusal(node, _("not running any more")))
             else:
                 outcome.accepted.append(node.pk)
 

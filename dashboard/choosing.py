@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from dashboard.auditing import OperationError
 from dashboard.models import FAILURES, PARENT_KINDS, Batch, Node, NodeStatus
@@ -60,9 +61,9 @@ class Choice:
         found = list(chosen.order_by("position"))
         if not found:
             raise OperationError(
-                "No child has failed with this error now."
+                _("No child has failed with this error now.")
                 if self.selection.error
-                else f"There is nothing to {action.label.lower()} in what is selected.",
+                else _("There is nothing to %(lower)s in what is selected.") % {"lower": action.label.lower()},
                 409,
             )
         return found
@@ -99,11 +100,11 @@ def left_in_stages(batch: Batch) -> QuerySet[Node]:
 
 def _named(batch: Batch, ids: Sequence[int], action: Action, *, or_none: bool) -> list[Node]:
     if not ids:
-        raise OperationError("Nothing is selected.", 422)
+        raise OperationError(_("Nothing is selected."), 422)
     found = {node.pk: node for node in Node.objects.filter(batch=batch, pk__in=ids)}
     unknown = [str(pk) for pk in ids if pk not in found]
     if unknown:
-        raise OperationError(f"This batch has no node {', '.join(unknown[:5])}.", 404)
+        raise OperationError(_("This batch has no node %(unknown)s.") % {"unknown": ", ".join(unknown[:5])}, 404)
     children = {pk: node for pk, node in found.items() if node.kind == NodeKind.CHILD}
     parents = [node for node in found.values() if node.kind != NodeKind.CHILD]
     if parents:
@@ -111,7 +112,9 @@ def _named(batch: Batch, ids: Sequence[int], action: Action, *, or_none: bool) -
             if node.kind == NodeKind.CHILD and node.status in ACTS_ON[action]:
                 children[node.pk] = node
     if not children and not or_none:
-        raise OperationError(f"There is nothing to {action.label.lower()} below what is selected.", 409)
+        raise OperationError(
+            _("There is nothing to %(lower)s below what is selected.") % {"lower": action.label.lower()}, 409
+        )
     return sorted(children.values(), key=lambda node: node.position)
 
 
@@ -128,5 +131,9 @@ def _in_status(batch: Batch, status: str, action: Action) -> list[Node]:
     statuses = groups.get(status) or tuple(each for each in ACTS_ON[action] if each == status)
     if not statuses:
         known = ", ".join(dict.fromkeys([*groups, *ACTS_ON[action]]))
-        raise OperationError(f"{action.label} takes children by status {known}; not {status!r}.", 422)
+        raise OperationError(
+            _("%(label)s takes children by status %(known)s; not %(status)s.")
+            % {"label": action.label, "known": known, "status": repr(status)},
+            422,
+        )
     return list(EVERYTHING.children(batch).filter(status__in=statuses).order_by("position"))

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from django.db.models import Count, Min
+from django.utils.translation import gettext_lazy
 
 from dashboard.batch_map import map_of, seconds_of
 from dashboard.error_groups import failed_items
 from dashboard.live import UNSHOWN
 from dashboard.models import BY_INTEREST, FAILURES, Batch
 from dashboard.selection import EVERYTHING
+from dashboard.wording import Words
 from orchestration.signatures import template_of
 
 OFFERED = 50
@@ -22,14 +24,20 @@ OFFERED = 50
 BINS = 40
 WIDTH, HEIGHT = 1_000, 120
 
-SHARES = (("Shortest", 0.0), ("Median", 0.5), ("90 of 100 within", 0.9), ("99 of 100 within", 0.99), ("Longest", 1.0))
+SHARES = (
+    (gettext_lazy("Shortest"), 0.0),
+    (gettext_lazy("Median"), 0.5),
+    (gettext_lazy("90 of 100 within"), 0.9),
+    (gettext_lazy("99 of 100 within"), 0.99),
+    (gettext_lazy("Longest"), 1.0),
+)
 
 
 @dataclass(frozen=True)
 class Pair:
     """A number of both batches, under a name; `change` is what the second has more."""
 
-    name: str
+    name: Words
     one: float | None
     other: float | None
 

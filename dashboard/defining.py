@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from dashboard.definition_models import DefinitionVersion, SavedDefinition
 from dashboard.permissions import Person, require_operator
@@ -55,16 +56,18 @@ def create(person: Person, name: str, text: str, note: str = "") -> DefinitionVe
     operator = require_operator(person)
     name = storable_text(name).strip()
     if not 1 <= len(name) <= NAME_LIMIT:
-        raise DefinitionRefused("name", f"A name of 1 to {NAME_LIMIT} characters.")
+        raise DefinitionRefused("name", _("A name of 1 to %(name_limit)s characters.") % {"name_limit": NAME_LIMIT})
     definition = parse(text, processors())
     if SavedDefinition.objects.filter(name=name).exists():
-        raise DefinitionRefused("name", f'There is a definition called "{name}" already.')
+        raise DefinitionRefused("name", _('There is a definition called "%(name)s" already.') % {"name": name})
     try:
         with transaction.atomic():
             saved = SavedDefinition.objects.create(name=name, created_by=operator)
             return _add(saved, operator, definition.kind, text, note)
     except IntegrityError as error:
-        raise DefinitionRefused("name", f'There is a definition called "{name}" already.') from error
+        raise DefinitionRefused(
+            "name", _('There is a definition called "%(name)s" already.') % {"name": name}
+        ) from error
 
 
 def add_version(
@@ -82,20 +85,22 @@ def add_version(
             newest = saved.versions.get(number=saved.newest)
             if base is not None and base != newest.number:
                 author = newest.author.get_username()
-                message = (
-                    f"{author} saved version {newest.number} meanwhile. Compare, then save again to put this on top."
-                )
+                message = _(
+                    "%(author)s saved version %(number)s meanwhile. Compare, then save again to put this on top."
+                ) % {"author": author, "number": newest.number}
                 raise DefinitionRefused("text", message)
             if newest.text == _with_newlines(text):
-                raise DefinitionRefused("text", f"Nothing to save: version {newest.number} has this very text.")
+                raise DefinitionRefused(
+                    "text", _("Nothing to save: version %(number)s has this very text.") % {"number": newest.number}
+                )
             return _add(saved, operator, definition.kind, text, note)
     except IntegrityError as error:
-        raise DefinitionRefused("text", "Another version was saved at the same moment. Save again.") from error
+        raise DefinitionRefused("text", _("Another version was saved at the same moment. Save again.")) from error
 
 
 def _add(saved: SavedDefinition, operator: User, kind: str, text: str, note: str) -> DefinitionVersion:
     if len(note) > NOTE_LIMIT:
-        raise DefinitionRefused("note", f"At most {NOTE_LIMIT} characters.")
+        raise DefinitionRefused("note", _("At most %(note_limit)s characters.") % {"note_limit": NOTE_LIMIT})
     saved.newest += 1
     saved.save(update_fields=["newest"])
     return DefinitionVersion.objects.create(

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django.utils.translation import gettext_lazy
+
+from dashboard.wording import Words
+
 
 @dataclass(frozen=True)
 class Example:
     """A text to start from. `icon` is a heroicon."""
 
     kind: str
-    title: str
-    when: str
+    title: Words
+    when: Words
     icon: str
     text: str
 
@@ -132,39 +136,43 @@ steps:
 _ALL = (
     Example(
         "pipeline",
-        "Pipeline",
-        "When items go through several stages, and one that a stage drops must not reach the next.",
+        gettext_lazy("Pipeline"),
+        gettext_lazy("When items go through several stages, and one that a stage drops must not reach the next."),
         "funnel",
         _PIPELINE,
     ),
     Example(
         "services",
-        "Services",
-        "When one answer is put together of several services that know nothing of each other.",
+        gettext_lazy("Services"),
+        gettext_lazy("When one answer is put together of several services that know nothing of each other."),
         "server-stack",
         _SERVICES,
     ),
     Example(
-        "saga", "Saga", "When steps that are done must be undone again if a later one fails.", "arrow-uturn-left", _SAGA
+        "saga",
+        gettext_lazy("Saga"),
+        gettext_lazy("When steps that are done must be undone again if a later one fails."),
+        "arrow-uturn-left",
+        _SAGA,
     ),
     Example(
         "pool",
-        "Worker pool",
-        "When a few workers are dear to start, or must be paused one by one, and items are many.",
+        gettext_lazy("Worker pool"),
+        gettext_lazy("When a few workers are dear to start, or must be paused one by one, and items are many."),
         "user-group",
         _POOL,
     ),
     Example(
         "entity",
-        "Entity",
-        "When operations on one account or device must never overlap, and keep their order.",
+        gettext_lazy("Entity"),
+        gettext_lazy("When operations on one account or device must never overlap, and keep their order."),
         "identification",
         _ENTITY,
     ),
     Example(
         "steps",
-        "Steps",
-        "When the flow itself has branches, loops, or a person who must approve.",
+        gettext_lazy("Steps"),
+        gettext_lazy("When the flow itself has branches, loops, or a person who must approve."),
         "list-bullet",
         _STEPS,
     ),

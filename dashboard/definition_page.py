@@ -10,6 +10,8 @@ from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
 from django.forms import BoundField
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from dashboard.defining import NAME_LIMIT, NOTE_LIMIT, Checked
 from dashboard.definition_examples import Example
@@ -50,16 +52,21 @@ ICONS = {
 class DefinitionForm(forms.Form):
     """A text, or a file instead of it. `base` is the number of the version that was edited."""
 
-    name = forms.CharField(label="Name", max_length=NAME_LIMIT, help_text="To find and launch it by.")
+    name = forms.CharField(
+        label=gettext_lazy("Name"), max_length=NAME_LIMIT, help_text=gettext_lazy("To find and launch it by.")
+    )
     text = forms.CharField(
-        label="Definition",
+        label=gettext_lazy("Definition"),
         required=False,
         strip=False,
         widget=forms.Textarea(attrs={"spellcheck": "false", "wrap": "off", "autocapitalize": "off", "rows": 24}),
     )
-    file = forms.FileField(label="Or choose a file", required=False, allow_empty_file=True)
+    file = forms.FileField(label=gettext_lazy("Or choose a file"), required=False, allow_empty_file=True)
     note = forms.CharField(
-        label="Note", required=False, max_length=NOTE_LIMIT, help_text="What this version changes, and why."
+        label=gettext_lazy("Note"),
+        required=False,
+        max_length=NOTE_LIMIT,
+        help_text=gettext_lazy("What this version changes, and why."),
     )
     base = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
@@ -69,11 +76,13 @@ class DefinitionForm(forms.Form):
         if file is None:
             return None
         if (file.size or 0) > MAX_TEXT_BYTES:
-            raise forms.ValidationError(f"The file is larger than {MAX_TEXT_BYTES // 1024} kB.")
+            raise forms.ValidationError(
+                _("The file is larger than %(max_text_bytes)s kB.") % {"max_text_bytes": MAX_TEXT_BYTES // 1024}
+            )
         try:
             return str(file.read().decode("utf-8-sig"))
         except UnicodeDecodeError:
-            raise forms.ValidationError("The file is not text in UTF-8.") from None
+            raise forms.ValidationError(_("The file is not text in UTF-8.")) from None
 
     @property
     def given(self) -> str:
@@ -240,7 +249,7 @@ class LaunchDefinitionPage:
         """Why it cannot be launched, if so."""
         if self.preview.checked.definition is not None:
             return ""
-        return "This version is not valid any more: processors have changed since it was saved."
+        return _("This version is not valid any more: processors have changed since it was saved.")
 
     @property
     def is_valid(self) -> bool:

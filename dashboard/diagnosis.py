@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from asgiref.sync import async_to_sync
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from dashboard.models import Batch
 from dashboard.temporal import gateway
@@ -41,6 +42,6 @@ def moves(batch: Batch) -> bool:
 
 
 def _away(batch: Batch, error: TemporalUnavailable) -> Finding:
-    what = "Temporal does not answer."
-    advice = "Nothing is lost: batches go on by themselves as soon as it is back. Look at its server."
+    what = _("Temporal does not answer.")
+    advice = _("Nothing is lost: batches go on by themselves as soon as it is back. Look at its server.")
     return Finding(FindingCode.TEMPORAL_AWAY, Severity.PROBLEM, batch.pk, what, advice, str(error))

@@ -10,6 +10,7 @@ from django import forms
 from django.contrib.auth import get_user_model
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from dashboard.list_models import BatchTag
 from dashboard.models import Batch, BatchStatus, Item
@@ -28,18 +29,18 @@ def _tags() -> list[tuple[str, str]]:
 
 
 TIMES = {
-    "hour": ("The last hour", timedelta(hours=1)),
-    "day": ("The last 24 hours", timedelta(days=1)),
-    "week": ("The last 7 days", timedelta(days=7)),
-    "month": ("The last 30 days", timedelta(days=30)),
+    "hour": (gettext_lazy("The last hour"), timedelta(hours=1)),
+    "day": (gettext_lazy("The last 24 hours"), timedelta(days=1)),
+    "week": (gettext_lazy("The last 7 days"), timedelta(days=7)),
+    "month": (gettext_lazy("The last 30 days"), timedelta(days=30)),
 }
 
 SORTS = {
-    "-created_at": "Newest first",
-    "created_at": "Oldest first",
-    "-children_failed": "Most failures first",
-    "-child_count": "Largest first",
-    "-changed_at": "Last changed first",
+    "-created_at": gettext_lazy("Newest first"),
+    "created_at": gettext_lazy("Oldest first"),
+    "-children_failed": gettext_lazy("Most failures first"),
+    "-child_count": gettext_lazy("Largest first"),
+    "-changed_at": gettext_lazy("Last changed first"),
 }
 
 
@@ -49,45 +50,56 @@ class BatchFilter(django_filters.FilterSet):
     """
 
     q = django_filters.CharFilter(
-        label="Text",
+        label=gettext_lazy("Text"),
         method="with_text",
         widget=forms.TextInput(
             attrs={
                 "type": "search",
-                "placeholder": "Label or id",
+                "placeholder": gettext_lazy("Label or id"),
                 "autocomplete": "off",
                 "data-key": "/",
-                "data-key-name": "Search",
+                "data-key-name": gettext_lazy("Search"),
             }
         ),
     )
-    status = django_filters.ChoiceFilter(label="Status", choices=BatchStatus.choices, empty_label="Any")
-    processor = django_filters.ChoiceFilter(label="Processor", choices=_processors, empty_label="Any")
+    status = django_filters.ChoiceFilter(
+        label=gettext_lazy("Status"), choices=BatchStatus.choices, empty_label=gettext_lazy("Any")
+    )
+    processor = django_filters.ChoiceFilter(
+        label=gettext_lazy("Processor"), choices=_processors, empty_label=gettext_lazy("Any")
+    )
     person = django_filters.ModelChoiceFilter(
-        label="Person",
+        label=gettext_lazy("Person"),
         field_name="launched_by",
         queryset=lambda request: get_user_model().objects.filter(batches__isnull=False).distinct().order_by("username"),
         to_field_name="username",
-        empty_label="Anyone",
+        empty_label=gettext_lazy("Anyone"),
     )
-    tag = django_filters.ChoiceFilter(label="Tag", choices=_tags, field_name="tags__name", empty_label="Any")
+    tag = django_filters.ChoiceFilter(
+        label=gettext_lazy("Tag"), choices=_tags, field_name="tags__name", empty_label=gettext_lazy("Any")
+    )
     time = django_filters.ChoiceFilter(
-        label="Launched",
+        label=gettext_lazy("Launched"),
         choices=[(value, label) for value, (label, _) in TIMES.items()],
         method="in_time",
-        empty_label="At any time",
+        empty_label=gettext_lazy("At any time"),
     )
     schedule = django_filters.ModelChoiceFilter(
-        label="Schedule",
+        label=gettext_lazy("Schedule"),
         queryset=lambda request: Schedule.objects.filter(Q(deleted_at=None) | Q(batches__isnull=False)).distinct(),
-        empty_label="Any or none",
+        empty_label=gettext_lazy("Any or none"),
     )
 
     sort = django_filters.ChoiceFilter(
-        label="Order", choices=list(SORTS.items())[1:], method="in_order", empty_label=SORTS["-created_at"]
+        label=gettext_lazy("Order"),
+        choices=list(SORTS.items())[1:],
+        method="in_order",
+        empty_label=SORTS["-created_at"],
     )
     deep = django_filters.BooleanFilter(
-        label="Also in keys and errors", method="ignored", widget=forms.CheckboxInput(attrs={"value": "true"})
+        label=gettext_lazy("Also in keys and errors"),
+        method="ignored",
+        widget=forms.CheckboxInput(attrs={"value": "true"}),
     )
 
     class Meta:

@@ -15,11 +15,14 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from dashboard import uploads
 from dashboard.items import ROW_NUMBER, Format
+from dashboard.wording import numeral, said
 from orchestration.processors.secrets import VARIABLE, Secret
 from orchestration.processors.uploads import Upload
 
@@ -42,7 +45,7 @@ class LinesOfPairs(forms.CharField):
         for number, line in enumerate(str(value or "").splitlines(), start=1):
             name, colon, text = line.partition(":")
             if line.strip() and not (colon and name.strip()):
-                raise forms.ValidationError(f"Line {number} is not of the form Name: value.")
+                raise forms.ValidationError(_("Line %(number)s is not of the form Name: value.") % {"number": number})
             if line.strip():
                 pairs[name.strip()] = text.strip()
         return pairs
@@ -83,9 +86,10 @@ class KeptFile(forms.FileInput):
         chosen = super().render(f"{name}{uploads.CHOSEN}", None, attrs, renderer)
         if known is None:
             return chosen
-        kept = '<p class="kept"><strong>{}</strong> <span class="muted">{}, uploaded</span></p>{}'
+        size = _("%(size)s, uploaded") % {"size": filesizeformat(known.size)}
+        kept = '<p class="kept"><strong>{}</strong> <span class="muted">{}</span></p>{}'
         hidden = format_html('<input type="hidden" name="{}" value="{}">', name, known.upload)
-        return format_html(kept, known.name, filesizeformat(known.size), hidden) + chosen
+        return format_html(kept, known.name, size, hidden) + chosen
 
 
 class UploadField(forms.CharField):
@@ -105,7 +109,10 @@ class UploadField(forms.CharField):
         if not value:
             return None
         if value == uploads.TOO_LARGE:
-            raise forms.ValidationError(f"The file is too large: at most {uploads.most_mb():,} MB are allowed.")
+            raise forms.ValidationError(
+                _("The file is too large: at most %(most_mb)s MB are allowed.")
+                % {"most_mb": numeral(uploads.most_mb())}
+            )
         found = uploads.find(str(value))
         if found is None:
             raise forms.ValidationError(uploads.GONE)
@@ -115,7 +122,7 @@ class UploadField(forms.CharField):
         """Return the upload, or None where none is chosen and none is needed."""
         found = self.to_python(value)
         if found is None and self.required:
-            raise forms.ValidationError("Choose a file.")
+            raise forms.ValidationError(_("Choose a file."))
         return found
 
 
@@ -166,7 +173,7 @@ class ModelForm(forms.Form):
 
 def plain_words(problem: Mapping[str, Any]) -> str:
     """Return a pydantic error without pydantic's prefix."""
-    return str(problem["msg"]).removeprefix("Value error, ")
+    return str(said(str(problem["msg"]).removeprefix("Value error, ")))
 
 
 def form_of(model: type[BaseModel]) -> type[ModelForm]:
@@ -175,18 +182,28 @@ def form_of(model: type[BaseModel]) -> type[ModelForm]:
     return type(f"{model.__name__}Form", (ModelForm,), {**fields, "source": model})
 
 
+def title_of(name: str, info: FieldInfo) -> str:
+    """Return what a field is called."""
+    return info.title or name.replace("_", " ").capitalize()
+
+
+def choice_title(each: Enum) -> str:
+    """Return what a choice is called."""
+    return str(each.value).replace("_", " ").capitalize()
+
+
 def _field_of(name: str, info: FieldInfo) -> forms.Field:
     annotation, is_optional = _without_none(info.annotation)
     common: dict[str, Any] = {
-        "label": info.title or name.replace("_", " ").capitalize(),
-        "help_text": info.description or "",
+        "label": said(title_of(name, info)),
+        "help_text": said(info.description or ""),
         "initial": None if info.is_required() else _whole(info.get_default(call_default_factory=True)),
         "required": not is_optional and annotation in (int, float),
     }
     if get_origin(annotation) is Literal:
-        return forms.ChoiceField(choices=[(each, str(each)) for each in get_args(annotation)], **common)
+        return forms.ChoiceField(choices=[(each, said(str(each))) for each in get_args(annotation)], **common)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
-        choices = [(each.value, each.value.replace("_", " ").capitalize()) for each in annotation]
+        choices = [(each.value, said(choice_title(each))) for each in annotation]
         return forms.ChoiceField(choices=choices, **common)
     if annotation is bool:
         return forms.BooleanField(**common | {"required": False})
@@ -195,8 +212,8 @@ def _field_of(name: str, info: FieldInfo) -> forms.Field:
     if annotation is str:
         return _text_field(info, common)
     if annotation is Secret:
-        hint = f"The name of a secret, whose value workers have as {VARIABLE}NAME."
-        common |= {"required": info.is_required(), "help_text": info.description or hint}
+        hint = _("The name of a secret, whose value workers have as %(variable)sNAME.") % {"variable": VARIABLE}
+        common |= {"required": info.is_required(), "help_text": said(info.description or "") or hint}
         return forms.CharField(max_length=SECRET_LENGTH, **common)
     if annotation is Upload:
         return UploadField(**common | {"required": info.is_required()})
@@ -245,26 +262,28 @@ class ItemsForm(forms.Form):
     """Where the items come from: pasted text, an upload (kept from an earlier try, too), or a number."""
 
     format = forms.ChoiceField(
-        label="Given as",
+        label=gettext_lazy("Given as"),
         choices=[
-            (Format.CSV.value, "CSV with a header"),
-            (Format.LINES.value, "Lines"),
+            (Format.CSV.value, gettext_lazy("CSV with a header")),
+            (Format.LINES.value, gettext_lazy("Lines")),
             (Format.JSONL.value, "JSON Lines"),
-            (Format.COUNT.value, "A number of items"),
+            (Format.COUNT.value, gettext_lazy("A number of items")),
         ],
     )
-    count = forms.IntegerField(label="Number of items", required=False)
-    text = forms.CharField(label="Paste items", required=False, widget=forms.Textarea, strip=False)
-    file = forms.FileField(label="Or choose a file", required=False, allow_empty_file=True)
+    count = forms.IntegerField(label=gettext_lazy("Number of items"), required=False)
+    text = forms.CharField(label=gettext_lazy("Paste items"), required=False, widget=forms.Textarea, strip=False)
+    file = forms.FileField(label=gettext_lazy("Or choose a file"), required=False, allow_empty_file=True)
     upload = forms.CharField(required=False, widget=forms.HiddenInput)
-    key = forms.CharField(label="Business key", required=False, widget=forms.Select)
-    label = forms.CharField(label="Label", required=False, max_length=200, help_text="To find this batch again.")
-    leave_out = forms.BooleanField(label="Leave out the bad rows", required=False)
+    key = forms.CharField(label=gettext_lazy("Business key"), required=False, widget=forms.Select)
+    label = forms.CharField(
+        label=gettext_lazy("Label"), required=False, max_length=200, help_text=gettext_lazy("To find this batch again.")
+    )
+    leave_out = forms.BooleanField(label=gettext_lazy("Leave out the bad rows"), required=False)
 
     def offer_keys(self, columns: list[str]) -> None:
         """Let the key be chosen among columns."""
-        choices = [("", "First column" if self["format"].value() == Format.CSV else "As found")]
-        choices += [(name, name) for name in columns] + [(ROW_NUMBER, "Row number")]
+        choices = [("", _("First column") if self["format"].value() == Format.CSV else _("As found"))]
+        choices += [(name, name) for name in columns] + [(ROW_NUMBER, _("Row number"))]
         self.fields["key"].widget.choices = choices
 
     def clean_file(self) -> UploadedFile[bytes] | None:
@@ -275,7 +294,7 @@ class ItemsForm(forms.Form):
         if problem := uploads.problem_of(file):
             raise forms.ValidationError(problem)
         if not file.size:
-            raise forms.ValidationError("The file is empty.")
+            raise forms.ValidationError(_("The file is empty."))
         return file
 
     def clean(self) -> dict[str, Any]:
@@ -284,7 +303,7 @@ class ItemsForm(forms.Form):
         given = cleaned.get("format")
         if given == Format.COUNT:
             if cleaned.get("count") is None and "count" not in self.errors:
-                self.add_error("count", "How many items?")
+                self.add_error("count", _("How many items?"))
         elif not (cleaned.get("text", "").strip() or cleaned.get("file") or cleaned.get("upload") or self.errors):
-            self.add_error("text", "Paste items, or choose a file.")
+            self.add_error("text", _("Paste items, or choose a file."))
         return cleaned

@@ -10,10 +10,13 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from dashboard.live import UNSHOWN, batch_state
 from dashboard.models import FAILURES, OPEN_BATCH_STATUSES, Batch, BatchStatus, Hold
 from dashboard.temporal import WORKER_LOST_AFTER, gateway
+from dashboard.wording import numeral
 
 SHOWN = 25
 """Batches of each kind, the newest."""
@@ -74,7 +77,7 @@ def _needs(since: datetime) -> Iterator[Entry]:
     still = Q(status=BatchStatus.RUNNING, changed_at__lt=now - STUCK_AFTER)
     waiting = Q(status=BatchStatus.HELD) | ~Q(start_error="") | still | failing
     reasons = [(_reason(batch, now), batch) for batch in open_ones.filter(waiting)[:SHOWN]]
-    for (_, why), batch in sorted(reasons, key=lambda each: each[0][0]):
+    for (_rank, why), batch in sorted(reasons, key=lambda each: each[0][0]):
         yield Entry(batch, batch_state(batch), why)
     for batch in _batches().filter(status__in=ENDED_BADLY, closed_at__gt=since).order_by("-closed_at")[:SHOWN]:
         yield Entry(batch, batch_state(batch), _failures(batch))
@@ -83,31 +86,34 @@ def _needs(since: datetime) -> Iterator[Entry]:
 def _reason(batch: Batch, now: datetime) -> tuple[int, str]:
     """Return how soon a person should look at an open batch, and why."""
     if batch.held_kind == Hold.GATE:
-        return 0, f"Waits for approval. {batch.held_reason}"
+        return 0, _("Waits for approval. %(held_reason)s") % {"held_reason": batch.held_reason}
     if batch.held_kind:
-        return 1, f"Held: {batch.held_reason}"
+        return 1, _("Held: %(held_reason)s") % {"held_reason": batch.held_reason}
     if batch.start_error:
-        return 2, f"Not started yet: {batch.start_error}"
+        return 2, _("Not started yet: %(start_error)s") % {"start_error": batch.start_error}
     if batch.status == BatchStatus.RUNNING and batch.changed_at < now - STUCK_AFTER:
         minutes = int((now - batch.changed_at).total_seconds() // 60)
-        return 3, f"Stuck: nothing has changed for {minutes:,} minutes"
-    return 4, f"Failing: {_failures(batch).lower()} so far"
+        return 3, _("Stuck: nothing has changed for %(minutes)s minutes") % {"minutes": numeral(minutes)}
+    return 4, _("Failing: %(lower)s so far") % {"lower": _failures(batch).lower()}
 
 
 def _failures(batch: Batch) -> str:
     number = sum(batch.children[status.value] for status in FAILURES)
     if not number:
-        return "Failed"
-    return f"{number:,} {'child' if number == 1 else 'children'} failed"
+        return _("Failed")
+    words = ngettext("%(number)s child failed", "%(number)s children failed", number)
+    return words % {"number": numeral(number)}
 
 
 def _trouble() -> str:
     health = async_to_sync(gateway().health)()
     if not health.reachable:
-        return "Temporal does not answer. Nothing is lost: batches go on by themselves as soon as it is back."
+        return _("Temporal does not answer. Nothing is lost: batches go on by themselves as soon as it is back.")
     age = health.worker_heartbeat_age
     if age is None:
-        return "No worker has been seen: nothing will run until one is started."
+        return _("No worker has been seen: nothing will run until one is started.")
     if age >= WORKER_LOST_AFTER:
-        return f"The last sign of a worker is {age:,.0f} seconds old: nothing runs until one is back."
+        return _("The last sign of a worker is %(age)s seconds old: nothing runs until one is back.") % {
+            "age": f"{age:,.0f}"
+        }
     return ""

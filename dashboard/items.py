@@ -15,9 +15,12 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any, BinaryIO
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from pydantic import ValidationError
 
 from dashboard.tree_rows import Row
+from dashboard.wording import numeral
 from orchestration.processors.registry import Processor
 
 LINE_LIMIT = 4 * 1024 * 1024
@@ -31,7 +34,7 @@ DELIMITERS = ",;\t|"
 ROW_NUMBER = "#"
 """The choice of key that numbers the rows."""
 
-BINARY = "This is a binary file, not text."
+BINARY = gettext_lazy("This is a binary file, not text.")
 BINARY_LOOK = 64 * 1024
 """Bytes after one that is not text in which a NUL tells a binary file from text in another encoding."""
 
@@ -117,14 +120,17 @@ def survey(source: Source, processor: Processor, *, limit: int, sample: int | No
                 continue
             found.good += 1
             if found.good > limit:
-                raise SourceError(f"More than {limit:,} items: that is the most that one batch may have.")
+                raise SourceError(
+                    _("More than %(limit)s items: that is the most that one batch may have.")
+                    % {"limit": numeral(limit)}
+                )
             if len(found.sample) < SAMPLE_ROWS:
                 found.sample.append(row)
             number = hash(row.key)
             found.duplicates += number in keys
             keys.add(number)
         if not found.total:
-            raise SourceError("There is not a single item.")
+            raise SourceError(_("There is not a single item."))
     except SourceError as error:
         found.error = str(error)
     found.columns = reading.position.columns
@@ -147,7 +153,7 @@ def list_source(items: Sequence[Any], key: str = "") -> Source:
 
 def _check_count(count: int, limit: int) -> None:
     if not 1 <= count <= limit:
-        raise SourceError(f"The number of items must be from 1 to {limit:,}.")
+        raise SourceError(_("The number of items must be from 1 to %(limit)s.") % {"limit": numeral(limit)})
 
 
 class Reading:
@@ -228,7 +234,7 @@ class Reading:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield begins, BadRow(begins, f"Not CSV: {error}.")
+                yield begins, BadRow(begins, _("Not CSV: %(error)s.") % {"error": error})
                 continue
             if any(cell.strip() for cell in cells):
                 self._rows += 1
@@ -237,7 +243,10 @@ class Reading:
     def _csv_row(self, cells: Sequence[str], line: int) -> Row | BadRow:
         if len(cells) != len(self._columns):
             found = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
-            return BadRow(line, f"{found}, but the header has {len(self._columns)}.")
+            return BadRow(
+                line,
+                _("%(found)s, but the header has %(_columns)s.") % {"found": found, "_columns": len(self._columns)},
+            )
         data = dict(zip(self._columns, cells, strict=True))
         return _row(data, str(self._rows) if self._key == ROW_NUMBER else data[self._key].strip(), line)
 
@@ -251,7 +260,7 @@ class Reading:
         try:
             value = json.loads(line)
         except ValueError as error:
-            return BadRow(self._line, f"Not JSON: {error}.")
+            return BadRow(self._line, _("Not JSON: %(error)s.") % {"error": error})
         data = value if isinstance(value, dict) else {"value": value}
         if not self._columns:
             self._columns = list(data)
@@ -264,7 +273,10 @@ class Reading:
         """Return the column that is the business key: the one that was chosen, the processor's, or the usual one."""
         given, columns, own = self._source.key, self._columns, self._processor.key
         if given and given != ROW_NUMBER and given not in columns:
-            raise SourceError(f"There is no column {given!r} to take the key from. There are: {', '.join(columns)}.")
+            raise SourceError(
+                _("There is no column %(given)s to take the key from. There are: %(columns)s.")
+                % {"given": repr(given), "columns": ", ".join(columns)}
+            )
         return given or (own if own in columns else default)
 
 
@@ -272,28 +284,33 @@ def _text(raw: bytes, number: int, file: BinaryIO) -> str:
     """Return a line's text. Raises SourceError."""
     if number == 1:
         if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise SourceError("This is UTF-16 text. Save it as UTF-8 and try again.")
+            raise SourceError(_("This is UTF-16 text. Save it as UTF-8 and try again."))
         raw = raw.removeprefix(b"\xef\xbb\xbf")
     if b"\x00" in raw:
         raise SourceError(BINARY)
     if len(raw) == LINE_LIMIT:
-        raise SourceError(f"Line {number:,} is longer than {LINE_LIMIT // 1024 // 1024} MB.")
+        raise SourceError(
+            _("Line %(number)s is longer than %(line_limit)s MB.")
+            % {"number": numeral(number), "line_limit": LINE_LIMIT // 1024 // 1024}
+        )
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
         if b"\x00" in file.read(BINARY_LOOK):
             raise SourceError(BINARY) from error
-        place = f"line {number:,}, byte {error.start + 1:,}"
-        raise SourceError(f"This is not UTF-8 text ({place}). Save it as UTF-8 and try again.") from error
+        place = _("line %(number)s, byte %(start)s") % {"number": numeral(number), "start": numeral(error.start + 1)}
+        raise SourceError(
+            _("This is not UTF-8 text (%(place)s). Save it as UTF-8 and try again.") % {"place": place}
+        ) from error
 
 
 def _columns(header: Sequence[str]) -> list[str]:
     names = [name.strip() for name in header]
     if "" in names:
-        raise SourceError(f"Column {names.index('') + 1} of the header has no name.")
+        raise SourceError(_("Column %(index)s of the header has no name.") % {"index": names.index("") + 1})
     for name in names:
         if names.count(name) > 1:
-            raise SourceError(f"The header has the column {name[:KEY_LIMIT]!r} twice.")
+            raise SourceError(_("The header has the column %(name)s twice.") % {"name": repr(name[:KEY_LIMIT])})
     return names
 
 
@@ -304,9 +321,13 @@ def _usual_key(data: Mapping[str, Any]) -> str:
 def _row(data: dict[str, Any], key: str, line: int) -> Row | BadRow:
     for name, value in data.items():
         if isinstance(value, str) and len(value) > CELL_LIMIT:
-            return BadRow(line, f"{name[:50]}: {len(value):,} characters; at most {CELL_LIMIT:,} are allowed.")
+            return BadRow(
+                line,
+                _("%(name)s: %(value)s characters; at most %(cell_limit)s are allowed.")
+                % {"name": name[:50], "value": numeral(len(value)), "cell_limit": numeral(CELL_LIMIT)},
+            )
     if not key:
-        return BadRow(line, "The key is empty.")
+        return BadRow(line, _("The key is empty."))
     return Row(key[:KEY_LIMIT], data)
 
 

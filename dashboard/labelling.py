@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from dashboard.auditing import OperationError
 from dashboard.list_models import MOST_TAGS, TAG_LENGTH, BatchTag
 from dashboard.models import AuditEntry, Batch
 from dashboard.permissions import Person, require_operator
 from dashboard.storable import text
+from dashboard.wording import numeral
 
 NOTE_LENGTH = 10_000
 
@@ -43,7 +45,11 @@ def set_note(person: Person, batch: Batch, note: str) -> None:
     operator = require_operator(person)
     note = text(note.strip().replace("\r\n", "\n"))
     if len(note) > NOTE_LENGTH:
-        raise OperationError(f"A note has at most {NOTE_LENGTH:,} characters; this one has {len(note):,}.", 422)
+        raise OperationError(
+            _("A note has at most %(note_length)s characters; this one has %(note)s.")
+            % {"note_length": numeral(NOTE_LENGTH), "note": numeral(len(note))},
+            422,
+        )
     if note != batch.note:
         Batch.objects.filter(pk=batch.pk).update(note=note)
         AuditEntry.objects.create(batch=batch, person=operator, action="note")
@@ -52,7 +58,11 @@ def set_note(person: Person, batch: Batch, note: str) -> None:
 def _checked(names: Sequence[str]) -> list[str]:
     names = [text(name) for name in names]
     if long := [name for name in names if len(name) > TAG_LENGTH]:
-        raise OperationError(f"A tag has at most {TAG_LENGTH} characters: {long[0][:TAG_LENGTH]}… has more.", 422)
+        raise OperationError(
+            _("A tag has at most %(tag_length)s characters: %(long)s… has more.")
+            % {"tag_length": TAG_LENGTH, "long": long[0][:TAG_LENGTH]},
+            422,
+        )
     if len(names) > MOST_TAGS:
-        raise OperationError(f"A batch has at most {MOST_TAGS} tags.", 422)
+        raise OperationError(_("A batch has at most %(most_tags)s tags.") % {"most_tags": MOST_TAGS}, 422)
     return names

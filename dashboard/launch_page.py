@@ -16,6 +16,7 @@ from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, QueryDict
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from pydantic import BaseModel
 
 from dashboard import items
@@ -30,6 +31,7 @@ from dashboard.permissions import may_operate
 from dashboard.queues import nobody_polls
 from dashboard.stages import definition_of
 from dashboard.uploads import keep, keep_chosen
+from dashboard.wording import numeral, said
 from orchestration.definition_outline import outline
 from orchestration.definitions import Definition, Pipeline
 from orchestration.plan import Layout, Plan, warnings
@@ -67,7 +69,7 @@ class LaunchPage:
     @property
     def title(self) -> str:
         """What is launched."""
-        return self.version.definition.name if self.version is not None else self.processor.title
+        return self.version.definition.name if self.version is not None else str(said(self.processor.title))
 
     @property
     def definition(self) -> Definition | None:
@@ -130,7 +132,10 @@ class LaunchPage:
         plan = self.checked_plan
         found = list(warnings(plan, self.count)) if plan is not None and self.count and not plan.paged else []
         if self.survey is not None and self.survey.duplicates:
-            found.append(f"{self.survey.duplicates:,} keys occur more than once: each row is an item all the same.")
+            found.append(
+                _("%(duplicates)s keys occur more than once: each row is an item all the same.")
+                % {"duplicates": numeral(self.survey.duplicates)}
+            )
         if plan is not None and (unserved := nobody_polls(plan.task_queue)):
             found.append(unserved)
         return found
@@ -193,7 +198,7 @@ def empty_page(
         parameters, plan = like.parameters, like.plan_data
     elif preset is not None:
         first = {"format": Format.CSV, "text": preset.items} if preset.items else {"format": Format.COUNT}
-        first |= {"count": preset.count, "label": preset.title}
+        first |= {"count": preset.count, "label": str(said(preset.title))}
         parameters, plan = dict(preset.parameters), dict(preset.plan)
     page = LaunchPage(
         processor,
@@ -264,7 +269,7 @@ def _survey(page: LaunchPage, request: HttpRequest) -> None:
     if kind is not Format.COUNT:
         page.upload = _kept(cleaned, request)
         if page.upload is None:
-            page.items.add_error("file", "The file that was uploaded before is gone. Choose it again.")
+            page.items.add_error("file", _("The file that was uploaded before is gone. Choose it again."))
             return
         page.items.data = _with_upload(page.items.data, page.upload)
     name = page.upload.pk if page.upload else str(cleaned["count"])

@@ -12,6 +12,7 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from dashboard import projection
 from dashboard.growth import write_section
@@ -93,15 +94,23 @@ def refusals(processor: str, plan: Plan, count: int) -> dict[str, str]:
     found = problems(plan, count)
     made = get_processor(processor)
     if plan.on_threshold is OnThreshold.ROLL_BACK and not can_roll_back(made):
-        found["on_threshold"] = f"{processor} has no compensation, so nothing could be rolled back."
+        found["on_threshold"] = _("%(processor)s has no compensation, so nothing could be rolled back.") % {
+            "processor": processor
+        }
     if made.then:
         unsuited = [name for name in UNSUITED_TO_STAGES if getattr(plan, name)]
-        found |= dict.fromkeys(unsuited, f"{processor} has two stages, and a stage cannot have this.")
+        found |= dict.fromkeys(
+            unsuited, _("%(processor)s has two stages, and a stage cannot have this.") % {"processor": processor}
+        )
     if made.child_workflow:
         if plan.chunk_size != 1:
-            found["chunk_size"] = f"{processor} starts a workflow for each item: it needs a chunk size of 1."
+            found["chunk_size"] = _("%(processor)s starts a workflow for each item: it needs a chunk size of 1.") % {
+                "processor": processor
+            }
         if plan.execution is not Execution.CHUNK:
-            found["execution"] = f"{processor} has children of its own kind: leave this at its default."
+            found["execution"] = _("%(processor)s has children of its own kind: leave this at its default.") % {
+                "processor": processor
+            }
     return found
 
 
@@ -136,7 +145,7 @@ def _launched_before(person: User, request: LaunchRequest) -> Batch | None:
         return None
     batch = Batch.objects.filter(launched_by=person, idempotency_key=request.idempotency_key).first()
     if batch is not None and batch.fingerprint != request.fingerprint:
-        raise IdempotencyConflict("This idempotency key was used before, for a launch with other content.")
+        raise IdempotencyConflict(_("This idempotency key was used before, for a launch with other content."))
     return batch
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from django.http import QueryDict
+from django.utils.translation import gettext_lazy
 
-COLUMNS = {
-    "status": "Status",
-    "progress": "Progress",
-    "children": "Children",
-    "failed": "Failed",
-    "items": "Items",
-    "rate": "Items/s",
-    "left": "Time left",
-    "took": "Duration",
-    "launched": "Launched",
-    "ended": "Ended",
-    "note": "Note",
+from dashboard.wording import Words
+
+COLUMNS: Mapping[str, Words] = {
+    "status": gettext_lazy("Status"),
+    "progress": gettext_lazy("Progress"),
+    "children": gettext_lazy("Children"),
+    "failed": gettext_lazy("Failed"),
+    "items": gettext_lazy("Items"),
+    "rate": gettext_lazy("Items/s"),
+    "left": gettext_lazy("Time left"),
+    "took": gettext_lazy("Duration"),
+    "launched": gettext_lazy("Launched"),
+    "ended": gettext_lazy("Ended"),
+    "note": gettext_lazy("Note"),
 }
 """In the order in which they stand, after the batch itself."""
 

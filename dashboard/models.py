@@ -12,6 +12,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from dashboard import list_models, notification_models  # noqa: F401  so that Django knows their models
 from dashboard.definition_models import DefinitionVersion
@@ -25,17 +27,17 @@ from orchestration.plan import Plan, WorkflowTree, root_id
 class BatchStatus(models.TextChoices):
     """State of a batch as a person sees it. Derived from root and tallies by `projection`."""
 
-    PENDING = "pending", "Pending"
-    RUNNING = "running", "Running"
-    PAUSED = "paused", "Paused"
-    HELD = "held", "Held"
-    COMPLETED = "completed", "Completed"
-    COMPLETED_WITH_FAILURES = "completed_with_failures", "Completed with failures"
-    FAILED = "failed", "Failed"
-    CANCELED = "canceled", "Canceled"
-    TERMINATED = "terminated", "Terminated"
-    TIMED_OUT = "timed_out", "Timed out"
-    ROLLED_BACK = "rolled_back", "Rolled back"
+    PENDING = "pending", gettext_lazy("Pending")
+    RUNNING = "running", gettext_lazy("Running")
+    PAUSED = "paused", gettext_lazy("Paused")
+    HELD = "held", gettext_lazy("Held")
+    COMPLETED = "completed", gettext_lazy("Completed")
+    COMPLETED_WITH_FAILURES = "completed_with_failures", gettext_lazy("Completed with failures")
+    FAILED = "failed", gettext_lazy("Failed")
+    CANCELED = "canceled", gettext_lazy("Canceled")
+    TERMINATED = "terminated", gettext_lazy("Terminated")
+    TIMED_OUT = "timed_out", gettext_lazy("Timed out")
+    ROLLED_BACK = "rolled_back", gettext_lazy("Rolled back")
 
 
 OPEN_BATCH_STATUSES = (BatchStatus.PENDING, BatchStatus.RUNNING, BatchStatus.PAUSED, BatchStatus.HELD)
@@ -44,21 +46,21 @@ OPEN_BATCH_STATUSES = (BatchStatus.PENDING, BatchStatus.RUNNING, BatchStatus.PAU
 class Hold(models.TextChoices):
     """What a held batch waits for a person to decide."""
 
-    FAILURES = "failures", "What becomes of failures"
-    GATE = "gate", "Whether it may start"
+    FAILURES = "failures", gettext_lazy("What becomes of failures")
+    GATE = "gate", gettext_lazy("Whether it may start")
 
 
 class NodeStatus(models.TextChoices):
     """State of a node or an item; the values of `orchestration.contracts.Status`."""
 
-    PENDING = Status.PENDING, "Pending"
-    RUNNING = Status.RUNNING, "Running"
-    COMPLETED = Status.COMPLETED, "Completed"
-    FAILED = Status.FAILED, "Failed"
-    CANCELED = Status.CANCELED, "Canceled"
-    TERMINATED = Status.TERMINATED, "Terminated"
-    TIMED_OUT = Status.TIMED_OUT, "Timed out"
-    SKIPPED = Status.SKIPPED, "Skipped"
+    PENDING = Status.PENDING, gettext_lazy("Pending")
+    RUNNING = Status.RUNNING, gettext_lazy("Running")
+    COMPLETED = Status.COMPLETED, gettext_lazy("Completed")
+    FAILED = Status.FAILED, gettext_lazy("Failed")
+    CANCELED = Status.CANCELED, gettext_lazy("Canceled")
+    TERMINATED = Status.TERMINATED, gettext_lazy("Terminated")
+    TIMED_OUT = Status.TIMED_OUT, gettext_lazy("Timed out")
+    SKIPPED = Status.SKIPPED, gettext_lazy("Skipped")
 
 
 FAILURES = (NodeStatus.FAILED, NodeStatus.TIMED_OUT, NodeStatus.TERMINATED)
@@ -74,17 +76,17 @@ BY_INTEREST = (*NOT_COMPLETED, NodeStatus.RUNNING, NodeStatus.PENDING, NodeStatu
 class Kind(models.TextChoices):
     """What a node is; the values of `orchestration.contracts.NodeKind`."""
 
-    ROOT = NodeKind.ROOT, "Root"
-    PARENT = NodeKind.PARENT, "Parent"
-    PARTITION = NodeKind.PARTITION, "Partition"
-    STAGE = NodeKind.STAGE, "Stage"
-    CHILD = NodeKind.CHILD, "Child"
-    ROLLBACK = NodeKind.ROLLBACK, "Rollback"
-    STEP = NodeKind.STEP, "Step"
-    SERVICE = NodeKind.SERVICE, "Service"
-    POOL_WORKER = NodeKind.POOL_WORKER, "Pool worker"
-    ENTITY = NodeKind.ENTITY, "Entity"
-    GATE = NodeKind.GATE, "Gate"
+    ROOT = NodeKind.ROOT, gettext_lazy("Root")
+    PARENT = NodeKind.PARENT, gettext_lazy("Parent")
+    PARTITION = NodeKind.PARTITION, gettext_lazy("Partition")
+    STAGE = NodeKind.STAGE, gettext_lazy("Stage")
+    CHILD = NodeKind.CHILD, gettext_lazy("Child")
+    ROLLBACK = NodeKind.ROLLBACK, gettext_lazy("Rollback")
+    STEP = NodeKind.STEP, gettext_lazy("Step")
+    SERVICE = NodeKind.SERVICE, gettext_lazy("Service")
+    POOL_WORKER = NodeKind.POOL_WORKER, gettext_lazy("Pool worker")
+    ENTITY = NodeKind.ENTITY, gettext_lazy("Entity")
+    GATE = NodeKind.GATE, gettext_lazy("Gate")
 
 
 PARENT_KINDS = (Kind.PARTITION, Kind.STAGE, Kind.PARENT)
@@ -324,9 +326,9 @@ class Node(Tally):
     def title(self) -> str:
         """What a person calls it: by its number, or its label where it has one."""
         if self.kind == Kind.ROOT:
-            return "Root"
+            return _("Root")
         if self.kind == Kind.PARTITION:
-            return f"Partition {self.position}"
+            return _("Partition %(position)s") % {"position": self.position}
         if self.kind in (Kind.PARENT, Kind.CHILD):
             return self.label or f"#{self.position}"
         return f"{self.get_kind_display()} {self.label}".strip()

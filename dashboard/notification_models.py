@@ -7,21 +7,23 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 
 class Occasion(models.TextChoices):
     """What of a batch somebody may want to be told of."""
 
-    ENDED = "ended", "ended"
-    FAILING = "failing", "failing"
-    HELD = "held", "waiting for a decision"
+    ENDED = "ended", gettext_lazy("ended")
+    FAILING = "failing", gettext_lazy("failing")
+    HELD = "held", gettext_lazy("waiting for a decision")
 
 
 class Channel(models.TextChoices):
     """How it is told."""
 
-    WEBHOOK = "webhook", "Webhook"
-    EMAIL = "email", "E-mail"
+    WEBHOOK = "webhook", gettext_lazy("Webhook")
+    EMAIL = "email", gettext_lazy("E-mail")
 
 
 def new_notification_id() -> str:
@@ -51,7 +53,10 @@ class Subscription(models.Model):
         ordering: ClassVar = ["-made_at", "-id"]
 
     def __str__(self) -> str:
-        return f"{self.get_channel_display()} to {self.address}"
+        return _("%(get_channel_display)s to %(address)s") % {
+            "get_channel_display": self.get_channel_display(),
+            "address": self.address,
+        }
 
     @property
     def occasion_labels(self) -> list[str]:
@@ -62,9 +67,9 @@ class Subscription(models.Model):
 class DeliveryStatus(models.TextChoices):
     """How far a notification is."""
 
-    PENDING = "pending", "Pending"
-    SENT = "completed", "Sent"
-    FAILED = "failed", "Failed"
+    PENDING = "pending", gettext_lazy("Pending")
+    SENT = "completed", gettext_lazy("Sent")
+    FAILED = "failed", gettext_lazy("Failed")
 
 
 class Delivery(models.Model):

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from dashboard import projection
 from dashboard.auditing import OperationError, audited
@@ -79,11 +80,15 @@ def retry(person: Person, batch: Batch, choice: Choice) -> Outcome:
 
 def _must_allow(batch: Batch, root: Node, action: Action) -> None:
     if root.attempt == 0:
-        raise OperationError(f"The batch has not started yet, so there is nothing to {action.label.lower()}.", 409)
+        raise OperationError(
+            _("The batch has not started yet, so there is nothing to %(lower)s.") % {"lower": action.label.lower()}, 409
+        )
     if action is Action.SKIP and batch.watched_id:
-        raise OperationError("Canopy only watches this tree: its own parents say how it goes on.", 409)
+        raise OperationError(_("Canopy only watches this tree: its own parents say how it goes on."), 409)
     if action is Action.RETRY and batch.status == BatchStatus.ROLLED_BACK:
-        raise OperationError("The batch was rolled back: what had completed is undone. Launch it again instead.", 409)
+        raise OperationError(
+            _("The batch was rolled back: what had completed is undone. Launch it again instead."), 409
+        )
 
 
 def _goes_on(batch: Batch, root: Node) -> bool:
@@ -122,7 +127,7 @@ def _do(operator: User, operation: Operation, root: Node, chosen: Sequence[Node]
     """Do what was frozen, once; where nothing could be done it can be confirmed again."""
     same = Operation.objects.filter(pk=operation.pk)
     if not same.filter(confirmed_at=None).update(confirmed_at=timezone.now()):
-        raise OperationError("This was confirmed before.", 409)
+        raise OperationError(_("This was confirmed before."), 409)
     try:
         return _carry_out(operator, operation, root, chosen, wishes)
     except OperationError:
@@ -155,5 +160,5 @@ def _carry_out(operator: User, operation: Operation, root: Node, chosen: Sequenc
 
 def _why_not(node: Node, action: Action) -> str:
     if action is not Action.RETRY:
-        return f"it is {node.get_status_display().lower()}"
-    return "already completed" if node.status == Status.COMPLETED else "already running"
+        return _("it is %(lower)s") % {"lower": node.get_status_display().lower()}
+    return _("already completed") if node.status == Status.COMPLETED else _("already running")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django import forms
 from django.db.models import Avg
 from django.http import QueryDict
+from django.utils.translation import gettext as _
 
 from dashboard.forms import ModelForm, form_of
 from dashboard.models import Batch
@@ -32,8 +33,8 @@ class WishesForm(forms.Form):
             required=False,
             min_value=least,
             max_value=most,
-            label="Children open at a time",
-            help_text="Fewer are gentler to the other side.",
+            label=_("Children open at a time"),
+            help_text=_("Fewer are gentler to the other side."),
             widget=forms.NumberInput(attrs={"placeholder": batch.window}),
         )
 

@@ -8,15 +8,16 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 
 class Action(models.TextChoices):
     """What is done to children."""
 
-    RETRY = "retry", "Retry"
-    SKIP = "skip", "Skip"
-    CANCEL = "cancel", "Cancel"
-    TERMINATE = "terminate", "Terminate"
+    RETRY = "retry", gettext_lazy("Retry")
+    SKIP = "skip", gettext_lazy("Skip")
+    CANCEL = "cancel", gettext_lazy("Cancel")
+    TERMINATE = "terminate", gettext_lazy("Terminate")
 
 
 def new_operation_id() -> str:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from dashboard import projection
 from dashboard.auditing import OperationError, audited, ring
@@ -18,6 +19,7 @@ from dashboard.models import Batch, Hold, Node
 from dashboard.permissions import Person, require_operator
 from dashboard.rolling_back import may_roll_back, undo_input
 from dashboard.temporal import gateway
+from dashboard.wording import numeral
 from orchestration.contracts import EventKind, NodeKind, Status, TreeEvent
 from orchestration.plan import Plan, root_id
 
@@ -38,7 +40,7 @@ def steer_worker(person: Person, worker: Node, *, paused: bool) -> None:
     """Pause one worker of a pool, or have it go on. Raises PermissionDenied, OperationError (409 when it has gone)."""
     operator = require_operator(person)
     if worker.kind != NodeKind.POOL_WORKER or worker.status != Status.RUNNING:
-        raise OperationError("This is no pool worker that runs.", 409)
+        raise OperationError(_("This is no pool worker that runs."), 409)
     action, scope = "pause worker" if paused else "resume worker", f"worker {worker.label}"
     _steer(
         operator,
@@ -63,7 +65,7 @@ def decide(person: Person, batch: Batch, *, approved: bool) -> None:
     """Approve that a batch starts, or refuse. Raises PermissionDenied, OperationError (409 when nobody is asked)."""
     operator = require_operator(person)
     if batch.held_kind != Hold.GATE:
-        raise OperationError("The batch does not wait for approval.", 409)
+        raise OperationError(_("The batch does not wait for approval."), 409)
     name = operator.get_username()
     action = "approve" if approved else "refuse"
     _steer(operator, batch, action, lambda: gateway().decide(batch.pk, approved=approved, person=name))
@@ -71,7 +73,7 @@ def decide(person: Person, batch: Batch, *, approved: bool) -> None:
 
 def _release(operator: User, batch: Batch, action: str, call: Callable[[], Awaitable[None]]) -> None:
     if batch.held_kind != Hold.FAILURES:
-        raise OperationError("The batch is not held.", 409)
+        raise OperationError(_("The batch is not held."), 409)
     _steer(operator, batch, action, call, scope=batch.held_reason)
 
 
@@ -100,17 +102,20 @@ def roll_back(person: Person, batch: Batch) -> str:
     """
     operator = require_operator(person)
     if not may_roll_back(batch):
-        why = "It is still open." if batch.is_open else "Nothing that it does can be undone."
+        why = _("It is still open.") if batch.is_open else _("Nothing that it does can be undone.")
         raise OperationError(why, 409)
     root, number = undo_input(batch)
     if not number:
-        raise OperationError("Nothing of it is left to undo.", 409)
+        raise OperationError(_("Nothing of it is left to undo."), 409)
     with audited(operator, batch, "roll back", f"{number:,} children"):
         run_id = async_to_sync(gateway().roll_back)(root)
     started = TreeEvent(EventKind.STARTED, root_id(batch.pk), run_id, timezone.now())
     projection.apply(batch.pk, [started])
     ring(batch)
-    return f"Rolling back: what {number:,} {'child' if number == 1 else 'children'} completed is undone."
+    return _("Rolling back: what %(number)s %(else)s completed is undone.") % {
+        "number": numeral(number),
+        "else": "child" if number == 1 else "children",
+    }
 
 
 def set_window(person: Person, batch: Batch, window: int) -> None:
@@ -126,7 +131,9 @@ def check_window(window: int) -> None:
     """Raise OperationError (422) for a window that is out of bounds."""
     least, most = window_bounds()
     if not least <= window <= most:
-        raise OperationError(f"The window must be from {least} to {most:,}.", 422)
+        raise OperationError(
+            _("The window must be from %(least)s to %(most)s.") % {"least": least, "most": numeral(most)}, 422
+        )
 
 
 def window_bounds() -> tuple[int, int]:
@@ -140,13 +147,13 @@ def discard(person: Person, batch: Batch) -> None:
     operator = require_operator(person)
     with audited(operator, batch, "discard", ""):
         if not projection.discard(batch.pk):
-            raise OperationError("The batch has started: cancel it instead.", 409)
+            raise OperationError(_("The batch has started: cancel it instead."), 409)
     ring(batch)
 
 
 def _must_be_ours(batch: Batch) -> None:
     if batch.watched_id:
-        raise OperationError("Canopy only watches this tree: its own parents say how it goes on.", 409)
+        raise OperationError(_("Canopy only watches this tree: its own parents say how it goes on."), 409)
 
 
 def _steer(operator: User, batch: Batch, action: str, call: Callable[[], Awaitable[None]], *, scope: str = "") -> None:

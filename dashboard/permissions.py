@@ -6,13 +6,16 @@ from typing import TypeGuard
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
+from django.utils.translation import gettext_lazy
 
 VIEWERS = "viewer"
 OPERATORS = "operator"
 
 Person = User | AnonymousUser
 
-VIEWER_EXPLANATION = "You may look at everything, but not change anything: that takes the role of an operator."
+VIEWER_EXPLANATION = gettext_lazy(
+    "You may look at everything, but not change anything: that takes the role of an operator."
+)
 
 
 def may_view(person: Person | None) -> TypeGuard[User]:

@@ -9,23 +9,26 @@ from datetime import datetime, timedelta
 from asgiref.sync import async_to_sync
 from django.core.cache import cache
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from dashboard.models import OPEN_BATCH_STATUSES, Batch
 from dashboard.temporal import gateway
+from dashboard.wording import Words
 from orchestration.connection import TemporalUnavailable
 from orchestration.contracts import CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE, SCHEDULE_TASK_QUEUE
 from orchestration.task_queues import Kind, QueueSeen, Slots, WorkerSeen
 
 PURPOSES = {
-    CHILD_TASK_QUEUE: "workflows, and items unless a plan says otherwise",
-    DASHBOARD_TASK_QUEUE: "what tells the dashboard of events",
-    SCHEDULE_TASK_QUEUE: "what waits for batches of schedules",
+    CHILD_TASK_QUEUE: gettext_lazy("workflows, and items unless a plan says otherwise"),
+    DASHBOARD_TASK_QUEUE: gettext_lazy("what tells the dashboard of events"),
+    SCHEDULE_TASK_QUEUE: gettext_lazy("what waits for batches of schedules"),
 }
 
 POLLED_KNOWN_FOR = 5
 """Seconds: a form that is being filled in asks with every change."""
 
-AWAY = "Temporal does not answer, so nothing is known of its queues. Nothing is lost."
+AWAY = gettext_lazy("Temporal does not answer, so nothing is known of its queues. Nothing is lost.")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class QueueRow:
     """A queue with what waits in it: activities, or workflow tasks where those are more."""
 
     name: str
-    purpose: str
+    purpose: Words
     workers: list[WorkerRow]
     backlog: int
     backlog_age: timedelta
@@ -61,7 +64,7 @@ class QueuesPage:
     """Context of the list."""
 
     rows: list[QueueRow]
-    error: str = ""
+    error: Words = ""
 
 
 def queues_page() -> QueuesPage:
@@ -92,7 +95,7 @@ def nobody_polls(name: str) -> str:
         cache.set(kept, is_polled, POLLED_KNOWN_FOR)
     if is_polled:
         return ""
-    return f"No worker polls the task queue “{name}”: nothing is processed until one does."
+    return _("No worker polls the task queue “%(name)s”: nothing is processed until one does.") % {"name": name}
 
 
 def _open_batches() -> dict[str, int]:

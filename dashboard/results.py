@@ -19,6 +19,7 @@ from django.db.models import F, FloatField, OrderBy, Q, TextField
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast
 from django.http import QueryDict
+from django.utils.translation import gettext as _
 
 from dashboard.models import Batch, Item, NodeStatus
 from dashboard.models import ItemQuerySet as Items
@@ -92,7 +93,12 @@ class ResultsQuery:
             signature=given.get("signature", ""),
         )
         if query.is_of_numbers and query.number is None:
-            return cls(query.text, query.status, error=f"{query.value!r} is no number to be {query.comparison}.")
+            return cls(
+                query.text,
+                query.status,
+                error=_("%(value)s is no number to be %(comparison)s.")
+                % {"value": repr(query.value), "comparison": query.comparison},
+            )
         return query
 
     @property
@@ -238,7 +244,12 @@ def _bins(values: Sequence[float]) -> list[Bar]:
     numbers = Counter(min(BINS - 1, int((value - least) / width)) for value in values)
     highest = max(numbers.values())
     return [
-        Bar(f"{least + at * width:.4g} to {least + (at + 1) * width:.4g}", numbers[at], 100 * numbers[at] / highest)
+        Bar(
+            _("%(width)s to %(width2)s")
+            % {"width": f"{least + at * width:.4g}", "width2": f"{least + (at + 1) * width:.4g}"},
+            numbers[at],
+            100 * numbers[at] / highest,
+        )
         for at in range(BINS)
     ]
 
@@ -290,7 +301,7 @@ class ResultsPage:
     @property
     def statuses(self) -> list[tuple[str, str]]:
         """Statuses to choose from."""
-        return list(NodeStatus.choices)
+        return [(value, str(label)) for value, label in NodeStatus.choices]
 
     @property
     def comparisons(self) -> list[str]:

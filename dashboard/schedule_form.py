@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from pydantic import ValidationError
 
 from dashboard.cadence import DAYS, UNITS, Cadence, Repeat, interval_parts
@@ -14,12 +16,27 @@ from dashboard.scheduling import Timetable, time_zones
 from orchestration.schedules import Overlap, Timing
 
 OVERLAPS = {
-    Overlap.SKIP: ("Skip", "Launch nothing at that time."),
-    Overlap.BUFFER_ONE: ("Buffer one", "Launch as soon as the open batch has closed; remember one such time."),
-    Overlap.BUFFER_ALL: ("Buffer all", "Launch one after another, and forget none: a queue may build up."),
-    Overlap.CANCEL_OTHER: ("Cancel other", "Cancel the open batch, let it clean up, then launch."),
-    Overlap.TERMINATE_OTHER: ("Terminate other", "End the open batch at once, without cleaning up, and launch."),
-    Overlap.ALLOW_ALL: ("Allow all", "Launch all the same: any number of batches may be open."),
+    Overlap.SKIP: (gettext_lazy("Skip"), gettext_lazy("Launch nothing at that time.")),
+    Overlap.BUFFER_ONE: (
+        gettext_lazy("Buffer one"),
+        gettext_lazy("Launch as soon as the open batch has closed; remember one such time."),
+    ),
+    Overlap.BUFFER_ALL: (
+        gettext_lazy("Buffer all"),
+        gettext_lazy("Launch one after another, and forget none: a queue may build up."),
+    ),
+    Overlap.CANCEL_OTHER: (
+        gettext_lazy("Cancel other"),
+        gettext_lazy("Cancel the open batch, let it clean up, then launch."),
+    ),
+    Overlap.TERMINATE_OTHER: (
+        gettext_lazy("Terminate other"),
+        gettext_lazy("End the open batch at once, without cleaning up, and launch."),
+    ),
+    Overlap.ALLOW_ALL: (
+        gettext_lazy("Allow all"),
+        gettext_lazy("Launch all the same: any number of batches may be open."),
+    ),
 }
 """Titles and sentences."""
 
@@ -45,35 +62,44 @@ class TimetableForm(forms.Form):
     timetable: Timetable
     timing: Timing | None = None
 
-    name = forms.CharField(max_length=100, help_text="What the schedule is for.")
-    repeat = forms.ChoiceField(label="How often", choices=Repeat.choices)
-    minute = forms.IntegerField(label="At minute", min_value=0, max_value=59, required=False)
-    at = forms.TimeField(label="Time", required=False, widget=forms.TimeInput(format="%H:%M", attrs={"type": "time"}))
-    days = forms.TypedMultipleChoiceField(
-        label="On", coerce=int, required=False, widget=forms.CheckboxSelectMultiple, choices=WEEK
+    name = forms.CharField(max_length=100, help_text=gettext_lazy("What the schedule is for."))
+    repeat = forms.ChoiceField(label=gettext_lazy("How often"), choices=Repeat.choices)
+    minute = forms.IntegerField(label=gettext_lazy("At minute"), min_value=0, max_value=59, required=False)
+    at = forms.TimeField(
+        label=gettext_lazy("Time"), required=False, widget=forms.TimeInput(format="%H:%M", attrs={"type": "time"})
     )
-    every = forms.FloatField(label="Every", required=False, min_value=0, max_value=1e8, widget=ANY_STEP)
-    unit = forms.ChoiceField(label="Unit", choices=UNIT_CHOICES, required=False)
+    days = forms.TypedMultipleChoiceField(
+        label=gettext_lazy("On"), coerce=int, required=False, widget=forms.CheckboxSelectMultiple, choices=WEEK
+    )
+    every = forms.FloatField(label=gettext_lazy("Every"), required=False, min_value=0, max_value=1e8, widget=ANY_STEP)
+    unit = forms.ChoiceField(label=gettext_lazy("Unit"), choices=UNIT_CHOICES, required=False)
     cron = forms.CharField(
-        label="Cron expression",
+        label=gettext_lazy("Cron expression"),
         required=False,
         max_length=200,
-        help_text="Minute, hour, day of month, month, day of week. A day of month and one of week must both fit.",
+        help_text=gettext_lazy(
+            "Minute, hour, day of month, month, day of week. A day of month and one of week must both fit."
+        ),
     )
-    time_zone = forms.ChoiceField(choices=ZONES, help_text="Follows daylight saving time.")
+    time_zone = forms.ChoiceField(choices=ZONES, help_text=gettext_lazy("Follows daylight saving time."))
     overlap = forms.ChoiceField(
-        label="When the last batch is still open", choices=[(name, title) for name, (title, _) in OVERLAPS.items()]
+        label=gettext_lazy("When the last batch is still open"),
+        choices=[(name, title) for name, (title, _) in OVERLAPS.items()],
     )
     catchup = forms.IntegerField(
-        label="Catch-up window",
+        label=gettext_lazy("Catch-up window"),
         min_value=0,
-        help_text="Times missed while Temporal was away are launched late, if they are no older than this.",
+        help_text=gettext_lazy(
+            "Times missed while Temporal was away are launched late, if they are no older than this."
+        ),
     )
     catchup_unit = forms.ChoiceField(
-        label="Unit", choices=UNIT_CHOICES, widget=forms.Select(attrs={"aria-label": "Unit of the catch-up window"})
+        label=gettext_lazy("Unit"),
+        choices=UNIT_CHOICES,
+        widget=forms.Select(attrs={"aria-label": gettext_lazy("Unit of the catch-up window")}),
     )
-    paused = forms.BooleanField(label="Start paused", required=False)
-    note = forms.CharField(max_length=500, required=False, help_text="Shown here and in Temporal.")
+    paused = forms.BooleanField(label=gettext_lazy("Start paused"), required=False)
+    note = forms.CharField(max_length=500, required=False, help_text=gettext_lazy("Shown here and in Temporal."))
 
     def clean(self) -> dict[str, Any]:
         """Make the Timetable, with its errors at the fields that they come from."""
@@ -118,7 +144,7 @@ class TimetableForm(forms.Form):
         }[repeat]
         missing = [name for name in needed if cleaned.get(name) in (None, "", [])]
         for name in missing:
-            self.add_error(name, "This is needed.")
+            self.add_error(name, _("This is needed."))
         if missing:
             return None
         every = timedelta(seconds=(cleaned["every"] or 0) * UNITS[cleaned["unit"] or "seconds"])

@@ -15,6 +15,8 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.db.models import OuterRef, Subquery
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from dashboard.auditing import OperationError
@@ -36,8 +38,12 @@ from orchestration.schedules import (
     TimingRefused,
 )
 
-GONE = "Temporal does not know this schedule any more: somebody deleted it there. Delete it here, and make another."
-NOT_NOW = "A batch of this schedule is still open, and its overlap policy is to skip: nothing new was launched."
+GONE = gettext_lazy(
+    "Temporal does not know this schedule any more: somebody deleted it there. Delete it here, and make another."
+)
+NOT_NOW = gettext_lazy(
+    "A batch of this schedule is still open, and its overlap policy is to skip: nothing new was launched."
+)
 
 T = TypeVar("T")
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
@@ -67,13 +73,15 @@ class Timetable(BaseModel):
     @classmethod
     def _known(cls, name: str) -> str:
         if name not in available_timezones():
-            raise ValueError(f"There is no time zone {name!r}. Names are like UTC or Europe/Berlin.")
+            raise ValueError(
+                _("There is no time zone %(name)s. Names are like UTC or Europe/Berlin.") % {"name": repr(name)}
+            )
         return name
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if (self.cron is None) == (self.interval is None):
-            raise ValueError("Give either cron or interval.")
+            raise ValueError(_("Give either cron or interval."))
         return self
 
     @property
@@ -230,14 +238,16 @@ def _told() -> Iterator[None]:
     except ScheduleGone as error:
         raise OperationError(GONE, 409) from error
     except TemporalUnavailable as error:
-        raise OperationError(f"{error} Nothing was changed; try again in a moment.", 503) from error
+        raise OperationError(
+            _("%(error)s Nothing was changed; try again in a moment.") % {"error": error}, 503
+        ) from error
 
 
 @contextmanager
 def _recorded(schedule: Schedule, person: User, action: str, scope: str = "") -> Iterator[None]:
     """Leave an entry with the outcome of what is done inside."""
     if schedule.deleted_at is not None:
-        raise OperationError("This schedule was deleted.", 409)
+        raise OperationError(_("This schedule was deleted."), 409)
     outcome = "Accepted."
     try:
         with _told():

@@ -10,6 +10,8 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from dashboard.models import Batch
 from dashboard.noticing import content_of_test
@@ -20,40 +22,46 @@ from orchestration.processors.registry import processors
 MOST = 100
 """Subscriptions of one person."""
 
-NO_MAIL = "This installation sends no e-mail: EMAIL_URL is not set."
+NO_MAIL = gettext_lazy("This installation sends no e-mail: EMAIL_URL is not set.")
 
 
 class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
     """What a person asks for; `batch` is the id of one, and empty for all that the rest describes."""
 
-    channel = forms.ChoiceField(label="By", choices=Channel.choices, initial=Channel.WEBHOOK, widget=forms.RadioSelect)
+    channel = forms.ChoiceField(
+        label=gettext_lazy("By"), choices=Channel.choices, initial=Channel.WEBHOOK, widget=forms.RadioSelect
+    )
     occasions = forms.MultipleChoiceField(
-        label="Tell me when it is",
+        label=gettext_lazy("Tell me when it is"),
         choices=Occasion.choices,
         initial=[each.value for each in Occasion],
         widget=forms.CheckboxSelectMultiple,
     )
     threshold = forms.IntegerField(
-        label="Failing means more than",
+        label=gettext_lazy("Failing means more than"),
         min_value=0,
         max_value=99,
         initial=0,
         required=False,
-        help_text="Percent of its children. 0: at the first failure.",
+        help_text=gettext_lazy("Percent of its children. 0: at the first failure."),
     )
     batch = forms.ModelChoiceField(Batch.objects.all(), required=False, widget=forms.HiddenInput)
 
     class Meta:
         model = Subscription
         fields = ("channel", "address", "occasions", "threshold", "processor", "tag", "batch")
-        labels = {"address": "To", "processor": "Only of processor", "tag": "Only with tag"}
-        help_texts = {"address": "The webhook's address, or an e-mail address."}
+        labels = {
+            "address": gettext_lazy("To"),
+            "processor": gettext_lazy("Only of processor"),
+            "tag": gettext_lazy("Only with tag"),
+        }
+        help_texts = {"address": gettext_lazy("The webhook's address, or an e-mail address.")}
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         names = sorted({*processors(), *Batch.objects.order_by().values_list("processor", flat=True).distinct()})
         self.fields["processor"] = forms.ChoiceField(
-            label="Only of processor", required=False, choices=[("", "Any"), *((name, name) for name in names)]
+            label=_("Only of processor"), required=False, choices=[("", _("Any")), *((name, name) for name in names)]
         )
         self.fields["address"].widget.attrs.update({"autocomplete": "off", "spellcheck": "false"})
 
@@ -73,7 +81,7 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
             if not settings.EMAIL_URL:
                 self.add_error("channel", NO_MAIL)
         elif channel == Channel.WEBHOOK and address and not _is_url(address):
-            self.add_error("address", "A webhook's address begins with http:// or https:// and a host.")
+            self.add_error("address", _("A webhook's address begins with http:// or https:// and a host."))
         return given
 
 
@@ -81,7 +89,7 @@ def subscribe(person: Person, form: SubscriptionForm) -> Subscription | None:
     """Keep what a person asks for, or return None where the form has errors. Raises PermissionDenied."""
     operator = require_operator(person)
     if form.is_valid() and operator.subscriptions.count() >= MOST:
-        form.add_error(None, f"You have {MOST} subscriptions already: remove one first.")
+        form.add_error(None, _("You have %(most)s subscriptions already: remove one first.") % {"most": MOST})
     if not form.is_valid():
         return None
     made: Subscription = form.save(commit=False)

@@ -8,8 +8,11 @@ from datetime import datetime
 from typing import Self
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from dashboard.models import Attempt, AuditEntry, Batch, Kind, Moment, NodeStatus
+from dashboard.wording import numeral
 from orchestration.contracts import EventKind
 
 WIDTH = 1000
@@ -18,17 +21,17 @@ SHOWN = 200
 """Of each kind of what happened, the newest."""
 
 TITLES = {
-    EventKind.PAUSED: "Paused",
-    EventKind.RESUMED: "Resumed",
-    EventKind.HELD: "Held",
-    EventKind.RELEASED: "Released",
-    EventKind.BREAKER_OPENED: "Breaker opened",
-    EventKind.BREAKER_HALF_OPEN: "Breaker half-open",
-    EventKind.BREAKER_CLOSED: "Breaker closed",
-    EventKind.ROLLING_BACK: "Rolling back",
-    EventKind.GATE_OPENED: "Waiting for approval",
-    EventKind.GATE_DECIDED: "Decided",
-    EventKind.CONTINUED: "Continued as new",
+    EventKind.PAUSED: gettext_lazy("Paused"),
+    EventKind.RESUMED: gettext_lazy("Resumed"),
+    EventKind.HELD: gettext_lazy("Held"),
+    EventKind.RELEASED: gettext_lazy("Released"),
+    EventKind.BREAKER_OPENED: gettext_lazy("Breaker opened"),
+    EventKind.BREAKER_HALF_OPEN: gettext_lazy("Breaker half-open"),
+    EventKind.BREAKER_CLOSED: gettext_lazy("Breaker closed"),
+    EventKind.ROLLING_BACK: gettext_lazy("Rolling back"),
+    EventKind.GATE_OPENED: gettext_lazy("Waiting for approval"),
+    EventKind.GATE_DECIDED: gettext_lazy("Decided"),
+    EventKind.CONTINUED: gettext_lazy("Continued as new"),
 }
 
 PERIODS = {
@@ -82,7 +85,7 @@ def timeline_of(batch: Batch) -> Timeline:
     audit = list(batch.audit.select_related("person")[:SHOWN])
     runs = list(Attempt.objects.filter(batch=batch, node__kind=Kind.ROOT).order_by("-number")[:SHOWN])
     entries = [
-        *(Entry(each.kind, TITLES.get(EventKind(each.kind), each.kind), each.at, each.note) for each in moments),
+        *(Entry(each.kind, str(TITLES.get(EventKind(each.kind), each.kind)), each.at, each.note) for each in moments),
         *(_done(each) for each in audit),
         *(entry for each in runs for entry in _run(each)),
     ]
@@ -102,7 +105,10 @@ def _run(run: Attempt) -> Iterator[Entry]:
     """Yield the start of a run of the root, and its end."""
     if run.started_at is not None:
         yield Entry(
-            "started", "Started" if run.number == 1 else f"Started again, run {run.number:,}", run.started_at, ""
+            "started",
+            _("Started") if run.number == 1 else _("Started again, run %(number)s") % {"number": numeral(run.number)},
+            run.started_at,
+            "",
         )
     if run.closed_at is not None:
         error = f"{run.error_type}: {run.error_message}" if run.error_type else ""
@@ -130,7 +136,13 @@ class _Scale:
 
     def lasting(self, kind: str, since: datetime, until: datetime | None) -> Period:
         until = max(until or self.end, since)
-        return self.period(kind, f"{kind.replace('-', ' ')} for {(until - since).total_seconds():,.1f} s", since, until)
+        return self.period(
+            kind,
+            _("%(replace)s for %(total_seconds)s s")
+            % {"replace": kind.replace("-", " "), "total_seconds": f"{(until - since).total_seconds():,.1f}"},
+            since,
+            until,
+        )
 
 
 def _runs(runs: Sequence[Attempt], scale: _Scale) -> Iterator[Period]:

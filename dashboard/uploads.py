@@ -11,9 +11,12 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from pydantic import BaseModel
 
 from dashboard.models import Upload
+from dashboard.wording import numeral
 from orchestration.processors.uploads import Upload as Given
 from orchestration.processors.uploads import UploadGone
 
@@ -22,7 +25,7 @@ CHOSEN = "-file"
 
 PART = 256 * 1024
 MB = 1024 * 1024
-GONE = "What was uploaded is gone. Choose it again."
+GONE = gettext_lazy("What was uploaded is gone. Choose it again.")
 TOO_LARGE = "too large"
 """Stands in the place of an upload's id where the file that was chosen has not been kept."""
 
@@ -60,7 +63,10 @@ def problem_of(file: UploadedFile[bytes]) -> str:
     """Return why a file cannot be kept, in words for a person; empty where it can."""
     if (file.size or 0) <= settings.CANOPY_MAX_UPLOAD_BYTES:
         return ""
-    return f"The file has {(file.size or 0) // MB:,} MB; at most {most_mb():,} MB are allowed."
+    return _("The file has %(mb)s MB; at most %(most_mb)s MB are allowed.") % {
+        "mb": numeral((file.size or 0) // MB),
+        "most_mb": numeral(most_mb()),
+    }
 
 
 def most_mb() -> int:

@@ -27,6 +27,7 @@ from dashboard.views import (
     schedule_form,
     schedules,
     suggestions,
+    texts,
     watch,
 )
 from dashboard.views.health import health
@@ -36,6 +37,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health, name="health"),
     path("login/", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("texts/<str:language>/", texts.script_texts, name="javascript-catalog"),
     path("appearance/", appearance.appearance_set, name="appearance"),
     path("batches/", batches.batch_list, name="batch-list"),
     path("batches/bulk/", labels.batch_bulk, name="batch-bulk"),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from dashboard import projection
 from dashboard.models import AuditEntry, Batch, Node
@@ -66,7 +67,10 @@ def _root_of(workflow_id: str) -> RunSeen:
     if seen is not None and seen.root not in ("", workflow_id):
         seen = async_to_sync(gateway().describe_run)(seen.root)
     if seen is None:
-        raise UnknownWorkflow(f"Temporal knows no workflow {workflow_id!r} in the namespace {_namespace()!r}.")
+        raise UnknownWorkflow(
+            _("Temporal knows no workflow %(workflow_id)s in the namespace %(_namespace)s.")
+            % {"workflow_id": repr(workflow_id), "_namespace": repr(_namespace())}
+        )
     return seen
 
 

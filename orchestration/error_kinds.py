@@ -43,6 +43,7 @@ KINDS = {
     "CircuitOpen": ErrorKind.SKIPPED,
     "Joined": ErrorKind.SKIPPED,
     "Forgiven": ErrorKind.SKIPPED,
+    "LeftOut": ErrorKind.SKIPPED,
     "NothingToProcess": ErrorKind.SETUP,
     "UnknownProcessor": ErrorKind.SETUP,
     "InvalidParameters": ErrorKind.SETUP,

@@ -12,6 +12,7 @@ from orchestration.contracts import NOTIFY_ACTIVITY, Progress
 from orchestration.findings import Finding, FindingCode, Severity
 from orchestration.sighting import WAITS_AFTER, Seen, text_of
 from orchestration.task_queues import time_of
+from orchestration.wording import _
 
 
 def of_parent(seen: Seen) -> list[Finding]:
@@ -34,9 +35,14 @@ def _ids_taken(seen: Seen) -> list[Finding]:
             FindingCode.ID_TAKEN,
             Severity.PROBLEM,
             workflow_id,
-            f"The workflow id {workflow_id} is taken: a workflow with it runs already, or has completed before.",
-            "The start is tried again for some seconds. If what has the id is none of this batch, end it in Temporal.",
-            f"{seen.workflow_id} could not start {workflow_id}: already exists",
+            _("The workflow id %(workflow_id)s is taken: a workflow with it runs already, or has completed before.")
+            % {"workflow_id": workflow_id},
+            _(
+                "The start is tried again for some seconds. If what has the id is none of this batch, end it in "
+                "Temporal."
+            ),
+            _("%(workflow_id)s could not start %(workflow_id2)s: already exists")
+            % {"workflow_id": seen.workflow_id, "workflow_id2": workflow_id},
             since,
         )
         for workflow_id, since in taken.items()
@@ -51,7 +57,7 @@ def _notify_fails(seen: Seen) -> list[Finding]:
             began = time_of(activity.scheduled_time)
             if activity.attempt < 2 and seen.now - began <= WAITS_AFTER:
                 return []
-            detail, since = text_of(activity.last_failure) or "Nobody takes the notify activity.", began
+            detail, since = text_of(activity.last_failure) or _("Nobody takes the notify activity."), began
             break
     else:
         event = next((event for event in seen.events if _is_end_of_notify(seen, event)), None)
@@ -66,8 +72,11 @@ def _notify_fails(seen: Seen) -> list[Finding]:
             FindingCode.NOTIFY_FAILS,
             Severity.WARNING,
             seen.workflow_id,
-            "The batch's news do not reach the dashboard. The batch itself goes on: it never waits for that.",
-            "Look into the web process's log. What was missed is found by comparing with Temporal, some seconds later.",
+            _("The batch's news do not reach the dashboard. The batch itself goes on: it never waits for that."),
+            _(
+                "Look into the web process's log. What was missed is found by comparing with Temporal, some seconds "
+                "later."
+            ),
             detail,
             since,
         )
@@ -107,24 +116,29 @@ def held(progress: Sequence[tuple[Seen, Progress]], children: Sequence[Seen], *,
     is_full = all(told.running >= told.window for _, told in lowest if told.pending)
     oldest = min((child.started_at for child in children), default=None)
     window = sum(told.window for _, told in lowest)
-    opening = "" if has_fault else "Nothing is wrong: "
+    opening = "" if has_fault else _("Nothing is wrong: ")
     if pending and is_full:
         return [_window_full(top, opening, running, window, pending, oldest)]
     if has_fault:
         return []
-    are = "1 child is" if running == 1 else f"{running:,} children are"
-    what = f"{opening}{are} still at work. How long one takes is up to its items."
-    advice = "Wait, or open the oldest child to see which items it is at."
+    are = _("1 child is") if running == 1 else _("%(running)s children are") % {"running": f"{running:,}"}
+    what = _("%(opening)s%(are)s still at work. How long one takes is up to its items.") % {
+        "opening": opening,
+        "are": are,
+    }
+    advice = _("Wait, or open the oldest child to see which items it is at.")
     return [Finding(FindingCode.CHILDREN_OPEN, Severity.INFO, top.workflow_id, what, advice, since=oldest)]
 
 
 def _paused(seen: Seen, told: Progress) -> Finding:
-    what = f"The batch is paused: {told.pending:,} wait, and none of them starts."
-    what += f" {told.running:,} that had started go on." if told.running else ""
-    return Finding(FindingCode.PAUSED, Severity.INFO, seen.workflow_id, what, "Resume it when it may go on.")
+    what = _("The batch is paused: %(pending)s wait, and none of them starts.") % {"pending": f"{told.pending:,}"}
+    what += _(" %(running)s that had started go on.") % {"running": f"{told.running:,}"} if told.running else ""
+    return Finding(FindingCode.PAUSED, Severity.INFO, seen.workflow_id, what, _("Resume it when it may go on."))
 
 
 def _window_full(seen: Seen, opening: str, running: int, window: int, pending: int, oldest: datetime | None) -> Finding:
-    what = f"{opening}{running:,} of {window:,} places in the window are taken, and {pending:,} children wait for one."
-    advice = "Wait until one closes, or widen the window if the workers can take more."
+    what = _(
+        "%(opening)s%(running)s of %(window)s places in the window are taken, and %(pending)s children wait for one."
+    ) % {"opening": opening, "running": f"{running:,}", "window": f"{window:,}", "pending": f"{pending:,}"}
+    advice = _("Wait until one closes, or widen the window if the workers can take more.")
     return Finding(FindingCode.WINDOW_FULL, Severity.INFO, seen.workflow_id, what, advice, since=oldest)

@@ -27,6 +27,7 @@ from orchestration.options import (
     ResourceOptions,
     group,
 )
+from orchestration.wording import _
 
 MAX_FLAT_CHILDREN = 1_000
 """Above this, children are put below partitions. Temporal's guidance for children of one parent."""
@@ -329,10 +330,10 @@ def problems(plan: Plan, items: int) -> dict[str, str]:
     found = dict[str, str]()
     if children > MAX_FLAT_CHILDREN and not plan.may_partition:
         where = "partitions" if plan.has_child_workflows else "execution"
-        found[where] = (
-            f"{children:,} children directly below one parent: at most {MAX_FLAT_CHILDREN:,} are safe. "
+        found[where] = _(
+            "%(children)s children directly below one parent: at most %(max_flat_children)s are safe. "
             "Choose a larger chunk size, or let there be partitions."
-        )
+        ) % {"children": f"{children:,}", "max_flat_children": f"{MAX_FLAT_CHILDREN:,}"}
     return found
 
 
@@ -342,17 +343,26 @@ def warnings(plan: Plan, items: int) -> Sequence[str]:
     found = []
     if items > 1_000 and plan.chunk_size == 1:
         found.append(
-            f"{items:,} children of one item each: a chunk size of {min(100, ceil(items / 100)):,} is much faster, "
-            "unless every item takes seconds."
+            _(
+                "%(items)s children of one item each: a chunk size of %(items2)s is much faster, unless every item "
+                "takes seconds."
+            )
+            % {"items": f"{items:,}", "items2": f"{min(100, ceil(items / 100)):,}"}
         )
     if plan.chunk_size > 1 and layout.children < min(plan.window, 4) and items >= 4:
-        found.append(f"Only {layout.children} children: a smaller chunk size lets more workers help.")
+        found.append(
+            _("Only %(children)s children: a smaller chunk size lets more workers help.")
+            % {"children": layout.children}
+        )
     if plan.window > 200:
-        found.append(f"A window of {plan.window} is rarely faster than 200 and makes pausing and canceling slower.")
+        found.append(
+            _("A window of %(window)s is rarely faster than 200 and makes pausing and canceling slower.")
+            % {"window": plan.window}
+        )
     if plan.window == 1 and layout.children > 1:
-        found.append("A window of 1 runs the children one after another.")
+        found.append(_("A window of 1 runs the children one after another."))
     if plan.chunk_timeout(plan.chunk_size) > timedelta(days=1):
-        found.append("With these attempts and timeouts one child may take more than a day.")
+        found.append(_("With these attempts and timeouts one child may take more than a day."))
     if plan.failure_policy is FailurePolicy.TOLERATE and plan.failure_limit(layout.children) == 0:
-        found.append("This tolerance rounds down to no failure at all: the batch stops at the first.")
+        found.append(_("This tolerance rounds down to no failure at all: the batch stops at the first."))
     return found

@@ -13,6 +13,7 @@ from orchestration.contracts import NOTIFY_ACTIVITY
 from orchestration.findings import Finding, FindingCode, Severity
 from orchestration.sighting import Seen, text_of
 from orchestration.task_queues import WorkerSeen, time_of
+from orchestration.wording import _
 
 HEARTBEAT_DUE = 1 / 3
 """Share of the heartbeat timeout after which a heartbeat is missing if the worker has fallen silent, too."""
@@ -29,8 +30,8 @@ def not_started(workflow_id: str) -> Finding:
         FindingCode.NOT_STARTED,
         Severity.INFO,
         workflow_id,
-        "It has not started: Temporal knows no workflow with its id.",
-        "A child waits for a place in the window, a batch for Temporal to answer; both start by themselves.",
+        _("It has not started: Temporal knows no workflow with its id."),
+        _("A child waits for a place in the window, a batch for Temporal to answer; both start by themselves."),
     )
 
 
@@ -40,8 +41,8 @@ def closed(seen: Seen) -> Finding:
         FindingCode.CLOSED,
         Severity.INFO,
         seen.workflow_id,
-        "Its newest run has closed; the dashboard's record has not caught up yet, or another attempt is to come.",
-        "Nothing needs to be done: the record is compared with Temporal every few seconds.",
+        _("Its newest run has closed; the dashboard's record has not caught up yet, or another attempt is to come."),
+        _("Nothing needs to be done: the record is compared with Temporal every few seconds."),
         since=time_of(seen.info.close_time),
     )
 
@@ -64,8 +65,9 @@ def _paused_in_temporal(seen: Seen) -> Finding:
         FindingCode.PAUSED_IN_TEMPORAL,
         Severity.PROBLEM,
         seen.workflow_id,
-        "The workflow was paused in Temporal itself, outside this dashboard.",
-        f"Unpause it there: temporal workflow unpause --workflow-id {seen.workflow_id}.",
+        _("The workflow was paused in Temporal itself, outside this dashboard."),
+        _("Unpause it there: temporal workflow unpause --workflow-id %(workflow_id)s.")
+        % {"workflow_id": seen.workflow_id},
     )
 
 
@@ -75,16 +77,19 @@ def _task_fails(seen: Seen) -> Finding:
     failure = event.workflow_task_failed_event_attributes.failure if event is not None else Failure()
     since = time_of(event.event_time) if event is not None else None
     if _is_unregistered(failure):
-        return _not_registered(seen, f"workflow type {seen.info.type.name}", failure, since)
+        return _not_registered(seen, _("workflow type %(name)s") % {"name": seen.info.type.name}, failure, since)
     attempt = seen.shown.pending_workflow_task.attempt
     return Finding(
         FindingCode.WORKFLOW_TASK_FAILS,
         Severity.PROBLEM,
         seen.workflow_id,
-        f"The workflow's own code fails again and again (attempt {attempt}), and Temporal keeps trying.",
-        "It is a fault of the program, not of the items: correct it and start the workers again. The workflow goes on "
-        "where it was; terminate the batch if it need not.",
-        text_of(failure) or "The workflow task timed out: its worker ended in the middle, or was too busy.",
+        _("The workflow's own code fails again and again (attempt %(attempt)s), and Temporal keeps trying.")
+        % {"attempt": attempt},
+        _(
+            "It is a fault of the program, not of the items: correct it and start the workers again. The workflow "
+            "goes on where it was; terminate the batch if it need not."
+        ),
+        text_of(failure) or _("The workflow task timed out: its worker ended in the middle, or was too busy."),
         since,
     )
 
@@ -94,9 +99,11 @@ def _not_registered(seen: Seen, what: str, failure: Failure, since: datetime | N
         FindingCode.NOT_REGISTERED,
         Severity.PROBLEM,
         seen.workflow_id,
-        f"The worker that polls the task queue does not know the {what}.",
-        "Either another program polls this queue, or an older version: start a worker that has it registered, and "
-        "stop the one that does not. The batch goes on by itself.",
+        _("The worker that polls the task queue does not know the %(what)s.") % {"what": what},
+        _(
+            "Either another program polls this queue, or an older version: start a worker that has it registered, and "
+            "stop the one that does not. The batch goes on by itself."
+        ),
         text_of(failure),
         since,
     )
@@ -109,7 +116,11 @@ def _of_activity(seen: Seen, activity: PendingActivityInfo, workers: Sequence[Wo
         since = (
             time_of(activity.last_attempt_complete_time) if activity.HasField("last_attempt_complete_time") else None
         )
-        found.append(_not_registered(seen, f"activity {activity.activity_type.name}", activity.last_failure, since))
+        found.append(
+            _not_registered(
+                seen, _("activity %(name)s") % {"name": activity.activity_type.name}, activity.last_failure, since
+            )
+        )
     elif activity.attempt > 1:
         found.append(_retries(seen, activity, is_running=is_running))
     if is_running:
@@ -120,21 +131,28 @@ def _of_activity(seen: Seen, activity: PendingActivityInfo, workers: Sequence[Wo
 
 def _retries(seen: Seen, activity: PendingActivityInfo, *, is_running: bool) -> Finding:
     name, limit = activity.activity_type.name, activity.maximum_attempts
-    what = f"The activity {name} has failed and is tried again: attempt {activity.attempt}"
-    what += f" of {limit}" if limit else ""
+    what = _("The activity %(name)s has failed and is tried again: attempt %(attempt)s") % {
+        "name": name,
+        "attempt": activity.attempt,
+    }
+    what += _(" of %(limit)s") % {"limit": limit} if limit else ""
     if is_running:
-        what += " runs now."
+        what += _(" runs now.")
     elif activity.HasField("next_attempt_schedule_time"):
-        what += f" starts at {time_of(activity.next_attempt_schedule_time):%H:%M:%S} UTC."
+        what += _(" starts at %(next_attempt_schedule_time)s UTC.") % {
+            "next_attempt_schedule_time": f"{time_of(activity.next_attempt_schedule_time):%H:%M:%S}"
+        }
     else:
-        what += " waits for a worker."
+        what += _(" waits for a worker.")
     return Finding(
         FindingCode.ACTIVITY_RETRIES,
         Severity.WARNING,
         seen.workflow_id,
         what,
-        "It goes on by itself once the cause of the last error is gone; after the last attempt the child fails, and "
-        "can be retried.",
+        _(
+            "It goes on by itself once the cause of the last error is gone; after the last attempt the child fails, "
+            "and can be retried."
+        ),
         text_of(activity.last_failure),
     )
 
@@ -150,13 +168,15 @@ def _heartbeat_missing(seen: Seen, activity: PendingActivityInfo, workers: Seque
     is_silent = bool(of_worker) and all(worker.is_silent(seen.now) for worker in of_worker)
     if not timeout or seen.now - beat <= timeout * (HEARTBEAT_DUE if is_silent else HEARTBEAT_OVERDUE):
         return None
-    why = "has stopped answering, too" if is_silent else "answers, so it hangs or is far too busy"
+    why = _("has stopped answering, too") if is_silent else _("answers, so it hangs or is far too busy")
     return Finding(
         FindingCode.HEARTBEAT_MISSING,
         Severity.PROBLEM,
         seen.workflow_id,
-        f"The activity {name} does not send its heartbeat any more. The worker that runs it, {identity}, {why}.",
-        f"After {timeout.total_seconds():g} s without one Temporal gives it to another worker; see that there is one.",
+        _("The activity %(name)s does not send its heartbeat any more. The worker that runs it, %(identity)s, %(why)s.")
+        % {"name": name, "identity": identity, "why": why},
+        _("After %(total_seconds)s s without one Temporal gives it to another worker; see that there is one.")
+        % {"total_seconds": f"{timeout.total_seconds():g}"},
         identity,
         beat,
     )

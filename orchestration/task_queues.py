@@ -20,6 +20,7 @@ from temporalio.client import Client
 
 from orchestration.connection import RPC_TIMEOUT, unavailable
 from orchestration.findings import Finding, FindingCode, Severity
+from orchestration.wording import _
 
 DEFAULT_HEARTBEAT = timedelta(seconds=60)
 """Between heartbeats of a worker that says nothing else; Temporal's default."""
@@ -194,9 +195,11 @@ def _nobody(queue: QueueSeen, since: datetime) -> Finding:
         FindingCode.NO_WORKER,
         Severity.PROBLEM,
         queue.name,
-        f"No worker polls the task queue “{queue.name}” for {_tasks(queue)}, so nothing there is picked up.",
-        f"Start a worker for it: manage.py worker --queue {queue.name}. The batch goes on by itself.",
-        f"{queue.name}: no {queue.kind} pollers",
+        _("No worker polls the task queue “%(name)s” for %(queue)s, so nothing there is picked up.")
+        % {"name": queue.name, "queue": _tasks(queue)},
+        _("Start a worker for it: manage.py worker --queue %(name)s. The batch goes on by itself.")
+        % {"name": queue.name},
+        _("%(name)s: no %(kind)s pollers") % {"name": queue.name, "kind": queue.kind},
         since,
     )
 
@@ -207,22 +210,30 @@ def _lost(queue: QueueSeen) -> Finding:
         FindingCode.WORKER_LOST,
         Severity.PROBLEM,
         queue.name,
-        f"The worker {newest.identity} has stopped answering, and no other polls the task queue “{queue.name}”.",
-        "Start the worker again, and look into its log for why it ended. What it was doing goes on where it was.",
-        "\n".join(f"{worker.identity}: last heartbeat {worker.beat_at:%H:%M:%S} UTC" for worker in queue.silent),
+        _("The worker %(identity)s has stopped answering, and no other polls the task queue “%(name)s”.")
+        % {"identity": newest.identity, "name": queue.name},
+        _("Start the worker again, and look into its log for why it ended. What it was doing goes on where it was."),
+        "\n".join(
+            _("%(identity)s: last heartbeat %(beat_at)s UTC")
+            % {"identity": worker.identity, "beat_at": f"{worker.beat_at:%H:%M:%S}"}
+            for worker in queue.silent
+        ),
         newest.beat_at,
     )
 
 
 def _slots_full(queue: QueueSeen, since: datetime) -> Finding:
     used = sum(worker.slots[queue.kind].used for worker in queue.workers)
-    workers = "the worker" if len(queue.workers) == 1 else f"all {len(queue.workers)} workers"
+    workers = (
+        _("the worker") if len(queue.workers) == 1 else _("all %(workers)s workers") % {"workers": len(queue.workers)}
+    )
     return Finding(
         FindingCode.SLOTS_FULL,
         Severity.WARNING,
         queue.name,
-        f"No place is free at {workers} of the task queue “{queue.name}”: {used:,} {_tasks(queue)} run, others wait.",
-        "Wait until one ends, or start another worker for this queue.",
+        _("No place is free at %(workers)s of the task queue “%(name)s”: %(used)s %(queue)s run, others wait.")
+        % {"workers": workers, "name": queue.name, "used": f"{used:,}", "queue": _tasks(queue)},
+        _("Wait until one ends, or start another worker for this queue."),
         ", ".join(worker.identity for worker in queue.workers),
         since,
     )
@@ -233,8 +244,9 @@ def _memory_short(queue: QueueSeen, worker: WorkerSeen) -> Finding:
         FindingCode.MEMORY_SHORT,
         Severity.WARNING,
         queue.name,
-        f"The machine of the worker {worker.identity} is short of memory: {worker.memory:.0%} is used.",
-        "Start another worker on another machine, or use smaller chunks and fewer items at once.",
+        _("The machine of the worker %(identity)s is short of memory: %(memory)s is used.")
+        % {"identity": worker.identity, "memory": f"{worker.memory:.0%}"},
+        _("Start another worker on another machine, or use smaller chunks and fewer items at once."),
         worker.identity,
     )
 
@@ -244,12 +256,13 @@ def _not_picked_up(queue: QueueSeen, since: datetime) -> Finding:
         FindingCode.NOT_PICKED_UP,
         Severity.WARNING,
         queue.name,
-        f"Work waits in the task queue “{queue.name}”, and the workers that poll it do not pick it up.",
-        "It may pass in a moment. If it stays, look into the workers' logs, or start another worker for this queue.",
-        "Polled by " + ", ".join(queue.polling),
+        _("Work waits in the task queue “%(name)s”, and the workers that poll it do not pick it up.")
+        % {"name": queue.name},
+        _("It may pass in a moment. If it stays, look into the workers' logs, or start another worker for this queue."),
+        _("Polled by ") + ", ".join(queue.polling),
         since,
     )
 
 
 def _tasks(queue: QueueSeen) -> str:
-    return "activities" if queue.kind is Kind.ACTIVITY else "workflow tasks"
+    return "activities" if queue.kind is Kind.ACTIVITY else _("workflow tasks")

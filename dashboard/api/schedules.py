@@ -158,7 +158,7 @@ def change_schedule(request: HttpRequest, schedule_id: str, given: SchedulePatch
     schedule = _schedule(schedule_id)
     seen = scheduling.seen_of([schedule]).get(schedule.pk)
     if seen is None:
-        raise HttpError(409, scheduling.GONE)
+        raise HttpError(409, str(scheduling.GONE))
     changes = given.model_dump(exclude_unset=True)
     now = scheduling.timetable_of(schedule, seen)
     if {"cron", "interval"} & set(changes):

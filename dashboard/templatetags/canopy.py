@@ -16,8 +16,10 @@ from django.utils.dateparse import parse_datetime
 from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from dashboard.models import BY_INTEREST, BatchStatus, NodeStatus
+from dashboard.wording import said
 from orchestration.error_kinds import ErrorKind, error_kind
 
 register = template.Library()
@@ -37,6 +39,9 @@ BAR_ORDER = ("failed", "timed_out", "terminated", "canceled", "completed", "runn
 _LABELS = dict(BatchStatus.choices) | dict(NodeStatus.choices)
 
 
+register.filter("said", said)
+
+
 @register.filter
 def status_label(status: str) -> str:
     """Return the word for a status of a batch, node or item."""
@@ -49,14 +54,17 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return ""
     if seconds < 10:
-        return f"{seconds:.2f} s"
+        return f"{number_format(seconds, 2)} s"
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{number_format(seconds, 1)} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} m {rest:02} s"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} m" if hours < 48 else f"{hours // 24} d {hours % 24:02} h"
+    if hours < 48:
+        return f"{hours} h {minutes:02} m"
+    day = _("d")
+    return f"{hours // 24} {day} {hours % 24:02} h"
 
 
 @register.filter

@@ -19,6 +19,8 @@ def appearance_set(request: HttpRequest) -> HttpResponse:
     response: HttpResponse = HttpResponseRedirect(back if is_ours else "/")
     if request.htmx:  # type: ignore[attr-defined]
         response = HttpResponse(status=204)
+        if "language" in request.POST:
+            response["HX-Refresh"] = "true"
     for name, (cookie, choices) in COOKIES.items():
         given = request.POST.get(name)
         if given is not None and given in choices:

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 from dashboard.diagnosis import diagnosis_of, moves
 from dashboard.error_groups import ErrorGroups, error_groups
 from dashboard.filters import BatchFilter
+from dashboard.forms import title_of
 from dashboard.list_columns import COLUMNS, columns_of, columns_query
 from dashboard.list_models import SavedView
 from dashboard.live import batch_state
@@ -29,6 +30,7 @@ from dashboard.selection import Selection
 from dashboard.slowest import slowest_of
 from dashboard.timeline import Timeline, timeline_of
 from dashboard.tree import Tree, tree_of
+from dashboard.wording import Words, said
 from orchestration.plan import Plan
 
 BATCHES_PER_PAGE = 50
@@ -56,7 +58,7 @@ class BatchListPage:
     columns: Sequence[str]
 
     @property
-    def all_columns(self) -> Sequence[tuple[str, str]]:
+    def all_columns(self) -> Sequence[tuple[str, Words]]:
         """Columns that can be shown, and their titles."""
         return list(COLUMNS.items())
 
@@ -115,7 +117,7 @@ def page_number(request: HttpRequest, name: str = "page") -> int:
 
 def plan_of(batch: Batch) -> list[tuple[str, Any]]:
     """Return the plan as titles and values, without what was not given."""
-    titles = {name: field.title or name for name, field in Plan.model_fields.items()}
+    titles = {name: str(said(title_of(name, field))) for name, field in Plan.model_fields.items()}
     return [(titles.get(name, name), value) for name, value in batch.plan_data.items() if value is not None]
 
 

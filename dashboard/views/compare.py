@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from dashboard.comparing import Comparison, candidates, compare
@@ -18,7 +19,7 @@ def batch_compare(request: HttpRequest, batch_id: str) -> HttpResponse:
     chosen = request.GET.get("with", "")
     other = batches.filter(pk=chosen, processor=batch.processor).exclude(pk=batch.pk).first()
     if chosen and other is None:
-        raise Http404("There is no such batch of this processor.")
+        raise Http404(_("There is no such batch of this processor."))
     if not chosen:
         before = batches.filter(processor=batch.processor, created_at__lt=batch.created_at)
         other = before.filter(label=batch.label).first() or before.first()

@@ -12,6 +12,7 @@ from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard import defining
@@ -149,7 +150,9 @@ def _tell(form: DefinitionForm, error: DefinitionErrors | DefinitionRefused) -> 
 
 def _saved(request: HttpRequest, version: DefinitionVersion) -> HttpResponse:
     messages.success(
-        request, f"Saved {version.definition.name} as version {version.number}. Nothing has been launched."
+        request,
+        _("Saved %(name)s as version %(number)s. Nothing has been launched.")
+        % {"name": version.definition.name, "number": version.number},
     )
     arguments: Sequence[int] = (version.definition_id, version.number)
     return HttpResponseRedirect(reverse("definition-version", args=arguments))
@@ -192,7 +195,7 @@ def definition_items_preview(request: HttpRequest, version_id: int) -> HttpRespo
     version = get_object_or_404(DefinitionVersion, pk=version_id)
     processor = item_processor(version)
     if processor is None:
-        raise Http404("This definition works over no items.")
+        raise Http404(_("This definition works over no items."))
     return render(request, "launch.html#answer", {"page": filled_page(request, processor, version), "swap": True})
 
 

@@ -8,6 +8,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from dashboard import labelling, on_children, operations
@@ -19,6 +21,7 @@ from dashboard.models import Batch
 from dashboard.permissions import may_view, require_operator
 from dashboard.views.batches import saved_query
 from dashboard.views.operations import answer
+from dashboard.wording import Words, numeral
 
 MOST_BATCHES = 1_000
 """What one press of a button is done to."""
@@ -31,7 +34,7 @@ def batch_labels(request: HttpRequest, batch_id: str) -> HttpResponse:
     def operate(batch: Batch) -> str:
         labelling.set_tags(request.user, batch, labelling.read_tags(request.POST.get("tags", "")))
         labelling.set_note(request.user, batch, request.POST.get("note", ""))
-        return "Tags and note are kept."
+        return _("Tags and note are kept.")
 
     return answer(request, batch_id, operate)
 
@@ -47,14 +50,14 @@ def _cancel(request: HttpRequest, batch: Batch) -> None:
 def _tag(request: HttpRequest, batch: Batch) -> None:
     names = labelling.read_tags(request.POST.get("tags", ""))
     if not names:
-        raise OperationError("No tag was given.", 422)
+        raise OperationError(_("No tag was given."), 422)
     labelling.add_tags(request.user, batch, names)
 
 
-ACTIONS: dict[str, tuple[Callable[[HttpRequest, Batch], None], str]] = {
-    "retry": (_retry, "Retried"),
-    "cancel": (_cancel, "Cancel requested:"),
-    "tag": (_tag, "Tagged"),
+ACTIONS: dict[str, tuple[Callable[[HttpRequest, Batch], None], Words]] = {
+    "retry": (_retry, gettext_lazy("Retried")),
+    "cancel": (_cancel, gettext_lazy("Cancel requested:")),
+    "tag": (_tag, gettext_lazy("Tagged")),
 }
 
 
@@ -70,8 +73,12 @@ def batch_bulk(request: HttpRequest) -> HttpResponse:
         found = Batch.objects.filter(pk__in=request.POST.getlist("batches"))
     chosen = list(found[: MOST_BATCHES + 1])
     if act is None or not chosen or len(chosen) > MOST_BATCHES:
-        wrong = "Nothing is selected." if not chosen else f"At most {MOST_BATCHES:,} batches at once."
-        messages.error(request, wrong if act is not None else "There is no such action.")
+        wrong = (
+            _("Nothing is selected.")
+            if not chosen
+            else _("At most %(most_batches)s batches at once.") % {"most_batches": numeral(MOST_BATCHES)}
+        )
+        messages.error(request, wrong if act is not None else _("There is no such action."))
         return HttpResponseRedirect(back)
     refused = list[str]()
     for batch in chosen:
@@ -85,7 +92,7 @@ def batch_bulk(request: HttpRequest) -> HttpResponse:
     for text in refused[:5]:
         messages.warning(request, text)
     if len(refused) > 5:
-        messages.warning(request, f"… and {len(refused) - 5:,} more were refused.")
+        messages.warning(request, _("… and %(refused)s more were refused.") % {"refused": numeral(len(refused) - 5)})
     return HttpResponseRedirect(back)
 
 
@@ -96,11 +103,11 @@ def view_save(request: HttpRequest) -> HttpResponse:
     assert may_view(person)  # the middleware lets nobody else in
     query, name = saved_query(QueryDict(request.POST.get("query", ""))), request.POST.get("name", "").strip()[:60]
     if not name:
-        messages.error(request, "A saved view needs a name.")
+        messages.error(request, _("A saved view needs a name."))
     else:
         kept = {"query": query[:1_000], "is_shared": bool(request.POST.get("is_shared"))}
         SavedView.objects.update_or_create(owner=person, name=name, defaults=kept)
-        messages.success(request, f"The view “{name}” is saved.")
+        messages.success(request, _("The view “%(name)s” is saved.") % {"name": name})
     return HttpResponseRedirect(f"{reverse('batch-list')}?{query}".rstrip("?"))
 
 
@@ -109,5 +116,5 @@ def view_delete(request: HttpRequest, view_id: int) -> HttpResponse:
     """Remove one of a person's own saved views; those of others are not found."""
     view = get_object_or_404(SavedView, pk=view_id, owner=request.user)
     view.delete()
-    messages.success(request, f"The view “{view.name}” is gone.")
+    messages.success(request, _("The view “%(name)s” is gone.") % {"name": view.name})
     return HttpResponseRedirect(reverse("batch-list"))

@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard.launch_page import LaunchPage, empty_page, filled_page
@@ -75,7 +76,7 @@ def find_processor(name: str) -> Processor:
     try:
         return get_processor(name)
     except UnknownProcessor:
-        raise Http404(f"There is no processor {name!r}.") from None
+        raise Http404(_("There is no processor %(name)s.") % {"name": repr(name)}) from None
 
 
 def _preset(request: HttpRequest, processor: str) -> Preset | None:

@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard.delivering import secret_of
@@ -50,7 +51,7 @@ def notification_list(request: HttpRequest) -> HttpResponse:
         form = SubscriptionForm(request.POST)
         made = subscribe(request.user, form)
         if made is not None:
-            messages.success(request, f"You will be told: {made}.")
+            messages.success(request, _("You will be told: %(made)s.") % {"made": made})
             return HttpResponseRedirect(reverse("notification-list"))
     if request.htmx:  # type: ignore[attr-defined]
         return render(request, "notification_list.html#told", {"page": _page(request, form)})
@@ -63,7 +64,7 @@ def subscription_delete(request: HttpRequest, subscription_id: str) -> HttpRespo
     """Remove one of a person's own subscriptions; those of others are not found."""
     subscription = _own(request, subscription_id)
     subscription.delete()
-    messages.success(request, f"Removed: {subscription}.")
+    messages.success(request, _("Removed: %(subscription)s.") % {"subscription": subscription})
     return HttpResponseRedirect(reverse("notification-list"))
 
 
@@ -72,7 +73,7 @@ def subscription_test(request: HttpRequest, subscription_id: str) -> HttpRespons
     """Send something to see whether it arrives."""
     subscription = _own(request, subscription_id)
     send_test(request.user, subscription)
-    messages.success(request, "A test is on its way: what becomes of it stands below.")
+    messages.success(request, _("A test is on its way: what becomes of it stands below."))
     return HttpResponseRedirect(reverse("notification-list"))
 
 

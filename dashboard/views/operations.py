@@ -9,6 +9,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from dashboard import on_children, operations
@@ -18,6 +20,7 @@ from dashboard.choosing import Choice, with_error
 from dashboard.models import Batch, Node
 from dashboard.operation_models import Action
 from dashboard.selection import Selection
+from dashboard.wording import numeral
 from orchestration.signatures import SIGNATURE_LENGTH
 
 
@@ -55,10 +58,26 @@ def _said(request: HttpRequest, batch: Batch, said: Answer, status: int = 200) -
 
 
 VERBS = {
-    Action.RETRY: ("gets another attempt", "get another attempt", "Nothing was retried."),
-    Action.SKIP: ("is gone on without", "are gone on without", "Nothing was skipped."),
-    Action.CANCEL: ("is asked to stop", "are asked to stop", "Nothing was canceled."),
-    Action.TERMINATE: ("was terminated", "were terminated", "Nothing was terminated."),
+    Action.RETRY: (
+        gettext_lazy("gets another attempt"),
+        gettext_lazy("get another attempt"),
+        gettext_lazy("Nothing was retried."),
+    ),
+    Action.SKIP: (
+        gettext_lazy("is gone on without"),
+        gettext_lazy("are gone on without"),
+        gettext_lazy("Nothing was skipped."),
+    ),
+    Action.CANCEL: (
+        gettext_lazy("is asked to stop"),
+        gettext_lazy("are asked to stop"),
+        gettext_lazy("Nothing was canceled."),
+    ),
+    Action.TERMINATE: (
+        gettext_lazy("was terminated"),
+        gettext_lazy("were terminated"),
+        gettext_lazy("Nothing was terminated."),
+    ),
 }
 """What becomes of one child, of several, and what is said where it is none."""
 
@@ -66,14 +85,22 @@ VERBS = {
 def _children_answer(outcome: Outcome) -> Answer:
     accepted, number = len(outcome.accepted), len(outcome.refused)
     one, several, none = VERBS[outcome.action]
-    text = f"1 child {one}." if accepted == 1 else f"{accepted:,} children {several}."
+    text = (
+        _("1 child %(one)s.") % {"one": one}
+        if accepted == 1
+        else _("%(accepted)s children %(several)s.") % {"accepted": numeral(accepted), "several": several}
+    )
     if outcome.goes_on:
-        text = f"It goes on where it stopped. {text}" if accepted else "It goes on where it stopped."
+        text = (
+            _("It goes on where it stopped. %(text)s") % {"text": text}
+            if accepted
+            else _("It goes on where it stopped.")
+        )
     elif not accepted:
-        text = none
+        text = str(none)
     if number:
         reasons = sorted({refusal.reason for refusal in outcome.refused})
-        text += f" {number:,} refused: {', '.join(reasons)}."
+        text += _(" %(number)s refused: %(reasons)s.") % {"number": numeral(number), "reasons": ", ".join(reasons)}
     return Answer(text, is_error=not accepted and not outcome.goes_on, refused=outcome.refused)
 
 
@@ -102,7 +129,7 @@ def batch_pause(request: HttpRequest, batch_id: str) -> HttpResponse:
 
     def operate(batch: Batch) -> str:
         operations.pause(request.user, batch)
-        return "Paused: open children go on, no further one starts."
+        return _("Paused: open children go on, no further one starts.")
 
     return answer(request, batch_id, operate)
 
@@ -115,8 +142,8 @@ def node_steer(request: HttpRequest, batch_id: str, node_id: int, action: str) -
         worker = get_object_or_404(Node, batch=batch, pk=node_id)
         operations.steer_worker(request.user, worker, paused=action == "pause")
         if action == "pause":
-            return f"Worker {worker.label} is paused once its hands are free; the others go on."
-        return f"Worker {worker.label} goes on."
+            return _("Worker %(label)s is paused once its hands are free; the others go on.") % {"label": worker.label}
+        return _("Worker %(label)s goes on.") % {"label": worker.label}
 
     return answer(request, batch_id, operate)
 
@@ -138,7 +165,7 @@ def batch_skip(request: HttpRequest, batch_id: str) -> HttpResponse:
 
     def operate(batch: Batch) -> str:
         operations.skip(request.user, batch)
-        return "Going on without what failed."
+        return _("Going on without what failed.")
 
     return answer(request, batch_id, operate)
 
@@ -149,7 +176,7 @@ def batch_finish(request: HttpRequest, batch_id: str) -> HttpResponse:
 
     def operate(batch: Batch) -> str:
         operations.finish(request.user, batch)
-        return "Finishing: nothing more is started."
+        return _("Finishing: nothing more is started.")
 
     return answer(request, batch_id, operate)
 
@@ -161,7 +188,7 @@ def batch_decide(request: HttpRequest, batch_id: str) -> HttpResponse:
 
     def operate(batch: Batch) -> str:
         operations.decide(request.user, batch, approved=approved)
-        return "Approved: it goes on." if approved else "Refused: it goes no further."
+        return _("Approved: it goes on.") if approved else _("Refused: it goes no further.")
 
     return answer(request, batch_id, operate)
 
@@ -172,7 +199,7 @@ def batch_cancel(request: HttpRequest, batch_id: str) -> HttpResponse:
 
     def operate(batch: Batch) -> str:
         operations.cancel(request.user, batch)
-        return "Cancel requested: open children are asked to stop, pending ones are skipped."
+        return _("Cancel requested: open children are asked to stop, pending ones are skipped.")
 
     return answer(request, batch_id, operate)
 
@@ -183,7 +210,7 @@ def batch_terminate(request: HttpRequest, batch_id: str) -> HttpResponse:
 
     def operate(batch: Batch) -> str:
         operations.terminate(request.user, batch, request.POST.get("reason", "")[:200])
-        return "Terminated. What had completed stays completed."
+        return _("Terminated. What had completed stays completed.")
 
     return answer(request, batch_id, operate)
 
@@ -201,7 +228,7 @@ def batch_window(request: HttpRequest, batch_id: str) -> HttpResponse:
 
     def operate(batch: Batch) -> str:
         operations.set_window(request.user, batch, int(given) if given.isdecimal() and len(given) < 9 else 0)
-        return f"At most {int(given):,} children open at a time."
+        return _("At most %(given)s children open at a time.") % {"given": numeral(int(given))}
 
     return answer(request, batch_id, operate)
 
@@ -212,6 +239,6 @@ def batch_discard(request: HttpRequest, batch_id: str) -> HttpResponse:
 
     def operate(batch: Batch) -> str:
         operations.discard(request.user, batch)
-        return "Discarded: it will not start."
+        return _("Discarded: it will not start.")
 
     return answer(request, batch_id, operate)

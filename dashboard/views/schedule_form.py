@@ -11,6 +11,7 @@ from django.core.signing import BadSignature
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard import scheduling
@@ -25,8 +26,11 @@ from dashboard.schedule_request import KeptLaunch
 from dashboard.scheduling import Refused
 from dashboard.views.definitions import flow_page, item_processor
 from dashboard.views.launch import find_processor
+from dashboard.wording import Words
 
-STALE = "What was to be launched has got lost on the way. Fill in the launch form again; nothing was made."
+STALE = gettext_lazy(
+    "What was to be launched has got lost on the way. Fill in the launch form again; nothing was made."
+)
 
 
 @dataclass
@@ -45,7 +49,7 @@ class FormPage:
         return str(self.kept.data["processor"])
 
     @property
-    def overlaps(self) -> Sequence[tuple[str, str, str]]:
+    def overlaps(self) -> Sequence[tuple[str, Words, Words]]:
         """Each overlap policy with its title and sentence."""
         return [(policy.value, title, sentence) for policy, (title, sentence) in OVERLAPS.items()]
 

@@ -11,6 +11,7 @@ from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from dashboard import scheduling
@@ -22,6 +23,7 @@ from dashboard.permissions import Person, may_operate
 from dashboard.schedule_form import OVERLAPS
 from dashboard.schedule_models import Schedule, ScheduleEntry
 from dashboard.views.batches import BatchRow, page_number
+from dashboard.wording import Words
 from orchestration.schedules import ScheduleSeen
 
 SCHEDULES_PER_PAGE = 50
@@ -43,7 +45,7 @@ class ScheduleRow:
         return in_words(self.seen.timing) if self.seen else ""
 
     @property
-    def overlap(self) -> tuple[str, str]:
+    def overlap(self) -> tuple[Words, Words]:
         """The overlap policy's title and sentence."""
         return OVERLAPS[self.seen.setting.overlap] if self.seen else ("", "")
 
@@ -109,7 +111,7 @@ def schedule_detail(request: HttpRequest, schedule_id: str) -> HttpResponse:
 @require_POST
 def schedule_pause(request: HttpRequest, schedule_id: str) -> HttpResponse:
     """Launch nothing until it is resumed."""
-    return _do(request, schedule_id, scheduling.pause, "Paused: nothing is launched until it is resumed.")
+    return _do(request, schedule_id, scheduling.pause, _("Paused: nothing is launched until it is resumed."))
 
 
 @require_POST
@@ -121,13 +123,13 @@ def schedule_resume(request: HttpRequest, schedule_id: str) -> HttpResponse:
 @require_POST
 def schedule_trigger(request: HttpRequest, schedule_id: str) -> HttpResponse:
     """Launch now."""
-    return _do(request, schedule_id, scheduling.trigger, "Triggered: a batch is launched in a moment.")
+    return _do(request, schedule_id, scheduling.trigger, _("Triggered: a batch is launched in a moment."))
 
 
 @require_POST
 def schedule_delete(request: HttpRequest, schedule_id: str) -> HttpResponse:
     """Delete it."""
-    return _do(request, schedule_id, scheduling.delete, "Deleted. Its batches are kept.")
+    return _do(request, schedule_id, scheduling.delete, _("Deleted. Its batches are kept."))
 
 
 def _do(request: HttpRequest, schedule_id: str, operate: Callable[[Person, Schedule], None], done: str) -> HttpResponse:
@@ -172,4 +174,4 @@ def _seen(schedules: Sequence[Schedule]) -> tuple[dict[str, ScheduleSeen], str]:
     try:
         return scheduling.seen_of(schedules), ""
     except OperationError:
-        return {}, "Temporal does not answer, so that times and states are not known. What was scheduled is kept."
+        return {}, _("Temporal does not answer, so that times and states are not known. What was scheduled is kept.")

@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from dashboard import watching
@@ -40,10 +41,12 @@ def workflow_watch(request: HttpRequest) -> HttpResponse:
     try:
         watched = watching.watch(request.user, workflow_id)
     except (UnknownWorkflow, TemporalUnavailable) as error:
-        said = str(error) if workflow_id else "Enter a workflow id."
+        said = str(error) if workflow_id else _("Enter a workflow id.")
         return render(request, "watch.html", {"page": _page(request, workflow_id, said)}, status=422)
     if watched.below:
-        messages.info(request, f"{watched.below} is a part of this tree, which is watched as a whole.")
+        messages.info(
+            request, _("%(below)s is a part of this tree, which is watched as a whole.") % {"below": watched.below}
+        )
     return HttpResponseRedirect(reverse("batch-detail", args=[watched.batch.pk]))
 
 

@@ -5,6 +5,7 @@ import { showState } from "./counts.js";
 import { duration, number, setText } from "./format.js";
 import { announce, showLiveState } from "./live_state.js";
 import { showTime } from "./times.js";
+import { decimal, fill } from "./words.js";
 
 const list = document.getElementById("batches");
 const filters = document.getElementById("filters");
@@ -43,7 +44,7 @@ function applyBatch(batch, chip) {
 // What only some columns show, where they are shown.
 function showNumbers(row, batch) {
   const cell = (name) => row.querySelector(`[data-field="${name}"]`);
-  setText(cell("rate"), batch.rate === null ? "" : batch.rate.toFixed(1));
+  setText(cell("rate"), batch.rate === null ? "" : decimal(batch.rate, 1));
   setText(cell("eta"), batch.eta === null ? "" : `≈ ${duration(batch.eta)}`);
   const took = batch.opened_at && (Date.parse(batch.closed_at ?? batch.changed_at) - Date.parse(batch.opened_at)) / 1_000;
   setText(cell("took"), batch.opened_at ? duration(Math.max(0, took)) : "");
@@ -57,7 +58,8 @@ function apply(messages) {
   }
   chip.hidden = !unseen.size;
   if (!unseen.size) return;
-  const text = `${number(unseen.size)} new ${unseen.size === 1 ? "batch" : "batches"}`;
+  const words = ngettext("%(number)s new batch", "%(number)s new batches", unseen.size);
+  const text = fill(words, { number: number(unseen.size) });
   setText(chip, `↑ ${text}`);
   announce(text);
 }

@@ -10,8 +10,8 @@ document.addEventListener("click", async (event) => {
   const word = button.querySelector("span");
   try {
     await navigator.clipboard.writeText(source.textContent);
-    setText(word, "Copied");
-    setTimeout(() => setText(word, "Copy"), SAID_FOR);
+    setText(word, gettext("Copied"));
+    setTimeout(() => setText(word, gettext("Copy")), SAID_FOR);
   } catch {
     source.closest("details").open = true;
     getSelection().selectAllChildren(source);

@@ -1,16 +1,18 @@
 // How values are shown; the same texts as dashboard/templatetags/canopy.py writes.
 
-export const number = (value) => value.toLocaleString("en");
+import { decimal, fill, number } from "./words.js";
+
+export { number };
 
 export function duration(seconds) {
-  if (seconds < 10) return `${seconds.toFixed(2)} s`;
-  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  if (seconds < 10) return `${decimal(seconds, 2)} s`;
+  if (seconds < 60) return `${decimal(seconds, 1)} s`;
   const whole = Math.round(seconds);
   const minutes = Math.floor(whole / 60);
   if (minutes < 60) return `${minutes} m ${String(whole % 60).padStart(2, "0")} s`;
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return `${hours} h ${String(minutes % 60).padStart(2, "0")} m`;
-  return `${Math.floor(hours / 24)} d ${String(hours % 24).padStart(2, "0")} h`;
+  return `${Math.floor(hours / 24)} ${gettext("d")} ${String(hours % 24).padStart(2, "0")} h`;
 }
 
 // Statuses, as `sum` takes them: what has ended, and what of it nobody asked for.
@@ -22,6 +24,8 @@ const BY_INTEREST = "failed timed_out terminated canceled running pending comple
 export const statusLabel = (status) => document.getElementById(`status-${status}`)?.dataset.label ?? status;
 
 export const sum = (counts, statuses) => statuses.split(" ").reduce((total, status) => total + (counts[status] ?? 0), 0);
+
+export const doneOf = (done, total) => fill(gettext("%(done)s of %(total)s"), { done: number(done), total: number(total) });
 
 // Counts by status as a sentence, failures first: 13 failed, 987 completed.
 export function tallyWords(counts) {

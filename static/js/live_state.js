@@ -1,7 +1,14 @@
 // Shows whether the page is live, and says from when what it shows is.
 import { setText } from "./format.js";
+import { clockTime } from "./times.js";
+import { fill } from "./words.js";
 
-const WORDS = { live: "Live", lost: "Reconnecting", resting: "Resting", ended: "Not live" };
+const WORDS = {
+  live: gettext("Live"),
+  lost: gettext("Reconnecting"),
+  resting: gettext("Resting"),
+  ended: gettext("Not live"),
+};
 
 export function showLiveState(state, since) {
   const light = document.getElementById("live");
@@ -11,9 +18,8 @@ export function showLiveState(state, since) {
   document.body.classList.toggle("is-stale", isLost);
   const notice = document.getElementById("lost");
   notice.hidden = !isLost;
-  const time = since.toLocaleTimeString("en-GB");
-  const text = `Connection lost, stale since ${time}. Batches go on; this page catches up when the line is back.`;
-  setText(notice.lastElementChild, isLost ? text : "");
+  const text = gettext("Connection lost, stale since %(time)s. Batches go on; this page catches up when the line is back.");
+  setText(notice.lastElementChild, isLost ? fill(text, { time: clockTime(since) }) : "");
 }
 
 // Says counts to screen readers, but at most every few seconds.

@@ -1,6 +1,7 @@
 // Tells of a batch through the browser's notifications, for as long as its page is open, also in another tab: when it
 // begins to fail, is held, or has ended.
 import { FAILURES, number, statusLabel, sum } from "./format.js";
+import { fill } from "./words.js";
 
 const OPEN = new Set(["pending", "running", "paused"]);
 
@@ -24,7 +25,7 @@ export class Notifier {
     if (this.isOn) return this.#show(false);
     const answer = await Notification.requestPermission();
     if (answer === "granted") return this.#show(true);
-    this.button.title = "This browser does not allow it: see the settings of this site.";
+    this.button.title = gettext("This browser does not allow it: see the settings of this site.");
     return undefined;
   }
 
@@ -43,7 +44,7 @@ export class Notifier {
     const begins = failed > 0 && sum(before.children, FAILURES) === 0;
     const turns = batch.status !== before.status && !OPEN.has(batch.status);
     if (!begins && !turns) return;
-    const of = `${number(failed)} of ${number(batch.children.total)} children failed`;
+    const of = fill(gettext("%(failed)s of %(total)s children failed"), { failed: number(failed), total: number(batch.children.total) });
     const said = new Notification(this.name, { body: `${statusLabel(batch.status)}: ${of}`, tag: location.pathname });
     said.onclick = () => window.focus();
   }

@@ -4,6 +4,7 @@ import { showState } from "./counts.js";
 import { CLOSED, duration, number, setText, statusLabel, sum } from "./format.js";
 import { announce } from "./live_state.js";
 import { showTime } from "./times.js";
+import { decimal, fill } from "./words.js";
 
 const STORY_EVERY = 10_000;
 const MINUTE = 60;
@@ -32,9 +33,9 @@ export class Overview {
     batch.dataset.opened = now.opened_at ?? "";
     batch.dataset.closed = now.closed_at ?? "";
     showState(batch, now);
-    setText(this.#field("rate"), now.rate ? `${now.rate.toFixed(1)} ${now.watched ? "children" : "items"}/s` : "–");
+    setText(this.#field("rate"), now.rate ? fill(now.watched ? gettext("%(rate)s children/s") : gettext("%(rate)s items/s"), { rate: decimal(now.rate, 1) }) : "–");
     setText(this.#field("eta"), now.eta === null ? "–" : `≈ ${duration(now.eta)}`);
-    setText(this.#field("eta_range"), now.eta_range ? now.eta_range.map(duration).join(" to ") : "");
+    setText(this.#field("eta_range"), now.eta_range ? fill(gettext("%(least)s to %(most)s"), { least: duration(now.eta_range[0]), most: duration(now.eta_range[1]) }) : "");
     setText(this.#field("start_error"), now.start_error);
     document.getElementById("start-error").hidden = !now.start_error;
     setText(this.#field("reading"), now.reading);
@@ -50,7 +51,9 @@ export class Overview {
     this.#tell(hasTurned);
     const closed = sum(now.children, CLOSED);
     const bad = closed - now.children.completed;
-    announce(`${statusLabel(now.status)}. ${number(closed)} of ${number(now.children.total)} children closed, ${number(bad)} not completed.`);
+    const said = gettext("%(status)s. %(closed)s of %(total)s children closed, %(bad)s not completed.");
+    const numbers = { closed: number(closed), total: number(now.children.total), bad: number(bad) };
+    announce(fill(said, { status: statusLabel(now.status), ...numbers }));
   }
 
   // What happened is fetched anew when the batch has turned, and now and then for what is slow.

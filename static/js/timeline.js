@@ -4,6 +4,7 @@ import { duration, FAILURES, setText, statusLabel } from "./format.js";
 import { STATUSES } from "./map_cells.js";
 import { css, Palette } from "./map_palette.js";
 import { axisOf, densityOf, lanesOf, wordsOf } from "./timeline_layout.js";
+import { fill } from "./words.js";
 
 const MOST_LANED = 5_000;
 const HIGHEST = 14;
@@ -31,7 +32,7 @@ export class Timeline {
   async #open() {
     if (this.starts) return this.#draw();
     const response = await fetch(this.root.dataset.address);
-    if (!response.ok) return setText(this.said, `The server answered with an error (${response.status}).`);
+    if (!response.ok) return setText(this.said, fill(gettext("The server answered with an error (%(status)s)."), { status: response.status }));
     this.starts = new Float32Array(await response.arrayBuffer());
     this.since = Date.parse(this.root.dataset.since);
     return this.#draw();

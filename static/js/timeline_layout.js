@@ -1,5 +1,6 @@
 // When children ran, laid out: lanes of those that ran one after another, or how many ran at once. Knows no canvas.
 import { duration, number } from "./format.js";
+import { fill } from "./words.js";
 
 const GAP = 0.04; // of all the time that anything ran: a longer one in which nothing did is collapsed
 const COLLAPSED = 14; // pixels
@@ -63,8 +64,13 @@ export function densityOf(runs, axis, places, width) {
 
 // What the picture says, in a sentence.
 export function wordsOf(runs, axis) {
-  if (!runs.length) return "Nothing has started yet.";
+  if (!runs.length) return gettext("Nothing has started yet.");
   const whole = runs.reduce((last, [, end]) => Math.max(last, end), 0) - runs[0][0];
   const gaps = axis.parts.length - 1;
-  return `${number(runs.length)} children over ${duration(whole)}${gaps ? `, ${number(gaps)} idle ${gaps === 1 ? "gap" : "gaps"} collapsed` : ""}.`;
+  const ran = fill(ngettext("%(number)s child over %(time)s", "%(number)s children over %(time)s", runs.length), {
+    number: number(runs.length),
+    time: duration(whole),
+  });
+  const idle = ngettext("%(number)s idle gap collapsed", "%(number)s idle gaps collapsed", gaps);
+  return gaps ? `${ran}, ${fill(idle, { number: number(gaps) })}.` : `${ran}.`;
 }

@@ -1,7 +1,12 @@
 // Puts times into the reader's own time zone; the server writes UTC for pages without scripts.
 
-const time = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
-const dayAndTime = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+import { language } from "./words.js";
+
+const region = language === "en" ? "en-GB" : language;
+const time = new Intl.DateTimeFormat(region, { timeStyle: "medium" });
+const dayAndTime = new Intl.DateTimeFormat(region, { dateStyle: "medium", timeStyle: "medium" });
+
+export const clockTime = (at) => time.format(at);
 
 function show(element) {
   const at = new Date(element.dateTime);

@@ -1,12 +1,13 @@
 // Says what went wrong with a request that has no other place to say it.
+import { fill } from "./words.js";
 
 const SHOWN_FOR = 10_000;
 
 const TEXTS = {
-  0: "Canopy could not be reached. Nothing was changed; try again when the line is back.",
-  403: "Not allowed: changing a batch takes the operator role. If you are an operator, reload the page and try again.",
-  404: "This is not there any more. Reload the page to see what is.",
-  429: "Too many attempts. Wait a little, then try again.",
+  0: gettext("Canopy could not be reached. Nothing was changed; try again when the line is back."),
+  403: gettext("Not allowed: changing a batch takes the operator role. If you are an operator, reload the page and try again."),
+  404: gettext("This is not there any more. Reload the page to see what is."),
+  429: gettext("Too many attempts. Wait a little, then try again."),
 };
 
 export function toast(text) {
@@ -18,4 +19,4 @@ export function toast(text) {
 }
 
 export const toastFor = (status) =>
-  toast(TEXTS[status] ?? `The server answered with an error (${status}). Its log says why; trying again is safe.`);
+  toast(TEXTS[status] ?? fill(gettext("The server answered with an error (%(status)s). Its log says why; trying again is safe."), { status }));

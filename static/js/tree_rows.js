@@ -1,6 +1,7 @@
 // Applies what a delta says of nodes to the rows that are on the page. A row stays where it is.
 import { drawBar } from "./counts.js";
-import { CLOSED, errorLine, FAILURES, number, setStatus, setText, sum, tallyWords } from "./format.js";
+import { CLOSED, doneOf, errorLine, FAILURES, number, setStatus, setText, sum, tallyWords } from "./format.js";
+import { fill } from "./words.js";
 
 const field = (row, name) => row.querySelector(`[data-field="${name}"]`);
 
@@ -17,12 +18,12 @@ export function applyNode(node) {
   if (node.children && node.kind !== "root") {
     if (node.kind === "stage" && node.note) setText(field(row, "note"), node.note);
     const total = Object.values(node.children).reduce((all, count) => all + count, 0);
-    setText(field(row, "items"), `${number(sum(node.children, CLOSED))} of ${number(total)}`);
+    setText(field(row, "items"), doneOf(sum(node.children, CLOSED), total));
     drawBar(row, node.children);
     setText(field(row, "tally"), tallyWords(node.children));
   } else {
     if (node.kind === "child" && node.length) {
-      setText(field(row, "items"), `${number(node.items.completed + node.items.failed)} of ${number(node.length)}`);
+      setText(field(row, "items"), doneOf(node.items.completed + node.items.failed, node.length));
     }
     const tally = node.kind === "root" ? tallyWords(node.children) : "";
     setText(field(row, "error"), errorLine(node.error) || node.note || tally);
@@ -57,7 +58,9 @@ export class News {
     const count = this.#unseen.size;
     chip.hidden = !count;
     if (!count) return;
-    const what = this.isFailure ? (count === 1 ? "new failure" : "new failures") : `more ${label.toLowerCase()}`;
-    setText(chip, `↑ ${number(count)} ${what}`);
+    const words = this.isFailure
+      ? ngettext("%(number)s new failure", "%(number)s new failures", count)
+      : gettext("%(number)s more %(status)s");
+    setText(chip, `↑ ${fill(words, { number: number(count), status: label.toLowerCase() })}`);
   }
 }

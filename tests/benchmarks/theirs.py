@@ -1,8 +1,8 @@
 """Figures beside Temporal's own UI, in the same Chromium, of the same batch on the same server.
 
-Paint: from the navigation to the first children that one can read, the second time a page is opened; ours has to have
-its map, too. Staleness: from a child's close to its row saying so, on pages that nobody touches. Below partitions
-theirs is given the partition's page, which lists 500 children and no more.
+Paint: from the navigation to the first child that one can read, the second time a page is opened. Theirs is of a bare
+parent with as many children, because what is below partitions it does not show at once. Staleness: from a child's close
+to its row saying so, on pages that nobody touches; theirs is given the partition's page, of 500 children and no more.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from playwright.async_api import Browser, Page, async_playwright
 from temporalio.client import Client
 
 from orchestration.plan import root_id
+from tests.benchmarks.bare import BARE_TASK_QUEUE, ConcurrentParent
 from tests.benchmarks.report import Figure
 from tests.browser.conftest import CHROMIUM, FLAGS, log_in
 from tests.stack import Stack
@@ -27,8 +28,8 @@ TIMES = 4
 GIVEN_UP_AFTER = 30.0
 """Seconds after which a page is said to be stale for so long at least."""
 
-THEIR_CHILD = "a[href*='/workflows/'][href*='%2Fc'], a[href*='/workflows/'][href*='%2Fp']"
-OUR_CHILDREN = "#map[data-state='ready']"
+THEIR_CHILD = "a[href*='/workflows/'][href*='%2Fc']"
+OUR_CHILDREN = "#tree tr[data-kind='child']"
 
 THEIR_STATUS = """(id) => {
   for (const link of document.querySelectorAll("a")) {
@@ -104,6 +105,15 @@ async def _target(client: Client, stack: Stack, batch: str) -> _Target:
     )
 
 
+async def _bare_address(client: Client, stack: Stack, size: int) -> str:
+    """Run a bare parent of as many children, and return where Temporal's UI shows them."""
+    name = f"bare-{size}"
+    handle = await client.start_workflow(ConcurrentParent.run, size, id=name, task_queue=BARE_TASK_QUEUE)
+    await handle.result()
+    run_id = handle.first_execution_run_id
+    return f"{stack.temporal.ui_url}/namespaces/default/workflows/{name}/{run_id}/relationships"
+
+
 async def _measure(client: Client, stack: Stack, browser: Browser, size: int) -> list[Figure]:
     batch = await asyncio.to_thread(_almost_done, stack, size)
     target = await _target(client, stack, batch)
@@ -111,7 +121,9 @@ async def _measure(client: Client, stack: Stack, browser: Browser, size: int) ->
     ours, theirs = await context.new_page(), await context.new_page()
     await log_in(ours, "/batches/", stack.login)
     our_paint = await _paint(ours, target.ours, OUR_CHILDREN)
-    their_paint = await _paint(theirs, target.theirs, THEIR_CHILD)
+    their_paint = await _paint(theirs, await _bare_address(client, stack, size), THEIR_CHILD)
+    await theirs.goto(target.theirs)
+    await theirs.locator(THEIR_CHILD).first.wait_for(timeout=60_000)
     closed: asyncio.Future[float] = asyncio.get_running_loop().create_future()
     looks = [
         asyncio.create_task(_stale(ours, OUR_STATUS, target.row, closed)),

@@ -128,9 +128,9 @@ async def new_page(browser: Browser, console: Console) -> AsyncIterator[NewPage]
 async def log_in(page: Page, path: str, login: Mapping[str, str]) -> None:
     """Log in through the form, as a person does, and arrive at the path asked for."""
     await page.goto(f"/login/?next={path}")
-    await page.get_by_label("Username").fill(login["username"])
-    await page.get_by_label("Password").fill(login["password"])
-    await page.get_by_role("button", name="Log in").click()
+    await page.locator("#id_username").fill(login["username"])
+    await page.locator("#id_password").fill(login["password"])
+    await page.locator("form button[type='submit'], form button:not([type])").first.click()
     await page.wait_for_url(f"**{path}")
 
 

@@ -28,6 +28,8 @@ PAGES = [
     "/watch/",
     "/queues/",
     "/patterns/",
+    "/notifications/",
+    "/batches/?columns=status,items,rate,left,took,ended,note",
 ]
 """Besides those of a batch; some of them empty."""
 

@@ -47,7 +47,7 @@ def test_every_kind_has_an_example_that_is_right(logged_in: Client) -> None:
         assert checked.errors == ()
         assert checked.definition is not None
         assert checked.definition.kind == kind
-        assert example.when in new
+        assert str(example.when) in new
         page = page_of(logged_in, f"{NEW}?example={kind}")
         assert example.text in page
         assert '<ul class="outline">' in page

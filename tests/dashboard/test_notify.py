@@ -54,7 +54,7 @@ async def test_the_web_process_starts_and_stops_without_temporal(settings: Setti
     async with asyncio.timeout(PATIENCE):
         await said.put({"type": "lifespan.startup"})
         assert (await sent.get())["type"] == "lifespan.startup.complete"
-        assert len(_kept()) == 2
+        assert len(_kept()) == 3
         await said.put({"type": "lifespan.shutdown"})
         assert (await sent.get())["type"] == "lifespan.shutdown.complete"
         await lifespan

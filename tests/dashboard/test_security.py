@@ -21,7 +21,7 @@ from tests.stack import ROOT
 
 pytestmark = pytest.mark.django_db
 
-OPEN_TO_ALL = {"login", "logout", "health", "api-unknown"}
+OPEN_TO_ALL = {"login", "logout", "health", "api-unknown", "javascript-catalog"}
 ACTIONS = ("retry", "pause", "resume", "cancel", "terminate", "window", "discard", "skip", "finish", "decide")
 
 

@@ -1,0 +1,18 @@
+"""The dashboard as Django knows it."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext
+
+from orchestration import wording
+
+
+class DashboardConfig(AppConfig):
+    """Lets the engine's sentences be said in the reader's language."""
+
+    name = "dashboard"
+
+    def ready(self) -> None:
+        """Hand the translations to the engine, which knows no Django."""
+        wording.use(gettext)

@@ -1,0 +1,23 @@
+"""`manage.py texts`: writes down what is to be translated beside what Django finds. `make texts` goes on from there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from dashboard.said_texts import as_module, said_texts
+
+MADE = Path(__file__).resolve().parent.parent.parent / "engine_texts.py"
+
+
+class Command(BaseCommand):
+    """Write the module that makemessages reads."""
+
+    help = __doc__
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Write it."""
+        MADE.write_text(as_module(said_texts()))
+        self.stdout.write(f"{MADE.name}: {len(said_texts())} texts")

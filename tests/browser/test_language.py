@@ -1,0 +1,33 @@
+"""A German browser gets a German page that stays German while it lives, and a person may choose otherwise."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import NewPage, until_live
+from tests.stack import Stack
+
+pytestmark = pytest.mark.browser
+
+SLOW = {"seconds_from": 0.2, "seconds_to": 0.4, "fail_percent": 30, "seed": 3}
+
+
+async def test_a_live_page_speaks_german_until_a_person_wants_english(stack: Stack, new_page: NewPage) -> None:
+    page = await new_page(stack, locale="de-DE")
+    batch = stack.launch(processor="simulate", parameters=SLOW, count=30, plan={"window": 2, "item_attempts": 1})
+    await page.goto(f"/batches/{batch}/")
+    await expect(page.locator("#live")).to_have_text("Live")
+    await expect(page.locator("[data-field='badge']").first).to_have_text("Mit Fehlern abgeschlossen")
+    root = page.locator("#tree tr[data-kind='root']")
+    await expect(root.locator("[data-field='error']")).to_have_text(
+        re.compile(r"^\d+ fehlgeschlagen, \d+ abgeschlossen$")
+    )
+    await expect(root.locator("[data-field='status']")).to_have_text("Abgeschlossen")
+    await expect(page.locator("[data-field='rate']")).to_contain_text(",")
+    await page.locator("summary[aria-label='Darstellung']").click()
+    await page.get_by_role("button", name="English").click()
+    await expect(page.get_by_role("button", name="Retry failed").first).to_be_visible()
+    await until_live(page)

@@ -9,9 +9,9 @@ from dashboard.roots import root_input
 from dashboard.stages import sections_of, stages_of
 from orchestration.contracts import FanOutInput, Section, Status
 from orchestration.definitions import Stage
-from orchestration.gateway import RootInput
 from orchestration.plan import Layout
 from orchestration.processors.registry import processors
+from orchestration.roots import RootInput
 
 
 def can_undo(batch: Batch) -> bool:

@@ -8,9 +8,9 @@ from dashboard.definition_models import DefinitionVersion
 from dashboard.models import Batch
 from dashboard.stages import definition_of, is_saga_of_items, sections_of, work_of
 from orchestration.contracts import CHUNK_WORKFLOW, ITEM_SAGA_WORKFLOW, Cursor, FanOutInput, FlowInput
-from orchestration.gateway import RootInput
 from orchestration.plan import Layout
 from orchestration.processors.registry import processors
+from orchestration.roots import RootInput
 
 
 def root_input(batch: Batch) -> RootInput:

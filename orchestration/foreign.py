@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 
+from orchestration.asking import Asking, quoted
 from orchestration.connection import RPC_TIMEOUT, unavailable
 from orchestration.plan import is_ours
 from orchestration.run_seen import RunSeen
-
-if TYPE_CHECKING:
-    from orchestration.gateway import Gateway
 
 LOOKED_AT = 2_000
 """Executions that suggestions are drawn from, the newest: visibility cannot tell distinct ones."""
@@ -50,7 +47,7 @@ class CannotRunAgain(Exception):
 class Foreign:
     """Everybody else's workflows in the namespace."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Asking) -> None:
         self._gateway = gateway
 
     async def parents(self, text: str = "") -> list[RunSeen]:
@@ -124,9 +121,3 @@ class Foreign:
                     raise CannotRunAgain(error.message) from error
                 raise
         return str(answer.run_id)
-
-
-def quoted(text: str) -> str:
-    """Return a text as a query of visibility takes it."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

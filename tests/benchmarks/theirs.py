@@ -122,6 +122,8 @@ async def _measure(client: Client, stack: Stack, browser: Browser, size: int) ->
     await log_in(ours, "/batches/", stack.login)
     our_paint = await _paint(ours, target.ours, OUR_CHILDREN)
     their_paint = await _paint(theirs, await _bare_address(client, stack, size), THEIR_CHILD)
+    other = await browser.new_context(viewport={"width": 1440, "height": 900})
+    theirs = await other.new_page()
     await theirs.goto(target.theirs)
     await theirs.locator(THEIR_CHILD).first.wait_for(timeout=60_000)
     closed: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -140,6 +142,7 @@ async def _measure(client: Client, stack: Stack, browser: Browser, size: int) ->
     closed.set_result((await until(close_time, "the child has closed")).timestamp())  # type: ignore[union-attr]
     our_staleness, their_staleness = await asyncio.gather(*looks)
     await context.close()
+    await other.close()
     paint = f"ours {our_paint * 1000:.0f} ms, theirs {their_paint * 1000:.0f} ms"
     at_least = "at least " if their_staleness >= GIVEN_UP_AFTER else ""
     stale = f"ours {our_staleness * 1000:.0f} ms, theirs {at_least}{their_staleness:.1f} s"

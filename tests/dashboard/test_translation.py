@@ -38,7 +38,9 @@ TAG = re.compile(r"{#.*?#}|{%.*?%}|{{.*?}}|<!--.*?-->|<!doctype[^>]*>|</?[a-zA-Z
 TRANSLATED = re.compile(r"{%\s*blocktranslate.*?endblocktranslate\s*%}", re.S)
 BLOCK = re.compile(r"{% blocktranslate[^%]*%}(.*?)(?:{% plural %}.*?)?{% endblocktranslate %}", re.S)
 UNSPOKEN = re.compile(r"<(style|script|code|kbd|pre)\b.*?</\1>", re.S)
-SPOKEN_ATTRIBUTE = re.compile(r'(?:aria-label|title|placeholder|alt|data-key-name|data-label)="((?:{{.*?}}|{%.*?%}|[^"])*)"', re.S)
+SPOKEN_ATTRIBUTE = re.compile(
+    r'(?:aria-label|title|placeholder|alt|data-key-name|data-label)="((?:{{.*?}}|{%.*?%}|[^"])*)"', re.S
+)
 WORD = re.compile(r"[A-Za-z]{2,}")
 GETTEXT = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext"}
 

@@ -74,7 +74,7 @@ def batch_state(batch: Batch) -> dict[str, Any]:
         "children": batch.children | {"total": batch.child_count},
         "partitions": batch.partition_count,
         "watched": batch.watched_id,
-        "reading": reading_words(batch),
+        "reading": reading_of(batch),
         "items": batch.items_by_status | {"total": batch.item_count},
         "rate": rate,
         "eta": eta,
@@ -92,22 +92,20 @@ def batch_state(batch: Batch) -> dict[str, Any]:
     }
 
 
-def reading_words(batch: Batch) -> str:
-    """Return what is worth saying of an input that is read while the batch runs: how far it is, what was left out."""
-    reading, words = batch.reading, list[str]()
-    if not reading.get("is_last", True):
-        so_far = f"{batch.item_count:,} items"
-        words.append(
-            f"The input is read while it runs: {so_far} so far."
-            if batch.is_open
-            else f"The input was not read to its end: {so_far} were."
-        )
-    if bad := reading.get("bad"):
-        line, reason = bad[0]
-        number = reading["left_out"]
-        rows = "1 bad row was left out" if number == 1 else f"{number:,} bad rows were left out; the first"
-        words.append(f"{rows}: line {line:,}: {reason}")
-    return " ".join(words)
+def reading_of(batch: Batch) -> dict[str, Any] | None:
+    """Return how far an input is that is read while the batch runs, and the first row that was left out, if any."""
+    reading = batch.reading
+    line, reason = next(iter(reading.get("bad", [])), (None, ""))
+    if reading.get("is_last", True) and line is None:
+        return None
+    return {
+        "is_last": reading.get("is_last", True),
+        "is_open": batch.is_open,
+        "items": batch.item_count,
+        "left_out": reading.get("left_out", 0),
+        "line": line,
+        "reason": reason,
+    }
 
 
 def pace(batch: Batch, now: datetime) -> tuple[float | None, float | None]:

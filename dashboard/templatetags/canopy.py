@@ -17,9 +17,10 @@ from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from dashboard.models import BY_INTEREST, BatchStatus, NodeStatus
-from dashboard.wording import said
+from dashboard.wording import numeral, said
 from orchestration.error_kinds import ErrorKind, error_kind
 
 register = template.Library()
@@ -103,6 +104,29 @@ def tally_words(counts: Mapping[str, int]) -> str:
     """Return counts by status as a sentence, failures first: 13 failed, 987 completed."""
     found = [(counts[status], _LABELS[status].lower()) for status in BY_INTEREST if counts.get(status)]
     return ", ".join(f"{number_format(count, force_grouping=True)} {label}" for count, label in found)
+
+
+@register.filter
+def reading_words(reading: Mapping[str, Any] | None) -> str:
+    """Say how far an input is that is read while its batch runs, and what was left out (as reading.js does)."""
+    if reading is None:
+        return ""
+    words, values = (
+        list[str](),
+        {"items": numeral(reading["items"]), "line": reading["line"], "reason": reading["reason"]},
+    )
+    if not reading["is_last"] and reading["is_open"]:
+        words.append(_("The input is read while it runs: %(items)s items so far.") % values)
+    elif not reading["is_last"]:
+        words.append(_("The input was not read to its end: %(items)s items were.") % values)
+    if reading["left_out"]:
+        left_out = ngettext(
+            "%(number)s bad row was left out: line %(line)s: %(reason)s",
+            "%(number)s bad rows were left out; the first: line %(line)s: %(reason)s",
+            reading["left_out"],
+        )
+        words.append(left_out % {**values, "number": numeral(reading["left_out"])})
+    return " ".join(words)
 
 
 @register.inclusion_tag("_bar.html")

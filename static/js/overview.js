@@ -3,6 +3,7 @@ import { seconds, serverNow } from "./clock.js";
 import { showState } from "./counts.js";
 import { CLOSED, duration, number, setText, statusLabel, sum } from "./format.js";
 import { announce } from "./live_state.js";
+import { readingWords } from "./reading.js";
 import { showTime } from "./times.js";
 import { decimal, fill } from "./words.js";
 
@@ -38,7 +39,7 @@ export class Overview {
     setText(this.#field("eta_range"), now.eta_range ? fill(gettext("%(least)s to %(most)s"), { least: duration(now.eta_range[0]), most: duration(now.eta_range[1]) }) : "");
     setText(this.#field("start_error"), now.start_error);
     document.getElementById("start-error").hidden = !now.start_error;
-    setText(this.#field("reading"), now.reading);
+    setText(this.#field("reading"), readingWords(now.reading));
     document.getElementById("reading").hidden = !now.reading;
     document.getElementById("held").dataset.kind = now.held?.kind ?? "";
     setText(this.#field("held_reason"), now.held?.reason ?? "");

@@ -29,6 +29,7 @@ GIVEN_UP_AFTER = 30.0
 """Seconds after which a page is said to be stale for so long at least."""
 
 THEIR_CHILD = "a[href*='/workflows/'][href*='%2Fc']"
+THEIR_NODE = f"{THEIR_CHILD}, a[href*='/workflows/'][href*='%2Fp']"
 OUR_CHILDREN = "#tree tr[data-kind='child']"
 
 THEIR_STATUS = """(id) => {
@@ -124,8 +125,7 @@ async def _measure(client: Client, stack: Stack, browser: Browser, size: int) ->
     their_paint = await _paint(theirs, await _bare_address(client, stack, size), THEIR_CHILD)
     other = await browser.new_context(viewport={"width": 1440, "height": 900})
     theirs = await other.new_page()
-    await theirs.goto(target.theirs)
-    await theirs.locator(THEIR_CHILD).first.wait_for(timeout=60_000)
+    await _paint(theirs, target.theirs, THEIR_NODE)
     closed: asyncio.Future[float] = asyncio.get_running_loop().create_future()
     looks = [
         asyncio.create_task(_stale(ours, OUR_STATUS, target.row, closed)),

@@ -25,6 +25,8 @@ BARE_TASK_QUEUE = "bare"
 TIMEOUT = timedelta(minutes=10)
 MAX_SLOTS = 200
 MOST_TOLD = 500
+PARENTS = 4
+"""Partitions that notify at the same time, each with one call under way."""
 
 
 @activity.defn
@@ -119,8 +121,10 @@ class Reporter:
         await workflow.wait_condition(lambda: self._may_go)
         layout = Layout.of(Plan(window=given.window, execution=Execution.NO_CHILDREN), given.children)
         began, told, position = workflow.time(), 0, 0
+        calls = set[asyncio.Task[None]]()
         while (passed := workflow.time() - began) < given.seconds:
             due = min(int(passed * given.changes) - told, MOST_TOLD) // 2
+            await workflow.wait_condition(lambda: len(calls) < PARENTS)
             if due > 0:
                 events, now = list[TreeEvent](), workflow.now()
                 for child in range(position, position + due):
@@ -129,9 +133,12 @@ class Reporter:
                 for child in range(max(0, position - given.window), position + due - given.window):
                     name = child_id(given.batch_id, child, layout.partition_of(child))
                     events.append(TreeEvent(EventKind.CLOSED, name, f"run-{child}", now, Status.COMPLETED))
-                await self._tell(given, events)
+                call = asyncio.create_task(self._tell(given, events))
+                calls.add(call)
+                call.add_done_callback(calls.discard)
                 position, told = position + due, told + 2 * due
             await workflow.sleep(0.05)
+        await asyncio.gather(*calls)
         return max(0, position - given.window)
 
     async def _tell(self, given: Reports, events: list[TreeEvent]) -> None:

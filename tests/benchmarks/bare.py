@@ -25,6 +25,9 @@ BARE_TASK_QUEUE = "bare"
 TIMEOUT = timedelta(minutes=10)
 MAX_SLOTS = 200
 MOST_TOLD = 500
+PAUSE = 0.02
+"""Seconds between two looks at what is due."""
+
 PARENTS = 4
 """Partitions that notify at the same time, each with one call under way."""
 
@@ -33,6 +36,12 @@ PARENTS = 4
 async def do_nothing(index: int) -> int:
     """Return the index."""
     return index
+
+
+@activity.defn
+async def pause(seconds: float) -> None:
+    """Wait: a timer of a workflow fires within a second, and not sooner."""
+    await asyncio.sleep(seconds)
 
 
 @workflow.defn
@@ -137,7 +146,7 @@ class Reporter:
                 calls.add(call)
                 call.add_done_callback(calls.discard)
                 position, told = position + due, told + 2 * due
-            await workflow.sleep(0.05)
+            await workflow.execute_activity(pause, PAUSE, start_to_close_timeout=TIMEOUT)
         await asyncio.gather(*calls)
         return max(0, position - given.window)
 
@@ -156,7 +165,7 @@ async def _serve(address: str) -> None:
         client,
         task_queue=BARE_TASK_QUEUE,
         workflows=[BareChild, ConcurrentParent, SequentialParent, ItemActivityParent, Reporter],
-        activities=[do_nothing],
+        activities=[do_nothing, pause],
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_concurrent_activities=MAX_SLOTS,
         max_concurrent_workflow_tasks=MAX_SLOTS,

@@ -18,7 +18,7 @@ from dashboard import feed, live
 from dashboard.feed import as_text
 from dashboard.models import Batch
 from dashboard.permissions import may_view
-from dashboard.repair import in_thread
+from dashboard.threads import in_thread
 
 log = logging.getLogger(__name__)
 

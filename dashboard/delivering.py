@@ -25,8 +25,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from dashboard.notification_models import Channel, Delivery, DeliveryStatus, Occasion, Subscription
-from dashboard.repair import in_thread
 from dashboard.temporal import gateway
+from dashboard.threads import in_thread
 from orchestration.connection import TemporalUnavailable
 from orchestration.contracts import DELIVER_ACTIVITY, GIVE_UP_DELIVERY_ACTIVITY, Notification
 from orchestration.processors.egress import AddressRefused, EgressPolicy, GuardedBackend, GuardedTransport
@@ -102,7 +102,7 @@ async def _post(delivery: Delivery) -> None:
     try:
         async with httpx.AsyncClient(transport=transport, timeout=ANSWER_WITHIN) as client:
             answer = await client.post(delivery.subscription.address, content=body, headers=headers)
-    except AddressRefused as error:
+    except (AddressRefused, httpx.InvalidURL) as error:
         raise NotSent(str(error), is_final=True) from error
     except httpx.HTTPError as error:
         raise NotSent(f"{type(error).__name__}: {error}") from error
@@ -114,7 +114,7 @@ async def _post(delivery: Delivery) -> None:
 async def _mail(delivery: Delivery) -> None:
     data, occasion = delivery.content["data"], delivery.occasion
     message = EmailMessage(
-        subject=f"{subject_of(occasion)}: {data['label']}".replace("\n", " "),
+        subject=" ".join(f"{subject_of(occasion)}: {data['label']}".split()),
         body=render_to_string("notification.txt", {"data": data, "occasion": occasion}),
         to=[delivery.subscription.address],
         headers={"Message-ID": f"<{delivery.pk}@canopy>", "Auto-Submitted": "auto-generated"},

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboard import live
-from dashboard.repair import in_thread
+from dashboard.threads import in_thread
 
 FRESH = 0.2
 """Seconds for which a reading is shared without a bell."""
 
-BELLS_KEPT = 1_000
-"""A line may hear of a bell after others have heard of many more."""
+BELLS_KEPT = 16
+"""Every line hears of each bell, at about the same time."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class News:
 
 @dataclass(frozen=True)
 class _Reading:
-    task: asyncio.Task[News]
+    task: asyncio.Future[News]
     bells: int
     began: float
 
@@ -57,17 +57,15 @@ class Feed:
     async def since(self, revision: int) -> News:
         """Return what is newer than a revision."""
         now = asyncio.get_running_loop().time()
-        self._readings = {
-            since: each for since, each in self._readings.items() if not each.task.done() or now - each.began < FRESH
-        }
-        reading = self._readings.get(revision)
-        if reading is None or reading.bells != self._bells or now - reading.began >= FRESH:
-            reading = _Reading(asyncio.create_task(self._read(revision)), self._bells, now)
-            self._readings[revision] = reading
-        return await asyncio.shield(reading.task)
+        self._readings = {since: each for since, each in self._readings.items() if self._may_share(each, now)}
+        if revision not in self._readings:
+            task = asyncio.ensure_future(in_thread(_news)(self.batch_id, revision))
+            self._readings[revision] = _Reading(task, self._bells, now)
+        return await asyncio.shield(self._readings[revision].task)
 
-    async def _read(self, revision: int) -> News:
-        return await in_thread(_news)(self.batch_id, revision)
+    def _may_share(self, reading: _Reading, now: float) -> bool:
+        is_fresh = not reading.task.done() or now - reading.began < FRESH
+        return is_fresh and reading.bells == self._bells
 
 
 _feeds: dict[str, Feed] = {}

@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from dashboard.live import UNSHOWN, batch_state
 from dashboard.models import FAILURES, OPEN_BATCH_STATUSES, Batch, BatchStatus, Hold
+from dashboard.tallies import failed_children
 from dashboard.temporal import WORKER_LOST_AFTER, gateway
 from dashboard.wording import numeral
 
@@ -98,7 +99,7 @@ def _reason(batch: Batch, now: datetime) -> tuple[int, str]:
 
 
 def _failures(batch: Batch) -> str:
-    number = sum(batch.children[status.value] for status in FAILURES)
+    number = failed_children(batch)
     if not number:
         return _("Failed")
     words = ngettext("%(number)s child failed", "%(number)s children failed", number)

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from dashboard import list_models, notification_models  # noqa: F401  so that Django knows their models
 from dashboard.definition_models import DefinitionVersion
+from dashboard.ids import new_id
 from dashboard.operation_models import Operation
 from dashboard.schedule_models import Schedule
 from orchestration.contracts import NodeKind, Status
@@ -131,11 +132,6 @@ class Tally(models.Model):
         return {status.value: getattr(self, f"items_{status.value}") for status in Status}
 
 
-def new_batch_id() -> str:
-    """Return a short random id: 12 hexadecimal digits, readable in a workflow id and a URL."""
-    return secrets.token_hex(6)
-
-
 def new_upload_id() -> str:
     """Return an id that cannot be guessed: whoever knows it may launch what was uploaded."""
     return secrets.token_urlsafe(16)
@@ -176,7 +172,7 @@ class Batch(Tally):
     `samples` what was done at which second of the last minute that anything was, as `orchestration.pace` says.
     """
 
-    id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_batch_id)
+    id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_id)
     processor = models.CharField(max_length=100)
     label = models.CharField(max_length=200, blank=True)
     note = models.TextField(blank=True)

@@ -11,8 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.list_models import BatchTag
-from dashboard.models import FAILURES, Batch, Node
+from dashboard.models import Batch, Node
 from dashboard.notification_models import Delivery, Occasion, Subscription
+from dashboard.tallies import failed_children
 from orchestration.contracts import Status
 
 
@@ -28,12 +29,7 @@ class Seen:
     def of(cls, batch: Batch) -> Seen:
         """Look at a batch; a hold is known by when it began."""
         held = batch.held_at.isoformat() if batch.held_kind and batch.held_at else ""
-        return cls(batch.is_open, failures_of(batch), held)
-
-
-def failures_of(batch: Batch) -> int:
-    """Return how many children have failed."""
-    return sum(batch.children[status.value] for status in FAILURES)
+        return cls(batch.is_open, failed_children(batch), held)
 
 
 def notice(before: Seen, batch: Batch, root: Node) -> None:
@@ -45,7 +41,7 @@ def notice(before: Seen, batch: Batch, root: Node) -> None:
         for occasion, once in found:
             if occasion not in subscription.occasions:
                 continue
-            if occasion is Occasion.FAILING and failures_of(batch) * 100 <= subscription.threshold * batch.child_count:
+            if occasion is Occasion.FAILING and not _is_beyond(subscription.threshold, batch):
                 continue
             Delivery.objects.get_or_create(
                 subscription=subscription,
@@ -54,6 +50,10 @@ def notice(before: Seen, batch: Batch, root: Node) -> None:
                 once=once,
                 defaults={"content": content_of(batch, root, occasion)},
             )
+
+
+def _is_beyond(percent: int, batch: Batch) -> bool:
+    return failed_children(batch) * 100 > percent * batch.child_count
 
 
 def _occasions(before: Seen, now: Seen, root: Node) -> Iterator[tuple[Occasion, str]]:
@@ -74,10 +74,10 @@ def wanted_by(batch: Batch) -> list[Subscription]:
     return list(Subscription.objects.filter(is_meant & has_tag, owner__is_active=True))
 
 
-def content_of(batch: Batch, root: Node, occasion: Occasion) -> dict[str, object]:
+def content_of(batch: Batch, root: Node, occasion: str) -> dict[str, object]:
     """Return what is sent of a batch: {"type", "timestamp", "data"}, as Standard Webhooks has it."""
     return {
-        "type": f"batch.{occasion.value}",
+        "type": f"batch.{occasion}",
         "timestamp": timezone.now().isoformat(),
         "data": {
             "id": batch.pk,
@@ -89,25 +89,5 @@ def content_of(batch: Batch, root: Node, occasion: Occasion) -> dict[str, object
             "children": batch.children | {"total": batch.child_count},
             "items": batch.items_by_status | {"total": batch.item_count},
             "reason": batch.held_reason or (root.error_message if Status(root.status).is_retryable else ""),
-        },
-    }
-
-
-def content_of_test() -> dict[str, object]:
-    """Return what is sent to see whether it arrives."""
-    nothing = {status.value: 0 for status in Status} | {"total": 0}
-    return {
-        "type": "test",
-        "timestamp": timezone.now().isoformat(),
-        "data": {
-            "id": "",
-            "url": settings.CANOPY_URL,
-            "label": "No batch",
-            "processor": "",
-            "status": "",
-            "launched_by": "",
-            "children": nothing,
-            "items": nothing,
-            "reason": "",
         },
     }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+
+from dashboard.ids import new_id
 
 
 class Occasion(models.TextChoices):
@@ -26,11 +27,6 @@ class Channel(models.TextChoices):
     EMAIL = "email", gettext_lazy("E-mail")
 
 
-def new_notification_id() -> str:
-    """Return a short random id: 12 hexadecimal digits."""
-    return secrets.token_hex(6)
-
-
 class Subscription(models.Model):
     """A person's wish to be told of one `batch`, or of all of a `processor`, or with a `tag`, or at all.
 
@@ -38,7 +34,7 @@ class Subscription(models.Model):
     `threshold` percent of its children have failed.
     """
 
-    id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_notification_id)
+    id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_id)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="subscriptions")
     channel = models.CharField(max_length=10, choices=Channel)
     address = models.CharField(max_length=500)
@@ -79,7 +75,7 @@ class Delivery(models.Model):
     its workflow was; `content` what is sent, as dashboard.delivering says.
     """
 
-    id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_notification_id)
+    id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_id)
     subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="deliveries")
     batch = models.ForeignKey("dashboard.Batch", on_delete=models.CASCADE, null=True, related_name="deliveries")
     occasion = models.CharField(max_length=10)

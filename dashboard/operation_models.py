@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy
+
+from dashboard.ids import new_id
 
 
 class Action(models.TextChoices):
@@ -20,11 +21,6 @@ class Action(models.TextChoices):
     TERMINATE = "terminate", gettext_lazy("Terminate")
 
 
-def new_operation_id() -> str:
-    """Return a short random id: 12 hexadecimal digits."""
-    return secrets.token_hex(6)
-
-
 class Operation(models.Model):
     """One action on a set of children that was frozen before it was confirmed.
 
@@ -34,7 +30,7 @@ class Operation(models.Model):
     `refused_number`: [[position, reason], …]. One that nobody confirmed has done nothing.
     """
 
-    id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_operation_id)
+    id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_id)
     batch = models.ForeignKey("dashboard.Batch", on_delete=models.CASCADE, related_name="operations")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
     action = models.CharField(max_length=20, choices=Action)

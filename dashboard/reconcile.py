@@ -15,9 +15,10 @@ from django.db.models import Count, Q
 
 from dashboard import live, projection
 from dashboard.models import OPEN_BATCH_STATUSES, Attempt, Batch, Node
-from dashboard.repair import in_thread, repair_listed, repair_lost, repair_seen
+from dashboard.repair import repair_listed, repair_lost, repair_seen
 from dashboard.roots import root_input
 from dashboard.temporal import gateway
+from dashboard.threads import in_thread
 from orchestration.connection import BatchNotRunning, TemporalUnavailable
 from orchestration.contracts import NodeKind, Status
 from orchestration.plan import root_id

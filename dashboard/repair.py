@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import ParamSpec, TypeVar
-
-from channels.db import database_sync_to_async
+from typing import TypeVar
 
 from dashboard import live, projection
 from dashboard.models import Attempt, Batch
 from dashboard.temporal import gateway
+from dashboard.threads import in_thread
 from orchestration.contracts import EventKind, Failure, NodeKind, Place, Status, TreeEvent
 from orchestration.plan import is_ours, root_id
 from orchestration.run_seen import RunSeen
@@ -30,15 +29,7 @@ LOOKUPS_AT_ONCE = 10
 
 GONE = Failure("Terminated", "Temporal no longer knows this run.")
 
-P = ParamSpec("P")
-R = TypeVar("R")
 T = TypeVar("T")
-
-
-def in_thread(function: Callable[P, R]) -> Callable[P, Awaitable[R]]:
-    """Return a function that reads or writes rows in a thread, several at a time."""
-    wrapped: Callable[P, Awaitable[R]] = database_sync_to_async(function, thread_sensitive=False)
-    return wrapped
 
 
 async def repair_listed(batch: Batch, since: datetime | None) -> None:

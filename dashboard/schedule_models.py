@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
-
-def new_schedule_id() -> str:
-    """Return a short random id: 12 hexadecimal digits."""
-    return secrets.token_hex(6)
+from dashboard.ids import new_id
 
 
 class Schedule(models.Model):
@@ -22,7 +18,7 @@ class Schedule(models.Model):
     the upload or the number. A deleted schedule is gone from Temporal, and kept for the batches that it launched.
     """
 
-    id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_schedule_id)
+    id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_id)
     name = models.CharField(max_length=100)
     request: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
     item_count = models.PositiveIntegerField()

@@ -13,10 +13,11 @@ from dashboard import items
 from dashboard.defining import check
 from dashboard.definition_launching import GivenItems, first_processor
 from dashboard.definition_models import DefinitionVersion
+from dashboard.ids import new_id
 from dashboard.items import Format, Source
 from dashboard.launch_page import opener
 from dashboard.launching import LaunchRequest
-from dashboard.schedule_models import Schedule, new_schedule_id
+from dashboard.schedule_models import Schedule
 from orchestration.contracts import LaunchScheduled
 from orchestration.plan import Plan
 from orchestration.processors.registry import Processor, UnknownProcessor, get_processor
@@ -40,7 +41,7 @@ class KeptLaunch:
 
     data: dict[str, Any]
     count: int
-    id: str = field(default_factory=new_schedule_id)
+    id: str = field(default_factory=new_id)
 
     @classmethod
     def of(cls, request: LaunchRequest) -> KeptLaunch:

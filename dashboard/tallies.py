@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from dashboard.models import Batch, BatchStatus, Node, Tally
+from dashboard.models import FAILURES, Batch, BatchStatus, Node, Tally
 from orchestration.contracts import ROLLED_BACK, NodeKind, Status
 
 ROOT_OUTCOMES = {
@@ -46,6 +46,11 @@ def open_children(batch: Batch) -> int:
 def closed_children(batch: Batch) -> int:
     """Return how many children have an outcome."""
     return batch.child_count - open_children(batch)
+
+
+def failed_children(batch: Batch) -> int:
+    """Return how many children ended in a way that nobody asked for."""
+    return sum(batch.children[status.value] for status in FAILURES)
 
 
 def done(batch: Batch) -> int:

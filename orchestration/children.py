@@ -42,7 +42,6 @@ ALREADY_SKIPPED = "already skipped"
 FAILURES = (Status.FAILED, Status.TIMED_OUT, Status.TERMINATED)
 """Outcomes that count against a failure limit; a cancellation is somebody's wish."""
 
-FORGIVEN = Failure("Forgiven", "It failed, and the operator chose to go on without it.")
 
 ID_TAKEN_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4, 8))
 """A child of a terminated parent may still be closing when it is to start again."""
@@ -229,7 +228,7 @@ class Children:
         forgiven = [unit for unit, outcome in self.supervisor.outcomes.items() if outcome in FAILURES]
         for unit in forgiven:
             self.supervisor.skip(unit)
-            self.supervisor.report_skipped(unit, FORGIVEN)
+            self.supervisor.report_skipped(unit, LEFT_OUT)
         return len(forgiven)
 
     def skip(self, child: int) -> str | None:

@@ -19,7 +19,6 @@ with workflow.unsafe.imports_passed_through():
         ALREADY_RUNNING,
         ALREADY_SKIPPED,
         FAILURES,
-        FORGIVEN,
         ID_TAKEN_PAUSES,
         PARENT_CLOSE,
         untouched_outcomes,
@@ -172,7 +171,7 @@ class Partitions:
             forgiven = [child for outcome in FAILURES for child in below.unfinished.pop(outcome, [])]
             below.unfinished.setdefault(Status.SKIPPED, []).extend(forgiven)
             for child in forgiven:
-                self.report_skipped(child, FORGIVEN)
+                self.report_skipped(child, LEFT_OUT)
             number += len(forgiven)
         for handle in self.supervisor.open.values():
             if handle is not None:

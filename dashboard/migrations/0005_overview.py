@@ -4,7 +4,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-import dashboard.operation_models
+import dashboard.ids
 
 
 class Migration(migrations.Migration):
@@ -30,7 +30,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.CharField(
-                        default=dashboard.operation_models.new_operation_id,
+                        default=dashboard.ids.new_id,
                         max_length=32,
                         primary_key=True,
                         serialize=False,

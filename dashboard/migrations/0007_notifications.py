@@ -4,7 +4,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-import dashboard.notification_models
+import dashboard.ids
 
 
 class Migration(migrations.Migration):
@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.CharField(
-                        default=dashboard.notification_models.new_notification_id,
+                        default=dashboard.ids.new_id,
                         max_length=32,
                         primary_key=True,
                         serialize=False,
@@ -74,7 +74,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.CharField(
-                        default=dashboard.notification_models.new_notification_id,
+                        default=dashboard.ids.new_id,
                         max_length=32,
                         primary_key=True,
                         serialize=False,

@@ -22,7 +22,8 @@ function branches(root) {
   const found = new Map();
   for (const row of root.querySelectorAll(".tree tbody:not([hidden]) tr[data-node]")) {
     const { parent = "" } = row.dataset;
-    found.set(parent, [...(found.get(parent) ?? []), row]);
+    if (!found.has(parent)) found.set(parent, []);
+    found.get(parent).push(row);
   }
   return found.values();
 }

@@ -19,5 +19,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write it."""
-        MADE.write_text(as_module(said_texts()))
-        self.stdout.write(f"{MADE.name}: {len(said_texts())} texts")
+        texts = said_texts()
+        MADE.write_text(as_module(texts))
+        self.stdout.write(f"{MADE.name}: {len(texts)} texts")

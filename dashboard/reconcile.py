@@ -1,7 +1,8 @@
 """Reconciler: compares rows with Temporal and has repaired what no notify has said, in one task of the web process.
 
 For each batch that is not settled: one close long-poll of its root, a count of its runs by status every few seconds,
-and a listing only while the counts differ. Several web processes may do it at once: a repair twice changes nothing.
+and a listing only while the counts differ; more rarely while the rows move, because news are under way then. Several
+web processes may do it at once: a repair twice changes nothing.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ LOOK_EVERY = 2.0
 
 COMPARE_EVERY = 3.0
 """Seconds between two comparisons of one batch."""
+
+LIST_EVERY = timedelta(seconds=5.5)
+"""Between two listings of one batch while it is notified of something: every other comparison."""
 
 COMPARE_WATCHED_EVERY = 1.0
 """The same of one that Canopy did not launch: nobody notifies, so this is how late it is."""
@@ -81,6 +85,8 @@ class Watch:
     batch_id: str
     is_ours: bool = True
     _since: datetime | None = None
+    _listed: datetime | None = None
+    _known: Counts | None = None
     _difference: tuple[Counts, Counts] | None = None
     _differs_since: datetime = field(default_factory=lambda: datetime.now(UTC))
     _patience: timedelta = LASTING
@@ -123,9 +129,13 @@ class Watch:
             await _start(batch)
             return False
         known, actual = await in_thread(_count_attempts)(batch.pk), await gateway().count_runs(batch.workflows)
-        if known != actual:
+        is_moving, self._known = known != self._known, known
+        if known == actual:
+            await self._remember(batch, looked)
+        elif not (self.is_ours and is_moving and self._listed and looked - self._listed < LIST_EVERY):
             await self._repair(batch, known, actual, looked)
-        await self._remember(batch, looked)
+            self._listed = looked
+            await self._remember(batch, looked)
         is_over = not known.get(Status.RUNNING) and not actual.get(Status.RUNNING)
         if not is_over or (known != actual and self._patience == LASTING):
             return False

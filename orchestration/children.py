@@ -167,6 +167,7 @@ class Children:
             options=_item_options(given),
             run_id=run_id,
             stage=given.stage,
+            begins_in_task=plan.execution is Execution.CHUNK,
         )
 
     async def id_is_taken(self, unit: int, tries: int) -> bool:
@@ -288,6 +289,7 @@ class Rollbacks(Children):
             *(self._given.batch_id, unit, chunk.offset, chunk.length, plan.task_queue, timeout),
             undo=True,
             stage=self._given.stage,
+            begins_in_task=True,
         )
         return await workflow.start_child_workflow(
             CHUNK_WORKFLOW,

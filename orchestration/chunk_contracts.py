@@ -39,7 +39,8 @@ class ChunkInput:
 
     With `undo` it compensates those that completed. `may_rerun`: Temporal may give it another run when items failed.
     With `options` each item is an activity of its own. `run_id` names the run where the chunk is no workflow itself,
-    `stage` the stage of its pipeline.
+    `stage` the stage of its pipeline. `begins_in_task`: the child's workflow task may begin it, in the worker process
+    that is then named by `begun_by`.
     """
 
     batch_id: str
@@ -53,6 +54,8 @@ class ChunkInput:
     options: ItemOptions | None = None
     run_id: str = ""
     stage: int | None = None
+    begins_in_task: bool = False
+    begun_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -204,6 +207,14 @@ class ChunkResult:
     completed: int
     failed: int
     sample: Failure | None = None
+
+
+@dataclass(frozen=True)
+class BegunChunk:
+    """How far a chunk came that was begun: it is done where there is a result, else the worker process `by` has it."""
+
+    by: str
+    result: ChunkResult | None = None
 
 
 @dataclass(frozen=True)

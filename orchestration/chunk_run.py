@@ -55,6 +55,8 @@ class ChunkRun:
         self._may_retry, self._rest = True, 0.0
         self._written: set[asyncio.Future[None]] = set()
         self._said = dict[str, str]()
+        self._may_take = asyncio.Event()
+        self._may_take.set()
 
     @property
     def words(self) -> str:
@@ -73,6 +75,14 @@ class ChunkRun:
     def _say(self, key: str, text: str) -> None:
         self._said.pop(key, None)
         self._said[key] = mask(text)
+
+    def pause(self) -> None:
+        """Finish the items at work, and take no more for now."""
+        self._may_take.clear()
+
+    def resume(self) -> None:
+        """Take items again."""
+        self._may_take.set()
 
     async def process(self) -> ChunkResult:
         """Process all items; on cancellation keep what is finished."""
@@ -108,11 +118,13 @@ class ChunkRun:
             if clock() - turn > TURN:
                 await asyncio.sleep(0)
                 turn = clock()
+            await self._may_take.wait()
 
     async def _take_groups(self) -> None:
         while group := list(islice(self._items, self._processor.processor.together)):
             async for result in self._process_group(group):
                 self._take_in(result)
+            await self._may_take.wait()
 
     def _take_in(self, result: ItemResult) -> None:
         if result.failure is None:

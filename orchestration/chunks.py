@@ -6,21 +6,33 @@ Workflow code: deterministic.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.chunk_contracts import ChunkInput, ChunkResult, ItemInput, ItemOptions, PendingItems
-    from orchestration.contracts import PENDING_ITEMS_ACTIVITY, PROCESS_CHUNK_ACTIVITY, PROCESS_ITEM_ACTIVITY, Failure
+    from orchestration.chunk_contracts import BegunChunk, ChunkInput, ChunkResult, ItemInput, ItemOptions, PendingItems
+    from orchestration.contracts import (
+        BEGIN_CHUNK_ACTIVITY,
+        PENDING_ITEMS_ACTIVITY,
+        PROCESS_CHUNK_ACTIVITY,
+        PROCESS_ITEM_ACTIVITY,
+        Failure,
+    )
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=10)
 """A lost worker is noticed after this; process_chunk heartbeats three times as often."""
 
 LIST_TIMEOUT = timedelta(seconds=30)
+
+BEGIN_TIMEOUT = timedelta(seconds=30)
+"""For a store that is slow to answer: what is begun is left to process_chunk after a moment."""
+
+ONCE = RetryPolicy(maximum_attempts=1)
 
 TIMEOUT_MARGIN = timedelta(seconds=5)
 """The activity times its item out itself, and says so; Temporal does where the worker is lost."""
@@ -46,6 +58,11 @@ async def run_chunk(chunk: ChunkInput) -> ChunkResult:
 
 
 async def _process_chunk(chunk: ChunkInput) -> ChunkResult:
+    if chunk.begins_in_task and chunk.task_queue == workflow.info().task_queue:
+        begun = await _begin_chunk(chunk)
+        if begun.result is not None:
+            return begun.result
+        chunk = replace(chunk, begun_by=begun.by)
     result: ChunkResult = await workflow.execute_activity(
         PROCESS_CHUNK_ACTIVITY,
         chunk,
@@ -57,6 +74,24 @@ async def _process_chunk(chunk: ChunkInput) -> ChunkResult:
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     )
     return result
+
+
+async def _begin_chunk(chunk: ChunkInput) -> BegunChunk:
+    """Work on a chunk within the workflow task: what is done in a moment costs the server no activity."""
+    try:
+        begun: BegunChunk = await workflow.execute_local_activity(
+            BEGIN_CHUNK_ACTIVITY,
+            chunk,
+            result_type=BegunChunk,
+            start_to_close_timeout=BEGIN_TIMEOUT,
+            retry_policy=ONCE,
+            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        )
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise
+        return BegunChunk("")
+    return begun
 
 
 async def _process_items(chunk: ChunkInput, options: ItemOptions) -> ChunkResult:

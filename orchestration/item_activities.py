@@ -14,7 +14,9 @@ from temporalio import activity
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
+from orchestration.begun import Begun, BegunChunks
 from orchestration.chunk_contracts import (
+    BegunChunk,
     CannotFanOut,
     ChunkInput,
     ChunkResult,
@@ -29,6 +31,7 @@ from orchestration.chunk_contracts import (
 )
 from orchestration.chunk_run import ChunkRun
 from orchestration.contracts import (
+    BEGIN_CHUNK_ACTIVITY,
     DELEGATE_WORKFLOW,
     PENDING_ITEMS_ACTIVITY,
     PROCESS_CHUNK_ACTIVITY,
@@ -60,8 +63,24 @@ class ItemActivities:
     def __init__(self, store: ItemStore) -> None:
         self._store = store
         self._writer = ResultWriter(store.write_results)
+        self._begun = BegunChunks()
         uploads.fetch_with(store.read_upload)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="chunks")
+
+    @activity.defn(name=BEGIN_CHUNK_ACTIVITY)
+    async def begin_chunk(self, chunk: ChunkInput) -> BegunChunk:
+        """Work on a chunk for a moment, as a local activity. What is not done then, process_chunk has to go on with.
+
+        So it has where anything is wrong: Temporal retries and shows an activity of its own.
+        """
+        run_id = _run_id(chunk)
+        if not self._begun.may_begin(chunk.batch_id):
+            return BegunChunk("")
+        try:
+            begun = self._begun.claim(run_id) or Begun.of(await self._run_of(chunk))
+            return BegunChunk(self._begun.place, await self._begun.work_on(run_id, chunk.batch_id, begun))
+        except Exception:
+            return BegunChunk("")
 
     @activity.defn(name=PROCESS_CHUNK_ACTIVITY)
     async def process_chunk(self, chunk: ChunkInput) -> ChunkResult:
@@ -70,13 +89,28 @@ class ItemActivities:
         Raises ApplicationError, not retried, for a slice that is not there, for a processor that this worker does not
         know, and for parameters that it does not accept.
         """
-        work = await self._read(chunk)
-        run = ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer)
-        heart = asyncio.create_task(self._beat(run))
+        begun = self._begun.claim(_run_id(chunk)) or await self._begin_again(chunk)
+        heart = asyncio.create_task(self._beat(begun.run))
+        self._begun.in_activities += 1
         try:
-            return await run.process()
+            return await begun.task
         finally:
+            self._begun.in_activities -= 1
             heart.cancel()
+
+    async def _begin_again(self, chunk: ChunkInput) -> Begun:
+        """Begin a chunk that is not at work here. Where another process has it, nobody claims it there any more."""
+        if activity.info().attempt == 1:
+            heart = asyncio.create_task(keep_alive())
+            try:
+                await self._begun.until_given_up_by(chunk.begun_by)
+            finally:
+                heart.cancel()
+        return Begun.of(await self._run_of(chunk))
+
+    async def _run_of(self, chunk: ChunkInput) -> ChunkRun:
+        work = await self._read(chunk)
+        return ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer)
 
     async def _beat(self, run: ChunkRun) -> None:
         """Tell how far it is. A chunk that is done sooner than that needs no call to the server."""
@@ -185,6 +219,7 @@ class ItemActivities:
     def all(self) -> list[Callable[..., Any]]:
         """The activities, for a worker to register."""
         return [
+            self.begin_chunk,
             self.process_chunk,
             self.pending_items,
             self.process_item,
@@ -196,6 +231,7 @@ class ItemActivities:
 
     def close(self) -> None:
         """End the threads, once no activity runs."""
+        self._begun.close()
         self._readers.shutdown()
         uploads.forget()
         self._writer.close()

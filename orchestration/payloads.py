@@ -15,8 +15,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, PayloadCodec
+from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.converter import (
+    CompositePayloadConverter,
+    DataConverter,
+    DefaultFailureConverterWithEncodedAttributes,
+    PayloadCodec,
+)
 
 KEYS = "CANOPY_PAYLOAD_KEYS"
 KEY_BYTES = 32
@@ -77,14 +82,25 @@ def keys_of(given: str) -> list[bytes]:
     return found
 
 
+_converters = tuple(PydanticPayloadConverter().converters.values())
+
+
+class SharedPayloadConverter(CompositePayloadConverter):
+    """JSON by pydantic. The SDK makes a converter for each workflow: ours share what they have learned of types."""
+
+    def __init__(self) -> None:
+        super().__init__(*_converters)
+
+
 @cache
 def data_converter() -> DataConverter:
     """Return what CANOPY_PAYLOAD_KEYS asks for. Raises ValueError."""
     keys = keys_of(os.environ.get(KEYS, ""))
+    plain = DataConverter(payload_converter_class=SharedPayloadConverter)
     if not keys:
-        return pydantic_data_converter
+        return plain
     return replace(
-        pydantic_data_converter,
+        plain,
         payload_codec=EncryptingCodec(keys),
         failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
     )

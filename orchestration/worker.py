@@ -60,7 +60,9 @@ CANCEL_NOTICED_WITHIN = timedelta(seconds=3)
 """An activity hears of its cancellation in the answer to a heartbeat; the SDK holds heartbeats back for longer."""
 
 CONCURRENT_CHUNKS = 200
-CONCURRENT_WORKFLOW_TASKS = 100
+CONCURRENT_WORKFLOW_TASKS = 400
+"""More than chunks: a task in which one begins is open for a moment, and parents must not wait for those."""
+
 CACHED_WORKFLOWS = 1_000
 GRACE = timedelta(seconds=5)
 """What chunks get to finish at shutdown, unless told otherwise; the rest goes on elsewhere from its heartbeat."""
@@ -114,6 +116,7 @@ def build_workers(
             workflow_runner=workflow_runner or UnsandboxedWorkflowRunner(),
             max_cached_workflows=CACHED_WORKFLOWS,
             max_concurrent_activities=CONCURRENT_CHUNKS,
+            max_concurrent_local_activities=CONCURRENT_CHUNKS,
             max_concurrent_workflow_tasks=CONCURRENT_WORKFLOW_TASKS,
             max_heartbeat_throttle_interval=CANCEL_NOTICED_WITHIN,
             graceful_shutdown_timeout=grace,

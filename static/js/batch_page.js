@@ -59,7 +59,7 @@ function apply(messages) {
     overview.show(newest.batch);
     showErrors(newest.batch);
     overview.showElapsed();
-    showDurations();
+    showDurations(document, changed);
     news.show(statusLabel(filter()));
     pane.changed(changed);
   }

@@ -28,14 +28,15 @@ function branches(root) {
   return found.values();
 }
 
-// When each row of a branch ran, on one time axis.
-export function showDurations(root = document) {
+// When each row of a branch ran, on one time axis; with `only` (ids of nodes) the others follow with the next second.
+export function showDurations(root = document, only = null) {
   for (const branch of branches(root)) {
     const rows = branch.map((row) => [row, seconds(row.dataset), Date.parse(row.dataset.started) / 1000]);
     const ran = rows.filter(([, value]) => value !== null);
     const begin = ran.reduce((first, [, , start]) => Math.min(first, start), Infinity);
     const whole = ran.reduce((most, [, value, start]) => Math.max(most, start + value - begin), 0) || 1;
     for (const [row, value, start] of rows) {
+      if (only && !only.has(Number(row.dataset.node))) continue;
       setText(row.querySelector("[data-field='duration']"), value === null ? "" : duration(value));
       const rect = row.querySelector(".meter rect");
       const x = value === null ? 0 : Math.min(Math.round((BAR_WIDTH * (start - begin)) / whole), BAR_WIDTH - NARROWEST);

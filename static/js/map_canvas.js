@@ -76,14 +76,15 @@ export class MapCanvas {
     this.context.fillStyle = css(this.palette.ground);
     this.context.fillRect(0, 0, this.view.clientWidth, this.view.clientHeight);
     if (this.size < SMALLEST_FRAMED) this.#drawSmall();
-    else for (let position = this.first; position <= this.last; position += 1) this.#drawCell(position);
+    else for (let { first: position, last } = this; position <= last; position += 1) this.#drawCell(position);
     this.#drawCursor();
   }
 
   // Draws cells anew, those in sight.
   drawSome(positions) {
     if (this.size < SMALLEST_FRAMED || positions.length > 2_000) return this.draw();
-    for (const position of positions) if (position >= this.first && position <= this.last) this.#drawCell(position);
+    const { first, last } = this; // asked once: each asks the browser for its layout
+    for (const position of positions) if (position >= first && position <= last) this.#drawCell(position);
     return this.#drawCursor();
   }
 
@@ -123,7 +124,7 @@ export class MapCanvas {
   }
 
   #drawCursor() {
-    if (this.cursor < this.first || this.cursor > this.last) return;
+    if (this.cursor < 0 || this.cursor < this.first || this.cursor > this.last) return;
     const [x, y] = this.placeOf(this.cursor);
     const edge = this.size < SMALLEST_FRAMED ? 3 : 1;
     this.context.strokeStyle = this.palette.ink;

@@ -8,7 +8,7 @@ const field = (row, name) => row.querySelector(`[data-field="${name}"]`);
 export function applyNode(node) {
   const row = document.getElementById(`node-${node.id}`);
   if (!row || row.dataset.kind !== node.kind) return false;
-  if (row.dataset.status !== node.status) row.classList.add("has-changed");
+  if (row.dataset.status !== node.status) mark(row);
   row.dataset.status = node.status;
   row.dataset.attempt = node.attempt;
   row.dataset.started = node.started_at ?? "";
@@ -32,7 +32,20 @@ export function applyNode(node) {
   return true;
 }
 
-document.addEventListener("animationend", (event) => event.target.classList.remove("has-changed"));
+// A row that has changed stands out for a moment; those of one delta go back together.
+const MARKED_FOR = 900;
+let marked = null;
+
+function mark(row) {
+  row.classList.add("has-changed");
+  if (marked) return marked.push(row);
+  marked = [row];
+  return queueMicrotask(() => {
+    const rows = marked;
+    marked = null;
+    setTimeout(() => rows.forEach((each) => each.classList.remove("has-changed")), MARKED_FOR);
+  });
+}
 
 // Children that came into the status that is looked at, but have no row on the page.
 export class News {

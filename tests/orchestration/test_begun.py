@@ -1,0 +1,142 @@
+"""Chunks that begin in their child's workflow task: what is done in a moment needs no activity, the rest goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowFailureError
+from temporalio.testing import ActivityEnvironment
+
+from orchestration import begun
+from orchestration.activities import ChunkActivities
+from orchestration.begun import MOST_PASSES, Brief
+from orchestration.chunk_contracts import BegunChunk, ChunkInput, ChunkWork
+from orchestration.contracts import EventKind
+from orchestration.plan import Plan, child_id
+from tests.orchestration.engine import Engine, MemoryStore, Probe, Run
+from tests.waiting import until
+
+SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+
+
+@pytest.fixture
+def short_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody wait long."""
+    monkeypatch.setattr(begun, "MOMENT", 0.1)
+
+
+async def activities_of(run: Run, child: int) -> int:
+    """Return how many activities a child's history has."""
+    history = await run.engine.client.get_workflow_handle(child_id(run.id, child, None)).fetch_history()
+    return sum(event.event_type == SCHEDULED for event in history.events)
+
+
+async def test_a_chunk_that_is_done_in_a_moment_needs_no_activity(engine: Engine) -> None:
+    run = await engine.launch(6, chunk_size=3)
+    assert (await run.result()).counts.completed == 2
+    assert await activities_of(run, 0) == await activities_of(run, 1) == 0
+    assert set(run.probe.calls.values()) == {1}
+
+
+@pytest.mark.usefixtures("short_moment")
+async def test_a_chunk_that_takes_longer_goes_on_in_an_activity_and_no_item_runs_twice(engine: Engine) -> None:
+    probe = Probe()
+    probe.gate.clear()
+    run = await engine.launch(6, probe, chunk_size=6, item_concurrency=2)
+
+    async def is_claimed() -> bool:
+        return await activities_of(run, 0) == 1
+
+    await run.calls(2)
+    await until(is_claimed, "an activity goes on with the chunk")
+    probe.gate.set()
+    assert (await run.result()).counts.completed == 1
+    assert [probe.calls[str(index)] for index in range(6)] == [1] * 6
+
+
+@pytest.mark.usefixtures("short_moment")
+async def test_cancel_reaches_what_was_begun_and_claimed(engine: Engine) -> None:
+    probe = Probe()
+    probe.hold = {"1"}
+    run = await engine.launch(2, probe, chunk_size=2)
+    await run.calls(2)
+    await run.root.cancel()
+    with pytest.raises(WorkflowFailureError):
+        await run.result()
+    assert probe.running == 0
+    assert engine.store.results[run.id, 0].failure is None, "what was done is kept"
+
+
+@dataclass
+class Process:
+    """A worker process, as far as activities go, over a store that it shares."""
+
+    activities: ChunkActivities
+    chunk: ChunkInput
+
+    @classmethod
+    def over(cls, store: MemoryStore, probe: Probe) -> Process:
+        store.batches["batch"] = (Plan(item_attempts=1), probe.name)
+        return cls(ChunkActivities(store), ChunkInput("batch", 0, 0, 1, "canopy", timedelta(hours=1), run_id="run"))
+
+    async def begin(self) -> BegunChunk:
+        return await ActivityEnvironment().run(self.activities.begin_chunk, self.chunk)
+
+
+@pytest.mark.usefixtures("short_moment")
+async def test_another_process_waits_until_what_nobody_claims_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(begun, "UNCLAIMED", 0.5)
+    store, probe = MemoryStore(), Probe()
+    first, second = Process.over(store, probe), Process.over(store, probe)
+    probe.hold = {"0"}
+    begun_by = (await first.begin()).by
+    probe.hold.clear()
+    chunk = replace(second.chunk, begun_by=begun_by)
+    result = await ActivityEnvironment().run(second.activities.process_chunk, chunk)
+    assert (result.completed, probe.calls["0"], probe.most) == (1, 2, 1), "given up there before it ran again here"
+    for process in (first, second):
+        process.activities.close()
+
+
+@pytest.mark.usefixtures("short_moment")
+async def test_a_worker_that_stops_gives_up_what_it_has_begun() -> None:
+    probe = Probe()
+    process = Process.over(MemoryStore(), probe)
+    probe.hold = {"0"}
+    assert (await process.begin()).result is None
+    process.activities.close()
+    await asyncio.sleep(0)
+    await until(lambda: asyncio.sleep(0, probe.running == 0), "the item was canceled")
+
+
+async def test_where_beginning_fails_an_activity_says_why(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(work: ChunkInput, run_id: str) -> ChunkWork:
+        raise LookupError("There is no such slice.")
+
+    monkeypatch.setattr(engine.store, "read_chunk", refuse)
+    run = await engine.launch(1)
+    assert (await run.result()).counts.failed == 1
+    assert await activities_of(run, 0) == 1
+    await run.closed_event()
+    reason = run.events(EventKind.CLOSED)[0].failure
+    assert reason is not None
+    assert (reason.type, reason.message) == ("NothingToProcess", "There is no such slice.")
+
+
+def test_a_batch_of_long_chunks_is_passed_over_ever_longer_and_tried_again() -> None:
+    brief = Brief()
+    passed = []
+    for _ in range(9):
+        brief.told("long", is_brief=False)
+        passed.append(0)
+        while not brief.may_be("long"):
+            passed[-1] += 1
+    assert passed == [1, 2, 4, 8, 16, 32, MOST_PASSES, MOST_PASSES, MOST_PASSES]
+    assert brief.may_be("another")
+    brief.told("long", is_brief=True)
+    brief.told("long", is_brief=False)
+    assert (brief.may_be("long"), brief.may_be("long")) == (False, True)

@@ -99,24 +99,25 @@ class DjangoChunkStore:
             return _to_undo(batch, work)
         items = list(
             Item.objects.filter(batch=batch, index__gte=work.offset, index__lt=work.offset + work.length)
-            .only("index", "key", "data", "status", "attempts", "run_id", "error_type", "error_message")
+            .values_list("index", "key", "data", "attempts", "status", "run_id", "error_type", "error_message")
             .order_by("index")
         )
         if len(items) != work.length:
             raise LookupError(f"Batch {work.batch_id} has {len(items)} of the items {work.offset} +{work.length}.")
-        failed = [item for item in items if item.status == Status.FAILED and item.run_id == run_id]
-        completed = sum(item.status == Status.COMPLETED for item in items)
-        done = {item.pk for item in failed}
+        todo, completed, failures = list[ItemWork](), 0, list[Failure]()
+        for index, key, data, attempts, status, of_run, error_type, error_message in items:
+            if status == Status.COMPLETED:
+                completed += 1
+            elif status == Status.FAILED and of_run == run_id:
+                failures.append(Failure(error_type, error_message))
+            else:
+                todo.append(ItemWork(index, key, data, attempts))
         return ChunkWork(
             *_work_of(batch, work),
-            items=[
-                ItemWork(item.index, item.key, item.data, item.attempts)
-                for item in items
-                if item.status != Status.COMPLETED and item.pk not in done
-            ],
+            items=todo,
             completed=completed,
-            failed=len(failed),
-            sample=Failure(failed[0].error_type, failed[0].error_message) if failed else None,
+            failed=len(failures),
+            sample=failures[0] if failures else None,
         )
 
     @_in_thread

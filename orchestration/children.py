@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.chunks import run_chunk
     from orchestration.contracts import (
         AWAIT_WORKFLOW_ACTIVITY,
+        CHILD_TASK_QUEUE,
         CHUNK_WORKFLOW,
         LEFT_OUT,
         READ_RESOURCES_ACTIVITY,
@@ -32,7 +33,7 @@ with workflow.unsafe.imports_passed_through():
         Status,
     )
     from orchestration.options import Cancellation, Execution, ParentClose, WhenTaken
-    from orchestration.plan import child_id, resource_id, rollback_id
+    from orchestration.plan import Plan, child_id, resource_id, rollback_id
     from orchestration.supervisor import Supervisor, Unit
 
 ALREADY_RUNNING = "already running"
@@ -167,7 +168,7 @@ class Children:
             options=_item_options(given),
             run_id=run_id,
             stage=given.stage,
-            begins_in_task=plan.execution is Execution.CHUNK,
+            begins_in_task=plan.execution is Execution.CHUNK and _is_here(plan),
         )
 
     async def id_is_taken(self, unit: int, tries: int) -> bool:
@@ -289,7 +290,7 @@ class Rollbacks(Children):
             *(self._given.batch_id, unit, chunk.offset, chunk.length, plan.task_queue, timeout),
             undo=True,
             stage=self._given.stage,
-            begins_in_task=True,
+            begins_in_task=_is_here(plan),
         )
         return await workflow.start_child_workflow(
             CHUNK_WORKFLOW,
@@ -304,6 +305,11 @@ class Rollbacks(Children):
 def untouched_outcomes(given: FanOutInput) -> tuple[Status, ...]:
     """Return the outcomes after which no item can have completed; of a canceled child some may have."""
     return (Status.SKIPPED, Status.FAILED) if given.plan.chunk_size == 1 else (Status.SKIPPED,)
+
+
+def _is_here(plan: Plan) -> bool:
+    """Whether items are processed where the workflows run."""
+    return plan.task_queue == CHILD_TASK_QUEUE
 
 
 def _seconds(number: float | None) -> timedelta | None:

@@ -40,7 +40,7 @@ class ChunkInput:
     With `undo` it compensates those that completed. `may_rerun`: Temporal may give it another run when items failed.
     With `options` each item is an activity of its own. `run_id` names the run where the chunk is no workflow itself,
     `stage` the stage of its pipeline. `begins_in_task`: the child's workflow task may begin it, in the worker process
-    that is then named by `begun_by`.
+    that `begun_by` names then.
     """
 
     batch_id: str

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
-from itertools import islice
 from math import ceil
 from typing import Any
 
@@ -31,7 +31,7 @@ WORDS_LIMIT = 300
 
 
 class ChunkRun:
-    """One pass over a chunk: coroutines take items from one iterator, `plan.item_concurrency` of them at a time."""
+    """One pass over a chunk: coroutines take items from one queue, `plan.item_concurrency` of them at a time."""
 
     def __init__(
         self,
@@ -48,8 +48,7 @@ class ChunkRun:
         self.completed, self.failed = work.completed, work.failed
         self._chunk, self._run_id = chunk, run_id
         self._plan: Plan = work.plan
-        self._items: Iterator[ItemWork] = iter(work.items)
-        self._todo = len(work.items)
+        self._items = deque(work.items)
         self._sample = work.sample
         self._processor, self._writer = processor, writer
         self._may_retry, self._rest = True, 0.0
@@ -91,8 +90,11 @@ class ChunkRun:
         take = self._take_groups if takes_many else self._take_items
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(ceil(min(self._plan.item_concurrency, self._todo) / size)):
+                for _ in range(ceil(min(self._plan.item_concurrency, len(self._items)) / size)):
                     group.create_task(take())
+                    await asyncio.sleep(0)
+                    if not self._items:
+                        break  # they are done so quickly that it takes fewer
         finally:
             if self._written:
                 await asyncio.shield(asyncio.gather(*self._written))
@@ -100,8 +102,8 @@ class ChunkRun:
 
     async def process_once(self, *, is_last: bool) -> ChunkResult:
         """Process the one item that is left, if any. Raises ApplicationError where it failed and may be tried again."""
-        for item in self._items:
-            result = await self._process_item(item)
+        while self._items:
+            result = await self._process_item(self._items.popleft())
             failure = result.failure
             if failure is not None and not is_last and self._may_retry:
                 delay = timedelta(seconds=self._rest) if self._rest else None
@@ -113,15 +115,17 @@ class ChunkRun:
     async def _take_items(self) -> None:
         clock = asyncio.get_running_loop().time
         turn = clock()
-        for item in self._items:
-            self._take_in(await self._process_item(item))
+        while self._items:
+            self._take_in(await self._process_item(self._items.popleft()))
             if clock() - turn > TURN:
                 await asyncio.sleep(0)
                 turn = clock()
             await self._may_take.wait()
 
     async def _take_groups(self) -> None:
-        while group := list(islice(self._items, self._processor.processor.together)):
+        while self._items:
+            together = min(self._processor.processor.together, len(self._items))
+            group = [self._items.popleft() for _ in range(together)]
             async for result in self._process_group(group):
                 self._take_in(result)
             await self._may_take.wait()

@@ -58,7 +58,7 @@ async def run_chunk(chunk: ChunkInput) -> ChunkResult:
 
 
 async def _process_chunk(chunk: ChunkInput) -> ChunkResult:
-    if chunk.begins_in_task and chunk.task_queue == workflow.info().task_queue:
+    if chunk.begins_in_task:
         begun = await _begin_chunk(chunk)
         if begun.result is not None:
             return begun.result

@@ -67,6 +67,10 @@ CACHED_WORKFLOWS = 1_000
 GRACE = timedelta(seconds=5)
 """What chunks get to finish at shutdown, unless told otherwise; the rest goes on elsewhere from its heartbeat."""
 
+SWITCH_INTERVAL = 0.0005
+"""Seconds for which a thread may keep the others from Python, a tenth of its default: workflows, items and the database
+have threads of their own, and hand over to each other several times for each child."""
+
 RECONNECT_PAUSES = (0.5, 1, 2, 5)
 
 
@@ -140,6 +144,7 @@ def prepare() -> None:
 
 def serve(connection: Connection, activities: ItemActivities, queues: Sequence[str], grace: timedelta) -> NoReturn:
     """Serve the queues until SIGTERM or SIGINT, and end the process."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
     asyncio.run(_serve(connection, activities, queues, grace))
     logging.shutdown()
     sys.stdout.flush()

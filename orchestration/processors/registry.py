@@ -6,7 +6,6 @@ import asyncio
 import importlib
 import inspect
 import os
-import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -56,6 +55,13 @@ class CannotLoad(Exception):
     """A module with processors cannot be used: which, and why."""
 
 
+@dataclass(slots=True)
+class _End:
+    """Whether an item is to stop. Set by one thread and read by another; nobody waits for it."""
+
+    is_wanted: bool = False
+
+
 @dataclass(frozen=True)
 class ItemContext:
     """What a processor may know besides its item. `attempt` counts from 1 over all runs of the child.
@@ -73,7 +79,7 @@ class ItemContext:
     resource: Any = field(default=None, compare=False)
     waiting: Callable[[], AbstractContextManager[None]] = field(default=nullcontext, compare=False)
     """While it lasts, nothing counts against the item's timeout: for waiting until it is its turn somewhere."""
-    _canceled: threading.Event = field(default_factory=threading.Event, compare=False)
+    _end: _End = field(default_factory=_End, compare=False)
 
     def fields(self, item: BaseModel) -> dict[str, Any]:
         """Return what a template may name: the fields of an item, and its key and index."""
@@ -87,11 +93,11 @@ class ItemContext:
     @property
     def is_canceled(self) -> bool:
         """Whether to stop: for plain functions, which nothing can interrupt. Others get asyncio.CancelledError."""
-        return self._canceled.is_set()
+        return self._end.is_wanted
 
     def cancel(self) -> None:
         """Let a plain function know that nobody waits for it any more."""
-        self._canceled.set()
+        self._end.is_wanted = True
 
 
 @dataclass(frozen=True)

@@ -78,11 +78,13 @@ async def undo(item: SimulateItem, parameters: SimulateParameters, result: Any, 
 async def simulate(item: SimulateItem, parameters: SimulateParameters, context: ItemContext) -> SimulateResult:
     """Take time, then fail or not, as seed and key say."""
     span = parameters.seconds_to - parameters.seconds_from
-    seconds = round(parameters.seconds_from + span * _draw(parameters.seed, context.key, "seconds"), 3)
-    await _work(seconds, context)
+    share = _draw(parameters.seed, context.key, "seconds") if span else 0
+    seconds = round(parameters.seconds_from + span * share, 3)
+    if seconds:
+        await _work(seconds, context)
     if context.attempt <= parameters.fail_first_attempts:
         raise SimulatedFailure(f"Told to fail the first {parameters.fail_first_attempts} attempts.")
-    if _draw(parameters.seed, context.key, "fails") * 100 < parameters.fail_percent:
+    if parameters.fail_percent and _draw(parameters.seed, context.key, "fails") * 100 < parameters.fail_percent:
         raise SimulatedFailure("Told to fail.")
     return SimulateResult(seconds=seconds, attempt=context.attempt, data="x" * parameters.result_bytes)
 

@@ -154,9 +154,26 @@ async def delegates(engine: Engine) -> Run:
     return run
 
 
+async def begun(engine: Engine) -> Run:
+    """Let a child be done in a moment, and another one not."""
+    probe = Probe()
+    probe.hold = {"1"}
+    run = await engine.launch(2, probe)
+    await run.calls(2)
+
+    async def goes_on() -> bool:
+        history = await engine.client.get_workflow_handle(child_id(run.id, 1, None)).fetch_history()
+        return any(event.HasField("activity_task_scheduled_event_attributes") for event in history.events)
+
+    await until(goes_on, "an activity goes on with it")
+    await run.root.cancel()
+    return run
+
+
 SCENES: Mapping[str, Scene] = {
     "fan-out": plain(5, 2),
     "partitions": plain(1_010, 1_005, window=300),
+    "begun": begun,
     "groups-and-breaker": plain(8, 2, 3, 4, window=1, group_size=4, breaker_failures=2, breaker_cooldown=0.5),
     "rolled-back": plain(6, 3, 4, on_threshold="roll_back", **TOLERATE),
     "item-activities": plain(6, 3, chunk_size=3, execution="activities", item_attempts=2, item_backoff=0),
@@ -187,6 +204,8 @@ async def record(address: str, folder: Path, names: Sequence[str]) -> None:
             if name == "partitions":
                 wanted["partition"] = partition_id(run.id, 2)
                 wanted["child"] = child_id(run.id, 1_005, 2)
+            elif name == "begun":
+                wanted = {f"begun-{child}": child_id(run.id, child, None) for child in range(2)}
             elif name == "item-activities":
                 wanted["child-of-item-activities"] = child_id(run.id, 1, None)
             elif name == "pool":

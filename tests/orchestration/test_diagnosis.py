@@ -14,9 +14,9 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from orchestration import task_queues
 from orchestration.activities import ChunkActivities
-from orchestration.chunk_contracts import ChunkInput
+from orchestration.chunk_contracts import BegunChunk, ChunkInput
 from orchestration.connection import Connection, TemporalUnavailable
-from orchestration.contracts import PROCESS_CHUNK_ACTIVITY, FanOutInput, NotifyInput
+from orchestration.contracts import BEGIN_CHUNK_ACTIVITY, PROCESS_CHUNK_ACTIVITY, FanOutInput, NotifyInput
 from orchestration.findings import Finding, FindingCode, Severity
 from orchestration.gateway import Gateway
 from orchestration.plan import Layout, Plan, child_id, partition_id, root_id
@@ -58,6 +58,12 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
     server.process.kill()
 
 
+@activity.defn(name=BEGIN_CHUNK_ACTIVITY)
+async def begin_nothing(chunk: ChunkInput) -> BegunChunk:
+    """Leave all to process_chunk."""
+    return BegunChunk("")
+
+
 @asynccontextmanager
 async def worker(
     engine: Engine, *, workflows: Sequence[type] = WORKFLOWS, activities: Sequence[Any] | None = None, places: int = 50
@@ -68,7 +74,7 @@ async def worker(
         engine.client,
         task_queue="canopy",
         workflows=workflows,
-        activities=[chunks.process_chunk] if activities is None else activities,
+        activities=[chunks.begin_chunk, chunks.process_chunk] if activities is None else [begin_nothing, *activities],
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_concurrent_activities=places,
     ):
@@ -141,7 +147,7 @@ async def test_types_that_the_worker_does_not_know(engine: Engine) -> None:
         finding = await found(engine, run, FindingCode.NOT_REGISTERED)
     assert "activity process_chunk" in finding.what
     assert finding.subject == child_id(run.id, 0, None)
-    assert "available activities: unrelated" in finding.detail
+    assert "available activities: begin_chunk, unrelated" in finding.detail
 
 
 async def test_a_workflow_task_that_fails_again_and_again(engine: Engine) -> None:

@@ -1,8 +1,10 @@
 // Draws the cells of a map: one square each in stable order, row by row. Knows where a cell is, and nothing of events.
 import { EMPTY, STATUSES } from "./map_cells.js";
 import { css, Palette } from "./map_palette.js";
+import { Pixels } from "./map_pixels.js";
 
 const LARGEST = 16;
+const MANY = 2_000; // cells: drawing all is quicker than so many one by one
 const SMALLEST_FRAMED = 5; // pixels: smaller cells have neither a gap nor a mark
 // Marks tell statuses apart without colour: lines from and to, in shares of a cell.
 const MARKS = {
@@ -26,7 +28,7 @@ export class MapCanvas {
     this.space = view.querySelector(".map-space");
     this.canvas = view.querySelector("canvas");
     this.context = this.canvas.getContext("2d", { alpha: false });
-    this.small = document.createElement("canvas");
+    this.pixels = new Pixels();
     this.palette = new Palette(view);
   }
 
@@ -82,27 +84,21 @@ export class MapCanvas {
 
   // Draws cells anew, those in sight.
   drawSome(positions) {
-    if (this.size < SMALLEST_FRAMED || positions.length > 2_000) return this.draw();
+    if (positions.length > MANY) return this.draw();
+    if (this.size < SMALLEST_FRAMED) {
+      this.#drawSmall(positions);
+      return this.#drawCursor();
+    }
     const { first, last } = this; // asked once: each asks the browser for its layout
     for (const position of positions) if (position >= first && position <= last) this.#drawCell(position);
     return this.#drawCursor();
   }
 
-  // A pixel a cell, made larger.
-  #drawSmall() {
-    const { first, last, columns } = this;
-    const rows = Math.max(1, Math.ceil((last - first + 1) / columns));
-    Object.assign(this.small, { width: columns, height: rows });
-    const image = new ImageData(columns, rows);
-    const pixels = new Uint32Array(image.data.buffer);
-    for (let position = first; position <= last; position += 1) {
-      const [red, green, blue] = this.colourOf(position);
-      pixels[position - first] = 0xff000000 | (blue << 16) | (green << 8) | red;
-    }
-    this.small.getContext("2d").putImageData(image, 0, 0);
-    this.context.imageSmoothingEnabled = false;
-    const top = (first / columns) * this.size - this.view.scrollTop;
-    this.context.drawImage(this.small, 0, top, columns * this.size, rows * this.size);
+  #drawSmall(positions = null) {
+    const { first, last, columns, size } = this;
+    const top = (first / columns) * size - this.view.scrollTop;
+    const colourOf = (position) => this.colourOf(position);
+    this.pixels.draw(this.context, { first, last, columns, size, top, colourOf }, positions);
   }
 
   #drawCell(position) {

@@ -28,12 +28,14 @@ SECONDS = 20
 
 WRITE = """
 from django.contrib.auth.models import User
+from django.db import transaction
 from orchestration.options import Execution
 from orchestration.plan import Plan
 from tests.builders import make_batch, start_root
 plan = Plan(window=200, execution=Execution.NO_CHILDREN)
-batch = make_batch(User.objects.get(username="operator"), {children}, plan=plan)
-start_root(batch)
+with transaction.atomic():  # or the reconciler finds it pending, and starts it
+    batch = make_batch(User.objects.get(username="operator"), {children}, plan=plan)
+    start_root(batch)
 print(batch.pk)
 """
 

@@ -10,19 +10,15 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from dataclasses import dataclass
-from uuid import uuid4
 
-from orchestration.chunk_contracts import ChunkResult
+from orchestration.chunk_contracts import BegunChunk, ChunkResult
 from orchestration.chunk_run import ChunkRun
 
 MOMENT = 1.0
 """Seconds that a chunk may take within a workflow task: a tenth of what Temporal gives one."""
 
 UNCLAIMED = 10.0
-"""Seconds after which a begun chunk that nobody claims is given up, as one of a worker without heartbeat is."""
-
-GIVING_UP = 1.0
-"""Seconds that giving up may take: items are canceled, and what is done is written."""
+"""Seconds after which a begun chunk that nobody claims is left: another process has it, or its child was ended."""
 
 MOST_AT_WORK = 100
 """Chunks of this process, begun or in activities, beyond which none is begun: what is to claim it must find room."""
@@ -47,10 +43,9 @@ class Begun:
 
 
 class BegunChunks:
-    """What this process has begun, by run of the child. `place` tells the process from others."""
+    """What this process has begun, by run of the child."""
 
     def __init__(self) -> None:
-        self.place = uuid4().hex
         self.in_activities = 0
         self._brief = Brief()
         self._begun: dict[str, Begun] = {}
@@ -61,8 +56,8 @@ class BegunChunks:
         has_room = len(self._begun) + self.in_activities < MOST_AT_WORK
         return has_room and self._brief.may_be(batch_id)
 
-    async def work_on(self, run_id: str, batch_id: str, begun: Begun) -> ChunkResult | None:
-        """Return the result of a chunk that is done in a moment; another one waits to be claimed."""
+    async def work_on(self, run_id: str, batch_id: str, begun: Begun) -> BegunChunk:
+        """Work on a chunk for a moment. One that takes longer finishes what it has taken, and waits to be claimed."""
         self._begun[run_id] = begun
         try:
             done, _ = await asyncio.wait({begun.task}, timeout=MOMENT)
@@ -74,10 +69,10 @@ class BegunChunks:
         self._brief.told(batch_id, is_brief=bool(done))
         if done:
             self._forget(run_id)
-            return begun.task.result()
+            return BegunChunk(begun.task.result())
         begun.run.pause()
-        self._timers[run_id] = asyncio.get_running_loop().call_later(UNCLAIMED, self._give_up, run_id)
-        return None
+        self._timers[run_id] = asyncio.get_running_loop().call_later(UNCLAIMED, self._leave, run_id)
+        return BegunChunk(before=begun.run.next_item)
 
     def claim(self, run_id: str) -> Begun | None:
         """Hand over what was begun of a chunk, which goes on."""
@@ -87,18 +82,14 @@ class BegunChunks:
             begun.run.resume()
         return begun
 
-    async def until_given_up_by(self, place: str) -> None:
-        """Wait until another process has given up what it has begun; return at once where that was this one."""
-        if place not in ("", self.place):
-            await asyncio.sleep(UNCLAIMED + GIVING_UP)
-
     def close(self) -> None:
-        """Give up all that nobody has claimed."""
-        for run_id in list(self._begun):
-            self._give_up(run_id)
+        """Stop all that nobody has claimed."""
+        for run_id, begun in list(self._begun.items()):
+            begun.task.cancel()
+            self._forget(run_id)
 
-    def _give_up(self, run_id: str) -> None:
-        self._begun[run_id].task.cancel()
+    def _leave(self, run_id: str) -> None:
+        self._begun[run_id].run.end()
         self._forget(run_id)
 
     def _forget(self, run_id: str) -> None:

@@ -39,8 +39,8 @@ class ChunkInput:
 
     With `undo` it compensates those that completed. `may_rerun`: Temporal may give it another run when items failed.
     With `options` each item is an activity of its own. `run_id` names the run where the chunk is no workflow itself,
-    `stage` the stage of its pipeline. `begins_in_task`: the child's workflow task may begin it, in the worker process
-    that `begun_by` names then.
+    `stage` the stage of its pipeline. `begins_in_task`: the child's workflow task may begin it. A chunk that was begun
+    so has a `begun_before`: the items before that index have been taken.
     """
 
     batch_id: str
@@ -55,7 +55,7 @@ class ChunkInput:
     run_id: str = ""
     stage: int | None = None
     begins_in_task: bool = False
-    begun_by: str = ""
+    begun_before: int | None = None
 
 
 @dataclass(frozen=True)
@@ -211,10 +211,10 @@ class ChunkResult:
 
 @dataclass(frozen=True)
 class BegunChunk:
-    """How far a chunk came that was begun: it is done where there is a result, else the worker process `by` has it."""
+    """How far a chunk came in a moment: it is done where there is a result, else items before an index were taken."""
 
-    by: str
     result: ChunkResult | None = None
+    before: int | None = None
 
 
 @dataclass(frozen=True)

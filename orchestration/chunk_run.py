@@ -75,12 +75,22 @@ class ChunkRun:
         self._said.pop(key, None)
         self._said[key] = mask(text)
 
+    @property
+    def next_item(self) -> int:
+        """The index up to which items have been taken: it is done in order."""
+        return self._items[0].index if self._items else self._chunk.offset + self._chunk.length
+
     def pause(self) -> None:
         """Finish the items at work, and take no more for now."""
         self._may_take.clear()
 
     def resume(self) -> None:
         """Take items again."""
+        self._may_take.set()
+
+    def end(self) -> None:
+        """Finish the items at work, and leave the others."""
+        self._items.clear()
         self._may_take.set()
 
     async def process(self) -> ChunkResult:
@@ -115,20 +125,18 @@ class ChunkRun:
     async def _take_items(self) -> None:
         clock = asyncio.get_running_loop().time
         turn = clock()
-        while self._items:
+        while await self._may_take.wait() and self._items:
             self._take_in(await self._process_item(self._items.popleft()))
             if clock() - turn > TURN:
                 await asyncio.sleep(0)
                 turn = clock()
-            await self._may_take.wait()
 
     async def _take_groups(self) -> None:
-        while self._items:
+        while await self._may_take.wait() and self._items:
             together = min(self._processor.processor.together, len(self._items))
             group = [self._items.popleft() for _ in range(together)]
             async for result in self._process_group(group):
                 self._take_in(result)
-            await self._may_take.wait()
 
     def _take_in(self, result: ItemResult) -> None:
         if result.failure is None:

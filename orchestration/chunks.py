@@ -62,7 +62,7 @@ async def _process_chunk(chunk: ChunkInput) -> ChunkResult:
         begun = await _begin_chunk(chunk)
         if begun.result is not None:
             return begun.result
-        chunk = replace(chunk, begun_by=begun.by)
+        chunk = replace(chunk, begun_before=begun.before)
     result: ChunkResult = await workflow.execute_activity(
         PROCESS_CHUNK_ACTIVITY,
         chunk,
@@ -90,7 +90,7 @@ async def _begin_chunk(chunk: ChunkInput) -> BegunChunk:
     except ActivityError as error:
         if is_cancelled_exception(error):
             raise
-        return BegunChunk("")
+        return BegunChunk()
     return begun
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -54,6 +55,9 @@ R = TypeVar("R")
 HEARTBEAT_EVERY = 3.0
 """Seconds: a third of the heartbeat timeout."""
 
+LOOK_AGAIN = 1.0
+"""Seconds between looks whether another process has finished items."""
+
 READERS = 4
 
 
@@ -75,12 +79,12 @@ class ItemActivities:
         """
         run_id = _run_id(chunk)
         if not self._begun.may_begin(chunk.batch_id):
-            return BegunChunk("")
+            return BegunChunk()
         try:
-            begun = self._begun.claim(run_id) or Begun.of(await self._run_of(chunk))
-            return BegunChunk(self._begun.place, await self._begun.work_on(run_id, chunk.batch_id, begun))
+            begun = self._begun.claim(run_id) or self._begin(chunk, await self._read(chunk))
+            return await self._begun.work_on(run_id, chunk.batch_id, begun)
         except Exception:
-            return BegunChunk("")
+            return BegunChunk()
 
     @activity.defn(name=PROCESS_CHUNK_ACTIVITY)
     async def process_chunk(self, chunk: ChunkInput) -> ChunkResult:
@@ -99,18 +103,23 @@ class ItemActivities:
             heart.cancel()
 
     async def _begin_again(self, chunk: ChunkInput) -> Begun:
-        """Begin a chunk that is not at work here. Where another process has it, nobody claims it there any more."""
-        if activity.info().attempt == 1:
-            heart = asyncio.create_task(keep_alive())
-            try:
-                await self._begun.until_given_up_by(chunk.begun_by)
-            finally:
-                heart.cancel()
-        return Begun.of(await self._run_of(chunk))
+        """Begin a chunk that nobody has begun, or whoever did is not to be had: then once what was taken is done.
 
-    async def _run_of(self, chunk: ChunkInput) -> ChunkRun:
+        Waits for no longer than one item may take in all its attempts; what then has no result was lost.
+        """
         work = await self._read(chunk)
-        return ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer)
+        if chunk.begun_before is not None and activity.info().attempt == 1:
+            heart = asyncio.create_task(keep_alive())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(work.plan.chunk_timeout(1).total_seconds()):
+                    while any(item.index < chunk.begun_before for item in work.items):
+                        await asyncio.sleep(LOOK_AGAIN)
+                        work = await self._read(chunk)
+            heart.cancel()
+        return self._begin(chunk, work)
+
+    def _begin(self, chunk: ChunkInput, work: ChunkWork) -> Begun:
+        return Begun.of(ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer))
 
     async def _beat(self, run: ChunkRun) -> None:
         """Tell how far it is. A chunk that is done sooner than that needs no call to the server."""

@@ -14,7 +14,7 @@ from temporalio.testing import ActivityEnvironment
 from orchestration import begun
 from orchestration.activities import ChunkActivities
 from orchestration.begun import MOST_PASSES, Brief
-from orchestration.chunk_contracts import BegunChunk, ChunkInput, ChunkWork
+from orchestration.chunk_contracts import BegunChunk, ChunkInput, ChunkResult, ChunkWork
 from orchestration.contracts import EventKind
 from orchestration.plan import Plan, child_id
 from tests.orchestration.engine import Engine, MemoryStore, Probe, Run
@@ -80,37 +80,61 @@ class Process:
 
     @classmethod
     def over(cls, store: MemoryStore, probe: Probe) -> Process:
-        store.batches["batch"] = (Plan(item_attempts=1), probe.name)
-        return cls(ChunkActivities(store), ChunkInput("batch", 0, 0, 1, "canopy", timedelta(hours=1), run_id="run"))
+        store.batches["batch"] = (Plan(item_attempts=1, item_concurrency=1), probe.name)
+        return cls(ChunkActivities(store), ChunkInput("batch", 0, 0, 2, "canopy", timedelta(hours=1), run_id="run"))
 
     async def begin(self) -> BegunChunk:
         return await ActivityEnvironment().run(self.activities.begin_chunk, self.chunk)
 
+    async def go_on(self, begun: BegunChunk) -> ChunkResult:
+        chunk = replace(self.chunk, begun_before=begun.before)
+        return await ActivityEnvironment().run(self.activities.process_chunk, chunk)
+
 
 @pytest.mark.usefixtures("short_moment")
-async def test_another_process_waits_until_what_nobody_claims_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(begun, "UNCLAIMED", 0.5)
+async def test_another_process_lets_the_first_finish_what_it_has_taken_and_does_the_rest() -> None:
     store, probe = MemoryStore(), Probe()
     first, second = Process.over(store, probe), Process.over(store, probe)
-    probe.hold = {"0"}
-    begun_by = (await first.begin()).by
-    probe.hold.clear()
-    chunk = replace(second.chunk, begun_by=begun_by)
-    result = await ActivityEnvironment().run(second.activities.process_chunk, chunk)
-    assert (result.completed, probe.calls["0"], probe.most) == (1, 2, 1), "given up there before it ran again here"
+    probe.gate.clear()
+    begun = await first.begin()
+    assert (begun.before, probe.running) == (1, 1)
+    other = asyncio.create_task(second.go_on(begun))
+    await asyncio.sleep(0)
+    probe.gate.set()
+    assert (await other).completed == 2
+    assert probe.calls == {"0": 1, "1": 1}
     for process in (first, second):
         process.activities.close()
 
 
 @pytest.mark.usefixtures("short_moment")
-async def test_a_worker_that_stops_gives_up_what_it_has_begun() -> None:
-    probe = Probe()
-    process = Process.over(MemoryStore(), probe)
-    probe.hold = {"0"}
-    assert (await process.begin()).result is None
+async def test_what_a_lost_process_had_taken_is_done_again_when_it_can_no_longer_be_at_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Plan, "chunk_timeout", lambda plan, length: timedelta(seconds=length))
+    store, probe = MemoryStore(), Probe()
+    first, second = Process.over(store, probe), Process.over(store, probe)
+    probe.gate.clear()
+    begun = await first.begin()
+    first.activities.close()
+    probe.gate.set()
+    assert (await second.go_on(begun)).completed == 2
+    assert probe.calls == {"0": 2, "1": 1}
+    second.activities.close()
+
+
+@pytest.mark.usefixtures("short_moment")
+async def test_what_nobody_claims_is_finished_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(begun, "UNCLAIMED", 0.1)
+    store, probe = MemoryStore(), Probe()
+    process = Process.over(store, probe)
+    probe.gate.clear()
+    left = await process.begin()
+    await asyncio.sleep(2 * begun.UNCLAIMED)
+    probe.gate.set()
+    assert (await process.go_on(left)).completed == 2
+    assert probe.calls == {"0": 1, "1": 1}
     process.activities.close()
-    await asyncio.sleep(0)
-    await until(lambda: asyncio.sleep(0, probe.running == 0), "the item was canceled")
 
 
 async def test_where_beginning_fails_an_activity_says_why(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

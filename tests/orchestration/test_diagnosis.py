@@ -61,7 +61,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
 @activity.defn(name=BEGIN_CHUNK_ACTIVITY)
 async def begin_nothing(chunk: ChunkInput) -> BegunChunk:
     """Leave all to process_chunk."""
-    return BegunChunk("")
+    return BegunChunk()
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -38,7 +37,7 @@ from orchestration.contracts import (
     WantedPage,
     WantedSection,
 )
-from orchestration.item_activities import ItemActivities, keep_alive
+from orchestration.item_activities import ItemActivities, kept_alive
 
 
 class ChunkActivities(ItemActivities):
@@ -96,17 +95,15 @@ class ChunkActivities(ItemActivities):
     @activity.defn(name=AWAIT_WORKFLOW_ACTIVITY)
     async def await_workflow(self, workflow_id: str) -> str:
         """Return how the workflow that has an id now ends: a Status. One that is gone counts as terminated."""
-        heart = asyncio.create_task(keep_alive())
         try:
-            await activity.client().get_workflow_handle(workflow_id).result()
+            async with kept_alive():
+                await activity.client().get_workflow_handle(workflow_id).result()
         except WorkflowFailureError:
             return Status.FAILED
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
             return Status.TERMINATED
-        finally:
-            heart.cancel()
         return Status.COMPLETED
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -109,13 +109,12 @@ class ItemActivities:
         """
         work = await self._read(chunk)
         if chunk.begun_before is not None and activity.info().attempt == 1:
-            heart = asyncio.create_task(keep_alive())
+            longest = work.plan.chunk_timeout(1).total_seconds()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(work.plan.chunk_timeout(1).total_seconds()):
+                async with asyncio.timeout(longest), kept_alive():
                     while any(item.index < chunk.begun_before for item in work.items):
                         await asyncio.sleep(LOOK_AGAIN)
                         work = await self._read(chunk)
-            heart.cancel()
         return self._begin(chunk, work)
 
     def _begin(self, chunk: ChunkInput, work: ChunkWork) -> Begun:
@@ -175,14 +174,12 @@ class ItemActivities:
     @activity.defn(name=RESULT_OF_ACTIVITY)
     async def result_of(self, workflow_id: str) -> Any:
         """Wait for the workflow that has an id now, and return its result. Raises ApplicationError if it has none."""
-        heart = asyncio.create_task(keep_alive())
-        try:
-            return await activity.client().get_workflow_handle(workflow_id).result()
-        except WorkflowFailureError as error:
-            failure = failure_of(error.cause)
-            raise ApplicationError(failure.message, type=failure.type, non_retryable=True) from error
-        finally:
-            heart.cancel()
+        async with kept_alive():
+            try:
+                return await activity.client().get_workflow_handle(workflow_id).result()
+            except WorkflowFailureError as error:
+                failure = failure_of(error.cause)
+                raise ApplicationError(failure.message, type=failure.type, non_retryable=True) from error
 
     @activity.defn(name=WRITE_RESULT_ACTIVITY)
     async def write_result(self, result: ItemResult) -> None:
@@ -198,31 +195,27 @@ class ItemActivities:
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
         key, attempt = step.idempotency_key or f"{step.batch_id}/{step.name}", activity.info().attempt
         context = ItemContext(key=step.name, index=0, attempt=attempt, idempotency_key=key)
-        heart = asyncio.create_task(keep_alive())
-        try:
-            return mask(await bound.run(step.data, context))
-        except Exception as error:
-            final = not bound.may_retry(error)
-            # Not from the error: what that says and where would go to Temporal too, with whatever secrets it tells.
-            raise ApplicationError(mask(str(error)), type=type(error).__name__, non_retryable=final) from None
-        finally:
-            heart.cancel()
+        async with kept_alive():
+            try:
+                return mask(await bound.run(step.data, context))
+            except Exception as error:
+                final = not bound.may_retry(error)
+                # Not from the error: what that says and where would go to Temporal too, with whatever secrets it tells.
+                raise ApplicationError(mask(str(error)), type=type(error).__name__, non_retryable=final) from None
 
     async def _read(self, chunk: ChunkInput) -> ChunkWork:
         return await self.ask(self._store.read_chunk, chunk, _run_id(chunk))
 
     async def ask(self, question: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
         """Ask the store in a thread. Raises ApplicationError, not retried, where nobody could answer."""
-        heart = asyncio.create_task(keep_alive())
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._readers, partial(question, *given, **named))
+            async with kept_alive():
+                return await loop.run_in_executor(self._readers, partial(question, *given, **named))
         except (CannotFanOut, InputUnreadable) as error:
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
         except LookupError as error:
             raise ApplicationError(str(error), type="NothingToProcess", non_retryable=True) from error
-        finally:
-            heart.cancel()
 
     @property
     def all(self) -> list[Callable[..., Any]]:
@@ -250,11 +243,20 @@ def _run_id(chunk: ChunkInput) -> str:
     return chunk.run_id or activity.info().workflow_run_id or ""
 
 
-async def keep_alive() -> None:
-    """Heartbeat for as long as an activity waits."""
-    while True:
-        await asyncio.sleep(HEARTBEAT_EVERY)
-        activity.heartbeat()
+@contextlib.asynccontextmanager
+async def kept_alive() -> AsyncIterator[None]:
+    """Heartbeat for as long as an activity waits for something."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_EVERY)
+            activity.heartbeat()
+
+    heart = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        heart.cancel()
 
 
 def _bind(work: ChunkWork, child_workflow: str = "") -> BoundProcessor:

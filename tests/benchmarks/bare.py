@@ -1,8 +1,8 @@
 """The parents that Canopy is measured against: the same children with nothing around them.
 
-`ConcurrentParent` starts all children at once, `SequentialParent` awaits each start as tutorials do, and
-`ItemActivityParent` runs one activity an item. No notify, no database. `python -m tests.benchmarks.bare ADDRESS` is
-their worker, tuned like Canopy's.
+`ConcurrentParent` starts all children at once, `WindowedParent` so many at a time, `SequentialParent` awaits each
+start as tutorials do, and `ItemActivityParent` runs one activity an item. No notify, no database. `python -m
+tests.benchmarks.bare ADDRESS` is their worker, tuned like Canopy's.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from orchestration.plan import Layout, Plan, child_id
 BARE_TASK_QUEUE = "bare"
 TIMEOUT = timedelta(minutes=10)
 MAX_SLOTS = 200
+WINDOW = 100
 MOST_TOLD = 500
 PAUSE = 0.02
 """Seconds between two looks at what is due."""
@@ -66,6 +67,22 @@ class ConcurrentParent:
             *(workflow.execute_child_workflow(BareChild.run, index, id=f"{info}/c{index}") for index in range(children))
         )
         return len(results)
+
+
+@workflow.defn
+class WindowedParent:
+    """Has at most `WINDOW` children open: Temporal lets a parent have 2,000."""
+
+    @workflow.run
+    async def run(self, children: int) -> int:
+        """Return the number of children that completed."""
+        info, places = workflow.info().workflow_id, asyncio.Semaphore(WINDOW)
+
+        async def one(index: int) -> int:
+            async with places:
+                return await workflow.execute_child_workflow(BareChild.run, index, id=f"{info}/c{index}")
+
+        return len(await asyncio.gather(*(one(index) for index in range(children))))
 
 
 @workflow.defn
@@ -164,7 +181,7 @@ async def _serve(address: str) -> None:
     worker = Worker(
         client,
         task_queue=BARE_TASK_QUEUE,
-        workflows=[BareChild, ConcurrentParent, SequentialParent, ItemActivityParent, Reporter],
+        workflows=[BareChild, ConcurrentParent, WindowedParent, SequentialParent, ItemActivityParent, Reporter],
         activities=[do_nothing, pause],
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_concurrent_activities=MAX_SLOTS,

@@ -1,9 +1,8 @@
 """Figures beside Temporal's own UI, in the same Chromium, of the same batch on the same server.
 
 Paint: from the navigation to the first child that one can read, the second time a page is opened. Theirs is of a bare
-parent with as many children where Temporal lets one have them, else of one partition, of 500 children and no more: what
-is below partitions it does not show at once. Staleness: from a child's close to its row saying so, on pages that nobody
-touches; theirs is given the partition's page.
+parent with as many children: what is below partitions it does not show at once. Staleness: from a child's close to its
+row saying so, on pages that nobody touches; theirs is given the partition's page.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 from temporalio.client import Client
 
 from orchestration.plan import root_id
-from tests.benchmarks.bare import BARE_TASK_QUEUE, ConcurrentParent
+from tests.benchmarks.bare import BARE_TASK_QUEUE, WindowedParent
 from tests.benchmarks.report import Figure
 from tests.browser.conftest import CHROMIUM, FLAGS, log_in
 from tests.stack import Stack
@@ -27,9 +26,6 @@ from tests.waiting import until, wait_until
 
 SIZES = (500, 2_000, 5_000)
 TIMES = 4
-MOST_BELOW_ONE = 2_000
-"""Children that Temporal lets one parent have open."""
-
 GIVEN_UP_AFTER = 30.0
 """Seconds after which a page is said to be stale for so long at least."""
 
@@ -111,7 +107,7 @@ async def _target(client: Client, stack: Stack, batch: str) -> _Target:
 async def _bare_address(client: Client, stack: Stack, size: int) -> str:
     """Run a bare parent of as many children, and return where Temporal's UI shows them."""
     name = f"bare-{size}"
-    handle = await client.start_workflow(ConcurrentParent.run, size, id=name, task_queue=BARE_TASK_QUEUE)
+    handle = await client.start_workflow(WindowedParent.run, size, id=name, task_queue=BARE_TASK_QUEUE)
     await handle.result()
     run_id = handle.first_execution_run_id
     return f"{stack.temporal.ui_url}/namespaces/default/workflows/{name}/{run_id}/relationships"
@@ -124,8 +120,7 @@ async def _measure(client: Client, stack: Stack, browser: Browser, size: int) ->
     ours, theirs = await context.new_page(), await context.new_page()
     await log_in(ours, "/batches/", stack.login)
     our_paint = await _paint(ours, target.ours, OUR_CHILDREN)
-    theirs_of_all = await _bare_address(client, stack, size) if size <= MOST_BELOW_ONE else target.theirs
-    their_paint = await _paint(theirs, theirs_of_all, THEIR_NODE)
+    their_paint = await _paint(theirs, await _bare_address(client, stack, size), THEIR_NODE)
     other = await browser.new_context(viewport={"width": 1440, "height": 900})
     theirs = await other.new_page()
     await _paint(theirs, target.theirs, THEIR_NODE)

@@ -129,20 +129,25 @@ class Watch:
             await _start(batch)
             return False
         known, actual = await in_thread(_count_attempts)(batch.pk), await gateway().count_runs(batch.workflows)
-        is_moving, self._known = known != self._known, known
-        if known == actual:
-            await self._remember(batch, looked)
-        elif not (self.is_ours and is_moving and self._listed and looked - self._listed < LIST_EVERY):
+        is_left = known != actual and self._is_being_told(known, looked)
+        self._known = known
+        if known != actual and not is_left:
             await self._repair(batch, known, actual, looked)
-            self._listed = looked
+        if not is_left:
             await self._remember(batch, looked)
         is_over = not known.get(Status.RUNNING) and not actual.get(Status.RUNNING)
         if not is_over or (known != actual and self._patience == LASTING):
             return False
         return await _settle(batch, root)
 
+    def _is_being_told(self, known: Counts, looked: datetime) -> bool:
+        """Whether the rows move, and were listed a moment ago: what differs is probably on its way."""
+        is_fresh = self._listed is not None and looked - self._listed < LIST_EVERY
+        return self.is_ours and is_fresh and known != self._known
+
     async def _repair(self, batch: Batch, known: Counts, actual: Counts, looked: datetime) -> None:
         """List what changed lately; run by run what lasts, which is rarely anything but a run that was reset."""
+        self._listed = looked
         if (known, actual) != self._difference:
             self._difference, self._differs_since, self._patience = (known, actual), looked, LASTING
         if looked - self._differs_since < self._patience:

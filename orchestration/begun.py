@@ -51,9 +51,14 @@ class BegunChunks:
         self._begun: dict[str, Begun] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
+    @property
+    def unclaimed(self) -> int:
+        """How many are begun and not claimed."""
+        return len(self._begun)
+
     def may_begin(self, batch_id: str) -> bool:
         """Whether to begin a chunk of a batch: there is room, and it may be done in a moment."""
-        has_room = len(self._begun) + self.in_activities < MOST_AT_WORK
+        has_room = self.unclaimed + self.in_activities < MOST_AT_WORK
         return has_room and self._brief.may_be(batch_id)
 
     async def work_on(self, run_id: str, batch_id: str, begun: Begun) -> BegunChunk:

@@ -20,6 +20,7 @@ from orchestration.plan import child_id, entity_id, partition_id, pool_worker_id
 from orchestration.worker import connect
 from tests.foreign_sample import QUEUE, ProcessOrder, pack
 from tests.orchestration.engine import Engine, Probe, Run, running_engine
+from tests.orchestration.test_begun import activities_of
 from tests.orchestration.test_flows import saga, services, stock_worker
 from tests.orchestration.test_steps import fan_out, retry
 from tests.stack import TemporalServer
@@ -162,8 +163,7 @@ async def begun(engine: Engine) -> Run:
     await run.calls(2)
 
     async def goes_on() -> bool:
-        history = await engine.client.get_workflow_handle(child_id(run.id, 1, None)).fetch_history()
-        return any(event.HasField("activity_task_scheduled_event_attributes") for event in history.events)
+        return await activities_of(run, 1) > 0
 
     await until(goes_on, "an activity goes on with it")
     await run.root.cancel()

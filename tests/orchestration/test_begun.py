@@ -92,14 +92,27 @@ class Process:
 
 
 @pytest.mark.usefixtures("short_moment")
-async def test_another_process_lets_the_first_finish_what_it_has_taken_and_does_the_rest() -> None:
+async def test_another_process_lets_the_first_finish_what_it_has_taken_and_does_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     store, probe = MemoryStore(), Probe()
     first, second = Process.over(store, probe), Process.over(store, probe)
     probe.gate.clear()
     begun = await first.begin()
     assert (begun.before, probe.running) == (1, 1)
+    looks, look = 0, store.read_chunk
+
+    def counted(work: ChunkInput, run_id: str) -> ChunkWork:
+        nonlocal looks
+        looks += 1
+        return look(work, run_id)
+
+    async def has_looked_again() -> bool:
+        return looks > 1
+
+    monkeypatch.setattr(store, "read_chunk", counted)
     other = asyncio.create_task(second.go_on(begun))
-    await asyncio.sleep(0)
+    await until(has_looked_again, "it waits for the first")
     probe.gate.set()
     assert (await other).completed == 2
     assert probe.calls == {"0": 1, "1": 1}
@@ -130,7 +143,11 @@ async def test_what_nobody_claims_is_finished_and_left(monkeypatch: pytest.Monke
     process = Process.over(store, probe)
     probe.gate.clear()
     left = await process.begin()
-    await asyncio.sleep(2 * begun.UNCLAIMED)
+
+    async def is_left() -> bool:
+        return not process.activities._begun.unclaimed
+
+    await until(is_left, "nobody claims it")
     probe.gate.set()
     assert (await process.go_on(left)).completed == 2
     assert probe.calls == {"0": 1, "1": 1}

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from dashboard.models import Attempt, AuditEntry, Batch, Kind, Moment, NodeStatus
-from dashboard.wording import numeral
+from dashboard.wording import duration, numeral
 from orchestration.contracts import EventKind
 
 WIDTH = 1000
@@ -48,6 +48,18 @@ PERIODS = {
 }
 """Which period a moment begins (none: it only ends the one before), and of which track."""
 
+KINDS = {
+    "run": gettext_lazy("Running"),
+    "paused": gettext_lazy("Paused"),
+    "held": gettext_lazy("Held"),
+    "open": gettext_lazy("Breaker open"),
+    "half-open": gettext_lazy("Breaker half-open"),
+    "rolling-back": gettext_lazy("Rolling back"),
+    "gate": gettext_lazy("Waiting for approval"),
+    "action": gettext_lazy("What people did"),
+}
+"""What the line's colours mean."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -72,11 +84,21 @@ class Period:
 
 @dataclass(frozen=True)
 class Timeline:
-    """What a batch's time line shows: what happened, newest first; periods by start; and what people did, as points."""
+    """What a batch's time line shows: what happened, newest first; periods by start; and what people did, as points.
+
+    It begins at `begin`, and ends at the batch's end or now.
+    """
 
     entries: Sequence[Entry]
     periods: Sequence[Period]
     marks: Sequence[Period]
+    begin: datetime
+
+    @property
+    def legend(self) -> Sequence[tuple[str, str]]:
+        """The kinds of what is on the line, each with its title."""
+        shown = {each.kind for each in (*self.periods, *self.marks)}
+        return [(kind, str(title)) for kind, title in KINDS.items() if kind in shown]
 
 
 def timeline_of(batch: Batch) -> Timeline:
@@ -93,7 +115,7 @@ def timeline_of(batch: Batch) -> Timeline:
     scale = _Scale.of(batch, entries)
     periods = [*_runs(runs[::-1], scale), *_periods(moments[::-1], scale)]
     marks = [scale.period("action", f"{each.who} {each.title}", each.at, each.at) for each in entries if each.who]
-    return Timeline(entries, periods, marks)
+    return Timeline(entries, periods, marks, scale.begin)
 
 
 def _done(entry: AuditEntry) -> Entry:
@@ -138,8 +160,7 @@ class _Scale:
         until = max(until or self.end, since)
         return self.period(
             kind,
-            _("%(replace)s for %(total_seconds)s s")
-            % {"replace": kind.replace("-", " "), "total_seconds": f"{(until - since).total_seconds():,.1f}"},
+            _("%(kind)s for %(duration)s") % {"kind": KINDS[kind], "duration": duration((until - since).total_seconds())},
             since,
             until,
         )

@@ -1,9 +1,10 @@
-"""Wording: texts that are put into the reader's language when they are shown, and numbers as that language has them."""
+"""Wording: texts that are put into the reader's language when they are shown, and numbers and durations as that language has them."""
 
 from __future__ import annotations
 
 from django.utils.formats import number_format
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 Words = str | Promise
@@ -18,3 +19,21 @@ def said(text: str) -> Words:
 def numeral(number: float) -> str:
     """Return a number without decimals: 1,204 or 1.204."""
     return str(number_format(number, 0, force_grouping=True))
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as a person reads them: 0.42 s, 12.3 s, 3 m 05 s, 2 h 04 m, 3 d 04 h."""
+    if seconds is None:
+        return ""
+    if seconds < 10:
+        return f"{number_format(seconds, 2)} s"
+    if seconds < 60:
+        return f"{number_format(seconds, 1)} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} m {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02} m"
+    day = _("d")
+    return f"{hours // 24} {day} {hours % 24:02} h"

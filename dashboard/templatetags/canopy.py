@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from dashboard.models import BY_INTEREST, BatchStatus, NodeStatus
-from dashboard.wording import numeral, said
+from dashboard.wording import duration, numeral, said
 from orchestration.error_kinds import ErrorKind, error_kind
 
 register = template.Library()
@@ -41,31 +41,13 @@ _LABELS = dict(BatchStatus.choices) | dict(NodeStatus.choices)
 
 
 register.filter("said", said)
+register.filter("duration", duration)
 
 
 @register.filter
 def status_label(status: str) -> str:
     """Return the word for a status of a batch, node or item."""
     return str(_LABELS.get(status, status))
-
-
-@register.filter
-def duration(seconds: float | None) -> str:
-    """Return seconds as a person reads them: 0.42 s, 12.3 s, 3 m 05 s, 2 h 04 m, 3 d 04 h."""
-    if seconds is None:
-        return ""
-    if seconds < 10:
-        return f"{number_format(seconds, 2)} s"
-    if seconds < 60:
-        return f"{number_format(seconds, 1)} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} m {rest:02} s"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes:02} m"
-    day = _("d")
-    return f"{hours // 24} {day} {hours % 24:02} h"
 
 
 @register.filter
@@ -97,6 +79,12 @@ def when(at: datetime | None, missing: str = "") -> str | SafeString:
 def among(counts: Mapping[str, int], statuses: str) -> int:
     """Add up the counts of some statuses, separated by spaces."""
     return sum(counts.get(status, 0) for status in statuses.split())
+
+
+@register.filter
+def share_of(counts: Mapping[str, int], statuses: str) -> float:
+    """Return the share of all, from 0 to 1, that has one of some statuses, separated by spaces."""
+    return among(counts, statuses) / (counts["total"] or 1)
 
 
 @register.filter

@@ -1,5 +1,5 @@
 // Fills in what shows a batch's state: counts, bars, badges, and what is there only in some states.
-import { number, setStatus, setText, sum } from "./format.js";
+import { number, percent, setStatus, setText, sum } from "./format.js";
 
 const BAR_WIDTH = 1000;
 
@@ -23,6 +23,10 @@ export function drawBar(bar, counts) {
 
 export function showState(root, state) {
   each(root, "data-count", (element, statuses) => setText(element, number(sum(countsFor(element, state), statuses))));
+  each(root, "data-share", (element, statuses) => {
+    const counts = countsFor(element, state);
+    setText(element, percent(sum(counts, statuses) / (counts.total || 1)));
+  });
   each(root, "data-bar", (element, of) => drawBar(element, state[of]));
   each(root, "data-needs", (element, statuses) => {
     const isCurrent = element.hasAttribute("aria-current");

@@ -25,6 +25,12 @@ export const statusLabel = (status) => document.getElementById(`status-${status}
 
 export const sum = (counts, statuses) => statuses.split(" ").reduce((total, status) => total + (counts[status] ?? 0), 0);
 
+// A share from 0 to 1; one that is little is not said to be nothing, nor one that is most all.
+export function percent(share) {
+  if (share > 0 && share < 0.01) return "<1%";
+  return share > 0.99 && share < 1 ? ">99%" : `${Math.round(100 * share)}%`;
+}
+
 export const doneOf = (done, total) => fill(gettext("%(done)s of %(total)s"), { done: number(done), total: number(total) });
 
 // Counts by status as a sentence, failures first: 13 failed, 987 completed.

@@ -80,7 +80,7 @@ async def test_axe_finds_nothing_in_panes_dialogs_and_what_is_unfolded(
         await expect(page.locator("#key-help")).to_be_visible()
         await find_nothing(page, "keys")
         await page.keyboard.press("Escape")
-    await page.get_by_role("button", name="More options").first.click()
+    await page.get_by_role("button", name="Options…").first.click()
     await expect(page.locator("#operation-dialog")).to_be_visible()
     await page.get_by_text("Other parameters for these").click()
     await find_nothing(page, "operation")

@@ -113,7 +113,7 @@ async def test_pause_window_resume_and_cancel_by_button(stack: Stack, new_page: 
     await page.get_by_role("button", name="Pause").click()
     await expect(page.locator("h1 .badge")).to_have_text("Paused")
     await page.get_by_label("Window").fill("7")
-    await page.get_by_role("button", name="Set").click()
+    await page.get_by_role("button", name="Change").click()
     await expect(page.locator("#answer")).to_contain_text("At most 7 children open")
     await page.get_by_role("button", name="Resume").click()
     await expect(page.locator("h1 .badge")).to_have_text("Running")

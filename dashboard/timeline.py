@@ -160,7 +160,8 @@ class _Scale:
         until = max(until or self.end, since)
         return self.period(
             kind,
-            _("%(kind)s for %(duration)s") % {"kind": KINDS[kind], "duration": duration((until - since).total_seconds())},
+            _("%(kind)s for %(duration)s")
+            % {"kind": KINDS[kind], "duration": duration((until - since).total_seconds())},
             since,
             until,
         )

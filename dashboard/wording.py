@@ -1,4 +1,4 @@
-"""Wording: texts that are put into the reader's language when they are shown, and numbers and durations as that language has them."""
+"""Wording: texts in the reader's language once they are shown, and numbers and durations as that language has them."""
 
 from __future__ import annotations
 

@@ -18,13 +18,12 @@ from orchestration.chunk_contracts import ItemResult
 from orchestration.contracts import EventKind, Failure, NodeKind, Status, TreeEvent
 from orchestration.plan import Plan
 
-PASSWORD = "a-long-enough-password"
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-def make_person(name: str, group: str = OPERATORS) -> User:
-    """Make a person who may operate, or with VIEWERS only look."""
-    person = User.objects.create_user(name, password=PASSWORD)
+def make_person(name: str, group: str = OPERATORS, password: str | None = None) -> User:
+    """Make a person who may operate, or with VIEWERS only look; without a password, which takes long, `force_login`."""
+    person = User.objects.create_user(name, password=password)
     person.groups.add(Group.objects.get_or_create(name=group)[0])
     return person
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.stack import Process, free_port
+from tests.stack import PORTS_TRIED, Process, free_port
 from tests.waiting import wait_until
 
 
@@ -30,14 +30,10 @@ def redis(home: Path) -> Iterator[str]:
     process = Process(command, home / "redis.log")
     process.start()
     try:
-        wait_until(lambda: _answers(port), f"Redis answers: {process.output}")
+        wait_until(lambda: _answers(port), lambda: f"Redis answers: {process.output}")
         yield f"redis://127.0.0.1:{port}"
     finally:
         process.stop()
-
-
-PORTS_TRIED = 5
-"""Somebody else may take a free port before the server does: others run at the same time."""
 
 
 def _is_ready(process: Process, ready: list[str]) -> bool:
@@ -46,7 +42,7 @@ def _is_ready(process: Process, ready: list[str]) -> bool:
     def answers_or_has_ended() -> bool:
         return subprocess.run(ready, check=False).returncode == 0 or not process.is_running
 
-    wait_until(answers_or_has_ended, f"PostgreSQL answers: {process.output}")
+    wait_until(answers_or_has_ended, lambda: f"PostgreSQL answers: {process.output}")
     return process.is_running
 
 
@@ -74,7 +70,7 @@ def postgres(home: Path) -> Iterator[str]:
         if _is_ready(process, ready):
             break
     try:
-        wait_until(lambda: _is_ready(process, ready), f"PostgreSQL answers: {process.output}")
+        wait_until(lambda: _is_ready(process, ready), lambda: f"PostgreSQL answers: {process.output}")
         yield f"postgres://canopy@127.0.0.1:{port}/postgres"
     finally:
         process.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -17,10 +18,15 @@ from typing import Any
 
 import httpx
 
+from tests.environment import HOME
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 STOP_WITHIN = 15
+START_WITHIN = 180
+
+PORTS_TRIED = 5
+"""Somebody else may take a free port before a server does: others run at the same time."""
 
 EVENTS_OF_A_RUN = 200
 """After so many events Temporal suggests to continue as new; 4,096 by default."""
@@ -99,26 +105,33 @@ class TemporalServer:
     """A Temporal development server with a file database."""
 
     def __init__(self, home: Path) -> None:
+        self.namespace, self.binary, self._home = "default", temporal_binary(), home
+        self._take_ports()
+
+    def _take_ports(self) -> None:
         self.address, self.ui_url = f"127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
-        self.namespace = "default"
-        self.binary = temporal_binary()
         command = f"{self.binary} server start-dev --ip 127.0.0.1 --port {self.address.split(':')[1]} --ui-ip 127.0.0.1"
-        command += f" --ui-port {self.ui_url.rsplit(':', 1)[1]} --db-filename {home / 'temporal.sqlite3'}"
+        command += f" --ui-port {self.ui_url.rsplit(':', 1)[1]} --db-filename {self._home / 'temporal.sqlite3'}"
         command += f" --dynamic-config-value limit.historyCount.suggestContinueAsNew={EVENTS_OF_A_RUN}"
         command += " --sqlite-pragma journal_mode=WAL --sqlite-pragma synchronous=NORMAL --log-level warn"
-        self.process = Process(command.split(), home / "temporal.log")
+        self.process = Process(command.split(), self._home / "temporal.log")
 
     def start(self) -> None:
-        """Start the server and wait until it says that it serves."""
-        self.process.start()
+        """Start the server and wait until it says that it serves. Where its ports are gone by then, it takes others."""
+        for _ in range(PORTS_TRIED):
+            self.process.start()
+            wait_until(self._serves_or_has_ended, lambda: f"Temporal serves: {self.process.output}", START_WITHIN)
+            if self.process.is_running:
+                return
+            self._take_ports()
+        raise AssertionError(f"Temporal does not start: {self.process.output}")
 
-        def serves() -> bool:
-            try:
-                return self.cli("operator", "cluster", "health").strip() == "SERVING"
-            except subprocess.SubprocessError:
-                return False
-
-        wait_until(serves, f"Temporal serves: {self.process.output}")
+    def _serves_or_has_ended(self) -> bool:
+        try:
+            serves = self.cli("operator", "cluster", "health").strip() == "SERVING"
+        except subprocess.SubprocessError:
+            serves = False
+        return serves or not self.process.is_running
 
     def stop(self) -> None:
         """Stop the server."""
@@ -128,6 +141,39 @@ class TemporalServer:
         """Run Temporal's own command line against this server, as someone outside Canopy would."""
         command = [self.binary, *arguments, "--address", self.address]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+VIEWER = {"username": "vera", "password": "vera-may-only-look"}
+"""A person of every stack who may only look."""
+
+PREPARE = (
+    "shell",
+    "--verbosity=0",
+    f"""--command=
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+call_command("collectstatic", interactive=False, verbosity=0)
+call_command("first_login")
+User.objects.create_user(**{VIEWER}).groups.add(Group.objects.get_or_create(name="viewer")[0])
+""",
+)
+"""The management command that makes everything a stack needs before it starts."""
+
+
+def _manage(env: Mapping[str, str], *arguments: str) -> str:
+    command = [sys.executable, "manage.py", *arguments]
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@functools.cache
+def _prepared_home() -> Path:
+    """Return a home with a database, static files and people, which stacks copy: made once a process."""
+    home = Path(HOME) / "prepared"
+    _manage(os.environ | {"CANOPY_HOME": str(home)}, *PREPARE)
+    return home
 
 
 @dataclass
@@ -165,16 +211,15 @@ class Stack:
 
     def manage(self, *arguments: str) -> str:
         """Run a management command."""
-        command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(command, env=self.env, cwd=ROOT, capture_output=True, text=True, timeout=180)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return _manage(self.env, *arguments)
 
     def start(self) -> None:
         """Prepare the home, start worker and web, and wait until all answer."""
-        self.manage("migrate", "--verbosity", "0")
-        self.manage("collectstatic", "--noinput", "--verbosity", "0")
-        self.login = json.loads(self.manage("first_login").splitlines()[-1])
+        if "DATABASE_URL" in self.environment:
+            self.manage(*PREPARE)
+        else:
+            shutil.copytree(_prepared_home(), self.home, dirs_exist_ok=True)
+        self.login = json.loads((self.home / "first-login.json").read_text())
         self.worker.start()
         self.web.start()
         self.wait_healthy()

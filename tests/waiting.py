@@ -13,12 +13,15 @@ DEADLINE = 60.0
 EVERY = 0.05
 
 
-def wait_until(condition: Callable[[], T], what: str, deadline: float = DEADLINE) -> T:
-    """Return the condition's value once it is true. Fails the test when that takes too long."""
+def wait_until(condition: Callable[[], T], what: str | Callable[[], str], deadline: float = DEADLINE) -> T:
+    """Return the condition's value once it is true. Fails the test when that takes too long.
+
+    `what` was awaited: a text, or a function that says it then (a log has nothing to say before).
+    """
     end = time.monotonic() + deadline
     while not (value := condition()):
         if time.monotonic() > end:
-            raise AssertionError(f"Not within {deadline:g} s: {what}")
+            raise AssertionError(f"Not within {deadline:g} s: {what if isinstance(what, str) else what()}")
         time.sleep(EVERY)
     return value
 

@@ -29,13 +29,6 @@ LEFT_WHILE_CONNECTING = "closed before the connection is established"
 CUT_OFF = r"htmx:(afterRequest|sendError|sendAbort)\b"
 """What htmx says of a request that was under way when its page was left: a launch form's preview, for one."""
 
-VIEWER = {"username": "vera", "password": "vera-may-only-look"}
-MAKE_VIEWER = """
-from django.contrib.auth.models import Group, User
-person = User.objects.create_user("{username}", password="{password}")
-person.groups.add(Group.objects.get_or_create(name="viewer")[0])
-"""
-
 expect.set_options(timeout=DEADLINE)
 
 NewPage = Callable[..., Awaitable[Page]]
@@ -137,15 +130,3 @@ async def log_in(page: Page, path: str, login: Mapping[str, str]) -> None:
 async def until_live(page: Page) -> None:
     """Wait until the page's websocket has spoken."""
     await expect(page.locator("#live")).to_have_attribute("data-state", "live")
-
-
-@pytest.fixture(scope="session")
-def viewer(stack: Stack) -> dict[str, str]:
-    """The login of a person who may only look."""
-    return make_viewer(stack)
-
-
-def make_viewer(stack: Stack) -> dict[str, str]:
-    """Make a person who may only look, and return the login."""
-    stack.manage("shell", "--verbosity", "0", "--command", MAKE_VIEWER.format(**VIEWER))
-    return VIEWER

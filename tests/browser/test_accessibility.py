@@ -7,7 +7,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import NewPage, until_live
-from tests.stack import Stack
+from tests.stack import VIEWER, Stack
 
 pytestmark = pytest.mark.browser
 
@@ -91,9 +91,9 @@ async def test_axe_finds_nothing_in_panes_dialogs_and_what_is_unfolded(
 
 
 async def test_axe_finds_nothing_for_who_may_only_look_and_at_the_login(
-    stack: Stack, new_page: NewPage, batch: str, viewer: dict[str, str]
+    stack: Stack, new_page: NewPage, batch: str
 ) -> None:
-    page = await new_page(stack, f"/batches/{batch}/", login=viewer)
+    page = await new_page(stack, f"/batches/{batch}/", login=VIEWER)
     await find_nothing(page, "viewer")
     await page.get_by_role("button", name="Log out").click()
     await expect(page.get_by_label("Password")).to_be_visible()

@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from tests.browser.conftest import Console, NewPage, until_live
-from tests.stack import Stack
+from tests.stack import VIEWER, Stack
 
 pytestmark = pytest.mark.browser
 
@@ -270,12 +270,12 @@ async def test_the_pane_follows_its_child_and_keeps_what_was_opened(stack: Stack
     assert page.url.endswith(f"/batches/{batch}/")
 
 
-async def test_a_viewer_finds_no_working_button(stack: Stack, viewer: dict[str, str], new_page: NewPage) -> None:
+async def test_a_viewer_finds_no_working_button(stack: Stack, new_page: NewPage) -> None:
     batch = stack.launch(
         processor="simulate", parameters={**QUICK, "fail_percent": 100}, count=3, plan={"window": 3, **NO_RETRY}
     )
     stack.wait_for(batch, "completed_with_failures")
-    page = await new_page(stack, f"/batches/{batch}/", login=viewer)
+    page = await new_page(stack, f"/batches/{batch}/", login=VIEWER)
     await until_live(page)
     await expect(page.get_by_role("button", name="Retry failed")).to_be_disabled()
     await expect(page.get_by_text("takes the operator role")).to_be_visible()

@@ -15,9 +15,9 @@ import pytest
 from playwright.async_api import Page, expect
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from tests.browser.conftest import MAKE_VIEWER, VIEWER, Console, NewPage, until_live
+from tests.browser.conftest import Console, NewPage, until_live
 from tests.site import Site
-from tests.stack import Stack
+from tests.stack import VIEWER, Stack
 from tests.waiting import wait_until
 
 ADDRESSES = 200
@@ -123,9 +123,9 @@ async def compare_with_temporal(stack: Stack, batch: str) -> None:
         assert closed[node["workflow_id"]] == 1
 
 
-async def two_pages(new_page: NewPage, stack: Stack, login: dict[str, str]) -> tuple[Page, Page]:
+async def two_pages(new_page: NewPage, stack: Stack) -> tuple[Page, Page]:
     """Return an operator's page, and a viewer's in another browser."""
-    return await new_page(stack), await new_page(stack, login=login)
+    return await new_page(stack), await new_page(stack, login=VIEWER)
 
 
 async def watch_too(other: Page, stack: Stack, batch: str) -> None:
@@ -135,10 +135,8 @@ async def watch_too(other: Page, stack: Stack, batch: str) -> None:
     await until_live(other)
 
 
-async def test_two_hundred_addresses(
-    stack: Stack, viewer: dict[str, str], new_page: NewPage, site: Site, addresses: Path
-) -> None:
-    page, other = await two_pages(new_page, stack, viewer)
+async def test_two_hundred_addresses(stack: Stack, new_page: NewPage, site: Site, addresses: Path) -> None:
+    page, other = await two_pages(new_page, stack)
     batch = await launch(page, stack, addresses)
     await watch_too(other, stack, batch)
     await watch_all_close(page, other)
@@ -156,9 +154,8 @@ async def test_nothing_is_lost_when_a_process_is_killed(
     own_stack: Stack, new_page: NewPage, console: Console, site: Site, addresses: Path, victim: str
 ) -> None:
     stack = own_stack
-    stack.manage("shell", "--verbosity", "0", "--command", MAKE_VIEWER.format(**VIEWER))
     console.allow("WebSocket|ERR_CONNECTION_REFUSED|Failed to load resource|htmx:")
-    page, other = await two_pages(new_page, stack, VIEWER)
+    page, other = await two_pages(new_page, stack)
     batch = await launch(page, stack, addresses)
     await watch_too(other, stack, batch)
     wait_until(lambda: stack.batch(batch)["children"]["completed"] >= 30, "some children have completed")

@@ -189,6 +189,38 @@ async def test_children_ended_from_outside_show_within_10_s(
     assert (await sync_to_async(child_of)(batch, 0)).error_message == "by hand"
 
 
+async def test_while_rows_move_what_differs_is_left_to_the_news_and_listed_once_they_stop(
+    worker: None, operator: User, own_temporal: TemporalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "LAUNCH_HEAD_START", timedelta(0))
+    monkeypatch.setattr(reconcile, "LIST_EVERY", timedelta(hours=1))
+    monkeypatch.setattr(repair, "NOTIFY_HEAD_START", timedelta(0))
+    batch = await written(operator, 3)
+    watch = Watch(batch.pk)
+
+    async def temporal_says(counts: dict[Status, int]) -> None:
+        async def does() -> bool:
+            return await gateway().count_runs(batch.workflows) == counts
+
+        await until(does, f"Temporal has {counts}")
+
+    await watch.compare()  # starts it
+    await temporal_says({Status.RUNNING: 4})
+    await watch.compare()
+    assert await statuses(batch) == ("running", ["running"] * 3)
+    first, second = [await sync_to_async(child_of)(batch, position) for position in range(2)]
+    for node in (first, second):
+        own_temporal.cli("workflow", "terminate", "--workflow-id", node.workflow_id)
+    await temporal_says({Status.RUNNING: 2, Status.TERMINATED: 2})
+    event = TreeEvent(EventKind.CLOSED, first.workflow_id, first.run_id, datetime.now(UTC), Status.TERMINATED)
+    await sync_to_async(projection.apply)(batch.pk, [event])
+    await watch.compare()
+    assert await statuses(batch) == ("running", ["terminated", "running", "running"])
+    await watch.compare()
+    assert await statuses(batch) == ("running", ["terminated", "terminated", "running"])
+    await gateway().terminate(root_id(batch.pk), "The test is over.")
+
+
 async def test_a_root_that_times_out_shows_within_10_s(reconciler: None, operator: User, client: Client) -> None:
     timeout = timedelta(seconds=6)
     batch = await written(operator, 2, window=1, item_timeout=3_600)

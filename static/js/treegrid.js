@@ -4,6 +4,7 @@ const rowsOf = (table) => [...table.querySelectorAll("tbody tr[tabindex]")].filt
 
 export class TreeGrid {
   #current = "";
+  #opened = new Set(); // rows to expand again once the tree has been fetched anew
 
   constructor(container) {
     this.container = container;
@@ -83,6 +84,7 @@ export class TreeGrid {
   async toggle(row) {
     const isOpen = row.getAttribute("aria-expanded") === "true";
     row.setAttribute("aria-expanded", String(!isOpen));
+    this.#opened[isOpen ? "delete" : "add"](row.id);
     if (row.dataset.kind === "root") {
       this.table.classList.toggle("is-folded", isOpen);
       return;
@@ -97,11 +99,11 @@ export class TreeGrid {
     else await htmx.ajax("GET", below.dataset.address, { target: below, swap: "innerHTML" });
   }
 
-  // Fetches the tree anew, and expands again what was expanded.
+  // Fetches the tree anew, and expands again what was expanded, also while it was on its way.
   async load(address) {
-    const opened = [...this.table.querySelectorAll("tbody[id^='below-']:not([hidden])")].map((below) => below.id.replace("below", "node"));
+    for (const below of this.table.querySelectorAll("tbody[id^='below-']:not([hidden])")) this.#opened.add(below.id.replace("below", "node"));
     await htmx.ajax("GET", address, { target: this.container, swap: "innerHTML" });
-    for (const id of opened) {
+    for (const id of this.#opened) {
       const row = document.getElementById(id);
       if (row?.getAttribute("aria-expanded") === "false") await this.toggle(row);
     }

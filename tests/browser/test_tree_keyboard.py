@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import re
+
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, WebSocketRoute, expect
 
 from tests.browser.conftest import NewPage, until_live
 from tests.stack import Stack
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 
@@ -78,6 +83,37 @@ async def test_one_row_is_in_the_tab_order(stack: Stack, parted: str, new_page: 
     assert await page.locator("#tree tbody [tabindex='0']").count() == 1
     inside = "#tree tbody :is(a, input):not([tabindex='-1'])"
     assert await page.locator(inside).count() == 0
+
+
+async def test_what_is_expanded_while_the_tree_is_fetched_anew_stays_expanded(
+    stack: Stack, parted: str, new_page: NewPage
+) -> None:
+    page = await new_page(stack)
+    sockets, deltas, may_answer = list[WebSocketRoute](), list[str](), asyncio.Event()
+
+    def listen(socket: WebSocketRoute) -> None:
+        def pass_on(message: str | bytes) -> None:
+            deltas.extend([str(message)] if '"delta"' in str(message) else [])
+            socket.send(message)
+
+        socket.connect_to_server().on_message(pass_on)
+        sockets.append(socket)
+
+    async def hold(route: Route) -> None:
+        await may_answer.wait()
+        await route.continue_()
+
+    await page.route_web_socket(re.compile("/ws/batches/"), listen)
+    await page.route(re.compile(r"/nodes/\?$"), hold)
+    await page.goto(f"/batches/{parted}/")
+    await until_live(page)
+    stack.api("POST", f"/batches/{parted}/window", {"window": 2})
+    await until(lambda: asyncio.sleep(0, deltas), "a delta")
+    async with page.expect_request(re.compile(r"/nodes/\?$")):
+        sockets[-1].send(json.dumps(json.loads(deltas[-1]) | {"reload": True}))
+    await page.locator("tr[data-kind='partition'] .twist").first.click()
+    may_answer.set()
+    await expect(page.locator("#tree .pager")).to_contain_text("1–100 of 500")
 
 
 async def test_pages_of_a_partition_follow_each_other(stack: Stack, parted: str, new_page: NewPage) -> None:

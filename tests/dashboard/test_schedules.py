@@ -16,23 +16,14 @@ import pytest
 from temporalio.client import Client
 
 from orchestration.plan import Plan
-from tests.browser.conftest import MAKE_VIEWER
 from tests.dashboard.test_launch import form
-from tests.stack import Stack
+from tests.stack import VIEWER, Stack
 from tests.waiting import until, wait_until
 
 QUICK = {"seconds_from": 0, "seconds_to": 0}
 SLOW = {"seconds_from": 600, "seconds_to": 600}
 OPEN = ("pending", "running", "paused")
 RARELY = {"cron": "0 7 * * 1-5", "time_zone": "Europe/Berlin"}
-
-
-@pytest.fixture(scope="module")
-def onlooker(stack: Stack) -> dict[str, str]:
-    """The login of a person who may only look."""
-    login = {"username": "ole", "password": "ole-may-only-look"}
-    stack.manage("shell", "--verbosity", "0", "--command", MAKE_VIEWER.format(**login))
-    return login
 
 
 @pytest.fixture
@@ -293,9 +284,9 @@ def test_edit_changes_when_and_leaves_what(stack: Stack, made: list[str]) -> Non
     assert (after["temporal"]["cron"], after["items"], after["processor"]) == ("30 9 * * 1,3", 2, "simulate")
 
 
-def test_a_viewer_sees_and_does_nothing(stack: Stack, made: list[str], onlooker: dict[str, str]) -> None:
+def test_a_viewer_sees_and_does_nothing(stack: Stack, made: list[str]) -> None:
     schedule = make(stack, made)["id"]
-    browser = Web(stack, onlooker)
+    browser = Web(stack, VIEWER)
     assert browser.get(f"/schedules/{schedule}/").status_code == 200
     assert "Trigger now" not in browser.get(f"/schedules/{schedule}/").text
     for action in ("pause", "resume", "trigger", "delete", "edit"):

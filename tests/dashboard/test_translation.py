@@ -14,7 +14,8 @@ from django.test import Client
 from django.utils import translation
 
 from dashboard.said_texts import as_module, said_texts
-from dashboard.templatetags.canopy import duration, tally_words
+from dashboard.templatetags.canopy import tally_words
+from dashboard.wording import duration
 from orchestration.contracts import Status
 from orchestration.plan import Plan, warnings
 from tests.builders import make_batch, run_children, start_root

@@ -19,6 +19,15 @@ from honcho.printer import Message, Printer
 LAST = "temporal"
 """Stops after the others: worker and web hand their work back to it."""
 
+TEMPORAL_OPTIONS = (
+    "--sqlite-pragma journal_mode=WAL --sqlite-pragma synchronous=NORMAL --log-level warn"
+    " --dynamic-config-value history.transferProcessorMaxPollRPS=32"
+)
+"""Of the embedded Temporal. Why it looks 32 times a second for what to pass on: docs/decisions/0013."""
+
+TEMPORAL_GARBAGE = "200"
+"""Its GOGC, unless the environment has one: half as much time in its garbage collector for 80 MB more."""
+
 FREE_WITHIN = 6.0
 """Seconds that a run which is just stopping may still hold its home; stopping takes 5 s at most."""
 

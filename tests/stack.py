@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 
+from dashboard.processes import TEMPORAL_GARBAGE, TEMPORAL_OPTIONS
 from tests.environment import HOME
 from tests.waiting import wait_until
 
@@ -113,8 +114,9 @@ class TemporalServer:
         command = f"{self.binary} server start-dev --ip 127.0.0.1 --port {self.address.split(':')[1]} --ui-ip 127.0.0.1"
         command += f" --ui-port {self.ui_url.rsplit(':', 1)[1]} --db-filename {self._home / 'temporal.sqlite3'}"
         command += f" --dynamic-config-value limit.historyCount.suggestContinueAsNew={EVENTS_OF_A_RUN}"
-        command += " --sqlite-pragma journal_mode=WAL --sqlite-pragma synchronous=NORMAL --log-level warn"
-        self.process = Process(command.split(), self._home / "temporal.log")
+        command += f" {TEMPORAL_OPTIONS}"
+        env = os.environ | {"GOGC": TEMPORAL_GARBAGE}
+        self.process = Process(command.split(), self._home / "temporal.log", env)
 
     def start(self) -> None:
         """Start the server and wait until it says that it serves. Where its ports are gone by then, it takes others."""

@@ -26,6 +26,8 @@ from dashboard.keep_alive import SUPERVISOR
 from dashboard.management.commands.first_login import FIRST_LOGIN, make_first_login
 from dashboard.processes import (
     LAST,
+    TEMPORAL_GARBAGE,
+    TEMPORAL_OPTIONS,
     CannotRun,
     Processes,
     claim_port,
@@ -116,6 +118,8 @@ def _prepare() -> dict[str, str]:
             "TEMPORAL_UI_PORT": str(ui),
             "TEMPORAL_UI_URL": f"http://127.0.0.1:{ui}",
             "TEMPORAL_BINARY": temporal_program(),
+            "TEMPORAL_OPTIONS": TEMPORAL_OPTIONS,
+            "GOGC": env.str("GOGC", default=TEMPORAL_GARBAGE),
         }
     # Without a pool: its threads must not be there when processes are forked, and it hides why a database is away.
     connections[DEFAULT_DB_ALIAS].settings_dict.get("OPTIONS", {}).pop("pool", None)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import random
 import shutil
 import signal
 import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from honcho.manager import Manager
@@ -27,6 +29,9 @@ TEMPORAL_OPTIONS = (
 
 TEMPORAL_GARBAGE = "200"
 """Its GOGC, unless the environment has one: half as much time in its garbage collector for 80 MB more."""
+
+FREE_PORTS = range(20_000, 32_000)
+"""Where free ports are looked for: below those of outgoing connections, any of which might have taken one by then."""
 
 FREE_WITHIN = 6.0
 """Seconds that a run which is just stopping may still hold its home; stopping takes 5 s at most."""
@@ -108,14 +113,24 @@ def claim_port(host: str, port: int) -> int:
         raise CannotRun(f"Port {port} of {host} cannot be used: {reason}. Choose another with PORT or HOST.") from None
 
 
+def free_ports(number: int) -> list[int]:
+    """Return ports of loopback that nobody uses, for processes that are about to start. Raises CannotRun."""
+    found = list[int]()
+    for port in random.sample(FREE_PORTS, len(FREE_PORTS)):
+        with suppress(OSError), _listen("127.0.0.1", port):
+            found.append(port)
+        if len(found) == number:
+            return found
+    raise CannotRun(f"Of the ports {FREE_PORTS.start} to {FREE_PORTS.stop - 1} of loopback not {number} are free.")
+
+
 def temporal_ports(home: Path) -> tuple[int, int]:
     """Return the ports of last time if they are free, so that links into Temporal's UI stay good; else free ones."""
     kept = home / "temporal-ports.json"
     try:
         grpc, ui = (claim_port("127.0.0.1", port) for port in json.loads(kept.read_text()))
     except (OSError, ValueError, TypeError, CannotRun):
-        with _listen("127.0.0.1", 0) as one, _listen("127.0.0.1", 0) as other:
-            grpc, ui = one.getsockname()[1], other.getsockname()[1]
+        grpc, ui = free_ports(2)
         kept.write_text(json.dumps([grpc, ui]))
     return grpc, ui
 

@@ -35,7 +35,11 @@ class Run:
     def start(self) -> None:
         """Start, and wait for the line that says where it is."""
         self.process.start()
-        wait_until(lambda: READY.search(self.process.output), "it says where it is", deadline=120)
+        wait_until(
+            lambda: READY.search(self.process.output),
+            lambda: f"it says where it is: {self.process.output}",
+            deadline=120,
+        )
 
     @property
     def url(self) -> str:

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from dashboard.processes import TEMPORAL_GARBAGE, TEMPORAL_OPTIONS
+from dashboard import processes
 from tests.environment import HOME
 from tests.waiting import wait_until
 
@@ -34,9 +33,8 @@ EVENTS_OF_A_RUN = 200
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """Return a port of loopback that nobody uses."""
+    return processes.free_ports(1)[0]
 
 
 def temporal_binary() -> str:
@@ -110,12 +108,13 @@ class TemporalServer:
         self._take_ports()
 
     def _take_ports(self) -> None:
-        self.address, self.ui_url = f"127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
-        command = f"{self.binary} server start-dev --ip 127.0.0.1 --port {self.address.split(':')[1]} --ui-ip 127.0.0.1"
-        command += f" --ui-port {self.ui_url.rsplit(':', 1)[1]} --db-filename {self._home / 'temporal.sqlite3'}"
+        port, ui_port = processes.free_ports(2)
+        self.address, self.ui_url = f"127.0.0.1:{port}", f"http://127.0.0.1:{ui_port}"
+        command = f"{self.binary} server start-dev --ip 127.0.0.1 --port {port} --ui-ip 127.0.0.1"
+        command += f" --ui-port {ui_port} --db-filename {self._home / 'temporal.sqlite3'}"
         command += f" --dynamic-config-value limit.historyCount.suggestContinueAsNew={EVENTS_OF_A_RUN}"
-        command += f" {TEMPORAL_OPTIONS}"
-        env = os.environ | {"GOGC": TEMPORAL_GARBAGE}
+        command += f" {processes.TEMPORAL_OPTIONS}"
+        env = os.environ | {"GOGC": processes.TEMPORAL_GARBAGE}
         self.process = Process(command.split(), self._home / "temporal.log", env)
 
     def start(self) -> None:

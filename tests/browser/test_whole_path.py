@@ -72,6 +72,7 @@ async def watch_all_close(*pages: Page) -> None:
     for page in pages:
         await expect(count(page, "completed")).to_have_text(str(ADDRESSES - BROKEN))
         await expect(count(page, "failed")).to_have_text(str(BROKEN))
+        await expect(page.locator('[data-share][data-of="children"]')).to_have_text("100%")
         assert await page.evaluate("window.neverReloaded")
 
 

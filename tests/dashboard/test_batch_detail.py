@@ -55,6 +55,19 @@ def test_only_safe_methods(logged_in: Client, operator: User) -> None:
     assert logged_in.post(f"/batches/{make_batch(operator).pk}/").status_code == 405
 
 
+@pytest.mark.parametrize(("chunk_size", "is_shown"), [(1, False), (2, True)])
+def test_items_stand_beside_children_where_they_differ(
+    logged_in: Client, operator: User, chunk_size: int, is_shown: bool
+) -> None:
+    batch = make_batch(operator, 8, plan=Plan(chunk_size=chunk_size))
+    start_root(batch)
+    run_children(batch, {0: Status.COMPLETED})
+    text = page(logged_in, batch)
+    assert ('<div class="gauge">' in text.partition('data-bar="children"')[2]) is is_shown
+    share = f"{1 / batch.child_count:.0%}"
+    assert f'data-share="completed failed canceled terminated timed_out skipped" data-of="children">{share}<' in text
+
+
 def test_head_says_what_was_launched_by_whom(logged_in: Client, operator: User) -> None:
     batch = make_batch(operator, 7, label="Sevens", plan=Plan(chunk_size=2, window=3))
     text = page(logged_in, batch)

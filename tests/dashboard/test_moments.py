@@ -123,5 +123,8 @@ def test_the_time_line_shows_the_periods_of_a_breaker(make_batch: MakeBatch) -> 
         ("open", 200, 400),
         ("half-open", 600, 200),
     ]
+    assert [kind for kind, title in timeline.legend] == ["run", "open", "half-open"]
+    assert timeline.periods[1].title == "Breaker open for 4.00 s"
+    assert timeline.begin == START
     titles = ["Canceled", "Breaker closed", "Breaker half-open", "Breaker opened", "Started"]
     assert [entry.title for entry in timeline.entries] == titles

@@ -5,11 +5,14 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 
 HOME = tempfile.mkdtemp(prefix="canopy-tests-")
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a hundred processes of the product are started: compile it once
+sys.dont_write_bytecode = False
 for name in ("REDIS_URL", "TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "TEMPORAL_UI_URL", "CANOPY_PROCESSORS"):
     os.environ.pop(name, None)
 os.environ["CANOPY_HOME"] = HOME

@@ -59,7 +59,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy2(ROOT / name, source / name)
     (folder / "elsewhere.py").write_text(PROCESSOR)
     subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True, timeout=120)
-    install = [str(folder / "venv/bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
+    install = [str(folder / "venv/bin/pip"), "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
     subprocess.run([*install, "--constraint", str(ROOT / "constraints.txt"), str(source)], check=True, timeout=400)
     shutil.rmtree(source)
     return folder

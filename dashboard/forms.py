@@ -274,6 +274,7 @@ class ItemsForm(forms.Form):
     text = forms.CharField(label=gettext_lazy("Paste items"), required=False, widget=forms.Textarea, strip=False)
     file = forms.FileField(label=gettext_lazy("Or choose a file"), required=False, allow_empty_file=True)
     upload = forms.CharField(required=False, widget=forms.HiddenInput)
+    use_text = forms.BooleanField(label=gettext_lazy("Take what is pasted instead"), required=False)
     key = forms.CharField(label=gettext_lazy("Business key"), required=False, widget=forms.Select)
     label = forms.CharField(
         label=gettext_lazy("Label"), required=False, max_length=200, help_text=gettext_lazy("To find this batch again.")

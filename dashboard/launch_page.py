@@ -290,7 +290,10 @@ def _survey(page: LaunchPage, request: HttpRequest) -> None:
 def _with_upload(data: Any, upload: Upload) -> QueryDict:
     """Return the form's data naming the upload, so that a page shown again still has what was uploaded."""
     changed: QueryDict = data.copy()
-    changed["upload"] = upload.pk if upload.name != PASTED else ""
+    changed["upload"] = ""
+    if upload.name != PASTED:
+        changed["upload"] = upload.pk
+        changed.pop("use_text", None)
     return changed
 
 
@@ -302,13 +305,16 @@ def opener(upload: Upload | None) -> Callable[[], BinaryIO]:
 
 
 def _kept(cleaned: dict[str, Any], request: HttpRequest) -> Upload | None:
-    """Keep a file, an earlier upload, or pasted text, in this order of precedence."""
+    """Return a file, an earlier upload, or pasted text as what is kept, in this order of precedence.
+
+    The text is an example at first, so what was uploaded wins, unless the person asks for the text.
+    """
     file: UploadedFile[bytes] | None = cleaned["file"]
     if file is not None:
         return keep(_person(request), file.name or "upload", file)
-    if cleaned["text"].strip():
-        return keep(_person(request), PASTED, ContentFile(cleaned["text"].encode()))
-    return Upload.objects.filter(pk=cleaned["upload"]).first()
+    if cleaned["upload"] and not (cleaned["use_text"] and cleaned["text"].strip()):
+        return Upload.objects.filter(pk=cleaned["upload"]).first()
+    return keep(_person(request), PASTED, ContentFile(cleaned["text"].encode()))
 
 
 def _person(request: HttpRequest) -> User:

@@ -54,11 +54,10 @@ async def launch(page: Page, stack: Stack, addresses: Path) -> str:
     """Launch the batch from the form and return its id."""
     await page.goto(f"{stack.url}/launch/http_request/")
     await page.select_option("#id_format", "csv")
-    await page.fill("#id_text", "")
     await page.set_input_files("#id_file", str(addresses))
     await expect(page.locator("#preview dd").first).to_have_text(str(ADDRESSES))
     await expect(page.locator("#upload")).to_contain_text("addresses.csv")
-    await page.click("summary:has-text('Plan')")
+    await page.click("summary:has-text('Plan')")  # the example that was there to paste is not what is launched
     await page.fill("#id_plan-item_attempts", "1")
     await page.fill("#id_plan-window", "8")
     await page.click("button:has-text('Launch')")

@@ -161,6 +161,21 @@ def test_an_upload_survives_an_error_elsewhere(browser: Client) -> None:
     assert Batch.objects.get().item_count == 2
 
 
+def test_what_was_uploaded_wins_over_the_example_unless_the_text_is_asked_for(browser: Client) -> None:
+    file = SimpleUploadedFile("items.csv", b"id\n1\n2\n3\n")
+    given = form(format="csv", text="id\nexample\n", use_text="on")
+    page = browser.post("/launch/simulate/preview/", given | {"file": file}).content.decode()
+    match = re.search(r'name="upload" value="([^"]+)"', page)
+    assert match is not None
+    assert "Take what is pasted instead" in page
+    assert "checked" not in page.partition('name="use_text"')[2].partition(">")[0]
+    given |= {"upload": match[1]}
+    browser.post("/launch/simulate/", given)
+    assert Batch.objects.get().item_count == 1
+    browser.post("/launch/simulate/", given | {"use_text": "", "idempotency_key": "other"})
+    assert sorted(Batch.objects.values_list("item_count", flat=True)) == [1, 3]
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

@@ -23,9 +23,9 @@ LAST = "temporal"
 
 TEMPORAL_OPTIONS = (
     "--sqlite-pragma journal_mode=WAL --sqlite-pragma synchronous=NORMAL --log-level warn"
-    " --dynamic-config-value history.transferProcessorMaxPollRPS=32"
+    " --dynamic-config-value history.transferProcessorMaxPollRPS=26"
 )
-"""Of the embedded Temporal. Why it looks 32 times a second for what to pass on: docs/decisions/0013."""
+"""Of the embedded Temporal. Why it looks 26 times a second for what to pass on: docs/decisions/0013."""
 
 TEMPORAL_GARBAGE = "200"
 """Its GOGC, unless the environment has one: half as much time in its garbage collector for 80 MB more."""

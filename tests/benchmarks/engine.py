@@ -16,6 +16,10 @@ from tests.stack import Stack
 
 CHILDREN = 500
 ITEMS = 10_000
+CHUNK = 100
+ALL = ITEMS // CHUNK
+"""A window that nothing waits for: the bare parent has none."""
+
 ROUNDS = 3
 NO_OP = {"seconds_from": 0, "seconds_to": 0}
 
@@ -55,8 +59,8 @@ async def measure(client: Client, stack: Stack) -> list[Figure]:
     sequential = await bare(client, SequentialParent.run, CHILDREN)
     chunked, childless, activities = [], [], []
     for _ in range(ROUNDS):
-        chunked.append(ITEMS / await canopy(client, stack, ITEMS, 100))
-        childless.append(ITEMS / await canopy(client, stack, ITEMS, 100, execution=Execution.NO_CHILDREN))
+        chunked.append(ITEMS / await canopy(client, stack, ITEMS, CHUNK, window=ALL))
+        childless.append(ITEMS / await canopy(client, stack, ITEMS, CHUNK, window=ALL, execution=Execution.NO_CHILDREN))
         activities.append(1_000 / await bare(client, ItemActivityParent.run, 1_000))
     mine, theirs = statistics.median(ours), statistics.median(concurrent)
     slow_rate = statistics.median(activities)

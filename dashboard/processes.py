@@ -28,7 +28,7 @@ TEMPORAL_OPTIONS = (
 """Of the embedded Temporal. Why it looks 26 times a second for what to pass on: docs/decisions/0013."""
 
 TEMPORAL_GARBAGE = "200"
-"""Its GOGC, unless the environment has one: half as much time in its garbage collector for 80 MB more."""
+"""Its GOGC, unless the environment has one: it collects half as often, for 80 MB more."""
 
 FREE_PORTS = range(20_000, 32_000)
 """Where free ports are looked for: below those of outgoing connections, any of which might have taken one by then."""

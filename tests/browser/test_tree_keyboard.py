@@ -99,6 +99,9 @@ async def test_what_is_expanded_while_the_tree_is_fetched_anew_stays_expanded(
         socket.connect_to_server().on_message(pass_on)
         sockets.append(socket)
 
+    async def has_changed() -> bool:
+        return bool(deltas)
+
     async def hold(route: Route) -> None:
         await may_answer.wait()
         await route.continue_()
@@ -108,7 +111,7 @@ async def test_what_is_expanded_while_the_tree_is_fetched_anew_stays_expanded(
     await page.goto(f"/batches/{parted}/")
     await until_live(page)
     stack.api("POST", f"/batches/{parted}/window", {"window": 2})
-    await until(lambda: asyncio.sleep(0, deltas), "a delta")
+    await until(has_changed, "a delta")
     async with page.expect_request(re.compile(r"/nodes/\?$")):
         sockets[-1].send(json.dumps(json.loads(deltas[-1]) | {"reload": True}))
     await page.locator("tr[data-kind='partition'] .twist").first.click()

@@ -56,7 +56,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         except httpx.HTTPError:
             return False
 
-    wait_until(serves, f"the S3 server answers: {server.output}")
+    wait_until(serves, lambda: f"the S3 server answers: {server.output}")
     yield address
     server.stop()
 

@@ -67,6 +67,12 @@ class LaunchPage:
     version: DefinitionVersion | None = None
 
     @property
+    def kept_file(self) -> Upload | None:
+        """What was uploaded, or was pasted and is too much to show as text again."""
+        is_shown = self.upload is not None and self.upload.name == PASTED and self.items["text"].value()
+        return None if is_shown else self.upload
+
+    @property
     def title(self) -> str:
         """What is launched."""
         return self.version.definition.name if self.version is not None else str(said(self.processor.title))
@@ -291,7 +297,7 @@ def _with_upload(data: Any, upload: Upload) -> QueryDict:
     """Return the form's data naming the upload, so that a page shown again still has what was uploaded."""
     changed: QueryDict = data.copy()
     changed["upload"] = ""
-    if upload.name != PASTED:
+    if upload.name != PASTED or not changed.get("text"):
         changed["upload"] = upload.pk
         changed.pop("use_text", None)
     return changed

@@ -161,6 +161,15 @@ def test_an_upload_survives_an_error_elsewhere(browser: Client) -> None:
     assert Batch.objects.get().item_count == 2
 
 
+def test_what_was_pasted_and_is_too_much_to_show_is_launched_again(browser: Client) -> None:
+    browser.post("/launch/simulate/", form(text="\n".join(f"item-{number:07}" for number in range(20_000))))
+    page = browser.get(f"/launch/simulate/?like={Batch.objects.get().pk}").content.decode()
+    match = re.search(r'name="upload" value="([^"]+)"', page)
+    assert match is not None
+    browser.post("/launch/simulate/", form(text="", upload=match[1], idempotency_key="again"))
+    assert list(Batch.objects.values_list("item_count", flat=True)) == [20_000, 20_000]
+
+
 def test_what_was_uploaded_wins_over_the_example_unless_the_text_is_asked_for(browser: Client) -> None:
     file = SimpleUploadedFile("items.csv", b"id\n1\n2\n3\n")
     given = form(format="csv", text="id\nexample\n", use_text="on")

@@ -6,14 +6,15 @@ Only `projection` opens one. A transaction that changes nothing takes no revisio
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from django.db import connection, models, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
+from dashboard.columns import update_rows
 from dashboard.models import PARENT_KINDS, Batch, Node
 from dashboard.noticing import Seen, notice
 from dashboard.tallies import add, batch_status, contribution, done
@@ -173,34 +174,6 @@ def open_ledger(batch_id: str) -> Iterator[Ledger]:
         ledger.take([root])
         yield ledger
         ledger.close()
-
-
-def update_rows(model: type[models.Model], rows: Iterable[models.Model], names: Sequence[str]) -> None:
-    """Update columns of many rows, each with its own values, in one executemany: bulk_update is many times slower."""
-    rows = list(rows)
-    if not rows:
-        return
-    by_name = {f.name: f for f in model._meta.concrete_fields}
-    fields = [by_name[name] for name in names]
-    values = [[*(f.get_db_prep_save(getattr(row, f.attname), connection) for f in fields), row.pk] for row in rows]
-    write_columns(model, [str(f.column) for f in fields], values)
-
-
-def write_columns(
-    model: type[models.Model],
-    columns: Sequence[str],
-    values: Sequence[Sequence[Any]],
-    key: Sequence[str] = ("id",),
-) -> None:
-    """Update columns of many rows with values as the database takes them, each followed by the row's key."""
-    if not values:
-        return
-    quote = connection.ops.quote_name
-    assignments = ", ".join(f"{quote(column)} = %s" for column in columns)
-    which = " AND ".join(f"{quote(column)} = %s" for column in key)
-    sql = f"UPDATE {quote(model._meta.db_table)} SET {assignments} WHERE {which}"  # noqa: S608  our own names
-    with connection.cursor() as cursor:
-        cursor.executemany(sql, values)
 
 
 def _duration(node: Node) -> float | None:

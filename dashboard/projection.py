@@ -27,7 +27,8 @@ from dashboard.attempts import (
     show_newest,
     show_result,
 )
-from dashboard.ledger import Ledger, open_ledger, update_rows
+from dashboard.columns import update_rows
+from dashboard.ledger import Ledger, open_ledger
 from dashboard.models import PARENT_KINDS, Attempt, Batch, Item, Node
 from dashboard.moments import apply_words, make_places, note_moments
 from dashboard.tallies import add, closed_children

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -145,6 +146,7 @@ def prepare() -> None:
 def serve(connection: Connection, activities: ItemActivities, queues: Sequence[str], grace: timedelta) -> NoReturn:
     """Serve the queues until SIGTERM or SIGINT, and end the process."""
     sys.setswitchinterval(SWITCH_INTERVAL)
+    gc.freeze()  # what is loaded by now stays: the collector need not look through it again
     asyncio.run(_serve(connection, activities, queues, grace))
     logging.shutdown()
     sys.stdout.flush()

@@ -37,7 +37,7 @@ _TIME = (
 _QUOTED = r"(?<![\w'])'(?:[^'\\\ue000-\ue009]|\\.)*'(?!\w)|\"(?:[^\"\\\ue000-\ue009]|\\.)*\"|`[^`]*`|“[^”]*”|«[^»]*»"
 _HEX = r"\b0x[0-9a-fA-F]+\b|(?<![\w-])(?=[0-9a-fA-F]*\d)(?=[0-9]*[a-fA-F])[0-9a-fA-F]{7,}(?![\w-])"
 _MIXED = r"(?<![\w<])(?=[A-Za-z_-]*\d)(?=[\d_-]*[A-Za-z])[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*(?![\w>])"
-_NUMBER = r"[+-]?\d[\d,._]*\d|[+-]?\d"
+_NUMBER = r"(?:(?<![\w>])[+-])?\d(?:[\d,._]*\d)?"
 
 _RULES = tuple(
     (re.compile(pattern), name)
@@ -60,7 +60,8 @@ _RULES = tuple(
 
 _PHRASES = "|".join(sorted({re.escape(status.phrase) for status in HTTPStatus} | {"Client Error", "Server Error"}))
 _SAID = r"\b(?:status|status code|exit code|HTTP(?:/\d(?:\.\d)?)?)[ :=]+"
-_CODE = re.compile(rf"(?i:{_SAID})\d{{1,3}}\b|\b[1-5]\d\d (?=(?:{_PHRASES})\b)")
+_EXPECTED = r"\bExpected [1-5]\d\d(?:(?:-|, ?)[1-5]\d\d)*(?=, got)"
+_CODE = re.compile(rf"(?i:{_SAID})\d{{1,3}}\b|\b[1-5]\d\d (?=(?:{_PHRASES})\b)|{_EXPECTED}")
 """Numbers that say what kind of error it is: of HTTP answers, and of programs that have ended."""
 
 _KEPT = str.maketrans("0123456789", "".join(chr(0xE000 + digit) for digit in range(10)))

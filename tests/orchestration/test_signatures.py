@@ -46,6 +46,9 @@ def test_a_template_says_what_stays_and_what_differs() -> None:
     message = "Order 17 of ann@example.org at https://x.example/1 failed at 2026-11-21T03:00:00Z: 'no stock'\nTraceback"
     assert template_of(message) == "Order <n> of <email> at <url> failed at <time>: <text>"
     assert template_of("no file /srv/a b/0001.jpg on 10.0.0.1:80") == "no file <path> on <host>"
+    unexpected = "Expected 200-299, 404, got 503 Service Unavailable. It asks to wait 30 s."
+    assert template_of(unexpected) == "Expected 200-299, 404, got 503 Service Unavailable. It asks to wait <n> s."
+    assert template_of("rows 200-299 of -5 are missing") == "rows <n> of <n> are missing"
     assert (template_of(""), signature_of("", "")) == ("", "")
 
 

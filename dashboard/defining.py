@@ -15,7 +15,7 @@ from orchestration.definition_outline import OutlineNode, outline
 from orchestration.definition_source import DefinitionError, DefinitionErrors
 from orchestration.definition_text import parse
 from orchestration.definitions import Definition
-from orchestration.processors.registry import processors
+from orchestration.processors.catalogue import processors
 
 NAME_LIMIT = 100
 NOTE_LIMIT = 200

@@ -25,7 +25,7 @@ from orchestration.definition_outline import condition_text
 from orchestration.definition_values import holds
 from orchestration.definitions import Stage, Takes
 from orchestration.plan import Layout, partition_id, problems, stage_id
-from orchestration.processors.registry import get_processor
+from orchestration.processors.catalogue import get_processor
 
 BAD_ROWS_KEPT = 100
 ROWS_AT_ONCE = 2_000

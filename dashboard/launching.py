@@ -28,7 +28,7 @@ from orchestration.contracts import NodeKind, Section
 from orchestration.definitions import UNSUITED_TO_STAGES, Stage
 from orchestration.options import Execution, OnThreshold
 from orchestration.plan import Layout, Plan, problems, root_id
-from orchestration.processors.registry import get_processor
+from orchestration.processors.catalogue import get_processor
 
 
 @dataclass(frozen=True)

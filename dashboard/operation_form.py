@@ -16,7 +16,7 @@ from dashboard.operation_models import Action, Operation
 from dashboard.operation_outcomes import Difference, differences
 from dashboard.operations import window_bounds
 from dashboard.selection import EVERYTHING
-from orchestration.processors.registry import processors
+from orchestration.processors.catalogue import processors
 
 PREFIX = "parameters"
 

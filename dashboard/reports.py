@@ -14,7 +14,7 @@ from django.db.models import Count, QuerySet
 from dashboard.models import Batch, Item, NodeStatus, Report
 from dashboard.storable import storable
 from orchestration.contracts import SummariseInput
-from orchestration.processors.registry import processors
+from orchestration.processors.catalogue import processors
 
 log = logging.getLogger(__name__)
 

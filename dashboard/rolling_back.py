@@ -10,7 +10,7 @@ from dashboard.stages import sections_of, stages_of
 from orchestration.contracts import FanOutInput, Section, Status
 from orchestration.definitions import Stage
 from orchestration.plan import Layout
-from orchestration.processors.registry import processors
+from orchestration.processors.catalogue import processors
 from orchestration.roots import RootInput
 
 

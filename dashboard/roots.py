@@ -9,7 +9,7 @@ from dashboard.models import Batch
 from dashboard.stages import definition_of, is_saga_of_items, sections_of, work_of
 from orchestration.contracts import CHUNK_WORKFLOW, ITEM_SAGA_WORKFLOW, Cursor, FanOutInput, FlowInput
 from orchestration.plan import Layout
-from orchestration.processors.registry import processors
+from orchestration.processors.catalogue import processors
 from orchestration.roots import RootInput
 
 

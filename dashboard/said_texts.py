@@ -13,7 +13,7 @@ from dashboard.results import Comparison
 from orchestration.error_kinds import ADVICE, ErrorKind
 from orchestration.plan import Plan
 from orchestration.presets import PRESETS
-from orchestration.processors.registry import load, processors
+from orchestration.processors.catalogue import load, processors
 
 HEADER = '''"""Made by `manage.py texts`: texts that code without Django has written, for makemessages to find."""
 

@@ -20,7 +20,8 @@ from dashboard.launching import LaunchRequest
 from dashboard.schedule_models import Schedule
 from orchestration.contracts import LaunchScheduled
 from orchestration.plan import Plan
-from orchestration.processors.registry import Processor, UnknownProcessor, get_processor
+from orchestration.processors.catalogue import UnknownProcessor, get_processor
+from orchestration.processors.registry import Processor
 
 OF_ONE_LAUNCH = {"rows", "count", "digest", "idempotency_key", "via", "schedule"}
 """What every launch makes anew."""

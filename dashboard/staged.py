@@ -11,7 +11,8 @@ from django.contrib.auth.models import User
 from dashboard.defining import add_version, create
 from dashboard.definition_models import DefinitionVersion, SavedDefinition
 from orchestration.definitions import Takes
-from orchestration.processors.registry import Processor, get_processor
+from orchestration.processors.catalogue import get_processor
+from orchestration.processors.registry import Processor
 
 if TYPE_CHECKING:
     from dashboard.launching import LaunchRequest

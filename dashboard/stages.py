@@ -11,7 +11,7 @@ from orchestration.contracts import NodeKind, Section
 from orchestration.definition_text import parse
 from orchestration.definitions import Definition, Entity, Pipeline, Pool, Saga, Stage, Steps
 from orchestration.plan import section_number
-from orchestration.processors.registry import processors
+from orchestration.processors.catalogue import processors
 
 VERSIONS_KEPT = 64
 

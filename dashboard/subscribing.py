@@ -17,7 +17,7 @@ from dashboard.models import Batch, Node
 from dashboard.noticing import content_of
 from dashboard.notification_models import Channel, Delivery, Occasion, Subscription
 from dashboard.permissions import Person, require_operator
-from orchestration.processors.registry import processors
+from orchestration.processors.catalogue import processors
 
 TEST = "test"
 NO_BATCH = "This is a test"

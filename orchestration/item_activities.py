@@ -44,7 +44,8 @@ from orchestration.contracts import (
     StepInput,
 )
 from orchestration.processors import uploads
-from orchestration.processors.registry import BoundProcessor, ItemContext, UnknownProcessor, get_processor
+from orchestration.processors.catalogue import UnknownProcessor, get_processor
+from orchestration.processors.registry import BoundProcessor, ItemContext
 from orchestration.processors.secrets import mask
 from orchestration.supervisor import failure_of
 from orchestration.writer import ResultWriter

@@ -22,7 +22,7 @@ from orchestration.connection import Connection
 from orchestration.contracts import CHILD_TASK_QUEUE
 from orchestration.item_activities import ItemActivities
 from orchestration.payloads import data_converter
-from orchestration.processors import registry
+from orchestration.processors import catalogue, setups
 from orchestration.processors.secrets import mask_logs
 from orchestration.workflows.chunk import ChunkWorkflow
 from orchestration.workflows.delegate import DelegateWorkflow
@@ -137,9 +137,9 @@ class CannotStart(Exception):
 def prepare() -> None:
     """Load the processors and the keys that every process needs. Raises CannotStart."""
     try:
-        registry.load()
+        catalogue.load()
         data_converter()
-    except (registry.CannotLoad, ValueError) as error:
+    except (catalogue.CannotLoad, ValueError) as error:
         raise CannotStart(str(error)) from error
 
 
@@ -173,7 +173,7 @@ async def run_worker(
 
     CHILD_TASK_QUEUE, where workflows run, needs ChunkActivities.
     """
-    registry.load()
+    catalogue.load()
     mask_logs()
     client = await connect(connection, runtime=runtime())
     workers = build_workers(client, activities, queues=queues, grace=grace)
@@ -188,5 +188,5 @@ async def run_worker(
         stopped.cancel()
         await asyncio.gather(*(worker.shutdown() for worker in workers))
         await asyncio.gather(*running)
-        await registry.shutdown()
+        await setups.shutdown()
         activities.close()

@@ -26,7 +26,7 @@ from dashboard.watching import UnknownWorkflow, watch
 from orchestration.connection import TemporalUnavailable
 from orchestration.error_kinds import error_kind
 from orchestration.presets import PRESETS, Preset
-from orchestration.processors.registry import processors
+from orchestration.processors.catalogue import processors
 
 router = Router(tags=["Batches"])
 

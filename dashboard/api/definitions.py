@@ -19,7 +19,7 @@ from dashboard.definition_models import DefinitionVersion, SavedDefinition
 from dashboard.permissions import require_operator
 from orchestration.definition_outline import outline
 from orchestration.definition_text import parse
-from orchestration.processors.registry import processors
+from orchestration.processors.catalogue import processors
 
 router = Router(tags=["Definitions"])
 

@@ -25,7 +25,8 @@ from dashboard.launching import LaunchRequest, refusals
 from dashboard.tree_rows import Row
 from orchestration.plan import Plan
 from orchestration.presets import PRESETS, UnknownPreset, get_preset
-from orchestration.processors.registry import Processor, UnknownProcessor, get_processor, processors
+from orchestration.processors.catalogue import UnknownProcessor, get_processor, processors
+from orchestration.processors.registry import Processor
 
 BAD_ROWS_TOLD = 100
 

@@ -23,7 +23,7 @@ from dashboard.operation_form import may_change_parameters
 from dashboard.operation_models import Action, Operation
 from dashboard.operation_outcomes import done_of
 from dashboard.selection import Selection
-from orchestration.processors.registry import processors
+from orchestration.processors.catalogue import processors
 
 router = Router()
 

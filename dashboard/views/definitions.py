@@ -30,7 +30,8 @@ from dashboard.views.batches import page_number
 from dashboard.views.launch import answer_launch
 from orchestration.definition_source import DefinitionErrors
 from orchestration.plan import Plan
-from orchestration.processors.registry import Processor, get_processor
+from orchestration.processors.catalogue import get_processor
+from orchestration.processors.registry import Processor
 
 DEFINITIONS_PER_PAGE = 50
 RECENT_BATCHES = 20

@@ -18,7 +18,8 @@ from dashboard.launching import launch as launch_batch
 from dashboard.models import Batch
 from dashboard.permissions import may_operate, require_operator
 from orchestration.presets import Preset, UnknownPreset, by_group, get_preset
-from orchestration.processors.registry import Processor, UnknownProcessor, get_processor, processors
+from orchestration.processors.catalogue import UnknownProcessor, get_processor, processors
+from orchestration.processors.registry import Processor
 
 
 @dataclass(frozen=True)

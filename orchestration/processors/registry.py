@@ -1,37 +1,21 @@
-"""Registry: what makes one typed function a processor, and the catalogue of those this process knows."""
+"""Registry: what makes one typed function a processor, and what may be done with one."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib
 import inspect
-import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
-from importlib.metadata import EntryPoint, entry_points
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeVar, overload
 
 from pydantic import BaseModel, ValidationError
 
-from orchestration.processors.setups import Setup, close_setups, resource_of
+from orchestration.processors.setups import Setup, resource_of
 from orchestration.processors.typed import NoParameters, Signature, read_signature
 from orchestration.processors.uploads import Upload
-
-BUILTIN_MODULES = (
-    "orchestration.processors.simulate",
-    "orchestration.processors.http_request",
-    "orchestration.processors.web_page",
-    "orchestration.processors.command",
-    "orchestration.processors.sql_query",
-    "orchestration.processors.csv_import",
-    "orchestration.processors.file_digest",
-    "orchestration.processors.workflow",
-)
-ENTRY_POINTS = "canopy.processors"
-"""The group in which an installed package names modules with processors."""
 
 TOGETHER = 100
 """Items that a function which takes many gets at once, unless it says otherwise."""
@@ -44,15 +28,6 @@ Report = Callable[[Iterable[Any]], Mapping[str, Any]]
 """What sums a batch up: given the results of its completed items (as data), what its report says of them."""
 
 _processors: dict[str, Processor] = {}
-_shutdowns: list[Callable[[], Awaitable[None]]] = []
-
-
-class UnknownProcessor(LookupError):
-    """No processor of that name is registered in this process."""
-
-
-class CannotLoad(Exception):
-    """A module with processors cannot be used: which, and why."""
 
 
 @dataclass(slots=True)
@@ -344,57 +319,6 @@ def _add(made: Processor) -> None:
     _processors[made.name] = made
 
 
-@lru_cache(maxsize=1)
-def load() -> None:
-    """Import, once, the built-in processors, those of installed packages, and those named in CANOPY_PROCESSORS.
-
-    Raises CannotLoad for a module that cannot be imported or whose processors cannot be registered.
-    """
-    for module in BUILTIN_MODULES:
-        importlib.import_module(module)
-    for entry in sorted(entry_points(group=ENTRY_POINTS)):
-        _import(f"the entry point {entry.name} = {entry.value}", entry)
-    for module in os.environ.get("CANOPY_PROCESSORS", "").split(","):
-        if module.strip():
-            _import(f"CANOPY_PROCESSORS: {module.strip()}", EntryPoint("", module.strip(), ENTRY_POINTS))
-
-
-def _import(where: str, entry: EntryPoint) -> None:
-    try:
-        entry.load()
-    except Exception as error:
-        raise CannotLoad(f"{where}: {type(error).__name__}: {error}") from error
-
-
-def processors() -> Mapping[str, Processor]:
-    """Return the catalogue, by name."""
-    load()
+def registered() -> Mapping[str, Processor]:
+    """Return what has been registered so far, by name."""
     return MappingProxyType(_processors)
-
-
-def get_processor(name: str) -> Processor:
-    """Return a processor. Raises UnknownProcessor."""
-    try:
-        return processors()[name]
-    except KeyError:
-        raise UnknownProcessor(name) from None
-
-
-def processor_of(function: Callable[..., Any]) -> Processor:
-    """Return the processor that a function was made into. Raises LookupError."""
-    found = next((each for each in _processors.values() if each.function is function), None)
-    if found is None:
-        raise LookupError(f"{function!r} is no processor: it needs the decorator.")
-    return found
-
-
-def on_shutdown(close: Callable[[], Awaitable[None]]) -> None:
-    """Have something closed when the worker stops, such as a connection pool."""
-    _shutdowns.append(close)
-
-
-async def shutdown() -> None:
-    """Close what processors opened."""
-    await close_setups()
-    for close in _shutdowns:
-        await close()

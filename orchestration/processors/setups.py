@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -41,6 +41,7 @@ class _Made:
         await self._task
 
 
+_shutdowns: list[Callable[[], Awaitable[None]]] = []
 _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Setup, _Made]] = WeakKeyDictionary()
 
 
@@ -52,7 +53,14 @@ async def resource_of(setup: Setup) -> Any:
     return await asyncio.shield(made[setup].resource)
 
 
-async def close_setups() -> None:
-    """Leave everything that was set up in this event loop."""
+def on_shutdown(close: Callable[[], Awaitable[None]]) -> None:
+    """Have something closed when the worker stops, such as a connection pool."""
+    _shutdowns.append(close)
+
+
+async def shutdown() -> None:
+    """Leave everything that was set up in this event loop, and close what processors opened."""
     made = _loops.pop(asyncio.get_running_loop(), {})
     await asyncio.gather(*(each.close() for each in made.values()))
+    for close in _shutdowns:
+        await close()

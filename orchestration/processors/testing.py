@@ -11,7 +11,8 @@ from typing import Any
 from orchestration.chunk_contracts import ChunkInput, ChunkWork, ItemResult, ItemWork
 from orchestration.chunk_run import ChunkRun
 from orchestration.plan import Plan
-from orchestration.processors.registry import processor_of, shutdown
+from orchestration.processors.catalogue import processor_of
+from orchestration.processors.setups import shutdown
 from orchestration.writer import ResultWriter
 
 

@@ -13,7 +13,7 @@ import httpx
 
 from orchestration.processors.egress import EgressPolicy, GuardedBackend, GuardedTransport
 from orchestration.processors.hosts import rest, seconds_of, turn
-from orchestration.processors.registry import on_shutdown
+from orchestration.processors.setups import on_shutdown
 
 MAX_REDIRECTS = 5
 MAX_BODY_BYTES = 10 * 1024 * 1024

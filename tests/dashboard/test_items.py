@@ -16,7 +16,8 @@ from pydantic import BaseModel
 
 from dashboard import items
 from dashboard.items import ROW_NUMBER, Format, Reading, Source, Survey, list_source, rows, survey
-from orchestration.processors.registry import Processor, get_processor
+from orchestration.processors.catalogue import get_processor
+from orchestration.processors.registry import Processor
 from orchestration.processors.typed import Given
 
 

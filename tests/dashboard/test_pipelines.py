@@ -18,7 +18,7 @@ from orchestration.chunk_contracts import ItemResult
 from orchestration.contracts import Failure, FlowInput, NodeKind, Section, WantedSection
 from orchestration.definition_source import DefinitionErrors
 from orchestration.definition_text import parse
-from orchestration.processors.registry import processors
+from orchestration.processors.catalogue import processors
 from tests import builders
 from tests.dashboard.oracle import assert_consistent
 from tests.stack import Stack

@@ -28,7 +28,7 @@ from orchestration.activities import ChunkActivities
 from orchestration.connection import BatchNotRunning
 from orchestration.contracts import CHILD_TASK_QUEUE, EventKind, NodeKind, Status, TreeEvent
 from orchestration.plan import Plan, root_id
-from orchestration.processors import registry
+from orchestration.processors import catalogue
 from orchestration.worker import build_workers
 from orchestration.workflows.fan_out import FanOutWorkflow
 from tests import builders
@@ -70,7 +70,7 @@ async def client(address: str) -> Client:
 @pytest.fixture
 async def worker(client: Client) -> AsyncIterator[None]:
     """Run workflows and chunks; nobody polls the dashboard's queue, so nothing is ever notified."""
-    registry.load()
+    catalogue.load()
     activities = ChunkActivities(DjangoChunkStore())
     (worker,) = build_workers(client, activities)
     async with worker:

@@ -18,7 +18,7 @@ from dashboard.scheduled_launch import launch_scheduled
 from dashboard.temporal import gateway
 from orchestration.contracts import LaunchScheduled
 from orchestration.plan import Plan, root_id
-from orchestration.processors import registry
+from orchestration.processors import catalogue
 from orchestration.schedules import Setting, Timing
 from tests.stack import TemporalServer
 
@@ -30,7 +30,7 @@ AT = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
 @pytest.fixture
 async def schedule(operator: User, temporal_server: TemporalServer, settings: Settings) -> AsyncIterator[Schedule]:
     """A paused schedule of a slow batch on a queue that nobody polls."""
-    registry.load()
+    catalogue.load()
     settings.TEMPORAL_ADDRESS = temporal_server.address
     gateway.cache_clear()
     source = {"kind": "count", "upload": None, "name": "", "key": "", "left_out": 0}

@@ -13,7 +13,7 @@ from dashboard.models import Batch
 from dashboard.schedule_models import Schedule
 from dashboard.temporal import gateway
 from orchestration.plan import Plan
-from orchestration.processors import registry
+from orchestration.processors import catalogue
 from tests.dashboard.test_launch import form
 from tests.dashboard.test_schedules import sealed, when
 
@@ -25,7 +25,7 @@ AWAY = "Temporal does not answer"
 @pytest.fixture(autouse=True)
 def temporal_away(settings: Settings) -> Any:
     """Point at a port where nobody answers."""
-    registry.load()
+    catalogue.load()
     settings.TEMPORAL_ADDRESS = "127.0.0.1:1"
     gateway.cache_clear()
     yield

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from orchestration.definition_source import DefinitionErrors
 from orchestration.definition_text import parse
-from orchestration.processors.registry import ItemContext, Processor, get_processor, load
+from orchestration.processors.catalogue import get_processor, load
+from orchestration.processors.registry import ItemContext, Processor
 from orchestration.processors.typed import Given, Signature
 
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from dashboard.forms import form_of
 from orchestration.processors import command, registry
-from orchestration.processors.registry import CannotLoad, get_processor, load, processors
+from orchestration.processors.catalogue import CannotLoad, get_processor, load, processors
 from orchestration.processors.testing import Outcome, process_items
 from tests.waiting import until
 

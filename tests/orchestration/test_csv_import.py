@@ -14,9 +14,10 @@ import pytest
 from pydantic import ValidationError
 
 from orchestration.processors import import_tables
+from orchestration.processors.catalogue import load
 from orchestration.processors.columns import Column, as_json, parse_columns, read_row
 from orchestration.processors.csv_import import ImportParameters, take_out, upsert_rows, validate_rows
-from orchestration.processors.registry import ItemContext, load
+from orchestration.processors.registry import ItemContext
 from orchestration.processors.templating import Fields
 from orchestration.processors.testing import process_items
 from tests.servers import postgres

@@ -15,7 +15,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from orchestration.definition_source import DefinitionError, DefinitionErrors, read
 from orchestration.definition_text import parse
 from orchestration.definitions import AnyDefinition, Definition, FanOutStep, Pipeline, Steps
-from orchestration.processors.registry import Processor, processors
+from orchestration.processors.catalogue import processors
+from orchestration.processors.registry import Processor
 from tests.orchestration.definition_texts import KNOWN, STEPS, Anything, ok, only, pay, signature, step, wrong
 
 

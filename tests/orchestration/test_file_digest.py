@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from orchestration.processors.catalogue import load
 from orchestration.processors.file_digest import file_digest
 from orchestration.processors.file_stores import Bucket, file_store
-from orchestration.processors.registry import load
 from orchestration.processors.testing import Outcome, process_items
 from tests.stack import Process, free_port
 from tests.waiting import wait_until

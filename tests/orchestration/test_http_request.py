@@ -19,6 +19,7 @@ import pytest
 from pydantic import ValidationError
 
 from orchestration.processors import web
+from orchestration.processors.catalogue import get_processor
 from orchestration.processors.egress import (
     Address,
     AddressRefused,
@@ -33,7 +34,7 @@ from orchestration.processors.http_request import (
     expected_statuses,
     http_request,
 )
-from orchestration.processors.registry import ItemContext, get_processor
+from orchestration.processors.registry import ItemContext
 from orchestration.processors.templating import UnknownField, fill_json, fill_url
 from orchestration.processors.testing import process_items
 from orchestration.processors.web import InvalidRequest, RequestFailed, UnexpectedStatus

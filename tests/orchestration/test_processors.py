@@ -13,7 +13,8 @@ import pytest
 from pydantic import Field
 
 from orchestration.processors import registry
-from orchestration.processors.registry import CannotLoad, ItemContext, get_processor, load, processor, processor_of
+from orchestration.processors.catalogue import CannotLoad, get_processor, load, processor_of
+from orchestration.processors.registry import ItemContext, processor
 from orchestration.processors.testing import process_items, run_items
 
 

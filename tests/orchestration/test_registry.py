@@ -10,14 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from orchestration.processors import registry
-from orchestration.processors.registry import (
-    ItemContext,
-    Processor,
-    UnknownProcessor,
-    get_processor,
-    processor,
-    processors,
-)
+from orchestration.processors.catalogue import UnknownProcessor, get_processor, processors
+from orchestration.processors.registry import ItemContext, Processor, processor
 from orchestration.processors.simulate import SimulatedFailure, SimulateItem, SimulateParameters, SimulateResult
 from orchestration.processors.typed import Given, Signature
 from tests.waiting import until

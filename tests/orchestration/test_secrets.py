@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from dashboard.forms import form_of
 from orchestration.processors import registry, secrets
-from orchestration.processors.registry import ItemContext, get_processor, load, processor, processor_of
+from orchestration.processors.catalogue import get_processor, load, processor_of
+from orchestration.processors.registry import ItemContext, processor
 from orchestration.processors.secrets import MASK, MaskSecrets, Secret, mask
 from orchestration.processors.templating import fill_json, fill_text, fill_url
 from orchestration.processors.testing import run_items

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from sqlalchemy.pool import QueuePool
 
 from orchestration.processors import secrets
+from orchestration.processors.catalogue import load
 from orchestration.processors.databases import _engine, url_of
-from orchestration.processors.registry import load
 from orchestration.processors.sql_query import sql_query
 from orchestration.processors.testing import Outcome, process_items
 from tests.servers import postgres

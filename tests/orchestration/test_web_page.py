@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestration.processors import web
-from orchestration.processors.registry import load
+from orchestration.processors.catalogue import load
 from orchestration.processors.testing import Outcome, process_items
 from orchestration.processors.web_page import web_page
 

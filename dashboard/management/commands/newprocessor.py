@@ -11,7 +11,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from orchestration.processors.registry import CannotLoad, processors
+from orchestration.processors.catalogue import CannotLoad, processors
 
 PROCESSOR = '''\
 """{title}: say here what it does with each item."""

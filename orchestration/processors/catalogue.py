@@ -1,0 +1,77 @@
+"""Catalogue: the processors that this process knows, wherever their modules come from."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from orchestration.processors.registry import Processor, registered
+
+BUILTIN_MODULES = (
+    "orchestration.processors.simulate",
+    "orchestration.processors.http_request",
+    "orchestration.processors.web_page",
+    "orchestration.processors.command",
+    "orchestration.processors.sql_query",
+    "orchestration.processors.csv_import",
+    "orchestration.processors.file_digest",
+    "orchestration.processors.workflow",
+)
+ENTRY_POINTS = "canopy.processors"
+"""The group in which an installed package names modules with processors."""
+
+
+class UnknownProcessor(LookupError):
+    """No processor of that name is registered in this process."""
+
+
+class CannotLoad(Exception):
+    """A module with processors cannot be used: which, and why."""
+
+
+@lru_cache(maxsize=1)
+def load() -> None:
+    """Import, once, the built-in processors, those of installed packages, and those named in CANOPY_PROCESSORS.
+
+    Raises CannotLoad for a module that cannot be imported or whose processors cannot be registered.
+    """
+    for module in BUILTIN_MODULES:
+        importlib.import_module(module)
+    for entry in sorted(entry_points(group=ENTRY_POINTS)):
+        _import(f"the entry point {entry.name} = {entry.value}", entry)
+    for module in os.environ.get("CANOPY_PROCESSORS", "").split(","):
+        if module.strip():
+            _import(f"CANOPY_PROCESSORS: {module.strip()}", EntryPoint("", module.strip(), ENTRY_POINTS))
+
+
+def _import(where: str, entry: EntryPoint) -> None:
+    try:
+        entry.load()
+    except Exception as error:
+        raise CannotLoad(f"{where}: {type(error).__name__}: {error}") from error
+
+
+def processors() -> Mapping[str, Processor]:
+    """Return the catalogue, by name."""
+    load()
+    return registered()
+
+
+def get_processor(name: str) -> Processor:
+    """Return a processor. Raises UnknownProcessor."""
+    try:
+        return processors()[name]
+    except KeyError:
+        raise UnknownProcessor(name) from None
+
+
+def processor_of(function: Callable[..., Any]) -> Processor:
+    """Return the processor that a function was made into. Raises LookupError."""
+    found = next((each for each in registered().values() if each.function is function), None)
+    if found is None:
+        raise LookupError(f"{function!r} is no processor: it needs the decorator.")
+    return found

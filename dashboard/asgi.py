@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,7 @@ from channels.security.websocket import AllowedHostsOriginValidator
 from django.core.asgi import get_asgi_application
 from django.core.signals import request_finished
 from django.db import connections
+from django.urls import get_resolver
 
 http = get_asgi_application()
 
@@ -62,6 +64,8 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             except CannotStart as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
+            get_resolver().url_patterns  # noqa: B018  imports what requests need, before the first one
+            gc.freeze()  # what is loaded by now stays: the collector need not look through it again
             request_finished.connect(_close_connections)
             tasks = [asyncio.create_task(_keep(run)) for run in (run_notify_worker, run_reconciler, run_dispatcher)]
             await send({"type": "lifespan.startup.complete"})

@@ -24,6 +24,21 @@ def read_columns(
     return rows
 
 
+def insert_columns(model: type[models.Model], columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Insert rows with values as the database takes them; columns that are not named get the model's defaults."""
+    if not rows:
+        return
+    quote = connection.ops.quote_name
+    others = [f for f in model._meta.concrete_fields if f.column not in columns and not f.primary_key]
+    defaults = tuple(f.get_db_prep_save(f.get_default(), connection) for f in others)
+    names = [*columns, *(str(f.column) for f in others)]
+    into = ", ".join(quote(name) for name in names)
+    marks = ", ".join(["%s"] * len(names))
+    sql = f"INSERT INTO {quote(model._meta.db_table)} ({into}) VALUES ({marks})"  # noqa: S608  our own names
+    with connection.cursor() as cursor:
+        cursor.executemany(sql, [(*row, *defaults) for row in rows])
+
+
 def update_rows(model: type[models.Model], rows: Iterable[models.Model], names: Sequence[str]) -> None:
     """Update columns of many rows, each with its own values, in one executemany: bulk_update is many times slower."""
     rows = list(rows)

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from dashboard.columns import insert_columns
 from dashboard.models import Batch, Item, Node
+from dashboard.storable import json_text
 from orchestration.contracts import NodeKind
 from orchestration.plan import Layout, Plan, child_id, partition_id, resource_id
 
 ROWS_PER_INSERT = 2_000
 KEY_LIMIT = 200
+ITEM_COLUMNS = ("batch_id", "index", "child", "key", "data")
+"""What a new item has of its own."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class _Tree:
         section: int | None,
     ) -> None:
         self._batch, self._plan, self._layout, self._parents, self._section = batch, plan, layout, parents, section
-        self._nodes, self._items = list[Node](), list[Item]()
+        self._nodes, self._items = list[Node](), list[tuple[Any, ...]]()
         self._ids = set[str]()
 
     def write(self, children: Iterable[int], rows: Iterator[Row]) -> int:
@@ -130,9 +134,7 @@ class _Tree:
             )
         )
         for index, row in enumerate(taken, start=offset):
-            self._items.append(
-                Item(batch=self._batch, index=index, child=child, key=row.key[:KEY_LIMIT], data=dict(row.data))
-            )
+            self._items.append((self._batch.pk, index, child, row.key[:KEY_LIMIT], json_text(row.data)))
 
     def _workflow_id(self, child: int, partition: int | None, first: Row) -> str:
         """Return a child's workflow id: its own, or that of the resource that its one item names."""
@@ -146,6 +148,6 @@ class _Tree:
 
     def _flush(self) -> None:
         Node.objects.bulk_create(self._nodes)
-        Item.objects.bulk_create(self._items)
+        insert_columns(Item, ITEM_COLUMNS, self._items)
         self._nodes.clear()
         self._items.clear()

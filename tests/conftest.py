@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,6 +20,11 @@ SLOWEST_FIRST = ("faults", "browser", "dashboard")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the slowest folders first; within a file nothing changes."""
     items.sort(key=lambda item: _rank(item.path.parts))
+
+
+def pytest_collection_finish() -> None:
+    """Have Python's collector pass over what is loaded by now: all modules, and all tests."""
+    gc.freeze()
 
 
 def _rank(parts: Sequence[str]) -> int:

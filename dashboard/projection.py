@@ -27,7 +27,7 @@ from dashboard.attempts import (
     show_newest,
     show_result,
 )
-from dashboard.columns import update_rows
+from dashboard.columns import insert_rows, update_rows
 from dashboard.ledger import Ledger, open_ledger
 from dashboard.models import PARENT_KINDS, Attempt, Batch, Item, Node
 from dashboard.moments import apply_words, make_places, note_moments
@@ -83,8 +83,8 @@ def _apply_runs(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
             show_result(node, its_events)
         if node.run_id != before and node.items_failed:
             rerun.append(node)
-    Attempt.objects.bulk_create([attempt for attempt in changed if attempt.pk is None])
     update_rows(Attempt, [attempt for attempt in changed if attempt.pk is not None], ATTEMPT_STATE)
+    insert_rows(Attempt, [attempt for attempt in changed if attempt.pk is None])
     _reset_failed_items(ledger, rerun, [run for node in rerun for run in runs[node.pk] if run != node.run_id])
     for workflow_id in by_workflow:
         log.warning("Dropped events of %s, which is not in batch %s.", workflow_id, ledger.batch.pk)

@@ -29,6 +29,9 @@ LEFT_WHILE_CONNECTING = "closed before the connection is established"
 CUT_OFF = r"htmx:(afterRequest|sendError|sendAbort)\b"
 """What htmx says of a request that was under way when its page was left: a launch form's preview, for one."""
 
+WEB_GONE = r"WebSocket|net::ERR_(?!ABORTED)|htmx:"
+"""What a page says of its line and its requests while its web process is gone: refused, reset, cut in the middle."""
+
 expect.set_options(timeout=DEADLINE)
 
 NewPage = Callable[..., Awaitable[Page]]

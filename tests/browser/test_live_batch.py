@@ -9,7 +9,7 @@ import re
 import pytest
 from playwright.async_api import Page, WebSocketRoute, expect
 
-from tests.browser.conftest import Console, NewPage, until_live
+from tests.browser.conftest import WEB_GONE, Console, NewPage, until_live
 from tests.stack import VIEWER, Stack
 
 pytestmark = pytest.mark.browser
@@ -151,7 +151,7 @@ async def test_failures_beyond_the_page_are_offered_by_a_chip(stack: Stack, new_
 async def test_a_lost_connection_is_said_and_caught_up_with(
     own_stack: Stack, new_page: NewPage, console: Console
 ) -> None:
-    console.allow("WebSocket|ERR_CONNECTION|htmx:")
+    console.allow(WEB_GONE)
     batch = own_stack.launch(
         processor="simulate", parameters={"seconds_from": 0.3, "seconds_to": 0.3}, count=40, plan={"window": 2}
     )

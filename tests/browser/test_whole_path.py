@@ -15,7 +15,7 @@ import pytest
 from playwright.async_api import Page, expect
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from tests.browser.conftest import Console, NewPage, until_live
+from tests.browser.conftest import WEB_GONE, Console, NewPage, until_live
 from tests.site import Site
 from tests.stack import VIEWER, Stack
 from tests.waiting import wait_until
@@ -154,7 +154,7 @@ async def test_nothing_is_lost_when_a_process_is_killed(
     own_stack: Stack, new_page: NewPage, console: Console, site: Site, addresses: Path, victim: str
 ) -> None:
     stack = own_stack
-    console.allow("WebSocket|ERR_CONNECTION_REFUSED|Failed to load resource|htmx:")
+    console.allow(WEB_GONE, "Failed to load resource")
     page, other = await two_pages(new_page, stack)
     batch = await launch(page, stack, addresses)
     await watch_too(other, stack, batch)

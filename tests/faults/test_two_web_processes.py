@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import Console, NewPage, browser, console, new_page, until_live
+from tests.browser.conftest import WEB_GONE, Console, NewPage, browser, console, new_page, until_live
 from tests.servers import postgres, redis
 from tests.stack import ROOT, Stack, TemporalServer, free_port
 from tests.waiting import wait_until
@@ -57,7 +57,7 @@ async def test_viewers_of_both_web_processes_see_the_same(
 ) -> None:
     stack = large_stack
     port = free_port()
-    console.allow("WebSocket|ERR_CONNECTION")  # the second web process ends before its page
+    console.allow(WEB_GONE)  # the second web process ends before its page
     second = stack.web_process(port)
     second.start()
     other = Stack.__new__(Stack)

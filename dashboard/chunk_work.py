@@ -17,7 +17,7 @@ BATCH_FIELDS = ("processor", "parameters", "plan_data", "status", "opened_at", "
 ITEM_COLUMNS = ("index", "key", "data", "attempts", "status", "run_id", "error_type", "error_message")
 SLICE = 'batch_id = %s AND "index" >= %s AND "index" < %s ORDER BY "index"'
 TAKEN_ON_BY = (
-    "id = (SELECT operation_id FROM dashboard_node WHERE batch_id = %s AND kind = %s AND position = %s)"
+    "id IN (SELECT operation_id FROM dashboard_node WHERE batch_id = %s AND kind = %s AND position = %s)"
     " AND parameters IS NOT NULL"
 )
 

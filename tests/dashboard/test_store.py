@@ -12,6 +12,7 @@ from django.db import connection
 
 from dashboard import projection
 from dashboard.models import Batch, Item, Node
+from dashboard.operation_models import Operation
 from dashboard.store import DjangoChunkStore
 from orchestration.chunk_contracts import ChunkInput, ItemResult
 from orchestration.contracts import Failure, NodeKind, Status
@@ -66,6 +67,17 @@ def test_a_later_run_gets_what_failed_too(make_batch: MakeBatch, store: DjangoCh
     work = store.read_chunk(chunk(batch), "run-2")
     assert [(item.index, item.attempts) for item in work.items] == [(1, 1), (2, 0), (3, 0)]
     assert (work.completed, work.failed, work.sample) == (1, 0, None)
+
+
+@pytest.mark.django_db
+def test_a_child_gets_the_parameters_of_the_retry_that_took_it_on(
+    make_batch: MakeBatch, store: DjangoChunkStore
+) -> None:
+    batch = make_batch(items=2)
+    retry = Operation.objects.create(batch=batch, person=batch.launched_by, number=1, parameters={"seed": 7})
+    Node.objects.filter(pk=child_of(batch, 1).pk).update(operation=retry)
+    assert store.read_chunk(chunk(batch, 0), "run-1").parameters == batch.parameters
+    assert store.read_chunk(chunk(batch, 1), "run-1").parameters == {"seed": 7}
 
 
 @pytest.mark.django_db

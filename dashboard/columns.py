@@ -1,4 +1,4 @@
-"""Columns: rows read and written without a model of each, where a batch has them by the thousand."""
+"""Columns: rows by the thousand, written together and read as they are, where Django would compose a query for each."""
 
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ def write_undone(batch_id: str, results: Mapping[int, ItemResult]) -> None:
 def write_done(batch_id: str, results: Mapping[int, ItemResult]) -> None:
     """Record results by index. A completed item never becomes anything else. Raises Batch.DoesNotExist."""
     with projection.counting_items(batch_id) as moved:
-        others = _touched(batch_id, results)
-        others |= {index: Status.PENDING for index, result in results.items() if result.failure is not None} | others
+        failing = {index: Status.PENDING for index, result in results.items() if result.failure is not None}
+        others = failing | _touched(batch_id, results)
         first = [result for index, result in results.items() if index not in others]
         for result in first:
             moved[result.child]["items_completed"] += 1

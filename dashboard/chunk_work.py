@@ -7,25 +7,31 @@ from typing import Any
 
 from dashboard.columns import read_columns
 from dashboard.models import Batch, Item
-from dashboard.operation_models import Operation
 from dashboard.stages import stages_of, work_of
 from orchestration.chunk_contracts import ChunkInput, ChunkWork, ItemWork
 from orchestration.contracts import Failure, NodeKind, Status
 from orchestration.plan import Plan
 
-BATCH_FIELDS = ("processor", "parameters", "plan_data", "status", "opened_at", "definition")
+BATCH = """
+    SELECT id, processor, parameters, plan_data, status, opened_at, definition_id, (
+        SELECT operation.parameters
+        FROM dashboard_node AS node JOIN dashboard_operation AS operation ON operation.id = node.operation_id
+        WHERE node.batch_id = batch.id AND node.kind = %s AND node.position = %s AND operation.parameters IS NOT NULL
+        LIMIT 1
+    ) AS other_parameters
+    FROM dashboard_batch AS batch
+    WHERE id = %s
+"""
+"""A batch, and the parameters that the retry which a child of it was taken on by gave it, if any."""
+
 ITEM_COLUMNS = ("index", "key", "data", "attempts", "status", "run_id", "error_type", "error_message")
 SLICE = 'batch_id = %s AND "index" >= %s AND "index" < %s ORDER BY "index"'
-TAKEN_ON_BY = (
-    "id IN (SELECT operation_id FROM dashboard_node WHERE batch_id = %s AND kind = %s AND position = %s)"
-    " AND parameters IS NOT NULL"
-)
 
 
 def read_work(work: ChunkInput, run_id: str) -> ChunkWork:
     """Return what a run of a child has still to do. Raises LookupError for a batch that is gone or discarded."""
-    batch = Batch.objects.filter(pk=work.batch_id).only(*BATCH_FIELDS).first()
-    if batch is None:
+    found = iter(Batch.objects.raw(BATCH, (NodeKind.CHILD.value, work.child, work.batch_id)))
+    if (batch := next(found, None)) is None:
         raise LookupError(f"Batch {work.batch_id} does not exist.")
     if batch.is_discarded:
         raise LookupError(f"Batch {work.batch_id} was discarded before it started.")
@@ -38,13 +44,14 @@ def _to_do(batch: Batch, work: ChunkInput, run_id: str) -> ChunkWork:
     if len(items) != work.length:
         raise LookupError(f"Batch {work.batch_id} has {len(items)} of the items {work.offset} +{work.length}.")
     todo, completed, failures = list[ItemWork](), 0, list[Failure]()
-    for index, key, data, attempts, status, of_run, error_type, error_message in items:
+    every = json.loads(f"[{','.join(data for _, _, data, *_ in items)}]")  # much quicker than each by itself
+    for (index, key, _, attempts, status, of_run, error_type, error_message), data in zip(items, every, strict=True):
         if status == Status.COMPLETED:
             completed += 1
         elif status == Status.FAILED and of_run == run_id:
             failures.append(Failure(error_type, error_message))
         else:
-            todo.append(ItemWork(index, key, json.loads(data), attempts))
+            todo.append(ItemWork(index, key, data, attempts))
     return ChunkWork(
         *_work_of(batch, work),
         items=todo,
@@ -70,14 +77,15 @@ def _work_of(batch: Batch, work: ChunkInput) -> tuple[str, dict[str, Any], Plan]
     if work.stage is None:
         said = work_of(batch.definition_id)
         if said is None:
-            return batch.processor, _parameters_of(batch, work.child), batch.plan
+            return batch.processor, _parameters_of(batch), batch.plan
         name, parameters = said.processor, said.parameters
         return name, parameters, batch.plan
     stage = stages_of(batch.definition_id)[work.stage]
     return stage.processor, stage.parameters, stage.plan
 
 
-def _parameters_of(batch: Batch, child: int) -> dict[str, Any]:
+def _parameters_of(batch: Batch) -> dict[str, Any]:
     """Return the parameters of a child: the batch's, unless the retry that it was taken on by gave it others."""
-    others = read_columns(Operation, ("parameters",), TAKEN_ON_BY, (batch.pk, NodeKind.CHILD.value, child))
-    return next((json.loads(parameters) for (parameters,) in others), batch.parameters)
+    others: str | None = vars(batch)["other_parameters"]
+    parameters: dict[str, Any] = batch.parameters if others is None else json.loads(others)
+    return parameters

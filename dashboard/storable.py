@@ -6,6 +6,8 @@ import json
 import math
 from typing import Any
 
+_encode = json.JSONEncoder(allow_nan=False).encode  # json.dumps makes one each time: as long again
+
 
 def storable(value: Any) -> Any:
     """Return a string or JSON value that SQLite and PostgreSQL both accept; what they refuse is replaced."""
@@ -23,7 +25,7 @@ def storable(value: Any) -> Any:
 def json_text(value: Any) -> str:
     """Return a value as JSON text that both databases accept. The usual value is encoded once and looked at no more."""
     try:
-        encoded = json.dumps(value, allow_nan=False)
+        encoded = _encode(value)
     except ValueError:
         return json.dumps(storable(value))
     is_doubtful = "\\u0000" in encoded or "\\ud" in encoded

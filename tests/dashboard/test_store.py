@@ -23,6 +23,9 @@ from tests.dashboard.oracle import assert_consistent
 BROKEN = Failure("ServerError", "HTTP 500", "Traceback")
 WRITERS = 10
 
+STATEMENTS = 12
+"""Of a write: what it does to the batch and its nodes, and three for 1,100 items in SQLite, 500 at a time."""
+
 
 def chunk(batch: Batch, child: int = 0, **given: Any) -> ChunkInput:
     node = child_of(batch, child)
@@ -100,6 +103,19 @@ def test_the_same_result_again_counts_once(make_batch: MakeBatch, store: DjangoC
     assert (batch.items_completed, batch.items_failed, batch.revision) == (1, 1, revision)
     assert Item.objects.get(batch=batch, index=1).earlier == []
     assert_consistent(batch.pk)
+
+
+@pytest.mark.django_db
+def test_results_by_the_thousand_are_written_in_few_statements(
+    make_batch: MakeBatch, store: DjangoChunkStore, django_assert_max_num_queries: Any
+) -> None:
+    batch = make_batch(items=1_100, chunk_size=1_100)
+    with django_assert_max_num_queries(STATEMENTS) as seen:
+        store.write_results([result(batch, index) for index in range(1_099)])
+    assert not [query for query in seen.captured_queries if " times: " in query["sql"][:20]]
+    items = batch.items.order_by("index").values_list("status", "result", "duration", "attempts", "run_id")
+    assert [*items[:1_099]] == [(Status.COMPLETED, {"n": index}, 0.5, 1, "run-1") for index in range(1_099)]
+    assert items[1_099][0] == Status.PENDING
 
 
 @pytest.mark.django_db

@@ -22,10 +22,12 @@ LAST = "temporal"
 """Stops after the others: worker and web hand their work back to it."""
 
 TEMPORAL_OPTIONS = (
-    "--sqlite-pragma journal_mode=WAL --sqlite-pragma synchronous=NORMAL --log-level warn"
-    " --dynamic-config-value history.transferProcessorMaxPollRPS=26"
+    "--sqlite-pragma journal_mode=WAL --sqlite-pragma synchronous=NORMAL --sqlite-pragma wal_autocheckpoint=10000"
+    " --dynamic-config-value history.transferProcessorMaxPollRPS=32"
+    " --dynamic-config-value history.visibilityProcessorMaxPollRPS=1"
+    " --log-level warn"
 )
-"""Of the embedded Temporal. Why it looks 26 times a second for what to pass on: docs/decisions/0013."""
+"""Of the embedded Temporal. How often it looks for what to pass on, and for what to list: docs/decisions/0013."""
 
 TEMPORAL_GARBAGE = "200"
 """Its GOGC, unless the environment has one: it collects half as often, for 80 MB more."""

@@ -13,12 +13,12 @@ from typing import Any
 import httpx
 import pytest
 from playwright.async_api import Page, expect
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
 from tests.browser.conftest import WEB_GONE, Console, NewPage, until_live
 from tests.site import Site
 from tests.stack import VIEWER, Stack
-from tests.waiting import wait_until
+from tests.waiting import until, wait_until
 
 ADDRESSES = 200
 BROKEN = 30
@@ -110,8 +110,13 @@ async def compare_with_temporal(stack: Stack, batch: str) -> None:
     """Hold rows against Temporal child by child: newest run, status, and what the parent's histories say."""
     client = await Client.connect(stack.temporal.address)
     closed = Counter[str]()
-    runs = [run async for run in client.list_workflows(f'WorkflowId = "batch-{batch}"')]
-    for run in runs:
+    (root,) = stack.nodes(batch, kind="root")
+
+    async def listed() -> list[WorkflowExecution]:
+        runs = [run async for run in client.list_workflows(f'WorkflowId = "batch-{batch}"')]
+        return runs if len(runs) == root["attempt"] else []
+
+    for run in await until(listed, "every run of the root is listed"):
         history = await client.get_workflow_handle(f"batch-{batch}", run_id=run.run_id).fetch_history()
         for event in history.events:
             if event.HasField("child_workflow_execution_completed_event_attributes"):

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecution
 from temporalio.converter import DataConverter
 
 from orchestration import payloads
 from orchestration.payloads import CannotDecrypt, EncryptingCodec, keys_of
 from tests.site import Site
 from tests.stack import Stack, TemporalServer
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -72,8 +73,14 @@ async def test_histories_tell_nothing_and_a_batch_with_a_secret_runs_fails_and_i
 async def _histories(stack: Stack, batch: str) -> bytes:
     """Return every event of every workflow of a batch, as Temporal keeps it."""
     client = await Client.connect(stack.temporal.address, data_converter=DataConverter.default)
+    rows = {node["run_id"] for node in stack.nodes(batch)} - {""}
+
+    async def listed() -> list[WorkflowExecution]:
+        runs = [run async for run in client.list_workflows(f'RootWorkflowId = "batch-{batch}"')]
+        return runs if rows <= {run.run_id for run in runs} else []
+
     found = []
-    async for run in client.list_workflows(f'RootWorkflowId = "batch-{batch}"'):
+    for run in await until(listed, "every run that has a row is listed"):
         history = await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
         found += [event.SerializeToString() for event in history.events]
     return b"".join(found)

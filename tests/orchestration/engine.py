@@ -50,8 +50,9 @@ from orchestration.contracts import (
     WantedSection,
 )
 from orchestration.gateway import Gateway
-from orchestration.plan import Layout, Plan, partition_id, root_id
+from orchestration.plan import Layout, Plan, WorkflowTree, partition_id, root_id
 from orchestration.processors.registry import ItemContext, processor
+from orchestration.run_seen import RunSeen
 from orchestration.worker import build_workers
 from tests.waiting import until
 
@@ -297,6 +298,16 @@ class Run:
             return sum(self.probe.calls.values()) >= number
 
         await until(called, f"{number} calls, {dict(self.probe.calls)}")
+
+    async def listed(self) -> list[RunSeen]:
+        """Return all runs of its tree once Temporal lists each that was told to have started: a second later, or so."""
+        told = {(event.workflow_id, event.run_id) for event in self.events(EventKind.STARTED)}
+
+        async def found() -> list[RunSeen]:
+            runs = [seen async for seen in self.engine.gateway.runs(WorkflowTree(root_id(self.id)))]
+            return runs if told <= {(seen.workflow_id, seen.run_id) for seen in runs} else []
+
+        return await until(found, "what started is listed")
 
     async def closed_event(self) -> TreeEvent:
         """Wait until the root's own close was notified."""

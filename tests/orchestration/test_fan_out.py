@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.worker import Replayer
 
 from orchestration.contracts import EventKind, Status
-from orchestration.plan import WorkflowTree, child_id, partition_id, root_id
+from orchestration.plan import child_id, partition_id, root_id
 from orchestration.worker import WORKFLOWS
 from tests.orchestration.engine import Engine, Probe, Run, failed
 from tests.waiting import until
@@ -252,8 +252,5 @@ async def test_histories_replay(engine: Engine, small_partitions: None) -> None:
 
 
 async def _histories(engine: Engine, run: Run) -> list[WorkflowHistory]:
-    ids = [seen async for seen in engine.gateway.runs(WorkflowTree(root_id(run.id)))]
-    assert any(seen.workflow_id == root_id(run.id) for seen in ids)
-    return [
-        await engine.client.get_workflow_handle(seen.workflow_id, run_id=seen.run_id).fetch_history() for seen in ids
-    ]
+    handles = [engine.client.get_workflow_handle(seen.workflow_id, run_id=seen.run_id) for seen in await run.listed()]
+    return [await handle.fetch_history() for handle in handles]

@@ -8,7 +8,7 @@ import pytest
 
 from orchestration.connection import BatchNotRunning
 from orchestration.contracts import EventKind, Status
-from orchestration.plan import WorkflowTree, child_id, partition_id, root_id
+from orchestration.plan import child_id, partition_id, root_id
 from tests.orchestration.engine import Engine, Probe, failed
 from tests.waiting import until
 
@@ -94,7 +94,7 @@ async def test_a_child_below_a_closed_partition_of_a_closed_root_is_reached(engi
     assert sorted(answer.accepted) == [1, 9]
     assert (await run.result()).counts.completed == 2
     assert all(probe.calls[str(index)] == (2 if index in (1, 9) else 1) for index in range(12))
-    runs = [seen.workflow_id async for seen in engine.gateway.runs(WorkflowTree(root_id(run.id)))]
+    runs = [seen.workflow_id for seen in await run.listed()]
     assert runs.count(root_id(run.id)) == 2
     assert [runs.count(partition_id(run.id, partition)) for partition in range(3)] == [2, 1, 2]
 

@@ -25,6 +25,7 @@ TEMPORAL_OPTIONS = (
     "--sqlite-pragma journal_mode=WAL --sqlite-pragma synchronous=NORMAL --sqlite-pragma wal_autocheckpoint=10000"
     " --dynamic-config-value history.transferProcessorMaxPollRPS=32"
     " --dynamic-config-value history.visibilityProcessorMaxPollRPS=1"
+    " --dynamic-config-value history.visibilityTaskBatchSize=1000"
     " --log-level warn"
 )
 """Of the embedded Temporal. How often it looks for what to pass on, and for what to list: docs/decisions/0013."""

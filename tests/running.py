@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from tests.stack import ROOT, Process, free_port
+from tests.stack import ROOT, Process, free_port, http
 from tests.waiting import wait_until
 
 READY = re.compile(r"Canopy is at (http://\S+)/")
@@ -56,7 +56,7 @@ class Run:
     def health(self) -> int:
         """The status of /healthz; 0 where nobody answers."""
         try:
-            return httpx.get(f"{self.url}/healthz", timeout=10).status_code
+            return http.get(f"{self.url}/healthz", timeout=10).status_code
         except httpx.HTTPError:
             return 0
 
@@ -80,4 +80,4 @@ class Run:
     def api(self, method: str, path: str, body: object = None) -> httpx.Response:
         """Call the API with the first login's token."""
         headers = {"Authorization": f"Bearer {self.login['token']}"}
-        return httpx.request(method, f"{self.url}/api/v1{path}", json=body, headers=headers, timeout=30)
+        return http.request(method, f"{self.url}/api/v1{path}", json=body, headers=headers, timeout=30)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
 
 DEADLINE = 60.0
-EVERY = 0.05
+
+SHORTEST, LONGEST = 0.02, 0.2
+"""Seconds between two looks: each pause is half as long again as the last, for what takes long is asked for in vain."""
 
 
 def wait_until(condition: Callable[[], T], what: str | Callable[[], str], deadline: float = DEADLINE) -> T:
@@ -18,19 +20,24 @@ def wait_until(condition: Callable[[], T], what: str | Callable[[], str], deadli
 
     `what` was awaited: a text, or a function that says it then (a log has nothing to say before).
     """
-    end = time.monotonic() + deadline
+    pauses = _pauses(deadline, what)
     while not (value := condition()):
-        if time.monotonic() > end:
-            raise AssertionError(f"Not within {deadline:g} s: {what if isinstance(what, str) else what()}")
-        time.sleep(EVERY)
+        time.sleep(next(pauses))
     return value
 
 
 async def until(condition: Callable[[], Awaitable[T]], what: str, deadline: float = DEADLINE) -> T:
     """Do the same where the condition has to be awaited."""
-    end = time.monotonic() + deadline
+    pauses = _pauses(deadline, what)
     while not (value := await condition()):
-        if time.monotonic() > end:
-            raise AssertionError(f"Not within {deadline:g} s: {what}")
-        await asyncio.sleep(EVERY)
+        await asyncio.sleep(next(pauses))
     return value
+
+
+def _pauses(deadline: float, what: str | Callable[[], str]) -> Iterator[float]:
+    """Yield the seconds from one look to the next until the deadline, then fail."""
+    end, pause = time.monotonic() + deadline, SHORTEST
+    while time.monotonic() <= end:
+        yield pause
+        pause = min(pause * 1.5, LONGEST)
+    raise AssertionError(f"Not within {deadline:g} s: {what if isinstance(what, str) else what()}")

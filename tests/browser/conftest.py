@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, Request, async_playwright, expect
+from playwright.async_api import Browser, Page, Request, StorageState, async_playwright, expect
 
 from tests.stack import Stack
 
@@ -35,6 +36,9 @@ WEB_GONE = r"WebSocket|net::ERR_(?!ABORTED)|htmx:"
 expect.set_options(timeout=DEADLINE)
 
 NewPage = Callable[..., Awaitable[Page]]
+
+_logged_in: dict[tuple[Path, str], StorageState] = {}
+"""The cookies of people who have logged in, by the home of their stack and by name."""
 
 
 @dataclass
@@ -90,6 +94,8 @@ def console() -> Console:
 async def new_page(browser: Browser, console: Console) -> AsyncIterator[NewPage]:
     """A function that opens a page in a browser of its own, logged in: new_page(stack, "/batches/").
 
+    A person logs in to a stack once, through the form; their other browsers get the cookies that they had then.
+
     `login` is a dict of username and password (by default the stack's operator), `allow` what the console may complain
     of, `width` that of the window; anything else goes to Playwright's new_context. A complaint fails the test.
     """
@@ -106,12 +112,23 @@ async def new_page(browser: Browser, console: Console) -> AsyncIterator[NewPage]
     ) -> Page:
         console.allow(*allow)
         size = {"width": width, "height": 900 if width > 800 else 844}
-        context = await browser.new_context(base_url=stack.url, viewport=size, **options)  # type: ignore[arg-type]
+        person = login or stack.login
+        name = stack.home, person["username"]
+        context = await browser.new_context(
+            base_url=stack.url,
+            viewport=size,  # type: ignore[arg-type]
+            storage_state=_logged_in.get(name),
+            **options,
+        )
         context.set_default_timeout(DEADLINE)
         contexts.append(context)
         page = await context.new_page()
         console.watch(page)
-        await log_in(page, path, login or stack.login)
+        if name in _logged_in:
+            await page.goto(path)
+        if name not in _logged_in or "/login/" in page.url:  # nobody yet, or someone who has logged out since
+            await log_in(page, path, person)
+            _logged_in[name] = await context.storage_state()
         return page
 
     yield open_one

@@ -25,12 +25,13 @@ from dashboard.models import Batch, Node
 from orchestration.contracts import NodeKind, Status
 from tests.builders import START, close_root, make_person, make_viewer, run_children, start_root, started
 from tests.dashboard.conftest import MakeBatch
-from tests.stack import free_port
 from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PATIENCE = 120
+SMALL_BUFFER = 4_096
+"""Bytes."""
 
 
 def cookie_of(person: User) -> str:
@@ -51,17 +52,21 @@ def batch(make_batch: MakeBatch) -> Batch:
 
 @pytest.fixture
 async def address() -> AsyncIterator[str]:
-    """Serve the websockets on a port of loopback, without the lifespan's workers. Nobody is too slow for it."""
-    port = free_port()
-    config = uvicorn.Config(router, "127.0.0.1", port, log_level="warning", lifespan="off", ws_ping_timeout=600)
+    """Serve the websockets on a port of loopback, without the lifespan's workers. Nobody is too slow for it.
+
+    The system keeps little of what is sent and not yet read, so that it does not take megabytes to be slow.
+    """
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
+    config = uvicorn.Config(router, log_level="warning", lifespan="off", ws_ping_timeout=600)
     server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve([listening]))
 
     async def is_up() -> bool:
         return server.started
 
     await until(is_up, "uvicorn listens")
-    yield f"127.0.0.1:{port}"
+    yield "{}:{}".format(*listening.getsockname())
     server.should_exit = True
     server.force_exit = True
     await serving
@@ -256,12 +261,12 @@ async def test_a_quiet_line_ticks(open_socket: Open, batch: Batch, monkeypatch: 
 
 
 async def test_a_slow_browser_gets_fewer_and_larger_deltas(open_socket: Open, make_batch: Any) -> None:
-    """It reads nothing while 60 revisions of 400 nodes pass (8 MB): what waits for it is bounded by TCP's buffers."""
-    batch = await sync_to_async(make_batch)(items=400)
+    """It reads nothing while 60 revisions of 60 nodes pass (1.2 MB): what waits for it is bounded by buffers."""
+    batch = await sync_to_async(make_batch)(items=60)
     nodes = await sync_to_async(lambda: list(Node.objects.filter(batch=batch, kind=NodeKind.CHILD)))()
     host, port = open_socket("/").uri.removeprefix("ws://").rstrip("/").split(":")  # type: ignore[attr-defined]
     narrow = socket.socket()
-    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
     narrow.connect((host, int(port)))
     narrow.setblocking(False)
     path = f"/ws/batches/{batch.pk}/?revision={await revision_of(batch)}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 from django.db import OperationalError
 from django.test import Client
@@ -13,7 +12,7 @@ from pytest_django import Settings
 
 from dashboard.temporal import WORKER_LOST_AFTER, gateway
 from dashboard.views import health
-from tests.stack import Stack
+from tests.stack import Stack, http
 from tests.waiting import wait_until
 
 
@@ -26,7 +25,7 @@ def nobody_there(settings: Settings) -> Iterator[None]:
 
 
 def state(stack: Stack) -> dict[str, Any]:
-    answer = httpx.get(f"{stack.url}/healthz", timeout=30)
+    answer = http.get(f"{stack.url}/healthz", timeout=30)
     return {"code": answer.status_code, **answer.json()}
 
 

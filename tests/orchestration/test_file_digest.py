@@ -20,7 +20,7 @@ from orchestration.processors.catalogue import load
 from orchestration.processors.file_digest import file_digest
 from orchestration.processors.file_stores import Bucket, file_store
 from orchestration.processors.testing import Outcome, process_items
-from tests.stack import Process, free_port
+from tests.stack import Process, free_port, http
 from tests.waiting import wait_until
 
 
@@ -52,7 +52,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     def serves() -> bool:
         try:
-            return httpx.put(f"{address}/archive", timeout=10).status_code == 200
+            return http.put(f"{address}/archive", timeout=10).status_code == 200
         except httpx.HTTPError:
             return False
 

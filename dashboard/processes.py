@@ -21,12 +21,16 @@ from honcho.printer import Message, Printer
 LAST = "temporal"
 """Stops after the others: worker and web hand their work back to it."""
 
+TEMPORAL_LISTS = (
+    "--dynamic-config-value history.visibilityProcessorMaxPollRPS=1"
+    " --dynamic-config-value history.visibilityTaskBatchSize=1000"
+)
+"""How often the embedded Temporal writes what it lists: once a second."""
+
 TEMPORAL_OPTIONS = (
     "--sqlite-pragma journal_mode=WAL --sqlite-pragma synchronous=NORMAL --sqlite-pragma wal_autocheckpoint=10000"
     " --dynamic-config-value history.transferProcessorMaxPollRPS=32"
-    " --dynamic-config-value history.visibilityProcessorMaxPollRPS=1"
-    " --dynamic-config-value history.visibilityTaskBatchSize=1000"
-    " --log-level warn"
+    f" {TEMPORAL_LISTS} --log-level warn"
 )
 """Of the embedded Temporal. How often it looks for what to pass on, and for what to list: docs/decisions/0013."""
 

@@ -16,7 +16,7 @@ run: $(STAMP)
 	@exec $(BIN)/python manage.py run
 
 test: $(STAMP) debian
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

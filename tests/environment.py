@@ -7,8 +7,11 @@ import os
 import shutil
 import sys
 import tempfile
+from pathlib import Path
 
 HOME = tempfile.mkdtemp(prefix="canopy-tests-")
+SHARED = Path(os.environ.setdefault("CANOPY_TESTS_HOME", HOME))
+"""The home of the process that shares out the tests: what is made once for all of them."""
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a hundred processes of the product are started: compile it once

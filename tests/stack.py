@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import json
 import os
@@ -18,7 +19,7 @@ from typing import Any
 import httpx
 
 from dashboard import processes
-from tests.environment import HOME
+from tests.environment import SHARED
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,10 +105,10 @@ class Process:
 
 
 class TemporalServer:
-    """A Temporal development server with a file database."""
+    """A Temporal development server with a file database, with the embedded one's options unless others are given."""
 
-    def __init__(self, home: Path) -> None:
-        self.namespace, self.binary, self._home = "default", temporal_binary(), home
+    def __init__(self, home: Path, options: str = processes.TEMPORAL_OPTIONS) -> None:
+        self.namespace, self.binary, self._home, self._options = "default", temporal_binary(), home, options
         self._take_ports()
 
     def _take_ports(self) -> None:
@@ -116,7 +117,7 @@ class TemporalServer:
         command = f"{self.binary} server start-dev --ip 127.0.0.1 --port {port} --ui-ip 127.0.0.1"
         command += f" --ui-port {ui_port} --db-filename {self._home / 'temporal.sqlite3'}"
         command += f" --dynamic-config-value limit.historyCount.suggestContinueAsNew={EVENTS_OF_A_RUN}"
-        command += f" {processes.TEMPORAL_OPTIONS}"
+        command += f" {self._options}"
         env = os.environ | {"GOGC": processes.TEMPORAL_GARBAGE}
         self.process = Process(command.split(), self._home / "temporal.log", env)
 
@@ -174,9 +175,13 @@ def _manage(env: Mapping[str, str], *arguments: str) -> str:
 
 @functools.cache
 def _prepared_home() -> Path:
-    """Return a home with a database, static files and people, which stacks copy: made once a process."""
-    home = Path(HOME) / "prepared"
-    _manage(os.environ | {"CANOPY_HOME": str(home)}, *PREPARE)
+    """Return a home with a database, static files and people, which stacks copy: made by whoever needs it first."""
+    home, made = SHARED / "prepared", SHARED / "is-prepared"
+    with (SHARED / "preparing").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            _manage(os.environ | {"CANOPY_HOME": str(home)}, *PREPARE)
+            made.touch()
     return home
 
 

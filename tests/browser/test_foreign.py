@@ -29,13 +29,13 @@ def sample(stack: Stack, tmp_path: Path) -> Iterator[Process]:
     process.stop()
 
 
-async def until_listed(client: Client, workflow_id: str) -> None:
-    """Wait until Temporal's list has a workflow: that is up to a second later."""
+async def until_listed(client: Client, query: str) -> None:
+    """Wait until Temporal's list has such a workflow: that is up to a second later."""
 
     async def listed() -> bool:
-        return bool((await client.count_workflows(f"WorkflowId = '{workflow_id}'")).count)
+        return bool((await client.count_workflows(query)).count)
 
-    await until(listed, f"{workflow_id} is listed")
+    await until(listed, f"what has {query} is listed")
 
 
 async def test_a_sample_that_knows_nothing_of_canopy_is_watched_live_and_its_failures_retried(
@@ -49,7 +49,7 @@ async def test_a_sample_that_knows_nothing_of_canopy_is_watched_live_and_its_fai
     ]
     client = await Client.connect(stack.temporal.address)
     parent = await client.start_workflow("ProcessOrders", orders, id=name, task_queue=QUEUE)
-    await until_listed(client, name)
+    await until_listed(client, f"ParentWorkflowId = '{name}'")
 
     page = await new_page(stack, "/launch/")
     await page.get_by_role("link", name="Watch what runs already").click()
@@ -106,7 +106,7 @@ async def test_a_workflow_of_a_type_that_canopy_does_not_know_is_a_child_of_each
     stock, name = tmp_path / "stock", uuid4().hex[:6]
     client = await Client.connect(stack.temporal.address)
     await client.execute_workflow("ProcessOrder", Order(f"seen-{name}"), id=f"seen-{name}", task_queue=QUEUE)
-    await until_listed(client, f"seen-{name}")
+    await until_listed(client, f"WorkflowId = 'seen-{name}'")
     items = [{"name": f"books-{name}", "needs": str(stock)}, {"name": f"lamps-{name}"}, {"name": f"desk-{name}"}]
 
     page = await new_page(stack, "/launch/workflow/")

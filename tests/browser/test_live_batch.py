@@ -135,7 +135,7 @@ async def test_failures_beyond_the_page_are_offered_by_a_chip(stack: Stack, new_
         processor="simulate",
         parameters={"seconds_from": 0.02, "seconds_to": 0.05, "fail_percent": 30},
         count=160,
-        plan={"window": 2, **NO_RETRY},
+        plan={"window": 5, **NO_RETRY},
     )
     page = await new_page(stack, f"/batches/{batch}/")
     chip = page.locator("#news")

@@ -228,7 +228,7 @@ async def test_failures_in_partitions_count_against_the_limit_of_the_batch(
 
 
 async def test_a_parent_has_at_most_six_history_events_a_child(engine: Engine) -> None:
-    children = 300
+    children = 120
     run = await engine.launch(children)
     await run.result()
     history = await run.root.fetch_history()

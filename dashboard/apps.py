@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.utils.translation import gettext
 
-from orchestration import wording
+from orchestration import translation
 
 
 class DashboardConfig(AppConfig):
@@ -15,4 +15,4 @@ class DashboardConfig(AppConfig):
 
     def ready(self) -> None:
         """Hand the translations to the engine, which knows no Django."""
-        wording.use(gettext)
+        translation.use(gettext)

@@ -21,10 +21,10 @@ from django.urls import get_resolver
 
 http = get_asgi_application()
 
-from dashboard.delivering import run_dispatcher
-from dashboard.notify import run_notify_worker
-from dashboard.reconcile import run_reconciler
-from dashboard.routing import websocket_urlpatterns
+from dashboard.activities.worker import run_notify_worker
+from dashboard.live.routing import websocket_urlpatterns
+from dashboard.notifications.dispatcher import run_dispatcher
+from dashboard.reconciliation.reconciler import run_reconciler
 from orchestration.worker import CannotStart, prepare
 
 log = logging.getLogger(__name__)

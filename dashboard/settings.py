@@ -119,7 +119,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.i18n",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "dashboard.appearance.appearance",
+                "dashboard.accounts.preferences.appearance",
             ],
             "builtins": ["django.templatetags.static", "template_partials.templatetags.partials"],
         },
@@ -184,7 +184,7 @@ STATIC_ROOT = HOME / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "dashboard.static_storage.StaticStorage"},
+    "staticfiles": {"BACKEND": "dashboard.server.static_storage.StaticStorage"},
 }
 MEDIA_ROOT = HOME / "uploads"
 FILE_UPLOAD_PERMISSIONS = 0o600

@@ -6,8 +6,8 @@ from functools import cache
 
 from django.conf import settings
 
-from orchestration.connection import Connection
 from orchestration.gateway import Gateway
+from orchestration.temporal.connection import Connection
 
 WORKER_LOST_AFTER = 10.0
 """Seconds without a heartbeat; workers send one every 2 s."""

@@ -1,0 +1,1 @@
+"""Temporal without Django: the engine that fans out, supervises and retries."""

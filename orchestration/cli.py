@@ -11,10 +11,10 @@ from datetime import timedelta
 
 import httpx
 
-from orchestration.connection import connection_of_environment
-from orchestration.contracts import CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE
-from orchestration.item_activities import ItemActivities
-from orchestration.remote_store import RemoteStore, StoreRefused
+from orchestration.activities.items import ItemActivities
+from orchestration.contracts.names import CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE
+from orchestration.remote.store import RemoteStore, StoreRefused
+from orchestration.temporal.connection import connection_of_environment
 from orchestration.worker import GRACE, CannotStart, prepare, serve
 
 URL, TOKEN = "CANOPY_URL", "CANOPY_TOKEN"

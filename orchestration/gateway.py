@@ -9,8 +9,21 @@ from dataclasses import replace
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from orchestration.asking import Asking
-from orchestration.connection import (
+from orchestration.client.external_workflows import Foreign
+from orchestration.client.reader import Asking
+from orchestration.client.root_workflows import for_retry, root_workflow
+from orchestration.client.schedules import Schedules
+from orchestration.client.update_routing import RetryRouting, SkipRouting
+from orchestration.contracts.dashboard_activities import Notification
+from orchestration.contracts.flows import FlowInput, FlowState
+from orchestration.contracts.messages import ChildrenAnswer, Decision
+from orchestration.contracts.names import CHILD_TASK_QUEUE
+from orchestration.contracts.root_input import RootInput
+from orchestration.contracts.workflow_ids import root_id
+from orchestration.definitions.models import GOING_ON
+from orchestration.diagnosis.examination import diagnose
+from orchestration.diagnosis.findings import Finding
+from orchestration.temporal.connection import (
     RPC_TIMEOUT,
     BatchNotRunning,
     BatchRunning,
@@ -18,20 +31,6 @@ from orchestration.connection import (
     not_running,
     unavailable,
 )
-from orchestration.contracts import (
-    CHILD_TASK_QUEUE,
-    ChildrenAnswer,
-    Decision,
-    FlowInput,
-    FlowState,
-    Notification,
-)
-from orchestration.definitions import GOING_ON
-from orchestration.foreign import Foreign
-from orchestration.plan import root_id
-from orchestration.roots import RootInput, for_retry, root_workflow
-from orchestration.routing import RetryRouting, SkipRouting
-from orchestration.schedules import Schedules
 from orchestration.workflows.fan_out import FanOutWorkflow
 from orchestration.workflows.notification import NotificationWorkflow
 from orchestration.workflows.steps import StepsWorkflow
@@ -44,6 +43,10 @@ class Gateway(Asking):
         super().__init__(connection)
         self.schedules = Schedules(self.client)
         self.foreign = Foreign(self)
+
+    async def diagnose(self, batch_id: str, workflow_id: str = "") -> list[Finding]:
+        """Return what keeps a batch, or one workflow of it, from moving, gravest first. Raises TemporalUnavailable."""
+        return await diagnose(await self.client(), workflow_id or root_id(batch_id))
 
     async def start(self, root: RootInput) -> str:
         """Start a batch's root and return its run id; one that was started before is left as it is."""

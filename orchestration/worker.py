@@ -13,17 +13,15 @@ from datetime import timedelta
 from typing import NoReturn
 
 from temporalio.client import Client
-from temporalio.runtime import Runtime, TelemetryConfig
-from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
-from orchestration.batch_waiting import waiting_worker
-from orchestration.connection import Connection
-from orchestration.contracts import CHILD_TASK_QUEUE
-from orchestration.item_activities import ItemActivities
-from orchestration.payloads import data_converter
-from orchestration.processors import catalogue, setups
+from orchestration.activities.await_batch import waiting_worker
+from orchestration.activities.items import ItemActivities
+from orchestration.contracts.names import CHILD_TASK_QUEUE
+from orchestration.processors import catalogue, worker_setup
 from orchestration.processors.secrets import mask_logs
+from orchestration.temporal.connection import Connection, connect, runtime
+from orchestration.temporal.data_converter import data_converter
 from orchestration.workflows.chunk import ChunkWorkflow
 from orchestration.workflows.delegate import DelegateWorkflow
 from orchestration.workflows.entity import EntityWorkflow
@@ -53,10 +51,6 @@ WORKFLOWS = (
     ScheduledLaunchWorkflow,
     NotificationWorkflow,
 )
-
-HEARTBEAT_INTERVAL = timedelta(seconds=2)
-"""Of the worker as a whole; its age is what tells a lost worker. Temporal's default is 60 s."""
-
 CANCEL_NOTICED_WITHIN = timedelta(seconds=3)
 """An activity hears of its cancellation in the answer to a heartbeat; the SDK holds heartbeats back for longer."""
 
@@ -71,33 +65,6 @@ GRACE = timedelta(seconds=5)
 SWITCH_INTERVAL = 0.0005
 """Seconds for which a thread may keep the others from Python, a tenth of its default: workflows, items and the database
 have threads of their own, and hand over to each other several times for each child."""
-
-RECONNECT_PAUSES = (0.5, 1, 2, 5)
-
-
-def runtime() -> Runtime:
-    """Return a runtime whose workers heartbeat often enough to be missed quickly."""
-    return Runtime(telemetry=TelemetryConfig(), worker_heartbeat_interval=HEARTBEAT_INTERVAL)
-
-
-async def connect(connection: Connection, *, runtime: Runtime | None = None) -> Client:
-    """Connect to Temporal, trying again until it answers."""
-    tries = 0
-    while True:
-        try:
-            return await Client.connect(
-                connection.address,
-                namespace=connection.namespace,
-                api_key=connection.api_key or None,
-                tls=connection.tls or None,
-                data_converter=data_converter(),
-                runtime=runtime,
-            )
-        except (RPCError, RuntimeError, OSError) as error:
-            pause = RECONNECT_PAUSES[min(tries, len(RECONNECT_PAUSES) - 1)]
-            tries += 1
-            log.warning("Temporal at %s does not answer (%s); next try in %s s.", connection.address, error, pause)
-            await asyncio.sleep(pause)
 
 
 def build_workers(
@@ -188,5 +155,5 @@ async def run_worker(
         stopped.cancel()
         await asyncio.gather(*(worker.shutdown() for worker in workers))
         await asyncio.gather(*running)
-        await setups.shutdown()
+        await worker_setup.shutdown()
         activities.close()

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from orchestration.connection import Connection
-from orchestration.worker import connect
-from tests.stack import Stack, TemporalServer
+from orchestration.temporal.connection import Connection, connect
+from tests.support.stack import Stack, TemporalServer
 
 SLOWEST_FIRST = ("faults", "browser", "dashboard")
 """Folders of tests. Files are shared out in this order: one of a few long tests that came last would be waited for."""
@@ -28,7 +27,7 @@ def pytest_collection_finish() -> None:
 
 
 def _rank(parts: Sequence[str]) -> int:
-    return next((rank for rank, folder in enumerate(SLOWEST_FIRST) if folder in parts[-2:]), len(SLOWEST_FIRST))
+    return next((rank for rank, folder in enumerate(SLOWEST_FIRST) if folder in parts), len(SLOWEST_FIRST))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-from orchestration.presets import PRESETS
+from orchestration.plan.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "patterns.md").read_text()

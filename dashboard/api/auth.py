@@ -9,8 +9,8 @@ from ninja.security import HttpBearer
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
-from dashboard.permissions import may_view
-from dashboard.tokens import person_of
+from dashboard.accounts.api_tokens import person_of
+from dashboard.accounts.permissions import may_view
 
 
 class TokenAuth(HttpBearer):

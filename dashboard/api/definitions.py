@@ -13,12 +13,12 @@ from ninja import Router, Schema
 from ninja.errors import HttpError
 from pydantic import ConfigDict, Field
 
-from dashboard import defining
+from dashboard.accounts.permissions import require_operator
 from dashboard.api import schemas
-from dashboard.definition_models import DefinitionVersion, SavedDefinition
-from dashboard.permissions import require_operator
-from orchestration.definition_outline import outline
-from orchestration.definition_text import parse
+from dashboard.definitions import saving
+from dashboard.models import DefinitionVersion, SavedDefinition
+from orchestration.definitions.outline import outline
+from orchestration.definitions.parser import parse
 from orchestration.processors.catalogue import processors
 
 router = Router(tags=["Definitions"])
@@ -117,7 +117,7 @@ def list_definitions(request: HttpRequest) -> list[dict[str, Any]]:
 @router.post("/definitions", response={201: DefinitionOut, **PROBLEMS})
 def create_definition(request: HttpRequest, given: DefinitionIn) -> tuple[int, dict[str, Any]]:
     """Save a new definition as version 1."""
-    version = defining.create(require_operator(request.user), given.name, given.text, given.note)
+    version = saving.create(require_operator(request.user), given.name, given.text, given.note)
     return 201, _definition(request, version)
 
 
@@ -140,7 +140,7 @@ def get_definition(request: HttpRequest, definition_id: int) -> dict[str, Any]:
 def create_version(request: HttpRequest, definition_id: int, given: VersionIn) -> tuple[int, dict[str, Any]]:
     """Save another version."""
     operator = require_operator(request.user)
-    version = defining.add_version(operator, _saved(definition_id), given.text, given.note, base=given.base)
+    version = saving.add_version(operator, _saved(definition_id), given.text, given.note, base=given.base)
     return 201, _version(request, version)
 
 

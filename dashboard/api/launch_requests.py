@@ -8,37 +8,27 @@ from typing import Any, TypeVar
 from django.conf import settings
 from pydantic import ValidationError
 
-from dashboard import items as item_input
-from dashboard import uploads
 from dashboard.api import schemas
-from dashboard.defining import check
-from dashboard.definition_launching import (
-    GivenItems,
-    definition_request,
-    first_processor,
-    item_problems,
-)
-from dashboard.definition_models import DefinitionVersion
-from dashboard.forms import plain_words
-from dashboard.items import ROWS_LOOKED_AT, Format, Source, Survey
-from dashboard.launching import LaunchRequest, refusals
-from dashboard.tree_rows import Row
-from orchestration.plan import Plan
-from orchestration.presets import PRESETS, UnknownPreset, get_preset
+from dashboard.definitions.saving import check
+from dashboard.errors import Invalid
+from dashboard.forms.field_errors import plain_words
+from dashboard.inputs import survey as input_survey
+from dashboard.inputs import uploads
+from dashboard.inputs.rows import Row
+from dashboard.inputs.source import Format, Source, list_source
+from dashboard.inputs.survey import ROWS_LOOKED_AT, Survey
+from dashboard.launching.definition_request import GivenItems, definition_request, first_processor, item_problems
+from dashboard.launching.request import LaunchRequest
+from dashboard.launching.validation import refusals
+from dashboard.models import DefinitionVersion
+from orchestration.plan.plan import Plan
+from orchestration.plan.presets import PRESETS, UnknownPreset, get_preset
 from orchestration.processors.catalogue import UnknownProcessor, get_processor, processors
 from orchestration.processors.registry import Processor
 
 BAD_ROWS_TOLD = 100
 
 T = TypeVar("T")
-
-
-class Invalid(Exception):
-    """A request that cannot be done as it is: what is wrong with which field."""
-
-    def __init__(self, errors: dict[str, list[str]]) -> None:
-        super().__init__("Some fields are not valid.")
-        self.errors = errors
 
 
 def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -> LaunchRequest:
@@ -109,7 +99,7 @@ def _definition_request(given: schemas.BatchIn, version_id: int, idempotency_key
 
 
 def _rows_of(source: Source, processor: Processor) -> Callable[[], Iterator[Row]]:
-    return lambda: item_input.rows(source, processor, set())
+    return lambda: input_survey.rows(source, processor, set())
 
 
 def _source_of(source: Source) -> dict[str, Any]:
@@ -140,12 +130,12 @@ def _survey(
         errors["items"] = ["Give either items or count."]
         return None, Survey()
     if given.items is not None:
-        source = item_input.list_source(given.items, given.key or "")
+        source = list_source(given.items, given.key or "")
         place = "items"
     else:
         source = Source(Format.COUNT, count=given.count or 0)
         place = "count"
-    survey = item_input.survey(source, processor, limit=settings.CANOPY_MAX_ITEMS, sample=sample)
+    survey = input_survey.survey(source, processor, limit=settings.CANOPY_MAX_ITEMS, sample=sample)
     if survey.error:
         errors[place] = [survey.error]
     elif survey.bad:

@@ -10,19 +10,16 @@ from django.shortcuts import get_object_or_404
 from ninja import Router
 from pydantic import ValidationError
 
-from dashboard import on_children
+from dashboard.actions import operations
+from dashboard.actions.operations import Wishes, may_change_parameters
+from dashboard.actions.targets import Choice
 from dashboard.api import schemas
-from dashboard.api.batches import OPERATION, PROBLEMS
-from dashboard.api.launch_requests import Invalid
-from dashboard.auditing import OperationError
-from dashboard.choosing import Choice
-from dashboard.forms import plain_words
-from dashboard.models import Batch
-from dashboard.on_children import Wishes
-from dashboard.operation_form import may_change_parameters
-from dashboard.operation_models import Action, Operation
-from dashboard.operation_outcomes import done_of
-from dashboard.selection import Selection
+from dashboard.api.responses import OPERATION, PROBLEMS
+from dashboard.errors import Invalid, OperationError
+from dashboard.forms.field_errors import plain_words
+from dashboard.models import Action, Batch, Operation
+from dashboard.queries.operation_outcomes import done_of
+from dashboard.queries.selection import Selection
 from orchestration.processors.catalogue import processors
 
 router = Router()
@@ -33,8 +30,8 @@ def create_operation(request: HttpRequest, batch_id: str, given: schemas.Operati
     """Retry, skip, cancel or terminate children: those named, in a status, with an error, or in a span of positions."""
     batch = get_object_or_404(Batch, id=batch_id)
     parameters = _parameters(batch, given.action, given.parameters) if given.parameters is not None else None
-    operation = on_children.freeze(request.user, batch, given.action, _choice(given))
-    on_children.confirm(request.user, operation, Wishes(given.reason, parameters, given.window))
+    operation = operations.freeze(request.user, batch, given.action, _choice(given))
+    operations.confirm(request.user, operation, Wishes(given.reason, parameters, given.window))
     return 201, _state(Operation.objects.get(pk=operation.pk))
 
 

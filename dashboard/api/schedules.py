@@ -14,21 +14,21 @@ from ninja import Router, Schema
 from ninja.errors import HttpError
 from pydantic import ConfigDict, ValidationError
 
-from dashboard import scheduling
+from dashboard.accounts.permissions import require_operator
 from dashboard.api import schemas
-from dashboard.api.batches import OPERATION, PROBLEMS
-from dashboard.api.launch_requests import Invalid, launch_request
-from dashboard.cadence import in_words
-from dashboard.forms import plain_words
-from dashboard.items import list_source
-from dashboard.launching import LaunchRequest
-from dashboard.models import Batch
-from dashboard.permissions import require_operator
-from dashboard.schedule_models import Schedule
-from dashboard.schedule_request import KeptLaunch
-from dashboard.scheduling import Timetable
-from dashboard.uploads import keep
-from orchestration.schedules import Overlap, ScheduleSeen
+from dashboard.api.launch_requests import launch_request
+from dashboard.api.responses import OPERATION, PROBLEMS
+from dashboard.errors import Invalid
+from dashboard.forms.field_errors import plain_words
+from dashboard.inputs.source import list_source
+from dashboard.inputs.uploads import keep
+from dashboard.launching.request import LaunchRequest
+from dashboard.models import Batch, Schedule
+from dashboard.schedules import actions as schedule_actions
+from dashboard.schedules.recurrence import in_words
+from dashboard.schedules.stored_launch import KeptLaunch
+from dashboard.schedules.timetable import Timetable
+from orchestration.client.schedules import Overlap, ScheduleSeen
 
 router = Router(tags=["Schedules"])
 
@@ -111,7 +111,7 @@ READ = {**PROBLEMS, 503: schemas.Problem}
 def list_schedules(request: HttpRequest) -> list[dict[str, Any]]:
     """List schedules by name."""
     found = list(Schedule.objects.filter(deleted_at=None).select_related("made_by"))
-    seen, last = scheduling.seen_of(found), scheduling.last_batches(found)
+    seen, last = schedule_actions.seen_of(found), schedule_actions.last_batches(found)
     return [_told(request, each, seen.get(each.pk), last.get(each.pk)) for each in found]
 
 
@@ -132,7 +132,7 @@ def create_schedule(request: HttpRequest, given: ScheduleIn) -> tuple[int, dict[
     if asked is None or timetable is None:
         raise Invalid(errors)
     kept = KeptLaunch.of(_kept(operator, given, asked))
-    schedule = scheduling.create(operator, timetable, kept, paused=given.paused)
+    schedule = schedule_actions.create(operator, timetable, kept, paused=given.paused)
     return 201, _one(request, schedule)
 
 
@@ -156,46 +156,46 @@ def change_schedule(request: HttpRequest, schedule_id: str, given: SchedulePatch
     """Change when it launches, its policies, its name or note. What it launches stays."""
     operator = require_operator(request.user)
     schedule = _schedule(schedule_id)
-    seen = scheduling.seen_of([schedule]).get(schedule.pk)
+    seen = schedule_actions.seen_of([schedule]).get(schedule.pk)
     if seen is None:
-        raise HttpError(409, str(scheduling.GONE))
+        raise HttpError(409, str(schedule_actions.GONE))
     changes = given.model_dump(exclude_unset=True)
-    now = scheduling.timetable_of(schedule, seen)
+    now = schedule_actions.timetable_of(schedule, seen)
     if {"cron", "interval"} & set(changes):
         now |= {"cron": None, "interval": None}
     try:
         timetable = Timetable.model_validate(now | changes)
     except ValidationError as error:
         raise Invalid(_errors(error)) from error
-    scheduling.edit(operator, schedule, timetable)
+    schedule_actions.edit(operator, schedule, timetable)
     return _one(request, _schedule(schedule_id))
 
 
 @router.delete("/schedules/{schedule_id}", response={204: None, **OPERATION})
 def delete_schedule(request: HttpRequest, schedule_id: str) -> tuple[int, None]:
     """Launch nothing any more. Batches are kept, and an open one goes on."""
-    scheduling.delete(request.user, _schedule(schedule_id))
+    schedule_actions.delete(request.user, _schedule(schedule_id))
     return 204, None
 
 
 @router.post("/schedules/{schedule_id}/pause", response=OPERATION)
 def pause_schedule(request: HttpRequest, schedule_id: str) -> tuple[int, dict[str, str]]:
     """Launch nothing until it is resumed."""
-    scheduling.pause(request.user, _schedule(schedule_id))
+    schedule_actions.pause(request.user, _schedule(schedule_id))
     return 202, {"detail": "Paused."}
 
 
 @router.post("/schedules/{schedule_id}/resume", response=OPERATION)
 def resume_schedule(request: HttpRequest, schedule_id: str) -> tuple[int, dict[str, str]]:
     """Launch at its times again."""
-    scheduling.resume(request.user, _schedule(schedule_id))
+    schedule_actions.resume(request.user, _schedule(schedule_id))
     return 202, {"detail": "Resumed."}
 
 
 @router.post("/schedules/{schedule_id}/trigger", response=OPERATION)
 def trigger_schedule(request: HttpRequest, schedule_id: str) -> tuple[int, dict[str, str]]:
     """Launch now, under the overlap policy: 409 where that is skip and a batch is open."""
-    scheduling.trigger(request.user, _schedule(schedule_id))
+    schedule_actions.trigger(request.user, _schedule(schedule_id))
     return 202, {"detail": "Triggered."}
 
 
@@ -214,7 +214,7 @@ def _errors(error: ValidationError) -> dict[str, list[str]]:
 
 
 def _one(request: HttpRequest, schedule: Schedule) -> dict[str, Any]:
-    seen, last = scheduling.seen_of([schedule]), scheduling.last_batches([schedule])
+    seen, last = schedule_actions.seen_of([schedule]), schedule_actions.last_batches([schedule])
     return _told(request, schedule, seen.get(schedule.pk), last.get(schedule.pk))
 
 
@@ -236,7 +236,7 @@ def _told(request: HttpRequest, schedule: Schedule, seen: ScheduleSeen | None, l
 
 
 def _temporal(schedule: Schedule, seen: ScheduleSeen) -> dict[str, Any]:
-    return scheduling.timetable_of(schedule, seen) | {
+    return schedule_actions.timetable_of(schedule, seen) | {
         "words": in_words(seen.timing),
         "paused": seen.setting.paused,
         "next_times": seen.next_times,

@@ -8,7 +8,7 @@ from typing import Any
 from ninja import Schema
 from pydantic import ConfigDict, Field
 
-from dashboard.operation_models import Action
+from dashboard.models import Action
 
 
 class ProcessorOut(Schema):

@@ -10,12 +10,12 @@ from django.shortcuts import get_object_or_404
 from ninja import Router, Schema
 from pydantic import ConfigDict, Field
 
-from dashboard.api.batches import PROBLEMS
-from dashboard.api.launch_requests import Invalid
-from dashboard.delivering import secret_of
-from dashboard.notification_models import Channel, Occasion, Subscription
-from dashboard.permissions import require_operator
-from dashboard.subscribing import SubscriptionForm, subscribe
+from dashboard.accounts.permissions import require_operator
+from dashboard.api.responses import PROBLEMS
+from dashboard.errors import Invalid
+from dashboard.models import Channel, Occasion, Subscription
+from dashboard.notifications.delivery import secret_of
+from dashboard.notifications.subscriptions import SubscriptionForm, subscribe
 
 router = Router(tags=["Notifications"])
 

@@ -9,14 +9,13 @@ from ninja import Router
 from ninja.errors import HttpError
 from pydantic import TypeAdapter, ValidationError
 
-from dashboard.permissions import require_operator
-from dashboard.store import DjangoChunkStore
-from dashboard.streaming import stream
-from dashboard.told import take_in
-from dashboard.uploads import open_upload, parts_of
-from orchestration.connection import TemporalUnavailable
-from orchestration.plugin import ALL_TOLD
-from orchestration.remote_store import CHUNK, NOTE, RESULTS, WORK
+from dashboard.accounts.permissions import require_operator
+from dashboard.chunk_store.store import DjangoChunkStore
+from dashboard.inputs.uploads import open_upload, parts_of
+from dashboard.reconciliation.plugin_events import take_in
+from dashboard.server.streaming import stream
+from orchestration.remote.wire import ALL_TOLD, CHUNK, NOTE, RESULTS, WORK
+from orchestration.temporal.connection import TemporalUnavailable
 
 router = Router(tags=["Workers"])
 

@@ -1,4 +1,4 @@
-"""How values are shown: durations, times, counts, bars, errors, JSON. static/js/format.js writes the same texts."""
+"""How values are shown: durations, times, counts, bars, errors, JSON. static/js/lib/format.js writes the same texts."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from dashboard.i18n.formatting import duration, numeral, said
 from dashboard.models import BY_INTEREST, BatchStatus, NodeStatus
-from dashboard.wording import duration, numeral, said
-from orchestration.error_kinds import ErrorKind, error_kind
+from orchestration.errors.kinds import ErrorKind, error_kind
 
 register = template.Library()
 
@@ -117,7 +117,7 @@ def reading_words(reading: Mapping[str, Any] | None) -> str:
     return " ".join(words)
 
 
-@register.inclusion_tag("_bar.html")
+@register.inclusion_tag("partials/_bar.html")
 def bar(counts: Mapping[str, int]) -> dict[str, Any]:
     """Draw counts by status as one bar, failures leftmost; what is pending is left empty."""
     total = sum(count for status, count in counts.items() if status != "total") or 1

@@ -7,8 +7,8 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from dashboard.comparing import Comparison, candidates, compare
 from dashboard.models import Batch
+from dashboard.queries.comparison import Comparison, candidates, compare
 
 
 @require_safe
@@ -24,4 +24,4 @@ def batch_compare(request: HttpRequest, batch_id: str) -> HttpResponse:
         before = batches.filter(processor=batch.processor, created_at__lt=batch.created_at)
         other = before.filter(label=batch.label).first() or before.first()
     page = compare(batch, other) if other is not None else Comparison(batch, None, candidates(batch))
-    return render(request, "batch_compare.html", {"page": page, "batch": batch, "chosen": other})
+    return render(request, "batches/batch_compare.html", {"page": page, "batch": batch, "chosen": other})

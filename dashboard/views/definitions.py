@@ -15,21 +15,23 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from dashboard import defining
-from dashboard.defining import Checked, DefinitionRefused, check
-from dashboard.definition_examples import EXAMPLES
-from dashboard.definition_launching import first_processor
-from dashboard.definition_models import DefinitionVersion, SavedDefinition
-from dashboard.definition_page import DefinitionForm, EditorPage, LaunchDefinitionPage, Preview, VersionPage, diff_of
-from dashboard.forms import form_of
-from dashboard.launch_page import empty_page, filled_page
-from dashboard.launching import launch
-from dashboard.models import Batch
-from dashboard.permissions import may_operate, require_operator
-from dashboard.views.batches import page_number
+from dashboard.accounts.permissions import may_operate, require_operator
+from dashboard.definitions import saving
+from dashboard.definitions.examples import EXAMPLES
+from dashboard.definitions.saving import Checked, check
+from dashboard.errors import DefinitionRefused
+from dashboard.forms.model_forms import form_of
+from dashboard.launching.definition_request import first_processor
+from dashboard.launching.launch import launch
+from dashboard.models import Batch, DefinitionVersion, SavedDefinition
+from dashboard.pages.definition_diff import diff_of
+from dashboard.pages.definition_launch import LaunchDefinitionPage
+from dashboard.pages.definitions import DefinitionForm, EditorPage, Preview, VersionPage
+from dashboard.pages.launch import empty_page, filled_page
+from dashboard.server.requests import page_number
 from dashboard.views.launch import answer_launch
-from orchestration.definition_source import DefinitionErrors
-from orchestration.plan import Plan
+from orchestration.definitions.source_tree import DefinitionErrors
+from orchestration.plan.plan import Plan
 from orchestration.processors.catalogue import get_processor
 from orchestration.processors.registry import Processor
 
@@ -55,7 +57,7 @@ def definition_list(request: HttpRequest) -> HttpResponse:
     ordered = newest.select_related("definition", "author").order_by("definition__name")
     page = Paginator(ordered, DEFINITIONS_PER_PAGE).get_page(page_number(request))
     context = {"page": ListPage(page, text, may_operate(request.user))}
-    return render(request, "definition_list.html", context)
+    return render(request, "definitions/definition_list.html", context)
 
 
 @require_safe
@@ -72,7 +74,7 @@ def definition_detail(request: HttpRequest, definition_id: int, number: int | No
         batches=version.batches.select_related("launched_by")[:RECENT_BATCHES],
         may_operate=may_operate(request.user),
     )
-    return render(request, "definition_detail.html", {"page": page})
+    return render(request, "definitions/definition_detail.html", {"page": page})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -81,17 +83,21 @@ def definition_create(request: HttpRequest) -> HttpResponse:
     example = EXAMPLES.get(request.GET.get("example", ""))
     if request.method != "POST":
         first = {"text": example.text, "name": ""} if example else {}
-        return render(request, "definition_form.html", {"page": _editor(request, DefinitionForm(initial=first))})
+        return render(
+            request, "definitions/definition_form.html", {"page": _editor(request, DefinitionForm(initial=first))}
+        )
     operator = require_operator(request.user)
     form = DefinitionForm(request.POST, request.FILES)
     if form.is_valid() and "check" not in request.POST:
         try:
-            version = defining.create(operator, form.cleaned_data["name"], form.given, form.cleaned_data["note"])
+            version = saving.create(operator, form.cleaned_data["name"], form.given, form.cleaned_data["note"])
         except (DefinitionErrors, DefinitionRefused) as error:
             _tell(form, error)
         else:
             return _saved(request, version)
-    return render(request, "definition_form.html", {"page": _editor(request, form)}, status=_status(request))
+    return render(
+        request, "definitions/definition_form.html", {"page": _editor(request, form)}, status=_status(request)
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -103,19 +109,21 @@ def definition_edit(request: HttpRequest, definition_id: int) -> HttpResponse:
         number = int(asked) if asked.isdecimal() and len(asked) < 9 else saved.newest
         text = get_object_or_404(saved.versions, number=number).text
         form = DefinitionForm(initial={"name": saved.name, "text": text, "base": saved.newest})
-        return render(request, "definition_form.html", {"page": _editor(request, form, saved)})
+        return render(request, "definitions/definition_form.html", {"page": _editor(request, form, saved)})
     operator = require_operator(request.user)
     form = DefinitionForm({**request.POST.dict(), "name": saved.name}, request.FILES)
     if form.is_valid() and "check" not in request.POST:
         try:
             note, base = form.cleaned_data["note"], form.cleaned_data["base"]
-            version = defining.add_version(operator, saved, form.given, note, base=base)
+            version = saving.add_version(operator, saved, form.given, note, base=base)
         except (DefinitionErrors, DefinitionRefused) as error:
             _tell(form, error)
             form.data = {**form.data, "base": saved.newest}
         else:
             return _saved(request, version)
-    return render(request, "definition_form.html", {"page": _editor(request, form, saved)}, status=_status(request))
+    return render(
+        request, "definitions/definition_form.html", {"page": _editor(request, form, saved)}, status=_status(request)
+    )
 
 
 @require_POST
@@ -123,7 +131,7 @@ def definition_preview(request: HttpRequest) -> HttpResponse:
     """Show what a text would do, or what is wrong with it."""
     text = request.POST.get("text", "")
     checked = check(text) if text.strip() else Checked(text)
-    return render(request, "definition_form.html#preview", {"preview": Preview(checked)})
+    return render(request, "definitions/definition_form.html#preview", {"preview": Preview(checked)})
 
 
 def _editor(request: HttpRequest, form: DefinitionForm, saved: SavedDefinition | None = None) -> EditorPage:
@@ -168,10 +176,10 @@ def definition_launch(request: HttpRequest) -> HttpResponse:
         return _launch_over_items(request, version, processor)
     page = flow_page(request, version)
     if request.method != "POST":
-        return render(request, "definition_launch.html", {"page": page})
+        return render(request, "definitions/definition_launch.html", {"page": page})
     operator = require_operator(request.user)
     if not page.is_valid:
-        return render(request, "definition_launch.html", {"page": page}, status=422)
+        return render(request, "definitions/definition_launch.html", {"page": page}, status=422)
     launched = launch(operator, page.request())
     return HttpResponseRedirect(reverse("batch-detail", args=[launched.batch.pk]))
 
@@ -197,7 +205,9 @@ def definition_items_preview(request: HttpRequest, version_id: int) -> HttpRespo
     processor = item_processor(version)
     if processor is None:
         raise Http404(_("This definition works over no items."))
-    return render(request, "launch.html#answer", {"page": filled_page(request, processor, version), "swap": True})
+    return render(
+        request, "launch/launch.html#answer", {"page": filled_page(request, processor, version), "swap": True}
+    )
 
 
 def _launch_over_items(request: HttpRequest, version: DefinitionVersion, processor: Processor) -> HttpResponse:
@@ -205,7 +215,7 @@ def _launch_over_items(request: HttpRequest, version: DefinitionVersion, process
         require_operator(request.user)
         return answer_launch(request, filled_page(request, processor, version))
     like = Batch.objects.filter(pk=request.GET.get("like", ""), definition=version).first()
-    return render(request, "launch.html", {"page": empty_page(request, processor, like, version=version)})
+    return render(request, "launch/launch.html", {"page": empty_page(request, processor, like, version=version)})
 
 
 def item_processor(version: DefinitionVersion) -> Processor | None:

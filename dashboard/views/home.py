@@ -10,8 +10,8 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_safe
 
-from dashboard.home import home_of
-from dashboard.permissions import may_operate
+from dashboard.accounts.permissions import may_operate
+from dashboard.queries.home import home_of
 
 LOOKED = "canopy-looked"
 """In the session: [when this visit began, when the one before ended], in ISO 8601."""

@@ -12,12 +12,12 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from dashboard.launch_page import LaunchPage, empty_page, filled_page
-from dashboard.launching import LaunchRefused
-from dashboard.launching import launch as launch_batch
+from dashboard.accounts.permissions import may_operate, require_operator
+from dashboard.launching.launch import launch as launch_batch
+from dashboard.launching.request import LaunchRefused
 from dashboard.models import Batch
-from dashboard.permissions import may_operate, require_operator
-from orchestration.presets import Preset, UnknownPreset, by_group, get_preset
+from dashboard.pages.launch import LaunchPage, empty_page, filled_page
+from orchestration.plan.presets import Preset, UnknownPreset, by_group, get_preset
 from orchestration.processors.catalogue import UnknownProcessor, get_processor, processors
 from orchestration.processors.registry import Processor
 
@@ -36,7 +36,7 @@ def launch_catalogue(request: HttpRequest) -> HttpResponse:
     """Show what can be launched."""
     found = sorted(processors().values(), key=lambda processor: processor.title)
     return render(
-        request, "launch_catalogue.html", {"page": CataloguePage(found, by_group(), may_operate(request.user))}
+        request, "launch/launch_catalogue.html", {"page": CataloguePage(found, by_group(), may_operate(request.user))}
     )
 
 
@@ -47,7 +47,9 @@ def launch(request: HttpRequest, name: str) -> HttpResponse:
     if request.method != "POST":
         made = Q(processor=name) | Q(source__form=name)
         like = Batch.objects.filter(made, pk=request.GET.get("like", "")).first()
-        return render(request, "launch.html", {"page": empty_page(request, processor, like, _preset(request, name))})
+        return render(
+            request, "launch/launch.html", {"page": empty_page(request, processor, like, _preset(request, name))}
+        )
     require_operator(request.user)
     return answer_launch(request, filled_page(request, processor))
 
@@ -56,12 +58,12 @@ def answer_launch(request: HttpRequest, page: LaunchPage) -> HttpResponse:
     """Launch a batch from a page that a person has filled, or show what is wrong with it."""
     operator = require_operator(request.user)
     if not page.is_valid:
-        return render(request, "launch.html", {"page": page}, status=422)
+        return render(request, "launch/launch.html", {"page": page}, status=422)
     try:
         launched = launch_batch(operator, page.request())
     except LaunchRefused as error:
         page.refuse(error.errors)
-        return render(request, "launch.html", {"page": page}, status=422)
+        return render(request, "launch/launch.html", {"page": page}, status=422)
     return HttpResponseRedirect(reverse("batch-detail", args=[launched.batch.pk]))
 
 
@@ -69,7 +71,9 @@ def answer_launch(request: HttpRequest, page: LaunchPage) -> HttpResponse:
 def launch_preview(request: HttpRequest, name: str) -> HttpResponse:
     """Show what a launch would make of the form as it is, and keep a file that was chosen."""
     require_operator(request.user)
-    return render(request, "launch.html#answer", {"page": filled_page(request, find_processor(name)), "swap": True})
+    return render(
+        request, "launch/launch.html#answer", {"page": filled_page(request, find_processor(name)), "swap": True}
+    )
 
 
 def find_processor(name: str) -> Processor:

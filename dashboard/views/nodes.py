@@ -7,11 +7,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from dashboard.accounts.permissions import may_operate
 from dashboard.models import PARENT_KINDS, Batch, Item, Kind, Node
-from dashboard.pane import items_of, pane_of
-from dashboard.permissions import may_operate
-from dashboard.tree import branch_of
-from dashboard.views.batches import TreeQuery, batch_page, page_number
+from dashboard.pages.batch import TreeQuery, batch_page
+from dashboard.queries.node_pane import items_of, pane_of
+from dashboard.queries.tree import branch_of
+from dashboard.server.requests import page_number
 
 
 @require_safe
@@ -23,11 +24,11 @@ def batch_nodes(request: HttpRequest, batch_id: str) -> HttpResponse:
     batch = get_object_or_404(Batch, id=batch_id)
     context = {"batch": batch, "may_operate": may_operate(request.user)}
     if query.opened is None or query.whole:
-        return render(request, "_tree.html", context | {"tree": query.tree(batch)})
+        return render(request, "batches/_tree.html", context | {"tree": query.tree(batch)})
     partition = get_object_or_404(
         Node.objects.select_related("batch"), batch=batch, kind__in=PARENT_KINDS, pk=query.opened
     )
-    return render(request, "_tree.html#branch", context | {"branch": branch_of(partition, query.page)})
+    return render(request, "batches/_tree.html#branch", context | {"branch": branch_of(partition, query.page)})
 
 
 @require_safe
@@ -41,8 +42,10 @@ def node_detail(request: HttpRequest, batch_id: str, node_id: int) -> HttpRespon
             "batch": node.batch,
             "may_operate": may_operate(request.user),
         }
-        return render(request, "node_detail.html", context)
-    return render(request, "batch_detail.html", {"page": batch_page(request, node.batch, TreeQuery.of(request), pane)})
+        return render(request, "batches/node_detail.html", context)
+    return render(
+        request, "batches/batch_detail.html", {"page": batch_page(request, node.batch, TreeQuery.of(request), pane)}
+    )
 
 
 @require_safe
@@ -52,7 +55,7 @@ def node_items(request: HttpRequest, batch_id: str, node_id: int) -> HttpRespons
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(f"{reverse('node-detail', args=[batch_id, node_id])}?items={page}")
     node = _node(batch_id, node_id)
-    return render(request, "node_detail.html#items", {"items": items_of(node, page), "batch": node.batch})
+    return render(request, "batches/node_detail.html#items", {"items": items_of(node, page), "batch": node.batch})
 
 
 @require_safe
@@ -60,7 +63,7 @@ def item_detail(request: HttpRequest, batch_id: str, index: int) -> HttpResponse
     """Show one item: input, result or error with its stack, earlier failures."""
     item = get_object_or_404(Item.objects.select_related("batch"), batch_id=batch_id, index=index)
     node = get_object_or_404(Node, batch_id=batch_id, kind=Kind.CHILD, position=item.child)
-    template = "item_detail.html#item" if request.htmx else "item_detail.html"  # type: ignore[attr-defined]
+    template = "batches/item_detail.html#item" if request.htmx else "batches/item_detail.html"  # type: ignore[attr-defined]
     return render(request, template, {"item": item, "node": node, "batch": item.batch})
 
 

@@ -12,10 +12,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from dashboard.delivering import secret_of
-from dashboard.notification_models import Channel, Delivery, DeliveryStatus, Subscription
-from dashboard.permissions import may_operate, require_operator
-from dashboard.subscribing import SubscriptionForm, send_test, subscribe
+from dashboard.accounts.permissions import may_operate, require_operator
+from dashboard.models import Channel, Delivery, DeliveryStatus, Subscription
+from dashboard.notifications.delivery import secret_of
+from dashboard.notifications.subscriptions import SubscriptionForm, send_test, subscribe
 
 RECENT = 30
 
@@ -54,9 +54,9 @@ def notification_list(request: HttpRequest) -> HttpResponse:
             messages.success(request, _("You will be told: %(made)s.") % {"made": made})
             return HttpResponseRedirect(reverse("notification-list"))
     if request.htmx:  # type: ignore[attr-defined]
-        return render(request, "notification_list.html#told", {"page": _page(request, form)})
+        return render(request, "notifications/notification_list.html#told", {"page": _page(request, form)})
     status = 422 if form.errors else 200
-    return render(request, "notification_list.html", {"page": _page(request, form)}, status=status)
+    return render(request, "notifications/notification_list.html", {"page": _page(request, form)}, status=status)
 
 
 @require_POST

@@ -17,7 +17,7 @@ GUIDE = settings.BASE_DIR / "docs" / "patterns.md"
 @require_safe
 def pattern_guide(request: HttpRequest) -> HttpResponse:
     """Show the guide."""
-    return render(request, "patterns.html", {"guide": _guide()})
+    return render(request, "launch/patterns.html", {"guide": _guide()})
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from dashboard.queues import queues_page
+from dashboard.queries.task_queues import queues_page
 
 
 @require_safe

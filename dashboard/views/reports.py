@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
 from dashboard.models import Batch, Report
-from dashboard.reports import markdown
+from dashboard.queries.report_markdown import markdown
 
 
 @require_safe

@@ -7,11 +7,12 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from dashboard.downloads import DOWNLOADS, rejected_lines
 from dashboard.models import Batch
-from dashboard.results import ResultsPage, ResultsQuery, columns_of
-from dashboard.streaming import stream
-from dashboard.views.batches import page_number
+from dashboard.pages.results import ResultsPage
+from dashboard.queries.exports import DOWNLOADS, rejected_lines
+from dashboard.queries.results import ResultsQuery, columns_of
+from dashboard.server.requests import page_number
+from dashboard.server.streaming import stream
 
 
 @require_safe
@@ -20,7 +21,7 @@ def batch_results(request: HttpRequest, batch_id: str) -> HttpResponse:
     batch = get_object_or_404(Batch, id=batch_id)
     url = reverse("batch-results", args=[batch_id])
     page = ResultsPage(batch, ResultsQuery.of(request.GET), page_number(request), request.GET.get("chart", ""), url)
-    template = "batch_results.html#results" if request.htmx else "batch_results.html"  # type: ignore[attr-defined]
+    template = "batches/batch_results.html#results" if request.htmx else "batches/batch_results.html"  # type: ignore[attr-defined]
     return render(request, template, {"page": page, "batch": batch})
 
 

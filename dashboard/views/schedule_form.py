@@ -14,19 +14,17 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
-from dashboard import scheduling
-from dashboard.auditing import OperationError
-from dashboard.definition_models import DefinitionVersion
-from dashboard.definition_page import LaunchDefinitionPage
-from dashboard.launch_page import LaunchPage, filled_page
-from dashboard.permissions import require_operator
-from dashboard.schedule_form import OVERLAPS, TimetableForm, initial_of
-from dashboard.schedule_models import Schedule
-from dashboard.schedule_request import KeptLaunch
-from dashboard.scheduling import Refused
+from dashboard.accounts.permissions import require_operator
+from dashboard.errors import OperationError, Refused
+from dashboard.i18n.formatting import Words
+from dashboard.models import DefinitionVersion, Schedule
+from dashboard.pages.definition_launch import LaunchDefinitionPage
+from dashboard.pages.launch import LaunchPage, filled_page
+from dashboard.pages.schedule_form import OVERLAPS, TimetableForm, initial_of
+from dashboard.schedules import actions as schedule_actions
+from dashboard.schedules.stored_launch import KeptLaunch
 from dashboard.views.definitions import flow_page, item_processor
 from dashboard.views.launch import find_processor
-from dashboard.wording import Words
 
 STALE = gettext_lazy(
     "What was to be launched has got lost on the way. Fill in the launch form again; nothing was made."
@@ -59,7 +57,7 @@ class FormPage:
         if self.form.timing is None or self.form.time_errors:
             return
         try:
-            self.times = scheduling.next_times(self.form.timing)
+            self.times = schedule_actions.next_times(self.form.timing)
         except Refused as error:
             self.form.refuse(error.errors)
         except OperationError as error:
@@ -72,7 +70,7 @@ def launch_schedule(request: HttpRequest, name: str) -> HttpResponse:
     require_operator(request.user)
     launch = filled_page(request, find_processor(name))
     if not launch.is_valid:
-        return render(request, "launch.html", {"page": launch}, status=422)
+        return render(request, "launch/launch.html", {"page": launch}, status=422)
     return _ask_when(request, KeptLaunch.of(launch.request()), launch.processor.title)
 
 
@@ -83,9 +81,9 @@ def schedule_saved(request: HttpRequest, version_id: int) -> HttpResponse:
     version = get_object_or_404(DefinitionVersion, pk=version_id)
     page: LaunchPage | LaunchDefinitionPage
     if processor := item_processor(version):
-        page, template = filled_page(request, processor, version), "launch.html"
+        page, template = filled_page(request, processor, version), "launch/launch.html"
     else:
-        page, template = flow_page(request, version), "definition_launch.html"
+        page, template = flow_page(request, version), "definitions/definition_launch.html"
     if not page.is_valid:
         return render(request, template, {"page": page}, status=422)
     return _ask_when(request, KeptLaunch.of(page.request()), version.definition.name)
@@ -98,7 +96,7 @@ def _ask_when(request: HttpRequest, kept: KeptLaunch, title: str) -> HttpRespons
     looked = FormPage(TimetableForm(first), kept)
     looked.look()
     page.times, page.problem = looked.times, looked.problem
-    return render(request, "schedule_form.html", {"page": page})
+    return render(request, "schedules/schedule_form.html", {"page": page})
 
 
 @require_POST
@@ -112,7 +110,7 @@ def schedule_create(request: HttpRequest) -> HttpResponse:
     if "show" not in request.POST and page.form.is_valid():
         try:
             paused = page.form.cleaned_data["paused"]
-            schedule = scheduling.create(operator, page.form.timetable, page.kept, paused=paused)
+            schedule = schedule_actions.create(operator, page.form.timetable, page.kept, paused=paused)
         except Refused as error:
             page.form.refuse(error.errors)
         except OperationError as error:
@@ -128,7 +126,7 @@ def schedule_preview(request: HttpRequest) -> HttpResponse:
     require_operator(request.user)
     page = FormPage(TimetableForm(request.POST), KeptLaunch({}, 0))
     page.look()
-    return render(request, "schedule_form.html#times", {"page": page})
+    return render(request, "schedules/schedule_form.html#times", {"page": page})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -141,7 +139,7 @@ def schedule_edit(request: HttpRequest, schedule_id: str) -> HttpResponse:
     page = FormPage(TimetableForm(request.POST), _launch_of(schedule), schedule)
     if "show" not in request.POST and page.form.is_valid():
         try:
-            scheduling.edit(operator, schedule, page.form.timetable)
+            schedule_actions.edit(operator, schedule, page.form.timetable)
         except Refused as error:
             page.form.refuse(error.errors)
         except OperationError as error:
@@ -154,16 +152,16 @@ def schedule_edit(request: HttpRequest, schedule_id: str) -> HttpResponse:
 def _first(request: HttpRequest, schedule: Schedule) -> HttpResponse:
     """Show what Temporal holds, or say on the schedule's page why that cannot be told."""
     try:
-        seen = scheduling.seen_of([schedule]).get(schedule.pk)
+        seen = schedule_actions.seen_of([schedule]).get(schedule.pk)
     except OperationError as error:
         messages.error(request, error.message)
         return HttpResponseRedirect(reverse("schedule-detail", args=[schedule.pk]))
     if seen is None:
-        messages.error(request, scheduling.GONE)
+        messages.error(request, schedule_actions.GONE)
         return HttpResponseRedirect(reverse("schedule-detail", args=[schedule.pk]))
-    first = initial_of(scheduling.timetable_of(schedule, seen))
+    first = initial_of(schedule_actions.timetable_of(schedule, seen))
     page = FormPage(TimetableForm(initial=first), _launch_of(schedule), schedule, times=seen.local_times)
-    return render(request, "schedule_form.html", {"page": page})
+    return render(request, "schedules/schedule_form.html", {"page": page})
 
 
 def _launch_of(schedule: Schedule) -> KeptLaunch:
@@ -182,5 +180,5 @@ def _again(request: HttpRequest, page: FormPage) -> HttpResponse:
     """Show the form again: asked only for its times, with an error, or while Temporal is away."""
     page.look()
     if page.problem:
-        return render(request, "schedule_form.html", {"page": page}, status=503)
-    return render(request, "schedule_form.html", {"page": page}, status=422 if page.form.errors else 200)
+        return render(request, "schedules/schedule_form.html", {"page": page}, status=503)
+    return render(request, "schedules/schedule_form.html", {"page": page}, status=422 if page.form.errors else 200)

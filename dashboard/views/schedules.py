@@ -14,17 +14,17 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from dashboard import scheduling
-from dashboard.auditing import OperationError
-from dashboard.cadence import in_words
-from dashboard.live import batch_state
-from dashboard.models import Batch
-from dashboard.permissions import Person, may_operate
-from dashboard.schedule_form import OVERLAPS
-from dashboard.schedule_models import Schedule, ScheduleEntry
-from dashboard.views.batches import BatchRow, page_number
-from dashboard.wording import Words
-from orchestration.schedules import ScheduleSeen
+from dashboard.accounts.permissions import Person, may_operate
+from dashboard.errors import OperationError
+from dashboard.i18n.formatting import Words
+from dashboard.live.state import batch_state
+from dashboard.models import Batch, Schedule, ScheduleEntry
+from dashboard.pages.batch_list import BatchRow
+from dashboard.pages.schedule_form import OVERLAPS
+from dashboard.schedules import actions as schedule_actions
+from dashboard.schedules.recurrence import in_words
+from dashboard.server.requests import page_number
+from orchestration.client.schedules import ScheduleSeen
 
 SCHEDULES_PER_PAGE = 50
 RECENT_BATCHES = 10
@@ -90,10 +90,10 @@ def schedule_list(request: HttpRequest) -> HttpResponse:
     found = Schedule.objects.filter(deleted_at=None).select_related("made_by")
     page = Paginator(found, SCHEDULES_PER_PAGE).get_page(page_number(request))
     seen, problem = _seen(list(page))
-    last = scheduling.last_batches(list(page))
+    last = schedule_actions.last_batches(list(page))
     rows = [ScheduleRow(each, seen.get(each.pk), last.get(each.pk)) for each in page]
     context = ListPage(page, rows, problem, may_operate(request.user))
-    return render(request, "schedule_list.html", {"page": context})
+    return render(request, "schedules/schedule_list.html", {"page": context})
 
 
 @require_safe
@@ -102,34 +102,34 @@ def schedule_detail(request: HttpRequest, schedule_id: str) -> HttpResponse:
     schedule = get_object_or_404(Schedule.objects.select_related("made_by", "upload"), pk=schedule_id)
     page = _detail(request, schedule)
     if not _is_part(request):
-        return render(request, "schedule_detail.html", {"page": page})
+        return render(request, "schedules/schedule_detail.html", {"page": page})
     if request.GET.get("mark") == page.mark:
         return HttpResponse(status=204)
-    return render(request, "schedule_detail.html#now", {"page": page})
+    return render(request, "schedules/schedule_detail.html#now", {"page": page})
 
 
 @require_POST
 def schedule_pause(request: HttpRequest, schedule_id: str) -> HttpResponse:
     """Launch nothing until it is resumed."""
-    return _do(request, schedule_id, scheduling.pause, _("Paused: nothing is launched until it is resumed."))
+    return _do(request, schedule_id, schedule_actions.pause, _("Paused: nothing is launched until it is resumed."))
 
 
 @require_POST
 def schedule_resume(request: HttpRequest, schedule_id: str) -> HttpResponse:
     """Launch at its times again."""
-    return _do(request, schedule_id, scheduling.resume, "Resumed.")
+    return _do(request, schedule_id, schedule_actions.resume, "Resumed.")
 
 
 @require_POST
 def schedule_trigger(request: HttpRequest, schedule_id: str) -> HttpResponse:
     """Launch now."""
-    return _do(request, schedule_id, scheduling.trigger, _("Triggered: a batch is launched in a moment."))
+    return _do(request, schedule_id, schedule_actions.trigger, _("Triggered: a batch is launched in a moment."))
 
 
 @require_POST
 def schedule_delete(request: HttpRequest, schedule_id: str) -> HttpResponse:
     """Delete it."""
-    return _do(request, schedule_id, scheduling.delete, _("Deleted. Its batches are kept."))
+    return _do(request, schedule_id, schedule_actions.delete, _("Deleted. Its batches are kept."))
 
 
 def _do(request: HttpRequest, schedule_id: str, operate: Callable[[Person, Schedule], None], done: str) -> HttpResponse:
@@ -144,7 +144,9 @@ def _do(request: HttpRequest, schedule_id: str, operate: Callable[[Person, Sched
         status = error.status_code
     if _is_part(request):
         schedule.refresh_from_db()
-        return render(request, "schedule_detail.html#all", {"page": _detail(request, schedule)}, status=status)
+        return render(
+            request, "schedules/schedule_detail.html#all", {"page": _detail(request, schedule)}, status=status
+        )
     return HttpResponseRedirect(reverse("schedule-detail", args=[schedule.pk]))
 
 
@@ -172,6 +174,6 @@ def _detail(request: HttpRequest, schedule: Schedule) -> DetailPage:
 def _seen(schedules: Sequence[Schedule]) -> tuple[dict[str, ScheduleSeen], str]:
     """Return what Temporal says, and why it could not be asked."""
     try:
-        return scheduling.seen_of(schedules), ""
+        return schedule_actions.seen_of(schedules), ""
     except OperationError:
         return {}, _("Temporal does not answer, so that times and states are not known. What was scheduled is kept.")

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from dashboard.temporal import gateway
-from orchestration.connection import TemporalUnavailable
+from orchestration.temporal.connection import TemporalUnavailable
 
 
 @require_safe

@@ -12,11 +12,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from dashboard import watching
-from dashboard.permissions import may_operate
-from dashboard.watching import UnknownWorkflow
-from orchestration.connection import TemporalUnavailable
-from orchestration.run_seen import RunSeen
+from dashboard.accounts.permissions import may_operate
+from dashboard.launching import watch as watching
+from dashboard.launching.watch import UnknownWorkflow
+from orchestration.client.workflow_run import RunSeen
+from orchestration.temporal.connection import TemporalUnavailable
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class WatchPage:
 def workflow_watch(request: HttpRequest) -> HttpResponse:
     """Watch a workflow's tree, or ask which. With htmx a GET shows the parents that match alone."""
     if request.method != "POST":
-        template = "watch.html#parents" if request.htmx else "watch.html"  # type: ignore[attr-defined]
+        template = "launch/watch.html#parents" if request.htmx else "launch/watch.html"  # type: ignore[attr-defined]
         return render(request, template, {"page": _page(request, "", "")})
     workflow_id = request.POST.get("workflow_id", "").strip()
     try:
         watched = watching.watch(request.user, workflow_id)
     except (UnknownWorkflow, TemporalUnavailable) as error:
         said = str(error) if workflow_id else _("Enter a workflow id.")
-        return render(request, "watch.html", {"page": _page(request, workflow_id, said)}, status=422)
+        return render(request, "launch/watch.html", {"page": _page(request, workflow_id, said)}, status=422)
     if watched.below:
         messages.info(
             request, _("%(below)s is a part of this tree, which is watched as a whole.") % {"below": watched.below}

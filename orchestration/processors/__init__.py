@@ -1,0 +1,1 @@
+"""The processor decorator, its registry, and what processors may use."""

@@ -12,14 +12,14 @@ from typing import Any
 from orchestration.processors.registry import Processor, registered
 
 BUILTIN_MODULES = (
-    "orchestration.processors.simulate",
-    "orchestration.processors.http_request",
-    "orchestration.processors.web_page",
-    "orchestration.processors.command",
-    "orchestration.processors.sql_query",
-    "orchestration.processors.csv_import",
-    "orchestration.processors.file_digest",
-    "orchestration.processors.workflow",
+    "orchestration.processors.builtin.simulate",
+    "orchestration.processors.builtin.http_request",
+    "orchestration.processors.builtin.web_page",
+    "orchestration.processors.builtin.command",
+    "orchestration.processors.builtin.sql_query",
+    "orchestration.processors.builtin.csv_import",
+    "orchestration.processors.builtin.file_digest",
+    "orchestration.processors.builtin.workflow",
 )
 ENTRY_POINTS = "canopy.processors"
 """The group in which an installed package names modules with processors."""

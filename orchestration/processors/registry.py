@@ -13,9 +13,9 @@ from typing import Any, TypeVar, overload
 
 from pydantic import BaseModel, ValidationError
 
-from orchestration.processors.setups import Setup, resource_of
-from orchestration.processors.typed import NoParameters, Signature, read_signature
+from orchestration.processors.function_signature import NoParameters, Signature, read_signature
 from orchestration.processors.uploads import Upload
+from orchestration.processors.worker_setup import Setup, resource_of
 
 TOGETHER = 100
 """Items that a function which takes many gets at once, unless it says otherwise."""

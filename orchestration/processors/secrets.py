@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from orchestration.processors.names import NAME
+from orchestration.processors.config_names import NAME
 
 VARIABLE = "CANOPY_SECRET_"
 """Followed by a secret's name: the environment variable of a worker that has its value."""

@@ -1,0 +1,1 @@
+"""One workflow class a module; the engine does the work."""

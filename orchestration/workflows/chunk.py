@@ -5,8 +5,8 @@ from __future__ import annotations
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.chunk_contracts import ChunkInput, ChunkResult
-    from orchestration.chunks import run_chunk
+    from orchestration.contracts.chunks import ChunkInput, ChunkResult
+    from orchestration.engine.chunk_execution import run_chunk
 
 
 @workflow.defn

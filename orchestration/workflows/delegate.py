@@ -11,22 +11,16 @@ from temporalio.exceptions import ApplicationError, FailureError, WorkflowAlread
 from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.chunk_contracts import ChunkInput, ChunkResult, Delegate, Delegation, ItemResult
-    from orchestration.chunks import HEARTBEAT_TIMEOUT, WORKER_LOST_RETRY
-    from orchestration.contracts import (
-        READ_DELEGATION_ACTIVITY,
-        RESULT_OF_ACTIVITY,
-        WRITE_RESULT_ACTIVITY,
-        EventKind,
-        Failure,
-        FlowInput,
-        NodeKind,
-        Place,
-        Status,
-    )
-    from orchestration.flow import FlowParent, brief
-    from orchestration.plan import Plan
-    from orchestration.supervisor import failure_of, outcome_of
+    from orchestration.contracts.chunks import ChunkInput, ChunkResult, ItemResult
+    from orchestration.contracts.events import EventKind, NodeKind, Place
+    from orchestration.contracts.flows import FlowInput
+    from orchestration.contracts.item_workflows import Delegate, Delegation
+    from orchestration.contracts.names import READ_DELEGATION_ACTIVITY, RESULT_OF_ACTIVITY, WRITE_RESULT_ACTIVITY
+    from orchestration.contracts.status import Failure, Status
+    from orchestration.engine.chunk_execution import HEARTBEAT_TIMEOUT, WORKER_LOST_RETRY
+    from orchestration.engine.flows.flow import FlowParent, brief
+    from orchestration.errors.failures import failure_of, outcome_of
+    from orchestration.plan.plan import Plan
 
 READ_TIMEOUT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(days=3650)

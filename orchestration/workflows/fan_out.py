@@ -11,45 +11,28 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.approval import Approvals, verdict
-    from orchestration.chunk_contracts import HandedBack
-    from orchestration.contracts import (
-        ROLLED_BACK,
-        SUMMARISE_ACTIVITY,
-        ChildrenAnswer,
-        ChildrenRequest,
-        Decision,
-        EventKind,
-        Failure,
-        FanOutInput,
-        FanOutResult,
-        Progress,
-        RunStatus,
-        Status,
-        SummariseInput,
-        TreeEvent,
-    )
-    from orchestration.gates import gates_of
-    from orchestration.hold import Hold
-    from orchestration.options import OnThreshold
-    from orchestration.outbox import Outbox
-    from orchestration.pace import pace
-    from orchestration.partitions import Partitions
-    from orchestration.supervisor import Supervisor
-    from orchestration.units import Units, units_of
-
-WAIT_FOR_RETRY = timedelta(minutes=1)
-"""A root that was started to retry gives up when its `retry` update does not come."""
+    from orchestration.contracts.events import EventKind, TreeEvent
+    from orchestration.contracts.fan_out import FanOutInput, FanOutResult, SummariseInput
+    from orchestration.contracts.long_lived import HandedBack
+    from orchestration.contracts.messages import ChildrenAnswer, ChildrenRequest, Decision, Progress
+    from orchestration.contracts.names import PARENT_CLOSING, SUMMARISE_ACTIVITY
+    from orchestration.contracts.status import ROLLED_BACK, Failure, RunStatus, Status
+    from orchestration.engine.admission import gates_of
+    from orchestration.engine.approval import Approvals, verdict
+    from orchestration.engine.flows.resumable import WAIT_FOR_RETRY
+    from orchestration.engine.hold import Hold
+    from orchestration.engine.outbox import Outbox
+    from orchestration.engine.supervisor import Supervisor
+    from orchestration.engine.units.factory import Units, units_of
+    from orchestration.engine.units.partitions import Partitions
+    from orchestration.plan.options import OnThreshold
+    from orchestration.throughput import pace
 
 SUMMARISE_TIMEOUT = timedelta(minutes=5)
 SUMMARISE_RETRY = RetryPolicy(maximum_attempts=3)
 
 GATHER_IN_PARTITIONS = timedelta(seconds=1)
 """Thousands of children may be shown a second later, and cost their parents less than an event each for that."""
-
-PARENT_CLOSING = "ParentClosing"
-"""Type of the error with which a parent that is about to close refuses a retry: start it again."""
-
 REFUSED = "Refused"
 POLICY_EXCEEDED = "FailurePolicyExceeded"
 

@@ -9,7 +9,8 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts import DASHBOARD_TASK_QUEUE, DELIVER_ACTIVITY, GIVE_UP_DELIVERY_ACTIVITY, Notification
+    from orchestration.contracts.dashboard_activities import Notification
+    from orchestration.contracts.names import DASHBOARD_TASK_QUEUE, DELIVER_ACTIVITY, GIVE_UP_DELIVERY_ACTIVITY
 
 SEND_TIMEOUT = timedelta(seconds=30)
 SEND_WITHIN = timedelta(days=1)

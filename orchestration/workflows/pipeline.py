@@ -6,11 +6,13 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.children import ALREADY_RUNNING
-    from orchestration.contracts import ADVANCE_ACTIVITY, ROLLED_BACK, FlowInput, Section, WantedSection
-    from orchestration.definitions import Pipeline
-    from orchestration.sections import GROW_HEARTBEAT_TIMEOUT, GROW_RETRY, GROW_TIMEOUT, SectionFlow
-    from orchestration.supervisor import failure_of
+    from orchestration.contracts.flows import FlowInput, Section, WantedSection
+    from orchestration.contracts.names import ADVANCE_ACTIVITY
+    from orchestration.contracts.status import ROLLED_BACK
+    from orchestration.definitions.models import Pipeline
+    from orchestration.engine.flows.sections import GROW_HEARTBEAT_TIMEOUT, GROW_RETRY, GROW_TIMEOUT, SectionFlow
+    from orchestration.engine.units.policies import ALREADY_RUNNING
+    from orchestration.errors.failures import failure_of
 
 
 @workflow.defn

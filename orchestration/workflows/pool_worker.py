@@ -9,10 +9,12 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.chunk_contracts import ChunkInput, ChunkResult, HandedBack, PoolWorkerInput, PoolWorkerState
-    from orchestration.chunks import run_chunk
-    from orchestration.contracts import HANDED_BACK_SIGNAL, Failure, Status
-    from orchestration.supervisor import outcome_of
+    from orchestration.contracts.chunks import ChunkInput, ChunkResult
+    from orchestration.contracts.long_lived import HandedBack, PoolWorkerInput, PoolWorkerState
+    from orchestration.contracts.names import HANDED_BACK_SIGNAL
+    from orchestration.contracts.status import Failure, Status
+    from orchestration.engine.chunk_execution import run_chunk
+    from orchestration.errors.failures import outcome_of
 
 
 @workflow.defn

@@ -13,22 +13,18 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.chunk_contracts import ChunkInput, ChunkResult, ItemResult, SagaItem
-    from orchestration.chunks import WORKER_LOST_RETRY
-    from orchestration.contracts import (
-        READ_SAGA_ITEM_ACTIVITY,
-        ROLLED_BACK,
-        WRITE_RESULT_ACTIVITY,
-        EventKind,
-        Failure,
-        FlowInput,
-        NodeKind,
-    )
-    from orchestration.definition_values import Missing
-    from orchestration.definitions import Saga, SagaStep, Work
-    from orchestration.flow import FlowParent, failed_step
-    from orchestration.plan import Plan
-    from orchestration.supervisor import failure_of
+    from orchestration.contracts.chunks import ChunkInput, ChunkResult, ItemResult
+    from orchestration.contracts.events import EventKind, NodeKind
+    from orchestration.contracts.flows import FlowInput
+    from orchestration.contracts.item_workflows import SagaItem
+    from orchestration.contracts.names import READ_SAGA_ITEM_ACTIVITY, WRITE_RESULT_ACTIVITY
+    from orchestration.contracts.status import ROLLED_BACK, Failure
+    from orchestration.definitions.expressions import Missing
+    from orchestration.definitions.models import Saga, SagaStep, Work
+    from orchestration.engine.chunk_execution import WORKER_LOST_RETRY
+    from orchestration.engine.flows.flow import FlowParent, failed_step
+    from orchestration.errors.failures import failure_of
+    from orchestration.plan.plan import Plan
 
 ITEM = "item"
 """What the steps of an item's saga call the item."""

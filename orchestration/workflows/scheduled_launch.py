@@ -10,16 +10,14 @@ from temporalio.common import RetryPolicy, SearchAttributeKey
 from temporalio.exceptions import FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts import (
+    from orchestration.contracts.dashboard_activities import LaunchedBatch, LaunchScheduled, ScheduledLaunch
+    from orchestration.contracts.names import (
         AWAIT_BATCH_ACTIVITY,
         DASHBOARD_TASK_QUEUE,
         LAUNCH_SCHEDULED_ACTIVITY,
         SCHEDULE_TASK_QUEUE,
-        LaunchedBatch,
-        LaunchScheduled,
-        ScheduledLaunch,
     )
-    from orchestration.plan import root_id
+    from orchestration.contracts.workflow_ids import root_id
 
 SCHEDULED_AT: SearchAttributeKey[datetime] = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 """The nominal time, which Temporal puts on every workflow that a schedule starts."""

@@ -11,11 +11,14 @@ from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.workflow import ChildWorkflowCancellationType
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts import EventKind, FlowInput, NodeKind, Place, ServiceInput, Status
-    from orchestration.definitions import SERVICE_WORKFLOW, Service, Services, Work
-    from orchestration.flow import FlowParent, brief
-    from orchestration.retried_flow import RetriedFlow
-    from orchestration.supervisor import outcome_of
+    from orchestration.contracts.events import EventKind, NodeKind, Place
+    from orchestration.contracts.flows import FlowInput, ServiceInput
+    from orchestration.contracts.names import SERVICE_WORKFLOW
+    from orchestration.contracts.status import Status
+    from orchestration.definitions.models import Service, Services, Work
+    from orchestration.engine.flows.flow import FlowParent, brief
+    from orchestration.engine.flows.resumable import RetriedFlow
+    from orchestration.errors.failures import outcome_of
 
 
 @workflow.defn

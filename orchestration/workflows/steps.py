@@ -12,19 +12,12 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.approval import verdict
-    from orchestration.children import ALREADY_RUNNING
-    from orchestration.contracts import (
-        BEGIN_FAN_OUT_ACTIVITY,
-        Counts,
-        FlowInput,
-        NodeKind,
-        Section,
-        Status,
-        WantedFanOut,
-    )
-    from orchestration.definition_values import Reference, holds, resolve
-    from orchestration.definitions import (
+    from orchestration.contracts.events import NodeKind
+    from orchestration.contracts.flows import FlowInput, Section, WantedFanOut
+    from orchestration.contracts.names import BEGIN_FAN_OUT_ACTIVITY
+    from orchestration.contracts.status import Counts, Status
+    from orchestration.definitions.expressions import Reference, holds, resolve
+    from orchestration.definitions.models import (
         Approval,
         ApprovalStep,
         FanOutStep,
@@ -38,8 +31,10 @@ with workflow.unsafe.imports_passed_through():
         Step,
         Steps,
     )
-    from orchestration.flow import failed_step
-    from orchestration.sections import GROW_HEARTBEAT_TIMEOUT, GROW_RETRY, GROW_TIMEOUT, SectionFlow
+    from orchestration.engine.approval import verdict
+    from orchestration.engine.flows.flow import failed_step
+    from orchestration.engine.flows.sections import GROW_HEARTBEAT_TIMEOUT, GROW_RETRY, GROW_TIMEOUT, SectionFlow
+    from orchestration.engine.units.policies import ALREADY_RUNNING
 
 NOT_BEGUN = "its step has not begun yet"
 MOVED = ("failed", "timed_out", "terminated", "canceled", "skipped")

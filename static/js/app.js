@@ -1,8 +1,8 @@
 // What every page has: local times, dialogs, messages for failed requests, and the way back to the login.
-import "./copy.js";
-import "./keys.js";
-import { showTimes } from "./times.js";
-import { toastFor } from "./toasts.js";
+import "./lib/copy.js";
+import "./lib/keys.js";
+import { showTimes } from "./lib/times.js";
+import { toastFor } from "./lib/toasts.js";
 
 document.documentElement.classList.remove("no-script");
 showTimes(document);

@@ -14,26 +14,37 @@ from pathlib import Path
 
 from temporalio.client import Client
 
-import tests.environment  # noqa: F401  before anything reads settings
-from dashboard import processes
-from tests.benchmarks import engine, exports, live, million, projecting, scale, theirs, viewers, viewing, watch
-from tests.benchmarks.bare import ConcurrentParent
+import tests.support.environment  # noqa: F401  before anything reads settings
+from dashboard.server import processes
+from tests.benchmarks import (
+    batch_page,
+    engine,
+    exports,
+    external_workflows,
+    live,
+    million_items,
+    projection,
+    scale,
+    temporal_ui,
+    viewers,
+)
+from tests.benchmarks.bare_parents import ConcurrentParent
 from tests.benchmarks.report import Figure, table
-from tests.stack import Process, Stack, TemporalServer
-from tests.waiting import until
+from tests.support.stack import Process, Stack, TemporalServer
+from tests.support.waiting import until
 
 PARTS: dict[str, Callable[[Client, Stack], Awaitable[list[Figure]]]] = {
     "engine": engine.measure,
     "live": partial(live.measure, is_huge=False),
     "scale": scale.measure,
-    "watch": watch.measure,
+    "watch": external_workflows.measure,
     "huge": partial(live.measure, is_huge=True),
     "exports": exports.measure,
-    "million": million.measure,
-    "viewing": viewing.measure,
+    "million": million_items.measure,
+    "viewing": batch_page.measure,
     "viewers": viewers.measure,
-    "projecting": projecting.measure,
-    "theirs": theirs.measure,
+    "projecting": projection.measure,
+    "theirs": temporal_ui.measure,
 }
 
 FAIR = processes.TEMPORAL_OPTIONS.replace(processes.TEMPORAL_LISTS, "")
@@ -71,7 +82,7 @@ def _run(names: list[str], options: str) -> list[Figure]:
     server.start()
     stack = Stack(server)
     stack.start()
-    bare = Process([sys.executable, "-m", "tests.benchmarks.bare", server.address], home / "bare.log")
+    bare = Process([sys.executable, "-m", "tests.benchmarks.bare_parents", server.address], home / "bare.log")
     bare.start()
     try:
         return asyncio.run(_measure(stack, names))

@@ -9,10 +9,10 @@ from typing import Any
 
 from temporalio.client import Client
 
-from orchestration.options import Execution
-from tests.benchmarks.bare import BARE_TASK_QUEUE, ConcurrentParent, ItemActivityParent, SequentialParent
+from orchestration.plan.options import Execution
+from tests.benchmarks.bare_parents import BARE_TASK_QUEUE, ConcurrentParent, ItemActivityParent, SequentialParent
 from tests.benchmarks.report import Figure
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 CHILDREN = 500
 ITEMS = 10_000

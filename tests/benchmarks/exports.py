@@ -12,7 +12,7 @@ import psutil
 from temporalio.client import Client
 
 from tests.benchmarks.report import Figure
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 FEW, MANY = 100_000, 1_000_000
 FORMS = ("csv", "jsonl", "parquet")

@@ -11,7 +11,7 @@ from temporalio.client import Client
 
 from tests.benchmarks.report import Figure
 from tests.browser.conftest import CHROMIUM, FLAGS, log_in
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 CHILDREN = 200
 HUGE = 10_000

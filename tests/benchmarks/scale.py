@@ -7,7 +7,7 @@ from temporalio.client import Client
 
 from tests.benchmarks.engine import canopy, run_batch
 from tests.benchmarks.report import Figure
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 CHILDREN = 500
 MANY = 5_000

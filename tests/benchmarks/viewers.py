@@ -17,12 +17,12 @@ import psutil
 from temporalio.client import Client
 from websockets.asyncio.client import connect
 
-from orchestration.plan import root_id
-from tests.benchmarks.bare import BARE_TASK_QUEUE, Reporter, Reports
+from orchestration.contracts.workflow_ids import root_id
+from tests.benchmarks.bare_parents import BARE_TASK_QUEUE, Reporter, Reports
+from tests.benchmarks.batch_page import WRITE
 from tests.benchmarks.report import Figure
-from tests.benchmarks.viewing import WRITE
-from tests.stack import Stack
-from tests.waiting import until
+from tests.support.stack import Stack
+from tests.support.waiting import until
 
 VIEWERS = 200
 CHILDREN = 1_000

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, Request, StorageState, async_playwright, expect
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [

@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import NewPage, until_live
-from tests.stack import Stack, TemporalServer
+from tests.support.stack import Stack, TemporalServer
 
 pytestmark = pytest.mark.browser
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from tests.browser.conftest import WEB_GONE, Console, NewPage, until_live
-from tests.stack import VIEWER, Stack
+from tests.support.stack import VIEWER, Stack
 
 pytestmark = pytest.mark.browser
 

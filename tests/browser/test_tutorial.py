@@ -17,8 +17,8 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import DEADLINE, log_in
-from tests.running import Run
-from tests.stack import ROOT
+from tests.support.running import Run
+from tests.support.stack import ROOT
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -16,9 +16,9 @@ from playwright.async_api import Page, expect
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
 from tests.browser.conftest import WEB_GONE, Console, NewPage, until_live
-from tests.site import Site
-from tests.stack import VIEWER, Stack
-from tests.waiting import until, wait_until
+from tests.support.site import Site
+from tests.support.stack import VIEWER, Stack
+from tests.support.waiting import until, wait_until
 
 ADDRESSES = 200
 BROKEN = 30

@@ -12,10 +12,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
 
+from dashboard.definitions.stages import definition_of
 from dashboard.models import Batch
-from dashboard.stages import definition_of
-from orchestration.plan import Plan
-from tests import builders
+from orchestration.plan.plan import Plan
+from tests.support import builders
 
 MakeBatch = Callable[..., Batch]
 

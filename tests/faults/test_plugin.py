@@ -15,10 +15,12 @@ import pytest
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from orchestration.plugin import CanopyPlugin, Teller, Told
-from tests.foreign_sample import Order, ProcessOrder, ProcessOrders, pack
-from tests.stack import Stack, free_port
-from tests.waiting import until, wait_until
+from orchestration.plugin import CanopyPlugin
+from orchestration.remote.event_sender import Teller
+from orchestration.remote.wire import Told
+from tests.support.foreign_sample import Order, ProcessOrder, ProcessOrders, pack
+from tests.support.stack import Stack, free_port
+from tests.support.waiting import until, wait_until
 
 QUEUE = "told-orders"
 WORKFLOWS = [ProcessOrder, ProcessOrders]

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.stack import ROOT, Process, Stack, TemporalServer
-from tests.waiting import wait_until
+from tests.support.stack import ROOT, Process, Stack, TemporalServer
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.running import Run
-from tests.stack import ROOT, free_port
-from tests.waiting import wait_until
+from tests.support.running import Run
+from tests.support.stack import ROOT, free_port
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 

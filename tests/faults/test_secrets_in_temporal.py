@@ -11,11 +11,11 @@ import pytest
 from temporalio.client import Client, WorkflowExecution
 from temporalio.converter import DataConverter
 
-from orchestration import payloads
-from orchestration.payloads import CannotDecrypt, EncryptingCodec, keys_of
-from tests.site import Site
-from tests.stack import Stack, TemporalServer
-from tests.waiting import until
+from orchestration.temporal import data_converter
+from orchestration.temporal.data_converter import CannotDecrypt, EncryptingCodec, keys_of
+from tests.support.site import Site
+from tests.support.stack import Stack, TemporalServer
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -101,4 +101,4 @@ def test_a_key_that_is_none_is_said_without_telling_it(wrong: str) -> None:
     with pytest.raises(ValueError, match=r"key 2 is not 32 bytes") as refused:
         keys_of(f"{key()}, {wrong}")
     assert wrong not in str(refused.value)
-    assert payloads.keys_of("") == []
+    assert data_converter.keys_of("") == []

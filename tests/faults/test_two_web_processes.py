@@ -12,9 +12,9 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import WEB_GONE, Console, NewPage, browser, console, new_page, until_live
-from tests.servers import postgres, redis
-from tests.stack import ROOT, Stack, TemporalServer, free_port
-from tests.waiting import wait_until
+from tests.support.servers import postgres, redis
+from tests.support.stack import ROOT, Stack, TemporalServer, free_port
+from tests.support.waiting import wait_until
 
 __all__ = ["browser", "console", "new_page"]
 

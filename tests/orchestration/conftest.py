@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from temporalio.client import Client
 
-from tests.orchestration.engine import Engine, running_engine
-from tests.stack import TemporalServer
+from tests.support.engine import Engine, running_engine
+from tests.support.stack import TemporalServer
 
 
 @pytest.fixture(scope="session")
@@ -28,5 +28,5 @@ async def engine(deaf_engine: Engine) -> AsyncIterator[Engine]:
 @pytest.fixture
 def small_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put more than 6 children into partitions of 4, so that a tree is small enough for a test."""
-    monkeypatch.setattr("orchestration.plan.MAX_FLAT_CHILDREN", 6)
-    monkeypatch.setattr("orchestration.plan.PARTITION_SIZE", 4)
+    monkeypatch.setattr("orchestration.plan.layout.MAX_FLAT_CHILDREN", 6)
+    monkeypatch.setattr("orchestration.plan.layout.PARTITION_SIZE", 4)

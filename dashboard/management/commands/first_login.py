@@ -12,8 +12,8 @@ from django.contrib.auth.models import Group, User
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
-from dashboard.permissions import OPERATORS
-from dashboard.tokens import create_token
+from dashboard.accounts.api_tokens import create_token
+from dashboard.accounts.permissions import OPERATORS
 
 FIRST_LOGIN = "first-login.json"
 USERNAME = "operator"

@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from honcho.environ import parse_procfile
 
-from dashboard.keep_alive import SUPERVISOR
 from dashboard.management.commands.first_login import FIRST_LOGIN, make_first_login
-from dashboard.processes import (
+from dashboard.server.keep_alive import SUPERVISOR
+from dashboard.server.processes import (
     LAST,
     TEMPORAL_GARBAGE,
     TEMPORAL_OPTIONS,

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from dashboard.said_texts import as_module, said_texts
+from dashboard.management.extract_texts import as_module, said_texts
 
-MADE = Path(__file__).resolve().parent.parent.parent / "engine_texts.py"
+MADE = Path(__file__).resolve().parent.parent.parent / "i18n" / "engine_texts.py"
 
 
 class Command(BaseCommand):

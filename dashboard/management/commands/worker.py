@@ -7,10 +7,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from dashboard.store import DjangoChunkStore
+from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.temporal import connection
-from orchestration.activities import ChunkActivities
-from orchestration.contracts import CHILD_TASK_QUEUE
+from orchestration.activities.parents import ChunkActivities
+from orchestration.contracts.names import CHILD_TASK_QUEUE
 from orchestration.worker import GRACE, CannotStart, prepare, serve
 
 

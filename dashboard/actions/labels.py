@@ -1,0 +1,67 @@
+"""Labelling: the tags and the note of a batch. Both are for people alone, and change nothing of what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from dashboard.accounts.permissions import Person, require_operator
+from dashboard.database.sanitising import text
+from dashboard.errors import OperationError
+from dashboard.i18n.formatting import numeral
+from dashboard.models import MOST_TAGS, TAG_LENGTH, AuditEntry, Batch, BatchTag
+
+NOTE_LENGTH = 10_000
+
+
+def read_tags(given: str) -> list[str]:
+    """Return the tags that a person typed, with commas between."""
+    return list(dict.fromkeys(" ".join(name.split()) for name in given.split(",") if name.strip()))
+
+
+def set_tags(person: Person, batch: Batch, names: Sequence[str]) -> None:
+    """Give a batch exactly these tags. Raises PermissionDenied, OperationError (422 for one that is too long)."""
+    operator = require_operator(person)
+    names = _checked(names)
+    with transaction.atomic():
+        before = set(batch.tags.values_list("name", flat=True))
+        if before == set(names):
+            return
+        batch.tags.exclude(name__in=names).delete()
+        BatchTag.objects.bulk_create([BatchTag(batch=batch, name=name) for name in names], ignore_conflicts=True)
+        AuditEntry.objects.create(batch=batch, person=operator, action="tag", scope=", ".join(names)[:200])
+
+
+def add_tags(person: Person, batch: Batch, names: Sequence[str]) -> None:
+    """Give a batch tags beside those that it has. Raises as `set_tags` does."""
+    set_tags(person, batch, list(dict.fromkeys([*batch.tags.values_list("name", flat=True), *names])))
+
+
+def set_note(person: Person, batch: Batch, note: str) -> None:
+    """Put a note on a batch. Raises PermissionDenied, OperationError (422 for one that is too long)."""
+    operator = require_operator(person)
+    note = text(note.strip().replace("\r\n", "\n"))
+    if len(note) > NOTE_LENGTH:
+        raise OperationError(
+            _("A note has at most %(note_length)s characters; this one has %(note)s.")
+            % {"note_length": numeral(NOTE_LENGTH), "note": numeral(len(note))},
+            422,
+        )
+    if note != batch.note:
+        Batch.objects.filter(pk=batch.pk).update(note=note)
+        AuditEntry.objects.create(batch=batch, person=operator, action="note")
+
+
+def _checked(names: Sequence[str]) -> list[str]:
+    names = [text(name) for name in names]
+    if long := [name for name in names if len(name) > TAG_LENGTH]:
+        raise OperationError(
+            _("A tag has at most %(tag_length)s characters: %(long)s… has more.")
+            % {"tag_length": TAG_LENGTH, "long": long[0][:TAG_LENGTH]},
+            422,
+        )
+    if len(names) > MOST_TAGS:
+        raise OperationError(_("A batch has at most %(most_tags)s tags.") % {"most_tags": MOST_TAGS}, 422)
+    return names

@@ -1,0 +1,57 @@
+"""Rolling back on demand: what of a closed batch can be undone, and how its root is started to undo it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dashboard.definitions.stages import sections_of, stages_of
+from dashboard.launching.compensation import _has_compensation
+from dashboard.launching.root_input import root_input
+from dashboard.models import Batch, BatchStatus, Item
+from orchestration.contracts.fan_out import FanOutInput
+from orchestration.contracts.flows import Section
+from orchestration.contracts.root_input import RootInput
+from orchestration.contracts.status import Status
+from orchestration.definitions.models import Stage
+from orchestration.plan.layout import Layout
+
+
+def can_undo(batch: Batch) -> bool:
+    """Whether what a batch does could be undone: it, or a stage of its pipeline, has a compensation."""
+    if batch.watched_id or not (batch.definition_id is None or batch.processor == "pipeline"):
+        return False
+    names = [stage.processor for stage in stages_of(batch.definition_id)] or [batch.processor]
+    return any(_has_compensation(name) for name in names)
+
+
+def may_roll_back(batch: Batch) -> bool:
+    """Whether a batch that is closed can be rolled back now, or the rest of it once more."""
+    is_over = not batch.is_open and batch.status != BatchStatus.PENDING and batch.opened_at is not None
+    return is_over and can_undo(batch)
+
+
+def undo_input(batch: Batch) -> tuple[RootInput, int]:
+    """Return how the root is started to undo all that has completed, and how many children that is."""
+    root = root_input(batch)
+    if isinstance(root, FanOutInput):
+        children = _children(batch)
+        return replace(
+            root, children=children, items=batch.item_count, stop=batch.child_count, cursor=None, undo=True
+        ), len(children)
+    stages, undo = stages_of(batch.definition_id), dict[int, list[int]]()
+    for section in sections_of(batch):
+        stage = stages[section.stage]
+        children = _of_section(batch, section, stage) if _has_compensation(stage.processor) else []
+        if children:
+            undo[section.number] = children
+    return replace(root, undo=undo), sum(map(len, undo.values()))
+
+
+def _of_section(batch: Batch, section: Section, stage: Stage) -> list[int]:
+    layout = Layout.of(stage.plan, section.items, first_child=section.first_child, first_item=section.first_item)
+    return [child for child in _children(batch) if child in layout.child_range]
+
+
+def _children(batch: Batch) -> list[int]:
+    left = Item.objects.filter(batch=batch, status=Status.COMPLETED, undone_at=None)
+    return list(left.order_by("child").values_list("child", flat=True).distinct())

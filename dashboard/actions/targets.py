@@ -1,0 +1,139 @@
+"""Choosing: which children a person means who names nodes, a status, an error, or a selection. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
+
+from dashboard.errors import OperationError
+from dashboard.models import FAILURES, PARENT_KINDS, Action, Batch, Node, NodeStatus
+from dashboard.queries.selection import EVERYTHING, Selection
+from orchestration.contracts.events import NodeKind
+from orchestration.contracts.status import Status
+
+FAILED = "failed"
+UNFINISHED = "unfinished"
+
+GROUPS = {
+    FAILED: FAILURES,
+    UNFINISHED: tuple(NodeStatus(status) for status in Status if status.is_retryable),
+}
+"""What "all failed" and "all that is left" mean; any single outcome is a choice too."""
+
+RUNNING = (NodeStatus.RUNNING,)
+ACTS_ON = {
+    Action.RETRY: GROUPS[UNFINISHED],
+    Action.SKIP: (*FAILURES, NodeStatus.PENDING),
+    Action.CANCEL: RUNNING,
+    Action.TERMINATE: RUNNING,
+}
+"""The children that an action can do something to."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a person names: ids of `nodes` (a partition or the root means what is below it that the action can do
+    something to), a `status` ("failed", "unfinished", or one status), or a `selection`.
+    """
+
+    nodes: Sequence[int] | None = None
+    status: str = ""
+    selection: Selection = EVERYTHING
+
+    def children(self, batch: Batch, action: Action = Action.RETRY, *, or_none: bool = False) -> list[Node]:
+        """Return the children that are meant, by position.
+
+        Raises OperationError: 404 for a node of another batch, 422 for an unknown status or nothing, 409 for none left.
+        """
+        if self.nodes is not None:
+            return _named(batch, self.nodes, action, or_none=or_none)
+        if self.selection.is_narrow:
+            return self._selected(batch, action)
+        return _in_status(batch, self.status, action)
+
+    def _selected(self, batch: Batch, action: Action) -> list[Node]:
+        chosen = self.selection.children(batch)
+        if self.selection.status is None:
+            chosen = chosen.filter(status__in=ACTS_ON[action])
+        found = list(chosen.order_by("position"))
+        if not found:
+            raise OperationError(
+                _("No child has failed with this error now.")
+                if self.selection.error
+                else _("There is nothing to %(lower)s in what is selected.") % {"lower": action.label.lower()},
+                409,
+            )
+        return found
+
+    def words(self, number: int) -> str:
+        """Say what is chosen."""
+        if self.nodes is not None:
+            return f"{number:,} selected"
+        if self.status:
+            return f"all {self.status}"
+        chosen, parts = self.selection, list[str]()
+        if chosen.status:
+            parts.append(f"all {NodeStatus(chosen.status).label.lower()}")
+        if chosen.error:
+            parts.append(f"with error {chosen.error}")
+        if chosen.text:
+            parts.append(f"with “{chosen.text}”")
+        if chosen.span:
+            parts.append(f"from #{chosen.span[0]} to #{chosen.span[1]}")
+        return " ".join(parts)
+
+
+def with_error(signature: str) -> Choice:
+    """Return the choice of the children with failures of an error."""
+    return Choice(selection=Selection(error=signature))
+
+
+def left_in_stages(batch: Batch) -> QuerySet[Node]:
+    """Return what stages that have stopped left: what is to be done before their flow can go on."""
+    stopped = Node.objects.filter(batch=batch, kind=NodeKind.STAGE, status__in=GROUPS[UNFINISHED])
+    below = Q(parent__in=stopped) | Q(parent__parent__in=stopped)
+    return EVERYTHING.children(batch).filter(below, status__in=GROUPS[UNFINISHED])
+
+
+def _named(batch: Batch, ids: Sequence[int], action: Action, *, or_none: bool) -> list[Node]:
+    if not ids:
+        raise OperationError(_("Nothing is selected."), 422)
+    found = {node.pk: node for node in Node.objects.filter(batch=batch, pk__in=ids)}
+    unknown = [str(pk) for pk in ids if pk not in found]
+    if unknown:
+        raise OperationError(_("This batch has no node %(unknown)s.") % {"unknown": ", ".join(unknown[:5])}, 404)
+    children = {pk: node for pk, node in found.items() if node.kind == NodeKind.CHILD}
+    parents = [node for node in found.values() if node.kind != NodeKind.CHILD]
+    if parents:
+        for node in _below(parents):
+            if node.kind == NodeKind.CHILD and node.status in ACTS_ON[action]:
+                children[node.pk] = node
+    if not children and not or_none:
+        raise OperationError(
+            _("There is nothing to %(lower)s below what is selected.") % {"lower": action.label.lower()}, 409
+        )
+    return sorted(children.values(), key=lambda node: node.position)
+
+
+def _below(parents: Sequence[Node]) -> Iterator[Node]:
+    """Yield all nodes below some, level by level."""
+    while parents:
+        found = list(Node.objects.filter(parent__in=parents))
+        yield from found
+        parents = [node for node in found if node.kind in PARENT_KINDS]
+
+
+def _in_status(batch: Batch, status: str, action: Action) -> list[Node]:
+    groups = {name: members for name, members in GROUPS.items() if set(members) <= set(ACTS_ON[action])}
+    statuses = groups.get(status) or tuple(each for each in ACTS_ON[action] if each == status)
+    if not statuses:
+        known = ", ".join(dict.fromkeys([*groups, *ACTS_ON[action]]))
+        raise OperationError(
+            _("%(label)s takes children by status %(known)s; not %(status)s.")
+            % {"label": action.label, "known": known, "status": repr(status)},
+            422,
+        )
+    return list(EVERYTHING.children(batch).filter(status__in=statuses).order_by("position"))

@@ -1,0 +1,37 @@
+"""The activities that deliver a notification and give it up."""
+
+from __future__ import annotations
+
+from django.db.models import F
+from django.utils import timezone
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from dashboard.models import Channel, Delivery, DeliveryStatus
+from dashboard.notifications.delivery import _SENDERS, ERROR_LENGTH, NotSent
+from orchestration.contracts.dashboard_activities import Notification
+from orchestration.contracts.names import DELIVER_ACTIVITY, GIVE_UP_DELIVERY_ACTIVITY
+
+
+@activity.defn(name=DELIVER_ACTIVITY)
+async def deliver(given: Notification) -> None:
+    """Send a notification. Raises ApplicationError, not retried for what was refused for good."""
+    found = Delivery.objects.select_related("subscription", "batch")
+    delivery = await found.filter(pk=given.delivery_id).afirst()
+    if delivery is None or delivery.status != DeliveryStatus.PENDING:
+        return
+    same = Delivery.objects.filter(pk=delivery.pk)
+    await same.aupdate(attempts=F("attempts") + 1)
+    try:
+        await _SENDERS[Channel(delivery.subscription.channel)](delivery)
+    except NotSent as error:
+        await same.aupdate(error=str(error)[:ERROR_LENGTH])
+        raise ApplicationError(str(error), type="NotSent", non_retryable=error.is_final) from error
+    await same.aupdate(status=DeliveryStatus.SENT, error="", closed_at=timezone.now())
+
+
+@activity.defn(name=GIVE_UP_DELIVERY_ACTIVITY)
+async def give_up_delivery(given: Notification) -> None:
+    """Say that a notification will not arrive."""
+    pending = Delivery.objects.filter(pk=given.delivery_id, status=DeliveryStatus.PENDING)
+    await pending.aupdate(status=DeliveryStatus.FAILED, closed_at=timezone.now())

@@ -1,0 +1,97 @@
+"""launch_scheduled: the activity by which a schedule launches a batch, on the dashboard's queue beside notify."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from asgiref.sync import async_to_sync
+from channels.db import database_sync_to_async
+from django.core.exceptions import PermissionDenied
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from dashboard.launching.launch import launch
+from dashboard.launching.request import IdempotencyConflict
+from dashboard.launching.root_input import root_input
+from dashboard.live import doorbell
+from dashboard.models import OPEN_BATCH_STATUSES, AuditEntry, Batch, Schedule, ScheduleEntry
+from dashboard.schedules.stored_launch import CannotLaunch, request_of
+from dashboard.temporal import gateway
+from orchestration.client.schedules import Overlap, ScheduleGone
+from orchestration.contracts.dashboard_activities import LaunchedBatch, LaunchScheduled
+from orchestration.contracts.names import LAUNCH_SCHEDULED_ACTIVITY
+from orchestration.contracts.status import Status
+from orchestration.contracts.workflow_ids import root_id
+from orchestration.temporal.connection import BatchNotRunning
+
+LAUNCHES_AT_ONCE = 4
+LAUNCHES_TAKEN = 32
+"""At a full hour many are due: they queue here, not in front of news of batches."""
+
+_threads = ThreadPoolExecutor(LAUNCHES_AT_ONCE, thread_name_prefix="launches")
+
+OVERTAKEN = "For the next launch of its schedule, as the overlap policy says."
+
+
+@activity.defn(name=LAUNCH_SCHEDULED_ACTIVITY)
+async def launch_scheduled(due: LaunchScheduled) -> LaunchedBatch:
+    """Launch the batch that is due, as the person who made the schedule. Another try finds the same batch.
+
+    Raises ApplicationError, not retried, for what can no longer be launched: the schedule's page says so.
+    """
+    try:
+        batch = await database_sync_to_async(_launch, thread_sensitive=False, executor=_threads)(due)
+    except (CannotLaunch, PermissionDenied, IdempotencyConflict) as error:
+        raise ApplicationError(str(error), type="CannotLaunch", non_retryable=True) from error
+    await doorbell.ring(batch.pk)
+    return LaunchedBatch("" if batch.is_discarded else batch.pk)
+
+
+def _launch(due: LaunchScheduled) -> Batch:
+    schedule = Schedule.objects.select_related("made_by", "upload").filter(pk=due.schedule_id).first()
+    if schedule is None or schedule.deleted_at is not None:
+        raise CannotLaunch("The schedule was deleted.")
+    try:
+        request = request_of(schedule, due)
+        _overtake(schedule, due.key)
+        launched = launch(schedule.made_by, request)
+    except (CannotLaunch, PermissionDenied, IdempotencyConflict) as error:
+        outcome = f"Nothing was launched: {error}"
+        ScheduleEntry.objects.create(schedule=schedule, person=schedule.made_by, action="launch", outcome=outcome)
+        raise
+    batch = launched.batch
+    if (not launched.created or batch.start_error) and not batch.is_discarded:
+        async_to_sync(gateway().start)(root_input(batch))
+    return batch
+
+
+def _overtake(schedule: Schedule, key: str) -> None:
+    """See to the batches that this launch overtakes, and write down what the overlap policy did to them."""
+    try:
+        overlap = async_to_sync(gateway().schedules.describe)(schedule.pk).setting.overlap
+    except ScheduleGone:
+        return
+    others = schedule.batches.exclude(idempotency_key=key)
+    if overlap is Overlap.TERMINATE_OTHER:
+        for batch in others.filter(status__in=OPEN_BATCH_STATUSES):
+            _terminate(schedule, batch)
+    elif overlap is Overlap.CANCEL_OTHER and (last := others.first()) is not None:
+        _note_cancel(schedule, last)
+
+
+def _terminate(schedule: Schedule, batch: Batch) -> None:
+    """End an open batch: Temporal ended only what waited for it."""
+    try:
+        async_to_sync(gateway().terminate)(batch.workflows.root, OVERTAKEN)
+    except BatchNotRunning:
+        return
+    AuditEntry.objects.create(batch=batch, person=schedule.made_by, action="terminate", outcome=OVERTAKEN)
+
+
+def _note_cancel(schedule: Schedule, batch: Batch) -> None:
+    """Write down who canceled the last batch, if nobody has: what waited for it did, before this launch could start."""
+    if batch.audit.filter(action__in=["cancel", "discard"]).exists():
+        return
+    root = async_to_sync(gateway().describe_run)(root_id(batch.pk))
+    if root is not None and root.status is Status.CANCELED:
+        AuditEntry.objects.create(batch=batch, person=schedule.made_by, action="cancel", outcome=OVERTAKEN)

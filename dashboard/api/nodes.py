@@ -1,0 +1,109 @@
+"""Nodes and items of a batch over the API, in pages."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest
+from ninja import Query
+
+from dashboard.api import schemas
+from dashboard.api.batches import _batch, router
+from dashboard.api.responses import PROBLEMS
+from dashboard.errors import Invalid
+from dashboard.models import Item, Kind, Node, NodeStatus
+from orchestration.errors.kinds import error_kind
+
+PAGE_MAX = 1_000
+
+M = TypeVar("M", bound=Model)
+Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
+
+
+@router.get("/batches/{batch_id}/nodes", response={200: schemas.NodePage, **PROBLEMS})
+def list_nodes(
+    request: HttpRequest,
+    batch_id: str,
+    kind: Kind | None = None,
+    status: NodeStatus | None = None,
+    limit: Limit = 100,
+    cursor: str | None = None,
+) -> dict[str, Any]:
+    """List a batch's nodes in the order they were made, a page at a time."""
+    nodes = Node.objects.filter(batch=_batch(batch_id))
+    if kind:
+        nodes = nodes.filter(kind=kind)
+    if status:
+        nodes = nodes.filter(status=status)
+    page, following = _page(nodes, "pk", limit, cursor)
+    return {"results": [_node(node) for node in page], "next": following}
+
+
+@router.get("/batches/{batch_id}/items", response={200: schemas.ItemPage, **PROBLEMS})
+def list_items(
+    request: HttpRequest,
+    batch_id: str,
+    status: NodeStatus | None = None,
+    limit: Limit = 100,
+    cursor: str | None = None,
+) -> dict[str, Any]:
+    """List a batch's items in input order, a page at a time."""
+    items = Item.objects.filter(batch=_batch(batch_id)).with_shown_status()
+    if status:
+        items = items.filter(Q(shown_status=status))
+    page, following = _page(items, "index", limit, cursor)
+    return {"results": [_item(item) for item in page], "next": following}
+
+
+def _page(rows: QuerySet[M], order: str, limit: int, cursor: str | None) -> tuple[list[M], str | None]:
+    """Return a page of rows after the cursor (the last value seen), and the next cursor."""
+    if cursor is not None:
+        if not (cursor.isdecimal() and len(cursor) < 19):
+            raise Invalid({"cursor": ["This is not a cursor that was given out."]})
+        rows = rows.filter(**{f"{order}__gt": int(cursor)})
+    found = list(rows.order_by(order)[: limit + 1])
+    following = str(getattr(found[limit - 1], order)) if len(found) > limit else None
+    return found[:limit], following
+
+
+def _error(row: Node | Item) -> dict[str, str] | None:
+    if not row.error_type:
+        return None
+    return {"kind": error_kind(row.error_type), "type": row.error_type, "message": row.error_message}
+
+
+def _node(node: Node) -> dict[str, Any]:
+    return {
+        "id": node.pk,
+        "workflow_id": node.workflow_id,
+        "run_id": node.run_id,
+        "parent": node.parent_id,
+        "kind": node.kind,
+        "position": node.position,
+        "label": node.label,
+        "note": node.note,
+        "status": node.status,
+        "attempt": node.attempt,
+        "started_at": node.started_at,
+        "closed_at": node.closed_at,
+        "error": _error(node),
+    }
+
+
+def _item(item: Any) -> dict[str, Any]:
+    return {
+        "index": item.index,
+        "key": item.key,
+        "child": item.child,
+        "data": item.data,
+        "status": item.shown_status,
+        "attempts": item.attempts,
+        "result": item.result,
+        "error": _error(item) if item.shown_status == NodeStatus.FAILED else None,
+        "duration": item.duration,
+        "finished_at": item.finished_at,
+        "undone_at": item.undone_at,
+        "dropped": item.dropped,
+        "undo_error": item.undo_error,
+    }

@@ -1,0 +1,92 @@
+"""Chunk work: what a run of a child has still to do, read for the worker that is to do it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from dashboard.database.bulk import read_columns
+from dashboard.definitions.stages import stages_of, work_of
+from dashboard.models import Batch, Item
+from orchestration.contracts.chunks import ChunkInput, ChunkWork, ItemWork
+from orchestration.contracts.events import NodeKind
+from orchestration.contracts.status import Failure, Status
+from orchestration.plan.plan import Plan
+
+BATCH = """
+    SELECT id, processor, parameters, plan_data, status, opened_at, definition_id, (
+        SELECT operation.parameters
+        FROM dashboard_node AS node JOIN dashboard_operation AS operation ON operation.id = node.operation_id
+        WHERE node.batch_id = batch.id AND node.kind = %s AND node.position = %s AND operation.parameters IS NOT NULL
+        LIMIT 1
+    ) AS other_parameters
+    FROM dashboard_batch AS batch
+    WHERE id = %s
+"""
+"""A batch, and the parameters that the retry which a child of it was taken on by gave it, if any."""
+
+ITEM_COLUMNS = ("index", "key", "data", "attempts", "status", "run_id", "error_type", "error_message")
+SLICE = 'batch_id = %s AND "index" >= %s AND "index" < %s ORDER BY "index"'
+
+
+def read_work(work: ChunkInput, run_id: str) -> ChunkWork:
+    """Return what a run of a child has still to do. Raises LookupError for a batch that is gone or discarded."""
+    found = iter(Batch.objects.raw(BATCH, (NodeKind.CHILD.value, work.child, work.batch_id)))
+    if (batch := next(found, None)) is None:
+        raise LookupError(f"Batch {work.batch_id} does not exist.")
+    if batch.is_discarded:
+        raise LookupError(f"Batch {work.batch_id} was discarded before it started.")
+    return _to_undo(batch, work) if work.undo else _to_do(batch, work, run_id)
+
+
+def _to_do(batch: Batch, work: ChunkInput, run_id: str) -> ChunkWork:
+    """Return the items of a slice that this run of the child has neither completed nor failed."""
+    items = read_columns(Item, ITEM_COLUMNS, SLICE, (work.batch_id, work.offset, work.offset + work.length))
+    if len(items) != work.length:
+        raise LookupError(f"Batch {work.batch_id} has {len(items)} of the items {work.offset} +{work.length}.")
+    todo, completed, failures = list[ItemWork](), 0, list[Failure]()
+    every = json.loads(f"[{','.join(data for _, _, data, *_ in items)}]")  # much quicker than each by itself
+    for (index, key, _, attempts, status, of_run, error_type, error_message), data in zip(items, every, strict=True):
+        if status == Status.COMPLETED:
+            completed += 1
+        elif status == Status.FAILED and of_run == run_id:
+            failures.append(Failure(error_type, error_message))
+        else:
+            todo.append(ItemWork(index, key, data, attempts))
+    return ChunkWork(
+        *_work_of(batch, work),
+        items=todo,
+        completed=completed,
+        failed=len(failures),
+        sample=failures[0] if failures else None,
+    )
+
+
+def _to_undo(batch: Batch, work: ChunkInput) -> ChunkWork:
+    """Return the completed items of a slice that have not been undone yet."""
+    items = Item.objects.filter(
+        batch=batch, index__gte=work.offset, index__lt=work.offset + work.length, status=Status.COMPLETED
+    ).order_by("index")
+    todo = [
+        ItemWork(item.index, item.key, item.data, item.attempts, item.result) for item in items if not item.undone_at
+    ]
+    return ChunkWork(*_work_of(batch, work), todo, completed=len(items) - len(todo))
+
+
+def _work_of(batch: Batch, work: ChunkInput) -> tuple[str, dict[str, Any], Plan]:
+    """Return what a chunk's items are processed by: processor, parameters and plan, of its stage where it has one."""
+    if work.stage is None:
+        said = work_of(batch.definition_id)
+        if said is None:
+            return batch.processor, _parameters_of(batch), batch.plan
+        name, parameters = said.processor, said.parameters
+        return name, parameters, batch.plan
+    stage = stages_of(batch.definition_id)[work.stage]
+    return stage.processor, stage.parameters, stage.plan
+
+
+def _parameters_of(batch: Batch) -> dict[str, Any]:
+    """Return the parameters of a child: the batch's, unless the retry that it was taken on by gave it others."""
+    others: str | None = vars(batch)["other_parameters"]
+    parameters: dict[str, Any] = batch.parameters if others is None else json.loads(others)
+    return parameters

@@ -1,0 +1,104 @@
+"""Pages of an input that is read while its batch runs, each written once."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from dashboard.database.sanitising import text
+from dashboard.inputs.reader import Reading
+from dashboard.inputs.rows import BadRow, Row
+from dashboard.inputs.source import Format, Position, Source, SourceError
+from dashboard.models import Batch, Node, Upload
+from dashboard.projection.ledger import Ledger, growing
+from dashboard.projection.tree_writer import write_page
+from orchestration.contracts.events import NodeKind
+from orchestration.contracts.fan_out import ReadPage, WantedPage
+from orchestration.contracts.stores import InputUnreadable
+from orchestration.contracts.workflow_ids import partition_id
+from orchestration.plan.layout import Layout
+from orchestration.processors.catalogue import get_processor
+
+BAD_ROWS_KEPT = 100
+
+
+def read_page(wanted: WantedPage) -> ReadPage:
+    """Write a page of a batch's input: a partition, its children and their items. The same page again is as it is.
+
+    Raises LookupError for a batch that is gone or was discarded, InputUnreadable.
+    """
+    try:
+        with growing(wanted.batch_id) as ledger:
+            if wanted.page < ledger.batch.partition_count:
+                return _page_read_before(ledger.batch, wanted.page)
+            if ledger.batch.reading["is_last"]:
+                return ReadPage(0, is_last=True)
+            return _read_page(ledger, wanted.page)
+    except SourceError as error:
+        raise InputUnreadable(str(error)) from error
+
+
+def _page_read_before(batch: Batch, page: int) -> ReadPage:
+    length = Node.objects.get(batch=batch, kind=NodeKind.PARTITION, position=page).length
+    return ReadPage(length, is_last=batch.reading["is_last"] and page == batch.partition_count - 1)
+
+
+def _read_page(ledger: Ledger, page: int) -> ReadPage:
+    batch, plan = ledger.batch, ledger.batch.plan
+    full = plan.page_children * plan.chunk_size
+    layout = Layout.of(plan, (page + 1) * full)
+    reading = Reading(source_of(batch), get_processor(batch.processor))
+    partition = Node.objects.create(
+        batch=batch,
+        parent=ledger.root,
+        kind=NodeKind.PARTITION,
+        position=page,
+        workflow_id=partition_id(batch.pk, page),
+        offset=page * full,
+        length=0,
+        revision=ledger.revision,
+    )
+    items = write_page(batch, partition, layout, layout.partition_range(page), _good_rows(batch, reading))
+    batch.reading = {**batch.reading, "is_last": items < full, "position": asdict(reading.position)}
+    if items == 0:
+        partition.delete()
+        if batch.item_count == 0:
+            raise InputUnreadable("There is not a single item.")
+        return ReadPage(0, is_last=True)
+    children = Layout.of(plan, items).children
+    partition.length = partition.items_pending = items
+    partition.children_pending = children
+    partition.save(update_fields=["length", "items_pending", "children_pending"])
+    ledger.grow(partitions=1, children=children, items=items)
+    return ReadPage(items, is_last=items < full)
+
+
+def source_of(batch: Batch) -> Source:
+    """Return a batch's input, from where it has been read up to. Raises LookupError when what was uploaded is gone."""
+    given: dict[str, Any] = batch.source
+    upload = Upload.objects.filter(pk=given["upload"]).first() if given.get("upload") else None
+    kind = Format(given["kind"])
+    if upload is None and kind is not Format.COUNT:
+        raise LookupError(f"What was uploaded for batch {batch.pk} is gone.")
+    position = Position(**batch.reading.get("position", {}))
+    opened = upload.reader if upload is not None else io.BytesIO
+    return Source(kind, opened, key=given.get("key") or "", count=given.get("count") or 0, start=position)
+
+
+def _good_rows(batch: Batch, reading: Reading) -> Iterator[Row]:
+    """Yield good rows. Raises InputUnreadable at a bad one, unless they are to be left out: then they are counted."""
+    for _, row in reading:
+        if isinstance(row, Row):
+            yield row
+        elif not batch.source.get("leave_out"):
+            raise InputUnreadable(f"Line {row.line:,}: {row.message} Nothing from its page on was started.")
+        else:
+            _leave_out(batch, row)
+
+
+def _leave_out(batch: Batch, row: BadRow) -> None:
+    left_out, bad = batch.reading.get("left_out", 0), batch.reading.get("bad", [])
+    kept = [*bad, [row.line, text(row.message)]] if len(bad) < BAD_ROWS_KEPT else bad
+    batch.reading = {**batch.reading, "left_out": left_out + 1, "bad": kept}

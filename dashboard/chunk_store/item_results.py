@@ -1,0 +1,132 @@
+"""Item results: what became of items, written as their chunks hand it in, with what it adds to the tallies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from django.db import connection
+from django.db.models import F
+from django.utils import timezone
+
+from dashboard.database.bulk import read_columns, update_rows, write_columns
+from dashboard.database.sanitising import json_text, storable, text
+from dashboard.models import Attempt, Item
+from dashboard.projection.item_counts import counting_items
+from orchestration.contracts.chunks import ItemResult
+from orchestration.contracts.events import NodeKind
+from orchestration.contracts.status import Status
+from orchestration.errors.signatures import signature_of
+
+EARLIER_FAILURES = 20
+"""Failures of earlier runs that are kept with an item."""
+
+COMPLETED_COLUMNS = ("status", "attempts", "run_id", "result", "duration", "finished_at")
+"""What changes when an item completes that has never failed."""
+
+RESULT_STATE = (*COMPLETED_COLUMNS, "error_type", "error_message", "error_stack", "signature", "earlier")
+
+
+def write_undone(batch_id: str, results: Mapping[int, ItemResult]) -> None:
+    """Record what became of undoing items; their result stays readable."""
+    now = timezone.now()
+    for index, result in results.items():
+        failure = result.failure
+        error = text(f"{failure.type}: {failure.message}") if failure else ""
+        changed = {"undo_error": error} if failure else {"undo_error": "", "undone_at": now}
+        Item.objects.filter(batch=batch_id, index=index).update(**changed)
+
+
+def write_done(batch_id: str, results: Mapping[int, ItemResult]) -> None:
+    """Record results by index. A completed item never becomes anything else. Raises Batch.DoesNotExist."""
+    with counting_items(batch_id) as moved:
+        failing = {index: Status.PENDING for index, result in results.items() if result.failure is not None}
+        others = failing | _touched(batch_id, results)
+        first = [result for index, result in results.items() if index not in others]
+        for result in first:
+            moved[result.child]["items_completed"] += 1
+        _write_completed(batch_id, first)
+        left = [index for index, status in others.items() if status != Status.COMPLETED]
+        if left:
+            _write_others(batch_id, Item.objects.filter(batch=batch_id, index__in=left), results, moved)
+
+
+def _touched(batch_id: str, indices: Collection[int]) -> dict[int, str]:
+    """Return the statuses of those among items that have failed or completed before."""
+    among = ", ".join(["%s"] * len(indices))
+    where = f'batch_id = %s AND "index" IN ({among}) AND NOT (status = %s AND error_type = %s)'
+    return dict(read_columns(Item, ("index", "status"), where, (batch_id, *indices, Status.PENDING.value, "")))
+
+
+def _write_completed(batch_id: str, results: Sequence[ItemResult]) -> None:
+    """Write items that complete at once: most of all items, so without reading them or making a model of each."""
+    status, now = Status.COMPLETED.value, connection.ops.adapt_datetimefield_value(timezone.now())
+    values = [
+        (
+            *(status, each.attempts, each.run_id, json_text(each.result), each.duration, now),
+            *(batch_id, each.index),
+        )
+        for each in results
+    ]
+    write_columns(Item, COMPLETED_COLUMNS, values, key=("batch_id", "index"))
+
+
+def _write_others(
+    batch_id: str, items: Iterable[Item], results: Mapping[int, ItemResult], moved: dict[int, Counter[str]]
+) -> None:
+    """Write items that failed, now or before."""
+    outdated = _outdated_runs(batch_id, results.values())
+    written = list[Item]()
+    for item in items:
+        result = results[item.index]
+        if not _is_news(item, result) or (result.failure is not None and result.run_id in outdated):
+            continue
+        if item.status == Status.FAILED:
+            moved[item.child]["items_failed"] -= 1
+        _take_result(item, result)
+        moved[item.child][f"items_{item.status}"] += 1
+        written.append(item)
+    update_rows(Item, written, RESULT_STATE)
+
+
+def _is_news(item: Item, result: ItemResult) -> bool:
+    """Whether a result may change an item: not one that completed, nor a second failure in the same run."""
+    if item.status == Status.COMPLETED:
+        return False
+    return item.status != Status.FAILED or item.run_id != result.run_id or result.failure is None
+
+
+def _outdated_runs(batch_id: str, results: Iterable[ItemResult]) -> set[str]:
+    """Return the runs that failed items although their child runs anew: a worker that was lost and still writes."""
+    failed = [result for result in results if result.failure is not None]
+    if not failed:
+        return set()
+    attempts = Attempt.objects.filter(
+        node__batch=batch_id,
+        node__kind=NodeKind.CHILD,
+        node__position__in={result.child for result in failed},
+        run_id__in={result.run_id for result in failed},
+    )
+    return set(attempts.exclude(run_id=F("node__run_id")).values_list("run_id", flat=True))
+
+
+def _take_result(item: Item, result: ItemResult) -> None:
+    if item.error_type:
+        earlier = {
+            "attempts": item.attempts,
+            "type": item.error_type,
+            "message": item.error_message,
+            "at": item.finished_at.isoformat() if item.finished_at else None,
+        }
+        item.earlier = [*item.earlier, earlier][-EARLIER_FAILURES:]
+    failure = result.failure
+    item.status = Status.COMPLETED if failure is None else Status.FAILED
+    item.attempts = result.attempts
+    item.run_id = result.run_id
+    item.result = storable(result.result)
+    item.error_type = text(failure.type[:200]) if failure else ""
+    item.error_message = text(failure.message) if failure else ""
+    item.error_stack = text(failure.stack) if failure else ""
+    item.signature = signature_of(failure.type, failure.message) if failure else item.signature
+    item.duration = result.duration
+    item.finished_at = timezone.now()

@@ -1,0 +1,161 @@
+"""Growth: what is added to a batch's tree while it runs: pages of its input, or sections of a flow.
+
+Each is written once, in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from dashboard.definitions.stages import sections_of, stages_of
+from dashboard.inputs.rows import Row
+from dashboard.models import Batch, Item, Node
+from dashboard.projection.ledger import Ledger, growing
+from dashboard.projection.tree_writer import write_below, write_section
+from orchestration.contracts.flows import Section, WantedFanOut, WantedSection
+from orchestration.contracts.status import Status
+from orchestration.contracts.stores import CannotFanOut
+from orchestration.contracts.workflow_ids import stage_id
+from orchestration.definitions.expressions import holds
+from orchestration.definitions.models import Stage, Takes
+from orchestration.definitions.outline import condition_text
+from orchestration.plan.layout import Layout
+from orchestration.plan.validation import problems
+
+ROWS_AT_ONCE = 2_000
+
+
+# Sections
+
+
+def advance(wanted: WantedSection) -> Section:
+    """Write a section: a stage over what the one before has let through since the last one. The same again is as it is.
+
+    One without items where nothing was let through. Raises LookupError for a batch that is gone or was discarded.
+    """
+    with growing(wanted.batch_id) as ledger:
+        sections = sections_of(ledger.batch)
+        if wanted.number < len(sections):
+            return sections[wanted.number]
+        return _advance(ledger, wanted, sections)
+
+
+def begin_fan_out(wanted: WantedFanOut) -> Section:
+    """Write a section of a flow, over a list or a copy of the batch's items. The same again is as it is.
+
+    One without items where there are none. Raises CannotFanOut; LookupError for a batch that is gone or was discarded.
+    """
+    with growing(wanted.batch_id) as ledger:
+        known = {section.number: section for section in sections_of(ledger.batch)}
+        stages = stages_of(ledger.batch.definition_id)
+        section = known.get(wanted.number) or _begin(ledger, wanted, stages[wanted.stage], known)
+        _say_where(ledger, wanted)
+        return section
+
+
+def _begin(ledger: Ledger, wanted: WantedFanOut, stage: Stage, known: Mapping[int, Section]) -> Section:
+    batch = ledger.batch
+    number = len(wanted.items) if wanted.items is not None else known[0].items if 0 in known else 0
+    section = Section(wanted.number, wanted.stage, batch.child_count, batch.item_count, number)
+    if not number:
+        return section
+    if found := problems(stage.plan, number):
+        raise CannotFanOut(f"{stage.name}: {' '.join(found.values())}")
+    _write_below_section(
+        ledger, section, stage, _copied(batch, number) if wanted.items is None else _listed(wanted.items)
+    )
+    return section
+
+
+def _write_below_section(ledger: Ledger, section: Section, stage: Stage, rows: Iterator[Row]) -> None:
+    """Write a section's node, children and items, and book them."""
+    batch, number = ledger.batch, section.items
+    layout = Layout.of(stage.plan, number, first_child=section.first_child, first_item=section.first_item)
+    node = write_section(batch, ledger.root, section, stage, number, revision=ledger.revision)
+    write_below(batch, node, layout, rows, plan=stage.plan, section=section.number)
+    ledger.grow(partitions=0, children=layout.children, items=number)
+
+
+def _copied(batch: Batch, number: int) -> Iterator[Row]:
+    """Yield the batch's own items, which were written first."""
+    found = Item.objects.filter(batch=batch, index__lt=number).order_by("index").values_list("key", "data")
+    for key, data in found.iterator(chunk_size=ROWS_AT_ONCE):
+        yield Row(key, data)
+
+
+def _listed(items: Sequence[Any]) -> Iterator[Row]:
+    """Yield the items of a list: by themselves where they are plain values, by their place where they are not."""
+    for place, item in enumerate(items, start=1):
+        if isinstance(item, Mapping):
+            yield Row(str(place), item)
+        else:
+            yield Row(str(place) if isinstance(item, list) or item is None else str(item), {"value": item})
+
+
+def _say_where(ledger: Ledger, wanted: WantedFanOut) -> None:
+    """Put the row of a section that begins to where it belongs among those of the flow."""
+    section = Node.objects.filter(batch=ledger.batch, workflow_id=stage_id(wanted.batch_id, wanted.number))
+    section.update(position=wanted.position)
+    for node in ledger.take(section):
+        node.note = f"fan-out in {wanted.around}" if wanted.around else "fan-out"
+
+
+def _advance(ledger: Ledger, wanted: WantedSection, sections: list[Section]) -> Section:
+    batch, stages = ledger.batch, stages_of(ledger.batch.definition_id)
+    stage, before = stages[wanted.stage], stages[wanted.stage - 1]
+    completed = _completed(batch, [each for each in sections if each.stage == wanted.stage - 1])
+    if before.keep is not None:
+        _drop(completed, before)
+    passed = completed.filter(dropped="")
+    section = Section(wanted.number, wanted.stage, batch.child_count, batch.item_count, passed.count())
+    if section.items:
+        _write_below_section(ledger, section, stage, _rows(passed, stage))
+    _say_what_passed(ledger, [each for each in sections if each.stage == wanted.stage - 1])
+    completed.update(moved_on=True)
+    return section
+
+
+def _completed(batch: Batch, sections: list[Section]) -> QuerySet[Item]:
+    """Return what has completed in some sections and was not moved on before."""
+    ranges = Q(pk__in=())
+    for each in sections:
+        ranges |= Q(index__gte=each.first_item, index__lt=each.first_item + each.items)
+    return Item.objects.filter(ranges, batch=batch, status=Status.COMPLETED, moved_on=False)
+
+
+def _drop(completed: QuerySet[Item], stage: Stage) -> None:
+    """Say of completed items that are not to be kept that they go no further, and why."""
+    assert stage.keep is not None
+    why = f"Not kept by {stage.name}: {condition_text(stage.keep)} does not hold."
+    rows = completed.values_list("pk", "data", "result").iterator(chunk_size=ROWS_AT_ONCE)
+    dropped = [pk for pk, data, result in rows if not holds(stage.keep, {"item": data, "result": result})]
+    for first in range(0, len(dropped), ROWS_AT_ONCE):
+        Item.objects.filter(pk__in=dropped[first : first + ROWS_AT_ONCE]).update(dropped=why)
+
+
+def _rows(passed: QuerySet[Item], stage: Stage) -> Iterator[Row]:
+    """Yield what a stage works on, in the order of the items."""
+    takes_result = stage.takes is Takes.RESULT
+    found = passed.order_by("index").values_list("key", "result" if takes_result else "data")
+    for key, data in found.iterator(chunk_size=ROWS_AT_ONCE):
+        yield Row(key, data if isinstance(data, dict) else {"value": data})
+
+
+def _say_what_passed(ledger: Ledger, sections: list[Section]) -> None:
+    """Note at the sections that were left how many of their items went on, and what became of the others."""
+    numbers = [each.number for each in sections]
+    nodes = Node.objects.filter(
+        batch=ledger.batch, workflow_id__in=[stage_id(ledger.batch.pk, each) for each in numbers]
+    )
+    for node in ledger.take(nodes):
+        items = Item.objects.filter(batch=ledger.batch, index__gte=node.offset, index__lt=node.offset + node.length)
+        dropped = items.exclude(dropped="").count()
+        numbers_of = {
+            "passed on": items.filter(status=Status.COMPLETED).count() - dropped,
+            "failed": items.filter(status=Status.FAILED).count(),
+            "dropped": dropped,
+        }
+        node.note = ", ".join(f"{number:,} {what}" for what, number in numbers_of.items() if number) or "Nothing passed"

@@ -1,0 +1,106 @@
+"""DjangoChunkStore: item slices and results for the workers, behind orchestration's ChunkStore."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from django.utils import timezone
+
+from dashboard.chunk_store import input_pages, sections
+from dashboard.chunk_store.chunk_reads import read_work
+from dashboard.chunk_store.item_results import write_done, write_undone
+from dashboard.chunk_store.reports import write_report
+from dashboard.database.threads import _in_thread
+from dashboard.definitions.stages import definition_of
+from dashboard.inputs.uploads import open_upload, parts_of
+from dashboard.models import Batch, Item, Node
+from dashboard.projection.events import apply_events
+from dashboard.projection.tree_writer import resource_of
+from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkWork, ItemResult, ResourcesInput
+from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
+from orchestration.contracts.fan_out import ReadPage, SummariseInput, WantedPage
+from orchestration.contracts.flows import Section, WantedFanOut, WantedSection
+from orchestration.contracts.item_workflows import SagaItem
+from orchestration.contracts.status import Status
+
+log = logging.getLogger(__name__)
+
+
+class DjangoChunkStore:
+    """Items and reports in Django's database. Safe to call from several threads."""
+
+    @_in_thread
+    def write_report(self, given: SummariseInput) -> None:
+        """Write the report of a run, once. Raises LookupError for a batch that is gone."""
+        write_report(given)
+
+    @_in_thread
+    def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
+        """Return what a run of a child has still to do. Raises LookupError for a batch that is gone or discarded."""
+        return read_work(work, run_id)
+
+    @_in_thread
+    def read_resources(self, wanted: ResourcesInput) -> list[str]:
+        """Return what the items of a slice name as their resource; an item that names none has its key."""
+        items = Item.objects.filter(
+            batch=wanted.batch_id, index__gte=wanted.offset, index__lt=wanted.offset + wanted.length
+        ).order_by("index")
+        found = [resource_of(key, data, wanted.field) for key, data in items.values_list("key", "data")]
+        if len(found) != wanted.length:
+            raise LookupError(
+                f"Batch {wanted.batch_id} has {len(found)} of the items {wanted.offset} +{wanted.length}."
+            )
+        return found
+
+    @_in_thread
+    def read_page(self, wanted: WantedPage) -> ReadPage:
+        """Make a page of a batch's input, once. Raises LookupError, InputUnreadable."""
+        return input_pages.read_page(wanted)
+
+    @_in_thread
+    def advance(self, wanted: WantedSection) -> Section:
+        """Make a section of a pipeline, once. Raises LookupError."""
+        return sections.advance(wanted)
+
+    @_in_thread
+    def begin_fan_out(self, wanted: WantedFanOut) -> Section:
+        """Make a section of a flow, once. Raises LookupError, CannotFanOut."""
+        return sections.begin_fan_out(wanted)
+
+    @_in_thread
+    def read_saga_item(self, chunk: ChunkInput) -> SagaItem:
+        """Return the one item of a chunk, and the saga that it goes through. Raises LookupError."""
+        found = Item.objects.select_related("batch").filter(batch=chunk.batch_id, index=chunk.offset)
+        if (item := found.first()) is None or item.batch.is_discarded or item.batch.definition_id is None:
+            raise LookupError(f"Batch {chunk.batch_id} has no item {chunk.offset} with a saga.")
+        saga = definition_of(item.batch.definition_id).model_dump(mode="json", by_alias=True, exclude_none=True)
+        return SagaItem(saga, item.data, item.attempts, is_done=item.status == Status.COMPLETED)
+
+    def read_upload(self, upload_id: str) -> Iterator[bytes]:
+        """Yield the content of a file that is a parameter. Raises LookupError when it is gone."""
+        return parts_of(_in_thread(open_upload)(upload_id))
+
+    @_in_thread
+    def write_note(self, note: ChunkNote) -> None:
+        """Show what a running child is doing."""
+        names = Node.objects.filter(batch=note.batch_id, kind=NodeKind.CHILD, position=note.child)
+        for name in names.values_list("workflow_id", flat=True):
+            event = TreeEvent(EventKind.NOTE, name, "", timezone.now(), note=note.text)
+            apply_events(note.batch_id, [event])
+
+    @_in_thread
+    def write_results(self, results: Sequence[ItemResult]) -> None:
+        """Record results, one transaction a batch. A completed item never becomes anything else."""
+        by_batch = defaultdict[str, dict[int, ItemResult]](dict)
+        for result in results:
+            by_batch[result.batch_id][result.index] = result
+        for batch_id, of_batch in by_batch.items():
+            try:
+                undone = {index: of_batch.pop(index) for index, result in list(of_batch.items()) if result.undone}
+                write_undone(batch_id, undone)
+                if of_batch:
+                    write_done(batch_id, of_batch)
+            except Batch.DoesNotExist:
+                log.warning("Dropped %s results of batch %s, which does not exist.", len(of_batch), batch_id)

@@ -1,0 +1,1 @@
+"""Bulk statements, sanitising of what is stored, threads and their connections."""

@@ -1,0 +1,1 @@
+"""Saved definitions and their versions: saving, stages, examples."""

@@ -1,0 +1,111 @@
+"""Saving definitions: one path for form and API, which checks the text, the name and what others saved meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from dashboard.accounts.permissions import Person, require_operator
+from dashboard.database.sanitising import text as storable_text
+from dashboard.errors import DefinitionRefused
+from dashboard.models import DefinitionVersion, SavedDefinition
+from orchestration.definitions.models import Definition
+from orchestration.definitions.outline import OutlineNode, outline
+from orchestration.definitions.parser import parse
+from orchestration.definitions.source_tree import DefinitionError, DefinitionErrors
+from orchestration.processors.catalogue import processors
+
+NAME_LIMIT = 100
+NOTE_LIMIT = 200
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A text, and either the definition that it is or what is wrong with it."""
+
+    text: str
+    definition: Definition | None = None
+    errors: tuple[DefinitionError, ...] = ()
+
+    @property
+    def outline(self) -> OutlineNode | None:
+        """What it will do."""
+        return outline(self.definition) if self.definition is not None else None
+
+
+def check(text: str) -> Checked:
+    """Check a text."""
+    try:
+        return Checked(text, parse(text, processors()))
+    except DefinitionErrors as error:
+        return Checked(text, errors=error.errors)
+
+
+def create(person: Person, name: str, text: str, note: str = "") -> DefinitionVersion:
+    """Save a new definition, as version 1. Raises PermissionDenied, DefinitionErrors, DefinitionRefused."""
+    operator = require_operator(person)
+    name = storable_text(name).strip()
+    if not 1 <= len(name) <= NAME_LIMIT:
+        raise DefinitionRefused("name", _("A name of 1 to %(name_limit)s characters.") % {"name_limit": NAME_LIMIT})
+    definition = parse(text, processors())
+    if SavedDefinition.objects.filter(name=name).exists():
+        raise DefinitionRefused("name", _('There is a definition called "%(name)s" already.') % {"name": name})
+    try:
+        with transaction.atomic():
+            saved = SavedDefinition.objects.create(name=name, created_by=operator)
+            return _add(saved, operator, definition.kind, text, note)
+    except IntegrityError as error:
+        raise DefinitionRefused(
+            "name", _('There is a definition called "%(name)s" already.') % {"name": name}
+        ) from error
+
+
+def add_version(
+    person: Person, saved: SavedDefinition, text: str, note: str = "", *, base: int | None = None
+) -> DefinitionVersion:
+    """Save another version. `base` is the number that was edited: when it is not the newest any more, it is refused.
+
+    Raises PermissionDenied, DefinitionErrors, DefinitionRefused.
+    """
+    operator = require_operator(person)
+    definition = parse(text, processors())
+    try:
+        with transaction.atomic():
+            saved.refresh_from_db()
+            newest = saved.versions.get(number=saved.newest)
+            if base is not None and base != newest.number:
+                author = newest.author.get_username()
+                message = _(
+                    "%(author)s saved version %(number)s meanwhile. Compare, then save again to put this on top."
+                ) % {"author": author, "number": newest.number}
+                raise DefinitionRefused("text", message)
+            if newest.text == _with_newlines(text):
+                raise DefinitionRefused(
+                    "text", _("Nothing to save: version %(number)s has this very text.") % {"number": newest.number}
+                )
+            return _add(saved, operator, definition.kind, text, note)
+    except IntegrityError as error:
+        raise DefinitionRefused("text", _("Another version was saved at the same moment. Save again.")) from error
+
+
+def _add(saved: SavedDefinition, operator: User, kind: str, text: str, note: str) -> DefinitionVersion:
+    if len(note) > NOTE_LIMIT:
+        raise DefinitionRefused("note", _("At most %(note_limit)s characters.") % {"note_limit": NOTE_LIMIT})
+    saved.newest += 1
+    saved.save(update_fields=["newest"])
+    return DefinitionVersion.objects.create(
+        definition=saved,
+        number=saved.newest,
+        kind=kind,
+        text=_with_newlines(text),
+        note=storable_text(note).strip(),
+        author=operator,
+    )
+
+
+def _with_newlines(text: str) -> str:
+    """Return a text with the line ends of this machine, not those of a browser's form."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")

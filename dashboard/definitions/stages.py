@@ -1,0 +1,67 @@
+"""Stages: what the definition of a batch says of the work on its items, and which sections a pipeline has."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import ceil
+
+from dashboard.models import Batch, DefinitionVersion, Node
+from orchestration.contracts.events import NodeKind
+from orchestration.contracts.flows import Section
+from orchestration.contracts.workflow_ids import section_number
+from orchestration.definitions.models import Definition, Entity, Pipeline, Pool, Saga, Stage, Steps
+from orchestration.definitions.parser import parse
+from orchestration.processors.catalogue import processors
+
+VERSIONS_KEPT = 64
+
+
+@lru_cache(VERSIONS_KEPT)
+def definition_of(version_id: int) -> Definition:
+    """Return a saved version as it was parsed: a version never changes. Raises DefinitionErrors."""
+    return parse(DefinitionVersion.objects.values_list("text", flat=True).get(pk=version_id), processors())
+
+
+def stages_of(version_id: int | None) -> tuple[Stage, ...]:
+    """Return the stages of a pipeline, or those that steps fan out to; none of any other batch."""
+    definition = definition_of(version_id) if version_id is not None else None
+    return definition.stages if isinstance(definition, Pipeline | Steps) else ()
+
+
+def first_stage(definition: Definition) -> tuple[int, Stage] | None:
+    """Return the first stage over the batch's items, with its number; None where there is none."""
+    if isinstance(definition, Pipeline):
+        return 0, definition.stages[0]
+    if isinstance(definition, Steps):
+        over_items = (at for at, step in enumerate(definition.fan_outs) if step.fan_out.items == "batch")
+        return next(((number, definition.stages[number]) for number in over_items), None)
+    return None
+
+
+def work_of(version_id: int | None) -> Pool | Entity | None:
+    """Return the definition of a batch that says what one fan-out does with its items; None for any other."""
+    definition = definition_of(version_id) if version_id is not None else None
+    return definition if isinstance(definition, Pool | Entity) else None
+
+
+def is_saga_of_items(version_id: int) -> bool:
+    """Whether a definition is a saga of each item."""
+    definition = definition_of(version_id)
+    return isinstance(definition, Saga) and definition.fan_out
+
+
+def section_nodes(batch: Batch) -> list[Node]:
+    """Return the nodes of a batch's sections, in the order in which they were written."""
+    return list(Node.objects.filter(batch=batch, kind=NodeKind.STAGE).order_by("offset"))
+
+
+def sections_of(batch: Batch) -> list[Section]:
+    """Return the sections that a batch has so far, by number: their children and items follow as they were written."""
+    stages = stages_of(batch.definition_id)
+    numbers = {stage.name: number for number, stage in enumerate(stages)}
+    found, first_child = list[Section](), 0
+    for node in section_nodes(batch):
+        stage = numbers[node.label]
+        found.append(Section(section_number(node.workflow_id), stage, first_child, node.offset, node.length))
+        first_child += ceil(node.length / stages[stage].plan.chunk_size)
+    return sorted(found, key=lambda section: section.number)

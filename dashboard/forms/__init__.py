@@ -1,0 +1,1 @@
+"""Form classes, their fields, and errors beside a field."""

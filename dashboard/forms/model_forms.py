@@ -1,0 +1,148 @@
+"""Forms made from pydantic models, and the form of a launch: items, parameters, plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt, MaxLen
+from django import forms
+from django.http import QueryDict
+from django.utils.translation import gettext as _
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from dashboard.forms.field_errors import plain_words
+from dashboard.forms.fields import SECRET_LENGTH, LinesOfPairs, Suggested, UploadField
+from dashboard.i18n.formatting import said
+from orchestration.processors.secrets import VARIABLE, Secret
+from orchestration.processors.uploads import Upload
+
+
+class ModelForm(forms.Form):
+    """A form that a pydantic model was made into; once it is valid, `model` is the model made of it."""
+
+    source: type[BaseModel]
+    model: BaseModel
+
+    def __init__(self, data: Mapping[str, Any] | None = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(data, *args, **kwargs)
+        if isinstance(data, QueryDict):
+            self.data = self._with_defaults(data)
+
+    def _with_defaults(self, data: QueryDict) -> QueryDict:
+        """Fill in fields that were not sent at all, as an older page or a script leaves them out."""
+        filled = data.copy()
+        for name, field in self.fields.items():
+            key = self.add_prefix(name)
+            if key not in filled and not isinstance(field, forms.BooleanField) and field.initial is not None:
+                filled[key] = str(field.prepare_value(field.initial))
+        return filled
+
+    @property
+    def groups(self) -> list[tuple[str, list[forms.BoundField]]]:
+        """The fields in the groups that the model names, in the model's order; those of no group first."""
+        found: dict[str, list[forms.BoundField]] = {"": []}
+        for name, info in self.source.model_fields.items():
+            extra = info.json_schema_extra
+            group = str(extra.get("group", "")) if isinstance(extra, dict) else ""
+            found.setdefault(group, []).append(self[name])
+        return list(found.items())
+
+    def clean(self) -> dict[str, Any]:
+        """Validate as the model does, with its errors at its fields."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        if self.errors:
+            return cleaned
+        given = {name: value for name, value in cleaned.items() if value is not None}
+        try:
+            self.model = self.source.model_validate(given)
+        except ValidationError as error:
+            for problem in error.errors():
+                name = str(problem["loc"][0]) if problem["loc"] else None
+                self.add_error(name if name in self.fields else None, plain_words(problem))
+        return cleaned
+
+
+def form_of(model: type[BaseModel]) -> type[ModelForm]:
+    """Make a form class of a model: its types, bounds, choices, titles, descriptions and defaults."""
+    fields = {name: _field_of(name, info) for name, info in model.model_fields.items()}
+    return type(f"{model.__name__}Form", (ModelForm,), {**fields, "source": model})
+
+
+def title_of(name: str, info: FieldInfo) -> str:
+    """Return what a field is called."""
+    return info.title or name.replace("_", " ").capitalize()
+
+
+def choice_title(each: Enum) -> str:
+    """Return what a choice is called."""
+    return str(each.value).replace("_", " ").capitalize()
+
+
+def _field_of(name: str, info: FieldInfo) -> forms.Field:
+    annotation, is_optional = _without_none(info.annotation)
+    common: dict[str, Any] = {
+        "label": said(title_of(name, info)),
+        "help_text": said(info.description or ""),
+        "initial": None if info.is_required() else _whole(info.get_default(call_default_factory=True)),
+        "required": not is_optional and annotation in (int, float),
+    }
+    if get_origin(annotation) is Literal:
+        return forms.ChoiceField(choices=[(each, said(str(each))) for each in get_args(annotation)], **common)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        choices = [(each.value, said(choice_title(each))) for each in annotation]
+        return forms.ChoiceField(choices=choices, **common)
+    if annotation is bool:
+        return forms.BooleanField(**common | {"required": False})
+    if annotation in (int, float):
+        return _number_field(annotation, info, common)
+    if annotation is str:
+        return _text_field(info, common)
+    if annotation is Secret:
+        hint = _("The name of a secret, whose value workers have as %(variable)sNAME.") % {"variable": VARIABLE}
+        common |= {"required": info.is_required(), "help_text": said(info.description or "") or hint}
+        return forms.CharField(max_length=SECRET_LENGTH, **common)
+    if annotation is Upload:
+        return UploadField(**common | {"required": info.is_required()})
+    if get_origin(annotation) is dict:
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        example = forms.Textarea({"placeholder": str(extra.get("placeholder", ""))})
+        return LinesOfPairs(widget=example, **common | {"required": False})
+    return forms.JSONField(**common | {"required": info.is_required()})
+
+
+def _whole(default: Any) -> Any:
+    """Return a number without a fraction that says nothing: 60, not 60.0."""
+    return int(default) if isinstance(default, float) and default.is_integer() else default
+
+
+def _without_none(annotation: Any) -> tuple[Any, bool]:
+    if get_origin(annotation) in (Union, UnionType):
+        left = [each for each in get_args(annotation) if each is not NoneType]
+        if len(left) == 1:
+            return left[0], True
+    return annotation, False
+
+
+def _number_field(annotation: Any, info: FieldInfo, common: dict[str, Any]) -> forms.Field:
+    bounds = dict[str, Any]()
+    for each in info.metadata:
+        if isinstance(each, Ge | Gt):
+            bounds["min_value"] = each.ge if isinstance(each, Ge) else each.gt
+        elif isinstance(each, Le | Lt):
+            bounds["max_value"] = each.le if isinstance(each, Le) else each.lt
+    if annotation is int:
+        return forms.IntegerField(**bounds, **common)
+    return forms.FloatField(widget=forms.NumberInput(attrs={"step": "any"}), **bounds, **common)
+
+
+def _text_field(info: FieldInfo, common: dict[str, Any]) -> forms.Field:
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    longest = next((each.max_length for each in info.metadata if isinstance(each, MaxLen)), None)
+    widget: Any = forms.Textarea if extra.get("widget") == "textarea" else forms.TextInput
+    if what := extra.get("suggest"):
+        widget = Suggested(str(what))
+    return forms.CharField(max_length=longest, widget=widget, **common | {"required": info.is_required()})

@@ -1,0 +1,1 @@
+"""Translation and formatting of numbers, durations and the engine's texts."""

@@ -1,0 +1,1 @@
+"""A file, an upload or pasted text becomes rows of items."""

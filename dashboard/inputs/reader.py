@@ -1,0 +1,214 @@
+"""Items: what a person gives (lines, CSV, JSON Lines, a list, a number) becomes rows, or bad rows with their lines.
+
+Everything streams: a file is read once to be surveyed and once to be launched, and never held in memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from pydantic import ValidationError
+
+from dashboard.i18n.formatting import numeral
+from dashboard.inputs.rows import BadRow, Row
+from dashboard.inputs.source import ROW_NUMBER, Format, Position, Source, SourceError
+from orchestration.processors.registry import Processor
+
+LINE_LIMIT = 4 * 1024 * 1024
+CELL_LIMIT = 64 * 1024
+KEY_LIMIT = 200
+DELIMITERS = ",;\t|"
+BINARY = gettext_lazy("This is a binary file, not text.")
+BINARY_LOOK = 64 * 1024
+"""Bytes after one that is not text in which a NUL tells a binary file from text in another encoding."""
+
+csv.field_size_limit(LINE_LIMIT)
+
+
+class Reading:
+    """Reads an input from its start on, row by row, and knows where it is: (line, row or what is wrong with it)."""
+
+    def __init__(
+        self,
+        source: Source,
+        processor: Processor,
+        digest: Callable[[bytes], object] | None = None,
+        *,
+        validates: bool = True,
+    ) -> None:
+        """Take what to read, whose items they are to be, what is fed the bytes, and whether rows are validated."""
+        self._source, self._processor, self._digest, self._validates = source, processor, digest, validates
+        start = source.start
+        self._at, self._line, self._rows, self._columns, self._key = (
+            *(start.at, start.line, start.rows),
+            *(start.columns, start.key),
+        )
+
+    @property
+    def position(self) -> Position:
+        """Where another reading goes on after the row that came last."""
+        return Position(self._at, self._line, self._rows, self._columns, self._key)
+
+    def __iter__(self) -> Iterator[tuple[int, Row | BadRow]]:
+        for line, row in self._read():
+            if self._validates and isinstance(row, Row):
+                row = _validated(row, line, self._processor)
+            yield line, row
+
+    def _read(self) -> Iterator[tuple[int, Row | BadRow]]:
+        source = self._source
+        if source.format is Format.COUNT:
+            while self._rows < source.count:
+                self._rows += 1
+                yield self._rows, Row(str(self._rows), {})
+            return
+        readers = {Format.LINES: self._read_lines, Format.CSV: self._read_csv, Format.JSONL: self._read_jsonl}
+        with source.open() as file:
+            yield from readers[source.format](file)
+
+    def _lines(self, file: BinaryIO) -> Iterator[str]:
+        """Yield lines of text from where it is. Raises SourceError for what is not UTF-8 text."""
+        if self._at:
+            file.seek(self._at)
+        while raw := file.readline(LINE_LIMIT):
+            self._line += 1
+            self._at += len(raw)
+            if self._digest is not None:
+                self._digest(raw)
+            yield _text(raw, self._line, file)
+
+    def _read_lines(self, file: BinaryIO) -> Iterator[tuple[int, Row | BadRow]]:
+        for line in self._lines(file):
+            text = line.strip()
+            if text:
+                yield self._line, _row({"value": text}, text[:KEY_LIMIT], self._line)
+
+    def _read_csv(self, file: BinaryIO) -> Iterator[tuple[int, Row | BadRow]]:
+        goes_on, self._at, self._line = self._source.start, 0, 0
+        lines = self._lines(file)
+        first = next((line for line in lines if line.strip()), None)
+        if first is None:
+            return
+        delimiter = max(DELIMITERS, key=first.count)
+        self._columns = _columns(next(csv.reader([first], delimiter=delimiter)))
+        self._key = self._key_column(default=self._columns[0])
+        if goes_on.at:
+            self._at, self._line = goes_on.at, goes_on.line
+            lines = self._lines(file)
+        reader = csv.reader(lines, delimiter=delimiter)
+        while True:
+            begins = self._line + 1
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield begins, BadRow(begins, _("Not CSV: %(error)s.") % {"error": error})
+                continue
+            if any(cell.strip() for cell in cells):
+                self._rows += 1
+                yield begins, self._csv_row(cells, begins)
+
+    def _csv_row(self, cells: Sequence[str], line: int) -> Row | BadRow:
+        if len(cells) != len(self._columns):
+            found = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+            return BadRow(
+                line,
+                _("%(found)s, but the header has %(_columns)s.") % {"found": found, "_columns": len(self._columns)},
+            )
+        data = dict(zip(self._columns, cells, strict=True))
+        return _row(data, str(self._rows) if self._key == ROW_NUMBER else data[self._key].strip(), line)
+
+    def _read_jsonl(self, file: BinaryIO) -> Iterator[tuple[int, Row | BadRow]]:
+        for line in self._lines(file):
+            if line.strip():
+                self._rows += 1
+                yield self._line, self._json_row(line)
+
+    def _json_row(self, line: str) -> Row | BadRow:
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            return BadRow(self._line, _("Not JSON: %(error)s.") % {"error": error})
+        data = value if isinstance(value, dict) else {"value": value}
+        if not self._columns:
+            self._columns = list(data)
+            self._key = self._key_column(default=_usual_key(data))
+        missing = "" if self._source.key else self._rows
+        named = data.get(self._key, missing) if self._key != ROW_NUMBER else self._rows
+        return _row(data, str(named) if not isinstance(named, dict | list) else json.dumps(named), self._line)
+
+    def _key_column(self, default: str) -> str:
+        """Return the column that is the business key: the one that was chosen, the processor's, or the usual one."""
+        given, columns, own = self._source.key, self._columns, self._processor.key
+        if given and given != ROW_NUMBER and given not in columns:
+            raise SourceError(
+                _("There is no column %(given)s to take the key from. There are: %(columns)s.")
+                % {"given": repr(given), "columns": ", ".join(columns)}
+            )
+        return given or (own if own in columns else default)
+
+
+def _text(raw: bytes, number: int, file: BinaryIO) -> str:
+    """Return a line's text. Raises SourceError."""
+    if number == 1:
+        if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise SourceError(_("This is UTF-16 text. Save it as UTF-8 and try again."))
+        raw = raw.removeprefix(b"\xef\xbb\xbf")
+    if b"\x00" in raw:
+        raise SourceError(BINARY)
+    if len(raw) == LINE_LIMIT:
+        raise SourceError(
+            _("Line %(number)s is longer than %(line_limit)s MB.")
+            % {"number": numeral(number), "line_limit": LINE_LIMIT // 1024 // 1024}
+        )
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        if b"\x00" in file.read(BINARY_LOOK):
+            raise SourceError(BINARY) from error
+        place = _("line %(number)s, byte %(start)s") % {"number": numeral(number), "start": numeral(error.start + 1)}
+        raise SourceError(
+            _("This is not UTF-8 text (%(place)s). Save it as UTF-8 and try again.") % {"place": place}
+        ) from error
+
+
+def _columns(header: Sequence[str]) -> list[str]:
+    names = [name.strip() for name in header]
+    if "" in names:
+        raise SourceError(_("Column %(index)s of the header has no name.") % {"index": names.index("") + 1})
+    for name in names:
+        if names.count(name) > 1:
+            raise SourceError(_("The header has the column %(name)s twice.") % {"name": repr(name[:KEY_LIMIT])})
+    return names
+
+
+def _usual_key(data: Mapping[str, Any]) -> str:
+    return next((name for name in ("key", "id", "name", "value", "url") if name in data), ROW_NUMBER)
+
+
+def _row(data: dict[str, Any], key: str, line: int) -> Row | BadRow:
+    for name, value in data.items():
+        if isinstance(value, str) and len(value) > CELL_LIMIT:
+            return BadRow(
+                line,
+                _("%(name)s: %(value)s characters; at most %(cell_limit)s are allowed.")
+                % {"name": name[:50], "value": numeral(len(value)), "cell_limit": numeral(CELL_LIMIT)},
+            )
+    if not key:
+        return BadRow(line, _("The key is empty."))
+    return Row(key[:KEY_LIMIT], data)
+
+
+def _validated(row: Row, line: int, processor: Processor) -> Row | BadRow:
+    try:
+        processor.validate_item(row.data)
+    except ValidationError as error:
+        reasons = [f"{'.'.join(map(str, each['loc'])) or 'item'}: {each['msg']}" for each in error.errors()]
+        return BadRow(line, "; ".join(reasons) + ".")
+    return row

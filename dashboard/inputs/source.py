@@ -1,0 +1,54 @@
+"""Where items come from and in which format."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, BinaryIO
+
+ROW_NUMBER = "#"
+"""The choice of key that numbers the rows."""
+
+
+class Format(StrEnum):
+    """How items are given."""
+
+    COUNT = "count"
+    LINES = "lines"
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+class SourceError(Exception):
+    """The input as a whole cannot be read: why, for a person."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where reading goes on: a byte of the file, the lines and rows before it, and what the first rows have said."""
+
+    at: int = 0
+    line: int = 0
+    rows: int = 0
+    columns: Sequence[str] = ()
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Input that can be opened again and again. `key` is a column, ROW_NUMBER, or empty for the usual one."""
+
+    format: Format
+    open: Callable[[], BinaryIO] = io.BytesIO
+    key: str = ""
+    count: int = 0
+    start: Position = Position()
+
+
+def list_source(items: Sequence[Any], key: str = "") -> Source:
+    """Return the source of a list of objects or plain values, as the API gets it."""
+    content = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items).encode()
+    return Source(Format.JSONL, lambda: io.BytesIO(content), key=key)

@@ -1,0 +1,87 @@
+"""A first look at an input before launch: how many rows, a sample, and which are bad."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from django.utils.translation import gettext as _
+
+from dashboard.i18n.formatting import numeral
+from dashboard.inputs.reader import Reading
+from dashboard.inputs.rows import BadRow, Row
+from dashboard.inputs.source import Format, Source, SourceError
+from orchestration.processors.registry import Processor
+
+SAMPLE_ROWS = 5
+BAD_ROWS_SHOWN = 100
+ROWS_LOOKED_AT = 1_000
+"""Of an input that is read while it runs: enough to see that its columns are right."""
+
+
+@dataclass
+class Survey:
+    """What one reading of the input found. `bad` holds the first of the bad rows, `bad_lines` all of them."""
+
+    good: int = 0
+    columns: Sequence[str] = ()
+    sample: list[Row] = field(default_factory=list)
+    bad: list[BadRow] = field(default_factory=list)
+    bad_lines: set[int] = field(default_factory=set)
+    duplicates: int = 0
+    digest: str = ""
+    error: str = ""
+
+    @property
+    def total(self) -> int:
+        """Good and bad rows."""
+        return self.good + len(self.bad_lines)
+
+
+def survey(source: Source, processor: Processor, *, limit: int, sample: int | None = None) -> Survey:
+    """Read the input once, validating every row against the processor's item model; with `sample` only so many."""
+    found = Survey()
+    keys = set[int]()
+    digest = hashlib.sha256(f"{source.format}:{source.key}:{source.count}".encode())
+    reading = Reading(source, processor, digest.update)
+    try:
+        if source.format is Format.COUNT:
+            _check_count(source.count, limit)
+        for line, row in islice(reading, sample):
+            if isinstance(row, BadRow):
+                found.bad_lines.add(line)
+                if len(found.bad) < BAD_ROWS_SHOWN:
+                    found.bad.append(row)
+                continue
+            found.good += 1
+            if found.good > limit:
+                raise SourceError(
+                    _("More than %(limit)s items: that is the most that one batch may have.")
+                    % {"limit": numeral(limit)}
+                )
+            if len(found.sample) < SAMPLE_ROWS:
+                found.sample.append(row)
+            number = hash(row.key)
+            found.duplicates += number in keys
+            keys.add(number)
+        if not found.total:
+            raise SourceError(_("There is not a single item."))
+    except SourceError as error:
+        found.error = str(error)
+    found.columns = reading.position.columns
+    found.digest = digest.hexdigest()
+    return found
+
+
+def rows(source: Source, processor: Processor, bad_lines: set[int]) -> Iterator[Row]:
+    """Yield the good rows, once a survey has told the bad ones."""
+    for line, row in Reading(source, processor, validates=False):
+        if line not in bad_lines and isinstance(row, Row):
+            yield row
+
+
+def _check_count(count: int, limit: int) -> None:
+    if not 1 <= count <= limit:
+        raise SourceError(_("The number of items must be from 1 to %(limit)s.") % {"limit": numeral(limit)})

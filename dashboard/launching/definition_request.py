@@ -1,0 +1,82 @@
+"""Launching saved definitions: the request of one, and what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dashboard.definitions.stages import definition_of, first_stage
+from dashboard.inputs.rows import Row
+from dashboard.launching.request import LaunchRequest
+from dashboard.models import DefinitionVersion
+from orchestration.definitions.models import Definition, Entity, Pool, Saga
+from orchestration.plan.options import Execution
+from orchestration.plan.plan import Plan
+from orchestration.plan.validation import problems
+
+FLOW_OPTIONS = ("item_attempts", "item_backoff", "item_timeout", "non_retryable", "task_queue")
+"""What a launch may say of the plan of a definition."""
+
+
+@dataclass(frozen=True)
+class GivenItems:
+    """Items that a definition works over, as LaunchRequest has them."""
+
+    count: int = 0
+    rows: Callable[[], Iterator[Row]] = lambda: iter(())
+    digest: str = ""
+    source: Mapping[str, Any] = field(default_factory=lambda: {"kind": "definition"})
+
+
+def definition_request(
+    version: DefinitionVersion, plan: Plan, label: str, key: str | None, via: str, items: GivenItems | None = None
+) -> LaunchRequest:
+    """Return the launch of a saved definition. Raises DefinitionErrors when it is not valid any more."""
+    given, definition = items or GivenItems(), definition_of(version.pk)
+    return LaunchRequest(
+        processor=definition.kind,
+        parameters={},
+        plan=plan_of(definition, plan),
+        count=given.count,
+        rows=given.rows,
+        digest=given.digest,
+        label=label or version.definition.name,
+        source=dict(given.source),
+        idempotency_key=key,
+        via=via,
+        definition=version.pk,
+    )
+
+
+def plan_of(definition: Definition, plan: Plan) -> Plan:
+    """Return the plan that a batch of a definition has: of a pool or entities it is the definition that says it."""
+    said: dict[str, Any] = {}
+    if isinstance(definition, Saga) and definition.fan_out:
+        return definition.plan
+    if isinstance(definition, Pool):
+        said = {"execution": Execution.POOL, "window": definition.workers, "chunk_size": 1}
+    elif isinstance(definition, Entity):
+        said = {"execution": Execution.ENTITIES, "entity_field": definition.key, "chunk_size": 1}
+        said["entity_continue_after"] = definition.continue_after
+    return Plan.model_validate(plan.model_dump(include=set(FLOW_OPTIONS)) | said) if said else plan
+
+
+def first_processor(definition: Definition) -> str:
+    """Return the processor that first meets the items of a definition which works over items; empty for any other."""
+    if isinstance(definition, Pool | Entity):
+        return definition.processor
+    if isinstance(definition, Saga) and definition.fan_out:
+        return definition.steps[0].processor
+    first = first_stage(definition)
+    return first[1].processor if first is not None else ""
+
+
+def item_problems(definition: Definition, count: int) -> dict[str, str]:
+    """Return why a definition cannot work for a number of items: {place in it: reason}."""
+    if isinstance(definition, Pool | Entity | Saga):
+        return problems(plan_of(definition, Plan()), count)
+    if (first := first_stage(definition)) is None:
+        return {}
+    stage = first[1]
+    return {f"{stage.name}.{name}": reason for name, reason in problems(stage.plan, count).items()}

@@ -1,0 +1,112 @@
+"""Launching: a request from a form or the API becomes a batch with its nodes and items, and a start at Temporal."""
+
+from __future__ import annotations
+
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from dashboard.accounts.permissions import Person, require_operator
+from dashboard.definitions.stages import definition_of, first_stage
+from dashboard.launching.request import IdempotencyConflict, Launched, LaunchRefused, LaunchRequest
+from dashboard.launching.root_input import root_input
+from dashboard.launching.two_stage import staged
+from dashboard.launching.validation import refusals
+from dashboard.models import AuditEntry, Batch, Node
+from dashboard.projection.settlement import note_start_error
+from dashboard.projection.tree_writer import ResourceNamedTwice, write_below, write_section
+from dashboard.temporal import gateway
+from orchestration.contracts.events import NodeKind
+from orchestration.contracts.flows import Section
+from orchestration.contracts.workflow_ids import root_id
+from orchestration.definitions.models import Stage
+from orchestration.plan.layout import Layout
+from orchestration.temporal.connection import TemporalUnavailable
+
+
+def launch(person: Person, request: LaunchRequest) -> Launched:
+    """Write a batch and start it. Where Temporal is away it stays pending, and the reconciler starts it later.
+
+    The same person's same idempotency key gives the same batch. Raises PermissionDenied, LaunchRefused,
+    IdempotencyConflict.
+    """
+    operator = require_operator(person)
+    if request.definition is None and (errors := refusals(request.processor, request.plan, request.count)):
+        raise LaunchRefused(errors)
+    request = staged(operator, request)
+    if (existing := _launched_before(operator, request)) is not None:
+        return Launched(existing, created=False)
+    try:
+        batch = _write(operator, request)
+    except IntegrityError:
+        if (existing := _launched_before(operator, request)) is None:
+            raise
+        return Launched(existing, created=False)
+    try:
+        async_to_sync(gateway().start)(root_input(batch))
+    except TemporalUnavailable as error:
+        note_start_error(batch.pk, str(error))
+        batch.start_error = str(error)
+    return Launched(batch, created=True)
+
+
+def _launched_before(person: User, request: LaunchRequest) -> Batch | None:
+    if request.idempotency_key is None:
+        return None
+    batch = Batch.objects.filter(launched_by=person, idempotency_key=request.idempotency_key).first()
+    if batch is not None and batch.fingerprint != request.fingerprint:
+        raise IdempotencyConflict(_("This idempotency key was used before, for a launch with other content."))
+    return batch
+
+
+def _scope(request: LaunchRequest) -> str:
+    return "items as they are read" if request.plan.paged and not request.count else f"{request.count:,} items"
+
+
+def _write(person: User, request: LaunchRequest) -> Batch:
+    """Write a batch with all that is known of its tree. What is read while it runs comes later."""
+    stage = first_stage(definition_of(request.definition)) if request.definition is not None else None
+    layout = Layout.of(stage[1].plan if stage else request.plan, request.count)
+    with transaction.atomic():
+        batch = Batch.objects.create(
+            processor=request.processor,
+            label=request.label,
+            parameters=request.parameters,
+            plan_data=request.plan.model_dump(mode="json"),
+            source=request.source,
+            item_count=request.count,
+            child_count=layout.children,
+            partition_count=0 if stage else layout.partitions,
+            window=request.plan.window,
+            launched_by=person,
+            launched_via=request.via,
+            schedule_id=request.schedule,
+            definition_id=request.definition,
+            idempotency_key=request.idempotency_key,
+            fingerprint=request.fingerprint,
+            reading={"is_last": not request.plan.paged or request.count > 0},
+            children_pending=layout.children,
+            items_pending=request.count,
+        )
+        root = Node.objects.create(
+            batch=batch, kind=NodeKind.ROOT, workflow_id=root_id(batch.pk), offset=0, length=request.count
+        )
+        try:
+            _write_tree(batch, root, request, stage)
+        except ResourceNamedTwice as error:
+            raise LaunchRefused({"resource_field": str(error)}) from error
+        AuditEntry.objects.create(
+            batch=batch, person=person, action="launch", scope=_scope(request), outcome="Accepted."
+        )
+    return batch
+
+
+def _write_tree(batch: Batch, root: Node, request: LaunchRequest, first: tuple[int, Stage] | None) -> None:
+    """Write what lies below the root: partitions and children, of a flow below the first stage over its items."""
+    if first is None:
+        write_below(batch, root, Layout.of(request.plan, request.count), request.rows())
+        return
+    number, stage = first
+    node = write_section(batch, root, Section(0, number, 0, 0, request.count), stage, request.count)
+    write_below(batch, node, Layout.of(stage.plan, request.count), request.rows(), plan=stage.plan, section=0)

@@ -1,0 +1,73 @@
+"""A launch request, and what becomes of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+
+from dashboard.inputs.rows import Row
+from dashboard.models import Batch
+from orchestration.plan.plan import Plan
+
+
+@dataclass(frozen=True)
+class LaunchRequest:
+    """What a person wants launched; everything in it has been validated.
+
+    Of an input that is read while it runs nothing is known: `count` is 0, and `source` says where it lies.
+    `rows` yields exactly `count` rows, anew at each call: the first reading may be long past. `digest` identifies
+    their content, for idempotency. `source` is kept on the batch as models.Batch says. With `definition` (the id of a
+    saved version) the root is a flow of its own, and `processor` its kind.
+    """
+
+    processor: str
+    parameters: dict[str, Any]
+    plan: Plan
+    count: int
+    rows: Callable[[], Iterator[Row]]
+    digest: str
+    label: str = ""
+    source: dict[str, Any] = field(default_factory=dict)
+    idempotency_key: str | None = None
+    via: str = "form"
+    definition: int | None = None
+    schedule: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all that makes two launches the same."""
+        content = [
+            self.processor,
+            self.parameters,
+            self.plan.model_dump(mode="json"),
+            self.count,
+            self.digest,
+            self.label,
+            *([self.definition] if self.definition is not None else []),
+        ]
+        return hashlib.sha256(json.dumps(content, sort_keys=True, cls=DjangoJSONEncoder).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Launched:
+    """The batch, and whether this request made it or found it made."""
+
+    batch: Batch
+    created: bool
+
+
+class IdempotencyConflict(Exception):
+    """The key was used before, for something else."""
+
+
+class LaunchRefused(Exception):
+    """A plan that cannot work for these items: {field of the plan: reason}."""
+
+    def __init__(self, errors: dict[str, str]) -> None:
+        super().__init__(" ".join(errors.values()))
+        self.errors = errors

@@ -1,0 +1,44 @@
+"""How a batch's root is started: as a fan-out, or as a flow of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dashboard.definitions.stages import definition_of, is_saga_of_items, sections_of, work_of
+from dashboard.models import Batch, DefinitionVersion
+from orchestration.contracts.fan_out import CHUNK_WORKFLOW, ITEM_SAGA_WORKFLOW, Cursor, FanOutInput
+from orchestration.contracts.flows import FlowInput
+from orchestration.contracts.root_input import RootInput
+from orchestration.plan.layout import Layout
+from orchestration.processors.catalogue import processors
+
+
+def root_input(batch: Batch) -> RootInput:
+    """Return how a batch's root is started, whatever it is."""
+    if batch.definition is not None and is_saga_of_items(batch.definition.pk):
+        return replace(fan_out_input(batch), child_workflow=ITEM_SAGA_WORKFLOW)
+    if batch.definition is None or work_of(batch.definition.pk) is not None:
+        return fan_out_input(batch)
+    return flow_input(batch, batch.definition)
+
+
+def flow_input(batch: Batch, version: DefinitionVersion) -> FlowInput:
+    """Return how the root of a batch with a flow of its own is started."""
+    definition = definition_of(version.pk).model_dump(mode="json", by_alias=True, exclude_none=True)
+    label = f"{batch.processor}: {batch}"
+    return FlowInput(batch.pk, batch.plan, batch.item_count, definition, label=label, sections=sections_of(batch))
+
+
+def fan_out_input(batch: Batch) -> FanOutInput:
+    """Return how a batch's root is started."""
+    label = f"{batch.processor}: {batch.label or batch.pk} ({batch.item_count:,} items)"
+    plan = batch.plan
+    children = Layout.of(plan, batch.item_count).children
+    cursor = Cursor() if plan.paged else None
+    work = work_of(batch.definition_id)
+    name = work.processor if work is not None else batch.processor
+    items = batch.item_count
+    given = FanOutInput(batch.pk, plan, items, 0, children, window=batch.window, label=label)
+    found = processors().get(name)
+    child_workflow = found.child_workflow if found is not None else ""
+    return replace(given, cursor=cursor, processor=name, child_workflow=child_workflow or CHUNK_WORKFLOW)

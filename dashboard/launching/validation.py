@@ -1,0 +1,37 @@
+"""Why a launch request cannot work, by field."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext as _
+
+from dashboard.launching.compensation import can_roll_back
+from orchestration.definitions.models import UNSUITED_TO_STAGES
+from orchestration.plan.options import Execution, OnThreshold
+from orchestration.plan.plan import Plan
+from orchestration.plan.validation import problems
+from orchestration.processors.catalogue import get_processor
+
+
+def refusals(processor: str, plan: Plan, count: int) -> dict[str, str]:
+    """Return why a plan cannot work for a processor and a number of items: {field of the plan: reason}."""
+    found = problems(plan, count)
+    made = get_processor(processor)
+    if plan.on_threshold is OnThreshold.ROLL_BACK and not can_roll_back(made):
+        found["on_threshold"] = _("%(processor)s has no compensation, so nothing could be rolled back.") % {
+            "processor": processor
+        }
+    if made.then:
+        unsuited = [name for name in UNSUITED_TO_STAGES if getattr(plan, name)]
+        found |= dict.fromkeys(
+            unsuited, _("%(processor)s has two stages, and a stage cannot have this.") % {"processor": processor}
+        )
+    if made.child_workflow:
+        if plan.chunk_size != 1:
+            found["chunk_size"] = _("%(processor)s starts a workflow for each item: it needs a chunk size of 1.") % {
+                "processor": processor
+            }
+        if plan.execution is not Execution.CHUNK:
+            found["execution"] = _("%(processor)s has children of its own kind: leave this at its default.") % {
+                "processor": processor
+            }
+    return found

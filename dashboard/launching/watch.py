@@ -1,0 +1,114 @@
+"""Watching: a workflow that Canopy did not launch becomes a batch, whose tree the reconciler alone keeps true.
+
+What may be done to one is less than to a batch of ours: it is its own parents' affair. See `operations`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from dashboard.accounts.permissions import Person, require_operator
+from dashboard.models import AuditEntry, Batch, Node
+from dashboard.projection.events import apply_events
+from dashboard.temporal import gateway
+from orchestration.client.workflow_run import RunSeen
+from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
+from orchestration.plan.plan import Plan
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The batch, whether this request made it, and the workflow that was asked for when that is not its root."""
+
+    batch: Batch
+    created: bool
+    below: str = ""
+
+
+class UnknownWorkflow(LookupError):
+    """Temporal knows no workflow with this id."""
+
+
+def watch(person: Person, workflow_id: str, *, via: str = "watch") -> Watched:
+    """Watch the tree that a workflow is in, from its newest run on; one that is watched already is found.
+
+    Raises PermissionDenied, UnknownWorkflow, TemporalUnavailable.
+    """
+    operator = require_operator(person)
+    root = _root_of(workflow_id)
+    below = workflow_id if root.workflow_id != workflow_id else ""
+    if (known := _known(root)) is not None:
+        return Watched(known, created=False, below=below)
+    try:
+        with transaction.atomic():
+            batch = _write(operator, root, via)
+    except IntegrityError:
+        if (known := _known(root)) is None:
+            raise
+        return Watched(known, created=False, below=below)
+    apply_events(batch.pk, [TreeEvent(EventKind.STARTED, root.workflow_id, root.run_id, root.started_at)])
+    batch.refresh_from_db()
+    return Watched(batch, created=True, below=below)
+
+
+def suggestions(text: str) -> Sequence[RunSeen]:
+    """Return parents that Canopy did not launch and that were busy lately. Raises TemporalUnavailable."""
+    return async_to_sync(gateway().foreign.parents)(text)
+
+
+def _root_of(workflow_id: str) -> RunSeen:
+    seen = async_to_sync(gateway().describe_run)(workflow_id) if workflow_id else None
+    if seen is not None and seen.root not in ("", workflow_id):
+        seen = async_to_sync(gateway().describe_run)(seen.root)
+    if seen is None:
+        raise UnknownWorkflow(
+            _("Temporal knows no workflow %(workflow_id)s in the namespace %(_namespace)s.")
+            % {"workflow_id": repr(workflow_id), "_namespace": repr(_namespace())}
+        )
+    return seen
+
+
+def _namespace() -> str:
+    return async_to_sync(gateway().client)().namespace
+
+
+def _known(root: RunSeen) -> Batch | None:
+    """Return the newest batch that shows this run of a root, launched or watched."""
+    shown = Node.objects.filter(kind=NodeKind.ROOT, workflow_id=root.workflow_id, attempts__run_id=root.run_id)
+    node = shown.select_related("batch").order_by("-batch__created_at").first()
+    return node.batch if node is not None else None
+
+
+def _write(person: User, root: RunSeen, via: str) -> Batch:
+    batch = Batch.objects.create(
+        processor=root.workflow_type[:100],
+        label=root.workflow_id[:200],
+        plan_data=Plan().model_dump(mode="json"),
+        source={"kind": "watched"},
+        item_count=0,
+        child_count=0,
+        window=0,
+        launched_by=person,
+        launched_via=via,
+        watched_id=root.workflow_id,
+        watched_since=root.started_at,
+        idempotency_key=f"watch:{root.run_id}",
+    )
+    Node.objects.create(
+        batch=batch,
+        kind=NodeKind.ROOT,
+        workflow_id=root.workflow_id,
+        label=root.workflow_type[:200],
+        offset=0,
+        length=0,
+    )
+    AuditEntry.objects.create(
+        batch=batch, person=person, action="watch", scope=root.workflow_id[:200], outcome="Accepted."
+    )
+    return batch

@@ -1,0 +1,1 @@
+"""Rows become deltas on a websocket."""

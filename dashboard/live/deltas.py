@@ -1,0 +1,96 @@
+"""Live: what a browser is sent when a batch changed, and the doorbell that says so. The only group_send.
+
+A message is only a doorbell: what is sent is read from the database by revision, so a lost one costs a second at most.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Q
+from django.utils import timezone
+
+from dashboard.live.state import UNSHOWN, _iso, batch_state, node_state
+from dashboard.models import OPEN_BATCH_STATUSES, Batch, Node
+
+log = logging.getLogger(__name__)
+NODES_PER_MESSAGE = 500
+NODES_PER_DELTA = 2_000
+"""Above this a browser is told to load its rows anew rather than be sent every change."""
+
+BATCHES_WATCHED = 1_000
+BATCHES_PER_MESSAGE = 100
+RECENT = timedelta(seconds=30)
+
+
+def deltas(batch_id: str, since: int) -> Iterator[dict[str, Any]]:
+    """Yield the messages that bring a browser from revision `since` to the newest; none when it is there already.
+
+    Only the last one carries `more: false`, and with it the revision to remember. `reload` asks the browser to fetch
+    its rows anew: when too many changed, or when it claims a revision that has never been.
+    """
+    batch = Batch.objects.exclude(revision=since).defer(*UNSHOWN).filter(pk=batch_id).first()
+    if batch is None:
+        return
+    nodes = _changed_nodes(batch, since) if since < batch.revision else None
+    pages = [[]] if nodes is None else _pages(nodes)
+    state = batch_state(batch)
+    for number, page in enumerate(pages, start=1):
+        yield {
+            "type": "delta",
+            "since": since,
+            "revision": batch.revision,
+            "more": number < len(pages),
+            "reload": nodes is None,
+            "now": _iso(timezone.now()),
+            "batch": state,
+            "nodes": [node_state(node) for node in page],
+        }
+
+
+def _changed_nodes(batch: Batch, since: int) -> list[Node] | None:
+    """Return what changed after a revision, up to the batch's as it was read, or None when that is too much."""
+    changed = Node.objects.filter(batch=batch, revision__gt=since, revision__lte=batch.revision)
+    nodes = list(changed.order_by("revision")[: NODES_PER_DELTA + 1])
+    for node in nodes:
+        node.batch = batch
+    return nodes if len(nodes) <= NODES_PER_DELTA else None
+
+
+def list_delta(sent: dict[str, int]) -> dict[str, Any] | None:
+    """Return what changed in the list of batches, or None. `sent` is what the browser has: {batch id: revision}."""
+    is_fresh = Q(status__in=OPEN_BATCH_STATUSES) | Q(closed_at__gte=timezone.now() - RECENT)
+    revisions = dict(Batch.objects.filter(is_fresh).values_list("pk", "revision")[:BATCHES_WATCHED])
+    changed = [pk for pk, revision in revisions.items() if revision != sent.get(pk)][:BATCHES_PER_MESSAGE]
+    if not changed:
+        return None
+    batches = list(Batch.objects.filter(pk__in=changed).defer(*UNSHOWN).select_related("launched_by"))
+    sent.update({batch.pk: batch.revision for batch in batches})
+    return {
+        "type": "batches",
+        "now": _iso(timezone.now()),
+        "batches": [
+            batch_state(batch)
+            | {
+                "label": batch.label,
+                "processor": batch.processor,
+                "launched_by": batch.launched_by.get_username(),
+                "schedule": batch.schedule_id,
+                "created_at": _iso(batch.created_at),
+            }
+            for batch in batches
+        ],
+    }
+
+
+def tick() -> dict[str, Any]:
+    """Return the message that only says that the line is alive."""
+    return {"type": "tick", "now": _iso(timezone.now())}
+
+
+def _pages(nodes: Sequence[Node]) -> list[Sequence[Node]]:
+    """Cut nodes into messages; a batch that changed without its nodes is one message, too."""
+    return [nodes[first : first + NODES_PER_MESSAGE] for first in range(0, len(nodes), NODES_PER_MESSAGE)] or [[]]

@@ -1,0 +1,121 @@
+"""The state of a batch or node as a browser and the API get it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from dashboard.models import PARENT_KINDS, Batch, BatchStatus, Node
+from dashboard.models.tallies import closed_children, open_children
+from orchestration.contracts.events import NodeKind
+from orchestration.throughput import pace as pace_of
+from orchestration.throughput import spread
+
+UNSHOWN = ("parameters", "plan_data", "source")
+"""Columns of a batch that are large and that no browser is sent."""
+
+
+def batch_state(batch: Batch) -> dict[str, Any]:
+    """Return what pages, deltas and the API say of a batch. Times are ISO 8601, rate items/s, eta seconds.
+
+    `eta_range` is between which seconds it lies, by how the last minute went.
+    """
+    now = timezone.now()
+    rate, eta = pace(batch, now)
+    return {
+        "id": batch.pk,
+        "status": batch.status,
+        "revision": batch.revision,
+        "paused": batch.paused,
+        "window": batch.window,
+        "children": batch.children | {"total": batch.child_count},
+        "partitions": batch.partition_count,
+        "watched": batch.watched_id,
+        "reading": reading_of(batch),
+        "items": batch.items_by_status | {"total": batch.item_count},
+        "rate": rate,
+        "eta": eta,
+        "eta_range": eta_range(batch, eta, now) if eta is not None else None,
+        "opened_at": _iso(batch.opened_at),
+        "closed_at": _iso(batch.closed_at),
+        "moments": batch.moment_count,
+        "changed_at": _iso(batch.changed_at),
+        "start_error": batch.start_error,
+        "held": (
+            {"kind": batch.held_kind, "reason": batch.held_reason, "until": _iso(batch.held_until)}
+            if batch.held_kind
+            else None
+        ),
+    }
+
+
+def reading_of(batch: Batch) -> dict[str, Any] | None:
+    """Return how far an input is that is read while the batch runs, and the first row that was left out, if any."""
+    reading = batch.reading
+    line, reason = next(iter(reading.get("bad", [])), (None, ""))
+    if reading.get("is_last", True) and line is None:
+        return None
+    return {
+        "is_last": reading.get("is_last", True),
+        "is_open": batch.is_open,
+        "items": batch.item_count,
+        "left_out": reading.get("left_out", 0),
+        "line": line,
+        "reason": reason,
+    }
+
+
+def pace(batch: Batch, now: datetime) -> tuple[float | None, float | None]:
+    """Return items per second and the seconds left, as far as they are known.
+
+    Both are of the root's newest run. In a first run items are counted; a retry knows only how many children are done,
+    and so does a batch that is only watched: its rate is in children, and nobody knows how many are to come.
+    """
+    if batch.opened_at is None:
+        return None, None
+    elapsed = ((batch.closed_at or now) - batch.opened_at).total_seconds()
+    each = batch.item_count / max(batch.child_count, 1) or 1
+    if batch.done_at_open or batch.watched_id:
+        done = (closed_children(batch) - batch.done_at_open) * each
+        left = open_children(batch) * each
+    else:
+        done = batch.items_completed + batch.items_failed
+        left = batch.items_pending + batch.items_running
+    rate, eta = pace_of(done, left, elapsed, is_running=batch.status == BatchStatus.RUNNING)
+    return rate, None if batch.watched_id else eta
+
+
+def eta_range(batch: Batch, eta: float, now: datetime) -> tuple[float, float] | None:
+    """Return between which seconds the rest will take, as far as that is known; the ETA lies in it."""
+    left = batch.items_pending + batch.items_running
+    found = spread(batch.samples, int(now.timestamp()), left)
+    return (min(eta, found[0]), max(eta, found[1])) if found else None
+
+
+def node_state(node: Node) -> dict[str, Any]:
+    """Return what a delta says of a node."""
+    state = {
+        "id": node.pk,
+        "kind": node.kind,
+        "parent": node.parent_id,
+        "position": node.position,
+        "status": node.status,
+        "attempt": node.attempt,
+        "started_at": _iso(node.started_at),
+        "closed_at": _iso(node.closed_at),
+        "error": {"type": node.error_type, "message": node.error_message} if node.error_type else None,
+        "length": node.length,
+        "note": node.note,
+        "items": {"completed": node.items_completed, "failed": node.items_failed},
+    }
+    if node.kind in PARENT_KINDS:
+        state["children"] = node.children
+    elif node.kind == NodeKind.ROOT:
+        state["children"] = node.batch.children
+    return state
+
+
+def _iso(time: datetime | None) -> str | None:
+    return time.isoformat() if time is not None else None

@@ -1,0 +1,67 @@
+"""The record: everything Canopy stores, one noun a file."""
+
+from dashboard.models.accounts import ApiToken
+from dashboard.models.batches import Batch, Tally
+from dashboard.models.choices import (
+    BY_INTEREST,
+    FAILURES,
+    NOT_COMPLETED,
+    OPEN_BATCH_STATUSES,
+    PARENT_KINDS,
+    BatchStatus,
+    Hold,
+    Kind,
+    NodeStatus,
+)
+from dashboard.models.definitions import DefinitionVersion, SavedDefinition, VersionIsImmutable
+from dashboard.models.history import AuditEntry, Moment, Report
+from dashboard.models.items import Item, ItemQuerySet
+from dashboard.models.labels import MOST_TAGS, TAG_LENGTH, BatchTag, SavedView, SavedViewQuerySet
+from dashboard.models.nodes import Attempt, Node
+from dashboard.models.notifications import Channel, Delivery, DeliveryStatus, Occasion, Subscription
+from dashboard.models.operations import Action, Operation, positions_in, stretches
+from dashboard.models.schedules import Schedule, ScheduleEntry
+from dashboard.models.uploads import Upload, new_upload_id
+
+__all__ = [
+    "BY_INTEREST",
+    "FAILURES",
+    "MOST_TAGS",
+    "NOT_COMPLETED",
+    "OPEN_BATCH_STATUSES",
+    "PARENT_KINDS",
+    "TAG_LENGTH",
+    "Action",
+    "ApiToken",
+    "Attempt",
+    "AuditEntry",
+    "Batch",
+    "BatchStatus",
+    "BatchTag",
+    "Channel",
+    "DefinitionVersion",
+    "Delivery",
+    "DeliveryStatus",
+    "Hold",
+    "Item",
+    "ItemQuerySet",
+    "Kind",
+    "Moment",
+    "Node",
+    "NodeStatus",
+    "Occasion",
+    "Operation",
+    "Report",
+    "SavedDefinition",
+    "SavedView",
+    "SavedViewQuerySet",
+    "Schedule",
+    "ScheduleEntry",
+    "Subscription",
+    "Tally",
+    "Upload",
+    "VersionIsImmutable",
+    "new_upload_id",
+    "positions_in",
+    "stretches",
+]

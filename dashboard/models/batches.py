@@ -1,0 +1,160 @@
+"""A batch and its tallies."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from dashboard.ids import new_id
+from dashboard.models.choices import OPEN_BATCH_STATUSES, BatchStatus, Hold
+from dashboard.models.definitions import DefinitionVersion
+from dashboard.models.schedules import Schedule
+from orchestration.contracts.status import Status
+from orchestration.contracts.workflow_ids import WorkflowTree, root_id
+from orchestration.definitions.models import GOING_ON
+from orchestration.plan.plan import Plan
+
+
+class Tally(models.Model):
+    """Numbers of children and items by status, net of retries: every child and item counts once, as it is now.
+
+    On a batch they cover the whole batch, on a partition what lies below it; a child uses the item columns alone.
+    Items that are neither completed nor failed count under the status of their child.
+    """
+
+    children_pending = models.PositiveIntegerField(default=0)
+    children_running = models.PositiveIntegerField(default=0)
+    children_completed = models.PositiveIntegerField(default=0)
+    children_failed = models.PositiveIntegerField(default=0)
+    children_canceled = models.PositiveIntegerField(default=0)
+    children_terminated = models.PositiveIntegerField(default=0)
+    children_timed_out = models.PositiveIntegerField(default=0)
+    children_skipped = models.PositiveIntegerField(default=0)
+    items_pending = models.PositiveIntegerField(default=0)
+    items_running = models.PositiveIntegerField(default=0)
+    items_completed = models.PositiveIntegerField(default=0)
+    items_failed = models.PositiveIntegerField(default=0)
+    items_canceled = models.PositiveIntegerField(default=0)
+    items_terminated = models.PositiveIntegerField(default=0)
+    items_timed_out = models.PositiveIntegerField(default=0)
+    items_skipped = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def children(self) -> dict[str, int]:
+        """Children by status value."""
+        return {status.value: getattr(self, f"children_{status.value}") for status in Status}
+
+    @property
+    def items_by_status(self) -> dict[str, int]:
+        """Items by status value."""
+        return {status.value: getattr(self, f"items_{status.value}") for status in Status}
+
+
+class Batch(Tally):
+    """One launch: what was asked for, by whom, and how far it is.
+
+    `revision` rises with every change to the batch or a node of it, the newest of which was at `changed_at`. `source`
+    says where the items came from:
+    {"kind": "count" | "lines" | "csv" | "jsonl" | "api", "upload": id or None, "key": column or None, "left_out": n}.
+    `reading` says how far an input is that is read while it runs: {"is_last": bool, "position": as items.Position says,
+    "left_out": n, "bad": [[line, reason]]}.
+    `steered_at` and `window_at` are the times of the newest pause or resume, and change of window, that are known.
+    `held_reason` and `held_until` say why and until when it waits for a person; `held_at` is when that was told last.
+    One that Canopy did not launch has `watched_id`, its root's workflow id, and is made of what started since
+    `watched_since`; it has no items, and its processor is the root's type.
+    `opened_at` is the start of the root's newest run and `done_at_open` the children closed before it (for the ETA),
+    `samples` what was done at which second of the last minute that anything was, as `orchestration.pace` says.
+    """
+
+    id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_id)
+    processor = models.CharField(max_length=100)
+    label = models.CharField(max_length=200, blank=True)
+    note = models.TextField(blank=True)
+    parameters = models.JSONField(default=dict)
+    plan_data = models.JSONField(default=dict)
+    source = models.JSONField(default=dict)
+    reading = models.JSONField(default=dict)
+    item_count = models.PositiveIntegerField()
+    child_count = models.PositiveIntegerField()
+    partition_count = models.PositiveIntegerField(default=0)
+
+    status = models.CharField(max_length=30, choices=BatchStatus, default=BatchStatus.PENDING)
+    revision = models.PositiveBigIntegerField(default=1)
+    changed_at = models.DateTimeField(default=timezone.now)
+    paused = models.BooleanField(default=False)
+    window = models.PositiveIntegerField()
+    steered_at = models.DateTimeField(null=True, blank=True)
+    window_at = models.DateTimeField(null=True, blank=True)
+    held_kind = models.CharField(max_length=10, choices=Hold, blank=True)
+    held_reason = models.TextField(blank=True)
+    held_until = models.DateTimeField(null=True, blank=True)
+    held_at = models.DateTimeField(null=True, blank=True)
+    moment_count = models.PositiveIntegerField(default=0)
+    start_error = models.TextField(blank=True)
+
+    launched_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="batches")
+    launched_via = models.CharField(max_length=20, default="form")
+    schedule = models.ForeignKey(Schedule, on_delete=models.PROTECT, null=True, blank=True, related_name="batches")
+    definition = models.ForeignKey(
+        DefinitionVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="batches"
+    )
+    watched_id = models.CharField(max_length=1000, blank=True, db_index=True)
+    watched_since = models.DateTimeField(null=True, blank=True)
+    idempotency_key = models.CharField(max_length=200, null=True, blank=True)
+    fingerprint = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    opened_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    done_at_open = models.PositiveIntegerField(default=0)
+    samples = models.JSONField(default=list)
+    reconciled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-id"]
+        indexes: ClassVar = [
+            models.Index(fields=["-created_at", "-id"], name="batch_newest"),
+            models.Index(fields=["status", "-created_at"], name="batch_status"),
+            models.Index(fields=["closed_at"], name="batch_closed"),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["launched_by", "idempotency_key"], name="batch_launched_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.label or self.id
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as it was launched; `window` may have been changed since."""
+        return Plan.model_validate(self.plan_data)
+
+    @property
+    def workflows(self) -> WorkflowTree:
+        """Which of Temporal's workflows are the batch's."""
+        return WorkflowTree(self.watched_id or root_id(self.pk), self.watched_since)
+
+    @property
+    def is_laid_out(self) -> bool:
+        """Whether what lies below the root was known at launch: not so in a flow, nor in what is only watched."""
+        return self.definition_id is None and not self.watched_id
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something may still happen without a person's doing."""
+        return self.status in OPEN_BATCH_STATUSES
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether it is a flow that, once it has closed, goes on with what it had not done."""
+        return self.definition_id is not None and self.processor in GOING_ON
+
+    @property
+    def is_discarded(self) -> bool:
+        """Whether it was given up before it started. A start that was on its way may still arrive at Temporal."""
+        return self.status == BatchStatus.CANCELED and self.opened_at is None

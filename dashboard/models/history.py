@@ -1,0 +1,63 @@
+"""What happened to a batch: moments, reports, audit entries."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+
+from dashboard.models.batches import Batch
+
+
+class Moment(models.Model):
+    """One entry of a batch's time line: what its parents reported beside starts and ends. `note` is a sentence."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="moments")
+    kind = models.CharField(max_length=30)
+    workflow_id = models.CharField(max_length=200)
+    at = models.DateTimeField()
+    note = models.TextField(blank=True)
+    until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["at", "id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["batch", "kind", "workflow_id", "at"], name="moment_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.note}"
+
+
+class Report(models.Model):
+    """What was written once the last child of a run had closed; a retry makes another. `content` as reports.py says."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="reports")
+    run_id = models.CharField(max_length=64)
+    content: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
+    written_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "run_id"], name="report_of_run")]
+
+    def __str__(self) -> str:
+        return f"Report of {self.batch_id}"
+
+
+class AuditEntry(models.Model):
+    """One thing that a person did to a batch: who, when, to what, with which outcome."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="audit")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
+    action = models.CharField(max_length=30)
+    scope = models.CharField(max_length=200, blank=True)
+    outcome = models.TextField(blank=True)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-at", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.scope}"

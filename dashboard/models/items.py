@@ -1,0 +1,75 @@
+"""Items and their results."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from dashboard.models.batches import Batch
+from dashboard.models.choices import NodeStatus
+from dashboard.models.nodes import Node
+from orchestration.contracts.events import NodeKind
+
+
+class ItemQuerySet(models.QuerySet["Item"]):
+    """Items, with the status that a person is shown."""
+
+    def with_shown_status(self) -> ItemQuerySet:
+        """Annotate `shown_status`: an item that is neither completed nor failed has its child's status."""
+        child = Node.objects.filter(
+            batch=models.OuterRef("batch"), kind=NodeKind.CHILD, position=models.OuterRef("child")
+        )
+        shown = models.Case(
+            models.When(status=NodeStatus.PENDING, then=models.Subquery(child.values("status")[:1])),
+            default=models.F("status"),
+        )
+        return self.annotate(shown_status=shown)
+
+
+class Item(models.Model):
+    """One record of the input and what became of it.
+
+    `status` is pending, completed or failed; an item that is pending is shown with its child's status. `run_id` is the
+    run of the child that wrote the result. In a pipeline, a completed one has `moved_on` once the next stage was made,
+    and was `dropped` (why) where that did not get it. `undone_at` is set once a rollback has undone the item,
+    `undo_error` when it could not. `earlier` keeps the failures of earlier runs:
+    [{"attempts", "type", "message", "at"}], oldest first. `signature` is the newest failure's, also once it is mended.
+    """
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="items")
+    index = models.PositiveIntegerField()
+    child = models.PositiveIntegerField()
+    key = models.CharField(max_length=200)
+    data: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    status = models.CharField(max_length=20, choices=NodeStatus, default=NodeStatus.PENDING)
+    attempts = models.PositiveIntegerField(default=0)
+    run_id = models.CharField(max_length=64, blank=True)
+    result: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
+    error_type = models.CharField(max_length=200, blank=True)
+    error_message = models.TextField(blank=True)
+    error_stack = models.TextField(blank=True)
+    signature = models.CharField(max_length=16, null=True, blank=True)
+    earlier: models.JSONField[Any, Any] = models.JSONField(default=list)
+    duration = models.FloatField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    undone_at = models.DateTimeField(null=True, blank=True)
+    undo_error = models.TextField(blank=True)
+    moved_on = models.BooleanField(default=False)
+    dropped = models.TextField(blank=True)
+
+    objects = ItemQuerySet.as_manager()
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["batch", "child", "status"], name="item_child"),
+            models.Index(fields=["batch", "status", "index"], name="item_status"),
+            models.Index(
+                fields=["batch", "signature", "status"], name="item_signature", condition=Q(signature__isnull=False)
+            ),
+        ]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "index"], name="item_index")]
+
+    def __str__(self) -> str:
+        return self.key

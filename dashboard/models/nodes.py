@@ -1,0 +1,115 @@
+"""Nodes of a batch's tree and the runs of each."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from dashboard.models.batches import Batch, Tally
+from dashboard.models.choices import PARENT_KINDS, Kind, NodeStatus
+from dashboard.models.operations import Operation
+
+
+class Node(Tally):
+    """One workflow execution in a batch's tree, as it is now: the newest attempt counts.
+
+    `position` is the partition's or child's index over the whole batch; `offset` and `length` its slice of the items,
+    `key_first` and `key_last` the business keys at its ends. `label` names a node without keys, `note` says, since
+    `noted_at`, what it waits for or is doing. One that is no workflow is a part of its parent's execution. `attempt` is
+    0 until the first run is started or asked for. `duration` is the seconds that the newest took, once it has closed.
+    `signature` is its newest error's where no item is to blame, also once that is mended. `operation` is the newest
+    that it was taken on by. `revision` is the batch's revision at the last change.
+    """
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="nodes")
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="below")
+    kind = models.CharField(max_length=20, choices=Kind)
+    position = models.PositiveIntegerField(default=0)
+    workflow_id = models.CharField(max_length=1000)
+    is_workflow = models.BooleanField(default=True)
+    label = models.CharField(max_length=200, blank=True)
+    note = models.TextField(blank=True)
+    noted_at = models.DateTimeField(null=True, blank=True)
+    run_id = models.CharField(max_length=64, blank=True)
+    offset = models.PositiveIntegerField()
+    length = models.PositiveIntegerField()
+    key_first = models.CharField(max_length=200, blank=True)
+    key_last = models.CharField(max_length=200, blank=True)
+    status = models.CharField(max_length=20, choices=NodeStatus, default=NodeStatus.PENDING)
+    attempt = models.PositiveIntegerField(default=0)
+    started_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    duration = models.FloatField(null=True, blank=True)
+    error_type = models.CharField(max_length=200, blank=True)
+    error_message = models.TextField(blank=True)
+    signature = models.CharField(max_length=16, null=True, blank=True)
+    operation = models.ForeignKey(
+        Operation, on_delete=models.SET_NULL, null=True, blank=True, related_name="nodes", db_index=False
+    )
+    revision = models.PositiveBigIntegerField(default=1)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["batch", "revision"], name="node_revision"),
+            models.Index(fields=["batch", "kind", "position"], name="node_position"),
+            models.Index(fields=["batch", "kind", "status", "position"], name="node_status"),
+            models.Index(
+                fields=["batch", "signature", "status"], name="node_signature", condition=Q(signature__isnull=False)
+            ),
+            models.Index(fields=["operation"], name="node_operation", condition=Q(operation__isnull=False)),
+            models.Index(fields=["batch", "duration"], name="node_duration", condition=Q(duration__isnull=False)),
+            models.Index(fields=["parent", "status", "position"], name="node_below"),
+            models.Index(fields=["workflow_id"], name="node_workflow"),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["batch", "workflow_id"], name="node_of_workflow"),
+        ]
+
+    def __str__(self) -> str:
+        return self.workflow_id
+
+    @property
+    def title(self) -> str:
+        """What a person calls it: by its number, or its label where it has one."""
+        if self.kind == Kind.ROOT:
+            return _("Root")
+        if self.kind == Kind.PARTITION:
+            return _("Partition %(position)s") % {"position": self.position}
+        if self.kind in (Kind.PARENT, Kind.CHILD):
+            return self.label or f"#{self.position}"
+        return f"{self.get_kind_display()} {self.label}".strip()
+
+    @property
+    def has_tallies(self) -> bool:
+        """Whether it stands between the root and children, and counts what lies below it."""
+        return self.kind in PARENT_KINDS
+
+    @property
+    def last_item(self) -> int:
+        """Index of the last item of the slice."""
+        return self.offset + self.length - 1
+
+
+class Attempt(models.Model):
+    """One run of a node. The newest counts; the older ones stay readable. Numbered from 1 by start time."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="attempts")
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    run_id = models.CharField(max_length=64)
+    status = models.CharField(max_length=20, choices=NodeStatus, default=NodeStatus.RUNNING)
+    started_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    error_type = models.CharField(max_length=200, blank=True)
+    error_message = models.TextField(blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["number"]
+        indexes: ClassVar = [models.Index(fields=["batch", "status"], name="attempt_status")]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["node", "run_id"], name="attempt_of_run")]
+
+    def __str__(self) -> str:
+        return f"{self.node_id} attempt {self.number}"

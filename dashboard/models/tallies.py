@@ -1,0 +1,84 @@
+"""Arithmetic of the record: what a node adds to the tallies above it, and what status follows from them. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from dashboard.models.batches import Batch, Tally
+from dashboard.models.choices import FAILURES, BatchStatus
+from dashboard.models.nodes import Node
+from orchestration.contracts.events import NodeKind
+from orchestration.contracts.status import ROLLED_BACK, Status
+
+ROOT_OUTCOMES = {
+    Status.FAILED: BatchStatus.FAILED,
+    Status.CANCELED: BatchStatus.CANCELED,
+    Status.TERMINATED: BatchStatus.TERMINATED,
+    Status.TIMED_OUT: BatchStatus.TIMED_OUT,
+    Status.SKIPPED: BatchStatus.CANCELED,
+}
+
+
+def contribution(node: Node) -> Counter[str]:
+    """Return what a node adds to the tally columns of its partition and its batch; only children add anything.
+
+    Items that are neither completed nor failed count under the child's own status, so that they add up to its length.
+    """
+    if node.kind != NodeKind.CHILD:
+        return Counter()
+    left = node.length - node.items_completed - node.items_failed
+    columns = Counter(
+        {f"children_{node.status}": 1, "items_completed": node.items_completed, "items_failed": node.items_failed}
+    )
+    columns[f"items_{node.status}"] += left
+    return columns
+
+
+def add(tally: Tally, change: Mapping[str, int]) -> None:
+    """Add a change of columns to a batch's or partition's tally."""
+    for column, number in change.items():
+        setattr(tally, column, getattr(tally, column) + number)
+
+
+def open_children(batch: Batch) -> int:
+    """Return how many children are pending or running."""
+    return batch.children_pending + batch.children_running
+
+
+def closed_children(batch: Batch) -> int:
+    """Return how many children have an outcome."""
+    return batch.child_count - open_children(batch)
+
+
+def failed_children(batch: Batch) -> int:
+    """Return how many children ended in a way that nobody asked for."""
+    return sum(batch.children[status.value] for status in FAILURES)
+
+
+def done(batch: Batch) -> int:
+    """Return how much of a batch is done: items, or children where it is only watched."""
+    return closed_children(batch) if batch.watched_id else batch.items_completed + batch.items_failed
+
+
+def batch_status(batch: Batch, root: Node) -> BatchStatus:
+    """Return the status of a batch as a person sees it.
+
+    A root that was asked to run again is running already. A root that completed before all its children are known to
+    have closed is running still: the reconciler finds the rest.
+    """
+    status = Status(root.status)
+    if status is Status.PENDING:
+        return BatchStatus.RUNNING if root.attempt > 1 else BatchStatus.PENDING
+    if status is Status.RUNNING:
+        halted = BatchStatus.PAUSED if batch.paused else BatchStatus.RUNNING
+        return BatchStatus.HELD if batch.held_kind else halted
+    if status is Status.FAILED and root.error_type == ROLLED_BACK:
+        return BatchStatus.ROLLED_BACK
+    if status is not Status.COMPLETED:
+        return ROOT_OUTCOMES[status]
+    if open_children(batch):
+        return BatchStatus.RUNNING
+    if batch.children_completed == batch.child_count:
+        return BatchStatus.COMPLETED
+    return BatchStatus.COMPLETED_WITH_FAILURES

@@ -1,0 +1,33 @@
+"""Uploaded files, kept in parts."""
+
+from __future__ import annotations
+
+import secrets
+from typing import BinaryIO, cast
+
+from django.conf import settings
+from django.db import models
+
+
+def new_upload_id() -> str:
+    """Return an id that cannot be guessed: whoever knows it may launch what was uploaded."""
+    return secrets.token_urlsafe(16)
+
+
+class Upload(models.Model):
+    """Items as a person gave them (pasted or uploaded), kept so that nothing typed is ever lost."""
+
+    id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_upload_id)
+    file = models.FileField(upload_to="items/%Y/%m/")
+    name = models.CharField(max_length=200)
+    size = models.PositiveBigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    uploaded_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
+    uploaded_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def reader(self) -> BinaryIO:
+        """Open what was uploaded."""
+        return cast("BinaryIO", self.file.storage.open(str(self.file.name), "rb"))

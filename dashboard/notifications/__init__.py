@@ -1,0 +1,1 @@
+"""Triggers, subscriptions and delivery of notifications by webhook and e-mail."""

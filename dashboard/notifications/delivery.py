@@ -1,0 +1,96 @@
+"""Delivering: starts a workflow for each notification that was written down, and sends it when that says so.
+
+A webhook is signed as Standard Webhooks says (https://www.standardwebhooks.com), and goes where processors may connect
+to, no further. An e-mail goes by the installation's mail server (EMAIL_URL).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+from smtplib import SMTPRecipientsRefused, SMTPResponseException
+
+import httpx
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+from standardwebhooks import Webhook
+
+from dashboard.models import Channel, Delivery, Occasion, Subscription
+from orchestration.processors.http.egress import AddressRefused, EgressPolicy, GuardedBackend, GuardedTransport
+
+log = logging.getLogger(__name__)
+ANSWER_WITHIN = 15.0
+ERROR_LENGTH = 500
+
+TRIED_AGAIN = (408, 425, 429)
+"""Refusals that are not for good; every other one from 400 to 499 is."""
+
+
+class NotSent(Exception):
+    """Why a notification did not arrive, and whether that is final."""
+
+    def __init__(self, message: str, *, is_final: bool = False) -> None:
+        super().__init__(message)
+        self.is_final = is_final
+
+
+async def _post(delivery: Delivery) -> None:
+    body, now = json.dumps(delivery.content), timezone.now()
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": delivery.pk,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(secret_of(delivery.subscription)).sign(delivery.pk, now, body),
+    }
+    transport = GuardedTransport(GuardedBackend(EgressPolicy.of(settings.CANOPY_HTTP_ALLOW)))
+    try:
+        async with httpx.AsyncClient(transport=transport, timeout=ANSWER_WITHIN) as client:
+            answer = await client.post(delivery.subscription.address, content=body, headers=headers)
+    except (AddressRefused, httpx.InvalidURL) as error:
+        raise NotSent(str(error), is_final=True) from error
+    except httpx.HTTPError as error:
+        raise NotSent(f"{type(error).__name__}: {error}") from error
+    if not answer.is_success:
+        is_final = answer.status_code < 500 and answer.status_code not in TRIED_AGAIN
+        raise NotSent(f"It answered {answer.status_code} {answer.reason_phrase}.", is_final=is_final)
+
+
+async def _mail(delivery: Delivery) -> None:
+    data, occasion = delivery.content["data"], delivery.occasion
+    message = EmailMessage(
+        subject=" ".join(f"{subject_of(occasion)}: {data['label']}".split()),
+        body=render_to_string("notifications/notification.txt", {"data": data, "occasion": occasion}),
+        to=[delivery.subscription.address],
+        headers={"Message-ID": f"<{delivery.pk}@canopy>", "Auto-Submitted": "auto-generated"},
+    )
+    try:
+        await asyncio.to_thread(message.send)
+    except OSError as error:  # smtplib's errors, too
+        raise NotSent(f"{type(error).__name__}: {error}", is_final=_is_refused(error)) from error
+
+
+def _is_refused(error: OSError) -> bool:
+    """Whether a mail server refused for good: with a code from 500 on."""
+    codes = [code for code, _ in error.recipients.values()] if isinstance(error, SMTPRecipientsRefused) else []
+    codes += [error.smtp_code] if isinstance(error, SMTPResponseException) else []
+    return any(code >= 500 for code in codes)
+
+
+_SENDERS = {Channel.WEBHOOK: _post, Channel.EMAIL: _mail}
+
+
+def subject_of(occasion: str) -> str:
+    """Return what has happened, in a few words."""
+    words = {Occasion.ENDED: "Ended", Occasion.FAILING: "Failing", Occasion.HELD: "Waits for a decision"}
+    return words.get(Occasion(occasion), "") if occasion in Occasion.values else "Test of a notification"
+
+
+def secret_of(subscription: Subscription) -> str:
+    """Return the secret that a webhook's payload is signed with: it follows from SECRET_KEY, and is kept nowhere."""
+    key = salted_hmac("canopy.webhook", subscription.pk, algorithm="sha256").digest()
+    return f"whsec_{base64.b64encode(key).decode()}"

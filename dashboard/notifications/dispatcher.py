@@ -1,0 +1,33 @@
+"""The loop of the web process that starts a delivery workflow for each waiting notification."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from django.utils import timezone
+
+from dashboard.database.threads import in_thread
+from dashboard.models import Delivery
+from dashboard.notifications.delivery import log
+from dashboard.temporal import gateway
+from orchestration.temporal.connection import TemporalUnavailable
+
+LOOK_EVERY = 1.0
+AT_ONCE = 100
+
+
+async def run_dispatcher() -> None:
+    """Start the workflow of every notification, for as long as the web process lives. Twice is no harm."""
+    while True:
+        try:
+            for delivery_id in await in_thread(_to_start)():
+                await gateway().notify(delivery_id)
+                await Delivery.objects.filter(pk=delivery_id).aupdate(started_at=timezone.now())
+        except TemporalUnavailable as error:
+            log.info("Notifications wait: %s", error)
+        await asyncio.sleep(LOOK_EVERY)
+
+
+def _to_start() -> Sequence[str]:
+    return list(Delivery.objects.filter(started_at=None).order_by("made_at").values_list("pk", flat=True)[:AT_ONCE])

@@ -1,0 +1,114 @@
+"""Subscribing: who is told of what, and how. The one path of the page and the API; everybody has their own."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from dashboard.accounts.permissions import Person, require_operator
+from dashboard.ids import new_id
+from dashboard.models import Batch, Channel, Delivery, Node, Occasion, Subscription
+from dashboard.notifications.triggers import content_of
+from orchestration.processors.catalogue import processors
+
+TEST = "test"
+NO_BATCH = "This is a test"
+MOST = 100
+"""Subscriptions of one person."""
+
+NO_MAIL = gettext_lazy("This installation sends no e-mail: EMAIL_URL is not set.")
+
+
+class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What a person asks for; `batch` is the id of one, and empty for all that the rest describes."""
+
+    channel = forms.ChoiceField(
+        label=gettext_lazy("By"), choices=Channel.choices, initial=Channel.WEBHOOK, widget=forms.RadioSelect
+    )
+    occasions = forms.MultipleChoiceField(
+        label=gettext_lazy("Tell me when it is"),
+        choices=Occasion.choices,
+        initial=[each.value for each in Occasion],
+        widget=forms.CheckboxSelectMultiple,
+    )
+    threshold = forms.IntegerField(
+        label=gettext_lazy("Failing means more than"),
+        min_value=0,
+        max_value=99,
+        initial=0,
+        required=False,
+        help_text=gettext_lazy("Percent of its children. 0: at the first failure."),
+    )
+    batch = forms.ModelChoiceField(Batch.objects.all(), required=False, widget=forms.HiddenInput)
+
+    class Meta:
+        model = Subscription
+        fields = ("channel", "address", "occasions", "threshold", "processor", "tag", "batch")
+        labels = {
+            "address": gettext_lazy("To"),
+            "processor": gettext_lazy("Only of processor"),
+            "tag": gettext_lazy("Only with tag"),
+        }
+        help_texts = {"address": gettext_lazy("The webhook's address, or an e-mail address.")}
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        names = sorted({*processors(), *Batch.objects.order_by().values_list("processor", flat=True).distinct()})
+        self.fields["processor"] = forms.ChoiceField(
+            label=_("Only of processor"), required=False, choices=[("", _("Any")), *((name, name) for name in names)]
+        )
+        self.fields["address"].widget.attrs.update({"autocomplete": "off", "spellcheck": "false"})
+
+    def clean_threshold(self) -> int:
+        """Take nothing for 0."""
+        return self.cleaned_data["threshold"] or 0
+
+    def clean(self) -> dict[str, Any] | None:
+        """Check the address by what it has to be."""
+        given = super().clean() or self.cleaned_data
+        address, channel = given.get("address", ""), given.get("channel")
+        if channel == Channel.EMAIL and address:
+            try:
+                validate_email(address)
+            except ValidationError as error:
+                self.add_error("address", error)
+            if not settings.EMAIL_URL:
+                self.add_error("channel", NO_MAIL)
+        elif channel == Channel.WEBHOOK and address and not _is_url(address):
+            self.add_error("address", _("A webhook's address begins with http:// or https:// and a host."))
+        return given
+
+
+def subscribe(person: Person, form: SubscriptionForm) -> Subscription | None:
+    """Keep what a person asks for, or return None where the form has errors. Raises PermissionDenied."""
+    operator = require_operator(person)
+    if form.is_valid() and operator.subscriptions.count() >= MOST:
+        form.add_error(None, _("You have %(most)s subscriptions already: remove one first.") % {"most": MOST})
+    if not form.is_valid():
+        return None
+    made: Subscription = form.save(commit=False)
+    made.owner = operator
+    made.save()
+    return made
+
+
+def send_test(person: Person, subscription: Subscription) -> Delivery:
+    """Send something by a subscription to see whether it arrives. Raises PermissionDenied."""
+    batch = Batch(pk="none", label=NO_BATCH, launched_by=require_operator(person), item_count=0, child_count=0)
+    content = content_of(batch, Node(), TEST)
+    return Delivery.objects.create(subscription=subscription, occasion=TEST, once=new_id(), content=content)
+
+
+def _is_url(given: str) -> bool:
+    try:
+        parts = urlsplit(given)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

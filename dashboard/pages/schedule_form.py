@@ -1,0 +1,177 @@
+"""TimetableForm: when a schedule launches, as a person fills it in, made into the Timetable that the API takes too."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from pydantic import ValidationError
+
+from dashboard.forms.field_errors import plain_words
+from dashboard.schedules.recurrence import DAYS, UNITS, Cadence, Repeat, interval_parts
+from dashboard.schedules.timetable import Timetable, time_zones
+from orchestration.client.schedules import Overlap, Timing
+
+OVERLAPS = {
+    Overlap.SKIP: (gettext_lazy("Skip"), gettext_lazy("Launch nothing at that time.")),
+    Overlap.BUFFER_ONE: (
+        gettext_lazy("Buffer one"),
+        gettext_lazy("Launch as soon as the open batch has closed; remember one such time."),
+    ),
+    Overlap.BUFFER_ALL: (
+        gettext_lazy("Buffer all"),
+        gettext_lazy("Launch one after another, and forget none: a queue may build up."),
+    ),
+    Overlap.CANCEL_OTHER: (
+        gettext_lazy("Cancel other"),
+        gettext_lazy("Cancel the open batch, let it clean up, then launch."),
+    ),
+    Overlap.TERMINATE_OTHER: (
+        gettext_lazy("Terminate other"),
+        gettext_lazy("End the open batch at once, without cleaning up, and launch."),
+    ),
+    Overlap.ALLOW_ALL: (
+        gettext_lazy("Allow all"),
+        gettext_lazy("Launch all the same: any number of batches may be open."),
+    ),
+}
+"""Titles and sentences."""
+
+PLACES = {"interval": "every", "catchup_window": "catchup"}
+"""Fields of the form that say what a Timetable calls otherwise."""
+
+ANY_STEP = forms.NumberInput(attrs={"step": "any"})
+UNIT_CHOICES = [(unit, unit) for unit in UNITS]
+WEEK = [(day, DAYS[day]) for day in (1, 2, 3, 4, 5, 6, 0)]
+ZONES = [(name, name.replace("_", " ")) for name in time_zones()]
+
+
+TIMES = {"repeat", "minute", "at", "days", "every", "unit", "cron", "time_zone"}
+"""The fields that say when."""
+
+
+class TimetableForm(forms.Form):
+    """Friendly choices fill a cron expression; once it is valid, `timetable` is what they make.
+
+    `timing` is there as soon as the fields that say when are, whatever is still wrong elsewhere.
+    """
+
+    timetable: Timetable
+    timing: Timing | None = None
+
+    name = forms.CharField(max_length=100, help_text=gettext_lazy("What the schedule is for."))
+    repeat = forms.ChoiceField(label=gettext_lazy("How often"), choices=Repeat.choices)
+    minute = forms.IntegerField(label=gettext_lazy("At minute"), min_value=0, max_value=59, required=False)
+    at = forms.TimeField(
+        label=gettext_lazy("Time"), required=False, widget=forms.TimeInput(format="%H:%M", attrs={"type": "time"})
+    )
+    days = forms.TypedMultipleChoiceField(
+        label=gettext_lazy("On"), coerce=int, required=False, widget=forms.CheckboxSelectMultiple, choices=WEEK
+    )
+    every = forms.FloatField(label=gettext_lazy("Every"), required=False, min_value=0, max_value=1e8, widget=ANY_STEP)
+    unit = forms.ChoiceField(label=gettext_lazy("Unit"), choices=UNIT_CHOICES, required=False)
+    cron = forms.CharField(
+        label=gettext_lazy("Cron expression"),
+        required=False,
+        max_length=200,
+        help_text=gettext_lazy(
+            "Minute, hour, day of month, month, day of week. A day of month and one of week must both fit."
+        ),
+    )
+    time_zone = forms.ChoiceField(choices=ZONES, help_text=gettext_lazy("Follows daylight saving time."))
+    overlap = forms.ChoiceField(
+        label=gettext_lazy("When the last batch is still open"),
+        choices=[(name, title) for name, (title, _) in OVERLAPS.items()],
+    )
+    catchup = forms.IntegerField(
+        label=gettext_lazy("Catch-up window"),
+        min_value=0,
+        help_text=gettext_lazy(
+            "Times missed while Temporal was away are launched late, if they are no older than this."
+        ),
+    )
+    catchup_unit = forms.ChoiceField(
+        label=gettext_lazy("Unit"),
+        choices=UNIT_CHOICES,
+        widget=forms.Select(attrs={"aria-label": gettext_lazy("Unit of the catch-up window")}),
+    )
+    paused = forms.BooleanField(label=gettext_lazy("Start paused"), required=False)
+    note = forms.CharField(max_length=500, required=False, help_text=gettext_lazy("Shown here and in Temporal."))
+
+    def clean(self) -> dict[str, Any]:
+        """Make the Timetable, with its errors at the fields that they come from."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        self.timing = timing = None if TIMES & set(self.errors) else self._timing(cleaned)
+        if self.errors or timing is None:
+            return cleaned
+        given = {name: cleaned[name] for name in ("name", "time_zone", "overlap", "note")}
+        given["cron"] = timing.cron or None
+        given["interval"] = timing.every.total_seconds() if timing.every is not None else None
+        given["catchup_window"] = cleaned["catchup"] * UNITS[cleaned["catchup_unit"]]
+        try:
+            self.timetable = Timetable.model_validate(given)
+        except ValidationError as error:
+            for problem in error.errors():
+                self.refuse({str(problem["loc"][0]) if problem["loc"] else "repeat": [plain_words(problem)]})
+        return cleaned
+
+    def refuse(self, errors: dict[str, list[str]]) -> None:
+        """Put errors of a Timetable to the fields that they come from."""
+        for name, reasons in errors.items():
+            place = PLACES.get(name, name)
+            if place == "cron" and self["repeat"].value() != Repeat.CRON:
+                place = "repeat"
+            for reason in reasons:
+                self.add_error(place, reason)
+
+    @property
+    def time_errors(self) -> list[tuple[str, str]]:
+        """What is wrong with when: label and reason."""
+        return [(str(field.label), str(error)) for field in self if field.name in TIMES for error in field.errors]
+
+    def _timing(self, cleaned: dict[str, Any]) -> Timing | None:
+        repeat = Repeat(cleaned["repeat"])
+        needed = {
+            Repeat.HOURLY: ("minute",),
+            Repeat.DAILY: ("at",),
+            Repeat.WEEKDAYS: ("at",),
+            Repeat.WEEKLY: ("days", "at"),
+            Repeat.INTERVAL: ("every", "unit"),
+            Repeat.CRON: ("cron",),
+        }[repeat]
+        missing = [name for name in needed if cleaned.get(name) in (None, "", [])]
+        for name in missing:
+            self.add_error(name, _("This is needed."))
+        if missing:
+            return None
+        every = timedelta(seconds=(cleaned["every"] or 0) * UNITS[cleaned["unit"] or "seconds"])
+        given = {name: cleaned[name] for name in needed if name not in ("every", "unit", "days")}
+        return Cadence(repeat, days=tuple(cleaned["days"]), every=every, **given).timing(cleaned["time_zone"])
+
+
+def initial_of(timetable: dict[str, Any]) -> dict[str, Any]:
+    """Return the form's first values for what `scheduling.timetable_of` tells, or for {} those of a new schedule."""
+    interval, cron = timetable.get("interval"), timetable.get("cron")
+    cadence = Cadence(Repeat.WEEKDAYS) if not timetable else Cadence(Repeat.CRON)
+    if interval or cron:
+        cadence = Cadence.of(Timing(cron or "", timedelta(seconds=interval) if interval else None))
+    every, unit = interval_parts(cadence.every)
+    catchup, catchup_unit = interval_parts(timedelta(seconds=timetable.get("catchup_window", 3600)))
+    return {
+        "repeat": cadence.repeat,
+        "minute": cadence.minute,
+        "at": cadence.at,
+        "days": list(cadence.days),
+        "every": f"{every:g}",
+        "unit": unit,
+        "cron": cadence.cron,
+        "time_zone": timetable.get("time_zone", "UTC"),
+        "overlap": timetable.get("overlap", Overlap.SKIP.value),
+        "catchup": round(catchup),
+        "catchup_unit": catchup_unit,
+        "name": timetable.get("name", ""),
+        "note": timetable.get("note", ""),
+    }

@@ -1,0 +1,1 @@
+"""The only writer of the tree: events, retries, settlement, ledger, attempts, discovered nodes."""

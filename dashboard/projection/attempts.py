@@ -1,0 +1,123 @@
+"""Which run a node shows: its runs are attempts, numbered by their start, and the newest counts.
+
+A node that was asked to run again is pending with the number of its next attempt, until a run comes or is called off.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from dashboard.database.sanitising import text
+from dashboard.models import Attempt, Node
+from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
+from orchestration.contracts.status import Status
+
+ATTEMPT_STATE = ("number", "status", "started_at", "closed_at", "error_type", "error_message")
+SHOWN = ("run_id", "status", "started_at", "closed_at", "error_type", "error_message")
+
+Runs = dict[str, Attempt]
+
+
+def runs_of(nodes: Iterable[Node]) -> defaultdict[int, Runs]:
+    """Return the known runs of each node: {node id: {run id: attempt}}."""
+    runs = defaultdict[int, Runs](dict)
+    for attempt in Attempt.objects.filter(node__in=nodes).order_by():
+        runs[attempt.node_id][attempt.run_id] = attempt
+    return runs
+
+
+def note_events(node: Node, runs: Runs, events: Iterable[TreeEvent]) -> list[Attempt]:
+    """Note events on a node's runs, and return the attempts that changed; a new one has no primary key yet."""
+    changed = dict[str, Attempt]()
+    for event in events:
+        attempt = runs.get(event.run_id)
+        if attempt is None:
+            attempt = runs[event.run_id] = Attempt(batch_id=node.batch_id, node=node, number=0, run_id=event.run_id)
+        if _note_event(attempt, event):
+            changed[event.run_id] = attempt
+    for number, attempt in enumerate(sorted(runs.values(), key=_began), start=1):
+        if attempt.number != number:
+            attempt.number = number
+            changed[attempt.run_id] = attempt
+    return list(changed.values())
+
+
+def _began(attempt: Attempt) -> tuple[datetime, str]:
+    """Order the runs of a node: one begins after the one before has closed, so either time will do."""
+    began = attempt.started_at or attempt.closed_at
+    assert began is not None, "an event sets one of them"
+    return began, attempt.run_id
+
+
+def _note_event(attempt: Attempt, event: TreeEvent) -> bool:
+    """Note an event on its run, and return whether it said anything new.
+
+    Parent and reconciler may report a run with different times, and a root even an outcome that it then did not have:
+    the first start and the last close count, so that the order of arrival does not.
+    """
+    if event.kind is EventKind.STARTED:
+        is_news = attempt.started_at is None or event.at < attempt.started_at
+        if is_news:
+            attempt.started_at = event.at
+        return is_news
+    outcome = event.outcome or Status.COMPLETED
+    if attempt.closed_at is not None and (event.at, outcome.value) <= (attempt.closed_at, attempt.status):
+        return False
+    attempt.status, attempt.closed_at = outcome, event.at
+    attempt.error_type = text(event.failure.type[:200]) if event.failure else ""
+    attempt.error_message = text(event.failure.message) if event.failure else ""
+    return True
+
+
+def show_result(node: Node, events: Iterable[TreeEvent]) -> None:
+    """Let a node that has closed say what came of it, where its newest run says so."""
+    for event in events:
+        if event.kind is EventKind.CLOSED and event.note and event.run_id == node.run_id:
+            node.note = text(event.note)
+
+
+def is_reserved(node: Node) -> bool:
+    """Whether a node was asked to run and has not yet: one that never ran is pending with attempt 0."""
+    return node.status == Status.PENDING and node.attempt > 0
+
+
+def show_newest(node: Node, runs: Runs) -> None:
+    """Let a node show its newest run, unless a further one was asked for after it."""
+    newest = max(runs.values(), key=lambda attempt: attempt.number)
+    if is_reserved(node) and newest.run_id == node.run_id:
+        node.attempt = len(runs) + 1
+    else:
+        _show(node, newest)
+
+
+def _show(node: Node, attempt: Attempt) -> None:
+    node.attempt = attempt.number
+    is_news = (node.run_id, node.status) != (attempt.run_id, attempt.status)
+    if is_news and node.kind != NodeKind.STAGE:  # a stage's says what it let through
+        node.note = ""
+    for name in SHOWN:
+        setattr(node, name, getattr(attempt, name))
+
+
+def reserve(nodes: Sequence[Node]) -> dict[int, Runs]:
+    """Show nodes as pending with the number of their next attempt, and return the runs they had."""
+    runs = runs_of(nodes)
+    for node in nodes:
+        node.attempt, node.status = len(runs[node.pk]) + 1, Status.PENDING
+        node.started_at = node.closed_at = None
+        node.error_type = node.error_message = ""
+    return runs
+
+
+def release(nodes: Sequence[Node]) -> None:
+    """Call off the attempts that were asked for: nodes show their newest run again, or that they never ran."""
+    reserved = [node for node in nodes if is_reserved(node)]
+    runs = runs_of(reserved)
+    for node in reserved:
+        newest = max(runs[node.pk].values(), key=lambda attempt: attempt.number, default=None)
+        if newest is None:
+            node.attempt, node.status = 0, Status.SKIPPED
+        else:
+            _show(node, newest)

@@ -1,0 +1,72 @@
+"""Nodes that an event names before any row of them exists."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from dashboard.database.sanitising import text
+from dashboard.models import Node
+from dashboard.models.tallies import contribution
+from dashboard.projection.ledger import Ledger
+from dashboard.projection.moments import log
+from orchestration.contracts.events import NodeKind, Place, TreeEvent
+
+SEPARATORS = "/-_:."
+"""What people put between a parent's workflow id and what its child adds."""
+
+
+def make_places(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
+    """Make the nodes that were not known at launch. Those whose parent is unknown are dropped with a warning."""
+    wanted = {event.workflow_id: event.place for event in events if event.place is not None}
+    known = Node.objects.filter(batch=ledger.batch, workflow_id__in=wanted)
+    for workflow_id in known.values_list("workflow_id", flat=True):
+        del wanted[workflow_id]
+    above = Node.objects.filter(batch=ledger.batch, workflow_id__in={place.parent for place in wanted.values()})
+    parents = {node.workflow_id: node for node in above}
+    while ready := {name: place for name, place in wanted.items() if place.parent in parents}:
+        children = {place.parent for place in ready.values() if place.kind is NodeKind.CHILD}
+        _make_parents(ledger, [parents[name] for name in children if parents[name].kind == NodeKind.CHILD])
+        made = [_node(ledger, parents[place.parent].pk, name, place) for name, place in ready.items()]
+        _count(ledger, [(node, ready[node.workflow_id].parent) for node in made if node.kind == NodeKind.CHILD])
+        parents |= {node.workflow_id: node for node in Node.objects.bulk_create(made)}
+        wanted = {name: place for name, place in wanted.items() if name not in ready}
+    for name, place in wanted.items():
+        log.warning("Dropped events of %s: its parent %s is unknown.", name, place.parent)
+
+
+def _make_parents(ledger: Ledger, nodes: Sequence[Node]) -> None:
+    """Have what was taken for a leaf be a parent: a workflow below it has been seen."""
+    for node in nodes:
+        ledger.move(node.parent_id, Counter({column: -number for column, number in contribution(node).items()}))
+        node.kind = NodeKind.PARENT
+    ledger.batch.child_count -= len(nodes)
+    Node.objects.filter(pk__in=[node.pk for node in nodes]).update(kind=NodeKind.PARENT, revision=ledger.revision)
+
+
+def _count(ledger: Ledger, children: Sequence[tuple[Node, str]]) -> None:
+    """Number children that were not known at launch, and add them to the tallies above.
+
+    Each has its workflow id for a key, without its parent's where it begins with that.
+    """
+    first = Node.objects.filter(batch=ledger.batch, kind__in=(NodeKind.CHILD, NodeKind.PARENT)).count()
+    for position, (node, parent) in enumerate(children, start=first):
+        key = node.workflow_id.removeprefix(parent).lstrip(SEPARATORS) or node.workflow_id
+        node.position, node.key_first, node.key_last = position, key[:200], key[:200]
+        ledger.move(node.parent_id, contribution(node))
+    ledger.batch.child_count += len(children)
+
+
+def _node(ledger: Ledger, parent: int, workflow_id: str, place: Place) -> Node:
+    return Node(
+        batch=ledger.batch,
+        parent_id=parent,
+        kind=place.kind,
+        position=place.position,
+        workflow_id=workflow_id,
+        is_workflow=place.is_workflow,
+        label=text(place.label)[:200],
+        offset=place.offset,
+        length=place.length,
+        revision=ledger.revision,
+    )

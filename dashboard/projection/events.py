@@ -1,0 +1,112 @@
+"""Projection: tree events and results become rows. The only writer of nodes, attempts and tallies.
+
+Every function is one transaction, and may be called twice, late, or out of order without harm.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from dashboard.database.bulk import _slices, insert_rows, update_rows
+from dashboard.models import Attempt, Batch, Node
+from dashboard.models.tallies import closed_children
+from dashboard.projection.attempts import (
+    ATTEMPT_STATE,
+    Runs,
+    is_reserved,
+    note_events,
+    runs_of,
+    show_newest,
+    show_result,
+)
+from dashboard.projection.discovered_nodes import make_places
+from dashboard.projection.item_counts import _reset_failed_items
+from dashboard.projection.ledger import Ledger, open_ledger
+from dashboard.projection.moments import apply_words, note_moments
+from dashboard.projection.settlement import _skip_below_closed_root
+from orchestration.contracts.events import EventKind, TreeEvent
+from orchestration.contracts.status import Status
+
+log = logging.getLogger(__name__)
+
+
+# Events
+
+
+def apply_events(batch_id: str, events: Sequence[TreeEvent]) -> None:
+    """Project tree events. Events of batches or nodes that do not exist are dropped with a warning."""
+    try:
+        with open_ledger(batch_id) as ledger:
+            if ledger.batch.is_discarded:
+                log.warning("Dropped %s events of batch %s, which was discarded.", len(events), batch_id)
+                return
+            for some in _slices(events):
+                make_places(ledger, some)
+                _apply_runs(ledger, [event for event in some if event.kind in (EventKind.STARTED, EventKind.CLOSED)])
+                apply_words(ledger, some)
+                _apply_steering(ledger, some)
+                note_moments(ledger, some)
+                ledger.flush()
+            if any(event.workflow_id == ledger.root.workflow_id for event in events):
+                _skip_below_closed_root(ledger)
+    except Batch.DoesNotExist:
+        log.warning("Dropped %s events of batch %s, which does not exist.", len(events), batch_id)
+
+
+def _apply_runs(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
+    by_workflow = defaultdict[str, list[TreeEvent]](list)
+    for event in events:
+        by_workflow[event.workflow_id].append(event)
+    nodes = ledger.take(Node.objects.filter(batch=ledger.batch, workflow_id__in=by_workflow))
+    runs = runs_of(nodes)
+    rerun, changed = list[Node](), list[Attempt]()
+    for node in nodes:
+        before, its_events = node.run_id, by_workflow.pop(node.workflow_id)
+        touched = note_events(node, runs[node.pk], its_events)
+        changed += touched
+        if node.pk == ledger.root.pk:
+            _show_root(ledger, runs[node.pk], its_events)
+        elif touched:
+            show_newest(node, runs[node.pk])
+            show_result(node, its_events)
+        if node.run_id != before and node.items_failed:
+            rerun.append(node)
+    update_rows(Attempt, [attempt for attempt in changed if attempt.pk is not None], ATTEMPT_STATE)
+    insert_rows(Attempt, [attempt for attempt in changed if attempt.pk is None])
+    _reset_failed_items(ledger, rerun, [run for node in rerun for run in runs[node.pk] if run != node.run_id])
+    for workflow_id in by_workflow:
+        log.warning("Dropped events of %s, which is not in batch %s.", workflow_id, ledger.batch.pk)
+
+
+def _show_root(ledger: Ledger, runs: Runs, events: Iterable[TreeEvent]) -> None:
+    """Let the root and its batch show the newest run. A root that starts or closes is not paused."""
+    batch, root = ledger.batch, ledger.root
+    run_before, was_asked_for = root.run_id, is_reserved(root)
+    show_newest(root, runs)
+    for event in events:
+        _steer(batch, event.at, paused=False)
+        batch.held_kind, batch.held_reason, batch.held_until = "", "", None
+    if root.status != Status.PENDING:
+        batch.opened_at = root.started_at or root.closed_at
+    if root.run_id != run_before:
+        batch.start_error = ""
+        if root.attempt > 1 and not was_asked_for:
+            batch.done_at_open = closed_children(batch)
+
+
+def _apply_steering(ledger: Ledger, events: Iterable[TreeEvent]) -> None:
+    batch = ledger.batch
+    for event in events:
+        if event.kind is EventKind.WINDOW and event.window and (batch.window_at is None or event.at >= batch.window_at):
+            batch.window, batch.window_at = event.window, event.at
+        elif event.kind in (EventKind.PAUSED, EventKind.RESUMED):
+            _steer(batch, event.at, paused=event.kind is EventKind.PAUSED)
+
+
+def _steer(batch: Batch, at: datetime, *, paused: bool) -> None:
+    """Note a pause or its end, unless a newer one is known."""
+    if batch.steered_at is None or at >= batch.steered_at:
+        batch.paused, batch.steered_at = paused, at

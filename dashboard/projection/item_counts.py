@@ -1,0 +1,48 @@
+"""Counts of items by status, kept on nodes and batch."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from django.db.models import Count
+
+from dashboard.database.bulk import _slices
+from dashboard.models import Item, Node
+from dashboard.models.tallies import add
+from dashboard.projection.ledger import Ledger, open_ledger
+from orchestration.contracts.events import NodeKind
+from orchestration.contracts.status import Status
+
+
+def _reset_failed_items(ledger: Ledger, nodes: Sequence[Node], runs: Sequence[str]) -> None:
+    """Put items of children that failed in earlier runs back to pending; their error stays until the next result."""
+    if not nodes:
+        return
+    failed = Item.objects.filter(
+        batch=ledger.batch, child__in=[node.position for node in nodes], status=Status.FAILED
+    ).order_by()
+    failed.filter(run_id__in=runs).update(status=Status.PENDING)
+    left = dict(failed.values_list("child").annotate(Count("pk")))
+    for node in nodes:
+        node.items_failed = left.get(node.position, 0)
+
+
+# Results
+
+
+@contextmanager
+def counting_items(batch_id: str) -> Iterator[dict[int, Counter[str]]]:
+    """Lock a batch while `store` writes items of it, and add what it says has moved to the tallies.
+
+    Yields {position of the child: {"items_completed": n, "items_failed": n}}, to be filled.
+    """
+    with open_ledger(batch_id) as ledger:
+        moved = defaultdict[int, Counter[str]](Counter)
+        yield moved
+        for positions in _slices(list(moved)):
+            nodes = Node.objects.filter(batch=ledger.batch, kind=NodeKind.CHILD, position__in=positions)
+            for node in ledger.take(nodes):
+                add(node, moved[node.position])
+            ledger.flush()

@@ -1,0 +1,206 @@
+"""Ledger: one transaction on one batch's rows. Books what its nodes add to the tallies above, at the next revision.
+
+Only `projection` opens one. A transaction that changes nothing takes no revision, so that nobody is sent anything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from dashboard.database.bulk import update_rows
+from dashboard.models import PARENT_KINDS, Batch, Node
+from dashboard.models.tallies import add, batch_status, contribution, done
+from dashboard.notifications.triggers import Seen, notice
+from orchestration.contracts.events import NodeKind
+from orchestration.contracts.status import Status
+from orchestration.errors.signatures import signature_of
+from orchestration.throughput import sampled
+
+NODE_STATE = (
+    "status",
+    "attempt",
+    "run_id",
+    "started_at",
+    "closed_at",
+    "duration",
+    "error_type",
+    "error_message",
+    "note",
+    "noted_at",
+)
+CHILD_ITEMS = ("items_completed", "items_failed")
+TALLY_COLUMNS = tuple(f"{what}_{status.value}" for what in ("children", "items") for status in Status)
+BATCH_STATE = (
+    "status",
+    "item_count",
+    "child_count",
+    "partition_count",
+    "reading",
+    "paused",
+    "steered_at",
+    "window",
+    "window_at",
+    "opened_at",
+    "closed_at",
+    "done_at_open",
+    "held_kind",
+    "held_reason",
+    "held_until",
+    "held_at",
+    "moment_count",
+    "start_error",
+)
+"""Without `samples`: that time has passed is no change."""
+
+
+@dataclass
+class _Page:
+    """A node as it was when it was taken."""
+
+    node: Node
+    state: tuple[Any, ...]
+    contribution: Counter[str]
+
+    @classmethod
+    def of(cls, node: Node) -> Self:
+        return cls(node, _state(node), contribution(node))
+
+
+@dataclass
+class Ledger:
+    """A batch with its row locked, its root, and the nodes taken so far. Change them; the ledger writes."""
+
+    batch: Batch
+    root: Node
+    revision: int
+    _before: tuple[Any, ...]
+    _seen: Seen
+    _pages: dict[int, _Page] = field(default_factory=dict)
+    _above: defaultdict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    _is_changed: bool = False
+
+    def take(self, nodes: Iterable[Node]) -> list[Node]:
+        """Take nodes into the ledger before they are changed, and return those to be changed."""
+        return [self._pages.setdefault(node.pk, _Page.of(node)).node for node in nodes]
+
+    def move(self, parent: int | None, change: Mapping[str, int]) -> None:
+        """Book a change of tallies below a partition or stage, or below the root."""
+        if not any(change.values()):
+            return
+        self._is_changed = True
+        add(self.batch, change)
+        if parent is not None and parent != self.root.pk:
+            self._above[parent].update(change)
+
+    def grow(self, *, partitions: int, children: int, items: int) -> None:
+        """Book nodes and items that were written below the root since the launch."""
+        batch = self.batch
+        batch.partition_count += partitions
+        batch.child_count += children
+        batch.item_count += items
+        Node.objects.filter(pk=self.root.pk).update(length=batch.item_count, revision=self.revision)
+        self.move(None, {"children_pending": children, "items_pending": items})
+
+    def flush(self) -> None:
+        """Write the nodes taken so far and let them go, all but the root."""
+        changed = list[Node]()
+        for page in self._pages.values():
+            page.node.duration = _duration(page.node)
+            if _state(page.node) != page.state:
+                page.node.revision = self.revision
+                changed.append(page.node)
+                moved = contribution(page.node)
+                moved.subtract(page.contribution)
+                self.move(page.node.parent_id, moved)
+        self._is_changed |= bool(changed)
+        children = [node for node in changed if node.kind == NodeKind.CHILD]
+        for node in children:
+            if node.error_type and node.status != Status.SKIPPED:
+                node.signature = None if node.items_failed else signature_of(node.error_type, node.error_message)
+        update_rows(Node, children, (*NODE_STATE, *CHILD_ITEMS, "signature", "revision"))
+        update_rows(Node, [node for node in changed if node.kind != NodeKind.CHILD], (*NODE_STATE, "revision"))
+        self._pages = {self.root.pk: _Page.of(self.root)}
+
+    def close(self) -> None:
+        """Write what is left: nodes, the tallies of parents, and the batch with its status."""
+        self.flush()
+        self._write_parents()
+        batch = self.batch
+        batch.status = batch_status(batch, self.root)
+        batch.closed_at = None if batch.is_open else self.root.closed_at
+        if self._is_changed or _batch_state(batch) != self._before:
+            batch.revision, batch.changed_at = self.revision, timezone.now()
+            batch.samples = sampled(batch.samples, int(batch.changed_at.timestamp()), done(batch))
+            batch.save(update_fields=["revision", "changed_at", "samples", *BATCH_STATE, *TALLY_COLUMNS])
+            notice(self._seen, batch, self.root)
+
+    def _write_parents(self) -> None:
+        level = dict(self._above)
+        while level:
+            up = defaultdict[int, Counter[str]](Counter)
+            nodes = Node.objects.filter(pk__in=[*level], parent__kind__in=PARENT_KINDS)
+            for pk, parent in nodes.values_list("pk", "parent"):
+                up[parent or 0].update(level[pk])
+            for pk, moved in up.items():
+                self._above[pk].update(moved)
+            level = dict(up)
+        columns = sorted({column for moved in self._above.values() for column, number in moved.items() if number})
+        if not columns:
+            return
+        quote = connection.ops.quote_name
+        added = ", ".join(f"{quote(column)} = {quote(column)} + %s" for column in columns)
+        rows = [[*(moved[column] for column in columns), self.revision, pk] for pk, moved in self._above.items()]
+        table = quote(Node._meta.db_table)
+        with connection.cursor() as cursor:
+            cursor.executemany(f"UPDATE {table} SET {added}, revision = %s WHERE id = %s", rows)  # noqa: S608
+
+
+@contextmanager
+def open_ledger(batch_id: str) -> Iterator[Ledger]:
+    """Lock a batch for one transaction. Raises Batch.DoesNotExist.
+
+    The lock is the row's on PostgreSQL, and the database's on SQLite, where BEGIN IMMEDIATE has taken it.
+    """
+    with transaction.atomic():
+        batch = Batch.objects.select_for_update().get(pk=batch_id)
+        root = Node.objects.get(batch=batch_id, kind=NodeKind.ROOT)
+        ledger = Ledger(batch, root, batch.revision + 1, _batch_state(batch), Seen.of(batch))
+        ledger.take([root])
+        yield ledger
+        ledger.close()
+
+
+def _duration(node: Node) -> float | None:
+    if node.started_at is None or node.closed_at is None:
+        return None
+    return max(0.0, (node.closed_at - node.started_at).total_seconds())
+
+
+def _state(node: Node) -> tuple[Any, ...]:
+    return tuple(getattr(node, name) for name in (*NODE_STATE, *CHILD_ITEMS))
+
+
+def _batch_state(batch: Batch) -> tuple[Any, ...]:
+    return tuple(getattr(batch, name) for name in BATCH_STATE)
+
+
+# Growth
+
+
+@contextmanager
+def growing(batch_id: str) -> Iterator[Ledger]:
+    """Lock a batch while `growth` writes nodes and items below it. Raises LookupError, also once it is discarded."""
+    try:
+        with open_ledger(batch_id) as ledger:
+            if ledger.batch.is_discarded:
+                raise Batch.DoesNotExist
+            yield ledger
+    except Batch.DoesNotExist as error:
+        raise LookupError(f"Batch {batch_id} does not exist.") from error

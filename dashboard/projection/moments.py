@@ -1,0 +1,78 @@
+"""What tree events say beside starts and ends: nodes not known at launch, what nodes wait for, the time line, holds.
+
+Called by `projection` within its transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+from dashboard.database.sanitising import text
+from dashboard.models import Hold, Moment, Node
+from dashboard.projection.ledger import Ledger
+from orchestration.contracts.events import EventKind, TreeEvent
+from orchestration.contracts.status import Status
+
+log = logging.getLogger(__name__)
+
+WORDS = (EventKind.WAITING, EventKind.SKIPPED, EventKind.NOTE)
+SKIPPABLE = (Status.PENDING, Status.FAILED, Status.TIMED_OUT, Status.TERMINATED)
+
+MOMENTS = frozenset(EventKind) - {EventKind.STARTED, EventKind.CLOSED, EventKind.WINDOW, *WORDS}
+"""What the time line shows; starts and ends are the nodes' own, and a window is the batch's."""
+
+HOLDS: dict[EventKind, str] = {
+    EventKind.HELD: Hold.FAILURES,
+    EventKind.RELEASED: "",
+    EventKind.GATE_OPENED: Hold.GATE,
+    EventKind.GATE_DECIDED: "",
+}
+"""What a batch is held for after a moment; nothing once it is decided."""
+
+
+def _at(event: TreeEvent) -> datetime:
+    return event.at
+
+
+def apply_words(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
+    """Show what nodes wait for or are doing, and those that will not run."""
+    words = {event.workflow_id: event for event in sorted(events, key=_at) if event.kind in WORDS}
+    if not words:
+        return
+    for node in ledger.take(Node.objects.filter(batch=ledger.batch, workflow_id__in=words)):
+        event = words[node.workflow_id]
+        if event.kind is EventKind.SKIPPED and node.status in SKIPPABLE:
+            node.status, node.note = Status.SKIPPED, ""
+            if event.failure is not None and not node.error_type:
+                node.error_type, node.error_message = event.failure.type, text(event.failure.message)
+        elif node.noted_at is not None and event.at < node.noted_at:
+            continue  # a later one has come before it
+        elif node.status == Status.PENDING or (event.kind is EventKind.NOTE and node.status == Status.RUNNING):
+            node.note, node.noted_at = text(event.note), event.at
+
+
+def note_moments(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
+    """Keep what belongs on the time line, and show whether the batch is held."""
+    moments = [event for event in events if event.kind in MOMENTS]
+    made = [
+        Moment(
+            batch=ledger.batch,
+            kind=event.kind,
+            workflow_id=event.workflow_id,
+            at=event.at,
+            note=text(event.note),
+            until=event.until,
+        )
+        for event in moments
+    ]
+    Moment.objects.bulk_create(made, ignore_conflicts=True)
+    batch = ledger.batch
+    if moments:
+        batch.moment_count = Moment.objects.filter(batch=batch).count()
+    for event in moments:
+        if event.kind in HOLDS and (batch.held_at is None or event.at >= batch.held_at):
+            batch.held_kind, batch.held_at = HOLDS[event.kind], event.at
+            is_held = bool(batch.held_kind)
+            batch.held_reason, batch.held_until = (text(event.note), event.until) if is_held else ("", None)

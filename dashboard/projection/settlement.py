@@ -1,0 +1,78 @@
+"""Rows of a batch that has closed, was discarded, or could not be started."""
+
+from __future__ import annotations
+
+from django.db.models import Count, F, QuerySet, Sum
+from django.utils import timezone
+
+from dashboard.database.bulk import _slices
+from dashboard.models import Attempt, Node
+from dashboard.projection.attempts import release
+from dashboard.projection.ledger import Ledger, open_ledger
+from orchestration.contracts.events import NodeKind
+from orchestration.contracts.status import Status
+
+# The end
+
+
+def settle(batch_id: str, revision: int) -> None:
+    """Say that Temporal's newest run of the root is known and closed: what is still pending below will not run.
+
+    Does nothing when the batch has moved on from the revision that was compared.
+    """
+    with open_ledger(batch_id) as ledger:
+        if ledger.batch.revision == revision:
+            release([ledger.root])
+            if Status(ledger.root.status).is_outcome:
+                _skip_pending(ledger, reserved_too=True)
+
+
+def discard(batch_id: str) -> bool:
+    """Cancel a batch whose root was never started; return whether it was still so."""
+    with open_ledger(batch_id) as ledger:
+        if ledger.root.status != Status.PENDING or ledger.root.attempt:
+            return False
+        ledger.root.status, ledger.root.closed_at = Status.CANCELED, timezone.now()
+        ledger.batch.start_error = ""
+        _skip_pending(ledger, reserved_too=True)
+    return True
+
+
+def note_start_error(batch_id: str, error: str) -> None:
+    """Say on a pending batch why it has not started yet."""
+    with open_ledger(batch_id) as ledger:
+        ledger.batch.start_error = error
+
+
+def _skip_below_closed_root(ledger: Ledger) -> None:
+    """Skip what a root left behind that stopped early. One that completed has left nothing: its news are late."""
+    closed = [attempt for attempt in Attempt.objects.filter(node=ledger.root) if Status(attempt.status).is_retryable]
+    if closed:
+        _skip_pending(ledger, reserved_too=Status(ledger.root.status).is_retryable)
+
+
+def _skip_pending(ledger: Ledger, *, reserved_too: bool) -> None:
+    """Skip nodes that never ran, in bulk: there may be 100,000. Those that were to run again show their last run."""
+    ledger.flush()
+    pending = Node.objects.filter(batch=ledger.batch, status=Status.PENDING).exclude(pk=ledger.root.pk)
+    if reserved_too:
+        for ids in _slices(list(pending.filter(attempt__gt=0).values_list("pk", flat=True))):
+            release(ledger.take(Node.objects.filter(pk__in=ids)))
+            ledger.flush()
+    never_ran = pending.filter(attempt=0)
+    for parent, children, items in _sums(never_ran):
+        change = {
+            "children_pending": -children,
+            "children_skipped": children,
+            "items_pending": -items,
+            "items_skipped": items,
+        }
+        ledger.move(parent, change)
+    never_ran.update(status=Status.SKIPPED, revision=ledger.revision)
+
+
+def _sums(nodes: QuerySet[Node]) -> list[tuple[int | None, int, int]]:
+    """Return (parent, number of children, number of their items not yet done) of the children among nodes."""
+    left = Sum(F("length") - F("items_completed") - F("items_failed"))
+    children = nodes.filter(kind=NodeKind.CHILD).order_by()
+    return list(children.values_list("parent").annotate(number=Count("pk"), left=left))

@@ -1,0 +1,135 @@
+"""What a person may narrow the batch list by. The same names in the address, the form and the live rows."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+import django_filters
+from django import forms
+from django.contrib.auth import get_user_model
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext_lazy
+
+from dashboard.models import Batch, BatchStatus, BatchTag, Item, Schedule
+
+
+def _processors() -> list[tuple[str, str]]:
+    """Return the processors that a batch was ever launched with; one that is gone from the code can still be found."""
+    names = Batch.objects.order_by("processor").values_list("processor", flat=True).distinct()
+    return [(name, name) for name in names]
+
+
+def _tags() -> list[tuple[str, str]]:
+    names = BatchTag.objects.order_by("name").values_list("name", flat=True).distinct()
+    return [(name, name) for name in names]
+
+
+TIMES = {
+    "hour": (gettext_lazy("The last hour"), timedelta(hours=1)),
+    "day": (gettext_lazy("The last 24 hours"), timedelta(days=1)),
+    "week": (gettext_lazy("The last 7 days"), timedelta(days=7)),
+    "month": (gettext_lazy("The last 30 days"), timedelta(days=30)),
+}
+
+SORTS = {
+    "-created_at": gettext_lazy("Newest first"),
+    "created_at": gettext_lazy("Oldest first"),
+    "-children_failed": gettext_lazy("Most failures first"),
+    "-child_count": gettext_lazy("Largest first"),
+    "-changed_at": gettext_lazy("Last changed first"),
+}
+
+
+class BatchFilter(django_filters.FilterSet):
+    """Filter batches by status, processor, person (user name), schedule (id), tag, time of launch, and text (in label,
+    note or tag, or the start of an id; with `deep` also in keys and errors of items); and sort them.
+    """
+
+    q = django_filters.CharFilter(
+        label=gettext_lazy("Text"),
+        method="with_text",
+        widget=forms.TextInput(
+            attrs={
+                "type": "search",
+                "placeholder": gettext_lazy("Label or id"),
+                "autocomplete": "off",
+                "data-key": "/",
+                "data-key-name": gettext_lazy("Search"),
+            }
+        ),
+    )
+    status = django_filters.ChoiceFilter(
+        label=gettext_lazy("Status"), choices=BatchStatus.choices, empty_label=gettext_lazy("Any")
+    )
+    processor = django_filters.ChoiceFilter(
+        label=gettext_lazy("Processor"), choices=_processors, empty_label=gettext_lazy("Any")
+    )
+    person = django_filters.ModelChoiceFilter(
+        label=gettext_lazy("Person"),
+        field_name="launched_by",
+        queryset=lambda request: get_user_model().objects.filter(batches__isnull=False).distinct().order_by("username"),
+        to_field_name="username",
+        empty_label=gettext_lazy("Anyone"),
+    )
+    tag = django_filters.ChoiceFilter(
+        label=gettext_lazy("Tag"), choices=_tags, field_name="tags__name", empty_label=gettext_lazy("Any")
+    )
+    time = django_filters.ChoiceFilter(
+        label=gettext_lazy("Launched"),
+        choices=[(value, label) for value, (label, _) in TIMES.items()],
+        method="in_time",
+        empty_label=gettext_lazy("At any time"),
+    )
+    schedule = django_filters.ModelChoiceFilter(
+        label=gettext_lazy("Schedule"),
+        queryset=lambda request: Schedule.objects.filter(Q(deleted_at=None) | Q(batches__isnull=False)).distinct(),
+        empty_label=gettext_lazy("Any or none"),
+    )
+
+    sort = django_filters.ChoiceFilter(
+        label=gettext_lazy("Order"),
+        choices=list(SORTS.items())[1:],
+        method="in_order",
+        empty_label=SORTS["-created_at"],
+    )
+    deep = django_filters.BooleanFilter(
+        label=gettext_lazy("Also in keys and errors"),
+        method="ignored",
+        widget=forms.CheckboxInput(attrs={"value": "true"}),
+    )
+
+    class Meta:
+        model = Batch
+        fields: ClassVar = ["q", "status", "processor", "person", "tag", "time", "schedule", "sort", "deep"]
+
+    def with_text(self, batches: QuerySet[Batch], name: str, text: str) -> QuerySet[Batch]:
+        """Keep batches that contain the text, or whose id starts with it."""
+        text = text.strip()
+        found = Q(label__icontains=text) | Q(id__istartswith=text) | Q(processor__icontains=text)
+        found |= Q(note__icontains=text)
+        found |= Q(Exists(BatchTag.objects.filter(batch=OuterRef("pk"), name__icontains=text)))
+        if self.data.get("deep") == "true":
+            within = Q(key__icontains=text) | Q(error_message__icontains=text) | Q(error_type__icontains=text)
+            found |= Q(Exists(Item.objects.filter(within, batch=OuterRef("pk"))))
+        return batches.filter(found)
+
+    def in_time(self, batches: QuerySet[Batch], name: str, value: str) -> QuerySet[Batch]:
+        """Keep batches that were launched within some time before now."""
+        return batches.filter(created_at__gte=timezone.now() - TIMES[value][1])
+
+    def in_order(self, batches: QuerySet[Batch], name: str, value: str) -> QuerySet[Batch]:
+        """Sort batches."""
+        return batches.order_by(value, "-id")
+
+    def ignored(self, batches: QuerySet[Batch], name: str, value: bool) -> QuerySet[Batch]:
+        """Leave batches as they are: `with_text` reads the value."""
+        return batches
+
+    @property
+    def is_active(self) -> bool:
+        """Whether anything is narrowed: an empty result then means something else than an empty list."""
+        shown = {"sort", "deep"}
+        given = self.form.cleaned_data.items() if self.form.is_valid() else ()
+        return any(value for name, value in given if name not in shown)

@@ -1,0 +1,169 @@
+"""The map: every child of a batch as one cell, by position. Reads only; what is known of a batch is kept and followed.
+
+As bytes it is a status and a duration for each position, all statuses first. A status is its place in STATUSES, EMPTY
+where no child is (in watched trees a leaf may turn out to be a parent). A duration is of two bytes, little-endian:
+0 while it is not known, otherwise 1 + STEPS * log10(1 + milliseconds), which is exact to a tenth of a percent.
+"""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import ceil, log10, nan
+
+from django.db.models import Count, F, Q
+from django.db.models.functions import Floor
+
+from dashboard.models import BY_INTEREST, Batch, Kind, Node, NodeStatus
+from dashboard.queries.selection import EVERYTHING
+
+STATUSES = (
+    NodeStatus.PENDING,
+    NodeStatus.RUNNING,
+    NodeStatus.COMPLETED,
+    NodeStatus.FAILED,
+    NodeStatus.CANCELED,
+    NodeStatus.TERMINATED,
+    NodeStatus.TIMED_OUT,
+    NodeStatus.SKIPPED,
+)
+EMPTY = 255
+STEPS = 4_000
+
+KEPT = 16
+"""Batches whose maps are kept in memory, those looked at last: three bytes a child."""
+
+RANGES = 20
+"""Rows of the table that says in words what the map shows."""
+
+NO_KEYS = ("", "")
+
+_CODES: dict[str, int] = {status.value: code for code, status in enumerate(STATUSES)}
+
+
+@dataclass
+class BatchMap:
+    """The cells of a batch as they were at a revision."""
+
+    revision: int = 0
+    statuses: bytearray = field(default_factory=bytearray)
+    durations: array[int] = field(default_factory=lambda: array("H"))
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def follow(self, batch: Batch) -> None:
+        """Take in what has changed up to the batch's revision. A leaf that became a parent leaves its cell."""
+        with self.lock:
+            if batch.revision <= self.revision:
+                return
+            changed = Node.objects.filter(batch=batch, revision__gt=self.revision, revision__lte=batch.revision)
+            if self.revision:
+                for position in changed.filter(kind=Kind.PARENT).values_list("position", flat=True):
+                    self._set(position, EMPTY, None)
+            children = changed.filter(kind=Kind.CHILD).order_by()
+            cells = children.values_list("position", "status", "duration")
+            for position, status, duration in cells.iterator(chunk_size=10_000):
+                self._set(position, _CODES[status], duration)
+            self.revision = batch.revision
+
+    def _set(self, position: int, code: int, duration: float | None) -> None:
+        if position >= len(self.statuses):
+            missing = position + 1 - len(self.statuses)
+            self.statuses.extend(bytes([EMPTY]) * missing)
+            self.durations.extend([0] * missing)
+        self.statuses[position] = code
+        self.durations[position] = duration_code(duration)
+
+    def content(self) -> bytes:
+        """Return the bytes that a browser is sent."""
+        with self.lock:
+            return bytes(self.statuses) + self.durations.tobytes()
+
+
+def duration_code(seconds: float | None) -> int:
+    """Return a duration as the map has it."""
+    return 0 if seconds is None else min(1 + round(STEPS * log10(1 + 1000 * seconds)), 0xFFFF)
+
+
+def seconds_of(code: int) -> float:
+    """Return the duration that a code of the map stands for."""
+    return float(10 ** ((code - 1) / STEPS) - 1) / 1000
+
+
+class _Maps:
+    """The maps of the batches that were looked at last."""
+
+    def __init__(self) -> None:
+        self._kept = OrderedDict[str, BatchMap]()
+        self._lock = threading.Lock()
+
+    def of(self, batch: Batch) -> BatchMap:
+        """Return the map of a batch, up to its revision."""
+        with self._lock:
+            found = self._kept.setdefault(batch.pk, BatchMap())
+            self._kept.move_to_end(batch.pk)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        found.follow(batch)
+        return found
+
+
+map_of = _Maps().of
+"""Return the map of a batch, up to its revision as it was read."""
+
+
+def starts_of(batch: Batch) -> bytes:
+    """Return when each child's newest attempt started, by position: seconds since the launch, as floats of four bytes.
+
+    Not a number where it has not.
+    """
+    starts = array("f", [nan]) * len(map_of(batch).statuses)
+    began = EVERYTHING.children(batch).filter(started_at__isnull=False).values_list("position", "started_at")
+    for position, started in began.iterator(chunk_size=10_000):
+        if started is not None and position < len(starts):
+            starts[position] = (started - batch.created_at).total_seconds()
+    return starts.tobytes()
+
+
+@dataclass(frozen=True)
+class Range:
+    """A stretch of a batch's children, by position, and how they fare: (status, label, number), failures first."""
+
+    first: int
+    last: int
+    key_first: str
+    key_last: str
+    numbers: Sequence[tuple[str, str, int]]
+
+    @property
+    def span(self) -> str:
+        """The range as `selection.Selection` reads it."""
+        return f"{self.first}-{self.last}"
+
+
+def ranges_of(batch: Batch) -> list[Range]:
+    """Return what the map shows as a table: RANGES stretches of equal length."""
+    number = len(map_of(batch).statuses)
+    size = max(1, ceil(number / RANGES))
+    counted = EVERYTHING.children(batch).annotate(stretch=Floor(F("position") / size))
+    numbers = defaultdict[int, Counter[str]](Counter)
+    for stretch, status, count in counted.values_list("stretch", "status").annotate(Count("pk")):
+        numbers[int(stretch)][status] = count
+    firsts = range(0, number, size)
+    ends = Q(position__in=[*firsts, *(min(first + size, number) - 1 for first in firsts)])
+    keys = {
+        each[0]: each[1:]
+        for each in EVERYTHING.children(batch).filter(ends).values_list("position", "key_first", "key_last")
+    }
+    return [
+        Range(
+            first,
+            last := min(first + size, number) - 1,
+            keys.get(first, NO_KEYS)[0],
+            keys.get(last, NO_KEYS)[1],
+            [(status.value, str(status.label), count) for status in BY_INTEREST if (count := numbers[stretch][status])],
+        )
+        for stretch, first in enumerate(firsts)
+    ]

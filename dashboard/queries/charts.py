@@ -1,0 +1,78 @@
+"""Charts of a result column: bins of numbers, bars of values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+BINS = 20
+BARS = 12
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a chart: what it is of, how many, and where it stands in a drawing of 100 by 100."""
+
+    label: str
+    number: int
+    height: float
+
+    @property
+    def top(self) -> float:
+        """Where it begins, from above."""
+        return 100 - self.height
+
+
+@dataclass(frozen=True)
+class Chart:
+    """How the values of one result column are distributed: in bins where they are numbers, by value where not."""
+
+    column: str
+    bars: list[Bar]
+    is_histogram: bool
+    of: int
+    others: int = 0
+    least: str = ""
+    most: str = ""
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether it says more than that every value is another one."""
+        return self.is_histogram or self.bars[0].number > 1 or self.of == 1
+
+
+def chart_of(column: str, values: Iterable[Any]) -> Chart | None:
+    """Draw a column of results; None where there is nothing to draw."""
+    found = [value for value in values if value is not None and not isinstance(value, dict | list)]
+    if not found:
+        return None
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in found):
+        ends = f"{min(found):,.6g}", f"{max(found):,.6g}"
+        return Chart(column, _bins(found), True, len(found), 0, *(ends if ends[0] != ends[1] else ends[:1]))
+    numbers = Counter(str(value) for value in found)
+    shown = numbers.most_common(BARS)
+    most = shown[0][1]
+    bars = [Bar(label, number, 100 * number / most) for label, number in shown]
+    return Chart(column, bars, False, len(found), len(found) - sum(number for _, number in shown))
+
+
+def _bins(values: Sequence[float]) -> list[Bar]:
+    least, most = min(values), max(values)
+    width = (most - least) / BINS
+    if not width:
+        return [Bar(f"{least:g}", len(values), 100.0)]
+    numbers = Counter(min(BINS - 1, int((value - least) / width)) for value in values)
+    highest = max(numbers.values())
+    return [
+        Bar(
+            _("%(width)s to %(width2)s")
+            % {"width": f"{least + at * width:.4g}", "width2": f"{least + (at + 1) * width:.4g}"},
+            numbers[at],
+            100 * numbers[at] / highest,
+        )
+        for at in range(BINS)
+    ]

@@ -1,0 +1,183 @@
+"""Comparing two batches of one processor: counts, how long children took, and which errors are new, gone or grown."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from django.db.models import Count, Min
+from django.utils.translation import gettext_lazy
+
+from dashboard.i18n.formatting import Words
+from dashboard.live.state import UNSHOWN
+from dashboard.models import BY_INTEREST, FAILURES, Batch
+from dashboard.queries.batch_map import map_of, seconds_of
+from dashboard.queries.error_groups import failed_items
+from dashboard.queries.selection import EVERYTHING
+from orchestration.errors.signatures import template_of
+
+OFFERED = 50
+"""Other batches that may be chosen, the newest."""
+
+BINS = 40
+WIDTH, HEIGHT = 1_000, 120
+
+SHARES = (
+    (gettext_lazy("Shortest"), 0.0),
+    (gettext_lazy("Median"), 0.5),
+    (gettext_lazy("90 of 100 within"), 0.9),
+    (gettext_lazy("99 of 100 within"), 0.99),
+    (gettext_lazy("Longest"), 1.0),
+)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A number of both batches, under a name; `change` is what the second has more."""
+
+    name: Words
+    one: float | None
+    other: float | None
+
+    @property
+    def change(self) -> float:
+        """How much more the second has."""
+        return (self.other or 0) - (self.one or 0)
+
+
+@dataclass(frozen=True)
+class ErrorPair:
+    """An error, and how often each batch has it. `fate` is "new", "gone", "grown", "shrunk" or "same"."""
+
+    signature: str
+    error_type: str
+    template: str
+    one: int
+    other: int
+
+    @property
+    def fate(self) -> str:
+        """What has become of it from the first batch to the second."""
+        if not self.one:
+            return "new"
+        if not self.other:
+            return "gone"
+        if self.one == self.other:
+            return "same"
+        return "grown" if self.other > self.one else "shrunk"
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How many children took how long, as two outlines of WIDTH and HEIGHT. Durations are on a logarithmic axis, and
+    `ticks` its quarters, in seconds.
+    """
+
+    one: str
+    other: str
+    ticks: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Context of the page. Without an `other` batch, those that may be chosen are offered alone."""
+
+    batch: Batch
+    other: Batch | None
+    offered: Sequence[Batch]
+    children: Sequence[Pair] = ()
+    items: Sequence[Pair] = ()
+    durations: Sequence[Pair] = ()
+    histogram: Histogram | None = None
+    errors: Sequence[ErrorPair] = ()
+
+
+def candidates(batch: Batch) -> list[Batch]:
+    """Return other batches of the same processor, the newest first."""
+    found = Batch.objects.filter(processor=batch.processor).exclude(pk=batch.pk)
+    return list(found.defer(*UNSHOWN).select_related("launched_by")[:OFFERED])
+
+
+def compare(batch: Batch, other: Batch) -> Comparison:
+    """Compare an earlier batch (the first) with a later one, whichever way round they are given."""
+    one, two = sorted((batch, other), key=lambda each: each.created_at)
+    durations = _durations(one), _durations(two)
+    return Comparison(
+        batch=one,
+        other=two,
+        offered=candidates(batch),
+        children=_counts(one.children, two.children),
+        items=_counts(one.items_by_status, two.items_by_status),
+        durations=[Pair(name, *(_at(share, codes) for codes in durations)) for name, share in SHARES],
+        histogram=_histogram(*durations),
+        errors=_errors(one, two),
+    )
+
+
+def _counts(one: dict[str, int], other: dict[str, int]) -> list[Pair]:
+    pairs = (Pair(str(status.label), one[status.value], other[status.value]) for status in BY_INTEREST)
+    return [pair for pair in pairs if pair.one or pair.other]
+
+
+def _durations(batch: Batch) -> list[int]:
+    """Return the durations of children as codes of the map, in order."""
+    return sorted(code for code in map_of(batch).durations if code)
+
+
+def _at(share: float, codes: Sequence[int]) -> float | None:
+    return seconds_of(codes[min(len(codes) - 1, int(share * len(codes)))]) if codes else None
+
+
+def _histogram(one: Sequence[int], other: Sequence[int]) -> Histogram | None:
+    """Outline both, each against its own number of children: batches of any size can be compared."""
+    if not one or not other:
+        return None
+    low, high = min(one[0], other[0]), max(one[-1], other[-1]) + 1
+    step = max(1, (high - low) / BINS)
+    edges = [low + step * place for place in range(BINS + 1)]
+    shares = [[count / len(codes) for count in _binned(codes, edges)] for codes in (one, other)]
+    most = max(max(each) for each in shares)
+    ticks = [seconds_of(round(low + (high - 1 - low) * quarter / 4)) for quarter in range(5)]
+    return Histogram(_outline(shares[0], most), _outline(shares[1], most), ticks)
+
+
+def _binned(codes: Sequence[int], edges: Sequence[float]) -> list[int]:
+    places = [bisect_left(codes, edge) for edge in edges]
+    return [after - before for before, after in pairwise(places)]
+
+
+def _outline(shares: Sequence[float], most: float) -> str:
+    points = [f"M0 {HEIGHT}"]
+    for place, share in enumerate(shares):
+        y = round(HEIGHT - (HEIGHT - 2) * share / most, 1)
+        points.append(f"L{WIDTH * place // BINS} {y}L{WIDTH * (place + 1) // BINS} {y}")
+    return "".join([*points, f"L{WIDTH} {HEIGHT}Z"])
+
+
+def _errors(one: Batch, other: Batch) -> list[ErrorPair]:
+    groups = [_groups(batch) for batch in (one, other)]
+    pairs = [
+        ErrorPair(signature, *_said(groups, signature), *(each.get(signature, (0, "", ""))[0] for each in groups))
+        for signature in {**groups[0], **groups[1]}
+    ]
+    order = ("new", "grown", "same", "shrunk", "gone")
+    return sorted(pairs, key=lambda pair: (order.index(pair.fate), -pair.other, -pair.one))
+
+
+def _groups(batch: Batch) -> dict[str, tuple[int, str, str]]:
+    """Return the failures of a batch by signature: how many, and the type and message of one."""
+    found = dict[str, tuple[int, str, str]]()
+    children = EVERYTHING.children(batch).filter(status__in=FAILURES, signature__gt="")
+    for failed in (failed_items(batch), children):
+        rows = failed.values_list("signature").annotate(Count("pk"), Min("error_type"), Min("error_message"))
+        found |= {signature: (number, kind, message) for signature, number, kind, message in rows}
+    return found
+
+
+def _said(groups: Iterable[dict[str, tuple[int, str, str]]], signature: str) -> tuple[str, str]:
+    for each in groups:
+        if signature in each:
+            return each[signature][1], template_of(each[signature][2])
+    return "", ""

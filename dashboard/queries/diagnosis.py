@@ -1,0 +1,47 @@
+"""Diagnosis: whether a batch moves, and what Temporal knows of why it does not. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from asgiref.sync import async_to_sync
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from dashboard.models import Batch
+from dashboard.temporal import gateway
+from orchestration.diagnosis.findings import Finding, FindingCode, Severity
+from orchestration.temporal.connection import TemporalUnavailable
+
+STILL_AFTER = timedelta(seconds=10)
+"""A batch that has not changed for this long does not move."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Context of the panel, and answer of the API."""
+
+    moving: bool
+    findings: Sequence[Finding]
+
+
+def diagnosis_of(batch: Batch, workflow_id: str = "") -> Diagnosis:
+    """Return what keeps a batch, or one workflow of it, from moving."""
+    try:
+        findings = async_to_sync(gateway().diagnose)(batch.pk, workflow_id or batch.watched_id)
+    except TemporalUnavailable as error:
+        findings = [_away(batch, error)]
+    return Diagnosis(moves(batch), findings)
+
+
+def moves(batch: Batch) -> bool:
+    """Whether a batch has changed a moment ago."""
+    return batch.changed_at is not None and timezone.now() - batch.changed_at < STILL_AFTER
+
+
+def _away(batch: Batch, error: TemporalUnavailable) -> Finding:
+    what = _("Temporal does not answer.")
+    advice = _("Nothing is lost: batches go on by themselves as soon as it is back. Look at its server.")
+    return Finding(FindingCode.TEMPORAL_AWAY, Severity.PROBLEM, batch.pk, what, advice, str(error))

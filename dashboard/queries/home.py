@@ -1,0 +1,120 @@
+"""Home: what needs a person now, what runs, and what has ended since somebody looked. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from dashboard.i18n.formatting import numeral
+from dashboard.live.state import UNSHOWN, batch_state
+from dashboard.models import FAILURES, OPEN_BATCH_STATUSES, Batch, BatchStatus, Hold
+from dashboard.models.tallies import failed_children
+from dashboard.temporal import WORKER_LOST_AFTER, gateway
+
+SHOWN = 25
+"""Batches of each kind, the newest."""
+
+STUCK_AFTER = timedelta(minutes=5)
+"""Without any change, while something is said to run."""
+
+ENDED_BADLY = (BatchStatus.FAILED, BatchStatus.TIMED_OUT, BatchStatus.COMPLETED_WITH_FAILURES)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A batch, its state as the live rows get it, and why it is here."""
+
+    batch: Batch
+    state: dict[str, Any]
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Home:
+    """Context of the page. `trouble` is what is wrong with Temporal or its workers, in a sentence."""
+
+    trouble: str
+    needs: Sequence[Entry]
+    running: Sequence[Entry]
+    ended: Sequence[Entry]
+    since: datetime
+
+
+def home_of(since: datetime) -> Home:
+    """Return what there is to see for somebody who looked last at a time."""
+    needs = list(_needs(since))
+    shown = {entry.batch.pk for entry in needs}
+    batches = _batches()
+    running = batches.filter(status__in=OPEN_BATCH_STATUSES).exclude(pk__in=shown)[:SHOWN]
+    ended = batches.filter(closed_at__gt=since).exclude(pk__in=shown).order_by("-closed_at")[:SHOWN]
+    return Home(
+        _trouble(),
+        needs,
+        [Entry(batch, batch_state(batch)) for batch in running],
+        [Entry(batch, batch_state(batch)) for batch in ended],
+        since,
+    )
+
+
+def _batches() -> QuerySet[Batch]:
+    return Batch.objects.select_related("launched_by").defer(*UNSHOWN)
+
+
+def _needs(since: datetime) -> Iterator[Entry]:
+    """Yield what waits for a person, gravest first: held, stuck, failing while it runs, ended with failures."""
+    now = timezone.now()
+    open_ones = _batches().filter(status__in=OPEN_BATCH_STATUSES)
+    failing = Q()
+    for status in FAILURES:
+        failing |= Q(**{f"children_{status.value}__gt": 0})
+    still = Q(status=BatchStatus.RUNNING, changed_at__lt=now - STUCK_AFTER)
+    waiting = Q(status=BatchStatus.HELD) | ~Q(start_error="") | still | failing
+    reasons = [(_reason(batch, now), batch) for batch in open_ones.filter(waiting)[:SHOWN]]
+    for (_rank, why), batch in sorted(reasons, key=lambda each: each[0][0]):
+        yield Entry(batch, batch_state(batch), why)
+    for batch in _batches().filter(status__in=ENDED_BADLY, closed_at__gt=since).order_by("-closed_at")[:SHOWN]:
+        yield Entry(batch, batch_state(batch), _failures(batch))
+
+
+def _reason(batch: Batch, now: datetime) -> tuple[int, str]:
+    """Return how soon a person should look at an open batch, and why."""
+    if batch.held_kind == Hold.GATE:
+        return 0, _("Waits for approval. %(held_reason)s") % {"held_reason": batch.held_reason}
+    if batch.held_kind:
+        return 1, _("Held: %(held_reason)s") % {"held_reason": batch.held_reason}
+    if batch.start_error:
+        return 2, _("Not started yet: %(start_error)s") % {"start_error": batch.start_error}
+    if batch.status == BatchStatus.RUNNING and batch.changed_at < now - STUCK_AFTER:
+        minutes = int((now - batch.changed_at).total_seconds() // 60)
+        return 3, _("Stuck: nothing has changed for %(minutes)s minutes") % {"minutes": numeral(minutes)}
+    return 4, _("Failing: %(lower)s so far") % {"lower": _failures(batch).lower()}
+
+
+def _failures(batch: Batch) -> str:
+    number = failed_children(batch)
+    if not number:
+        return _("Failed")
+    words = ngettext("%(number)s child failed", "%(number)s children failed", number)
+    return words % {"number": numeral(number)}
+
+
+def _trouble() -> str:
+    health = async_to_sync(gateway().health)()
+    if not health.reachable:
+        return _("Temporal does not answer. Nothing is lost: batches go on by themselves as soon as it is back.")
+    age = health.worker_heartbeat_age
+    if age is None:
+        return _("No worker has been seen: nothing will run until one is started.")
+    if age >= WORKER_LOST_AFTER:
+        return _("The last sign of a worker is %(age)s seconds old: nothing runs until one is back.") % {
+            "age": f"{age:,.0f}"
+        }
+    return ""

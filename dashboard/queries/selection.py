@@ -1,0 +1,102 @@
+"""Selection: which children of a batch are meant, by what is true of all of them. Never "the visible rows".
+
+The tree shows one, an address names one, and operations act on one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import urlencode
+
+from django.db.models import Q, QuerySet
+
+from dashboard.models import Batch, Item, Kind, Node, NodeStatus
+from dashboard.queries.error_groups import with_error
+from orchestration.errors.signatures import SIGNATURE_LENGTH
+
+TEXT_LENGTH = 200
+OPERATION_LENGTH = 32
+POSITION_DIGITS = 7
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Children in a `status`, with failures of an `error` (a signature), with a `text` in their id or in the key of an
+    item, within a `span` (first and last position), taken on by an `operation` (its id): all that is given together.
+    """
+
+    status: NodeStatus | None = None
+    error: str = ""
+    text: str = ""
+    span: tuple[int, int] | None = None
+    operation: str = ""
+
+    @classmethod
+    def of(cls, given: Mapping[str, str]) -> Self:
+        """Read it from an address or a form; nonsense is as if not given."""
+        status = given.get("status", "")
+        return cls(
+            status=NodeStatus(status) if status in NodeStatus.values else None,
+            error=given.get("error", "")[:SIGNATURE_LENGTH],
+            text=given.get("q", "").strip()[:TEXT_LENGTH],
+            span=_span(given.get("span", "")),
+            operation=given.get("operation", "")[:OPERATION_LENGTH],
+        )
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it leaves anything out."""
+        return self != EVERYTHING
+
+    @property
+    def is_status_alone(self) -> bool:
+        """Whether a tally tells how many there are."""
+        return self.is_narrow and self == Selection(status=self.status)
+
+    @property
+    def query(self) -> str:
+        """The selection as a query string, without a question mark."""
+        given = {
+            "status": self.status.value if self.status else "",
+            "error": self.error,
+            "q": self.text,
+            "span": f"{self.span[0]}-{self.span[1]}" if self.span else "",
+            "operation": self.operation,
+        }
+        return urlencode({name: value for name, value in given.items() if value})
+
+    def children(self, batch: Batch) -> QuerySet[Node]:
+        """Return the children that are meant, in no order."""
+        found = Node.objects.filter(batch=batch, kind=Kind.CHILD).order_by()
+        if self.status:
+            found = found.filter(status=self.status)
+        if self.error:
+            found = found.filter(with_error(batch, self.error))
+        if self.span:
+            found = found.filter(position__range=self.span)
+        if self.operation:
+            found = found.filter(operation=self.operation)
+        if self.text:
+            items = Item.objects.filter(batch=batch, key__icontains=self.text).order_by()
+            named = Q(workflow_id__icontains=self.text) if batch.watched_id else Q(workflow_id__iexact=self.text)
+            found = found.filter(named | Q(position__in=items.values("child")))
+        return found
+
+    def number(self, batch: Batch) -> int:
+        """Return how many are meant."""
+        if self.is_status_alone and self.status:
+            return batch.children[self.status.value]
+        return self.children(batch).count()
+
+
+EVERYTHING = Selection()
+"""All children of a batch: nothing is left out."""
+
+
+def _span(given: str) -> tuple[int, int] | None:
+    first, dash, last = given.partition("-")
+    if not (dash and first.isdecimal() and last.isdecimal() and max(len(first), len(last)) <= POSITION_DIGITS):
+        return None
+    return int(first), int(last)

@@ -1,0 +1,122 @@
+"""Queues: the task queues of batches with their workers, and whether somebody polls one. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from asgiref.sync import async_to_sync
+from django.core.cache import cache
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from dashboard.i18n.formatting import Words
+from dashboard.models import OPEN_BATCH_STATUSES, Batch
+from dashboard.temporal import gateway
+from orchestration.client.task_queues import Kind, QueueSeen, Slots, WorkerSeen
+from orchestration.contracts.names import CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE, SCHEDULE_TASK_QUEUE
+from orchestration.temporal.connection import TemporalUnavailable
+
+PURPOSES = {
+    CHILD_TASK_QUEUE: gettext_lazy("workflows, and items unless a plan says otherwise"),
+    DASHBOARD_TASK_QUEUE: gettext_lazy("what tells the dashboard of events"),
+    SCHEDULE_TASK_QUEUE: gettext_lazy("what waits for batches of schedules"),
+}
+
+POLLED_KNOWN_FOR = 5
+"""Seconds: a form that is being filled in asks with every change."""
+
+AWAY = gettext_lazy("Temporal does not answer, so nothing is known of its queues. Nothing is lost.")
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    """A worker at a queue."""
+
+    identity: str
+    beat_age: timedelta | None
+    slots: Slots | None
+    memory: float | None
+    is_silent: bool
+
+
+@dataclass(frozen=True)
+class QueueRow:
+    """A queue with what waits in it: activities, or workflow tasks where those are more."""
+
+    name: str
+    purpose: Words
+    workers: list[WorkerRow]
+    backlog: int
+    backlog_age: timedelta
+    batches: int
+
+    @property
+    def is_polled(self) -> bool:
+        """Whether somebody takes what comes."""
+        return any(not worker.is_silent for worker in self.workers)
+
+
+@dataclass(frozen=True)
+class QueuesPage:
+    """Context of the list."""
+
+    rows: list[QueueRow]
+    error: Words = ""
+
+
+def queues_page() -> QueuesPage:
+    """Return the queues of our own, of open batches, and of living workers."""
+    batches = _open_batches()
+    try:
+        seen = async_to_sync(gateway().queues)({*PURPOSES, *batches})
+    except TemporalUnavailable:
+        return QueuesPage([], AWAY)
+    by_name = dict[str, list[QueueSeen]]()
+    for queue in seen:
+        by_name.setdefault(queue.name, []).append(queue)
+    now = timezone.now()
+    rows = [_row(name, kinds, batches.get(name, 0), now) for name, kinds in by_name.items()]
+    return QueuesPage(sorted(rows, key=lambda row: (row.is_polled, row.name in PURPOSES, row.name)))
+
+
+def nobody_polls(name: str) -> str:
+    """Return a warning where nobody takes activities from a queue; nothing where that is not known."""
+    kept = f"polled:{name}"
+    is_polled = cache.get(kept)
+    if is_polled is None:
+        try:
+            seen = async_to_sync(gateway().queues)([name])
+            is_polled = any(queue.polling for queue in seen if queue.name == name and queue.kind is Kind.ACTIVITY)
+        except TemporalUnavailable:
+            is_polled = True  # as far as anybody knows
+        cache.set(kept, is_polled, POLLED_KNOWN_FOR)
+    if is_polled:
+        return ""
+    return _("No worker polls the task queue “%(name)s”: nothing is processed until one does.") % {"name": name}
+
+
+def _open_batches() -> dict[str, int]:
+    """Return how many open batches have their items processed on a queue, by its name."""
+    numbers = dict[str, int]()
+    for name in Batch.objects.filter(status__in=OPEN_BATCH_STATUSES).values_list("plan_data__task_queue", flat=True):
+        numbers[name or CHILD_TASK_QUEUE] = numbers.get(name or CHILD_TASK_QUEUE, 0) + 1
+    return numbers
+
+
+def _row(name: str, kinds: Iterable[QueueSeen], batches: int, now: datetime) -> QueueRow:
+    fullest = max(kinds, key=lambda kind: (kind.backlog, kind.kind is Kind.ACTIVITY))
+    workers = dict[str, WorkerRow]()
+    for queue in kinds:
+        workers |= {identity: WorkerRow(identity, None, None, None, False) for identity in queue.polling}
+    for queue in kinds:
+        workers |= {worker.identity: _worker(worker, now, is_silent=False) for worker in queue.workers}
+        workers |= {worker.identity: _worker(worker, now, is_silent=True) for worker in queue.silent}
+    ordered = sorted(workers.values(), key=lambda worker: (not worker.is_silent, worker.identity))
+    return QueueRow(name, PURPOSES.get(name, ""), ordered, fullest.backlog, fullest.backlog_age, batches)
+
+
+def _worker(worker: WorkerSeen, now: datetime, *, is_silent: bool) -> WorkerRow:
+    return WorkerRow(worker.identity, now - worker.beat_at, worker.slots[Kind.ACTIVITY], worker.memory, is_silent)

@@ -1,0 +1,184 @@
+"""A batch's time line: its runs, what its parents reported, what people did, and the periods. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from dashboard.i18n.formatting import duration, numeral
+from dashboard.models import Attempt, AuditEntry, Batch, Kind, Moment, NodeStatus
+from orchestration.contracts.events import EventKind
+
+WIDTH = 1000
+NARROWEST = 2
+SHOWN = 200
+"""Of each kind of what happened, the newest."""
+
+TITLES = {
+    EventKind.PAUSED: gettext_lazy("Paused"),
+    EventKind.RESUMED: gettext_lazy("Resumed"),
+    EventKind.HELD: gettext_lazy("Held"),
+    EventKind.RELEASED: gettext_lazy("Released"),
+    EventKind.BREAKER_OPENED: gettext_lazy("Breaker opened"),
+    EventKind.BREAKER_HALF_OPEN: gettext_lazy("Breaker half-open"),
+    EventKind.BREAKER_CLOSED: gettext_lazy("Breaker closed"),
+    EventKind.ROLLING_BACK: gettext_lazy("Rolling back"),
+    EventKind.GATE_OPENED: gettext_lazy("Waiting for approval"),
+    EventKind.GATE_DECIDED: gettext_lazy("Decided"),
+    EventKind.CONTINUED: gettext_lazy("Continued as new"),
+}
+
+PERIODS = {
+    EventKind.PAUSED: ("paused", "pause"),
+    EventKind.RESUMED: ("", "pause"),
+    EventKind.HELD: ("held", "hold"),
+    EventKind.RELEASED: ("", "hold"),
+    EventKind.BREAKER_OPENED: ("open", "breaker"),
+    EventKind.BREAKER_HALF_OPEN: ("half-open", "breaker"),
+    EventKind.BREAKER_CLOSED: ("", "breaker"),
+    EventKind.ROLLING_BACK: ("rolling-back", "rollback"),
+    EventKind.GATE_OPENED: ("gate", "gate"),
+    EventKind.GATE_DECIDED: ("", "gate"),
+}
+"""Which period a moment begins (none: it only ends the one before), and of which track."""
+
+KINDS = {
+    "run": gettext_lazy("Running"),
+    "paused": gettext_lazy("Paused"),
+    "held": gettext_lazy("Held"),
+    "open": gettext_lazy("Breaker open"),
+    "half-open": gettext_lazy("Breaker half-open"),
+    "rolling-back": gettext_lazy("Rolling back"),
+    "gate": gettext_lazy("Waiting for approval"),
+    "action": gettext_lazy("What people did"),
+}
+"""What the line's colours mean."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that happened, as a line of text: `who` did it, where a person did."""
+
+    kind: str
+    title: str
+    at: datetime
+    note: str
+    who: str = ""
+
+
+@dataclass(frozen=True)
+class Period:
+    """A stretch of the batch's time, from `x` on, `width` long, of WIDTH."""
+
+    kind: str
+    title: str
+    x: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What a batch's time line shows: what happened, newest first; periods by start; and what people did, as points.
+
+    It begins at `begin`, and ends at the batch's end or now.
+    """
+
+    entries: Sequence[Entry]
+    periods: Sequence[Period]
+    marks: Sequence[Period]
+    begin: datetime
+
+    @property
+    def legend(self) -> Sequence[tuple[str, str]]:
+        """The kinds of what is on the line, each with its title."""
+        shown = {each.kind for each in (*self.periods, *self.marks)}
+        return [(kind, str(title)) for kind, title in KINDS.items() if kind in shown]
+
+
+def timeline_of(batch: Batch) -> Timeline:
+    """Return the time line of a batch, from its launch to its end or to now."""
+    moments = list(batch.moments.order_by("-at", "-id")[:SHOWN]) if batch.moment_count else []
+    audit = list(batch.audit.select_related("person")[:SHOWN])
+    runs = list(Attempt.objects.filter(batch=batch, node__kind=Kind.ROOT).order_by("-number")[:SHOWN])
+    entries = [
+        *(Entry(each.kind, str(TITLES.get(EventKind(each.kind), each.kind)), each.at, each.note) for each in moments),
+        *(_done(each) for each in audit),
+        *(entry for each in runs for entry in _run(each)),
+    ]
+    entries.sort(key=lambda entry: entry.at, reverse=True)
+    scale = _Scale.of(batch, entries)
+    periods = [*_runs(runs[::-1], scale), *_periods(moments[::-1], scale)]
+    marks = [scale.period("action", f"{each.who} {each.title}", each.at, each.at) for each in entries if each.who]
+    return Timeline(entries, periods, marks, scale.begin)
+
+
+def _done(entry: AuditEntry) -> Entry:
+    note = " ".join(part for part in (entry.scope, entry.outcome) if part)
+    return Entry("action", entry.action, entry.at, note, who=entry.person.get_username())
+
+
+def _run(run: Attempt) -> Iterator[Entry]:
+    """Yield the start of a run of the root, and its end."""
+    if run.started_at is not None:
+        yield Entry(
+            "started",
+            _("Started") if run.number == 1 else _("Started again, run %(number)s") % {"number": numeral(run.number)},
+            run.started_at,
+            "",
+        )
+    if run.closed_at is not None:
+        error = f"{run.error_type}: {run.error_message}" if run.error_type else ""
+        yield Entry("closed", str(NodeStatus(run.status).label), run.closed_at, error)
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Where a time is on the line."""
+
+    begin: datetime
+    seconds: float
+    end: datetime
+
+    @classmethod
+    def of(cls, batch: Batch, entries: Sequence[Entry]) -> Self:
+        times = [entry.at for entry in entries] or [batch.created_at]
+        end = batch.closed_at or timezone.now()
+        begin, end = min(times), max(end, *times)
+        return cls(begin, max((end - begin).total_seconds(), 1e-3), end)
+
+    def period(self, kind: str, title: str, since: datetime, until: datetime) -> Period:
+        x, stop = (round(WIDTH * (at - self.begin).total_seconds() / self.seconds) for at in (since, until))
+        return Period(kind, title, min(x, WIDTH - NARROWEST), max(stop - x, NARROWEST))
+
+    def lasting(self, kind: str, since: datetime, until: datetime | None) -> Period:
+        until = max(until or self.end, since)
+        return self.period(
+            kind,
+            _("%(kind)s for %(duration)s")
+            % {"kind": KINDS[kind], "duration": duration((until - since).total_seconds())},
+            since,
+            until,
+        )
+
+
+def _runs(runs: Sequence[Attempt], scale: _Scale) -> Iterator[Period]:
+    return (scale.lasting("run", each.started_at, each.closed_at) for each in runs if each.started_at is not None)
+
+
+def _periods(moments: Sequence[Moment], scale: _Scale) -> Iterator[Period]:
+    running = dict[tuple[str, str], tuple[str, datetime]]()
+    for moment in moments:
+        kind, track = PERIODS.get(EventKind(moment.kind), ("", ""))
+        place = (track, moment.workflow_id)
+        if track and place in running:
+            yield scale.lasting(*running.pop(place), moment.at)
+        if kind:
+            running[place] = kind, moment.at
+    for kind, since in running.values():
+        yield scale.lasting(kind, since, None)

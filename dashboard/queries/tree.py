@@ -1,0 +1,285 @@
+"""Which rows of a batch's tree are shown, and in which order. Reads only; a page costs the same at any size."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from math import ceil
+from urllib.parse import urlencode
+
+from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
+from django.utils import timezone
+
+from dashboard.models import BY_INTEREST, NOT_COMPLETED, PARENT_KINDS, Batch, Kind, Node, NodeStatus
+from dashboard.queries.selection import EVERYTHING, Selection
+from orchestration.plan.options import Execution
+
+PAGE_SIZE = 100
+BAR_WIDTH = 1000
+NARROWEST = 12
+UNDER_MOST = 1_000
+"""Rows that stand below others on one page: what an item starts for itself may have no end."""
+
+DEEPEST_EXPANDED = 3
+"""Level of the deepest rows that are expanded in place; below them a page of its own shows the path from the root."""
+
+IN_ORDER = ("pipeline", "steps")
+"""Kinds of definitions (what a batch of one has for its processor) of which the rows below the root are a sequence."""
+
+STANDING = (Kind.POOL_WORKER, Kind.ENTITY)
+"""What stands beside the children that it processes, and before them."""
+
+_RANK = Case(
+    When(kind__in=STANDING, then=Value(-1)),
+    *[When(status=status, then=Value(rank)) for rank, status in enumerate((*NOT_COMPLETED, NodeStatus.RUNNING))],
+    When(status=NodeStatus.PENDING, then=Value(10)),
+    default=Value(11),
+    output_field=IntegerField(),
+)
+_PARTITION_RANK = Case(
+    When(children_failed=0, children_timed_out=0, children_terminated=0, children_canceled=0, then=Value(1)),
+    default=Value(0),
+    output_field=IntegerField(),
+)
+
+
+_IN_SEQUENCE = Case(default=Value(0), output_field=IntegerField())
+
+
+@dataclass(frozen=True)
+class Row:
+    """A node as a row. `start` and `bar` are when it ran and for how long, of BAR_WIDTH on the page's time axis; it has
+    rows `below` if expanded. On the path to what is shown it `is_open`.
+
+    `under` are the few nodes that always stand below it, such as the rollback of a child.
+    """
+
+    node: Node
+    level: int
+    position: int
+    start: int
+    bar: int
+    below: Branch | None = None
+    is_open: bool = False
+    under: Sequence[Row] = ()
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A page of what lies below a node, or of the children of the batch that a selection means."""
+
+    parent: Node
+    rows: Sequence[Row]
+    total: int
+    page: int
+    selection: Selection = EVERYTHING
+    level: int = 2
+
+    @property
+    def pages(self) -> int:
+        """Number of pages, at least 1."""
+        return max(1, ceil(self.total / PAGE_SIZE))
+
+    @property
+    def first(self) -> int:
+        """Number of the first row on this page, from 1."""
+        return (self.page - 1) * PAGE_SIZE + 1
+
+    @property
+    def last(self) -> int:
+        """Number of the last row on this page."""
+        return min(self.page * PAGE_SIZE, self.total)
+
+    @property
+    def is_part(self) -> bool:
+        """Whether this is below a row that can be expanded, and swapped alone; others come with the whole tree."""
+        return self.parent.has_tallies and not self.is_deep
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether this is below a path from the root."""
+        return self.level > DEEPEST_EXPANDED
+
+    def _query(self, page: int) -> str:
+        parts: dict[str, object] = {"open": self.parent.pk} if self.parent.has_tallies else {}
+        query = urlencode(parts | ({"page": page} if page > 1 else {}))
+        return "&".join(part for part in (self.selection.query, query) if part)
+
+    @property
+    def previous(self) -> str:
+        """Query string of the page before, or nothing."""
+        return f"?{self._query(self.page - 1)}" if self.page > 1 else ""
+
+    @property
+    def next(self) -> str:
+        """Query string of the page after, or nothing."""
+        return f"?{self._query(self.page + 1)}" if self.page < self.pages else ""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The root and what is shown below it; with a `path` down from it, what is shown below the last of that."""
+
+    root: Row
+    branch: Branch
+    path: Sequence[Row] = ()
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether the rows below the root are partitions or stages, to be expanded."""
+        is_part = self.branch.selection.is_narrow or self.path
+        return not is_part and any(row.node.kind in PARENT_KINDS for row in self.branch.rows)
+
+    @property
+    def chips(self) -> list[tuple[str, str, int]]:
+        """Statuses by which children can be narrowed, failures first: value, label, number of children."""
+        numbers = self.root.node.batch.children
+        return [(status.value, str(status.label), numbers[status.value]) for status in BY_INTEREST]
+
+
+def _bars(nodes: Sequence[Node], now: datetime) -> list[tuple[int, int]]:
+    """Return where each of some nodes begins on one time axis, and how long it is there; 0 for what never started."""
+    begin = min((node.started_at for node in nodes if node.started_at), default=now)
+    ran = [((node.started_at or begin) - begin).total_seconds() for node in nodes]
+    took = [seconds_of(node, now) for node in nodes]
+    whole = max((start + length for start, length in zip(ran, took, strict=True)), default=0.0) or 1.0
+    return [
+        (
+            min(round(BAR_WIDTH * start / whole), BAR_WIDTH - NARROWEST),
+            max(NARROWEST, round(BAR_WIDTH * length / whole)),
+        )
+        if node.started_at
+        else (0, 0)
+        for node, start, length in zip(nodes, ran, took, strict=True)
+    ]
+
+
+def seconds_of(node: Node, now: datetime) -> float:
+    """Return how long the newest attempt has taken up to now, or took; 0 before it started."""
+    if node.started_at is None:
+        return 0.0
+    return max(0.0, ((node.closed_at or now) - node.started_at).total_seconds())
+
+
+def _rows(nodes: Sequence[Node], level: int, first: int, opened: Branch | None) -> list[Row]:
+    now = timezone.now()
+    bars = _bars(nodes, now)
+    under = _under(nodes, level)
+    return [
+        Row(
+            node=node,
+            level=level,
+            position=first + place,
+            start=bars[place][0],
+            bar=bars[place][1],
+            below=opened if opened and opened.parent.pk == node.pk else None,
+            under=under.get(node.pk, ()),
+        )
+        for place, node in enumerate(nodes)
+    ]
+
+
+def _under(nodes: Sequence[Node], level: int) -> dict[int, list[Row]]:
+    """Return the rows that always stand below some nodes, and below those: {node id: rows}."""
+    above = [node.pk for node in nodes if node.kind not in (Kind.ROOT, *PARENT_KINDS)]
+    below = list(Node.objects.filter(parent__in=above).order_by("position", "pk")[:UNDER_MOST]) if above else []
+    further = _under(below, level + 1) if below else {}
+    found, now = defaultdict[int, list[Row]](list), timezone.now()
+    for node in below:
+        rows = found[node.parent_id or 0]
+        bar = BAR_WIDTH if seconds_of(node, now) else 0
+        rows.append(Row(node, level + 1, len(rows) + 1, 0, bar, under=further.get(node.pk, ())))
+    return found
+
+
+def _page(nodes: QuerySet[Node], page: int) -> list[Node]:
+    first = (page - 1) * PAGE_SIZE
+    return list(nodes[first : first + PAGE_SIZE])
+
+
+def _number_below(parent: Node) -> int:
+    """Return how many nodes lie directly below a root or partition; a root's tallies are its batch's."""
+    if parent.kind == Kind.PARENT or (parent.kind == Kind.ROOT and not parent.batch.is_laid_out):
+        return Node.objects.filter(parent=parent).count()
+    if parent.kind == Kind.ROOT:
+        return (parent.batch.partition_count or parent.batch.child_count) + _standing(parent)
+    return sum(parent.children.values())
+
+
+def _standing(root: Node) -> int:
+    """Return how many workers of a pool, or entities, a batch has had to do with."""
+    has_some = root.batch.plan_data.get("execution") in (Execution.POOL, Execution.ENTITIES)
+    return Node.objects.filter(parent=root, kind__in=STANDING).count() if has_some else 0
+
+
+def branch_of(parent: Node, page: int, opened: Branch | None = None, level: int = 0) -> Branch:
+    """Return a page of what lies below a root or a parent: failures first, then by position.
+
+    Stages and steps stand in their order. Below one stand its children, of all its partitions together.
+    """
+    partitioned = parent.kind == Kind.ROOT and parent.batch.partition_count > 0
+    total = _number_below(parent)
+    page = min(max(page, 1), max(1, ceil(total / PAGE_SIZE)))
+    rank = _PARTITION_RANK if partitioned else _RANK
+    below = Node.objects.filter(parent=parent)
+    if parent.kind == Kind.STAGE:
+        below = Node.objects.filter(Q(parent=parent) | Q(parent__parent=parent), kind=Kind.CHILD)
+    elif parent.kind == Kind.ROOT and parent.batch.processor in IN_ORDER:
+        rank = _IN_SEQUENCE
+    nodes = _page(below.order_by(rank, "position"), page)
+    level = level or (DEEPEST_EXPANDED if parent.has_tallies else 2)
+    return Branch(parent, _rows(nodes, level, (page - 1) * PAGE_SIZE + 1, opened), total, page, level=level)
+
+
+def branch_with(root: Node, selection: Selection, page: int) -> Branch:
+    """Return a page of the children that a selection means, wherever they are in the tree: failures first."""
+    total = selection.number(root.batch)
+    page = min(max(page, 1), max(1, ceil(total / PAGE_SIZE)))
+    order = ("position",) if selection.status else (_RANK, "position")
+    nodes = _page(selection.children(root.batch).order_by(*order), page)
+    return Branch(root, _rows(nodes, 2, (page - 1) * PAGE_SIZE + 1, None), total, page, selection)
+
+
+def tree_of(batch: Batch, *, selection: Selection, page: int, opened: int | None) -> Tree:
+    """Return the tree of a batch: the children that a selection means, or the whole with one parent (a node's id)
+    expanded to a page.
+    """
+    root = Node.objects.select_related("batch").get(batch=batch, kind=Kind.ROOT)
+    if selection.is_narrow:
+        branch = branch_with(root, selection, page)
+    elif (
+        partition := opened
+        and Node.objects.select_related("batch").filter(batch=batch, kind__in=PARENT_KINDS, pk=opened).first()
+    ):
+        if path := _path(root, partition):
+            return Tree(_rows([root], 1, 1, None)[0], branch_of(partition, page, level=len(path) + 2), path)
+        branch = branch_of(root, _page_of_partition(root, partition), branch_of(partition, page))
+    else:
+        branch = branch_of(root, page)
+    return Tree(_rows([root], 1, 1, None)[0], branch)
+
+
+def _path(root: Node, opened: Node) -> list[Row]:
+    """Return the rows from below the root down to a parent that does not stand directly below it; else nothing."""
+    nodes = [opened]
+    while nodes[0].parent_id != root.pk and (above := nodes[0].parent) is not None:
+        nodes.insert(0, above)
+    if len(nodes) == 1:
+        return []
+    return [replace(_rows([node], level, 1, None)[0], is_open=True) for level, node in enumerate(nodes, start=2)]
+
+
+def _page_of_partition(root: Node, partition: Node) -> int:
+    """Return the page of the root's branch that an expanded partition lies on."""
+    if partition.kind == Kind.PARENT:
+        below = Node.objects.filter(parent=root).order_by(_RANK, "position").values_list("pk", flat=True)
+        return list(below).index(partition.pk) // PAGE_SIZE + 1
+    if partition.kind == Kind.STAGE:
+        return Node.objects.filter(parent=root, position__lt=partition.position).count() // PAGE_SIZE + 1
+    before = Node.objects.filter(parent=root).annotate(rank=_PARTITION_RANK)
+    failing = any(partition.children[status.value] for status in NOT_COMPLETED)
+    ahead = before.filter(rank=0 if failing else 1, position__lt=partition.position).count()
+    ahead += 0 if failing else before.filter(rank=0).count()
+    return ahead // PAGE_SIZE + 1

@@ -1,0 +1,160 @@
+"""Repair: tells the projection, as tree events, what Temporal knows of a batch's runs and the rows do not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from dashboard.database.threads import in_thread
+from dashboard.live import doorbell
+from dashboard.models import Attempt, Batch
+from dashboard.projection.events import apply_events
+from dashboard.temporal import gateway
+from orchestration.client.workflow_run import RunSeen
+from orchestration.contracts.events import EventKind, NodeKind, Place, TreeEvent
+from orchestration.contracts.status import Failure, Status
+from orchestration.contracts.workflow_ids import is_ours, root_id
+
+log = logging.getLogger(__name__)
+
+NOTIFY_HEAD_START = timedelta(seconds=2)
+"""What happened less than this ago is left to notify."""
+
+RUNS_AT_ONCE = 250
+"""Runs that are compared and repaired together: memory stays flat whatever the batch's size."""
+
+LOOKUPS_AT_ONCE = 10
+"""Runs and failures asked for at the same time."""
+
+GONE = Failure("Terminated", "Temporal no longer knows this run.")
+
+T = TypeVar("T")
+
+
+async def repair_listed(batch: Batch, since: datetime | None) -> None:
+    """List the runs that started or closed since a time (None: all), and project what the rows do not know."""
+    tree = batch.workflows
+    listings = (
+        [gateway().runs(tree)]
+        if since is None
+        else [gateway().runs(tree, started_since=since), gateway().runs(tree, closed_since=since)]
+    )
+    if batch.watched_id:
+        await _repair_watched(batch.pk, listings)
+        return
+    for listing in listings:
+        async for runs in _slices(listing):
+            await repair_seen(batch.pk, [run for run in runs if _is_due(run)])
+
+
+async def _repair_watched(batch_id: str, listings: Iterable[AsyncIterator[RunSeen]]) -> None:
+    """Project all that was listed, and the oldest first: a parent is known before its children."""
+    found = {run.run_id: run for listing in listings async for run in listing}
+    for runs in _cut(sorted(found.values(), key=_began)):
+        await repair_seen(batch_id, runs)
+
+
+def _began(run: RunSeen) -> datetime:
+    return run.started_at
+
+
+def _is_due(run: RunSeen) -> bool:
+    return (run.closed_at or run.started_at) < datetime.now(UTC) - NOTIFY_HEAD_START
+
+
+async def repair_lost(batch_id: str) -> None:
+    """Ask for each run that the rows have open: one that Temporal no longer knows counts as terminated."""
+    for attempts in _cut(await in_thread(_open_attempts)(batch_id)):
+        seen = await _gather([gateway().describe_run(workflow_id, run_id) for workflow_id, run_id in attempts])
+        await repair_seen(batch_id, [run for run in seen if run is not None])
+        now = datetime.now(UTC)
+        gone = [
+            TreeEvent(EventKind.CLOSED, workflow_id, run_id, now, Status.TERMINATED, GONE)
+            for (workflow_id, run_id), run in zip(attempts, seen, strict=True)
+            if run is None
+        ]
+        if gone:
+            log.warning("Batch %s (%s): Temporal no longer knows %s runs.", batch_id, root_id(batch_id), len(gone))
+            await _project(batch_id, gone)
+
+
+def _open_attempts(batch_id: str) -> list[tuple[str, str]]:
+    is_execution = Attempt.objects.filter(batch=batch_id, node__is_workflow=True)
+    running = is_execution.filter(status=Status.RUNNING).order_by("pk")
+    return list(running.values_list("node__workflow_id", "run_id"))
+
+
+async def repair_seen(batch_id: str, runs: Sequence[RunSeen]) -> None:
+    """Project those of some runs that the rows do not know, or know in an earlier state."""
+    missing = await in_thread(_missing)(batch_id, runs) if runs else []
+    if not missing:
+        return
+    log.info("Batch %s: %s runs were not notified.", batch_id, len(missing))
+    found = await _gather([_events_of(run) for run in missing])
+    await _project(batch_id, [event for events in found for event in events])
+
+
+def _missing(batch_id: str, runs: Sequence[RunSeen]) -> list[RunSeen]:
+    """Return the runs that are unknown, open in the rows alone, or closed later and otherwise than the rows have it."""
+    ids = {run.workflow_id for run in runs}
+    attempts = Attempt.objects.filter(batch=batch_id, node__workflow_id__in=ids)
+    rows = attempts.values_list("run_id", "status", "closed_at")
+    known = {run_id: (status, closed_at) for run_id, status, closed_at in rows}
+    return [run for run in runs if run.run_id not in known or _is_news(run, *known[run.run_id])]
+
+
+def _is_news(run: RunSeen, status: str, closed_at: datetime | None) -> bool:
+    if run.closed_at is None or status == run.status:
+        return False
+    return closed_at is None or run.closed_at > closed_at
+
+
+async def _events_of(run: RunSeen) -> list[TreeEvent]:
+    started = TreeEvent(EventKind.STARTED, run.workflow_id, run.run_id, run.started_at, place=place_of(run))
+    if run.closed_at is None:
+        return [started]
+    failure = run.failure
+    if failure is None and run.status.is_retryable:
+        failure = await gateway().failure_of(run.workflow_id, run.run_id)
+    closed = TreeEvent(EventKind.CLOSED, run.workflow_id, run.run_id, run.closed_at, run.status, failure)
+    return [started, *await gateway().untold(run), closed]
+
+
+def place_of(run: RunSeen) -> Place | None:
+    """Return where somebody else's workflow belongs: below its parent. Ours have places already."""
+    if not run.parent or is_ours(run.workflow_id):
+        return None
+    return Place(run.parent, NodeKind.STEP if is_ours(run.root) else NodeKind.CHILD, run.workflow_type)
+
+
+async def _project(batch_id: str, events: Sequence[TreeEvent]) -> None:
+    await in_thread(apply_events)(batch_id, events)
+    await doorbell.ring(batch_id)
+
+
+async def _gather(lookups: Iterable[Awaitable[T]]) -> list[T]:
+    """Await lookups, LOOKUPS_AT_ONCE at a time."""
+    places = asyncio.Semaphore(LOOKUPS_AT_ONCE)
+
+    async def one(lookup: Awaitable[T]) -> T:
+        async with places:
+            return await lookup
+
+    return list(await asyncio.gather(*(one(lookup) for lookup in lookups)))
+
+
+async def _slices(runs: AsyncIterator[RunSeen]) -> AsyncIterator[list[RunSeen]]:
+    found = list[RunSeen]()
+    async for run in runs:
+        found.append(run)
+        if len(found) == RUNS_AT_ONCE:
+            yield found
+            found = []
+    yield found
+
+
+def _cut(rows: Sequence[T]) -> Iterable[Sequence[T]]:
+    return (rows[first : first + RUNS_AT_ONCE] for first in range(0, len(rows), RUNS_AT_ONCE))

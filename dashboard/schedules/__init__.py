@@ -1,0 +1,1 @@
+"""Timetables and the launches stored in them."""

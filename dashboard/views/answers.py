@@ -1,0 +1,113 @@
+"""What a button's POST answers: a toast, a redirect, or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from dashboard.actions.child_requests import Outcome, Refusal
+from dashboard.actions.targets import Choice, with_error
+from dashboard.errors import OperationError
+from dashboard.i18n.formatting import numeral
+from dashboard.models import Action, Batch
+from dashboard.queries.selection import Selection
+from orchestration.errors.signatures import SIGNATURE_LENGTH
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Context of the partial `answer`: what became of an operation, and what was refused of it."""
+
+    text: str
+    is_error: bool = False
+    refused: Sequence[Refusal] = ()
+
+
+def answer(request: HttpRequest, batch_id: str, operate: Callable[[Batch], str | Outcome]) -> HttpResponse:
+    """Do an operation and answer with the partial, or without htmx with a message on the batch page."""
+    batch = get_object_or_404(Batch, id=batch_id)
+    try:
+        outcome = operate(batch)
+    except OperationError as error:
+        return refused(request, batch, error)
+    return _said(request, batch, _children_answer(outcome) if isinstance(outcome, Outcome) else Answer(outcome))
+
+
+def refused(request: HttpRequest, batch: Batch, error: OperationError) -> HttpResponse:
+    """Say why nothing was done, where the button is."""
+    response = _said(request, batch, Answer(error.message, is_error=True), error.status_code)
+    response["HX-Retarget"] = "#answer"
+    return response
+
+
+def _said(request: HttpRequest, batch: Batch, said: Answer, status: int = 200) -> HttpResponse:
+    if request.htmx:  # type: ignore[attr-defined]
+        return render(request, "batch_detail.html#answer", {"answer": said, "batch": batch}, status=status)
+    messages.add_message(request, messages.ERROR if said.is_error else messages.SUCCESS, said.text)
+    return HttpResponseRedirect(reverse("batch-detail", args=[batch.pk]))
+
+
+VERBS = {
+    Action.RETRY: (
+        gettext_lazy("gets another attempt"),
+        gettext_lazy("get another attempt"),
+        gettext_lazy("Nothing was retried."),
+    ),
+    Action.SKIP: (
+        gettext_lazy("is gone on without"),
+        gettext_lazy("are gone on without"),
+        gettext_lazy("Nothing was skipped."),
+    ),
+    Action.CANCEL: (
+        gettext_lazy("is asked to stop"),
+        gettext_lazy("are asked to stop"),
+        gettext_lazy("Nothing was canceled."),
+    ),
+    Action.TERMINATE: (
+        gettext_lazy("was terminated"),
+        gettext_lazy("were terminated"),
+        gettext_lazy("Nothing was terminated."),
+    ),
+}
+"""What becomes of one child, of several, and what is said where it is none."""
+
+
+def _children_answer(outcome: Outcome) -> Answer:
+    accepted, number = len(outcome.accepted), len(outcome.refused)
+    one, several, none = VERBS[outcome.action]
+    text = (
+        _("1 child %(one)s.") % {"one": one}
+        if accepted == 1
+        else _("%(accepted)s children %(several)s.") % {"accepted": numeral(accepted), "several": several}
+    )
+    if outcome.goes_on:
+        text = (
+            _("It goes on where it stopped. %(text)s") % {"text": text}
+            if accepted
+            else _("It goes on where it stopped.")
+        )
+    elif not accepted:
+        text = str(none)
+    if number:
+        reasons = sorted({refusal.reason for refusal in outcome.refused})
+        text += _(" %(number)s refused: %(reasons)s.") % {"number": numeral(number), "reasons": ", ".join(reasons)}
+    return Answer(text, is_error=not accepted and not outcome.goes_on, refused=outcome.refused)
+
+
+def choice_of(given: QueryDict) -> Choice:
+    """Read which children a form means: nodes, a group or status, the signature of an error, or a selection."""
+    if group := given.get("status"):
+        return Choice(status=group)
+    if signature := given.get("signature"):
+        return with_error(signature[:SIGNATURE_LENGTH])
+    selection = Selection.of(QueryDict(given.get("selection", "")).dict())
+    if selection.is_narrow:
+        return Choice(selection=selection)
+    return Choice(nodes=[int(each) for each in given.getlist("nodes") if each.isdecimal() and len(each) < 19])

@@ -1,0 +1,142 @@
+"""POST views of the buttons on a batch: each does one operation and says what became of it where the button is."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from dashboard.actions import batch as batch_actions
+from dashboard.actions import operations
+from dashboard.i18n.formatting import numeral
+from dashboard.models import Batch, Node
+from dashboard.views.answers import answer, choice_of
+
+
+@require_POST
+def batch_retry(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Retry the nodes named, all in a status, or all with an error of one kind."""
+    choice = choice_of(request.POST)
+    return answer(request, batch_id, lambda batch: operations.retry(request.user, batch, choice))
+
+
+@require_POST
+def batch_pause(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Start no more children."""
+
+    def operate(batch: Batch) -> str:
+        batch_actions.pause(request.user, batch)
+        return _("Paused: open children go on, no further one starts.")
+
+    return answer(request, batch_id, operate)
+
+
+@require_POST
+def node_steer(request: HttpRequest, batch_id: str, node_id: int, action: str) -> HttpResponse:
+    """Pause one worker of a pool, or have it go on."""
+
+    def operate(batch: Batch) -> str:
+        worker = get_object_or_404(Node, batch=batch, pk=node_id)
+        batch_actions.steer_worker(request.user, worker, paused=action == "pause")
+        if action == "pause":
+            return _("Worker %(label)s is paused once its hands are free; the others go on.") % {"label": worker.label}
+        return _("Worker %(label)s goes on.") % {"label": worker.label}
+
+    return answer(request, batch_id, operate)
+
+
+@require_POST
+def batch_resume(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Start children again."""
+
+    def operate(batch: Batch) -> str:
+        batch_actions.resume(request.user, batch)
+        return "Resumed."
+
+    return answer(request, batch_id, operate)
+
+
+@require_POST
+def batch_skip(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Let a held batch go on without what failed."""
+
+    def operate(batch: Batch) -> str:
+        batch_actions.skip(request.user, batch)
+        return _("Going on without what failed.")
+
+    return answer(request, batch_id, operate)
+
+
+@require_POST
+def batch_finish(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """End a held batch as it is."""
+
+    def operate(batch: Batch) -> str:
+        batch_actions.finish(request.user, batch)
+        return _("Finishing: nothing more is started.")
+
+    return answer(request, batch_id, operate)
+
+
+@require_POST
+def batch_decide(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Approve that a batch starts, or refuse."""
+    approved = request.POST.get("approved") == "yes"
+
+    def operate(batch: Batch) -> str:
+        batch_actions.decide(request.user, batch, approved=approved)
+        return _("Approved: it goes on.") if approved else _("Refused: it goes no further.")
+
+    return answer(request, batch_id, operate)
+
+
+@require_POST
+def batch_cancel(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Ask all children to stop."""
+
+    def operate(batch: Batch) -> str:
+        batch_actions.cancel(request.user, batch)
+        return _("Cancel requested: open children are asked to stop, pending ones are skipped.")
+
+    return answer(request, batch_id, operate)
+
+
+@require_POST
+def batch_terminate(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """End the batch at once."""
+
+    def operate(batch: Batch) -> str:
+        batch_actions.terminate(request.user, batch, request.POST.get("reason", "")[:200])
+        return _("Terminated. What had completed stays completed.")
+
+    return answer(request, batch_id, operate)
+
+
+@require_POST
+def batch_roll_back(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Undo what a closed batch has completed."""
+    return answer(request, batch_id, lambda batch: batch_actions.roll_back(request.user, batch))
+
+
+@require_POST
+def batch_window(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Change how many children may be open."""
+    given = request.POST.get("window", "")
+
+    def operate(batch: Batch) -> str:
+        batch_actions.set_window(request.user, batch, int(given) if given.isdecimal() and len(given) < 9 else 0)
+        return _("At most %(given)s children open at a time.") % {"given": numeral(int(given))}
+
+    return answer(request, batch_id, operate)
+
+
+@require_POST
+def batch_discard(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Give up a batch that has not started."""
+
+    def operate(batch: Batch) -> str:
+        batch_actions.discard(request.user, batch)
+        return _("Discarded: it will not start.")
+
+    return answer(request, batch_id, operate)

@@ -1,0 +1,57 @@
+"""The map of a batch: its cells as bytes, what single cells are called, and the same as a table."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.gzip import gzip_page
+from django.views.decorators.http import require_safe
+
+from dashboard.models import Batch
+from dashboard.queries.batch_map import map_of, ranges_of, starts_of
+from dashboard.queries.selection import Selection
+
+CELLS_AT_ONCE = 500
+REVISION_HEADER = "X-Canopy-Revision"
+
+
+@require_safe
+@gzip_page
+def batch_map(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Send every child's status and duration, as `dashboard.batch_map` says, and the revision that they are of."""
+    found = map_of(get_object_or_404(Batch, id=batch_id))
+    response = HttpResponse(found.content(), content_type="application/octet-stream")
+    response[REVISION_HEADER] = str(found.revision)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@require_safe
+@gzip_page
+def batch_map_starts(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Send when each child started, for the timeline."""
+    content = starts_of(get_object_or_404(Batch, id=batch_id))
+    return HttpResponse(content, content_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+
+
+@require_safe
+def batch_map_cells(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Tell the ids and keys of the children in a `span`, CELLS_AT_ONCE at most."""
+    batch = get_object_or_404(Batch, id=batch_id)
+    selection = Selection.of(request.GET.dict())
+    found = selection.children(batch).order_by("position").values_list("position", "pk", "key_first")[:CELLS_AT_ONCE]
+    cells = [
+        {"position": position, "key": key, "url": reverse("node-detail", args=[batch.pk, node])}
+        for position, node, key in found
+    ]
+    return JsonResponse({"cells": cells})
+
+
+@require_safe
+def batch_map_table(request: HttpRequest, batch_id: str) -> HttpResponse:
+    """Show the map as a table of ranges; a plain link gets the batch page."""
+    batch = get_object_or_404(Batch, id=batch_id)
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect("batch-detail", batch_id)
+    return render(request, "batches/_map_table.html", {"batch": batch, "ranges": ranges_of(batch)})

@@ -1,0 +1,82 @@
+"""POST: retry, cancel or tag several batches at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
+
+from dashboard.accounts.permissions import require_operator
+from dashboard.actions import batch as batch_actions
+from dashboard.actions import labels, operations
+from dashboard.actions.targets import FAILED, Choice
+from dashboard.errors import OperationError
+from dashboard.i18n.formatting import Words, numeral
+from dashboard.models import Batch
+from dashboard.pages.batch_list import saved_query
+from dashboard.queries.batch_filter import BatchFilter
+
+MOST_BATCHES = 1_000
+"""What one press of a button is done to."""
+
+
+def _retry(request: HttpRequest, batch: Batch) -> None:
+    operations.retry(request.user, batch, Choice(status=FAILED))
+
+
+def _cancel(request: HttpRequest, batch: Batch) -> None:
+    batch_actions.cancel(request.user, batch)
+
+
+def _tag(request: HttpRequest, batch: Batch) -> None:
+    names = labels.read_tags(request.POST.get("tags", ""))
+    if not names:
+        raise OperationError(_("No tag was given."), 422)
+    labels.add_tags(request.user, batch, names)
+
+
+ACTIONS: dict[str, tuple[Callable[[HttpRequest, Batch], None], Words]] = {
+    "retry": (_retry, gettext_lazy("Retried")),
+    "cancel": (_cancel, gettext_lazy("Cancel requested:")),
+    "tag": (_tag, gettext_lazy("Tagged")),
+}
+
+
+@require_POST
+def batch_bulk(request: HttpRequest) -> HttpResponse:
+    """Retry, cancel or tag the batches that are ticked, or all that the filter shows, and say what became of each."""
+    require_operator(request.user)
+    act, done = ACTIONS.get(request.POST.get("action", ""), (None, ""))
+    query = QueryDict(request.POST.get("query", ""))
+    back = f"{reverse('batch-list')}?{saved_query(query)}".rstrip("?")
+    found = BatchFilter(query, Batch.objects.all(), request=request).qs
+    if not request.POST.get("all"):
+        found = Batch.objects.filter(pk__in=request.POST.getlist("batches"))
+    chosen = list(found[: MOST_BATCHES + 1])
+    if act is None or not chosen or len(chosen) > MOST_BATCHES:
+        wrong = (
+            _("Nothing is selected.")
+            if not chosen
+            else _("At most %(most_batches)s batches at once.") % {"most_batches": numeral(MOST_BATCHES)}
+        )
+        messages.error(request, wrong if act is not None else _("There is no such action."))
+        return HttpResponseRedirect(back)
+    refused = list[str]()
+    for batch in chosen:
+        try:
+            act(request, batch)
+        except OperationError as error:
+            refused.append(f"{batch}: {error.message}")
+    number = len(chosen) - len(refused)
+    if number:
+        messages.success(request, f"{done} {number:,} batch{'' if number == 1 else 'es'}.")
+    for text in refused[:5]:
+        messages.warning(request, text)
+    if len(refused) > 5:
+        messages.warning(request, _("… and %(refused)s more were refused.") % {"refused": numeral(len(refused) - 5)})
+    return HttpResponseRedirect(back)

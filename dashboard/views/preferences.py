@@ -1,0 +1,28 @@
+"""How the pages look to a person."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from dashboard.accounts.preferences import COOKIES
+
+YEAR = 365 * 24 * 3600
+
+
+@require_POST
+def appearance_set(request: HttpRequest) -> HttpResponse:
+    """Keep what was chosen, and go back to where that was; htmx stays there."""
+    back = request.POST.get("back", "")
+    is_ours = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
+    response: HttpResponse = HttpResponseRedirect(back if is_ours else "/")
+    if request.htmx:  # type: ignore[attr-defined]
+        response = HttpResponse(status=204)
+        if "language" in request.POST:
+            response["HX-Refresh"] = "true"
+    for name, (cookie, choices) in COOKIES.items():
+        given = request.POST.get(name)
+        if given is not None and given in choices:
+            response.set_cookie(cookie, given, max_age=YEAR, samesite="Lax", secure=request.is_secure(), httponly=True)
+    return response

@@ -1,0 +1,38 @@
+"""POST: save and delete saved views of the batch list."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from dashboard.accounts.permissions import may_view
+from dashboard.models import SavedView
+from dashboard.pages.batch_list import saved_query
+
+
+@require_POST
+def view_save(request: HttpRequest) -> HttpResponse:
+    """Keep the filters and the order of the list under a name; one of that name is changed."""
+    person = request.user
+    assert may_view(person)  # the middleware lets nobody else in
+    query, name = saved_query(QueryDict(request.POST.get("query", ""))), request.POST.get("name", "").strip()[:60]
+    if not name:
+        messages.error(request, _("A saved view needs a name."))
+    else:
+        kept = {"query": query[:1_000], "is_shared": bool(request.POST.get("is_shared"))}
+        SavedView.objects.update_or_create(owner=person, name=name, defaults=kept)
+        messages.success(request, _("The view “%(name)s” is saved.") % {"name": name})
+    return HttpResponseRedirect(f"{reverse('batch-list')}?{query}".rstrip("?"))
+
+
+@require_POST
+def view_delete(request: HttpRequest, view_id: int) -> HttpResponse:
+    """Remove one of a person's own saved views; those of others are not found."""
+    view = get_object_or_404(SavedView, pk=view_id, owner=request.user)
+    view.delete()
+    messages.success(request, _("The view “%(name)s” is gone.") % {"name": view.name})
+    return HttpResponseRedirect(reverse("batch-list"))

@@ -1,0 +1,1 @@
+"""The activities that workers run for workflows: items, parents, results."""

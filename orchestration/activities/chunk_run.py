@@ -1,0 +1,255 @@
+"""ChunkRun: one pass over a chunk within an activity: its items through their processor, each with its attempts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from math import ceil
+from typing import Any
+
+from temporalio.exceptions import ApplicationError
+
+from orchestration.activities.result_writer import ResultWriter
+from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkResult, ChunkWork, ItemResult, ItemWork
+from orchestration.contracts.status import Failure
+from orchestration.plan.plan import Plan
+from orchestration.processors.registry import BoundProcessor, ItemContext
+from orchestration.processors.secrets import mask
+
+TURN = 0.01
+"""Seconds that items may be taken without letting others have the loop: a processor need not ever wait."""
+
+MESSAGE_LIMIT = 4_000
+STACK_LIMIT = 8_000
+WORDS_LIMIT = 300
+
+
+class ChunkRun:
+    """One pass over a chunk: coroutines take items from one queue, `plan.item_concurrency` of them at a time."""
+
+    def __init__(
+        self,
+        chunk: ChunkInput,
+        run_id: str,
+        work: ChunkWork,
+        processor: BoundProcessor,
+        writer: ResultWriter,
+        *,
+        made: int = 0,
+    ) -> None:
+        """Take the work; `made` counts the attempts of this run of the child that Temporal has made of it before."""
+        self._made = made
+        self.completed, self.failed = work.completed, work.failed
+        self._chunk, self._run_id = chunk, run_id
+        self._plan: Plan = work.plan
+        self._items = deque(work.items)
+        self._sample = work.sample
+        self._processor, self._writer = processor, writer
+        self._may_retry, self._rest = True, 0.0
+        self._written: set[asyncio.Future[None]] = set()
+        self._said = dict[str, str]()
+        self._may_take = asyncio.Event()
+        self._may_take.set()
+
+    @property
+    def words(self) -> str:
+        """What the item says that spoke last, of those at work."""
+        try:
+            key, text = next(reversed(self._said.items()))
+        except (StopIteration, RuntimeError):  # nobody speaks, or a thread does at this very moment
+            return ""
+        return f"{key}: {text}"[:WORDS_LIMIT]
+
+    @property
+    def note(self) -> ChunkNote:
+        """The same for the child's row."""
+        return ChunkNote(self._chunk.batch_id, self._chunk.child, self.words)
+
+    def _say(self, key: str, text: str) -> None:
+        self._said.pop(key, None)
+        self._said[key] = mask(text)
+
+    @property
+    def next_item(self) -> int:
+        """The index up to which items have been taken: it is done in order."""
+        return self._items[0].index if self._items else self._chunk.offset + self._chunk.length
+
+    def pause(self) -> None:
+        """Finish the items at work, and take no more for now."""
+        self._may_take.clear()
+
+    def resume(self) -> None:
+        """Take items again."""
+        self._may_take.set()
+
+    def end(self) -> None:
+        """Finish the items at work, and leave the others."""
+        self._items.clear()
+        self._may_take.set()
+
+    async def process(self) -> ChunkResult:
+        """Process all items; on cancellation keep what is finished."""
+        takes_many = self._processor.processor.signature.takes_many and not self._chunk.undo
+        size = self._processor.processor.together if takes_many else 1
+        take = self._take_groups if takes_many else self._take_items
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(ceil(min(self._plan.item_concurrency, len(self._items)) / size)):
+                    group.create_task(take())
+                    await asyncio.sleep(0)
+                    if not self._items:
+                        break  # they are done so quickly that it takes fewer
+        finally:
+            if self._written:
+                await asyncio.shield(asyncio.gather(*self._written))
+        return ChunkResult(self.completed, self.failed, self._sample)
+
+    async def process_once(self, *, is_last: bool) -> ChunkResult:
+        """Process the one item that is left, if any. Raises ApplicationError where it failed and may be tried again."""
+        while self._items:
+            result = await self._process_item(self._items.popleft())
+            failure = result.failure
+            if failure is not None and not is_last and self._may_retry:
+                delay = timedelta(seconds=self._rest) if self._rest else None
+                raise ApplicationError(failure.message, type=failure.type, next_retry_delay=delay)
+            await self._writer.put(result)
+            return ChunkResult(int(failure is None), int(failure is not None), failure)
+        return ChunkResult(self.completed, self.failed, self._sample)
+
+    async def _take_items(self) -> None:
+        clock = asyncio.get_running_loop().time
+        turn = clock()
+        while await self._may_take.wait() and self._items:
+            self._take_in(await self._process_item(self._items.popleft()))
+            if clock() - turn > TURN:
+                await asyncio.sleep(0)
+                turn = clock()
+
+    async def _take_groups(self) -> None:
+        while await self._may_take.wait() and self._items:
+            together = min(self._processor.processor.together, len(self._items))
+            group = [self._items.popleft() for _ in range(together)]
+            async for result in self._process_group(group):
+                self._take_in(result)
+
+    def _take_in(self, result: ItemResult) -> None:
+        if result.failure is None:
+            self.completed += 1
+        else:
+            self.failed += 1
+            self._sample = self._sample or Failure(result.failure.type, result.failure.message)
+        self._written.add(self._writer.put(result))
+
+    async def _process_item(self, item: ItemWork) -> ItemResult:
+        value, failure, attempt, started, rest = None, None, 0, 0.0, 0.0
+        for attempt in range(1, self._plan.item_attempts + 1):
+            started = time.monotonic()
+            try:
+                async with asyncio.timeout(self._plan.item_timeout) as limit:
+                    value = await self._handle(item, self._context(item, attempt, limit))
+                failure = None
+                break
+            except Exception as error:
+                failure = self._failure_of(error)
+                self._may_retry = self._may_try_again(error)
+                self._rest = rest = _rest_after(error)
+                if attempt == self._plan.item_attempts or not self._may_retry:
+                    break
+            finally:
+                self._said.pop(item.key, None)
+            await asyncio.sleep(max(self._plan.backoff(attempt), rest))
+        return self._result(item, attempt, time.monotonic() - started, value, failure)
+
+    async def _process_group(self, group: list[ItemWork]) -> AsyncIterator[ItemResult]:
+        """Process items in one call, and yield the result of each once it has one; the others are tried again."""
+        for attempt in range(1, self._plan.item_attempts + 1):
+            started = time.monotonic()
+            try:
+                async with asyncio.timeout(self._plan.item_timeout) as limit:
+                    contexts = [self._context(item, attempt, limit) for item in group]
+                    values = await self._processor.run_many([item.data for item in group], contexts)
+            except Exception as error:
+                values = [error] * len(group)
+            finally:
+                for item in group:
+                    self._said.pop(item.key, None)
+            duration, again = time.monotonic() - started, list[ItemWork]()
+            for item, value in zip(group, values, strict=True):
+                if not isinstance(value, Exception):
+                    yield self._result(item, attempt, duration, value, None)
+                elif attempt < self._plan.item_attempts and self._may_try_again(value):
+                    again.append(item)
+                else:
+                    yield self._result(item, attempt, duration, None, self._failure_of(value))
+            if not again:
+                return
+            group = again
+            await asyncio.sleep(self._plan.backoff(attempt))
+
+    def _context(self, item: ItemWork, attempt: int, limit: asyncio.Timeout) -> ItemContext:
+        return ItemContext(
+            item.key,
+            item.index,
+            item.attempts + self._made + attempt,
+            partial(self._say, item.key),
+            self._key_of(item),
+            self._chunk.batch_id,
+            waiting=partial(_without, limit),
+        )
+
+    def _may_try_again(self, error: Exception) -> bool:
+        return self._processor.may_retry(error) and type(error).__name__ not in self._plan.non_retryable_types
+
+    def _result(self, item: ItemWork, attempt: int, duration: float, value: Any, failure: Failure | None) -> ItemResult:
+        return ItemResult(
+            batch_id=self._chunk.batch_id,
+            child=self._chunk.child,
+            run_id=self._run_id,
+            index=item.index,
+            attempts=item.attempts + self._made + attempt,
+            duration=duration,
+            result=mask(value),
+            failure=failure,
+            undone=self._chunk.undo,
+        )
+
+    def _key_of(self, item: ItemWork) -> str:
+        key = f"{self._chunk.batch_id}/{item.index}"
+        return f"{key}/undo" if self._chunk.undo else key
+
+    async def _handle(self, item: ItemWork, context: ItemContext) -> Any:
+        if not self._chunk.undo:
+            return await self._processor.run(item.data, context)
+        await self._processor.undo(item.data, item.result, context)
+        return item.result
+
+    def _failure_of(self, error: Exception) -> Failure:
+        if isinstance(error, TimeoutError) and not str(error):
+            return Failure("Timeout", f"No result within {self._plan.item_timeout:g} s.")
+        stack, message = mask("".join(traceback.format_exception(error))), mask(str(error))
+        return Failure(type(error).__name__, message[:MESSAGE_LIMIT] or type(error).__name__, stack[-STACK_LIMIT:])
+
+
+@contextmanager
+def _without(limit: asyncio.Timeout) -> Iterator[None]:
+    """Stop the clock of a timeout for a while."""
+    clock, until = asyncio.get_running_loop().time, limit.when()
+    left = until - clock() if until is not None else None
+    limit.reschedule(None)
+    try:
+        yield
+    finally:
+        if not limit.expired():
+            limit.reschedule(clock() + left if left is not None else None)
+
+
+def _rest_after(error: Exception) -> float:
+    """Return how many seconds an error asks to wait before another attempt: its `retry_after`."""
+    rest = getattr(error, "retry_after", None)
+    return float(rest) if isinstance(rest, int | float) else 0.0

@@ -1,0 +1,116 @@
+"""The activities of parents: what grows, starts or waits beside the work on items, which comes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from temporalio import activity
+from temporalio.client import WorkflowFailureError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.service import RPCError, RPCStatusCode
+
+from orchestration.activities.items import ItemActivities
+from orchestration.contracts.chunks import ChunkInput, ResourcesInput
+from orchestration.contracts.fan_out import ReadPage, SummariseInput, WantedPage
+from orchestration.contracts.flows import Section, WantedFanOut, WantedSection
+from orchestration.contracts.item_workflows import SagaItem
+from orchestration.contracts.long_lived import Submission
+from orchestration.contracts.names import (
+    ADVANCE_ACTIVITY,
+    AWAIT_WORKFLOW_ACTIVITY,
+    BEGIN_FAN_OUT_ACTIVITY,
+    CHILD_TASK_QUEUE,
+    ENTITY_SUBMIT,
+    ENTITY_WORKFLOW,
+    READ_PAGE_ACTIVITY,
+    READ_RESOURCES_ACTIVITY,
+    READ_SAGA_ITEM_ACTIVITY,
+    SUBMIT_ACTIVITY,
+    SUMMARISE_ACTIVITY,
+)
+from orchestration.contracts.status import Status
+from orchestration.contracts.stores import ChunkStore
+from orchestration.temporal.heartbeat import kept_alive
+
+
+class ChunkActivities(ItemActivities):
+    """The activities of workers that share the dashboard's database: those on items, and those of parents."""
+
+    def __init__(self, store: ChunkStore) -> None:
+        super().__init__(store)
+        self._store: ChunkStore = store
+
+    @activity.defn(name=READ_RESOURCES_ACTIVITY)
+    async def read_resources(self, wanted: ResourcesInput) -> list[str]:
+        """Return what each item of a slice names as its resource."""
+        return await self.ask(self._store.read_resources, wanted)
+
+    @activity.defn(name=READ_PAGE_ACTIVITY)
+    async def read_page(self, wanted: WantedPage) -> ReadPage:
+        """Read the next page of a batch's input into the store. Raises ApplicationError, not retried, if it cannot."""
+        return await self.ask(self._store.read_page, wanted)
+
+    @activity.defn(name=ADVANCE_ACTIVITY)
+    async def advance(self, wanted: WantedSection) -> Section:
+        """Make the next section of a pipeline, of what the stage before has let through."""
+        return await self.ask(self._store.advance, wanted)
+
+    @activity.defn(name=BEGIN_FAN_OUT_ACTIVITY)
+    async def begin_fan_out(self, wanted: WantedFanOut) -> Section:
+        """Make the items and children of a step that fans out. Raises ApplicationError, not retried, if it cannot."""
+        return await self.ask(self._store.begin_fan_out, wanted)
+
+    @activity.defn(name=READ_SAGA_ITEM_ACTIVITY)
+    async def read_saga_item(self, chunk: ChunkInput) -> SagaItem:
+        """Return a child's item, and the saga that it goes through."""
+        return await self.ask(self._store.read_saga_item, chunk)
+
+    @activity.defn(name=SUBMIT_ACTIVITY)
+    async def submit(self, given: Submission) -> None:
+        """Signal an operation to its entity, which is started by the same call where it does not run."""
+        await activity.client().start_workflow(
+            ENTITY_WORKFLOW,
+            given.entity,
+            id=given.workflow_id,
+            task_queue=CHILD_TASK_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            start_signal=ENTITY_SUBMIT,
+            start_signal_args=[given.operation],
+            static_summary=given.entity.entity,
+        )
+
+    @activity.defn(name=SUMMARISE_ACTIVITY)
+    async def summarise(self, given: SummariseInput) -> None:
+        """Write the report of a batch's run."""
+        await self.ask(self._store.write_report, given)
+
+    @activity.defn(name=AWAIT_WORKFLOW_ACTIVITY)
+    async def await_workflow(self, workflow_id: str) -> str:
+        """Return how the workflow that has an id now ends: a Status. One that is gone counts as terminated."""
+        try:
+            async with kept_alive():
+                await activity.client().get_workflow_handle(workflow_id).result()
+        except WorkflowFailureError:
+            return Status.FAILED
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return Status.TERMINATED
+        return Status.COMPLETED
+
+    @property
+    def all(self) -> list[Callable[..., Any]]:
+        """The activities, for a worker to register."""
+        return [
+            *super().all,
+            self.summarise,
+            self.read_page,
+            self.submit,
+            self.read_saga_item,
+            self.advance,
+            self.begin_fan_out,
+            self.read_resources,
+            self.await_workflow,
+        ]

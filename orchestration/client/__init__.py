@@ -1,0 +1,1 @@
+"""Questions and commands to the Temporal service, one function each."""

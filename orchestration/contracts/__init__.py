@@ -1,0 +1,1 @@
+"""What crosses a process boundary: dataclasses, enums, Protocols and names."""

@@ -1,0 +1,122 @@
+"""What crosses a boundary: between workflows and activities, and between orchestration and the dashboard.
+
+Everything here may lie in a workflow history for months: a field is added with a default, never renamed or removed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from orchestration.contracts.status import Counts, Status
+from orchestration.plan.layout import Layout
+from orchestration.plan.plan import Plan
+
+CHUNK_WORKFLOW, ITEM_SAGA_WORKFLOW, DELEGATE_WORKFLOW = "ChunkWorkflow", "ItemSagaWorkflow", "DelegateWorkflow"
+"""Types of children."""
+
+
+@dataclass(frozen=True)
+class BreakerState:
+    """A circuit breaker between two partitions: failures in a row, and until when it is open if it is."""
+
+    in_a_row: int = 0
+    open_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """How much of an input that is read page by page has been read. `counts` are of children of earlier runs."""
+
+    pages: int = 0
+    items: int = 0
+    is_last: bool = False
+    counts: Counts = field(default_factory=Counts)
+
+
+@dataclass(frozen=True)
+class WantedPage:
+    """Which page of its input a batch wants next, counted from 0."""
+
+    batch_id: str
+    page: int
+
+
+@dataclass(frozen=True)
+class ReadPage:
+    """A page that has been read, and lies in the store: its items, and whether the input ends with it."""
+
+    items: int
+    is_last: bool
+
+
+@dataclass(frozen=True)
+class FanOutInput:
+    """Start of a root, of a stage (a section of a pipeline) or of a partition.
+
+    `first` and `stop` are the half-open range of child indices below it, `first_child` and `first_item` those at which
+    the section begins that it is a part of. A run that is started to retry has `children`: the root gets an empty list
+    and waits for its `retry` update, the others get those to run. With `roll_back` it undoes those children instead.
+    A root or stage that is started to `undo` does nothing but roll those children back.
+    A root with a `cursor` reads its input page by page, from there on; `items` are those read before.
+    """
+
+    batch_id: str
+    plan: Plan
+    items: int
+    first: int
+    stop: int
+    partition: int | None = None
+    children: list[int] | None = None
+    window: int | None = None
+    label: str = ""
+    paused: bool = False
+    roll_back: bool = False
+    breaker: BreakerState | None = None
+    cursor: Cursor | None = None
+    section: int | None = None
+    stage: int | None = None
+    first_child: int = 0
+    first_item: int = 0
+    processor: str = ""
+    child_workflow: str = CHUNK_WORKFLOW
+    undo: bool = False
+
+    @property
+    def is_head(self) -> bool:
+        """Whether policies are kept here: in a root or a stage, and not in a partition."""
+        return self.partition is None
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it is the root of its batch."""
+        return self.is_head and self.section is None
+
+    @property
+    def layout(self) -> Layout:
+        """The tree of the section (or the batch) that it is a part of."""
+        return Layout.of(self.plan, self.items, first_child=self.first_child, first_item=self.first_item)
+
+
+@dataclass(frozen=True)
+class FanOutResult:
+    """What a parent returns: counts of its children by newest outcome, and the indices of those not completed.
+
+    Covers the children that this run of the parent started or skipped: `reran` when those were not all of them.
+    """
+
+    counts: Counts
+    unfinished: dict[Status, list[int]] = field(default_factory=dict)
+    reran: list[int] | None = None
+    breaker: BreakerState | None = None
+
+
+@dataclass(frozen=True)
+class SummariseInput:
+    """What a report is about: one run of a batch's root, how it ended, and its children by outcome."""
+
+    batch_id: str
+    run_id: str
+    outcome: Status
+    reason: str
+    counts: Counts

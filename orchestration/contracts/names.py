@@ -1,0 +1,45 @@
+"""Names of task queues, workflows, activities, signals and queries, spelled once."""
+
+from __future__ import annotations
+
+CHILD_TASK_QUEUE = "canopy"
+DASHBOARD_TASK_QUEUE = "canopy-dashboard"
+
+NOTIFY_ACTIVITY = "notify"
+DELIVER_ACTIVITY = "deliver"
+GIVE_UP_DELIVERY_ACTIVITY = "give_up_delivery"
+BEGIN_CHUNK_ACTIVITY = "begin_chunk"
+PROCESS_CHUNK_ACTIVITY = "process_chunk"
+RUN_STEP_ACTIVITY = "run_step"
+PROCESS_ITEM_ACTIVITY = "process_item"
+PENDING_ITEMS_ACTIVITY = "pending_items"
+SUMMARISE_ACTIVITY = "summarise"
+ADVANCE_ACTIVITY = "advance"
+BEGIN_FAN_OUT_ACTIVITY = "begin_fan_out"
+SUBMIT_ACTIVITY = "submit"
+READ_SAGA_ITEM_ACTIVITY = "read_saga_item"
+WRITE_RESULT_ACTIVITY = "write_result"
+READ_DELEGATION_ACTIVITY = "read_delegation"
+RESULT_OF_ACTIVITY = "result_of"
+READ_PAGE_ACTIVITY = "read_page"
+READ_RESOURCES_ACTIVITY = "read_resources"
+AWAIT_WORKFLOW_ACTIVITY = "await_workflow"
+
+SCHEDULE_TASK_QUEUE = "canopy-schedules"
+LAUNCH_SCHEDULED_ACTIVITY = "launch_scheduled"
+AWAIT_BATCH_ACTIVITY = "await_batch"
+
+HANDED_BACK_SIGNAL = "handed_back"
+"""A pool worker's signal to its coordinator."""
+
+ENTITY_WORKFLOW = "EntityWorkflow"
+ENTITY_SUBMIT = "submit"
+"""An entity's type, and its signal that takes an operation."""
+SERVICE_WORKFLOW = "ServiceWorkflow"
+PARTITION_OPEN = "partition is running"
+"""A root's refusal of a child whose partition is open: ask the partition."""
+
+FAN_OUT_WORKFLOW = "FanOutWorkflow"
+POOL_WORKER_WORKFLOW = "PoolWorkerWorkflow"
+PARENT_CLOSING = "ParentClosing"
+"""Type of the error with which a parent that is about to close refuses a retry: start it again."""

@@ -1,0 +1,1 @@
+"""The definition language: models, parser, expressions, checks, outline."""

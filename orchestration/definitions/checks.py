@@ -1,0 +1,272 @@
+"""What a model alone cannot check of a definition: names, how deep and how much, processors and their parameters.
+
+Works on the text's tree, whatever is wrong with it elsewhere, so that all errors are found at once. References are
+checked by `definition_references`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+from orchestration.definitions.models import MAX_DEPTH, MAX_STEP_RUNS, MAX_STEPS, STEP_TAGS
+from orchestration.definitions.source_tree import MAX_ERRORS, DefinitionError, Mark, Tree
+from orchestration.processors.registry import Processor
+
+PATH_SHOWN = 300
+MESSAGE_SHOWN = 500
+
+LISTS = {"pipeline": "stages", "services": "services", "saga": "steps", "steps": "steps"}
+"""Where each kind that has parts keeps them."""
+
+BRANCHES = (("parallel",), ("then",), ("else",), ("loop", "steps"), ("refused",))
+"""Where a step keeps steps of its own."""
+
+
+@dataclass
+class Found:
+    """The errors found so far."""
+
+    errors: list[DefinitionError] = field(default_factory=list)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more errors would be left out."""
+        return len(self.errors) >= MAX_ERRORS
+
+    def add(self, mark: Mark, path: str, message: str) -> None:
+        """Note one error."""
+        self.errors.append(DefinitionError(mark.line, mark.column, path[:PATH_SHOWN], message[:MESSAGE_SHOWN]))
+
+
+@dataclass(frozen=True)
+class Place:
+    """A stage, service or step of the text, and where it is. `depth` counts steps around it, from 1."""
+
+    tree: Tree
+    path: str
+    depth: int = 1
+
+    @property
+    def name(self) -> str:
+        """Its name, or "" where it has none."""
+        return self.tree.text("name") or ""
+
+    @property
+    def kind(self) -> str:
+        """What a step does: one of STEP_TAGS, or "" if that cannot be told."""
+        found = [each for each in STEP_TAGS if self.tree.get(each) is not None]
+        return found[0] if len(found) == 1 else ""
+
+    def branch(self, keys: tuple[str, ...]) -> list[Place]:
+        """Return the steps in one of BRANCHES."""
+        holder: Tree | None = self.tree
+        for key in keys[:-1]:
+            holder = holder.get(key) if holder is not None else None
+        path = ".".join((self.path, *keys))
+        entries = holder.entries(keys[-1]) if holder is not None else []
+        return [Place(tree, f"{path}[{index}]", self.depth + 1) for index, tree in enumerate(entries)]
+
+
+def parts_of(root: Tree, kind: str) -> list[Place]:
+    """Return the outermost stages, services or steps."""
+    name = LISTS.get(kind, "")
+    return [Place(tree, f"{name}[{index}]") for index, tree in enumerate(root.entries(name))]
+
+
+def all_parts(root: Tree, kind: str) -> Iterator[Place]:
+    """Yield every stage, service or step in the order of the text; steps too deep are yielded without what is below."""
+    stack = parts_of(root, kind)[::-1]
+    while stack:
+        place = stack.pop()
+        yield place
+        if kind == "steps" and place.depth <= MAX_DEPTH:
+            below = [step for keys in BRANCHES for step in place.branch(keys)]
+            stack.extend(below[::-1])
+
+
+def check_size(root: Tree, kind: str, found: Found) -> bool:
+    """Check depth, number and the steps that loops come to. Whether it is small enough for the other checks."""
+    for number, place in enumerate(all_parts(root, kind), start=1):
+        if place.depth > MAX_DEPTH:
+            found.add(place.tree.mark, place.path, f"Steps nested more than {MAX_DEPTH} deep.")
+            return False
+        if number > MAX_STEPS:
+            found.add(place.tree.mark, place.path, f"More than {MAX_STEPS:,} steps.")
+            return False
+        for key in ("if", "until", "while", "keep"):
+            condition = (place.tree.get("loop") or place.tree).get(key)
+            if condition is not None and _condition_depth(condition) > MAX_DEPTH:
+                found.add(condition.mark, place.path, f"Conditions nested more than {MAX_DEPTH} deep.")
+                return False
+    runs = sum(_runs(place) for place in parts_of(root, kind))
+    if runs > MAX_STEP_RUNS:
+        message = f"With every loop at its maximum {runs:,} steps would run; at most {MAX_STEP_RUNS:,} may."
+        found.add(root.keys.get("steps", root.mark), "steps", message)
+    return True
+
+
+def _condition_depth(tree: Tree) -> int:
+    negated = tree.get("not")
+    below = [*tree.entries("all"), *tree.entries("any"), *([negated] if negated is not None else [])]
+    return 1 + max(map(_condition_depth, below), default=0)
+
+
+def _runs(place: Place) -> int:
+    """Return how many steps a step comes to at most."""
+    loop = place.tree.get("loop")
+    rounds = loop.get("max") if loop is not None else None
+    times = rounds.value if rounds is not None and isinstance(rounds.value, int) else 1
+    then, otherwise = (sum(map(_runs, place.branch((name,)))) for name in ("then", "else"))
+    rest = sum(sum(map(_runs, place.branch(keys))) for keys in (("parallel",), ("refused",)))
+    return 1 + rest + max(then, otherwise) + times * sum(map(_runs, place.branch(("loop", "steps"))))
+
+
+def check_names(root: Tree, kind: str, found: Found) -> None:
+    """Check that no name is used twice."""
+    first = dict[str, Mark]()
+    for place in all_parts(root, kind):
+        name = place.tree.get("name")
+        if name is None or not place.name:
+            continue
+        if place.name in first:
+            message = f'The name "{place.name}" is used twice, first in line {first[place.name].line}.'
+            found.add(name.mark, f"{place.path}.name", message)
+        first.setdefault(place.name, name.mark)
+
+
+def works_of(root: Tree, kind: str) -> Iterator[tuple[Tree, str]]:
+    """Yield every mapping that names a processor, with its path."""
+    if kind in ("pool", "entity"):
+        yield root, ""
+    for place in all_parts(root, kind):
+        if kind != "steps":
+            yield place.tree, place.path
+        for key in ("compensation",) if kind == "saga" else ("run", "fan_out"):
+            if (work := place.tree.get(key)) is not None:
+                yield work, f"{place.path}.{key}"
+
+
+def check_processors(root: Tree, kind: str, processors: Mapping[str, Processor], found: Found) -> None:
+    """Check that processors exist, and their parameters with their models."""
+    for work, path in works_of(root, kind):
+        if found.is_full:
+            return
+        name = work.get("processor")
+        if name is None or not isinstance(name.value, str) or not name.value:
+            continue
+        processor = processors.get(name.value)
+        if processor is None:
+            message = f'There is no processor "{name.value}". {_near(name.value, processors)}'
+            found.add(name.mark, _join(path, "processor"), message)
+            continue
+        if processor.child_workflow:
+            message = f"{processor.name} has children of its own kind: launch it by itself."
+            found.add(name.mark, _join(path, "processor"), message)
+        _check_rollback(processor, work, path, found)
+        _check_data(processor.validate_parameters, work, path, "parameters", found)
+
+
+def _check_rollback(processor: Processor, work: Tree, path: str, found: Found) -> None:
+    plan = work.get("plan")
+    said = plan.get("on_threshold") if plan is not None else None
+    if said is not None and said.value == "roll_back" and processor.compensation is None:
+        message = f"{processor.name} has no compensation, so nothing could be rolled back."
+        found.add(said.mark, _join(_join(path, "plan"), "on_threshold"), message)
+
+
+def check_inputs(root: Tree, kind: str, processors: Mapping[str, Processor], found: Found) -> None:
+    """Check inputs that are known without running: those without references."""
+    for work, path in works_of(root, kind):
+        processor = processors.get(work.text("processor") or "")
+        if processor is None or kind in ("pipeline", "pool", "entity") or path.endswith("fan_out"):
+            continue
+        given = work.get("input")
+        of_item = given is None and kind == "saga" and _is_true(root.get("fan_out"))
+        if not of_item and not (given is not None and _has_reference(given)):
+            _check_data(processor.validate_item, work, path, "input", found)
+
+
+def _check_data(validate: Callable[[Mapping[str, Any]], object], work: Tree, path: str, key: str, found: Found) -> None:
+    given = work.get(key)
+    if given is not None and not isinstance(given.value, dict):
+        return  # the definition's own model says so
+    data = given if given is not None else Tree(work.mark, {})
+    try:
+        validate(data.plain())
+    except ValidationError as error:
+        report(error, data, _join(path, key), found)
+    except Exception as error:  # a processor's own validator may raise anything
+        found.add(data.mark, _join(path, key), f"These could not be checked: {type(error).__name__}: {error}")
+
+
+def report(
+    error: ValidationError, tree: Tree, path: str, found: Found, *, known: frozenset[str] = frozenset(), tags: int = 0
+) -> None:
+    """Note a model's errors at the places in the text that they are about. `tags`: of unions around the whole."""
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    for problem in problems[:MAX_ERRORS]:
+        loc = problem["loc"][tags:]
+        mark, where, at = _locate(tree, path, loc)
+        if problem["type"] == "too_short" and at.value:
+            continue  # what is in it has errors of its own
+        found.add(mark, where, _words(problem["type"], problem["msg"], loc, at, known))
+
+
+def _locate(tree: Tree, path: str, loc: tuple[int | str, ...]) -> tuple[Mark, str, Tree]:
+    """Follow a model's path into the text as far as it goes; tags of unions are in none of it."""
+    mark = tree.mark
+    for part in loc:
+        if isinstance(part, int) and isinstance(tree.value, list) and part < len(tree.value):
+            tree, path = tree.value[part], f"{path}[{part}]"
+            mark = tree.mark
+        elif isinstance(part, str) and isinstance(tree.value, dict) and part in tree.value:
+            mark, tree, path = tree.keys[part], tree.value[part], _join(path, part)
+    return mark, path, tree
+
+
+def _words(kind: str, message: str, loc: tuple[int | str, ...], at: Tree, known: frozenset[str]) -> str:
+    last = str(loc[-1]) if loc else ""
+    if kind == "missing":
+        return f'"{last}" is missing.'
+    if kind == "extra_forbidden":
+        return f'Unknown key "{last}". {_meant(last, known)}'.strip()
+    if kind == "step" and isinstance(at.value, dict):
+        odd = [key for key in at.value if key not in known][:3]
+        return " ".join([message, *(f'Unknown key "{key}". {_meant(key, known)}'.strip() for key in odd)])
+    if kind in ("tuple_type", "list_type"):
+        return "A list is needed here."
+    if kind in ("dict_type", "model_type", "model_attributes_type"):
+        return "A mapping (key: value) is needed here."
+    if kind == "string_pattern_mismatch" and last == "name":
+        return "A name has letters, digits, - and _ only, and starts with a letter or a digit."
+    if kind == "too_short":
+        return "At least one is needed."
+    return message.removeprefix("Value error, ").removesuffix(".") + "."
+
+
+def _meant(word: str, known: frozenset[str]) -> str:
+    near = get_close_matches(word, sorted(known), n=1)
+    return f'Did you mean "{near[0]}"?' if near else ""
+
+
+def _near(word: str, known: Mapping[str, object]) -> str:
+    return _meant(word, frozenset(known)) or f"There are: {', '.join(sorted(known)) or 'none'}."
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _is_true(tree: Tree | None) -> bool:
+    return tree is not None and tree.value is True
+
+
+def _has_reference(tree: Tree) -> bool:
+    if isinstance(tree.value, dict):
+        return set(tree.value) == {"ref"} or any(_has_reference(each) for each in tree.value.values())
+    return isinstance(tree.value, list) and any(_has_reference(each) for each in tree.value)

@@ -1,0 +1,81 @@
+"""Parsing: the text of a definition becomes a Definition, or a list of all that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from orchestration.definitions import checks
+from orchestration.definitions.checks import Found
+from orchestration.definitions.expressions import Part
+from orchestration.definitions.models import KINDS, AnyDefinition, Definition
+from orchestration.definitions.reference_checks import check_references
+from orchestration.definitions.source_tree import DefinitionErrors, Tree, read, refused
+from orchestration.plan.plan import Plan
+from orchestration.processors.registry import Processor
+
+_DEFINITIONS: TypeAdapter[Any] = TypeAdapter(AnyDefinition)
+
+
+def parse(text: str, processors: Mapping[str, Processor]) -> Definition:
+    """Return the definition that a text (YAML or JSON) is. Raises DefinitionErrors, and nothing else."""
+    root = read(text)
+    kind = _kind_of(root)
+    found = Found()
+    if not checks.check_size(root, kind, found):
+        raise DefinitionErrors(found.errors)
+    _recommend_plans(root, kind, processors)
+    definition: Definition | None = None
+    try:
+        definition = _DEFINITIONS.validate_python(root.plain())
+    except ValidationError as error:
+        checks.report(error, root, "", found, known=_known_keys(), tags=1)
+    checks.check_names(root, kind, found)
+    checks.check_processors(root, kind, processors, found)
+    checks.check_inputs(root, kind, processors, found)
+    check_references(root, kind, processors, found)
+    if found.errors or definition is None:
+        raise DefinitionErrors(found.errors)
+    return definition
+
+
+def _kind_of(root: Tree) -> str:
+    kinds = ", ".join(KINDS)
+    if not isinstance(root.value, dict):
+        raise refused(root.mark, f"A definition is a mapping (key: value) with a kind: {kinds}.")
+    kind = root.get("kind")
+    if kind is None:
+        raise refused(root.mark, f'"kind" is missing. It is one of: {kinds}.')
+    if not isinstance(kind.value, str) or kind.value not in KINDS:
+        raise refused(kind.mark, f"There is no such kind. It is one of: {kinds}.")
+    return str(kind.value)
+
+
+def _recommend_plans(root: Tree, kind: str, processors: Mapping[str, Processor]) -> None:
+    """Fill what the text leaves open of a plan as the processor recommends it."""
+    for work, path in checks.works_of(root, kind):
+        processor = processors.get(work.text("processor") or "")
+        if processor is None or not processor.default_plan or not (kind == "pipeline" or path.endswith(".fan_out")):
+            continue
+        plan = work.value.setdefault("plan", Tree(work.mark, {}))
+        for name, value in processor.default_plan.items():
+            if isinstance(plan.value, dict):
+                plan.keys.setdefault(name, plan.mark)
+                plan.value.setdefault(name, Tree(plan.mark, value))
+
+
+@cache
+def _known_keys() -> frozenset[str]:
+    """Return every key that a definition may have somewhere, for "did you mean"."""
+    models = list(_models(Part))
+    names = {field.alias or name for model in models for name, field in model.model_fields.items()}
+    return frozenset(names | set(Plan.model_fields))
+
+
+def _models(model: type[Part]) -> Iterator[type[Part]]:
+    for each in model.__subclasses__():
+        yield each
+        yield from _models(each)

@@ -1,0 +1,188 @@
+"""References of a definition: each names a step that is over before, on every path, and a field that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+
+from pydantic import RootModel
+
+from orchestration.definitions.checks import Found, Place, all_parts, parts_of
+from orchestration.definitions.models import RESULT_FIELDS
+from orchestration.definitions.source_tree import Tree
+from orchestration.processors.registry import Processor
+
+ITEM, RESULT = "item", "result"
+"""What a reference in a saga of each item calls the item, and what a stage keeps by its result."""
+
+Names = frozenset[str]
+Reference = tuple[Tree, str, str]
+"""The place, path and text of a reference."""
+
+
+def check_references(root: Tree, kind: str, processors: Mapping[str, Processor], found: Found) -> None:
+    """Check every reference of a definition."""
+    check = _Check(root, kind, processors, found)
+    if kind == "services":
+        for place in parts_of(root, kind):
+            check.references(place, references_in(place.tree.get("input"), f"{place.path}.input"), frozenset())
+    elif kind == "saga":
+        check.saga()
+    elif kind == "pipeline":
+        check.pipeline()
+    elif kind == "steps":
+        check.sequence(parts_of(root, kind), frozenset())
+
+
+def references_in(tree: Tree | None, path: str, *, is_condition: bool = False) -> Iterator[Reference]:
+    """Yield the references in a value, or in a condition."""
+    if tree is None:
+        return
+    if isinstance(tree.value, dict):
+        ref = tree.get("ref")
+        if ref is not None and isinstance(ref.value, str) and (is_condition or len(tree.value) == 1):
+            yield ref, f"{path}.ref", ref.value
+            return
+        for name, each in tree.value.items():
+            yield from references_in(each, f"{path}.{name}", is_condition=is_condition)
+    elif isinstance(tree.value, list):
+        for index, each in enumerate(tree.value):
+            yield from references_in(each, f"{path}[{index}]", is_condition=is_condition)
+
+
+class _Check:
+    """Follows the flow of a definition, with the names of what is over at each place."""
+
+    def __init__(self, root: Tree, kind: str, processors: Mapping[str, Processor], found: Found) -> None:
+        self._root, self._kind, self._processors, self._found = root, kind, processors, found
+        places = list(all_parts(root, kind))
+        self._places = {place.name: place for place in reversed(places)}
+        self._order = {place.name: number for number, place in reversed(list(enumerate(places)))}
+        self._around: list[str] = []
+        self._refers = {name: self._named_by(place) for name, place in self._places.items()}
+
+    def sequence(self, places: list[Place], over: Names) -> Names:
+        """Check steps in order, and return what is over after them."""
+        for place in places:
+            over = self.step(place, over)
+        return over
+
+    def step(self, place: Place, over: Names) -> Names:
+        """Check one step and what is in it, and return what is over after it."""
+        for key in ("run", "fan_out", "if"):
+            self.references(place, _own_references(place, key), over)
+        self._around.append(place.name)
+        after = over | {place.name}
+        for branch in place.branch(("parallel",)):
+            after |= self.step(branch, over)
+        for key in ("then", "else"):
+            self.sequence(place.branch((key,)), over)
+        self.sequence(place.branch(("refused",)), over | {place.name})  # who refused, and why
+        after |= self.sequence(place.branch(("loop", "steps")), over)
+        for key in ("until", "while"):
+            self.references(place, _own_references(place, f"loop.{key}"), after - {place.name})
+        self._around.pop()
+        return after
+
+    def saga(self) -> None:
+        """Check a saga's steps; a compensation may name the step that it undoes."""
+        fan_out = self._root.get("fan_out")
+        over: Names = frozenset({ITEM}) if fan_out is not None and fan_out.value is True else frozenset()
+        for place in parts_of(self._root, "saga"):
+            self.references(place, references_in(place.tree.get("input"), f"{place.path}.input"), over)
+            over |= {place.name}
+            self.references(place, _own_references(place, "compensation"), over)
+
+    def pipeline(self) -> None:
+        """Check what stages are to keep: a condition on the item and on its result in that very stage."""
+        for place in parts_of(self._root, "pipeline"):
+            self.references(place, _own_references(place, "keep"), frozenset({ITEM, RESULT}))
+
+    def references(self, place: Place, references: Iterator[Reference], over: Names) -> None:
+        """Check references at a place, where the steps in `over` are over."""
+        for tree, path, ref in references:
+            if self._found.is_full:
+                return
+            name = ref.split(".")[0]
+            message = self._field_error(ref) if name in over else self._order_error(place, name)
+            if message:
+                self._found.add(tree.mark, path, message)
+
+    def _order_error(self, place: Place, name: str) -> str:
+        if name not in self._places:
+            near = get_close_matches(name, [each for each in self._places if each], n=1)
+            hint = f' Did you mean "{near[0]}"?' if near else ""
+            return f'There is no step "{name}".{hint}'
+        if name == place.name:
+            return f'"{name}" refers to its own result: a cycle.'
+        line = self._places[name].tree.mark.line
+        if circle := self._circle(name, place.name):
+            return f"These references go round in a circle: {' → '.join([place.name, *circle])}."
+        if name in self._around:
+            return f'"{name}" (line {line}) is around this step, and not over before it.'
+        if self._kind == "services":
+            return f'"{name}" (line {line}) runs at the same time: services have no results of one another.'
+        if self._order[name] > self._order[place.name]:
+            return f'"{name}" (line {line}) is not over before this: it comes later, or runs at the same time.'
+        return f'"{name}" (line {line}) is not over on every path that leads here: it is in another branch.'
+
+    def _circle(self, start: str, end: str) -> list[str]:
+        """Return the way by references from one step to another, or nothing."""
+        ways, seen = [[start]], {start}
+        while ways:
+            way = ways.pop()
+            for name in self._refers.get(way[-1], ()):
+                if name == end:
+                    return [*way, end]
+                if name not in seen:
+                    seen.add(name)
+                    ways.append([*way, name])
+        return []
+
+    def _named_by(self, place: Place) -> list[str]:
+        keys = ("run", "fan_out", "if", "loop.until", "loop.while", "input")
+        return [ref.split(".")[0] for key in keys for _, _, ref in _own_references(place, key)]
+
+    def _field_error(self, ref: str) -> str:
+        """Say which field a step's result does not have, as far as that is known."""
+        name, *rest = ref.split(".")
+        if any(not part for part in rest):
+            return f'"{ref}" has an empty part: write step.field.'
+        place = self._places.get(name)
+        if place is None or not rest or rest[0] == "result":
+            return ""
+        if place.kind == "sleep":
+            return f'"{name}" only waits: it has no result.'
+        known = self._fields_of(place)
+        if known is None or rest[0] in known:
+            return ""
+        return f'The result of "{name}" has no "{rest[0]}". It has: {", ".join(sorted(known))}.'
+
+    def _fields_of(self, place: Place) -> Names | None:
+        """Return the fields of a step's result, or None where they are not known."""
+        if place.kind == "parallel":
+            return frozenset(branch.name for branch in place.branch(("parallel",)))
+        if place.kind in RESULT_FIELDS:
+            return RESULT_FIELDS[place.kind]
+        work = place.tree if self._kind == "saga" else place.tree.get("run")
+        processor = self._processors.get(work.text("processor") or "") if work is not None else None
+        if processor is None:
+            return None
+        model = processor.result_model
+        if model.model_config.get("extra") == "allow" or issubclass(model, RootModel):
+            return None
+        return frozenset(model.model_fields) | frozenset(model.model_computed_fields)
+
+
+def _own_references(place: Place, keys: str) -> Iterator[Reference]:
+    """Return the references under a key of a step (with dots: of what is below), not those of steps within it."""
+    tree: Tree | None = place.tree
+    for key in keys.split("."):
+        tree = tree.get(key) if tree is not None else None
+    path = f"{place.path}.{keys}"
+    if tree is not None and keys in ("run", "compensation"):
+        return references_in(tree.get("input"), f"{path}.input")
+    if tree is not None and keys == "fan_out":
+        items = tree.get("items")
+        return references_in(items if items is not None and isinstance(items.value, dict) else None, f"{path}.items")
+    return references_in(tree, path, is_condition=keys != "input")

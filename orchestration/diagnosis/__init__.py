@@ -1,0 +1,1 @@
+"""Why a batch does not move: findings and the checks that make them."""

@@ -1,0 +1,145 @@
+"""Hold-ups: what keeps a parent from starting what is below it, on purpose or not, and from being heard. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+
+from orchestration.client.task_queues import time_of
+from orchestration.contracts.messages import Progress
+from orchestration.contracts.names import NOTIFY_ACTIVITY
+from orchestration.diagnosis.findings import Finding, FindingCode, Severity
+from orchestration.diagnosis.snapshot import WAITS_AFTER, Seen, text_of
+from orchestration.translation import _
+
+
+def of_parent(seen: Seen) -> list[Finding]:
+    """Return what keeps a parent from starting what is below it, and from being heard."""
+    return [*_ids_taken(seen), *_notify_fails(seen)]
+
+
+def _ids_taken(seen: Seen) -> list[Finding]:
+    """Find the ids whose newest start was refused. A parent tries again for a while, and says nothing of it."""
+    taken, done = dict[str, datetime](), set[str]()
+    for event in seen.events:
+        if event.event_type == EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
+            done.add(event.child_workflow_execution_started_event_attributes.workflow_execution.workflow_id)
+        elif event.event_type == EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED:
+            refused = event.start_child_workflow_execution_failed_event_attributes.workflow_id
+            if refused not in done:
+                taken[refused] = time_of(event.event_time)
+    return [
+        Finding(
+            FindingCode.ID_TAKEN,
+            Severity.PROBLEM,
+            workflow_id,
+            _("The workflow id %(workflow_id)s is taken: a workflow with it runs already, or has completed before.")
+            % {"workflow_id": workflow_id},
+            _(
+                "The start is tried again for some seconds. If what has the id is none of this batch, end it in "
+                "Temporal."
+            ),
+            _("%(workflow_id)s could not start %(workflow_id2)s: already exists")
+            % {"workflow_id": seen.workflow_id, "workflow_id2": workflow_id},
+            since,
+        )
+        for workflow_id, since in taken.items()
+    ]
+
+
+def _notify_fails(seen: Seen) -> list[Finding]:
+    """Judge the notify activity that is under way, or else how the newest one ended."""
+    detail, since = "", None
+    for activity in seen.shown.pending_activities:
+        if activity.activity_type.name == NOTIFY_ACTIVITY:
+            began = time_of(activity.scheduled_time)
+            if activity.attempt < 2 and seen.now - began <= WAITS_AFTER:
+                return []
+            detail, since = text_of(activity.last_failure) or _("Nobody takes the notify activity."), began
+            break
+    else:
+        event = next((event for event in seen.events if _is_end_of_notify(seen, event)), None)
+        if event is None or event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+            return []
+        failure = event.activity_task_failed_event_attributes.failure
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+            failure = event.activity_task_timed_out_event_attributes.failure
+        detail, since = text_of(failure), time_of(event.event_time)
+    return [
+        Finding(
+            FindingCode.NOTIFY_FAILS,
+            Severity.WARNING,
+            seen.workflow_id,
+            _("The batch's news do not reach the dashboard. The batch itself goes on: it never waits for that."),
+            _(
+                "Look into the web process's log. What was missed is found by comparing with Temporal, some seconds "
+                "later."
+            ),
+            detail,
+            since,
+        )
+    ]
+
+
+def _is_end_of_notify(seen: Seen, event: HistoryEvent) -> bool:
+    scheduled = 0
+    if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+        scheduled = event.activity_task_completed_event_attributes.scheduled_event_id
+    elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+        scheduled = event.activity_task_failed_event_attributes.scheduled_event_id
+    elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+        scheduled = event.activity_task_timed_out_event_attributes.scheduled_event_id
+    origin = seen.event(scheduled) if scheduled else None
+    return origin is not None and origin.activity_task_scheduled_event_attributes.activity_type.name == NOTIFY_ACTIVITY
+
+
+# What holds a batch back on purpose
+
+
+def held(progress: Sequence[tuple[Seen, Progress]], children: Sequence[Seen], *, has_fault: bool) -> list[Finding]:
+    """Say what holds parents back as they were told to: a pause, the window. First parent first.
+
+    A breaker, a gate or a hold belongs here, too: as soon as `Progress` tells of one, it is one finding more.
+    """
+    if not progress:
+        return []
+    top, answer = progress[0]
+    if answer.paused:
+        return [_paused(top, answer)]
+    lowest = [(seen, told) for seen, told in progress if not seen.open_parents]
+    running = sum(told.running for _, told in lowest)
+    if not running:
+        return []
+    pending = sum(told.pending for _, told in lowest)
+    is_full = all(told.running >= told.window for _, told in lowest if told.pending)
+    oldest = min((child.started_at for child in children), default=None)
+    window = sum(told.window for _, told in lowest)
+    opening = "" if has_fault else _("Nothing is wrong: ")
+    if pending and is_full:
+        return [_window_full(top, opening, running, window, pending, oldest)]
+    if has_fault:
+        return []
+    are = _("1 child is") if running == 1 else _("%(running)s children are") % {"running": f"{running:,}"}
+    what = _("%(opening)s%(are)s still at work. How long one takes is up to its items.") % {
+        "opening": opening,
+        "are": are,
+    }
+    advice = _("Wait, or open the oldest child to see which items it is at.")
+    return [Finding(FindingCode.CHILDREN_OPEN, Severity.INFO, top.workflow_id, what, advice, since=oldest)]
+
+
+def _paused(seen: Seen, told: Progress) -> Finding:
+    what = _("The batch is paused: %(pending)s wait, and none of them starts.") % {"pending": f"{told.pending:,}"}
+    what += _(" %(running)s that had started go on.") % {"running": f"{told.running:,}"} if told.running else ""
+    return Finding(FindingCode.PAUSED, Severity.INFO, seen.workflow_id, what, _("Resume it when it may go on."))
+
+
+def _window_full(seen: Seen, opening: str, running: int, window: int, pending: int, oldest: datetime | None) -> Finding:
+    what = _(
+        "%(opening)s%(running)s of %(window)s places in the window are taken, and %(pending)s children wait for one."
+    ) % {"opening": opening, "running": f"{running:,}", "window": f"{window:,}", "pending": f"{pending:,}"}
+    advice = _("Wait until one closes, or widen the window if the workers can take more.")
+    return Finding(FindingCode.WINDOW_FULL, Severity.INFO, seen.workflow_id, what, advice, since=oldest)

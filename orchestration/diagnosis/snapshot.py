@@ -1,0 +1,102 @@
+"""Sighting: what Temporal shows of one workflow, as a diagnosis reads it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import chain, islice, zip_longest
+
+from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.workflow.v1 import PendingChildExecutionInfo, WorkflowExecutionInfo
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
+
+from orchestration.client.task_queues import Kind, time_of
+from orchestration.contracts.names import FAN_OUT_WORKFLOW
+
+WAITS_AFTER = timedelta(seconds=3)
+"""What has been scheduled for less is on its way."""
+
+TEXT_LIMIT = 2_000
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What Temporal shows of a workflow's newest run, and of its history the newest events, newest first."""
+
+    shown: DescribeWorkflowExecutionResponse
+    events: Sequence[HistoryEvent]
+    now: datetime
+
+    @property
+    def info(self) -> WorkflowExecutionInfo:
+        """What describes the run as a whole."""
+        return self.shown.workflow_execution_info
+
+    @property
+    def workflow_id(self) -> str:
+        """The workflow's id."""
+        return self.info.execution.workflow_id
+
+    @property
+    def is_parent(self) -> bool:
+        """Whether it fans out."""
+        return self.info.type.name == FAN_OUT_WORKFLOW
+
+    @property
+    def open_parents(self) -> list[str]:
+        """Ids of the open parents directly below, oldest first."""
+        return [child.workflow_id for child in self._pending if child.workflow_type_name == FAN_OUT_WORKFLOW]
+
+    @property
+    def open_children(self) -> list[str]:
+        """Ids of the other open workflows directly below, oldest first."""
+        return [child.workflow_id for child in self._pending if child.workflow_type_name != FAN_OUT_WORKFLOW]
+
+    @property
+    def _pending(self) -> list[PendingChildExecutionInfo]:
+        return sorted(self.shown.pending_children, key=lambda child: child.initiated_id)
+
+    @property
+    def started_at(self) -> datetime:
+        """When the run started."""
+        return time_of(self.info.start_time)
+
+    def event(self, event_id: int) -> HistoryEvent | None:
+        """Return an event by its id, if it is among the newest."""
+        return next((event for event in self.events if event.event_id == event_id), None)
+
+
+def oldest_children(parents: Sequence[Seen], number: int) -> list[str]:
+    """Return the ids of so many open children: the oldest of each parent, then the second oldest of each."""
+    rounds = zip_longest(*(parent.open_children for parent in parents))
+    return list(islice((each for each in chain.from_iterable(rounds) if each is not None), number))
+
+
+def waits(seen: Iterable[Seen]) -> dict[tuple[str, Kind], datetime]:
+    """Return the queues in which a workflow task or an activity waits to be picked up, and since when."""
+    found = dict[tuple[str, Kind], datetime]()
+    for each in seen:
+        task = each.shown.pending_workflow_task
+        scheduled = [(each.info.task_queue, Kind.WORKFLOW, time_of(task.scheduled_time))]
+        if task.state != PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED:
+            scheduled = []
+        scheduled += [
+            (activity.activity_options.task_queue.name, Kind.ACTIVITY, time_of(activity.scheduled_time))
+            for activity in each.shown.pending_activities
+            if activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+        ]
+        for name, kind, since in scheduled:
+            if each.now - since > WAITS_AFTER:
+                found[name, kind] = min(since, found.get((name, kind), since))
+    return found
+
+
+def text_of(failure: Failure) -> str:
+    """Return the innermost reason of a failure: Temporal wraps a failure once for each level it passes."""
+    while failure.HasField("cause"):
+        failure = failure.cause
+    kind = failure.application_failure_info.type
+    return f"{kind}: {failure.message}"[:TEXT_LIMIT] if kind else failure.message[:TEXT_LIMIT]

@@ -1,0 +1,189 @@
+"""Symptoms: what is wrong with one workflow's own task and its activities. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from temporalio.api.enums.v1 import EventType, PendingActivityState, WorkflowExecutionStatus
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.workflow.v1 import PendingActivityInfo
+
+from orchestration.client.task_queues import WorkerSeen, time_of
+from orchestration.contracts.names import NOTIFY_ACTIVITY
+from orchestration.diagnosis.findings import Finding, FindingCode, Severity
+from orchestration.diagnosis.snapshot import Seen, text_of
+from orchestration.translation import _
+
+HEARTBEAT_DUE = 1 / 3
+"""Share of the heartbeat timeout after which a heartbeat is missing if the worker has fallen silent, too."""
+
+HEARTBEAT_OVERDUE = 0.9
+"""The same where the worker lives: the SDK sends heartbeats only every 0.8 of the timeout."""
+
+TASK_FAILURES = (EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED, EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT)
+
+
+def not_started(workflow_id: str) -> Finding:
+    """Say that Temporal knows no such workflow."""
+    return Finding(
+        FindingCode.NOT_STARTED,
+        Severity.INFO,
+        workflow_id,
+        _("It has not started: Temporal knows no workflow with its id."),
+        _("A child waits for a place in the window, a batch for Temporal to answer; both start by themselves."),
+    )
+
+
+def closed(seen: Seen) -> Finding:
+    """Say that Temporal has closed what the record holds for open."""
+    return Finding(
+        FindingCode.CLOSED,
+        Severity.INFO,
+        seen.workflow_id,
+        _("Its newest run has closed; the dashboard's record has not caught up yet, or another attempt is to come."),
+        _("Nothing needs to be done: the record is compared with Temporal every few seconds."),
+        since=time_of(seen.info.close_time),
+    )
+
+
+def of_workflow(seen: Seen, workers: Sequence[WorkerSeen]) -> list[Finding]:
+    """Return what is wrong with a workflow's own task and its activities, other than that nobody picks them up."""
+    found = list[Finding]()
+    if seen.info.status == WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED:
+        found.append(_paused_in_temporal(seen))
+    if seen.shown.pending_workflow_task.attempt > 1:
+        found.append(_task_fails(seen))
+    for activity in seen.shown.pending_activities:
+        if activity.activity_type.name != NOTIFY_ACTIVITY:
+            found += _of_activity(seen, activity, workers)
+    return found
+
+
+def _paused_in_temporal(seen: Seen) -> Finding:
+    return Finding(
+        FindingCode.PAUSED_IN_TEMPORAL,
+        Severity.PROBLEM,
+        seen.workflow_id,
+        _("The workflow was paused in Temporal itself, outside this dashboard."),
+        _("Unpause it there: temporal workflow unpause --workflow-id %(workflow_id)s.")
+        % {"workflow_id": seen.workflow_id},
+    )
+
+
+def _task_fails(seen: Seen) -> Finding:
+    """Judge the newest failed workflow task in the history: Temporal keeps the first failure of a row of them."""
+    event = next((event for event in seen.events if event.event_type in TASK_FAILURES), None)
+    failure = event.workflow_task_failed_event_attributes.failure if event is not None else Failure()
+    since = time_of(event.event_time) if event is not None else None
+    if _is_unregistered(failure):
+        return _not_registered(seen, _("workflow type %(name)s") % {"name": seen.info.type.name}, failure, since)
+    attempt = seen.shown.pending_workflow_task.attempt
+    return Finding(
+        FindingCode.WORKFLOW_TASK_FAILS,
+        Severity.PROBLEM,
+        seen.workflow_id,
+        _("The workflow's own code fails again and again (attempt %(attempt)s), and Temporal keeps trying.")
+        % {"attempt": attempt},
+        _(
+            "It is a fault of the program, not of the items: correct it and start the workers again. The workflow "
+            "goes on where it was; terminate the batch if it need not."
+        ),
+        text_of(failure) or _("The workflow task timed out: its worker ended in the middle, or was too busy."),
+        since,
+    )
+
+
+def _not_registered(seen: Seen, what: str, failure: Failure, since: datetime | None) -> Finding:
+    return Finding(
+        FindingCode.NOT_REGISTERED,
+        Severity.PROBLEM,
+        seen.workflow_id,
+        _("The worker that polls the task queue does not know the %(what)s.") % {"what": what},
+        _(
+            "Either another program polls this queue, or an older version: start a worker that has it registered, and "
+            "stop the one that does not. The batch goes on by itself."
+        ),
+        text_of(failure),
+        since,
+    )
+
+
+def _of_activity(seen: Seen, activity: PendingActivityInfo, workers: Sequence[WorkerSeen]) -> list[Finding]:
+    found = list[Finding]()
+    is_running = activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
+    if activity.HasField("last_failure") and _is_unregistered(activity.last_failure):
+        since = (
+            time_of(activity.last_attempt_complete_time) if activity.HasField("last_attempt_complete_time") else None
+        )
+        found.append(
+            _not_registered(
+                seen, _("activity %(name)s") % {"name": activity.activity_type.name}, activity.last_failure, since
+            )
+        )
+    elif activity.attempt > 1:
+        found.append(_retries(seen, activity, is_running=is_running))
+    if is_running:
+        missing = _heartbeat_missing(seen, activity, workers)
+        found += [missing] if missing is not None else []
+    return found
+
+
+def _retries(seen: Seen, activity: PendingActivityInfo, *, is_running: bool) -> Finding:
+    name, limit = activity.activity_type.name, activity.maximum_attempts
+    what = _("The activity %(name)s has failed and is tried again: attempt %(attempt)s") % {
+        "name": name,
+        "attempt": activity.attempt,
+    }
+    what += _(" of %(limit)s") % {"limit": limit} if limit else ""
+    if is_running:
+        what += _(" runs now.")
+    elif activity.HasField("next_attempt_schedule_time"):
+        what += _(" starts at %(next_attempt_schedule_time)s UTC.") % {
+            "next_attempt_schedule_time": f"{time_of(activity.next_attempt_schedule_time):%H:%M:%S}"
+        }
+    else:
+        what += _(" waits for a worker.")
+    return Finding(
+        FindingCode.ACTIVITY_RETRIES,
+        Severity.WARNING,
+        seen.workflow_id,
+        what,
+        _(
+            "It goes on by itself once the cause of the last error is gone; after the last attempt the child fails, "
+            "and can be retried."
+        ),
+        text_of(activity.last_failure),
+    )
+
+
+def _heartbeat_missing(seen: Seen, activity: PendingActivityInfo, workers: Sequence[WorkerSeen]) -> Finding | None:
+    timeout = activity.activity_options.heartbeat_timeout.ToTimedelta()
+    identity, name = activity.last_worker_identity, activity.activity_type.name
+    beat = time_of(
+        activity.last_heartbeat_time if activity.HasField("last_heartbeat_time") else activity.last_started_time
+    )
+    beat = max(beat, time_of(activity.last_started_time))
+    of_worker = [worker for worker in workers if worker.identity == identity]
+    is_silent = bool(of_worker) and all(worker.is_silent(seen.now) for worker in of_worker)
+    if not timeout or seen.now - beat <= timeout * (HEARTBEAT_DUE if is_silent else HEARTBEAT_OVERDUE):
+        return None
+    why = _("has stopped answering, too") if is_silent else _("answers, so it hangs or is far too busy")
+    return Finding(
+        FindingCode.HEARTBEAT_MISSING,
+        Severity.PROBLEM,
+        seen.workflow_id,
+        _("The activity %(name)s does not send its heartbeat any more. The worker that runs it, %(identity)s, %(why)s.")
+        % {"name": name, "identity": identity, "why": why},
+        _("After %(total_seconds)s s without one Temporal gives it to another worker; see that there is one.")
+        % {"total_seconds": f"{timeout.total_seconds():g}"},
+        identity,
+        beat,
+    )
+
+
+def _is_unregistered(failure: Failure) -> bool:
+    """Whether a worker said that it does not know a type: Python and TypeScript first, Go and Java second."""
+    text = failure.message.lower()
+    is_named = failure.application_failure_info.type == "NotFoundError" and "not registered" in text
+    return is_named or text.startswith(("unable to find workflow type", "unable to find activitytype"))

@@ -1,0 +1,1 @@
+"""The deterministic machinery of parents: supervisor, admission, hold, approval, outbox, chunk execution."""

@@ -1,0 +1,147 @@
+"""Chunks: how a slice of the items is processed by activities. The same below a child and below a childless parent.
+
+Workflow code: deterministic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.workflow import ActivityCancellationType
+
+with workflow.unsafe.imports_passed_through():
+    from orchestration.contracts.chunks import BegunChunk, ChunkInput, ChunkResult, ItemInput, ItemOptions, PendingItems
+    from orchestration.contracts.names import (
+        BEGIN_CHUNK_ACTIVITY,
+        PENDING_ITEMS_ACTIVITY,
+        PROCESS_CHUNK_ACTIVITY,
+        PROCESS_ITEM_ACTIVITY,
+    )
+    from orchestration.contracts.status import Failure
+
+HEARTBEAT_TIMEOUT = timedelta(seconds=10)
+"""A lost worker is noticed after this; process_chunk heartbeats three times as often."""
+
+LIST_TIMEOUT = timedelta(seconds=30)
+
+BEGIN_TIMEOUT = timedelta(seconds=30)
+"""For a store that is slow to answer: what is begun is left to process_chunk after a moment."""
+
+ONCE = RetryPolicy(maximum_attempts=1)
+
+TIMEOUT_MARGIN = timedelta(seconds=5)
+"""The activity times its item out itself, and says so; Temporal does where the worker is lost."""
+
+WORKER_LOST_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    maximum_interval=timedelta(seconds=30),
+    maximum_attempts=10,
+)
+"""For a lost worker or store, not for items: those have their own attempts inside the activity."""
+
+SAMPLE_LIMIT = 300
+
+ITEMS_FAILED = "ItemsFailed"
+
+
+async def run_chunk(chunk: ChunkInput) -> ChunkResult:
+    """Process a chunk and return the counts of its items. Raises ApplicationError when an item of it failed."""
+    result = await (_process_chunk(chunk) if chunk.options is None else _process_items(chunk, chunk.options))
+    if result.failed:
+        raise items_failed(chunk, result)
+    return result
+
+
+async def _process_chunk(chunk: ChunkInput) -> ChunkResult:
+    if chunk.begins_in_task:
+        begun = await _begin_chunk(chunk)
+        if begun.result is not None:
+            return begun.result
+        chunk = replace(chunk, begun_before=begun.before)
+    result: ChunkResult = await workflow.execute_activity(
+        PROCESS_CHUNK_ACTIVITY,
+        chunk,
+        result_type=ChunkResult,
+        task_queue=chunk.task_queue,
+        start_to_close_timeout=chunk.timeout,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=WORKER_LOST_RETRY,
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    )
+    return result
+
+
+async def _begin_chunk(chunk: ChunkInput) -> BegunChunk:
+    """Work on a chunk within the workflow task: what is done in a moment costs the server no activity."""
+    try:
+        begun: BegunChunk = await workflow.execute_local_activity(
+            BEGIN_CHUNK_ACTIVITY,
+            chunk,
+            result_type=BegunChunk,
+            start_to_close_timeout=BEGIN_TIMEOUT,
+            retry_policy=ONCE,
+            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        )
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise
+        return BegunChunk()
+    return begun
+
+
+async def _process_items(chunk: ChunkInput, options: ItemOptions) -> ChunkResult:
+    """Give each item an activity of its own, with its own timeout and retries by Temporal."""
+    pending: PendingItems = await workflow.execute_activity(
+        PENDING_ITEMS_ACTIVITY,
+        chunk,
+        result_type=PendingItems,
+        task_queue=chunk.task_queue,
+        start_to_close_timeout=LIST_TIMEOUT,
+        retry_policy=WORKER_LOST_RETRY,
+    )
+    places = asyncio.Semaphore(options.concurrency)
+
+    async def one(index: int) -> ChunkResult:
+        async with places:
+            return await _process_item(ItemInput(chunk, index, options.attempts), options)
+
+    results = await asyncio.gather(*(one(index) for index in pending.indices))
+    sample: Failure | None = next((result.sample for result in results if result.sample), None)
+    completed = pending.completed + sum(result.completed for result in results)
+    return ChunkResult(completed, sum(result.failed for result in results), sample)
+
+
+async def _process_item(item: ItemInput, options: ItemOptions) -> ChunkResult:
+    retry = RetryPolicy(initial_interval=timedelta(seconds=options.backoff or 0.001), maximum_attempts=options.attempts)
+    timeout = timedelta(seconds=options.timeout) + TIMEOUT_MARGIN
+    if options.is_local:
+        local: ChunkResult = await workflow.execute_local_activity(
+            PROCESS_ITEM_ACTIVITY, item, result_type=ChunkResult, start_to_close_timeout=timeout, retry_policy=retry
+        )
+        return local
+    result: ChunkResult = await workflow.execute_activity(
+        PROCESS_ITEM_ACTIVITY,
+        item,
+        result_type=ChunkResult,
+        task_queue=item.chunk.task_queue,
+        start_to_close_timeout=timeout,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=retry,
+        cancellation_type=ActivityCancellationType.TRY_CANCEL,
+    )
+    return result
+
+
+def items_failed(chunk: ChunkInput, result: ChunkResult) -> ApplicationError:
+    """Return the error of a chunk of which items failed: the item's own where the chunk is that one item."""
+    sample = result.sample
+    first = sample.message[:SAMPLE_LIMIT] if sample else ""
+    if chunk.length == 1 and sample:
+        return ApplicationError(first, type=sample.type, non_retryable=not chunk.may_rerun)
+    message = f"{result.failed:,} of {chunk.length:,} items failed: {first}"
+    return ApplicationError(message, type=ITEMS_FAILED, non_retryable=not chunk.may_rerun)

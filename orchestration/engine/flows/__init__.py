@@ -1,0 +1,1 @@
+"""Parents with a flow of their own: places, resumption, sections."""

@@ -1,0 +1,1 @@
+"""What a fan-out starts inside its window: children, partitions, pages, pool, entities, rollbacks."""

@@ -1,0 +1,257 @@
+"""Children: the units of a parent that has no partitions, and the rollbacks that undo them.
+
+Workflow code: deterministic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import WorkflowIDReusePolicy
+
+with workflow.unsafe.imports_passed_through():
+    from orchestration.contracts.chunks import ChunkInput, ChunkResult, ItemOptions, ResourcesInput
+    from orchestration.contracts.events import EventKind, Place
+    from orchestration.contracts.fan_out import Cursor, FanOutInput, FanOutResult
+    from orchestration.contracts.long_lived import HandedBack
+    from orchestration.contracts.names import AWAIT_WORKFLOW_ACTIVITY, READ_RESOURCES_ACTIVITY
+    from orchestration.contracts.status import LEFT_OUT, Failure, Status
+    from orchestration.contracts.workflow_ids import child_id, resource_id
+    from orchestration.engine.chunk_execution import run_chunk
+    from orchestration.engine.supervisor import Supervisor, Unit
+    from orchestration.engine.units.policies import (
+        ALREADY_COMPLETED,
+        ALREADY_RUNNING,
+        ALREADY_SKIPPED,
+        CANCELLATION,
+        FAILURES,
+        HEARTBEAT_TIMEOUT,
+        ID_TAKEN_PAUSES,
+        LONGEST_WAIT,
+        PARENT_CLOSE,
+        READ_TIMEOUT,
+        _is_here,
+        _retry_policy,
+        _seconds,
+        untouched_outcomes,
+    )
+    from orchestration.plan.options import Execution, WhenTaken
+
+
+class _Activity:
+    """A chunk that runs as an activity of the parent itself: a unit like a child workflow."""
+
+    def __init__(self, name: str, chunk: ChunkInput) -> None:
+        self.id, self.first_execution_run_id = name, chunk.run_id
+        self._task = asyncio.create_task(run_chunk(chunk))
+
+    def __await__(self) -> Generator[Any, None, ChunkResult]:
+        """Return the chunk's counts."""
+        return self._task.__await__()
+
+    def cancel(self) -> None:
+        """Ask the activity to stop."""
+        self._task.cancel()
+
+
+class Children:
+    """Children directly below a parent: a flat root, or a partition."""
+
+    supervisor: Supervisor
+
+    def __init__(self, given: FanOutInput, failed: Callable[[int], None]) -> None:
+        self._given, self._failed = given, failed
+        self.layout = given.layout
+        self._resources: list[str] = []
+        self._runs = dict[int, int]()
+        self.awaits = not given.plan.fire_and_forget
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """Return nothing: children are all known."""
+        return None
+
+    def first(self) -> list[int]:
+        """Return the children asked for, or all in the range."""
+        given = self._given
+        return list(range(given.first, given.stop)) if given.children is None else list(given.children)
+
+    def places(self, window: int) -> int:
+        """Return the window: it is of children."""
+        return window
+
+    async def prepare(self) -> None:
+        """Learn which resource each child uses, where the plan names any."""
+        given = self._given
+        if given.plan.resource_field:
+            self._resources = await workflow.execute_activity(
+                READ_RESOURCES_ACTIVITY,
+                ResourcesInput(given.batch_id, given.plan.resource_field, given.first, given.stop - given.first),
+                result_type=list[str],
+                start_to_close_timeout=READ_TIMEOUT,
+            )
+
+    def name(self, unit: int) -> str:
+        """Return the child's workflow id: its own, or that of the resource it uses."""
+        if self._resources:
+            return resource_id(self._resources[unit - self._given.first])
+        return child_id(self._given.batch_id, unit, self._given.partition, self._given.section)
+
+    def place(self, unit: int) -> Place | None:
+        """Return nothing: children have rows from the launch on."""
+        return None
+
+    async def start(self, unit: int) -> Unit:
+        """Start a child. One that completed may not run again."""
+        plan, chunk = self._given.plan, self._chunk(unit)
+        if plan.execution is Execution.NO_CHILDREN:
+            return _Activity(self.name(unit), chunk)
+        last = chunk.offset + chunk.length
+        reuse = WorkflowIDReusePolicy
+        return await workflow.start_child_workflow(
+            self._given.child_workflow,
+            chunk,
+            id=self.name(unit),
+            id_reuse_policy=reuse.ALLOW_DUPLICATE if self._resources else reuse.ALLOW_DUPLICATE_FAILED_ONLY,
+            execution_timeout=_seconds(plan.child_execution_timeout),
+            run_timeout=_seconds(plan.child_run_timeout),
+            task_timeout=_seconds(plan.child_task_timeout),
+            retry_policy=_retry_policy(self._given),
+            parent_close_policy=PARENT_CLOSE[plan.parent_close],
+            cancellation_type=CANCELLATION[plan.cancellation],
+            static_summary=f"item {last:,}" if chunk.length == 1 else f"items {chunk.offset + 1:,}-{last:,}",
+        )
+
+    async def close(self) -> None:
+        """Do nothing: children that have closed leave nothing behind."""
+
+    def _chunk(self, unit: int) -> ChunkInput:
+        given, plan = self._given, self._given.plan
+        chunk = self.layout.chunk(unit)
+        run_id = ""
+        if not plan.has_child_workflows:
+            self._runs[unit] = self._runs.get(unit, 0) + 1
+            run_id = f"{workflow.info().run_id}/{unit}.{self._runs[unit]}"
+        return ChunkInput(
+            given.batch_id,
+            unit,
+            chunk.offset,
+            chunk.length,
+            plan.task_queue,
+            plan.chunk_timeout(chunk.length),
+            may_rerun=plan.child_attempts > 1,
+            options=_item_options(given),
+            run_id=run_id,
+            stage=given.stage,
+            begins_in_task=plan.execution is Execution.CHUNK and _is_here(plan),
+        )
+
+    async def id_is_taken(self, unit: int, tries: int) -> bool:
+        """Wait until whoever has the id is done. A child whose own id stays taken has completed before."""
+        if self._resources:
+            return await self._resource_is_taken(unit)
+        if tries > len(ID_TAKEN_PAUSES):
+            return False
+        await workflow.sleep(ID_TAKEN_PAUSES[tries - 1])
+        return True
+
+    async def _resource_is_taken(self, unit: int) -> bool:
+        resource = self._resources[unit - self._given.first]
+        name, outbox = self.name(unit), self.supervisor.outbox
+        outbox.put(EventKind.WAITING, name, "", note=f"Waits for {resource}, which another child is using.")
+        outcome: str = await workflow.execute_activity(
+            AWAIT_WORKFLOW_ACTIVITY,
+            name,
+            result_type=str,
+            schedule_to_close_timeout=LONGEST_WAIT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        )
+        if self._given.plan.resource_taken is WhenTaken.WAIT or outcome != Status.COMPLETED:
+            return True
+        self.supervisor.outcomes[unit] = Status.SKIPPED
+        joined = Failure("Joined", f"{resource} was being processed by another batch, and that completed.")
+        outbox.put(EventKind.SKIPPED, name, "", failure=joined)
+        return False
+
+    def stop(self, unit: Unit) -> None:
+        """Ask a child to cancel."""
+        unit.cancel()
+
+    def closed(self, unit: int, outcome: Status, result: Any) -> None:
+        """Count a failure."""
+        if outcome in FAILURES:
+            self._failed(1)
+
+    def steer(self, window: int) -> None:
+        """Do nothing: a child is not steered."""
+
+    def retry(self, child: int) -> str | None:
+        """Queue a child again unless it runs or has completed."""
+        if child in self.supervisor.open or self.supervisor.is_queued(child):
+            return ALREADY_RUNNING
+        outcome = self.supervisor.outcomes.get(child)
+        if outcome is Status.COMPLETED:
+            return ALREADY_COMPLETED
+        self.supervisor.enqueue(child)
+        if outcome in FAILURES:
+            self._failed(-1)
+        return None
+
+    def handed_back(self, outcome: HandedBack) -> None:
+        """Do nothing: these children hand nothing back."""
+
+    def forgive(self) -> int:
+        """Count failed children as skipped from now on, and return how many those are."""
+        forgiven = [unit for unit, outcome in self.supervisor.outcomes.items() if outcome in FAILURES]
+        for unit in forgiven:
+            self.supervisor.skip(unit)
+            self.supervisor.report_skipped(unit, LEFT_OUT)
+        return len(forgiven)
+
+    def skip(self, child: int) -> str | None:
+        """Leave a child out that is pending or has failed, also in an earlier run; or return why not."""
+        supervisor = self.supervisor
+        if child in supervisor.open:
+            return ALREADY_RUNNING
+        outcome = supervisor.outcomes.get(child)
+        if outcome in (Status.COMPLETED, Status.SKIPPED):
+            return ALREADY_COMPLETED if outcome is Status.COMPLETED else ALREADY_SKIPPED
+        if outcome is not None or supervisor.is_queued(child):
+            supervisor.skip(child)
+        supervisor.report_skipped(child, LEFT_OUT)
+        return None
+
+    def finish(self) -> None:
+        """Start nothing more."""
+        self.supervisor.skip_pending()
+
+    def to_undo(self) -> list[int]:
+        """Return the children of which something may have completed."""
+        untouched = untouched_outcomes(self._given)
+        return sorted(unit for unit, outcome in self.supervisor.outcomes.items() if outcome not in untouched)
+
+    def result(self) -> FanOutResult:
+        """Count children by newest outcome."""
+        outcomes = self.supervisor.outcomes
+        unfinished = dict[Status, list[int]]()
+        for child, outcome in outcomes.items():
+            if outcome is not Status.COMPLETED:
+                unfinished.setdefault(outcome, []).append(child)
+        reran = None if self._given.children is None else list(outcomes)
+        return FanOutResult(self.supervisor.counts, unfinished, reran, self.supervisor.breaker)
+
+
+def _item_options(given: FanOutInput) -> ItemOptions | None:
+    plan = given.plan
+    if plan.execution not in (Execution.ACTIVITIES, Execution.LOCAL_ACTIVITIES):
+        return None
+    return ItemOptions(
+        is_local=plan.execution is Execution.LOCAL_ACTIVITIES,
+        attempts=plan.item_attempts,
+        backoff=plan.item_backoff,
+        timeout=plan.item_timeout,
+        concurrency=plan.item_concurrency,
+    )

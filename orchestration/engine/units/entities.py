@@ -1,0 +1,153 @@
+"""Entities: children that are operations on long-lived workflows, which outlive the batch and do them one by one.
+
+Workflow code: deterministic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from orchestration.contracts.chunks import ResourcesInput
+    from orchestration.contracts.events import EventKind, NodeKind, Place
+    from orchestration.contracts.fan_out import FanOutInput
+    from orchestration.contracts.long_lived import EntityInput, HandedBack, Operation, Submission
+    from orchestration.contracts.names import AWAIT_WORKFLOW_ACTIVITY, READ_RESOURCES_ACTIVITY, SUBMIT_ACTIVITY
+    from orchestration.contracts.status import Status
+    from orchestration.contracts.workflow_ids import entity_id
+    from orchestration.engine.supervisor import Unit
+    from orchestration.engine.units.children import Children
+    from orchestration.engine.units.handoff import Handed
+    from orchestration.engine.units.policies import HEARTBEAT_TIMEOUT, LONGEST_WAIT, READ_TIMEOUT
+
+SUBMIT_TIMEOUT = timedelta(seconds=30)
+ENTITY_GONE = "EntityGone"
+
+
+class _Entity:
+    """One entity as a batch sees it: what it was given and has not handed back, in order."""
+
+    def __init__(self, name: str, workflow_id: str, position: int) -> None:
+        self.name, self.workflow_id, self.position = name, workflow_id, position
+        self.handed: list[Handed] = []
+        self.turn = asyncio.Lock()
+        self.watch: asyncio.Task[None] | None = None
+
+
+class Entities(Children):
+    """Children that are given to entities, the operations of each in the order of the items."""
+
+    def __init__(self, given: FanOutInput, failed: Callable[[int], None]) -> None:
+        super().__init__(given, failed)
+        self._names: list[str] = []
+        self._entities = dict[str, _Entity]()
+        self._of = dict[int, _Entity]()
+
+    async def prepare(self) -> None:
+        """Learn which entity each item is an operation of."""
+        given = self._given
+        self._names = await workflow.execute_activity(
+            READ_RESOURCES_ACTIVITY,
+            ResourcesInput(given.batch_id, given.plan.entity_field, given.first_item, given.items),
+            result_type=list[str],
+            start_to_close_timeout=READ_TIMEOUT,
+        )
+
+    async def start(self, unit: int) -> Unit:
+        """Submit an operation to its entity, after those that came before."""
+        chunk = self._chunk(unit)
+        entity = self._entity_of(self._names[chunk.offset - self._given.first_item])
+        handed = Handed(self.name(unit), chunk, lambda: self._drop(entity, chunk.run_id))
+        self._of[unit] = entity
+        async with entity.turn:
+            entity.handed.append(handed)
+            self._note(entity)
+            plan = self._given.plan
+            await workflow.execute_activity(
+                SUBMIT_ACTIVITY,
+                Submission(
+                    entity.workflow_id,
+                    EntityInput(entity.name, plan.entity_continue_after, plan.entity_idle),
+                    Operation(chunk, workflow.info().workflow_id),
+                ),
+                start_to_close_timeout=SUBMIT_TIMEOUT,
+            )
+        if entity.watch is None:
+            entity.watch = asyncio.create_task(self._watch(entity))
+        return handed
+
+    def _entity_of(self, name: str) -> _Entity:
+        if name not in self._entities:
+            workflow_id = entity_id(self._given.processor, name)
+            entity = self._entities[name] = _Entity(name, workflow_id, len(self._entities))
+            place = Place(workflow.info().workflow_id, NodeKind.ENTITY, name, entity.position, is_workflow=False)
+            self.supervisor.outbox.put(EventKind.STARTED, self._row(entity), self._run_id, place=place)
+        return self._entities[name]
+
+    def _row(self, entity: _Entity) -> str:
+        """Return the id of an entity's row: it stands in many batches."""
+        return f"{workflow.info().workflow_id}/e{entity.position}"
+
+    @property
+    def _run_id(self) -> str:
+        return workflow.info().first_execution_run_id
+
+    def _note(self, entity: _Entity) -> None:
+        """Say at an entity's row what it does of this batch, and how much of it waits."""
+        text = "idle"
+        if entity.handed:
+            text = f"operation #{entity.handed[0].chunk.child}, {len(entity.handed) - 1:,} waiting"
+        self.supervisor.outbox.put(EventKind.NOTE, self._row(entity), "", note=text)
+
+    async def _watch(self, entity: _Entity) -> None:
+        """Wait for an entity to close, for as long as it has operations of ours: those are lost with it."""
+        wait = workflow.start_activity(
+            AWAIT_WORKFLOW_ACTIVITY,
+            entity.workflow_id,
+            result_type=str,
+            schedule_to_close_timeout=LONGEST_WAIT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        )
+        await workflow.wait_condition(lambda: wait.done() or not entity.handed)
+        entity.watch = None
+        if not wait.done():
+            wait.cancel()
+        try:
+            await wait
+        except (ActivityError, asyncio.CancelledError):
+            pass
+        else:
+            for handed in entity.handed:
+                handed.fail(ApplicationError(f"{entity.name} was ended from outside.", type=ENTITY_GONE))
+            entity.handed.clear()
+        if entity.handed and entity.watch is None:
+            entity.watch = asyncio.create_task(self._watch(entity))
+
+    def handed_back(self, outcome: HandedBack) -> None:
+        """Take in how an operation ended."""
+        entity = self._of.get(outcome.child if outcome.child is not None else -1)
+        if entity is None:
+            return
+        for handed in [each for each in entity.handed if each.chunk.run_id == outcome.run_id]:
+            entity.handed.remove(handed)
+            handed.end(outcome)
+            self._note(entity)
+
+    def _drop(self, entity: _Entity, run_id: str) -> None:
+        asyncio.create_task(self._tell(entity, run_id))  # noqa: RUF006  the workflow's loop keeps its tasks
+
+    async def _tell(self, entity: _Entity, run_id: str) -> None:
+        try:
+            await workflow.get_external_workflow_handle(entity.workflow_id).signal("drop", run_id)
+        except ApplicationError:
+            workflow.logger.info("%s has closed.", entity.workflow_id)
+
+    async def close(self) -> None:
+        """Say of the entities' rows that this batch is done with them; they themselves stay."""
+        for entity in self._entities.values():
+            self.supervisor.outbox.put(EventKind.CLOSED, self._row(entity), self._run_id, outcome=Status.COMPLETED)

@@ -1,0 +1,67 @@
+"""Policies of child workflows: id reuse, retry, timeouts, parent close, cancellation."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
+
+with workflow.unsafe.imports_passed_through():
+    from orchestration.contracts.fan_out import FanOutInput
+    from orchestration.contracts.names import CHILD_TASK_QUEUE
+    from orchestration.contracts.status import Status
+    from orchestration.plan.options import Cancellation, ParentClose
+    from orchestration.plan.plan import Plan
+
+ALREADY_RUNNING = "already running"
+ALREADY_COMPLETED = "already completed"
+ALREADY_SKIPPED = "already skipped"
+
+FAILURES = (Status.FAILED, Status.TIMED_OUT, Status.TERMINATED)
+"""Outcomes that count against a failure limit; a cancellation is somebody's wish."""
+
+
+ID_TAKEN_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4, 8))
+"""A child of a terminated parent may still be closing when it is to start again."""
+
+READ_TIMEOUT = timedelta(seconds=30)
+HEARTBEAT_TIMEOUT = timedelta(seconds=15)
+LONGEST_WAIT = timedelta(days=30)
+
+PARENT_CLOSE = {
+    ParentClose.TERMINATE: ParentClosePolicy.TERMINATE,
+    ParentClose.REQUEST_CANCEL: ParentClosePolicy.REQUEST_CANCEL,
+    ParentClose.ABANDON: ParentClosePolicy.ABANDON,
+}
+CANCELLATION = {
+    Cancellation.WAIT: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+    Cancellation.REQUEST: ChildWorkflowCancellationType.TRY_CANCEL,
+    Cancellation.ABANDON: ChildWorkflowCancellationType.ABANDON,
+}
+
+
+def untouched_outcomes(given: FanOutInput) -> tuple[Status, ...]:
+    """Return the outcomes after which no item can have completed; of a canceled child some may have."""
+    return (Status.SKIPPED, Status.FAILED) if given.plan.chunk_size == 1 else (Status.SKIPPED,)
+
+
+def _is_here(plan: Plan) -> bool:
+    """Whether items are processed where the workflows run."""
+    return plan.task_queue == CHILD_TASK_QUEUE
+
+
+def _seconds(number: float | None) -> timedelta | None:
+    return None if number is None else timedelta(seconds=number)
+
+
+def _retry_policy(given: FanOutInput) -> RetryPolicy | None:
+    plan = given.plan
+    if plan.child_attempts == 1:
+        return None
+    return RetryPolicy(
+        initial_interval=timedelta(seconds=plan.child_backoff),
+        maximum_attempts=plan.child_attempts,
+        non_retryable_error_types=plan.non_retryable_types,
+    )

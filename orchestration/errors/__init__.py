@@ -1,0 +1,1 @@
+"""Failures, their kinds and their signatures."""

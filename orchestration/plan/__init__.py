@@ -1,0 +1,1 @@
+"""How a batch is cut and run: plan, options, layout, validation, presets; pure."""

@@ -1,0 +1,140 @@
+"""Plan: how a batch is fanned out, and the arithmetic of it. Pure; knows neither Temporal nor Django."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from math import ceil
+from typing import Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from orchestration.plan.options import (
+    CHILDREN,
+    ApprovalOptions,
+    ChildOptions,
+    EndOptions,
+    EntityOptions,
+    Execution,
+    FailureOptions,
+    FailurePolicy,
+    InputOptions,
+    PaceOptions,
+    Partitioning,
+    ResourceOptions,
+    group,
+)
+
+MAX_OPEN_PARTITIONS = 2
+"""Partitions that share the window at one time: enough to hide a partition's start and end, and no more, for the fewer
+children a parent has open, the more workflow tasks each of them costs."""
+MAX_PAGE_ITEMS = 100_000
+"""Of an input that is read while it runs: a page is written in one transaction."""
+
+MAX_POOL_WORKERS = 100
+CHUNK_TIMEOUT_MARGIN = timedelta(minutes=1)
+
+
+class Plan(
+    EndOptions, EntityOptions, InputOptions, ApprovalOptions, ResourceOptions, ChildOptions, PaceOptions, FailureOptions
+):
+    """How a batch is fanned out. Durations are seconds. Titles and descriptions are what the launch form shows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    chunk_size: int = Field(
+        default=1, ge=1, le=10_000, title="Chunk size", description="Items that one child processes."
+    )
+    window: int = Field(
+        default=50, ge=1, le=1_000, title="Window", description="Children open at the same time, over the whole batch."
+    )
+    item_concurrency: int = Field(
+        default=10, ge=1, le=500, title="Items at once", description="Items of one child processed at the same time."
+    )
+    item_attempts: int = Field(
+        default=3, ge=1, le=50, title="Attempts per item", description="Before an item counts as failed."
+    )
+    item_backoff: float = Field(
+        default=1.0,
+        ge=0,
+        le=3_600,
+        title="Backoff",
+        description="Seconds before the second attempt; doubles with each further one, up to 60 times.",
+    )
+    item_timeout: float = Field(
+        default=60.0, gt=0, le=86_400, title="Timeout", description="Seconds that one attempt of an item may take."
+    )
+    task_queue: str = Field(
+        default="canopy",
+        min_length=1,
+        max_length=200,
+        title="Task queue",
+        description="Which workers process the items.",
+        json_schema_extra=group(CHILDREN),
+    )
+
+    @model_validator(mode="after")
+    def _options_fit_together(self) -> Self:
+        if self.resource_field and self.chunk_size != 1:
+            raise ValueError("A resource needs a chunk size of 1: each child uses one resource.")
+        if self.fire_and_forget and (self.failure_policy is not FailurePolicy.COLLECT or self.hold_at_end):
+            raise ValueError("Fire and forget knows no failures: it needs the policy collect, and no hold.")
+        if not self.has_child_workflows and (self.fire_and_forget or self.resource_field):
+            raise ValueError("Without child workflows there is nothing to forget, and nothing that holds a resource.")
+        if self.execution is Execution.ENTITIES and self.chunk_size != 1:
+            raise ValueError("Operations on entities need a chunk size of 1: each item is one operation.")
+        if self.execution is Execution.POOL and self.window > MAX_POOL_WORKERS:
+            raise ValueError(f"A pool has at most {MAX_POOL_WORKERS} workers: choose a smaller window.")
+        return self
+
+    @model_validator(mode="after")
+    def _pages_fit(self) -> Self:
+        if not self.paged:
+            return self
+        if self.tolerated_percent is not None:
+            raise ValueError("A share of an input of unknown length cannot be told: tolerate a number of failures.")
+        if not self.may_partition or self.resource_field:
+            raise ValueError("An input that is read while it runs needs partitions, children, and no resource.")
+        if self.page_children % (self.group_size or 1):
+            raise ValueError("A page has to hold whole groups: choose its children as a multiple of the group size.")
+        if self.page_children * self.chunk_size > MAX_PAGE_ITEMS:
+            raise ValueError(
+                f"A page of {self.page_children:,} children of {self.chunk_size:,} items is too large to be read at "
+                f"once: at most {MAX_PAGE_ITEMS:,} items."
+            )
+        return self
+
+    @property
+    def may_partition(self) -> bool:
+        """Whether children may be put below partitions."""
+        return self.partitions is Partitioning.AUTO and self.has_child_workflows
+
+    @property
+    def has_child_workflows(self) -> bool:
+        """Whether each child is a workflow of its own."""
+        return self.execution not in (Execution.NO_CHILDREN, Execution.POOL, Execution.ENTITIES)
+
+    @property
+    def open_partitions(self) -> int:
+        """How many partitions share the window: one where a group or a breaker spans the whole batch."""
+        return 1 if self.group_size or self.breaker_failures else MAX_OPEN_PARTITIONS
+
+    def backoff(self, attempt: int) -> float:
+        """Seconds to wait after failed attempt number `attempt` (from 1) of an item."""
+        return float(self.item_backoff * min(2 ** (attempt - 1), 60))
+
+    def failure_limit(self, children: int) -> int | None:
+        """Return how many of `children` may fail before the parent stops, or None for any number."""
+        if self.failure_policy is FailurePolicy.COLLECT:
+            return None
+        if self.failure_policy is FailurePolicy.FAIL_FAST:
+            return 0
+        if self.tolerated_failures is not None:
+            return self.tolerated_failures
+        return int(children * (self.tolerated_percent or 0) / 100)
+
+    def chunk_timeout(self, length: int) -> timedelta:
+        """Return the longest time that `length` items can take if every attempt of every item times out."""
+        waits = sum(self.backoff(attempt) for attempt in range(1, self.item_attempts))
+        one_item = self.item_attempts * self.item_timeout + waits
+        rounds = ceil(length / self.item_concurrency)
+        return timedelta(seconds=rounds * one_item) + CHUNK_TIMEOUT_MARGIN

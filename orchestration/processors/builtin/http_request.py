@@ -1,0 +1,203 @@
+"""http_request: one HTTP request an item, held against the status it should have."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from orchestration.processors.http.client import (
+    InvalidRequest,
+    Manners,
+    ResponseTooLarge,
+    client,
+    host_of,
+    send,
+    unexpected,
+)
+from orchestration.processors.http.egress import AddressRefused
+from orchestration.processors.registry import ItemContext, processor
+from orchestration.processors.secrets import VARIABLE, SecretMissing
+from orchestration.processors.templating import (
+    PLACEHOLDER,
+    SECRET,
+    JsonTemplate,
+    UnknownField,
+    extract,
+    fill_json,
+    fill_text,
+    fill_url,
+)
+
+REPEATED_WITH_A_KEY = ("POST", "PATCH")
+"""Methods of which another attempt may do something twice, unless the other side knows the key."""
+
+
+SENSITIVE = frozenset(
+    ("authorization", "proxy-authorization", "cookie", "api-key", "x-api-key", "x-auth-token", "x-access-token")
+)
+"""Headers that exist to hold a secret."""
+
+
+class InvalidResponse(Exception):
+    """The response is not JSON, or lacks what was to be extracted."""
+
+
+class HttpItem(BaseModel):
+    """Fields for the templates. A plain line is the field `value`, and `url` too where there is none."""
+
+    model_config = ConfigDict(extra="allow")
+
+    value: str | None = None
+
+
+class HttpParameters(BaseModel):
+    """The request, as templates over an item's fields."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"] = Field(default="GET", title="Method")
+    url: str = Field(
+        default="{url}",
+        min_length=1,
+        max_length=4_000,
+        title="URL",
+        description="With item fields in braces, such as https://example.org/users/{id}. A plain line is {url}.",
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict,
+        title="Headers",
+        description="One a line, as Name: value. Item fields in braces; {secret:CRM_TOKEN} for the secret of that "
+        "name, and then no redirect is followed. POST and PATCH have an Idempotency-Key, the same in every attempt.",
+    )
+    body: JsonTemplate = Field(
+        default="",
+        max_length=100_000,
+        title="JSON body",
+        description='JSON with item fields, such as {"user": "{id}"}. Empty: no body.',
+        json_schema_extra={"widget": "textarea"},
+    )
+    expected_status: str = Field(
+        default="200-299",
+        title="Expected status",
+        description="Numbers and ranges, such as 200,204 or 200-399. Anything else fails the item.",
+    )
+    timeout: float = Field(default=30, gt=0, le=600, title="Request timeout", description="Seconds for one request.")
+    at_once: int = Field(
+        default=20,
+        ge=1,
+        le=1_000,
+        title="At once per host",
+        description="Requests that one host gets at the same time from one worker.",
+    )
+    per_second: float = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        title="Per second per host",
+        description="Requests that one host gets in a second from one worker; 0 for as many as it can take. "
+        "A Retry-After is respected in any case.",
+    )
+    extract: str = Field(
+        default="",
+        max_length=500,
+        title="Extract",
+        description="Dotted path into a JSON response to keep, such as data.items.0.id. Empty: keep nothing.",
+    )
+
+    @field_validator("headers")
+    @classmethod
+    def _no_secret_is_kept(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            if name.lower() in SENSITIVE and not PLACEHOLDER.search(value):
+                raise ValueError(
+                    f"{name}: what stands here is kept with the batch. Put the secret into {VARIABLE}NAME where "
+                    "workers run, and {secret:NAME} here."
+                )
+        return headers
+
+    @field_validator("expected_status")
+    @classmethod
+    def _status_can_be_read(cls, given: str) -> str:
+        expected_statuses(given)
+        return given
+
+
+class HttpResult(BaseModel):
+    """What came back. `duration` is in milliseconds, `size` in bytes."""
+
+    status: int
+    duration: float
+    size: int
+    extract: Any = None
+
+
+def expected_statuses(given: str) -> frozenset[int]:
+    """Read numbers and ranges. Raises ValueError with a message for a person."""
+    found = set[int]()
+    for part in given.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdecimal() or (last and not last.isdecimal()):
+            raise ValueError(f"{part.strip()!r} is neither a status nor a range such as 200-299.")
+        numbers = range(int(first), int(last or first) + 1)
+        if not numbers or numbers.start < 100 or numbers.stop > 600:
+            raise ValueError(f"{part.strip()!r} is not within 100 to 599.")
+        found.update(numbers)
+    return frozenset(found)
+
+
+@processor(
+    name="http_request",
+    title="HTTP request",
+    summary="Send one request for each item and check its status: call an API, warm a cache, check links.",
+    non_retryable=(AddressRefused, SecretMissing, UnknownField, InvalidRequest, InvalidResponse, ResponseTooLarge),
+    icon="globe-alt",
+    example="url,name\nhttps://example.org/,Example\nhttps://example.org/about,About",
+    example_format="csv",
+)
+async def http_request(item: HttpItem, parameters: HttpParameters, context: ItemContext) -> HttpResult:
+    """Send the request and return status, duration, size and extract."""
+    request = _request(item, parameters, context)
+    manners = Manners(
+        parameters.timeout, parameters.at_once, parameters.per_second, follow_redirects=not _has_secret(parameters)
+    )
+    answer = await send(request, manners, context.waiting)
+    if answer.response.status_code not in expected_statuses(parameters.expected_status):
+        raise unexpected(answer, parameters.expected_status, host_of(request))
+    value = _extract(answer.body, parameters.extract) if parameters.extract else None
+    status, size = answer.response.status_code, len(answer.body)
+    return HttpResult(status=status, duration=answer.duration, size=size, extract=value)
+
+
+def _request(item: HttpItem, parameters: HttpParameters, context: ItemContext) -> httpx.Request:
+    given = item.model_dump(exclude_none=True)
+    fields = {"key": context.key, "index": context.index, "url": given.get("value", context.key)} | given
+    url = fill_url(parameters.url, fields)
+    headers = {name: fill_text(value, fields) for name, value in parameters.headers.items()}
+    has_key = "idempotency-key" in map(str.lower, headers) or not context.idempotency_key
+    if parameters.method in REPEATED_WITH_A_KEY and not has_key:
+        headers["Idempotency-Key"] = context.idempotency_key
+    body = fill_json(json.loads(parameters.body), fields) if parameters.body.strip() else None
+    try:
+        request = client().build_request(parameters.method, url, headers=headers, json=body, timeout=parameters.timeout)
+    except (httpx.InvalidURL, ValueError, TypeError) as error:
+        raise InvalidRequest(f"{url[:200]!r} makes no request: {error}") from error
+    if request.url.scheme not in ("http", "https") or not request.url.host:
+        raise InvalidRequest(f"{url[:200]!r} is not an http or https address.")
+    return request
+
+
+def _has_secret(parameters: HttpParameters) -> bool:
+    """Whether a request carries what no other address may get."""
+    return any(f"{{{SECRET}" in text for text in (parameters.url, parameters.body, *parameters.headers.values()))
+
+
+def _extract(body: bytes, path: str) -> Any:
+    try:
+        return extract(json.loads(body), path)
+    except ValueError as error:
+        raise InvalidResponse("The response is not JSON.") from error
+    except UnknownField as error:
+        raise InvalidResponse(str(error)) from error

@@ -1,0 +1,102 @@
+"""workflow: one workflow of any type an item, in any SDK's language, as a child of the batch's child."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from orchestration.contracts.fan_out import DELEGATE_WORKFLOW
+from orchestration.contracts.item_workflows import Delegate
+from orchestration.contracts.workflow_ids import is_ours
+from orchestration.processors.registry import ItemContext, processor
+from orchestration.processors.templating import (
+    PLACEHOLDER,
+    SECRET,
+    Fields,
+    JsonTemplate,
+    UnknownField,
+    fill_json,
+    fill_text,
+)
+
+
+class InvalidId(Exception):
+    """The workflow id that the item makes cannot be one."""
+
+
+class WorkflowParameters(BaseModel):
+    """What is started for each item, and where."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    workflow_type: str = Field(
+        title="Workflow type",
+        min_length=1,
+        max_length=500,
+        description="As its worker registers it, in any SDK's language. Offered are those seen in the namespace.",
+        json_schema_extra={"suggest": "workflow-types"},
+    )
+    task_queue: str = Field(
+        title="Task queue of the workflow",
+        min_length=1,
+        max_length=500,
+        description="Which workers run it. The plan's own task queue reads items and writes results.",
+        json_schema_extra={"suggest": "workflow-queues"},
+    )
+    argument: JsonTemplate = Field(
+        default="",
+        title="Argument",
+        max_length=20_000,
+        description='JSON with item fields as {name}, such as {"order": "{id}"}. Left empty: the item, as an object.',
+        json_schema_extra={"widget": "textarea"},
+    )
+    workflow_id: str = Field(
+        default="",
+        title="Workflow id",
+        max_length=500,
+        description="With item fields, such as order-{id}: no two run at once with the same id, none again that has "
+        "completed. Left empty: below the child's.",
+    )
+    timeout: float | None = Field(
+        default=None,
+        gt=0,
+        le=31_536_000,
+        title="Time limit",
+        description="Seconds after which Temporal ends it. Left empty: none.",
+    )
+
+    @field_validator("argument", "workflow_id")
+    @classmethod
+    def _names_no_secret(cls, given: str) -> str:
+        if any(name.startswith(SECRET) for name in PLACEHOLDER.findall(given)):
+            raise ValueError("A secret would stand in Temporal's history: let the workflow's own worker know it.")
+        return given
+
+
+@processor(
+    name="workflow",
+    title="Workflow",
+    summary="Start a workflow of any type for each item, on any task queue and in any SDK's language, and await it.",
+    non_retryable=(UnknownField, InvalidId),
+    icon="arrows-pointing-out",
+    example='{"order": "A-17", "lines": 3}\n{"order": "A-18", "lines": 1}',
+    example_format="jsonl",
+    default_plan={"chunk_size": 1, "item_attempts": 1},
+    child_workflow=DELEGATE_WORKFLOW,
+)
+def workflow(item: Fields, parameters: WorkflowParameters, context: ItemContext) -> Delegate:
+    """Return what is to be started for an item."""
+    fields = context.fields(item)
+    template: Any = json.loads(parameters.argument) if parameters.argument.strip() else None
+    name = fill_text(parameters.workflow_id, fields).strip()
+    if name and is_ours(name):
+        raise InvalidId(f"{name!r} begins as Canopy's own workflow ids do: choose another one.")
+    return Delegate(
+        workflow_type=parameters.workflow_type,
+        task_queue=parameters.task_queue,
+        argument=item.model_dump() if template is None else fill_json(template, fields),
+        workflow_id=name[:1000],
+        timeout=parameters.timeout,
+    )

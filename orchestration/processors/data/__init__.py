@@ -1,0 +1,1 @@
+"""What processors of databases, tables and files share."""

@@ -1,0 +1,127 @@
+"""Web: the one HTTP client of a worker, kept to public addresses, and how its requests are sent and fail."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import httpx
+
+from orchestration.processors.http.egress import EgressPolicy, GuardedBackend, GuardedTransport
+from orchestration.processors.http.host_limits import rest, seconds_of, turn
+from orchestration.processors.worker_setup import on_shutdown
+
+MAX_REDIRECTS = 5
+MAX_BODY_BYTES = 10 * 1024 * 1024
+
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
+
+
+class UnexpectedStatus(Exception):
+    """The response's status is not among the expected ones. `retry_after`: seconds that it asks to wait."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ResponseTooLarge(Exception):
+    """The body is larger than MAX_BODY_BYTES."""
+
+
+class RequestFailed(Exception):
+    """No response: the connection failed, broke, or took too long."""
+
+
+class InvalidRequest(Exception):
+    """The item makes no request that could be sent."""
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How a request is sent: seconds it may take, and what its host gets at once and a second from this worker."""
+
+    timeout: float
+    at_once: int
+    per_second: float
+    follow_redirects: bool = True
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back, whole; `duration` is in milliseconds."""
+
+    response: httpx.Response
+    body: bytes
+    duration: float
+
+
+async def send(request: httpx.Request, manners: Manners, waiting: Callable[[], AbstractContextManager[None]]) -> Answer:
+    """Send a request when it is its turn at its host. Raises InvalidRequest, RequestFailed, ResponseTooLarge."""
+    try:
+        async with turn(host_of(request), manners.at_once, manners.per_second, waiting):
+            started = time.perf_counter()
+            async with asyncio.timeout(manners.timeout):
+                response, body = await _receive(request, follow_redirects=manners.follow_redirects)
+    except TimeoutError as error:
+        raise RequestFailed(f"No response within {manners.timeout:g} s from {request.url}.") from error
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
+        raise InvalidRequest(f"{error} ({request.url})") from error
+    except httpx.HTTPError as error:
+        raise RequestFailed(f"{error or type(error).__name__} ({request.url})") from error
+    return Answer(response, body, round((time.perf_counter() - started) * 1000, 1))
+
+
+def host_of(request: httpx.Request) -> str:
+    """Return the host and port that a request goes to."""
+    return request.url.netloc.decode()
+
+
+def unexpected(answer: Answer, expected: str, host: str) -> UnexpectedStatus:
+    """Return the error of a status that was not expected. Where the answer asks to wait, its host is left alone."""
+    message = f"Expected {expected}, got {answer.response.status_code} {answer.response.reason_phrase}."
+    wait = seconds_of(answer.response.headers.get("Retry-After"))
+    if wait is not None:
+        rest(host, wait)
+        message += f" It asks to wait {wait:g} s."
+    return UnexpectedStatus(message, wait)
+
+
+async def _receive(request: httpx.Request, *, follow_redirects: bool) -> tuple[httpx.Response, bytes]:
+    response = await client().send(request, stream=True, follow_redirects=follow_redirects)
+    try:
+        body = bytearray()
+        async for part in response.aiter_bytes():
+            body += part
+            if len(body) > MAX_BODY_BYTES:
+                raise ResponseTooLarge(f"The response is larger than {MAX_BODY_BYTES // 1024 // 1024} MB.")
+    finally:
+        await response.aclose()
+    return response, bytes(body)
+
+
+def client() -> httpx.AsyncClient:
+    """Return the client of this event loop: its connections are reused by all batches."""
+    loop = asyncio.get_running_loop()
+    if loop not in _clients:
+        _clients[loop] = httpx.AsyncClient(
+            transport=GuardedTransport(GuardedBackend(EgressPolicy.of_environment())),
+            follow_redirects=True,
+            max_redirects=MAX_REDIRECTS,
+            trust_env=False,
+            headers={"User-Agent": "Canopy"},
+        )
+    return _clients[loop]
+
+
+async def _close() -> None:
+    client = _clients.pop(asyncio.get_running_loop(), None)
+    if client is not None:
+        await client.aclose()
+
+
+on_shutdown(_close)

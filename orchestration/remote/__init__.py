@@ -1,0 +1,1 @@
+"""A Canopy elsewhere, over HTTP: the store of a worker without a database, and the sender of events."""

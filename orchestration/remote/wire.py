@@ -1,0 +1,41 @@
+"""Paths and bodies of the API that remote workers use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import TypeAdapter
+
+from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkWork, ItemResult
+from orchestration.contracts.status import Failure, Status
+
+TOLD_PATH = "/api/v1/watches/events"
+
+
+@dataclass(frozen=True)
+class Told:
+    """A run that has started, or with a `status` has closed. Ids are of workflows; a root has no `parent`."""
+
+    root: str
+    root_run_id: str
+    parent: str
+    workflow_id: str
+    run_id: str
+    workflow_type: str
+    at: datetime
+    status: Status | None = None
+    failure: Failure | None = None
+
+
+ALL_TOLD = TypeAdapter(list[Told])
+WORK = TypeAdapter(ChunkWork)
+CHUNK = TypeAdapter(ChunkInput)
+NOTE = TypeAdapter(ChunkNote)
+RESULTS = TypeAdapter(list[ItemResult])
+
+READ_PATH = "/api/v1/worker/chunks/read"
+NOTE_PATH = "/api/v1/worker/notes"
+RESULTS_PATH = "/api/v1/worker/results"
+
+UPLOADS_PATH = "/api/v1/worker/uploads"

@@ -1,0 +1,1 @@
+"""Adapters of the Temporal SDK: connection, data converter, heartbeat."""

@@ -1,0 +1,28 @@
+"""Heartbeats of a long activity while its work goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from temporalio import activity
+
+HEARTBEAT_EVERY = 3.0
+"""Seconds: a third of the heartbeat timeout."""
+
+
+@contextlib.asynccontextmanager
+async def kept_alive() -> AsyncIterator[None]:
+    """Heartbeat for as long as an activity waits for something."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_EVERY)
+            activity.heartbeat()
+
+    heart = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        heart.cancel()

@@ -1,0 +1,58 @@
+// How values are shown; the same texts as dashboard/templatetags/canopy.py writes.
+
+import { decimal, fill, number } from "./words.js";
+
+export { number };
+
+export function duration(seconds) {
+  if (seconds < 10) return `${decimal(seconds, 2)} s`;
+  if (seconds < 60) return `${decimal(seconds, 1)} s`;
+  const whole = Math.round(seconds);
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${minutes} m ${String(whole % 60).padStart(2, "0")} s`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${hours} h ${String(minutes % 60).padStart(2, "0")} m`;
+  return `${Math.floor(hours / 24)} ${gettext("d")} ${String(hours % 24).padStart(2, "0")} h`;
+}
+
+// Statuses, as `sum` takes them: what has ended, and what of it nobody asked for.
+export const CLOSED = "completed failed timed_out terminated canceled skipped";
+export const FAILURES = "failed timed_out terminated";
+const BY_INTEREST = "failed timed_out terminated canceled running pending completed skipped";
+
+// A status's word stands with its icon in templates/partials/_icons.html.
+export const statusLabel = (status) => document.getElementById(`status-${status}`)?.dataset.label ?? status;
+
+export const sum = (counts, statuses) => statuses.split(" ").reduce((total, status) => total + (counts[status] ?? 0), 0);
+
+// A share from 0 to 1; one that is little is not said to be nothing, nor one that is most all.
+export function percent(share) {
+  if (share > 0 && share < 0.01) return "<1%";
+  return share > 0.99 && share < 1 ? ">99%" : `${Math.round(100 * share)}%`;
+}
+
+export const doneOf = (done, total) => fill(gettext("%(done)s of %(total)s"), { done: number(done), total: number(total) });
+
+// Counts by status as a sentence, failures first: 13 failed, 987 completed.
+export function tallyWords(counts) {
+  const found = BY_INTEREST.split(" ").filter((status) => counts[status]);
+  return found.map((status) => `${number(counts[status])} ${statusLabel(status).toLowerCase()}`).join(", ");
+}
+
+export function errorLine(error) {
+  if (!error) return "";
+  const first = error.message.trim().split("\n", 1)[0];
+  const text = error.type === "" || error.type === "ItemsFailed" ? first : `${error.type}: ${first}`;
+  return text.length <= 300 ? text : `${text.slice(0, 299)}…`;
+}
+
+export function setText(element, text) {
+  if (element && element.textContent !== text) element.textContent = text;
+}
+
+export function setStatus(badge, status) {
+  if (!badge || badge.dataset.status === status) return;
+  badge.dataset.status = status;
+  badge.querySelector("use").setAttribute("href", `#status-${status}`);
+  setText(badge.querySelector("span"), statusLabel(status));
+}

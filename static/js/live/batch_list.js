@@ -1,0 +1,109 @@
+// The batch list: rows that are on the page follow their batches; newer batches are offered, not pushed in.
+import "../app.js";
+import { Connection, perFrame } from "./connection.js";
+import { showState } from "./counts.js";
+import { duration, number, setText } from "../lib/format.js";
+import { announce, showLiveState } from "./live_state.js";
+import { showTime } from "../lib/times.js";
+import { decimal, fill } from "../lib/words.js";
+
+const list = document.getElementById("batches");
+const filters = document.getElementById("filters");
+const unseen = new Set();
+
+const boxes = () => [...list.querySelectorAll("input[name='batches']")];
+const chosen = () => Object.fromEntries(new FormData(filters));
+
+function isWanted(batch) {
+  const { q = "", status, processor, person, schedule, tag, sort } = chosen();
+  if (tag || sort) return false;
+  const text = q.trim().toLowerCase();
+  const isFound = [batch.label, batch.processor].some((words) => words.toLowerCase().includes(text)) || batch.id.startsWith(text);
+  return (
+    isFound &&
+    (!status || status === batch.status) &&
+    (!processor || processor === batch.processor) &&
+    (!person || person === batch.launched_by) &&
+    (!schedule || schedule === batch.schedule)
+  );
+}
+
+function applyBatch(batch, chip) {
+  const row = document.getElementById(`batch-${batch.id}`);
+  if (row) {
+    if (Number(row.dataset.revision) >= batch.revision) return;
+    row.dataset.revision = batch.revision;
+    row.dataset.status = batch.status;
+    showState(row, batch);
+    showNumbers(row, batch);
+  } else if (chip.dataset.page === "1" && batch.created_at > chip.dataset.newest && isWanted(batch)) {
+    unseen.add(batch.id);
+  }
+}
+
+// What only some columns show, where they are shown.
+function showNumbers(row, batch) {
+  const cell = (name) => row.querySelector(`[data-field="${name}"]`);
+  setText(cell("rate"), batch.rate === null ? "" : decimal(batch.rate, 1));
+  setText(cell("eta"), batch.eta === null ? "" : `≈ ${duration(batch.eta)}`);
+  const took = batch.opened_at && (Date.parse(batch.closed_at ?? batch.changed_at) - Date.parse(batch.opened_at)) / 1_000;
+  setText(cell("took"), batch.opened_at ? duration(Math.max(0, took)) : "");
+  if (cell("ended")) showTime(cell("ended"), batch.closed_at);
+}
+
+function apply(messages) {
+  const chip = document.getElementById("news");
+  for (const message of messages) {
+    for (const batch of message.batches ?? []) applyBatch(batch, chip);
+  }
+  chip.hidden = !unseen.size;
+  if (!unseen.size) return;
+  const words = ngettext("%(number)s new batch", "%(number)s new batches", unseen.size);
+  const text = fill(words, { number: number(unseen.size) });
+  setText(chip, `↑ ${text}`);
+  announce(text);
+}
+
+// Batches that are ticked; what is done to them is a form.
+list.addEventListener("change", (event) => {
+  if (event.target.id === "tick-all") boxes().forEach((box) => (box.checked = event.target.checked));
+  showTicked();
+});
+list.addEventListener("click", (event) => {
+  if (!event.target.closest("[data-clear]")) return;
+  for (const box of list.querySelectorAll("input[type='checkbox']")) box.checked = false;
+  showTicked();
+});
+
+function showTicked() {
+  const bulk = document.getElementById("bulk");
+  if (!bulk) return;
+  const ticked = boxes().filter((box) => box.checked).length;
+  setText(bulk.querySelector("[data-selected]"), number(ticked));
+  bulk.classList.toggle("is-active", ticked > 0);
+}
+
+const reload = () => htmx.ajax("GET", location.href, { target: list, swap: "innerHTML" });
+
+list.addEventListener("click", (event) => event.target.closest("#news") && reload());
+list.addEventListener("htmx:afterSwap", () => {
+  unseen.clear();
+  const { query } = document.getElementById("news").dataset;
+  document.querySelector("[data-save-query]").value = query;
+  for (const view of document.querySelectorAll(".views a.chip")) {
+    if (new URL(view.href).search.slice(1) === query) view.setAttribute("aria-current", "true");
+    else view.removeAttribute("aria-current");
+  }
+});
+
+// The line tells only of what changes while it is up: after a pause, the rows are fetched anew.
+let wasAway = false;
+new Connection({
+  address: () => list.dataset.live,
+  onMessage: perFrame(apply),
+  onState: (state, since) => {
+    showLiveState(state, since);
+    if (state === "live" && wasAway) reload();
+    wasAway = state !== "live";
+  },
+});

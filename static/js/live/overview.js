@@ -1,0 +1,100 @@
+// The head of a batch page: rate, time left, what it waits for, and what happened, as the newest delta says.
+import { seconds, serverNow } from "../lib/clock.js";
+import { showState } from "./counts.js";
+import { CLOSED, duration, number, setText, statusLabel, sum } from "../lib/format.js";
+import { announce } from "./live_state.js";
+import { readingWords } from "./reading.js";
+import { showTime } from "../lib/times.js";
+import { decimal, fill } from "../lib/words.js";
+
+const STORY_EVERY = 10_000;
+const MINUTE = 60;
+const HEIGHT = 20;
+
+export class Overview {
+  state = null;
+  #told = Date.now();
+
+  constructor(batch) {
+    this.batch = batch;
+    this.spark = document.getElementById("spark");
+    this.samples = JSON.parse(this.spark.dataset.samples);
+    this.story = document.getElementById("story");
+    this.story.addEventListener("htmx:beforeSwap", () => (this.isTold = this.story.querySelector("details").open));
+    this.story.addEventListener("htmx:afterSwap", () => (this.story.querySelector("details").open = this.isTold));
+    this.#draw();
+  }
+
+  #field = (name) => this.batch.querySelector(`[data-field="${name}"]`);
+
+  show(now) {
+    const { batch, state } = this;
+    const hasTurned = !state || ["status", "paused", "window", "moments"].some((key) => state[key] !== now[key]);
+    this.state = now;
+    batch.dataset.opened = now.opened_at ?? "";
+    batch.dataset.closed = now.closed_at ?? "";
+    showState(batch, now);
+    setText(this.#field("rate"), now.rate ? fill(now.watched ? gettext("%(rate)s children/s") : gettext("%(rate)s items/s"), { rate: decimal(now.rate, 1) }) : "–");
+    setText(this.#field("eta"), now.eta === null ? "–" : `≈ ${duration(now.eta)}`);
+    setText(this.#field("eta_range"), now.eta_range ? fill(gettext("%(least)s to %(most)s"), { least: duration(now.eta_range[0]), most: duration(now.eta_range[1]) }) : "");
+    setText(this.#field("start_error"), now.start_error);
+    document.getElementById("start-error").hidden = !now.start_error;
+    setText(this.#field("reading"), readingWords(now.reading));
+    document.getElementById("reading").hidden = !now.reading;
+    document.getElementById("held").dataset.kind = now.held?.kind ?? "";
+    setText(this.#field("held_reason"), now.held?.reason ?? "");
+    showTime(this.#field("held_until"), now.held?.until);
+    for (const element of batch.querySelectorAll("[data-field='window']")) {
+      if (element.tagName !== "INPUT") setText(element, number(now.window));
+      else if (element !== document.activeElement) element.value = now.window;
+    }
+    this.#sample(now);
+    this.#tell(hasTurned);
+    const closed = sum(now.children, CLOSED);
+    const bad = closed - now.children.completed;
+    const said = gettext("%(status)s. %(closed)s of %(total)s children closed, %(bad)s not completed.");
+    const numbers = { closed: number(closed), total: number(now.children.total), bad: number(bad) };
+    announce(fill(said, { status: statusLabel(now.status), ...numbers }));
+  }
+
+  // What happened is fetched anew when the batch has turned, and now and then for what is slow.
+  #tell(hasTurned) {
+    if (!hasTurned && Date.now() - this.#told < STORY_EVERY) return;
+    this.#told = Date.now();
+    htmx.trigger(this.story, "canopy:story");
+    if (hasTurned && document.getElementById("reports")) htmx.trigger("#reports", "canopy:story");
+  }
+
+  showElapsed() {
+    const { opened, closed } = this.batch.dataset;
+    const elapsed = seconds({ started: opened, closed });
+    setText(this.#field("elapsed"), elapsed === null ? "–" : duration(elapsed));
+    this.#draw();
+  }
+
+  #sample(now) {
+    const second = Math.floor(serverNow() / 1000);
+    const done = now.watched ? sum(now.children, CLOSED) : now.items.completed + now.items.failed;
+    const last = this.samples.at(-1);
+    if (last && done < last[1]) this.samples = [];
+    this.samples = this.samples.filter(([at], place, all) => at !== second && (at > second - MINUTE || all[place + 1]?.[0] > second - MINUTE));
+    this.samples.push([second, done]);
+    this.#draw();
+  }
+
+  // A bar a second of the last minute: how much was done in it, against the most.
+  #draw() {
+    const second = Math.floor(serverNow() / 1000);
+    const rates = new Array(MINUTE).fill(0);
+    this.samples.forEach(([at, done], place) => {
+      const [before, was] = this.samples[place - 1] ?? [at, done];
+      const from = Math.max(before + 1, second - MINUTE + 1);
+      for (let each = from; each <= Math.min(at, second); each += 1) rates[each - second + MINUTE - 1] = (done - was) / (at - before);
+    });
+    const most = Math.max(...rates) || 1;
+    const points = rates.map((rate, place) => `L${place} ${(HEIGHT - (HEIGHT - 1) * (rate / most)).toFixed(1)}`).join("");
+    const path = this.spark.querySelector("path") ?? this.spark.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "path"));
+    path.setAttribute("d", `M0 ${HEIGHT}${points}L${MINUTE - 1} ${HEIGHT}Z`);
+    this.spark.classList.toggle("is-empty", !rates.some(Boolean));
+  }
+}

@@ -1,0 +1,103 @@
+// The map of a batch: every child as a cell, kept up to date by deltas, with a legend that narrows it, and zoom.
+import { duration, number, setText } from "../lib/format.js";
+import { MapCanvas } from "./map_canvas.js";
+import { Cells, secondsOf, STATUSES } from "./map_cells.js";
+import { MapCursor } from "./map_cursor.js";
+
+const RELOAD_EVERY = 2_000;
+const LEGEND_EVERY = 500;
+const OWN = ":is([data-only], [data-shown], [data-zoom])";
+const ZOOMS = [1, 2, 4, 8, 16];
+
+export class BatchMap {
+  #changed = [];
+  #isDrawing = false;
+  #loading = 0;
+  #counting = 0;
+
+  // onBrush is told the first and last position that are selected and their counts by status, or nulls.
+  constructor(root, onBrush) {
+    this.root = root;
+    this.onBrush = onBrush;
+    this.cells = new Cells(root.dataset.address);
+    this.view = root.querySelector(".map-view");
+    this.drawing = new MapCanvas(this.view, this.cells);
+    this.cursor = new MapCursor(this);
+    this.view.addEventListener("scroll", () => this.drawing.draw());
+    root.addEventListener("click", (event) => this.#click(event.target.closest(OWN)));
+    new ResizeObserver(() => this.drawing.layOut()).observe(root);
+    const repaint = () => requestAnimationFrame(() => this.#repaint());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+    new MutationObserver(repaint).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    this.reload();
+  }
+
+  async reload() {
+    if (this.#loading) return;
+    this.#loading = setTimeout(() => (this.#loading = 0), RELOAD_EVERY);
+    try {
+      await this.cells.load();
+      this.root.dataset.state = "ready";
+      this.drawing.layOut();
+      this.#showLegend();
+    } catch {
+      this.root.dataset.state = "failed"; // the next delta that it cannot take in tries again
+    }
+  }
+
+  // Takes in a delta; what has changed is drawn once a frame.
+  apply(message) {
+    const changed = message.reload ? null : this.cells.apply(message.nodes, message.revision);
+    if (changed === null) this.reload();
+    else this.#changed.push(...changed);
+    if (!this.#changed.length || this.#isDrawing) return;
+    this.#isDrawing = true;
+    requestAnimationFrame(() => {
+      this.#isDrawing = false;
+      this.drawing.drawSome(this.#changed.splice(0));
+    });
+    this.#counting ||= setTimeout(() => {
+      this.#counting = 0;
+      this.#showLegend();
+    }, LEGEND_EVERY);
+  }
+
+  select(one, other) {
+    this.drawing.brush = one === undefined ? null : [Math.min(one, other), Math.max(one, other)];
+    this.drawing.draw();
+    this.onBrush(this.drawing.brush, this.drawing.brush && this.cells.countsBetween(...this.drawing.brush));
+  }
+
+  #repaint() {
+    const { zoom, only, isHeat, brush } = this.drawing;
+    this.drawing = Object.assign(new MapCanvas(this.view, this.cells), { zoom, only, isHeat, brush });
+    this.drawing.layOut();
+  }
+
+  #showLegend() {
+    STATUSES.forEach((status, code) => {
+      const button = this.root.querySelector(`button[data-only="${status}"]`);
+      button.hidden = !this.cells.counts[code] && this.drawing.only !== status;
+      setText(button.querySelector("b"), number(this.cells.counts[code]));
+    });
+    if (!this.drawing.isHeat) return;
+    const texts = this.cells.quantiles([0.01, 0.5, 0.99]).map((code) => (code ? duration(secondsOf(code)) : "–"));
+    this.root.querySelectorAll(".ramp b").forEach((element, place) => setText(element, texts[place]));
+  }
+
+  #click(button) {
+    if (!button) return;
+    const { only, shown, zoom } = button.dataset;
+    const { drawing } = this;
+    if (only) drawing.only = drawing.only === only ? null : only;
+    if (shown) drawing.isHeat = shown === "duration";
+    if (zoom) drawing.zoom = ZOOMS[Math.max(0, Math.min(ZOOMS.length - 1, ZOOMS.indexOf(drawing.zoom) + Number(zoom)))];
+    this.root.classList.toggle("is-heat", drawing.isHeat);
+    for (const each of this.root.querySelectorAll(":is([data-only], [data-shown])")) {
+      const isOn = each.dataset.only ? each.dataset.only === drawing.only : (each.dataset.shown === "duration") === drawing.isHeat;
+      each.setAttribute("aria-pressed", String(isOn));
+    }
+    this.#showLegend();
+    drawing.layOut();
+  }
+}

@@ -1,0 +1,137 @@
+"""Viewing figures: the page of a batch of 100,000 children in Chromium, still and while 500 children a second change.
+
+The batch is written as a launch writes it, and changes through the notify activity, as its parents would report them.
+Its children are no workflows, so that nobody looks for them in Temporal.
+"""
+
+from __future__ import annotations
+
+import gzip
+import time
+from typing import Any
+
+from playwright.async_api import CDPSession, Page, async_playwright, expect
+from temporalio.client import Client, WorkflowHandle
+
+from orchestration.contracts.workflow_ids import root_id
+from tests.benchmarks.bare_parents import BARE_TASK_QUEUE, Reporter, Reports
+from tests.benchmarks.live import COUNT_QUERIES
+from tests.benchmarks.report import Figure
+from tests.browser.conftest import CHROMIUM, FLAGS, log_in
+from tests.support.stack import Stack
+
+CHILDREN = 100_000
+CHANGES = 500
+"""A second: half of them start, half close."""
+
+SECONDS = 20
+
+WRITE = """
+from django.contrib.auth.models import User
+from django.db import transaction
+from orchestration.options import Execution
+from orchestration.plan import Plan
+from tests.builders import make_batch, start_root
+plan = Plan(window=200, execution=Execution.NO_CHILDREN)
+with transaction.atomic():  # or the reconciler finds it pending, and starts it
+    batch = make_batch(User.objects.get(username="operator"), {children}, plan=plan)
+    start_root(batch)
+print(batch.pk)
+"""
+
+WATCH_FRAMES = """
+window.frames_seen = 0;
+window.longest = 0;
+const count = () => { window.frames_seen += 1; requestAnimationFrame(count); };
+requestAnimationFrame(count);
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) window.longest = Math.max(window.longest, entry.duration);
+}).observe({ entryTypes: ["longtask"] });
+"""
+
+PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
+
+
+class _Line:
+    """Counts what comes over websockets, as Chromium saw it on the wire's side of the frame."""
+
+    def __init__(self, page: Page) -> None:
+        self.characters = self.messages = 0
+        page.on("websocket", lambda socket: socket.on("framereceived", self._take))
+
+    def _take(self, content: str | bytes) -> None:
+        self.messages += 1
+        self.characters += len(gzip.compress(content.encode() if isinstance(content, str) else content, 1))
+
+
+async def _heap(session: CDPSession) -> float:
+    await session.send("HeapProfiler.collectGarbage")
+    usage: dict[str, Any] = await session.send("Runtime.getHeapUsage")
+    return float(usage["usedSize"]) / 1024 / 1024
+
+
+async def _still(stack: Stack, page: Page, batch: str) -> list[Figure]:
+    """Load the page, and wait until the map can be pointed at."""
+    address = f"{stack.url}/batches/{batch}/"
+    await page.goto(address)  # once, so that both servers are warm
+    await page.wait_for_selector("#map[data-state='ready']")
+    await page.goto("about:blank")
+    response = await page.goto(address)
+    assert response is not None
+    await page.wait_for_selector("#map[data-state='ready']")
+    ready = await page.evaluate("performance.now()")
+    painted = await page.evaluate(PAINTED)
+    size = len(gzip.compress(await response.body(), 6)) / 1024
+    queries = int(stack.manage("shell", "--verbosity", "0", "--command", COUNT_QUERIES.format(batch=batch)).split()[-1])
+    session = await page.context.new_cdp_session(page)
+    return [
+        Figure("100,000 children: first contentful paint in ms", painted, 1_000),
+        Figure("100,000 children: map interactive in ms", ready, 1_500),
+        Figure("100,000 children: SQL queries", queries, 15),
+        Figure("100,000 children: page in kB, compressed", size, 150),
+        Figure("100,000 children: JS heap in MB", await _heap(session), 150),
+    ]
+
+
+async def _changing(
+    handle: WorkflowHandle[Reporter, int], stack: Stack, page: Page, line: _Line, batch: str
+) -> list[Figure]:
+    """Have children start and close, and count frames, blocked time and bytes meanwhile."""
+    await page.evaluate(WATCH_FRAMES)
+    line.characters = line.messages = 0
+    began = time.perf_counter()
+    frames: int = await page.evaluate("window.frames_seen")
+    await handle.signal(Reporter.go)
+    closed = await handle.result()
+    took = time.perf_counter() - began
+    frames = await page.evaluate("window.frames_seen") - frames
+    longest: float = await page.evaluate("window.longest")
+    done = stack.batch(batch)["children"]["completed"]
+    assert done == closed, f"{closed:,} were reported: {stack.batch(batch)}"
+    shown = page.locator("#map [data-only='completed'] b")
+    await expect(shown).to_have_text(f"{closed:,}", timeout=10_000)
+    detail = f"{2 * closed / took:,.0f} changes/s in {line.messages} messages"
+    return [
+        Figure("500 changes/s: frames a second", frames / took, 50, detail, is_floor=True),
+        Figure("500 changes/s: longest block of the main thread in ms", longest, 50, detail),
+        Figure("500 changes/s: websocket in kB/s, compressed", line.characters / took / 1024, 40, detail),
+    ]
+
+
+async def measure(client: Client, stack: Stack) -> list[Figure]:
+    """Look at the batch still, then changing."""
+    written = stack.manage("shell", "--verbosity", "0", "--command", WRITE.format(children=CHILDREN))
+    batch = written.split()[-1]
+    reports = Reports(batch, CHILDREN, 200, CHANGES, SECONDS)
+    handle = await client.start_workflow(Reporter.run, reports, id=root_id(batch), task_queue=BARE_TASK_QUEUE)
+    stack.wait_for(batch, "running")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        context = await browser.new_context(base_url=stack.url, viewport={"width": 1440, "height": 900})
+        page = await context.new_page()
+        line = _Line(page)
+        await log_in(page, "/batches/", stack.login)
+        figures = await _still(stack, page, batch)
+        figures += await _changing(handle, stack, page, line, batch)
+        await browser.close()
+    return figures

@@ -1,0 +1,149 @@
+"""A team's own workflows, which know nothing of Canopy: watched live and retried, and started once per item."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from playwright.async_api import expect
+from temporalio.client import Client
+
+from tests.browser.conftest import NewPage, until_live
+from tests.support.foreign_sample import QUEUE, Order
+from tests.support.stack import Process, Stack
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def sample(stack: Stack, tmp_path: Path) -> Iterator[Process]:
+    """The team's worker, as a process of its own."""
+    process = Process([sys.executable, "-m", "tests.support.foreign_sample"], tmp_path / "sample.log", stack.env)
+    process.start()
+    yield process
+    process.stop()
+
+
+async def until_listed(client: Client, query: str) -> None:
+    """Wait until Temporal's list has such a workflow: that is up to a second later."""
+
+    async def listed() -> bool:
+        return bool((await client.count_workflows(query)).count)
+
+    await until(listed, f"what has {query} is listed")
+
+
+async def test_a_sample_that_knows_nothing_of_canopy_is_watched_live_and_its_failures_retried(
+    stack: Stack, sample: Process, new_page: NewPage, tmp_path: Path
+) -> None:
+    gate, stock, name = tmp_path / "gate", tmp_path / "stock", f"orders-{uuid4().hex[:6]}"
+    orders = [
+        Order("books", needs=str(stock)),
+        Order("lamps", waits_for=str(gate)),
+        Order("desk", parts=[Order("top"), Order("legs", parts=[Order("left"), Order("right", waits_for=str(gate))])]),
+    ]
+    client = await Client.connect(stack.temporal.address)
+    parent = await client.start_workflow("ProcessOrders", orders, id=name, task_queue=QUEUE)
+    await until_listed(client, f"ParentWorkflowId = '{name}'")
+
+    page = await new_page(stack, "/launch/")
+    await page.get_by_role("link", name="Watch what runs already").click()
+    await page.get_by_label("Search by id or type").fill(name)
+    await page.get_by_role("button", name=f"Watch {name}").click()
+    await page.wait_for_url("**/batches/*/")
+    await until_live(page)
+    address = page.url
+    row = page.locator("tr[data-kind='child']", has_text="books")
+    await expect(row).to_have_attribute("data-status", "failed")
+    await expect(row).to_contain_text("OutOfStock: books is out of stock")
+    await expect(page.locator("tr[data-kind='child']", has_text="lamps")).to_have_attribute("data-status", "running")
+
+    desk = page.locator("tr[data-kind='parent']", has_text="desk")
+    await desk.locator(".twist").click()
+    await expect(page.locator("tr[data-kind='child']", has_text="top")).to_have_attribute("data-status", "completed")
+    await page.locator("tr[data-kind='parent']", has_text="legs").locator(".twist").click()
+    await page.wait_for_url("**?open=*")
+    await until_live(page)
+    right = page.locator("tr[data-kind='child']", has_text="right")
+    await expect(right).to_have_attribute("aria-level", "4")
+    await expect(right).to_have_attribute("data-status", "running")
+    gate.touch()
+    await expect(right).to_have_attribute("data-status", "completed")
+    await expect(page.locator("[data-field='badge']")).to_contain_text("Completed with failures")
+    assert (await parent.result())[1] == "packed lamps"
+
+    await page.goto(address)
+    await until_live(page)
+    stock.touch()
+    await page.get_by_role("button", name="Retry failed").click()
+    await expect(page.locator("#answer")).to_contain_text("1 child gets another attempt.")
+    await expect(row).to_have_attribute("data-attempt", "2")
+    await expect(row).to_have_attribute("data-status", "completed")
+    await expect(page.locator("[data-field='badge']")).to_have_text("Completed")
+    assert await client.get_workflow_handle(f"{name}/books").result() == "packed books"
+
+    again = stack.api("POST", "/watches", {"workflow_id": f"{name}/desk/top"})
+    assert (again.status_code, again.json()["id"]) == (200, address.rstrip("/").rsplit("/", 1)[1])
+    assert stack.api("POST", f"/batches/{again.json()['id']}/pause").status_code == 409
+
+
+async def test_a_workflow_that_nobody_knows_is_said_so_where_it_was_typed(stack: Stack, new_page: NewPage) -> None:
+    page = await new_page(stack, "/watch/", allow=[r"status of 422"])
+    await page.get_by_label("Workflow id").fill("it's not there")
+    await page.get_by_role("button", name="Watch", exact=True).click()
+    await expect(page.locator("#workflow-id-error")).to_contain_text('Temporal knows no workflow "it\'s not there"')
+    await expect(page.get_by_label("Workflow id")).to_have_value("it's not there")
+
+
+async def test_a_workflow_of_a_type_that_canopy_does_not_know_is_a_child_of_each_item(
+    stack: Stack, sample: Process, new_page: NewPage, tmp_path: Path
+) -> None:
+    stock, name = tmp_path / "stock", uuid4().hex[:6]
+    client = await Client.connect(stack.temporal.address)
+    await client.execute_workflow("ProcessOrder", Order(f"seen-{name}"), id=f"seen-{name}", task_queue=QUEUE)
+    await until_listed(client, f"WorkflowId = 'seen-{name}'")
+    items = [{"name": f"books-{name}", "needs": str(stock)}, {"name": f"lamps-{name}"}, {"name": f"desk-{name}"}]
+
+    page = await new_page(stack, "/launch/workflow/")
+    kind = page.get_by_label("Workflow type")
+    await kind.press_sequentially("process")
+    option = page.locator("#id_parameters-workflow_type-seen option[value='ProcessOrder']")
+    await expect(option).to_contain_text(f"seen on {QUEUE}")
+    await kind.fill("ProcessOrder")
+    await page.get_by_label("Task queue of the workflow").fill(QUEUE)
+    await page.get_by_label("Workflow id").fill("order-{name}")
+    await page.get_by_label("Given as").select_option("jsonl")
+    await page.get_by_label("Paste items").fill("\n".join(json.dumps(item) for item in items))
+    await expect(page.locator("#preview")).to_contain_text("3")
+    await page.get_by_role("button", name="Launch", exact=True).click()
+    await page.wait_for_url("**/batches/*/")
+    await until_live(page)
+    batch_id = page.url.rstrip("/").rsplit("/", 1)[1]
+
+    await expect(page.locator("[data-field='badge']")).to_contain_text("Completed with failures")
+    rows = page.locator("tr[data-kind='step']", has_text="ProcessOrder")
+    await expect(rows).to_have_count(3)
+    await expect(page.locator("tr[data-kind='child'][data-status='failed']")).to_contain_text("OutOfStock: books-")
+    assert await client.get_workflow_handle(f"order-desk-{name}").result() == f"packed desk-{name}"
+    stock.touch()
+    errors = page.locator("#errors li")
+    await expect(errors).to_have_count(1)
+    await expect(errors).to_contain_text("OutOfStock <id> is out of stock")
+    await errors.get_by_role("button", name="Retry these").click()
+    await expect(page.locator("[data-field='badge']")).to_have_text("Completed")
+    await expect(errors).to_contain_text("0 items")
+    await expect(errors).to_contain_text("1 mended")
+    await expect(page.locator("tr[data-kind='child'][data-attempt='2']")).to_have_count(1)
+    await expect(page.locator("tr[data-kind='step'][data-attempt='2']")).to_have_attribute("data-status", "completed")
+
+    items_of = stack.api("GET", f"/batches/{batch_id}/items").json()["results"]
+    assert [item["result"] for item in items_of] == [f"packed {item['name']}" for item in items]
+    history = await client.get_workflow_handle(f"batch-{batch_id}").fetch_history()
+    told = b"".join(event.SerializeToString() for event in history.events)
+    assert f"batch-{batch_id}/c0".encode() in told
+    assert f"books-{name}".encode() not in told, "no payload of an item lies in the parent's history"

@@ -1,0 +1,155 @@
+"""Operations on many children against the running product: what is frozen, what is done, and what becomes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from django.contrib.auth.models import User
+
+from dashboard.actions import operations
+from dashboard.actions.operations import Wishes
+from dashboard.actions.targets import Choice
+from dashboard.errors import OperationError
+from dashboard.models import Action
+from orchestration.contracts.status import Status
+from tests.support.builders import make_batch, run_children, start_root
+from tests.support.stack import Stack
+from tests.support.waiting import wait_until
+
+AT_ONCE = {"seconds_from": 0, "seconds_to": 0}
+ONE_ATTEMPT = {"item_attempts": 1}
+
+
+def operate(stack: Stack, batch: str, **given: Any) -> httpx.Response:
+    return stack.api("POST", f"/batches/{batch}/operations", given)
+
+
+def all_fail(stack: Stack, count: int = 6) -> str:
+    batch = stack.launch(
+        processor="simulate", parameters=AT_ONCE | {"fail_percent": 100}, count=count, plan=ONE_ATTEMPT
+    )
+    stack.wait_for(batch, "completed_with_failures")
+    return batch
+
+
+def test_a_retry_with_other_parameters_mends_exactly_what_was_selected(stack: Stack) -> None:
+    batch = all_fail(stack)
+    answer = operate(stack, batch, span="1-3", parameters={"fail_percent": 0}, window=2, reason="stock is back")
+    assert answer.status_code == 201
+    operation = answer.json()
+    assert (operation["number"], operation["items"], operation["accepted"]) == (3, 3, 3)
+    assert operation["words"] == "from #1 to #3"
+    stack.wait_for(batch, "completed_with_failures")
+
+    def mended() -> bool:
+        found = stack.api("GET", f"/batches/{batch}/operations/{operation['id']}").json()
+        return (found["mended"], found["failed"], found["under_way"]) == (3, 0, 0)
+
+    wait_until(mended, "what was accepted is mended")
+    statuses = {node["workflow_id"][-1]: node["status"] for node in stack.nodes(batch, kind="child")}
+    assert [statuses[str(position)] for position in range(6)] == ["failed", *["completed"] * 3, *["failed"] * 2]
+    assert stack.batch(batch)["window"] == 2
+
+    again = operate(stack, batch, status="failed").json()
+    stack.wait_for(batch, "completed_with_failures")
+    assert again["accepted"] == 3
+    wait_until(
+        lambda: stack.api("GET", f"/batches/{batch}/operations/{again['id']}").json()["failed"] == 3,
+        "a retry as it is fails again: the other parameters were for the three alone",
+    )
+
+
+def test_what_runs_is_canceled_or_terminated_and_the_rest_is_not_touched(stack: Stack) -> None:
+    slow = {"seconds_from": 300, "seconds_to": 300}
+    batch = stack.launch(processor="simulate", parameters=slow, count=4, plan={"window": 3, **ONE_ATTEMPT})
+    wait_until(lambda: len(stack.nodes(batch, status="running", kind="child")) == 3, "three children run")
+    first, second, third = (node["id"] for node in stack.nodes(batch, status="running", kind="child"))
+    pending = stack.nodes(batch, status="pending", kind="child")[0]["id"]
+    canceled = operate(stack, batch, action="cancel", nodes=[first]).json()
+    ended = operate(stack, batch, action="terminate", nodes=[second, pending], reason="stuck").json()
+    assert (canceled["accepted"], ended["accepted"]) == (1, 1)
+    assert ended["refused"] == [{"position": 3, "reason": "it is pending"}]
+
+    def status(node: int) -> str:
+        return next(str(each["status"]) for each in stack.nodes(batch, kind="child") if each["id"] == node)
+
+    wait_until(lambda: status(first) == "canceled", "the first is canceled")
+    wait_until(lambda: status(second) == "terminated", "the second is terminated")
+    assert status(third) == "running"
+    stack.api("POST", f"/batches/{batch}/terminate")
+
+
+def test_what_is_pending_or_failed_is_skipped_in_a_running_batch_and_in_a_closed_one(stack: Stack) -> None:
+    slow = {"seconds_from": 300, "seconds_to": 300}
+    batch = stack.launch(processor="simulate", parameters=slow, count=5, plan={"window": 1, **ONE_ATTEMPT})
+    wait_until(lambda: stack.batch(batch)["children"]["running"] == 1, "the first child runs")
+    skipped = operate(stack, batch, action="skip", span="0-3", reason="not today").json()
+    assert (skipped["number"], skipped["accepted"], skipped["refused"]) == (3, 3, [])
+    assert stack.batch(batch)["children"]["skipped"] == 3
+    running = stack.nodes(batch, status="running", kind="child")[0]["id"]
+    operate(stack, batch, action="terminate", nodes=[running])
+    wait_until(lambda: stack.batch(batch)["children"]["running"] == 1, "the last child runs: the three are left out")
+    assert stack.nodes(batch, status="running", kind="child")[0]["workflow_id"].endswith("/c4")
+    operate(stack, batch, action="cancel", span="4-4")
+    stack.wait_for(batch, "completed_with_failures")
+    closed = operate(stack, batch, action="skip", status="failed").json()
+    assert (closed["accepted"], stack.batch(batch)["children"]["skipped"]) == (1, 4)
+    assert stack.api("GET", f"/batches/{batch}/errors").json() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "message"),
+    [
+        ({}, 422, "Give one of"),
+        ({"span": "0-1", "status": "failed"}, 422, "Give one of"),
+        ({"span": "1"}, 422, "pattern"),
+        ({"span": "90-99"}, 409, "nothing to retry in what is selected"),
+        ({"action": "explode", "status": "failed"}, 422, "retry"),
+        ({"status": "failed", "window": 0}, 422, "The window must be from 1"),
+        ({"status": "failed", "parameters": {"fail_percent": "many"}}, 422, "parameters.fail_percent"),
+        ({"status": "failed", "parameters": {"nonsense": 1}}, 422, "parameters.nonsense"),
+        ({"action": "cancel", "nodes": [1], "parameters": {}}, 409, "cannot be changed"),
+        ({"nodes": [987654321]}, 404, "no node"),
+    ],
+)
+def test_what_cannot_be_done_says_why_and_leaves_no_trace(
+    stack: Stack, failed_batch: str, given: dict[str, Any], status: int, message: str
+) -> None:
+    answer = operate(stack, failed_batch, **given)
+    assert answer.status_code == status
+    assert message in answer.text
+    assert stack.batch(failed_batch)["children"]["failed"] == 2
+
+
+@pytest.fixture(scope="module")
+def failed_batch(stack: Stack) -> str:
+    """A batch of two children that failed, which nothing is done to."""
+    return all_fail(stack, 2)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_at_one_press", [True, False])
+def test_what_temporal_was_not_there_for_has_no_effect_and_can_be_confirmed_again(
+    operator: User, *, is_at_one_press: bool
+) -> None:
+    batch = make_batch(operator, 2)
+    start_root(batch)
+    run_children(batch, dict.fromkeys(range(2), Status.FAILED))
+    choice = Choice(status="failed")
+
+    def ask() -> None:
+        if is_at_one_press:
+            operations.retry(operator, batch, choice)
+        else:
+            frozen = operations.freeze(operator, batch, Action.RETRY, choice)
+            operations.confirm(operator, frozen, Wishes(parameters={"seconds_to": 0}))
+
+    with pytest.raises(OperationError) as refused:
+        ask()
+    assert refused.value.status_code == 503
+    (operation,) = batch.operations.all()
+    assert (operation.confirmed_at, operation.number) == (None, 2)
+    assert list(operation.nodes.all()) == []
+    assert "Not done" in batch.audit.filter(action="retry").get().outcome

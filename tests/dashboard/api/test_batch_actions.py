@@ -1,0 +1,128 @@
+"""Retry over HTTP against the running product: what is accepted, what is refused, and that it happens once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.support.stack import Stack
+
+FAILS_ONCE = {"seconds_from": 0, "seconds_to": 0, "fail_first_attempts": 1}
+
+
+def failing(stack: Stack, count: int = 6, **more: object) -> str:
+    """Return a batch all of whose children failed, and would complete if tried again."""
+    plan = {"item_attempts": 1, **more}
+    batch = stack.launch(processor="simulate", parameters=FAILS_ONCE, count=count, plan=plan)
+    stack.wait_for(batch, "completed_with_failures")
+    return batch
+
+
+def test_one_child_gets_a_second_attempt_and_the_rest_stays_failed(stack: Stack) -> None:
+    batch = failing(stack)
+    child = stack.nodes(batch, kind="child")[2]
+    answer = stack.api("POST", f"/batches/{batch}/retry", {"nodes": [child["id"]]})
+    assert (answer.status_code, answer.json()) == (202, {"accepted": [child["id"]], "refused": [], "goes_on": False})
+    state = stack.wait_for(batch, "completed_with_failures")
+    assert (state["children"]["completed"], state["children"]["failed"]) == (1, 5)
+    after = {node["id"]: node for node in stack.nodes(batch, kind="child")}[child["id"]]
+    assert (after["status"], after["attempt"], after["error"]) == ("completed", 2, None)
+    assert after["run_id"] != child["run_id"]
+    assert after["workflow_id"] == child["workflow_id"]
+
+
+def test_all_failed_get_another_attempt_and_the_batch_is_completed(stack: Stack) -> None:
+    batch = failing(stack)
+    answer = stack.api("POST", f"/batches/{batch}/retry", {"status": "failed"}).json()
+    assert len(answer["accepted"]) == 6
+    state = stack.wait_for(batch, "completed")
+    assert state["items"] == {**dict.fromkeys(state["items"], 0), "total": 6, "completed": 6}
+    assert Counter(node["attempt"] for node in stack.nodes(batch, kind="child")) == {2: 6}
+
+
+def test_only_failed_items_of_a_chunk_run_again(stack: Stack) -> None:
+    parameters = {"seconds_from": 0, "seconds_to": 0, "fail_percent": 30, "seed": 3}
+    batch = stack.launch(
+        processor="simulate", parameters=parameters, count=40, plan={"chunk_size": 20, "item_attempts": 1}
+    )
+    state = stack.wait_for(batch, "completed_with_failures")
+    failed = state["items"]["failed"]
+    assert 0 < failed < 40
+    stack.api("POST", f"/batches/{batch}/retry", {"status": "failed"})
+    stack.wait_for(batch, "completed_with_failures")
+    items = stack.api("GET", f"/batches/{batch}/items?limit=100").json()["results"]
+    attempts = Counter((item["status"], item["attempts"]) for item in items)
+    assert attempts == {("completed", 1): 40 - failed, ("failed", 2): failed}
+
+
+def test_two_operators_and_a_double_click_start_one_attempt(stack: Stack) -> None:
+    batch = failing(stack)
+    with ThreadPoolExecutor(4) as pool:
+        path = f"/batches/{batch}/retry"
+        answers = list(pool.map(lambda _: stack.api("POST", path, {"status": "failed"}), range(4)))
+    assert {answer.status_code for answer in answers} == {202}
+    stack.wait_for(batch, "completed")
+    assert Counter(node["attempt"] for node in stack.nodes(batch, kind="child")) == {2: 6}
+
+
+def test_what_runs_or_has_completed_is_refused_with_the_reason(stack: Stack) -> None:
+    batch = failing(stack, 2)
+    first, second = (node["id"] for node in stack.nodes(batch, kind="child"))
+    stack.api("POST", f"/batches/{batch}/retry", {"nodes": [first]})
+    stack.wait_for(batch, "completed_with_failures")
+    answer = stack.api("POST", f"/batches/{batch}/retry", {"nodes": [first, second]}).json()
+    assert answer == {"accepted": [second], "refused": [{"id": first, "reason": "already completed"}], "goes_on": False}
+    stack.wait_for(batch, "completed")
+    slow = stack.launch(processor="simulate", parameters={"seconds_from": 30, "seconds_to": 30}, count=1)
+    stack.wait_for(slow, "running")
+    (child,) = stack.nodes(slow, kind="child")
+    answer = stack.api("POST", f"/batches/{slow}/retry", {"nodes": [child["id"]]}).json()
+    assert answer == {"accepted": [], "refused": [{"id": child["id"], "reason": "already running"}], "goes_on": False}
+    stack.api("POST", f"/batches/{slow}/terminate")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"nodes": []}, 422),
+        ({}, 422),
+        ({"nodes": [1], "status": "failed"}, 422),
+        ({"status": "odd"}, 422),
+        ({"nodes": ["x"]}, 422),
+        ({"nodes": [999_999_999]}, 404),
+    ],
+)
+def test_a_selection_that_makes_no_sense_is_refused(stack: Stack, body: dict[str, object], status: int) -> None:
+    batch = failing(stack, 1)
+    answer = stack.api("POST", f"/batches/{batch}/retry", body)
+    assert answer.status_code == status
+    assert answer.json()["detail"]
+
+
+def test_a_child_of_another_batch_is_not_found(stack: Stack) -> None:
+    mine, other = failing(stack, 1), failing(stack, 1)
+    (stranger,) = stack.nodes(other, kind="child")
+    answer = stack.api("POST", f"/batches/{mine}/retry", {"nodes": [stranger["id"]]})
+    assert answer.status_code == 404
+    assert stack.nodes(other, kind="child")[0]["attempt"] == 1
+
+
+def test_children_below_partitions_are_retried_while_the_batch_runs_and_after(stack: Stack) -> None:
+    parameters = {"seconds_from": 0, "seconds_to": 0, "fail_percent": 8, "seed": 9}
+    plan = {"item_attempts": 1, "paged": True, "page_children": 50}
+    batch = stack.launch(processor="simulate", parameters=parameters, items=list(range(150)), plan=plan)
+    state = stack.wait_for(batch, "completed_with_failures", deadline=180)
+    failed = state["children"]["failed"]
+    partitions = stack.nodes(batch, kind="partition")
+    assert [node["status"] for node in partitions] == ["completed"] * 3
+    answer = stack.api("POST", f"/batches/{batch}/retry", {"nodes": [partitions[0]["id"]]}).json()
+    first = len(answer["accepted"])
+    assert 0 < first < failed
+    stack.wait_for(batch, "completed_with_failures")
+    answer = stack.api("POST", f"/batches/{batch}/retry", {"status": "failed"}).json()
+    assert len(answer["accepted"]) == failed
+    stack.wait_for(batch, "completed_with_failures")
+    attempts = Counter(node["attempt"] for node in stack.nodes(batch, kind="child"))
+    assert attempts == {1: 150 - failed, 2: failed - first, 3: first}

@@ -1,0 +1,161 @@
+"""Watching what Canopy did not launch: rows made of nothing but what Temporal lists, and who may ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import PermissionDenied
+from pytest_django import Settings
+from temporalio import workflow
+from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from dashboard.actions import batch as batch_actions
+from dashboard.actions import operations
+from dashboard.actions.targets import Choice
+from dashboard.errors import OperationError
+from dashboard.launching import watch as watching
+from dashboard.launching.watch import UnknownWorkflow
+from dashboard.models import Batch, Node
+from dashboard.reconciliation.reconciler import Watch
+from dashboard.temporal import gateway
+from tests.support.foreign_sample import Order, ProcessOrder, ProcessOrders, pack
+from tests.support.oracle import assert_consistent
+from tests.support.stack import TemporalServer
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+QUEUE = "watched-orders"
+
+
+@workflow.defn
+class Lasting:
+    """Starts a child in each of three runs that are one."""
+
+    @workflow.run
+    async def run(self, number: int) -> int:
+        above = workflow.info().workflow_id
+        await workflow.execute_child_workflow(ProcessOrder.run, Order(f"{number}"), id=f"{above}/{number}")
+        if number < 3:
+            workflow.continue_as_new(number + 1)
+        return number
+
+
+@workflow.defn
+class Forsaken:
+    """Waits for a child that no worker takes."""
+
+    @workflow.run
+    async def run(self) -> None:
+        above = workflow.info().workflow_id
+        await workflow.execute_child_workflow(ProcessOrder.run, Order("one"), id=f"{above}/one", task_queue="nobody")
+
+
+@pytest.fixture(autouse=True)
+def address(temporal_server: TemporalServer, settings: Settings) -> Iterator[None]:
+    settings.TEMPORAL_ADDRESS = temporal_server.address
+    gateway.cache_clear()
+    yield
+    gateway.cache_clear()
+
+
+@pytest.fixture
+async def sample(temporal_server: TemporalServer) -> AsyncIterator[Client]:
+    client = await Client.connect(temporal_server.address)
+    workflows, runner = [ProcessOrder, ProcessOrders, Lasting, Forsaken], UnsandboxedWorkflowRunner()
+    async with Worker(client, task_queue=QUEUE, workflows=workflows, activities=[pack], workflow_runner=runner):
+        yield client
+
+
+async def watched(person: User, workflow_id: str) -> Batch:
+    """Watch a workflow until nothing of it runs, without anybody else's help."""
+    found = await sync_to_async(watching.watch)(person, workflow_id)
+    watch = Watch(found.batch.pk, is_ours=False)
+    await until(watch.compare, f"{workflow_id} is settled", deadline=120)
+    await found.batch.arefresh_from_db()
+    await sync_to_async(assert_consistent)(found.batch.pk)
+    return found.batch
+
+
+async def test_a_tree_of_many_is_projected_whole_whatever_is_listed_first(sample: Client, operator: User) -> None:
+    orders = [Order(f"{box}", parts=[Order(f"{part}") for part in range(25)]) for box in range(5)]
+    name = f"orders-{uuid4().hex[:6]}"
+    await sample.execute_workflow("ProcessOrders", orders, id=name, task_queue=QUEUE)
+    batch = await watched(operator, f"{name}/3/7")
+    assert batch.watched_id == name
+    assert (batch.status, batch.child_count, batch.children_completed) == ("completed", 125, 125)
+    kinds = [kind async for kind in Node.objects.filter(batch=batch).order_by("kind").values_list("kind", flat=True)]
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {"root": 1, "parent": 5, "child": 125}
+    leaf = await Node.objects.select_related("parent__parent").aget(batch=batch, workflow_id=f"{name}/3/7")
+    assert leaf.parent is not None
+    assert (leaf.label, leaf.parent.workflow_id) == ("ProcessOrder", f"{name}/3")
+    assert (leaf.parent.children_completed, leaf.parent.status) == (25, "completed")
+
+
+async def test_a_tree_whose_ids_begin_as_ours_do_is_offered_and_watched_all_the_same(
+    sample: Client, operator: User
+) -> None:
+    name = f"batch-of-{uuid4().hex[:6]}"
+    await sample.execute_workflow("ProcessOrders", [Order("one"), Order("two")], id=name, task_queue=QUEUE)
+
+    async def offered() -> bool:
+        found = await sync_to_async(watching.suggestions)(name)
+        return [seen.workflow_id for seen in found] == [name]
+
+    await until(offered, "it is offered")
+    batch = await watched(operator, name)
+    assert (batch.status, batch.children_completed) == ("completed", 2)
+
+
+async def test_a_root_that_continued_as_new_is_one_with_the_children_of_all_its_runs(
+    sample: Client, operator: User
+) -> None:
+    name = f"lasting-{uuid4().hex[:6]}"
+    assert await sample.execute_workflow(Lasting.run, 1, id=name, task_queue=QUEUE) == 3
+    batch = await watched(operator, name)
+    assert (batch.status, batch.child_count) == ("completed", 3)
+    root = await Node.objects.aget(batch=batch, kind="root")
+    assert (root.attempt, await root.attempts.acount()) == (1, 1)
+
+
+async def test_who_may_watch_what(sample: Client, operator: User) -> None:
+    name = f"orders-{uuid4().hex[:6]}"
+    await sample.execute_workflow("ProcessOrders", [Order("one")], id=name, task_queue=QUEUE)
+    with pytest.raises(PermissionDenied):
+        await sync_to_async(watching.watch)(AnonymousUser(), name)
+    with pytest.raises(UnknownWorkflow, match="nobody's"):
+        await sync_to_async(watching.watch)(operator, "nobody's")
+    batch = await watched(operator, name)
+    assert not (await sync_to_async(watching.watch)(operator, f"{name}/one")).created
+    for operate in (batch_actions.pause, batch_actions.resume):
+        with pytest.raises(OperationError, match="only watches"):
+            await sync_to_async(operate)(operator, batch)
+    with pytest.raises(OperationError, match="not running"):
+        await sync_to_async(batch_actions.cancel)(operator, batch)
+    child = await Node.objects.aget(batch=batch, kind="child")
+    outcome = await sync_to_async(operations.retry)(operator, batch, Choice([child.pk]))
+    assert [refusal.reason for refusal in outcome.refused] == ["already completed"]
+
+
+async def test_what_no_worker_had_begun_cannot_run_again_and_says_so(sample: Client, operator: User) -> None:
+    name = f"forsaken-{uuid4().hex[:6]}"
+    await sample.start_workflow(Forsaken.run, id=name, task_queue=QUEUE)
+    found = await sync_to_async(watching.watch)(operator, name)
+    child = Node.objects.filter(batch=found.batch, kind="child")
+    watch = Watch(found.batch.pk, is_ours=False)
+
+    async def appears() -> bool:
+        await watch.compare()
+        return await child.aexists()
+
+    await until(appears, "the child is seen")
+    await sync_to_async(batch_actions.terminate)(operator, found.batch, "the test")
+    batch = await watched(operator, name)
+    assert (batch.status, batch.children_terminated) == ("terminated", 1)
+    outcome = await sync_to_async(operations.retry)(operator, batch, Choice(status="failed"))
+    assert "no worker had begun it" in outcome.refused[0].reason

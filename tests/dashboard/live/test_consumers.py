@@ -1,0 +1,334 @@
+"""The websockets, over a real uvicorn: who is let in, and that every change arrives whatever happens to messages."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
+
+import pytest
+import uvicorn
+from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
+from django.contrib.auth.models import User
+from django.test import Client
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from dashboard.asgi import router
+from dashboard.live import consumers, deltas, doorbell
+from dashboard.models import Batch, Node
+from dashboard.projection.events import apply_events
+from orchestration.contracts.events import NodeKind
+from orchestration.contracts.status import Status
+from tests.dashboard.conftest import MakeBatch
+from tests.support.builders import START, close_root, make_person, make_viewer, run_children, start_root, started
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PATIENCE = 120
+SMALL_BUFFER = 4_096
+"""Bytes."""
+
+
+def cookie_of(person: User) -> str:
+    browser = Client()
+    browser.force_login(person)
+    return f"sessionid={browser.cookies['sessionid'].value}"
+
+
+@pytest.fixture
+def cookie(operator: User) -> str:
+    return cookie_of(operator)
+
+
+@pytest.fixture
+def batch(make_batch: MakeBatch) -> Batch:
+    return make_batch(items=6)
+
+
+@pytest.fixture
+async def address() -> AsyncIterator[str]:
+    """Serve the websockets on a port of loopback, without the lifespan's workers. Nobody is too slow for it.
+
+    The system keeps little of what is sent and not yet read, so that it does not take megabytes to be slow.
+    """
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
+    config = uvicorn.Config(router, log_level="warning", lifespan="off", ws_ping_timeout=600)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve([listening]))
+
+    async def is_up() -> bool:
+        return server.started
+
+    await until(is_up, "uvicorn listens")
+    yield "{}:{}".format(*listening.getsockname())
+    server.should_exit = True
+    server.force_exit = True
+    await serving
+
+
+Open = Callable[..., contextlib.AbstractAsyncContextManager[ClientConnection]]
+
+
+@pytest.fixture
+def open_socket(address: str, cookie: str) -> Open:
+    """Return a function that connects as the operator's browser."""
+
+    def open_(path: str, *, headers: dict[str, str] | None = None, **given: Any) -> connect:
+        sent = {"Cookie": cookie, "Origin": f"http://{address}"} | (headers or {})
+        return connect(f"ws://{address}{path}", additional_headers=sent, proxy=None, **given)
+
+    return open_
+
+
+@contextlib.asynccontextmanager
+async def no_bell() -> AsyncIterator[None]:
+    """Lose every message of the channel layer."""
+    layer = get_channel_layer()
+    assert layer is not None
+    send = layer.group_send
+    layer.group_send = lambda group, message: asyncio.sleep(0)
+    try:
+        yield
+    finally:
+        layer.group_send = send
+
+
+async def change(function: Callable[..., Any], batch: Batch, *args: Any, **given: Any) -> None:
+    """Change rows as the notify activity does: database first, doorbell second."""
+    await sync_to_async(function)(batch, *args, **given)
+    await doorbell.ring(batch.pk)
+
+
+async def read(line: ClientConnection, kind: str = "delta") -> dict[str, Any]:
+    """Return the next message of a kind."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            message: dict[str, Any] = json.loads(await line.recv())
+            if message["type"] == kind:
+                return message
+
+
+async def read_until(line: ClientConnection, is_enough: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+    """Return the deltas up to the one that is enough."""
+    messages = [await read(line)]
+    while not is_enough(messages[-1]):
+        messages.append(await read(line))
+    return messages
+
+
+async def revision_of(batch: Batch) -> int:
+    return (await Batch.objects.aget(pk=batch.pk)).revision
+
+
+async def close_code(line: ClientConnection) -> int | None:
+    with contextlib.suppress(ConnectionClosed):
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                await line.recv()
+    return line.close_code
+
+
+def positions(messages: Iterable[dict[str, Any]], status: str) -> set[int]:
+    return {
+        node["position"]
+        for message in messages
+        for node in message["nodes"]
+        if node["kind"] == "child" and node["status"] == status
+    }
+
+
+# Who is let in
+
+
+async def test_an_anonymous_browser_is_closed_with_4401(open_socket: Open, batch: Batch) -> None:
+    for path in (f"/ws/batches/{batch.pk}/", "/ws/batches/"):
+        async with open_socket(path, headers={"Cookie": ""}) as line:
+            assert await close_code(line) == 4401
+
+
+async def test_an_unknown_batch_is_closed_with_4404(open_socket: Open) -> None:
+    async with open_socket("/ws/batches/no-such-batch/?revision=1") as line:
+        assert await close_code(line) == 4404
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", ""])
+async def test_a_wrong_or_missing_origin_is_refused(open_socket: Open, batch: Batch, origin: str) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        async with open_socket(f"/ws/batches/{batch.pk}/", headers={"Origin": origin}):
+            pass
+    assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize("make", [make_viewer, lambda: make_person("nobody", "none")])
+async def test_whoever_is_logged_in_may_look(open_socket: Open, batch: Batch, make: Callable[[], User]) -> None:
+    cookie = await sync_to_async(lambda: cookie_of(make()))()
+    async with open_socket(f"/ws/batches/{batch.pk}/?revision=0", headers={"Cookie": cookie}) as line:
+        assert (await read(line))["batch"]["id"] == batch.pk
+
+
+async def test_who_logs_out_is_sent_nothing_more(
+    open_socket: Open, batch: Batch, operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "CHECK_LOGIN_EVERY", 0.1)
+    async with open_socket(f"/ws/batches/{batch.pk}/") as line:
+        await read(line)
+        await User.objects.filter(pk=operator.pk).aupdate(is_active=False)
+        assert await close_code(line) == 4401
+
+
+# What arrives
+
+
+async def test_changes_arrive_at_once_and_to_every_browser(open_socket: Open, batch: Batch) -> None:
+    path = f"/ws/batches/{batch.pk}/?revision={await revision_of(batch)}"
+    async with open_socket(path) as first, open_socket(path) as second:
+        await read(first, "tick")
+        await read(second, "tick")
+        await change(start_root, batch)
+        await change(run_children, batch, {2: Status.FAILED})
+        for line in (first, second):
+            messages = await read_until(line, lambda message: message["batch"]["children"]["failed"] == 1)
+            assert positions(messages, "failed") == {2}
+
+
+async def test_a_lost_bell_costs_a_second_at_most(open_socket: Open, batch: Batch) -> None:
+    async with open_socket(f"/ws/batches/{batch.pk}/?revision={await revision_of(batch)}") as line, no_bell():
+        await read(line, "tick")
+        await change(run_children, batch, {1: Status.COMPLETED})
+        messages = await read_until(line, lambda message: message["batch"]["children"]["completed"] == 1)
+        assert positions(messages, "completed") == {1}
+
+
+async def test_a_layer_that_is_away_costs_a_second_at_most(
+    open_socket: Open, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*args: Any) -> None:
+        raise ConnectionError("Redis is away")
+
+    layer = get_channel_layer()
+    for name in ("group_add", "group_send", "group_discard"):
+        monkeypatch.setattr(layer, name, fail)
+    async with open_socket(f"/ws/batches/{batch.pk}/?revision={await revision_of(batch)}") as line:
+        await change(run_children, batch, {1: Status.COMPLETED})
+        await read_until(line, lambda message: message["batch"]["children"]["completed"] == 1)
+
+
+async def test_a_browser_that_comes_back_gets_what_it_missed(open_socket: Open, batch: Batch) -> None:
+    async with open_socket(f"/ws/batches/{batch.pk}/?revision={await revision_of(batch)}") as line:
+        await change(run_children, batch, {0: Status.COMPLETED})
+        had = await read_until(line, lambda message: message["batch"]["children"]["completed"] == 1)
+    await change(run_children, batch, {1: Status.FAILED})
+    await change(run_children, batch, {2: Status.COMPLETED})
+    async with open_socket(f"/ws/batches/{batch.pk}/?revision={had[-1]['revision']}") as line:
+        delta = await read(line)
+    assert (positions([delta], "completed"), positions([delta], "failed")) == ({2}, {1})
+    assert delta["since"] == had[-1]["revision"]
+
+
+async def test_revisions_follow_each_other_without_a_gap(open_socket: Open, batch: Batch) -> None:
+    async with open_socket(f"/ws/batches/{batch.pk}/?revision={await revision_of(batch)}") as line:
+        await change(start_root, batch)
+        for position in range(6):
+            await change(run_children, batch, {position: Status.COMPLETED})
+        await change(close_root, batch)
+        messages = await read_until(line, lambda message: message["batch"]["status"] == "completed")
+    for before, after in itertools.pairwise(messages):
+        assert after["since"] == before["revision"]
+    assert positions(messages, "completed") == set(range(6))
+
+
+@pytest.mark.parametrize("revision", ["", "-1", "x", "1" * 50, "٣"])
+async def test_a_revision_that_is_no_number_starts_from_the_beginning(
+    open_socket: Open, batch: Batch, revision: str
+) -> None:
+    await sync_to_async(run_children)(batch, {0: Status.COMPLETED})
+    async with open_socket(f"/ws/batches/{batch.pk}/?revision={revision}") as line:
+        delta = await read(line)
+    assert delta["revision"] == await revision_of(batch)
+
+
+async def test_a_quiet_line_ticks(open_socket: Open, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "TICK_AFTER", 0.2)
+    async with open_socket(f"/ws/batches/{batch.pk}/?revision={await revision_of(batch)}") as line:
+        for _ in range(3):
+            assert (await read(line, "tick"))["now"]
+
+
+async def test_a_slow_browser_gets_fewer_and_larger_deltas(open_socket: Open, make_batch: Any) -> None:
+    """It reads nothing while 60 revisions of 60 nodes pass (1.2 MB): what waits for it is bounded by buffers."""
+    batch = await sync_to_async(make_batch)(items=60)
+    nodes = await sync_to_async(lambda: list(Node.objects.filter(batch=batch, kind=NodeKind.CHILD)))()
+    host, port = open_socket("/").uri.removeprefix("ws://").rstrip("/").split(":")  # type: ignore[attr-defined]
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+    narrow.connect((host, int(port)))
+    narrow.setblocking(False)
+    path = f"/ws/batches/{batch.pk}/?revision={await revision_of(batch)}"
+    rounds = 60
+    async with open_socket(path, sock=narrow, max_queue=1, compression=None, ping_interval=None) as line:
+        for run in range(1, rounds + 1):
+            events = [started(node, run, START.replace(minute=run % 60, hour=12 + run // 60)) for node in nodes]
+            await sync_to_async(apply_events)(batch.pk, events)
+            await doorbell.ring(batch.pk)
+        newest = await revision_of(batch)
+        messages = await read_until(line, lambda message: message["revision"] == newest)
+    assert len(messages) < rounds * 0.8
+    assert {node["attempt"] for node in messages[-1]["nodes"] if node["kind"] == "child"} == {rounds}
+
+
+async def test_a_failure_while_looking_closes_the_line_so_that_the_browser_comes_again(
+    open_socket: Open, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> Any:
+        raise RuntimeError("disk is gone")
+
+    monkeypatch.setattr(deltas, "deltas", fail)
+    async with open_socket(f"/ws/batches/{batch.pk}/") as line:
+        assert await close_code(line) == 1011
+
+
+async def test_what_a_browser_says_is_not_heard(open_socket: Open, batch: Batch) -> None:
+    async with open_socket(f"/ws/batches/{batch.pk}/?revision={await revision_of(batch)}") as line:
+        await line.send(json.dumps({"type": "batch.changed", "retry": [1]}))
+        await line.send(b"\x00\xff")
+        await change(run_children, batch, {1: Status.COMPLETED})
+        await read_until(line, lambda message: message["batch"]["children"]["completed"] == 1)
+
+
+# The list
+
+
+async def test_the_list_follows_all_batches(open_socket: Open, batch: Batch, operator: User) -> None:
+    async with open_socket("/ws/batches/") as line:
+        first = await read(line, "batches")
+        assert [state["id"] for state in first["batches"]] == [batch.pk]
+        await change(start_root, batch)
+        second = await read(line, "batches")
+        assert [(state["id"], state["status"]) for state in second["batches"]] == [(batch.pk, "running")]
+        assert second["batches"][0]["launched_by"] == operator.username
+
+
+# What is left behind
+
+
+async def test_a_browser_that_goes_leaves_no_loop_behind(open_socket: Open, batch: Batch) -> None:
+    def loops() -> list[str]:
+        names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
+        return [name for name in names if name == "_LiveConsumer._run"]
+
+    async with open_socket(f"/ws/batches/{batch.pk}/") as line:
+        await read(line)
+        assert len(loops()) == 1
+
+    async def is_over() -> bool:
+        return not loops()
+
+    await until(is_over, "no loop of the consumer is left")

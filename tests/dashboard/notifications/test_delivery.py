@@ -1,0 +1,235 @@
+"""Notifications: what is told, to whom, once; and how it arrives, signed, also after an address was away."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from email.header import decode_header, make_header
+from email.message import EmailMessage, Message
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Message as MailHandler
+from django.contrib.auth.models import User
+from django.test import Client
+from standardwebhooks import Webhook
+
+from dashboard.actions.labels import set_tags
+from dashboard.models import Batch, Delivery, Subscription
+from orchestration.contracts.status import Status
+from tests.support.builders import close_root, make_batch, make_person, make_viewer, run_children, start_root
+from tests.support.stack import Stack
+from tests.support.waiting import wait_until
+
+AT_ONCE = {"seconds_from": 0, "seconds_to": 0}
+FAILS = {"processor": "simulate", "parameters": AT_ONCE | {"fail_percent": 100}, "plan": {"item_attempts": 1}}
+URL = "/notifications/"
+
+
+class Receiver(ThreadingHTTPServer):
+    """A webhook's other side: keeps what it gets, and answers as it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answers: list[int] = []
+        self.got: list[tuple[dict[str, str], bytes]] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/hook"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.got.append((dict(self.headers), body))
+        self.send_response(self.server.answers.pop(0) if self.server.answers else 200)
+        self.end_headers()
+
+    def log_message(self, *given: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    server = Receiver()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def subscribe(stack: Stack, **given: Any) -> dict[str, Any]:
+    answer = stack.api("POST", "/subscriptions", given)
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+def deliveries(stack: Stack, made: dict[str, Any], status: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = stack.api("GET", f"/subscriptions/{made['id']}/deliveries").json()
+    return [each for each in found if each["status"] == status]
+
+
+def test_a_webhook_is_signed_sent_once_and_tried_again(stack: Stack, receiver: Receiver) -> None:
+    receiver.answers = [503]
+    made = subscribe(stack, channel="webhook", address=receiver.address, processor="simulate")
+    batch = stack.launch(**FAILS, count=3, label="To be told of")
+    stack.wait_for(batch, "completed_with_failures")
+
+    def told() -> dict[str, dict[str, Any]]:
+        read = {}
+        for headers, body in list(receiver.got):
+            content = Webhook(made["secret"]).verify(body, headers)
+            if content["data"]["id"] == batch:
+                read[content["type"]] = content["data"]
+        return read
+
+    wait_until(lambda: set(told()) == {"batch.failing", "batch.ended"} and len(receiver.got) >= 3, "both are told")
+    ended = told()["batch.ended"]
+    assert (ended["status"], ended["children"]["failed"]) == ("completed_with_failures", 3)
+    assert ended["url"] == f"{stack.url}/batches/{batch}/"
+    ids = [headers["webhook-id"] for headers, body in receiver.got if json.loads(body)["data"]["id"] == batch]
+    assert (len(ids), len(set(ids))) == (3, 2)
+    assert stack.api("DELETE", f"/subscriptions/{made['id']}").status_code == 204
+
+
+def test_what_is_refused_for_good_is_not_tried_again(stack: Stack, receiver: Receiver) -> None:
+    receiver.answers = [410]
+    gone = subscribe(stack, channel="webhook", address=receiver.address, occasions=["held"], processor="simulate")
+    private = subscribe(stack, channel="webhook", address="http://127.0.0.2:9/", occasions=["held"])
+    batch = stack.launch(**FAILS | {"plan": {"item_attempts": 1, "hold_at_end": True}}, count=1)
+    stack.wait_for(batch, "held")
+    for made in (gone, private):
+        wait_until(partial(deliveries, stack, made, "failed"), "it is given up")
+    refusals = [deliveries(stack, made, "failed") for made in (gone, private)]
+    assert [(each["attempts"], each["batch"]) for (each,) in refusals] == [(1, batch)] * 2
+    assert refusals[0][0]["error"] == "It answered 410 Gone."
+    assert "127.0.0.2, which is not a public address" in refusals[1][0]["error"]
+    assert json.loads(receiver.got[0][1])["data"]["reason"] == "1 of 1 children failed."
+    for made in (gone, private):
+        stack.api("DELETE", f"/subscriptions/{made['id']}")
+    stack.api("POST", f"/batches/{batch}/terminate")
+
+
+class Mailbox(MailHandler):
+    """Keeps what arrives."""
+
+    def __init__(self) -> None:
+        super().__init__(EmailMessage)
+        self.mails: list[tuple[Message, str]] = []
+
+    def handle_message(self, message: Message) -> None:
+        payload = message.get_payload(decode=True)
+        assert isinstance(payload, bytes)
+        self.mails.append((message, payload.decode()))
+
+
+def test_an_email_arrives_although_the_mail_server_was_away(stack: Stack) -> None:
+    made = subscribe(stack, channel="email", address="ada@example.org", occasions=["ended"], processor="simulate")
+    batch = stack.launch(processor="simulate", parameters=AT_ONCE, count=2, label="Grüße\nTo: eve@example.org")
+    stack.wait_for(batch, "completed")
+    wait_until(
+        lambda: any("ConnectionRefusedError" in each["error"] for each in deliveries(stack, made, "pending")),
+        "the first attempt has failed",
+    )
+    mailbox = Mailbox()
+    server = Controller(mailbox, hostname="127.0.0.1", port=stack.mail_port)
+    server.start()
+    try:
+        wait_until(lambda: any(batch in text for _, text in mailbox.mails), "the mail arrives")
+    finally:
+        server.stop()
+    ((mail, text),) = [each for each in mailbox.mails if batch in each[1]]
+    assert mail["To"] == "ada@example.org"
+    assert str(make_header(decode_header(mail["Subject"]))).startswith("Ended: Grüße")
+    assert "2 completed" in text
+    assert f"{stack.url}/batches/{batch}/" in text
+    stack.api("DELETE", f"/subscriptions/{made['id']}")
+
+
+# What is worth telling
+
+
+def wish(owner: User, **given: Any) -> Subscription:
+    return Subscription.objects.create(
+        owner=owner,
+        **{"channel": "webhook", "address": "https://example.org", "occasions": ["ended", "failing"]} | given,
+    )
+
+
+def told(batch: Batch) -> list[tuple[str, str]]:
+    return sorted(Delivery.objects.filter(batch=batch).values_list("subscription", "occasion"))
+
+
+@pytest.mark.django_db
+def test_a_batch_is_told_to_those_who_meant_it(operator: User) -> None:
+    batch, other = make_batch(operator, 4), make_batch(operator, 4, processor="http_request")
+    set_tags(operator, batch, ["nightly"])
+    for each in (batch, other):
+        start_root(each)
+    all_, its = wish(operator), wish(operator, batch=batch)
+    tagged, more = wish(operator, tag="nightly"), wish(operator, processor="http_request", threshold=50)
+    gone = make_person("gone")
+    wish(gone)
+    User.objects.filter(pk=gone.pk).update(is_active=False)
+    run_children(batch, {0: Status.FAILED})
+    assert told(batch) == sorted((each.pk, "failing") for each in (all_, its, tagged))
+    run_children(other, dict.fromkeys(range(2), Status.FAILED))
+    assert told(other) == [(all_.pk, "failing")]
+    run_children(other, {2: Status.FAILED})
+    assert told(other) == sorted([(all_.pk, "failing"), (more.pk, "failing")])
+    run_children(batch, dict.fromkeys(range(1, 4), Status.COMPLETED))
+    close_root(batch, Status.COMPLETED)
+    assert told(batch) == sorted((each.pk, what) for each in (all_, its, tagged) for what in ("ended", "failing"))
+
+
+# The page
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"channel": "webhook", "address": "ftp://example.org"}, "begins with http"),
+        ({"channel": "webhook", "address": "https://"}, "begins with http"),
+        ({"channel": "email", "address": "nobody"}, "valid email address"),
+        ({"channel": "email", "address": "ada@example.org"}, "sends no e-mail"),
+        ({"channel": "pigeon", "address": "https://example.org"}, "not one of the available choices"),
+        ({"channel": "webhook", "address": "https://example.org", "threshold": "100"}, "less than or equal to 99"),
+        ({"channel": "webhook", "address": "https://example.org", "batch": "nonsense"}, "not one of the available"),
+        ({"channel": "webhook", "address": "https://example.org", "occasions": []}, "required"),
+    ],
+)
+@pytest.mark.django_db
+def test_what_cannot_be_is_said_at_the_field_and_kept(logged_in: Client, given: dict[str, Any], message: str) -> None:
+    answer = logged_in.post(URL, {"occasions": ["ended"], **given})
+    assert answer.status_code == 422
+    assert message in answer.content.decode()
+    assert given["address"] in answer.content.decode()
+    assert not Subscription.objects.exists()
+
+
+@pytest.mark.django_db
+def test_everybody_has_their_own(logged_in: Client, operator: User) -> None:
+    logged_in.post(URL, {"channel": "webhook", "address": "https://example.org/one", "occasions": ["held"]})
+    made = Subscription.objects.get()
+    assert (made.owner, made.occasions, made.threshold) == (operator, ["held"], 0)
+    logged_in.get(URL)
+    visitor = Client()
+    visitor.force_login(make_person("jon"))
+    assert "example.org/one" not in visitor.get(URL).content.decode()
+    for what in ("delete", "test"):
+        assert visitor.post(f"{URL}{made.pk}/{what}/").status_code == 404
+    visitor.force_login(make_viewer())
+    assert visitor.post(URL, {}).status_code == 403
+    assert "<form" not in visitor.get(URL).content.decode().split('id="main"')[1].split("</main>")[0]
+    assert logged_in.post(f"{URL}{made.pk}/test/").status_code == 302
+    assert "Test" in logged_in.get(URL).content.decode()
+    logged_in.post(f"{URL}{made.pk}/delete/")
+    assert not Subscription.objects.exists()

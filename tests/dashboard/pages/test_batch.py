@@ -1,0 +1,217 @@
+"""GET /batches/<id>/ and its tree: head, buttons by role and state, rows in pages, at most 15 queries."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from dashboard.models import AuditEntry, Batch, Item, Kind, Node
+from orchestration.contracts.status import Failure, Status
+from orchestration.plan.plan import Plan
+from tests.support.builders import START, close_root, make_batch, make_viewer, run_children, start_root
+
+HTMX = {"HX-Request": "true"}
+MOST_QUERIES = 15
+
+
+def page(client: Client, batch: Batch, **query: Any) -> str:
+    """Return the batch page."""
+    answer = client.get(f"/batches/{batch.pk}/", query)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def rows(client: Client, batch: Batch, **query: Any) -> list[int]:
+    """Return the positions of the children or partitions shown, in order."""
+    answer = client.get(f"/batches/{batch.pk}/", query)
+    return [row.node.position for row in answer.context["page"].tree.branch.rows]
+
+
+def test_children_are_found_by_the_key_of_an_item_wherever_they_are(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 2_400, plan=Plan(chunk_size=2))
+    Item.objects.filter(batch=batch, index__in=(7, 2_001)).update(key="Order A_17%")
+    assert rows(logged_in, batch, q="a_17%") == [3, 1_000]
+    assert rows(logged_in, batch, q="A_17", status="pending", span="4-2000") == [1_000]
+    assert rows(logged_in, batch, q="A_17", status="failed") == []
+    assert rows(logged_in, batch, q=f"batch-{batch.pk}/p0/c3") == [3]
+    assert "Nothing has “&lt;b&gt;” in its key." in page(logged_in, batch, q="<b>")
+    many = logged_in.get(f"/batches/{batch.pk}/nodes/?q=1&page=2", headers=HTMX).content.decode()
+    assert "?q=1&amp;page=3" in many
+
+
+def test_an_unknown_batch_is_not_found(logged_in: Client) -> None:
+    answer = logged_in.get("/batches/nothing/")
+    assert answer.status_code == 404
+    assert "There is nothing at this address" in answer.content.decode()
+
+
+def test_only_safe_methods(logged_in: Client, operator: User) -> None:
+    assert logged_in.post(f"/batches/{make_batch(operator).pk}/").status_code == 405
+
+
+@pytest.mark.parametrize(("chunk_size", "is_shown"), [(1, False), (2, True)])
+def test_items_stand_beside_children_where_they_differ(
+    logged_in: Client, operator: User, chunk_size: int, is_shown: bool
+) -> None:
+    batch = make_batch(operator, 8, plan=Plan(chunk_size=chunk_size))
+    start_root(batch)
+    run_children(batch, {0: Status.COMPLETED})
+    text = page(logged_in, batch)
+    assert ('<div class="gauge">' in text.partition('data-bar="children"')[2]) is is_shown
+    share = f"{1 / batch.child_count:.0%}"
+    assert f'data-share="completed failed canceled terminated timed_out skipped" data-of="children">{share}<' in text
+
+
+def test_head_says_what_was_launched_by_whom(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 7, label="Sevens", plan=Plan(chunk_size=2, window=3))
+    text = page(logged_in, batch)
+    for part in ("Sevens", "launched by olga", "Chunk size", "seconds_from", "7 items", "launch"):
+        assert part in text
+
+
+def test_failures_come_first_then_running_pending_completed(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 6)
+    start_root(batch)
+    run_children(batch, {0: Status.COMPLETED, 3: Status.TIMED_OUT, 4: Status.FAILED, 5: Status.RUNNING})
+    assert rows(logged_in, batch) == [4, 3, 5, 1, 2, 0]
+
+
+def test_children_come_in_pages_of_a_hundred(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 250)
+    assert rows(logged_in, batch, page="3") == list(range(200, 250))
+    assert rows(logged_in, batch, page="99") == list(range(200, 250))
+    assert "1–100 of 250" in page(logged_in, batch)
+
+
+def test_a_status_narrows_the_tree_over_all_partitions(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 1_200)
+    start_root(batch)
+    run_children(batch, {7: Status.FAILED, 1_100: Status.FAILED})
+    assert rows(logged_in, batch) == [0, 2, 1]
+    assert rows(logged_in, batch, status="failed") == [7, 1_100]
+    assert "No child is in this status now" in page(logged_in, batch, status="canceled")
+    assert rows(logged_in, batch, status="nonsense") == [0, 2, 1]
+
+
+def test_a_partition_opens_by_link_and_by_htmx(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 1_200)
+    partition = Node.objects.get(batch=batch, kind=Kind.PARTITION, position=1)
+    text = page(logged_in, batch, open=partition.pk)
+    assert text.count('data-kind="child"') == 100
+    alone = logged_in.get(f"/batches/{batch.pk}/nodes/", {"open": partition.pk, "page": 2}, headers=HTMX)
+    text = alone.content.decode()
+    assert (text.count('data-kind="child"'), "#600" in text, "<table" in text) == (100, True, False)
+
+
+def test_another_batchs_partition_is_not_found(logged_in: Client, operator: User) -> None:
+    other = Node.objects.filter(batch=make_batch(operator, 1_200), kind=Kind.PARTITION)[0]
+    batch = make_batch(operator)
+    assert logged_in.get(f"/batches/{batch.pk}/nodes/", {"open": other.pk}, headers=HTMX).status_code == 404
+    assert rows(logged_in, batch, open=other.pk) == [0, 1, 2, 3]
+
+
+def test_a_link_to_the_rows_leads_to_the_page(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator)
+    answer = logged_in.get(f"/batches/{batch.pk}/nodes/?status=failed")
+    assert answer.headers["Location"] == f"/batches/{batch.pk}/?status=failed"
+
+
+@pytest.mark.parametrize(
+    ("state", "offered"),
+    [
+        ("pending", {"discard"}),
+        ("running", {"pause", "cancel", "terminate", "window"}),
+        ("completed", set()),
+    ],
+)
+def test_buttons_by_state(logged_in: Client, operator: User, state: str, offered: set[str]) -> None:
+    batch = make_batch(operator, 2)
+    if state != "pending":
+        start_root(batch)
+    if state == "completed":
+        run_children(batch, {0: Status.COMPLETED, 1: Status.COMPLETED})
+        close_root(batch)
+    assert _offered(page(logged_in, batch), batch) == offered
+
+
+def test_a_failed_batch_offers_what_is_left(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 3)
+    start_root(batch)
+    run_children(batch, {0: Status.FAILED})
+    close_root(batch, Status.FAILED, failure=Failure("FailurePolicyExceeded", "1 of 3 children failed, 0 tolerated"))
+    text = page(logged_in, batch)
+    assert _offered(text, batch) == {"retry"}
+    assert "Run all unfinished" in text
+    assert "1 of 3 children failed, 0 tolerated" in text
+
+
+def test_a_viewer_gets_nothing_that_changes_anything(visitor: Client, operator: User) -> None:
+    batch = make_batch(operator, 2)
+    start_root(batch)
+    run_children(batch, {0: Status.FAILED})
+    visitor.force_login(make_viewer())
+    text = page(visitor, batch)
+    main = text.split("<main", 1)[1]
+    assert ('method="post"' in main, 'type="checkbox"' in main, 'role="search"' in main) == (False, False, True)
+    assert "takes the operator role" in main
+
+
+def test_a_start_error_says_that_nothing_is_lost(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator)
+    Batch.objects.filter(pk=batch.pk).update(start_error="Temporal does not answer.")
+    text = page(logged_in, batch)
+    assert 'Not started yet: <span data-field="start_error">Temporal does not answer.</span>' in text
+
+
+def test_the_audit_trail_is_escaped_and_newest_first(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator)
+    AuditEntry.objects.create(batch=batch, person=operator, action="terminate", scope="<b>why</b>", outcome="Accepted.")
+    text = logged_in.get(f"/batches/{batch.pk}/story/", headers=HTMX).content.decode()
+    assert text.index("terminate") < text.index("launch")
+    assert "&lt;b&gt;why&lt;/b&gt;" in text
+
+
+def test_bars_stand_on_one_time_axis(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 4)
+    start_root(batch)
+    run_children(batch, {0: Status.COMPLETED}, took=timedelta(seconds=50))
+    run_children(batch, {1: Status.COMPLETED}, at=START + timedelta(seconds=50), took=timedelta(seconds=150))
+    run_children(batch, {2: Status.COMPLETED}, at=START + timedelta(seconds=199), took=timedelta(milliseconds=1))
+    branch = logged_in.get(f"/batches/{batch.pk}/").context["page"].tree.branch
+    bars = {row.node.position: (row.start, row.bar) for row in branch.rows}
+    assert bars == {0: (0, 250), 1: (250, 750), 2: (988, 12), 3: (0, 0)}
+
+
+@pytest.mark.parametrize("children", [10, 5_000])
+def test_a_page_takes_at_most_fifteen_queries(
+    logged_in: Client, operator: User, django_assert_max_num_queries: DjangoAssertNumQueries, children: int
+) -> None:
+    batch = make_batch(operator, children)
+    start_root(batch, timezone.now() - timedelta(minutes=1))
+    run_children(batch, {0: Status.FAILED, 1: Status.COMPLETED, 2: Status.RUNNING})
+    child = Node.objects.get(batch=batch, kind=Kind.CHILD, position=0)
+    query = {"open": child.parent_id} if children == 5_000 else {}
+    with django_assert_max_num_queries(MOST_QUERIES):
+        assert "1 failed" in page(logged_in, batch, **query).replace("</b>", "")
+    with django_assert_max_num_queries(MOST_QUERIES):
+        logged_in.get(f"/batches/{batch.pk}/nodes/{child.pk}/")
+
+
+def _offered(text: str, batch: Batch) -> set[str]:
+    """Return which operations have a form or dialog button that is not hidden."""
+    found = set()
+    for action in ("retry", "pause", "resume", "window", "discard"):
+        forms = text.split(f'action="/batches/{batch.pk}/{action}/"')[1:]
+        tags = [form.split(">", 1)[0] for form in forms]
+        if any("data-when" in tag and "hidden" not in tag for tag in tags):
+            found.add(action)
+    for action in ("cancel", "terminate"):
+        opener = text.split(f'data-dialog="confirm-{action}"', 1)[1].split(">", 1)[0]
+        found |= set() if "hidden" in opener else {action}
+    return found

@@ -1,0 +1,193 @@
+"""A retry in the rows: the same place in the tree, only what failed, and the older error stays readable."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from dashboard.chunk_store.store import DjangoChunkStore
+from dashboard.models import Attempt, Batch, BatchStatus, Item, Node
+from dashboard.projection.events import apply_events
+from dashboard.projection.retries import requeue
+from dashboard.projection.settlement import settle
+from orchestration.contracts.chunks import ItemResult
+from orchestration.contracts.events import NodeKind
+from orchestration.contracts.status import Failure, Status
+from tests.dashboard.conftest import MakeBatch
+from tests.support.builders import START, child_of, close_root, closed, root_of, run_children, start_root, started
+from tests.support.oracle import assert_consistent
+
+pytestmark = pytest.mark.django_db
+
+LATER = START + timedelta(minutes=1)
+MUCH_LATER = START + timedelta(minutes=2)
+BROKEN = Failure("ServerError", "HTTP 500")
+
+
+@pytest.fixture
+def batch(make_batch: MakeBatch) -> Batch:
+    """Return a closed batch of three children of two items each, the last of which failed."""
+    batch = make_batch(items=6, chunk_size=2)
+    start_root(batch)
+    run_children(batch, {0: Status.COMPLETED, 1: Status.COMPLETED, 2: Status.FAILED}, failure=BROKEN)
+    close_root(batch, at=START + timedelta(seconds=30))
+    return Batch.objects.get(pk=batch.pk)
+
+
+def test_a_retried_child_waits_with_the_number_of_its_next_attempt(batch: Batch) -> None:
+    requeue(batch.pk, {2: 1})
+    child = child_of(batch, 2)
+    assert (child.status, child.attempt, child.error_type, child.items_failed) == (Status.PENDING, 2, "", 0)
+    batch.refresh_from_db()
+    assert (batch.status, batch.children_pending, batch.items_pending, batch.closed_at) == ("running", 1, 1, None)
+    assert (root_of(batch).status, root_of(batch).attempt) == (Status.PENDING, 2)
+    assert_consistent(batch.pk)
+
+
+def test_the_retry_completes_the_batch_and_keeps_the_older_error(batch: Batch) -> None:
+    requeue(batch.pk, {2: 1})
+    apply_events(batch.pk, [started(root_of(batch), 2, LATER)])
+    run_children(batch, {2: Status.COMPLETED}, run=2, at=LATER)
+    close_root(batch, run=2, at=MUCH_LATER)
+    batch.refresh_from_db()
+    assert (batch.status, batch.children_completed, batch.items_completed) == (BatchStatus.COMPLETED, 3, 6)
+    assert (batch.opened_at, batch.closed_at, batch.done_at_open) == (LATER, MUCH_LATER, 2)
+    first, second = Attempt.objects.filter(node=child_of(batch, 2))
+    assert (first.number, first.status, first.error_message) == (1, Status.FAILED, "HTTP 500")
+    assert (second.number, second.status) == (2, Status.COMPLETED)
+    item = Item.objects.get(batch=batch, index=5)
+    assert (item.status, item.error_type, item.earlier[0]["message"]) == (Status.COMPLETED, "", "HTTP 500")
+    assert_consistent(batch.pk)
+
+
+def test_two_operators_at_once_start_one_attempt(batch: Batch) -> None:
+    requeue(batch.pk, {2: 1})
+    revision = Batch.objects.get(pk=batch.pk).revision
+    requeue(batch.pk, {2: 1})
+    assert Batch.objects.get(pk=batch.pk).revision == revision
+    assert child_of(batch, 2).attempt == 2
+
+
+def test_a_retry_that_failed_again_before_it_was_noted_is_left_alone(batch: Batch) -> None:
+    apply_events(batch.pk, [started(root_of(batch), 2, LATER)])
+    run_children(batch, {2: Status.FAILED}, run=2, at=LATER, failure=BROKEN)
+    requeue(batch.pk, {2: 1})
+    child = child_of(batch, 2)
+    assert (child.status, child.attempt, child.items_failed) == (Status.FAILED, 2, 1)
+    assert root_of(batch).status == Status.RUNNING
+    assert_consistent(batch.pk)
+
+
+def test_a_completed_or_running_child_is_not_retried(batch: Batch) -> None:
+    apply_events(batch.pk, [started(child_of(batch, 2), 2, LATER)])
+    requeue(batch.pk, {0: 1, 2: 1})
+    assert (child_of(batch, 0).status, child_of(batch, 2).status) == (Status.COMPLETED, Status.RUNNING)
+    assert_consistent(batch.pk)
+
+
+def test_an_old_close_that_comes_again_does_not_undo_the_retry(batch: Batch) -> None:
+    requeue(batch.pk, {2: 1})
+    child = child_of(batch, 2)
+    apply_events(batch.pk, [closed(child, Status.FAILED, at=START + timedelta(seconds=50), failure=BROKEN)])
+    child.refresh_from_db()
+    assert (child.status, child.attempt) == (Status.PENDING, 2)
+    assert_consistent(batch.pk)
+
+
+def test_a_retry_that_was_not_asked_for_here_shows_as_well(batch: Batch) -> None:
+    """Someone resets a child in Temporal's UI: another run without a requeue."""
+    apply_events(batch.pk, [started(child_of(batch, 2), 2, LATER)])
+    child = child_of(batch, 2)
+    assert (child.status, child.attempt, child.items_failed) == (Status.RUNNING, 2, 0)
+    assert Item.objects.get(batch=batch, index=5).status == Status.PENDING
+    assert_consistent(batch.pk)
+
+
+def test_results_of_the_new_run_survive_its_late_start(batch: Batch) -> None:
+    """The worker writes an item's failure before the dashboard hears that the run has started."""
+    run_children_results_first(batch)
+    item = Item.objects.get(batch=batch, index=5)
+    assert (item.status, item.error_message) == (Status.FAILED, "again")
+    assert child_of(batch, 2).items_failed == 1
+    assert_consistent(batch.pk)
+
+
+def run_children_results_first(batch: Batch) -> None:
+    child = child_of(batch, 2)
+    failure = Failure("ServerError", "again")
+    result = ItemResult(batch.pk, 2, f"run-{child.pk}-2", 5, 6, 0.1, None, failure)
+    DjangoChunkStore().write_results([result])
+    assert_consistent(batch.pk)
+    requeue(batch.pk, {2: 1})
+    assert_consistent(batch.pk)
+    apply_events(batch.pk, [started(child, 2, LATER)])
+
+
+def test_a_retry_that_was_canceled_before_it_began_shows_the_last_attempt_again(batch: Batch) -> None:
+    requeue(batch.pk, {2: 1})
+    apply_events(batch.pk, [started(root_of(batch), 2, LATER)])
+    close_root(batch, Status.CANCELED, run=2, at=MUCH_LATER)
+    child = child_of(batch, 2)
+    assert (child.status, child.attempt, child.error_message) == (Status.FAILED, 1, "HTTP 500")
+    assert Batch.objects.get(pk=batch.pk).status == BatchStatus.CANCELED
+    assert_consistent(batch.pk)
+
+
+def test_an_older_close_of_the_root_leaves_retried_children_waiting(make_batch: MakeBatch) -> None:
+    batch = make_batch(items=3)
+    start_root(batch)
+    run_children(batch, {0: Status.FAILED})
+    close_root(batch, Status.CANCELED, at=LATER)
+    requeue(batch.pk, {0: 1, 1: 0})
+    apply_events(batch.pk, [started(root_of(batch), 2, MUCH_LATER)])
+    close_root(batch, Status.CANCELED, at=LATER + timedelta(seconds=1))
+    assert [child_of(batch, position).status for position in range(3)] == ["pending", "pending", "skipped"]
+    assert [child_of(batch, position).attempt for position in range(3)] == [2, 1, 0]
+    assert_consistent(batch.pk)
+
+
+def test_a_retry_while_the_root_runs_leaves_the_root_alone(make_batch: MakeBatch) -> None:
+    batch = make_batch(items=3)
+    start_root(batch)
+    run_children(batch, {0: Status.FAILED, 1: Status.COMPLETED})
+    requeue(batch.pk, {0: 1})
+    assert (root_of(batch).status, root_of(batch).attempt) == (Status.RUNNING, 1)
+    assert_consistent(batch.pk)
+
+
+def test_a_retry_below_a_closed_partition_shows_it_as_asked_to_run(make_batch: MakeBatch) -> None:
+    batch = make_batch(items=1_001)
+    start_root(batch)
+    run_children(batch, {0: Status.FAILED, 1_000: Status.RUNNING})
+    first = Node.objects.get(batch=batch, kind=NodeKind.PARTITION, position=0)
+    apply_events(batch.pk, [closed(first, Status.COMPLETED, at=LATER)])
+    requeue(batch.pk, {0: 1})
+    first.refresh_from_db()
+    assert (first.status, first.attempt, first.children_pending, first.children_failed) == ("pending", 2, 500, 0)
+    apply_events(batch.pk, [started(first, 2, MUCH_LATER)])
+    first.refresh_from_db()
+    assert (first.status, first.attempt) == (Status.RUNNING, 2)
+    assert_consistent(batch.pk)
+
+
+def test_settling_takes_back_a_retry_that_never_came(batch: Batch) -> None:
+    requeue(batch.pk, {2: 1})
+    batch.refresh_from_db()
+    settle(batch.pk, batch.revision - 1)
+    assert child_of(batch, 2).status == Status.PENDING
+    settle(batch.pk, batch.revision)
+    assert (child_of(batch, 2).status, root_of(batch).status) == (Status.FAILED, Status.COMPLETED)
+    assert Batch.objects.get(pk=batch.pk).status == BatchStatus.COMPLETED_WITH_FAILURES
+    assert_consistent(batch.pk)
+
+
+def test_retrying_thousands_keeps_the_tallies(make_batch: MakeBatch) -> None:
+    batch = make_batch(items=1_200)
+    start_root(batch)
+    run_children(batch, dict.fromkeys(range(1_200), Status.FAILED))
+    close_root(batch)
+    requeue(batch.pk, dict.fromkeys(range(1_200), 1))
+    batch.refresh_from_db()
+    assert (batch.children_pending, batch.items_pending, batch.done_at_open) == (1_200, 1_200, 0)
+    assert_consistent(batch.pk)

@@ -1,0 +1,106 @@
+"""Kinds of error, told apart in API and downloads; and what a download holds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from dashboard.accounts.api_tokens import create_token
+from dashboard.chunk_store.store import DjangoChunkStore
+from dashboard.models import Item
+from dashboard.projection.events import apply_events
+from dashboard.queries.exports import cell
+from dashboard.server.streaming import PART, stream
+from orchestration.contracts.chunks import ItemResult
+from orchestration.contracts.status import Failure, Status
+from orchestration.errors.kinds import ADVICE, ErrorKind
+from tests.dashboard.conftest import MakeBatch, sent
+from tests.support.builders import START, child_of, closed, start_root
+
+ENDS = [
+    (Status.FAILED, "ValidationError", "validation"),
+    (Status.TIMED_OUT, "Timeout", "timeout"),
+    (Status.CANCELED, "Canceled", "canceled"),
+    (Status.TERMINATED, "Terminated", "terminated"),
+    (Status.FAILED, "ItemsFailed", "items"),
+    (Status.FAILED, "UnknownProcessor", "setup"),
+    (Status.FAILED, "ServerError", "application"),
+]
+
+
+@pytest.mark.django_db
+def test_kinds_of_error_are_told_apart(operator: User, make_batch: MakeBatch, client: Client) -> None:
+    batch = make_batch(len(ENDS))
+    start_root(batch)
+    for place, (outcome, error_type, _) in enumerate(ENDS):
+        failure = Failure(error_type, "what happened")
+        apply_events(batch.pk, [closed(child_of(batch, place), outcome, failure=failure)])
+    headers = {"Authorization": f"Bearer {create_token(operator, 'test')}"}
+    nodes = client.get(f"/api/v1/batches/{batch.pk}/nodes?kind=child", headers=headers).json()["results"]
+    kinds = [node["error"]["kind"] for node in sorted(nodes, key=lambda node: node["position"])]
+    assert kinds == [kind for _, _, kind in ENDS]
+    assert set(ADVICE) == set(ErrorKind)
+
+
+@pytest.mark.django_db
+def test_a_download_has_every_item_with_its_result_or_error(
+    operator: User, make_batch: MakeBatch, client: Client
+) -> None:
+    batch = make_batch(3)
+    wrong = Failure("Timeout", "=cmd|' /C calc'!A0")
+    results = [
+        ItemResult(batch.pk, 0, "run", 0, 1, 0.5, result={"seconds": 1, "more": {"a": 1}}),
+        ItemResult(batch.pk, 1, "run", 1, 3, 0.5, failure=wrong),
+    ]
+    DjangoChunkStore().write_results(results)
+    client.force_login(operator)
+    text = sent(client.get(f"/batches/{batch.pk}/items.csv")).decode()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["status"] for row in rows] == ["completed", "failed", "pending"]
+    assert rows[0]["result.more"] == '{"a": 1}'
+    assert rows[0]["item.url"] == "https://example.org/0"
+    assert (rows[1]["error_kind"], rows[1]["error_message"]) == ("timeout", f"'{wrong.message}")
+    lines = sent(client.get(f"/batches/{batch.pk}/items.jsonl?status=failed"))
+    [failed] = [json.loads(line) for line in lines.splitlines()]
+    assert (failed["key"], failed["error_message"]) == ("row-0001", wrong.message)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [("=1+1", "'=1+1"), (-5, -5), (None, ""), ("plain", "plain"), ([1], "[1]")]
+)
+def test_no_cell_is_a_formula(value: object, shown: object) -> None:
+    assert cell(value) == shown
+
+
+@pytest.mark.django_db
+def test_a_download_is_sent_in_bounded_pieces(operator: User, make_batch: MakeBatch, client: Client) -> None:
+    batch = make_batch(5_000, chunk_size=100)
+    Item.objects.filter(batch=batch).update(finished_at=START + timedelta(seconds=1))
+    client.force_login(operator)
+    answer = client.get(f"/batches/{batch.pk}/items.csv")
+    with pytest.warns(Warning, match="asynchronous iterators"):
+        pieces = list(answer)
+    assert b"".join(pieces).count(b"\n") == 5_001
+    assert len(pieces) > 3
+    assert max(map(len, pieces)) < 2 * PART
+
+
+async def test_an_answer_is_made_while_it_is_sent_and_not_before() -> None:
+    made = list[int]()
+
+    def parts() -> Iterator[bytes]:
+        for number in range(100):
+            made.append(number)
+            yield b"x" * PART
+
+    sending = aiter(stream(parts(), "text/plain"))
+    assert await anext(sending) == b"x" * PART
+    assert made == [0]
+    assert len([part async for part in sending]) == 99

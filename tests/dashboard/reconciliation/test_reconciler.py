@@ -1,0 +1,335 @@
+"""The reconciler on a real Temporal with a real worker, and nobody who notifies: Temporal's truth shows within 10 s."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from pytest_django import Settings
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from dashboard.chunk_store.store import DjangoChunkStore
+from dashboard.definitions.saving import create
+from dashboard.launching.root_input import fan_out_input
+from dashboard.models import Attempt, Batch, Node
+from dashboard.projection.events import apply_events
+from dashboard.projection.retries import requeue
+from dashboard.projection.settlement import discard
+from dashboard.reconciliation import reconciler as reconciler_module
+from dashboard.reconciliation import repair
+from dashboard.reconciliation.reconciler import Watch, run_reconciler
+from dashboard.temporal import gateway
+from orchestration.activities.parents import ChunkActivities
+from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
+from orchestration.contracts.names import CHILD_TASK_QUEUE
+from orchestration.contracts.status import Status
+from orchestration.contracts.workflow_ids import root_id
+from orchestration.plan.plan import Plan
+from orchestration.processors import catalogue
+from orchestration.temporal.connection import BatchNotRunning
+from orchestration.worker import build_workers
+from orchestration.workflows.fan_out import FanOutWorkflow
+from tests.support import builders
+from tests.support.builders import START, child_of, root_of
+from tests.support.oracle import assert_consistent
+from tests.support.stack import TemporalServer
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SHOWS_WITHIN = 10.0
+FOR_LONG = {"seconds_from": 600, "seconds_to": 600}
+AT_ONCE = {"seconds_from": 0, "seconds_to": 0}
+
+
+@pytest.fixture(scope="module")
+def own_temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
+    """A server on whose queues nobody else's worker polls."""
+    server = TemporalServer(Path(tmp_path_factory.mktemp("reconcile")))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(autouse=True)
+def address(own_temporal: TemporalServer, settings: Settings) -> Iterator[str]:
+    """Point the process's gateway to the server."""
+    settings.TEMPORAL_ADDRESS = own_temporal.address
+    gateway.cache_clear()
+    yield own_temporal.address
+    gateway.cache_clear()
+
+
+@pytest.fixture
+async def client(address: str) -> Client:
+    return await Client.connect(address, data_converter=pydantic_data_converter)
+
+
+@pytest.fixture
+async def worker(client: Client) -> AsyncIterator[None]:
+    """Run workflows and chunks; nobody polls the dashboard's queue, so nothing is ever notified."""
+    catalogue.load()
+    activities = ChunkActivities(DjangoChunkStore())
+    (worker,) = build_workers(client, activities)
+    async with worker:
+        yield
+    activities.close()
+
+
+@pytest.fixture
+async def reconciler(worker: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """Run the reconciler, and end what is left of the batches afterwards."""
+    monkeypatch.setattr(reconciler_module, "LAUNCH_HEAD_START", timedelta(0))
+    task = asyncio.create_task(run_reconciler())
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    async for batch in Batch.objects.all():
+        with contextlib.suppress(BatchNotRunning):
+            await gateway().terminate(root_id(batch.pk), "The test is over.")
+
+
+async def written(person: User, items: int = 3, parameters: dict[str, Any] = FOR_LONG, **plan: Any) -> Batch:
+    """Write a batch that nobody has started: the reconciler will."""
+    request = {name: plan.pop(name) for name in ("processor", "definition") if name in plan}
+    given = Plan(chunk_size=1, item_attempts=1, **plan)
+    return await sync_to_async(builders.make_batch)(person, items, parameters=parameters, plan=given, **request)
+
+
+async def statuses(batch: Batch) -> tuple[str, list[str]]:
+    """Return the status of a batch and of its children."""
+    await batch.arefresh_from_db()
+    children = Node.objects.filter(batch=batch, kind=NodeKind.CHILD).order_by("position")
+    return batch.status, [status async for status in children.values_list("status", flat=True)]
+
+
+async def shows(batch: Batch, status: str, *children: str, deadline: float = 60) -> None:
+    """Await that the rows say so."""
+    seen: Any = None
+
+    async def does() -> bool:
+        nonlocal seen
+        seen = await statuses(batch)
+        return bool(seen == (status, list(children)))
+
+    try:
+        await until(does, f"{status} with {children}", deadline)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; the rows say {seen}") from None
+    await sync_to_async(assert_consistent)(batch.pk)
+
+
+async def test_a_batch_of_which_nothing_is_notified_ends_as_temporal_says(reconciler: None, operator: User) -> None:
+    parameters = {**AT_ONCE, "fail_percent": 100}
+    good, bad = await written(operator, 3, AT_ONCE), await written(operator, 2, parameters)
+    await shows(good, "completed", "completed", "completed", "completed")
+    await shows(bad, "completed_with_failures", "failed", "failed")
+    child = await sync_to_async(child_of)(bad, 0)
+    assert child.error_type
+    assert child.error_message
+
+
+FAILING_SAGA = """
+kind: saga
+steps:
+  - name: reserve
+    processor: simulate
+    parameters: {seconds_from: 0, seconds_to: 0}
+    compensation: {processor: simulate, parameters: {seconds_from: 0, seconds_to: 0}}
+  - name: charge
+    processor: simulate
+    parameters: {seconds_from: 0, seconds_to: 0, fail_percent: 100}
+plan: {item_attempts: 1}
+"""
+
+
+async def test_rows_that_only_their_parent_knows_are_asked_of_it(reconciler: None, operator: User) -> None:
+    version = await sync_to_async(create)(operator, "undone", FAILING_SAGA)
+    batch = await written(operator, 0, {}, processor="saga", definition=version.pk)
+    await shows(batch, "rolled_back")
+    found = Node.objects.filter(batch=batch).exclude(kind=NodeKind.ROOT).order_by("position")
+    assert [node async for node in found.values_list("label", "kind", "status")] == [
+        ("reserve", "step", "completed"),
+        ("charge", "step", "failed"),
+        ("rollback", "rollback", "completed"),
+    ]
+
+
+async def test_a_root_terminated_from_outside_shows_within_10_s(
+    reconciler: None, operator: User, own_temporal: TemporalServer
+) -> None:
+    batch = await written(operator, 3, window=2)
+    await shows(batch, "running", "running", "running", "pending")
+    own_temporal.cli("workflow", "terminate", "--workflow-id", root_id(batch.pk), "--reason", "by hand")
+    await shows(batch, "terminated", "terminated", "terminated", "skipped", deadline=SHOWS_WITHIN)
+    root = await sync_to_async(root_of)(batch)
+    assert (root.error_type, root.error_message) == ("Terminated", "by hand")
+
+
+async def test_a_root_canceled_from_outside_shows_within_10_s(
+    reconciler: None, operator: User, own_temporal: TemporalServer
+) -> None:
+    batch = await written(operator, 2, window=1)
+    await shows(batch, "running", "running", "pending")
+    own_temporal.cli("workflow", "cancel", "--workflow-id", root_id(batch.pk))
+    await shows(batch, "canceled", "canceled", "skipped", deadline=SHOWS_WITHIN)
+
+
+async def test_children_ended_from_outside_show_within_10_s(
+    reconciler: None, operator: User, own_temporal: TemporalServer
+) -> None:
+    batch = await written(operator, 3)
+    await shows(batch, "running", "running", "running", "running")
+    ids = [(await sync_to_async(child_of)(batch, position)).workflow_id for position in range(2)]
+    own_temporal.cli("workflow", "terminate", "--workflow-id", ids[0], "--reason", "by hand")
+    own_temporal.cli("workflow", "cancel", "--workflow-id", ids[1])
+    await shows(batch, "running", "terminated", "canceled", "running", deadline=SHOWS_WITHIN)
+    assert (await sync_to_async(child_of)(batch, 0)).error_message == "by hand"
+
+
+async def test_while_rows_move_what_differs_is_left_to_the_news_and_listed_once_they_stop(
+    worker: None, operator: User, own_temporal: TemporalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler_module, "LAUNCH_HEAD_START", timedelta(0))
+    monkeypatch.setattr(reconciler_module, "LIST_EVERY", timedelta(hours=1))
+    monkeypatch.setattr(repair, "NOTIFY_HEAD_START", timedelta(0))
+    batch = await written(operator, 3)
+    watch = Watch(batch.pk)
+
+    async def temporal_says(counts: dict[Status, int]) -> None:
+        async def does() -> bool:
+            return await gateway().count_runs(batch.workflows) == counts
+
+        await until(does, f"Temporal has {counts}")
+
+    await watch.compare()  # starts it
+    await temporal_says({Status.RUNNING: 4})
+    await watch.compare()
+    assert await statuses(batch) == ("running", ["running"] * 3)
+    first, second = [await sync_to_async(child_of)(batch, position) for position in range(2)]
+    for node in (first, second):
+        own_temporal.cli("workflow", "terminate", "--workflow-id", node.workflow_id)
+    await temporal_says({Status.RUNNING: 2, Status.TERMINATED: 2})
+    event = TreeEvent(EventKind.CLOSED, first.workflow_id, first.run_id, datetime.now(UTC), Status.TERMINATED)
+    await sync_to_async(apply_events)(batch.pk, [event])
+    await watch.compare()
+    assert await statuses(batch) == ("running", ["terminated", "running", "running"])
+    await watch.compare()
+    assert await statuses(batch) == ("running", ["terminated", "terminated", "running"])
+    await gateway().terminate(root_id(batch.pk), "The test is over.")
+
+
+async def test_a_root_that_times_out_shows_within_10_s(reconciler: None, operator: User, client: Client) -> None:
+    timeout = timedelta(seconds=6)
+    batch = await written(operator, 2, window=1, item_timeout=3_600)
+    await client.start_workflow(
+        FanOutWorkflow.run,
+        await sync_to_async(fan_out_input)(batch),
+        id=root_id(batch.pk),
+        task_queue=CHILD_TASK_QUEUE,
+        execution_timeout=timeout,
+    )
+    await shows(batch, "running", "running", "pending")
+    deadline = timeout.total_seconds() + SHOWS_WITHIN
+    await shows(batch, "timed_out", "terminated", "skipped", deadline=deadline)
+    assert (await sync_to_async(root_of)(batch)).error_type == "Timeout"
+
+
+async def test_a_retry_that_nobody_notified_shows(reconciler: None, operator: User) -> None:
+    batch = await written(operator, 2, {**AT_ONCE, "fail_percent": 100})
+    await shows(batch, "completed_with_failures", "failed", "failed")
+    root = await sync_to_async(fan_out_input)(batch)
+    answer = await gateway().retry(root, {1: []}, believed_open=[], update_id="again")
+    await sync_to_async(requeue)(batch.pk, dict.fromkeys(answer.accepted, 1))
+    await shows(batch, "completed_with_failures", "failed", "failed")
+
+    async def has_run_twice() -> bool:
+        return (
+            await Attempt.objects.filter(node__batch=batch, node__position=1, node__kind=NodeKind.CHILD).acount() == 2
+        )
+
+    await until(has_run_twice, "the second attempt is known")
+    await shows(batch, "completed_with_failures", "failed", "failed")
+
+
+async def test_a_batch_waits_for_temporal_and_says_so(
+    operator: User, settings: Settings, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setattr(reconciler_module, "LAUNCH_HEAD_START", timedelta(0))
+    settings.TEMPORAL_ADDRESS = "127.0.0.1:1"
+    gateway.cache_clear()
+    batch = await written(operator)
+    assert not await Watch(batch.pk).compare()
+    await batch.arefresh_from_db()
+    assert batch.status == "pending"
+    assert "does not answer" in batch.start_error
+    settings.TEMPORAL_ADDRESS = address
+    gateway.cache_clear()
+    assert not await Watch(batch.pk).compare()
+    await batch.arefresh_from_db()
+    assert batch.start_error == ""
+    assert await gateway().describe_run(root_id(batch.pk)) is not None
+    await gateway().terminate(root_id(batch.pk), "The test is over.")
+
+
+async def test_a_batch_discarded_while_it_is_being_started_is_ended_again(
+    operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler_module, "LAUNCH_HEAD_START", timedelta(0))
+    batch = await written(operator)
+    assert await sync_to_async(discard)(batch.pk)
+    await reconciler_module._start(batch)
+    seen = await gateway().describe_run(root_id(batch.pk))
+    assert seen is not None
+    assert seen.status is Status.TERMINATED
+
+
+async def test_what_temporal_no_longer_knows_is_terminated(operator: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Temporal's database was lost while a batch ran."""
+    monkeypatch.setattr(reconciler_module, "LASTING", timedelta(0))
+    batch = await written(operator, 3)
+
+    def run() -> None:
+        nodes = (root_of(batch), child_of(batch, 0))
+        events = [TreeEvent(EventKind.STARTED, node.workflow_id, str(uuid4()), START) for node in nodes]
+        apply_events(batch.pk, events)
+
+    await sync_to_async(run)()
+    watch = Watch(batch.pk, _patience=timedelta(0))
+    await watch.compare()
+    assert await statuses(batch) == ("terminated", ["terminated", "skipped", "skipped"])
+    assert (await sync_to_async(root_of)(batch)).error_message == repair.GONE.message
+    await sync_to_async(assert_consistent)(batch.pk)
+
+
+async def test_a_difference_that_stays_does_not_keep_a_closed_batch_open(
+    reconciler: None, operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows know an attempt that Temporal has forgotten (its retention is over)."""
+    batch = await written(operator, 1, AT_ONCE)
+    await shows(batch, "completed", "completed")
+
+    def forget() -> None:
+        child = child_of(batch, 0)
+        Attempt.objects.create(
+            batch=batch, node=child, number=2, run_id=str(uuid4()), status=Status.FAILED, closed_at=datetime.now(UTC)
+        )
+
+    await sync_to_async(forget)()
+    watch = Watch(batch.pk)
+    assert not await watch.compare()
+    watch._patience = timedelta(0)
+    assert await watch.compare()
+
+
+async def test_a_batch_that_is_gone_is_not_watched() -> None:
+    assert await Watch("gone").compare()

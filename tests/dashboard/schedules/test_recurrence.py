@@ -1,0 +1,52 @@
+"""Friendly choices of when: into cron, back from what Temporal holds, and in words."""
+
+from __future__ import annotations
+
+from datetime import time, timedelta
+
+import pytest
+
+from dashboard.schedules.recurrence import Cadence, Repeat, in_words
+from orchestration.client.schedules import Timing
+
+
+@pytest.mark.parametrize(
+    ("cadence", "cron", "words"),
+    [
+        (Cadence(Repeat.HOURLY, minute=5), "5 * * * *", "every hour at :05"),
+        (Cadence(Repeat.DAILY, at=time(23, 30)), "30 23 * * *", "every day at 23:30 Europe/Berlin"),
+        (Cadence(Repeat.WEEKDAYS, at=time(7)), "0 7 * * 1-5", "every weekday at 07:00 Europe/Berlin"),
+        (Cadence(Repeat.WEEKLY, days=(3, 1)), "0 7 * * 1,3", "every Monday, Wednesday at 07:00 Europe/Berlin"),
+        (Cadence(Repeat.CRON, cron="0 7 1 * *"), "0 7 1 * *", "cron 0 7 1 * * Europe/Berlin"),
+    ],
+)
+def test_choices_are_cron_expressions_and_come_back(cadence: Cadence, cron: str, words: str) -> None:
+    timing = cadence.timing("Europe/Berlin")
+    assert timing == Timing(cron=cron, time_zone="Europe/Berlin")
+    assert Cadence.of(timing).repeat is cadence.repeat
+    assert Cadence.of(timing).timing("Europe/Berlin") == timing
+    assert in_words(timing) == words
+
+
+@pytest.mark.parametrize("cron", ["0 7 * * 9", "99 7 * * *", "0 7 * * 1-", "0 7 * * ,", "*/5 * * * *", "@daily", ""])
+def test_everything_else_stays_an_expression(cron: str) -> None:
+    assert Cadence.of(Timing(cron=cron)).repeat is Repeat.CRON
+    assert Cadence.of(Timing(cron=cron)).cron == cron
+
+
+@pytest.mark.parametrize(
+    ("every", "words"),
+    [
+        (timedelta(seconds=1), "every second"),
+        (timedelta(minutes=90), "every 90 minutes"),
+        (timedelta(days=2), "every 2 days"),
+        (timedelta(seconds=1.5), "every 1.5 seconds"),
+    ],
+)
+def test_intervals_in_words(every: timedelta, words: str) -> None:
+    assert in_words(Timing(every=every)) == words
+    assert Cadence.of(Timing(every=every)).timing("UTC") == Timing(every=every)
+
+
+def test_days_in_ranges_are_recognised() -> None:
+    assert in_words(Timing(cron="0 7 * * 0,5-6")) == "every Sunday, Friday, Saturday at 07:00 UTC"

@@ -1,0 +1,56 @@
+"""Schedules that cannot work are refused where they are wrong, in the API and in the form, and nothing is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.dashboard.schedules.test_actions import QUICK, Web, sealed, when
+from tests.dashboard.views.test_launch import form
+from tests.support.stack import Stack
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"cron": "0 0 30 2 *"}, "cron"),
+        ({"cron": "61 * * * *"}, "cron"),
+        ({"cron": "every day"}, "cron"),
+        ({"cron": "0 7 * * *", "interval": 60}, "cron"),
+        ({"cron": "0 7 * * *", "time_zone": "Middle/Earth"}, "time_zone"),
+        ({"interval": 0.5}, "interval"),
+        ({"interval": 60, "catchup_window": 1}, "catchup_window"),
+        ({"interval": 60, "name": " "}, "name"),
+        ({"interval": 60, "overlap": "maybe"}, "overlap"),
+        ({"interval": 60, "plan": {"window": 0}}, "plan.window"),
+        ({"interval": 60, "count": None}, "items"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_its_field(stack: Stack, given: dict[str, Any], field: str) -> None:
+    body = {"name": "bad", "processor": "simulate", "parameters": QUICK, "count": 1, **given}
+    answer = stack.api("POST", "/schedules", body)
+    assert answer.status_code == 422, answer.text
+    assert list(answer.json()["errors"]) == [field]
+    assert "bad" not in [each["name"] for each in stack.api("GET", "/schedules").json()]
+
+
+def test_a_time_that_never_comes_is_refused_in_the_form_and_what_was_typed_stays(stack: Stack) -> None:
+    browser = Web(stack)
+    launch = sealed(browser.submit("/launch/simulate/schedule/", form()).text)
+    bad = when(launch=launch, repeat="cron", cron="0 0 30 2 *", note="typed")
+    for page in (browser.submit("/schedules/new/", bad), browser.submit("/schedules/preview/", bad)):
+        assert "This time never comes: there is no such date." in page.text
+    page = browser.submit("/schedules/new/", bad)
+    assert page.status_code == 422
+    assert 'value="0 0 30 2 *"' in page.text
+    assert 'value="typed"' in page.text
+    nonsense = browser.submit("/schedules/new/", when(launch=launch, repeat="cron", cron="61 * * * *"))
+    assert "Minute is not in range [0-59]." in nonsense.text
+    assert browser.submit("/schedules/new/", when(launch="forged")).url.path == "/launch/"
+
+
+def test_an_invalid_launch_form_is_not_scheduled(stack: Stack) -> None:
+    page = Web(stack).submit("/launch/simulate/schedule/", form(**{"plan-window": 0}))
+    assert page.status_code == 422
+    assert "Ensure this value is greater than or equal to 1." in page.text

@@ -1,0 +1,72 @@
+"""/healthz: whether database, Temporal and worker answer, and 503 when one is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from django.test import Client
+from pytest_django import Settings
+
+from dashboard.temporal import WORKER_LOST_AFTER, gateway
+from dashboard.views import health
+from tests.support.stack import Stack, http
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def nobody_there(settings: Settings) -> Iterator[None]:
+    settings.TEMPORAL_ADDRESS = "127.0.0.1:1"
+    gateway.cache_clear()
+    yield
+    gateway.cache_clear()
+
+
+def state(stack: Stack) -> dict[str, Any]:
+    answer = http.get(f"{stack.url}/healthz", timeout=30)
+    return {"code": answer.status_code, **answer.json()}
+
+
+@pytest.mark.slow
+def test_each_part_that_goes_is_missed_and_each_that_comes_back_is_seen(own_stack: Stack) -> None:
+    healthy = state(own_stack)
+    assert (healthy["code"], healthy["status"]) == (200, "ok")
+    assert healthy["worker"]["heartbeat_age"] < WORKER_LOST_AFTER
+
+    own_stack.worker.kill()
+    lost = wait_until(lambda: (now := state(own_stack))["code"] == 503 and now, "the worker is missed", deadline=40)
+    assert (lost["status"], lost["worker"]["ok"], lost["temporal"]["ok"]) == ("unavailable", False, True)
+    assert lost["worker"]["heartbeat_age"] >= WORKER_LOST_AFTER
+    own_stack.worker.start()
+    own_stack.wait_healthy()
+
+    own_stack.temporal.stop()
+    gone = wait_until(lambda: (now := state(own_stack))["code"] == 503 and now, "Temporal is missed", deadline=40)
+    assert (gone["temporal"]["ok"], gone["database"]["ok"]) == (False, True)
+    assert "does not answer" in gone["temporal"]["error"]
+    own_stack.temporal.start()
+    own_stack.wait_healthy()
+
+
+@pytest.mark.django_db
+def test_nobody_has_to_log_in_and_nothing_is_cached(visitor: Client, nobody_there: None) -> None:
+    answer = visitor.get("/healthz")
+    assert answer.status_code == 503
+    assert "no-store" in answer["Cache-Control"]
+    assert visitor.post("/healthz").status_code == 405
+
+
+@pytest.mark.django_db
+def test_a_database_that_is_gone_is_said_without_its_address(
+    visitor: Client, nobody_there: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone:
+        def cursor(self) -> Any:
+            raise OperationalError("no route to db.internal:5432")
+
+    monkeypatch.setattr(health, "connection", Gone())
+    answer = visitor.get("/healthz")
+    assert (answer.status_code, answer.json()["database"]["ok"]) == (503, False)
+    assert "internal" not in answer.text

@@ -1,0 +1,263 @@
+"""The launch form with Temporal away: what is refused where, what is kept, and that a batch is launched once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from pydantic import BaseModel
+from pytest_django import Settings
+
+from dashboard.models import AuditEntry, Batch, Item, Node, Upload
+from dashboard.temporal import gateway
+from orchestration.processors import registry
+from orchestration.processors.registry import processor
+from orchestration.processors.uploads import Upload as Given
+from tests.support import builders
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def temporal_away(settings: Settings) -> Any:
+    """Point at a port where nobody answers."""
+    settings.TEMPORAL_ADDRESS = "127.0.0.1:1"
+    gateway.cache_clear()
+    yield
+    gateway.cache_clear()
+
+
+@pytest.fixture
+def browser(operator: User, client: Client) -> Client:
+    """An operator's browser."""
+    client.force_login(operator)
+    return client
+
+
+def form(**given: Any) -> dict[str, Any]:
+    """Return the form of `simulate` as a browser sends it."""
+    plan: dict[str, Any] = {
+        "chunk_size": 1,
+        "window": 50,
+        "item_concurrency": 10,
+        "item_attempts": 3,
+        "item_backoff": 1,
+    }
+    plan |= {"item_timeout": 60, "failure_policy": "collect", "task_queue": "canopy"}
+    parameters = {"seconds_from": 0, "seconds_to": 0, "fail_percent": 0, "fail_first_attempts": 0, "seed": 1}
+    parameters["result_bytes"] = 0
+    whole: dict[str, Any] = {f"plan-{name}": value for name, value in plan.items()}
+    whole |= {f"parameters-{name}": value for name, value in parameters.items()}
+    whole |= {"format": "lines", "text": "a\nb\nc", "key": "", "label": "", "idempotency_key": "once", "upload": ""}
+    return whole | given
+
+
+def test_a_launch_writes_batch_nodes_items_and_audit_and_keeps_it_pending(browser: Client) -> None:
+    answer = browser.post("/launch/simulate/", form(**{"plan-chunk_size": 2, "label": "night run"}))
+    batch = Batch.objects.get()
+    assert answer.headers["Location"] == f"/batches/{batch.pk}/"
+    assert (batch.status, batch.label, batch.item_count, batch.child_count) == ("pending", "night run", 3, 2)
+    assert "does not answer" in batch.start_error
+    assert list(Node.objects.order_by("pk").values_list("kind", "length")) == [("root", 3), ("child", 2), ("child", 1)]
+    assert list(Item.objects.order_by("index").values_list("key", "child")) == [("a", 0), ("b", 0), ("c", 1)]
+    assert AuditEntry.objects.get().action == "launch"
+
+
+class Dictionary(BaseModel):
+    words: Given
+    more: Given | None = None
+
+
+@pytest.fixture
+def translate() -> Iterator[None]:
+    """A processor with a file among its parameters."""
+
+    @processor(name="translate")
+    async def translate(word: str, dictionary: Dictionary) -> str:
+        return dictionary.words.read_text()
+
+    yield
+    registry._processors.pop("translate")
+
+
+def test_a_file_that_is_a_parameter_is_kept_while_the_form_is_mended_and_launched_with(
+    browser: Client, translate: None
+) -> None:
+    given = form(**{"plan-window": "0"})
+    assert "Choose a file." in browser.post("/launch/translate/", given).content.decode()
+    chosen = {"parameters-words-file": SimpleUploadedFile("words.txt", b"leaf=Blatt")}
+    preview = browser.post("/launch/translate/preview/", given | chosen, headers={"HX-Request": "true"})
+    kept = re.search(r'name="parameters-words" value="([^"]+)"', preview.content.decode())
+    assert kept is not None
+    answer = browser.post("/launch/translate/", given | {"parameters-words": kept[1]})
+    assert answer.status_code == 422
+    assert "words.txt" in answer.content.decode()
+    answer = browser.post("/launch/translate/", form(**{"parameters-words": kept[1]}))
+    batch = Batch.objects.get()
+    assert answer.status_code == 302
+    assert batch.parameters == {"words": {"upload": kept[1], "name": "words.txt", "size": 10}, "more": None}
+    again = browser.get(f"/launch/translate/?like={batch.pk}").content.decode()
+    assert f'value="{kept[1]}"' in again
+    gone = browser.post("/launch/translate/", form(**{"parameters-words": "no-such-upload"}))
+    assert "What was uploaded is gone. Choose it again." in gone.content.decode()
+
+
+def test_a_file_that_is_too_large_is_refused_at_its_field_and_not_kept(
+    browser: Client, translate: None, settings: Settings
+) -> None:
+    settings.CANOPY_MAX_UPLOAD_BYTES = 1024 * 1024
+    chosen = {"parameters-words-file": SimpleUploadedFile("words.txt", b"x" * (1024 * 1024 + 1))}
+    answer = browser.post("/launch/translate/", form() | chosen)
+    assert "The file is too large: at most 1 MB are allowed." in answer.content.decode()
+    assert not Upload.objects.filter(name="words.txt").exists()
+    sent = browser.post("/api/v1/uploads", {"file": SimpleUploadedFile("words.txt", b"x" * 2 * 1024 * 1024)})
+    assert (sent.status_code, sent.json()["errors"]) == (
+        422,
+        {"file": ["The file has 2 MB; at most 1 MB are allowed."]},
+    )
+
+
+def test_a_double_click_or_a_resend_launches_once(browser: Client) -> None:
+    first, second = (browser.post("/launch/simulate/", form()) for _ in range(2))
+    assert first.headers["Location"] == second.headers["Location"]
+    assert Batch.objects.count() == 1
+
+
+def test_the_back_button_with_other_items_is_another_launch(browser: Client) -> None:
+    browser.post("/launch/simulate/", form())
+    browser.post("/launch/simulate/", form(text="d"))
+    assert Batch.objects.count() == 2
+
+
+def test_bad_rows_are_listed_and_nothing_starts_until_someone_chooses(browser: Client) -> None:
+    text = "id,name\n1,a\n2\n3,<script>x</script>\n"
+    answer = browser.post("/launch/simulate/", form(format="csv", text=text))
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert Batch.objects.count() == 0
+    assert "1 bad row" in page
+    assert "Line 3" in page
+    assert "2\n3,&lt;script&gt;" in page, "what was typed is still in the form"
+    assert "<script>x" not in page
+    browser.post("/launch/simulate/", form(format="csv", text=text, leave_out="on"))
+    batch = Batch.objects.get()
+    assert (batch.item_count, batch.source["left_out"]) == (2, 1)
+
+
+def test_an_upload_survives_an_error_elsewhere(browser: Client) -> None:
+    file = SimpleUploadedFile("items.csv", b"id\n1\n2\n")
+    answer = browser.post("/launch/simulate/", form(format="csv", text="", file=file, **{"plan-window": 0}))
+    assert answer.status_code == 422
+    page = answer.content.decode()
+    assert "items.csv" in page
+    match = re.search(r'name="upload" value="([^"]+)"', page)
+    assert match is not None
+    browser.post("/launch/simulate/", form(format="csv", text="", upload=match[1]))
+    assert Batch.objects.get().item_count == 2
+
+
+def test_what_was_pasted_and_is_too_much_to_show_is_launched_again(browser: Client) -> None:
+    browser.post("/launch/simulate/", form(text="\n".join(f"item-{number:0180}" for number in range(1_200))))
+    page = browser.get(f"/launch/simulate/?like={Batch.objects.get().pk}").content.decode()
+    match = re.search(r'name="upload" value="([^"]+)"', page)
+    assert match is not None
+    browser.post("/launch/simulate/", form(text="", upload=match[1], idempotency_key="again"))
+    assert list(Batch.objects.values_list("item_count", flat=True)) == [1_200, 1_200]
+
+
+def test_what_was_uploaded_wins_over_the_example_unless_the_text_is_asked_for(browser: Client) -> None:
+    file = SimpleUploadedFile("items.csv", b"id\n1\n2\n3\n")
+    given = form(format="csv", text="id\nexample\n", use_text="on")
+    page = browser.post("/launch/simulate/preview/", given | {"file": file}).content.decode()
+    match = re.search(r'name="upload" value="([^"]+)"', page)
+    assert match is not None
+    assert "Take what is pasted instead" in page
+    assert "checked" not in page.partition('name="use_text"')[2].partition(">")[0]
+    given |= {"upload": match[1]}
+    browser.post("/launch/simulate/", given)
+    assert Batch.objects.get().item_count == 1
+    browser.post("/launch/simulate/", given | {"use_text": "", "idempotency_key": "other"})
+    assert sorted(Batch.objects.values_list("item_count", flat=True)) == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"plan-window": 0}, "greater than or equal to 1"),
+        ({"plan-chunk_size": "many"}, "Enter a whole number"),
+        ({"plan-failure_policy": "tolerate"}, "Tolerate needs either"),
+        ({"plan-tolerated_percent": 130, "plan-failure_policy": "tolerate"}, "less than or equal to 100"),
+        ({"parameters-seconds_from": 5}, "must not be more than seconds to"),
+        ({"parameters-seed": ""}, "This field is required"),
+        ({"text": ""}, "Paste items, or choose a file"),
+        ({"format": "count", "count": 0}, "from 1 to 1,000,000"),
+        ({"format": "count", "count": 10_000_000}, "from 1 to 1,000,000"),
+        ({"format": "count"}, "How many items?"),
+        ({"text": "", "file": SimpleUploadedFile("x", b"")}, "The file is empty"),
+        ({"text": "", "file": SimpleUploadedFile("x.png", b"\x89PNG\x00\x01")}, "binary file"),
+        ({"text": "", "upload": "gone"}, "is gone"),
+        ({"format": "csv", "text": "a,a\n1,2"}, "twice"),
+    ],
+)
+def test_what_is_wrong_is_said_where_it_is(browser: Client, wrong: dict[str, Any], message: str) -> None:
+    answer = browser.post("/launch/simulate/", form(**wrong))
+    assert answer.status_code == 422
+    assert message in answer.content.decode()
+    assert Batch.objects.count() == 0
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(browser: Client, settings: Settings) -> None:
+    settings.CANOPY_MAX_UPLOAD_BYTES = 1024 * 1024
+    file = SimpleUploadedFile("large.csv", b"x" * (2 * 1024 * 1024))
+    answer = browser.post("/launch/simulate/", form(text="", file=file))
+    assert "The file has 2 MB; at most 1 MB are allowed." in answer.content.decode()
+    assert Upload.objects.count() == 0
+
+
+def test_the_preview_shows_what_the_form_would_make(browser: Client) -> None:
+    answer = browser.post("/launch/simulate/preview/", form(format="count", count=3_000))
+    page = answer.content.decode()
+    assert "<dd>3,000</dd>" in page
+    assert "<dd>6</dd>" in page, "partitions"
+    assert "is much faster" in page
+    assert Batch.objects.count() == 0
+
+
+def test_launch_again_fills_the_form_and_changes_nothing(browser: Client) -> None:
+    browser.post("/launch/simulate/", form(label="first", **{"plan-window": 7, "parameters-seed": 99}))
+    batch = Batch.objects.get()
+    page = browser.get(f"/launch/simulate/?like={batch.pk}").content.decode()
+    for part in ('value="7"', 'value="99"', 'value="first"', "a\nb\nc"):
+        assert part in page
+    assert Batch.objects.count() == 1
+
+
+def test_an_unknown_processor_is_not_found(browser: Client) -> None:
+    assert browser.get("/launch/nope/").status_code == 404
+    assert browser.post("/launch/nope/", form()).status_code == 404
+
+
+def test_a_viewer_sees_the_form_and_can_launch_nothing(client: Client) -> None:
+    client.force_login(builders.make_viewer())
+    page = client.get("/launch/simulate/").content.decode()
+    assert "<fieldset disabled" in page
+    assert client.post("/launch/simulate/", form()).status_code == 403
+    assert client.post("/launch/simulate/preview/", form()).status_code == 403
+    assert Batch.objects.count() == 0
+
+
+def test_a_stranger_is_sent_to_the_login(client: Client) -> None:
+    answer = client.post("/launch/simulate/", form())
+    assert answer.headers["Location"].startswith("/login/")
+
+
+def test_who_may_only_look_leaves_nothing_behind(client: Client, db: None) -> None:
+    client.force_login(User.objects.create_user("vera"))
+    file = SimpleUploadedFile("items.csv", b"key\na\n")
+    assert client.post("/launch/simulate/", form(file=file)).status_code == 403
+    assert not Upload.objects.exists()

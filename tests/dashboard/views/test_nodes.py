@@ -1,0 +1,124 @@
+"""GET /batches/<id>/nodes/<node>/ and its items: errors of this and earlier attempts, input, results, Temporal."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import User
+from django.test import Client
+from pytest_django import Settings
+
+from dashboard.models import Batch, Item, Kind, Node
+from dashboard.projection.retries import requeue
+from orchestration.contracts.status import Failure, Status
+from orchestration.plan.plan import Plan
+from tests.support.builders import child_of, make_batch, make_viewer, run_children, start_root
+
+HTMX = {"HX-Request": "true"}
+
+
+def pane(client: Client, node: Node) -> str:
+    """Return the pane of a node."""
+    answer = client.get(f"/batches/{node.batch_id}/nodes/{node.pk}/", headers=HTMX)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_a_retried_child_shows_both_errors(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 2)
+    start_root(batch)
+    run_children(batch, {0: Status.FAILED}, failure=Failure("ServerError", "HTTP 500 <b>", "Traceback: line 7"))
+    requeue(batch.pk, {0: 1})
+    run_children(batch, {0: Status.FAILED}, run=2, failure=Failure("Timeout", "no answer within 10 s"))
+    text = pane(logged_in, child_of(batch, 0))
+    assert "no answer within 10 s" in text
+    assert "HTTP 500 &lt;b&gt;" in text
+    assert text.index("no answer within 10 s") < text.index("HTTP 500 &lt;b&gt;")
+    assert "Retry this child" in text
+
+
+def test_the_stack_and_input_of_a_failed_item(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 1)
+    start_root(batch)
+    run_children(batch, {0: Status.FAILED}, failure=Failure("ServerError", "HTTP 500", "Traceback: line 7"))
+    text = pane(logged_in, child_of(batch, 0))
+    assert "Traceback: line 7" in text
+    assert "https://example.org/0" in text
+
+
+def test_the_way_from_the_root_to_a_child_is_shown(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 1_200)
+    child = child_of(batch, 700)
+    path = logged_in.get(f"/batches/{batch.pk}/nodes/{child.pk}/", headers=HTMX).context["pane"].path
+    assert [node.title for node in path] == ["Root", "Partition 1"]
+    text = pane(logged_in, child)
+    assert text.index("/nodes/" + str(path[0].pk)) < text.index("/nodes/" + str(path[1].pk))
+    assert 'aria-label="Path from the root"' not in pane(logged_in, path[0])
+
+
+def test_items_of_a_chunk_come_in_pages_with_failures_first(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 120, plan=Plan(chunk_size=120))
+    start_root(batch)
+    run_children(batch, {0: Status.FAILED})
+    node = child_of(batch, 0)
+    text = pane(logged_in, node)
+    keys = text.split("item-list", 1)[1]
+    assert keys.index("row-0119") < keys.index("row-0000")
+    assert "1–50 of 120" in text
+    last = logged_in.get(f"/batches/{batch.pk}/nodes/{node.pk}/items/?page=3", headers=HTMX).content.decode()
+    assert "101–120 of 120" in last
+    plain = logged_in.get(f"/batches/{batch.pk}/nodes/{node.pk}/items/?page=3")
+    assert plain.headers["Location"] == f"/batches/{batch.pk}/nodes/{node.pk}/?items=3"
+    assert "101–120 of 120" in logged_in.get(plain.headers["Location"]).content.decode()
+
+
+def test_one_item_on_its_own(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 4, plan=Plan(chunk_size=4))
+    Item.objects.filter(batch=batch, index=2).update(data={"cell": "x" * 100_000 + "</pre><script>"})
+    url = f"/batches/{batch.pk}/items/2/"
+    whole, alone = logged_in.get(url).content.decode(), logged_in.get(url, headers=HTMX).content.decode()
+    assert ("<html" in whole, "<html" in alone) == (True, False)
+    assert "cut here: 100," in alone
+    assert "<script>" not in alone
+    assert logged_in.get(f"/batches/{batch.pk}/items/99/").status_code == 404
+
+
+def test_a_plain_link_gets_the_batch_page_with_the_pane(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator)
+    text = logged_in.get(f"/batches/{batch.pk}/nodes/{child_of(batch, 1).pk}/").content.decode()
+    assert 'role="treegrid"' in text
+    assert 'class="pane"' in text
+
+
+def test_links_lead_to_temporals_own_ui(logged_in: Client, operator: User, settings: Settings) -> None:
+    settings.TEMPORAL_UI_URL, settings.TEMPORAL_NAMESPACE = "http://temporal:8233/", "team a"
+    batch = make_batch(operator, 1_001)
+    start_root(batch)
+    run_children(batch, {600: Status.COMPLETED})
+    node = child_of(batch, 600)
+    address = f"http://temporal:8233/namespaces/team%20a/workflows/batch-{batch.pk}%2Fp1%2Fc600/{node.run_id}"
+    assert f'href="{address}"' in pane(logged_in, node)
+    settings.TEMPORAL_UI_URL = ""
+    assert "Open in Temporal" not in pane(logged_in, node)
+
+
+def test_every_kind_of_node_has_a_pane(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 1_001)
+    start_root(batch)
+    for kind, word in ((Kind.ROOT, "Root"), (Kind.PARTITION, "Partition 0"), (Kind.CHILD, "#0")):
+        assert word in pane(logged_in, Node.objects.filter(batch=batch, kind=kind).order_by("position")[0])
+
+
+def test_another_batchs_child_is_not_found(logged_in: Client, operator: User) -> None:
+    one, other = make_batch(operator), make_batch(operator)
+    node = child_of(other, 0)
+    for path in (f"nodes/{node.pk}/", f"nodes/{node.pk}/items/", "nodes/999999999999999999999/"):
+        assert logged_in.get(f"/batches/{one.pk}/{path}", headers=HTMX).status_code == 404
+
+
+def test_a_viewer_finds_no_working_button(visitor: Client, operator: User) -> None:
+    batch: Batch = make_batch(operator)
+    start_root(batch)
+    run_children(batch, {0: Status.FAILED})
+    visitor.force_login(make_viewer())
+    text = pane(visitor, child_of(batch, 0))
+    assert "<form" not in text
+    assert "disabled" in text

@@ -1,0 +1,87 @@
+"""Schedules with Temporal away: what is known is shown, nothing pretends to work, and what was typed stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from pytest_django import Settings
+
+from dashboard.models import Batch, Schedule
+from dashboard.temporal import gateway
+from orchestration.plan.plan import Plan
+from orchestration.processors import catalogue
+from tests.dashboard.schedules.test_actions import sealed, when
+from tests.dashboard.views.test_launch import form
+
+pytestmark = pytest.mark.django_db
+
+AWAY = "Temporal does not answer"
+
+
+@pytest.fixture(autouse=True)
+def temporal_away(settings: Settings) -> Any:
+    """Point at a port where nobody answers."""
+    catalogue.load()
+    settings.TEMPORAL_ADDRESS = "127.0.0.1:1"
+    gateway.cache_clear()
+    yield
+    gateway.cache_clear()
+
+
+@pytest.fixture
+def schedule(operator: User) -> Schedule:
+    """A schedule that was made while Temporal was there."""
+    source = {"kind": "count", "upload": None, "name": "", "key": "", "left_out": 0}
+    plan = Plan().model_dump(mode="json")
+    request = {"processor": "simulate", "parameters": {}, "plan": plan, "label": "", "source": source}
+    return Schedule.objects.create(name="Nightly", request=request, item_count=3, made_by=operator)
+
+
+def test_the_pages_show_what_is_known_and_say_what_is_not(logged_in: Client, schedule: Schedule) -> None:
+    for path in ("/schedules/", f"/schedules/{schedule.pk}/"):
+        answer = logged_in.get(path)
+        assert answer.status_code == 200
+        assert "Nightly" in answer.content.decode()
+        assert AWAY in answer.content.decode()
+
+
+def test_an_empty_list_says_how_to_begin(logged_in: Client) -> None:
+    assert "Nothing is scheduled yet" in logged_in.get("/schedules/").content.decode()
+
+
+def test_a_new_schedule_is_not_made_and_what_was_typed_stays(logged_in: Client) -> None:
+    page = logged_in.post("/launch/simulate/schedule/", form()).content.decode()
+    assert AWAY in page
+    answer = logged_in.post("/schedules/new/", when(launch=sealed(page), note="typed"))
+    assert answer.status_code == 503
+    assert AWAY in answer.content.decode()
+    assert 'value="typed"' in answer.content.decode()
+    assert Schedule.objects.count() == 0
+    assert AWAY in logged_in.post("/schedules/preview/", when()).content.decode()
+
+
+@pytest.mark.parametrize("action", ["pause", "resume", "trigger", "delete"])
+def test_a_button_says_that_nothing_was_done(logged_in: Client, schedule: Schedule, action: str) -> None:
+    answer = logged_in.post(f"/schedules/{schedule.pk}/{action}/", headers={"HX-Request": "true"})
+    assert answer.status_code == 503
+    assert "Nothing was changed; try again in a moment." in answer.content.decode()
+    schedule.refresh_from_db()
+    assert schedule.deleted_at is None
+    assert "Not done" in schedule.entries.get().outcome
+
+
+def test_the_edit_form_sends_back_to_the_page(logged_in: Client, schedule: Schedule) -> None:
+    answer = logged_in.get(f"/schedules/{schedule.pk}/edit/", follow=True)
+    assert answer.redirect_chain == [(f"/schedules/{schedule.pk}/", 302)]
+    assert AWAY in answer.content.decode()
+    assert logged_in.post(f"/schedules/{schedule.pk}/edit/", when()).status_code == 503
+
+
+def test_the_api_answers_503(logged_in: Client, schedule: Schedule) -> None:
+    for path in ("/api/v1/schedules", f"/api/v1/schedules/{schedule.pk}"):
+        assert logged_in.get(path).status_code == 503
+        assert AWAY in logged_in.get(path).json()["detail"]
+    assert Batch.objects.count() == 0

@@ -1,0 +1,184 @@
+"""Chunks that begin in their child's workflow task: what is done in a moment needs no activity, the rest goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowFailureError
+from temporalio.testing import ActivityEnvironment
+
+from orchestration.activities import inline_chunks
+from orchestration.activities.inline_chunks import MOST_PASSES, Brief
+from orchestration.activities.parents import ChunkActivities
+from orchestration.contracts.chunks import BegunChunk, ChunkInput, ChunkResult, ChunkWork
+from orchestration.contracts.events import EventKind
+from orchestration.contracts.workflow_ids import child_id
+from orchestration.plan.plan import Plan
+from tests.support.engine import Engine, MemoryStore, Probe, Run
+from tests.support.waiting import until
+
+SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+
+
+@pytest.fixture
+def short_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody wait long."""
+    monkeypatch.setattr(inline_chunks, "MOMENT", 0.1)
+
+
+async def activities_of(run: Run, child: int) -> int:
+    """Return how many activities a child's history has."""
+    history = await run.engine.client.get_workflow_handle(child_id(run.id, child, None)).fetch_history()
+    return sum(event.event_type == SCHEDULED for event in history.events)
+
+
+async def test_a_chunk_that_is_done_in_a_moment_needs_no_activity(engine: Engine) -> None:
+    run = await engine.launch(6, chunk_size=3)
+    assert (await run.result()).counts.completed == 2
+    assert await activities_of(run, 0) == await activities_of(run, 1) == 0
+    assert set(run.probe.calls.values()) == {1}
+
+
+@pytest.mark.usefixtures("short_moment")
+async def test_a_chunk_that_takes_longer_goes_on_in_an_activity_and_no_item_runs_twice(engine: Engine) -> None:
+    probe = Probe()
+    probe.gate.clear()
+    run = await engine.launch(6, probe, chunk_size=6, item_concurrency=2)
+
+    async def is_claimed() -> bool:
+        return await activities_of(run, 0) == 1
+
+    await run.calls(2)
+    await until(is_claimed, "an activity goes on with the chunk")
+    probe.gate.set()
+    assert (await run.result()).counts.completed == 1
+    assert [probe.calls[str(index)] for index in range(6)] == [1] * 6
+
+
+@pytest.mark.usefixtures("short_moment")
+async def test_cancel_reaches_what_was_begun_and_claimed(engine: Engine) -> None:
+    probe = Probe()
+    probe.hold = {"1"}
+    run = await engine.launch(2, probe, chunk_size=2)
+    await run.calls(2)
+    await run.root.cancel()
+    with pytest.raises(WorkflowFailureError):
+        await run.result()
+    assert probe.running == 0
+    assert engine.store.results[run.id, 0].failure is None, "what was done is kept"
+
+
+@dataclass
+class Process:
+    """A worker process, as far as activities go, over a store that it shares."""
+
+    activities: ChunkActivities
+    chunk: ChunkInput
+
+    @classmethod
+    def over(cls, store: MemoryStore, probe: Probe) -> Process:
+        store.batches["batch"] = (Plan(item_attempts=1, item_concurrency=1), probe.name)
+        return cls(ChunkActivities(store), ChunkInput("batch", 0, 0, 2, "canopy", timedelta(hours=1), run_id="run"))
+
+    async def begin(self) -> BegunChunk:
+        return await ActivityEnvironment().run(self.activities.begin_chunk, self.chunk)
+
+    async def go_on(self, begun: BegunChunk) -> ChunkResult:
+        chunk = replace(self.chunk, begun_before=begun.before)
+        return await ActivityEnvironment().run(self.activities.process_chunk, chunk)
+
+
+@pytest.mark.usefixtures("short_moment")
+async def test_another_process_lets_the_first_finish_what_it_has_taken_and_does_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store, probe = MemoryStore(), Probe()
+    first, second = Process.over(store, probe), Process.over(store, probe)
+    probe.gate.clear()
+    begun = await first.begin()
+    assert (begun.before, probe.running) == (1, 1)
+    looks, look = 0, store.read_chunk
+
+    def counted(work: ChunkInput, run_id: str) -> ChunkWork:
+        nonlocal looks
+        looks += 1
+        return look(work, run_id)
+
+    async def has_looked_again() -> bool:
+        return looks > 1
+
+    monkeypatch.setattr(store, "read_chunk", counted)
+    other = asyncio.create_task(second.go_on(begun))
+    await until(has_looked_again, "it waits for the first")
+    probe.gate.set()
+    assert (await other).completed == 2
+    assert probe.calls == {"0": 1, "1": 1}
+    for process in (first, second):
+        process.activities.close()
+
+
+@pytest.mark.usefixtures("short_moment")
+async def test_what_a_lost_process_had_taken_is_done_again_when_it_can_no_longer_be_at_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Plan, "chunk_timeout", lambda plan, length: timedelta(seconds=length))
+    store, probe = MemoryStore(), Probe()
+    first, second = Process.over(store, probe), Process.over(store, probe)
+    probe.gate.clear()
+    begun = await first.begin()
+    first.activities.close()
+    probe.gate.set()
+    assert (await second.go_on(begun)).completed == 2
+    assert probe.calls == {"0": 2, "1": 1}
+    second.activities.close()
+
+
+@pytest.mark.usefixtures("short_moment")
+async def test_what_nobody_claims_is_finished_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inline_chunks, "UNCLAIMED", 0.1)
+    store, probe = MemoryStore(), Probe()
+    process = Process.over(store, probe)
+    probe.gate.clear()
+    left = await process.begin()
+
+    async def is_left() -> bool:
+        return not process.activities._begun.unclaimed
+
+    await until(is_left, "nobody claims it")
+    probe.gate.set()
+    assert (await process.go_on(left)).completed == 2
+    assert probe.calls == {"0": 1, "1": 1}
+    process.activities.close()
+
+
+async def test_where_beginning_fails_an_activity_says_why(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(work: ChunkInput, run_id: str) -> ChunkWork:
+        raise LookupError("There is no such slice.")
+
+    monkeypatch.setattr(engine.store, "read_chunk", refuse)
+    run = await engine.launch(1)
+    assert (await run.result()).counts.failed == 1
+    assert await activities_of(run, 0) == 1
+    await run.closed_event()
+    reason = run.events(EventKind.CLOSED)[0].failure
+    assert reason is not None
+    assert (reason.type, reason.message) == ("NothingToProcess", "There is no such slice.")
+
+
+def test_a_batch_of_long_chunks_is_passed_over_ever_longer_and_tried_again() -> None:
+    brief = Brief()
+    passed = []
+    for _ in range(9):
+        brief.told("long", is_brief=False)
+        passed.append(0)
+        while not brief.may_be("long"):
+            passed[-1] += 1
+    assert passed == [1, 2, 4, 8, 16, 32, MOST_PASSES, MOST_PASSES, MOST_PASSES]
+    assert brief.may_be("another")
+    brief.told("long", is_brief=True)
+    brief.told("long", is_brief=False)
+    assert (brief.may_be("long"), brief.may_be("long")) == (False, True)

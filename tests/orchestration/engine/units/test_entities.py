@@ -1,0 +1,122 @@
+"""Entities: long-lived workflows that do operations in order, whichever batch they come from."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+
+from orchestration.contracts.events import EventKind, NodeKind
+from orchestration.contracts.long_lived import EntityState
+from orchestration.contracts.status import Status
+from orchestration.contracts.workflow_ids import child_id, entity_id, root_id
+from orchestration.worker import WORKFLOWS
+from tests.support.engine import Engine, Probe, failed
+from tests.support.waiting import until
+
+ENTITIES: dict[str, Any] = {"execution": "entities", "entity_idle": 2}
+
+
+@pytest.fixture
+def field() -> str:
+    """A field whose values no other test uses: the store names resources after it, three in all."""
+    return f"three-{secrets.token_hex(4)}"
+
+
+def entity_of(engine: Engine, field: str, number: int) -> WorkflowHandle[Any, Any]:
+    return engine.client.get_workflow_handle(entity_id("", f"{field}-{number}"), result_type=int)
+
+
+async def state_of(engine: Engine, field: str, number: int) -> EntityState:
+    state: EntityState = await entity_of(engine, field, number).query("state", result_type=EntityState)
+    return state
+
+
+async def test_operations_on_one_entity_run_one_after_another_in_order(engine: Engine, field: str) -> None:
+    probe = Probe()
+    probe.fail = {"4"}
+    run = await engine.launch(12, probe, **ENTITIES, entity_field=field)
+    result = await run.result()
+    assert (result.counts.completed, failed(Status.FAILED, result)) == (11, [4])
+    assert probe.most <= 3, "three entities, one operation each"
+    order = list(probe.calls)
+    for number in range(3):
+        assert [key for key in order if int(key) % 3 == number] == [str(number + 3 * turn) for turn in range(4)]
+    await run.closed_event()
+    rows = {event.place.label for event in run.events() if event.place and event.place.kind is NodeKind.ENTITY}
+    assert rows == {f"{field}-{number}" for number in range(3)}
+    assert any("waiting" in event.note for event in run.events(EventKind.NOTE))
+    assert await entity_of(engine, field, 0).result() == 4, "it shut down when nothing came for a while"
+    replayer = Replayer(workflows=WORKFLOWS, data_converter=pydantic_data_converter)
+    await replayer.replay_workflow(await run.root.fetch_history())
+    await replayer.replay_workflow(await entity_of(engine, field, 0).fetch_history())
+    assert (await run.retry([4])).accepted == [4], "after it shut down it is started again"
+    probe.fail.clear()
+    assert (await run.result()).counts.total == 1
+
+
+async def test_two_batches_share_entities_and_their_operations_never_overlap(engine: Engine, field: str) -> None:
+    probe = Probe()
+    probe.gate.clear()
+    first = await engine.launch(6, probe, **ENTITIES, entity_field=field)
+    await first.calls(3)
+    second = await engine.launch(6, probe, **ENTITIES, entity_field=field)
+
+    async def all_wait() -> bool:
+        return (await state_of(engine, field, 0)).waiting == 3
+
+    await until(all_wait, "one operation is at work, and three of both batches wait")
+    probe.gate.set()
+    results = await asyncio.gather(first.result(), second.result())
+    assert [result.counts.completed for result in results] == [6, 6]
+    assert probe.most == 3
+
+
+async def test_an_entity_goes_on_in_new_runs_with_what_waits(engine: Engine, field: str) -> None:
+    run = await engine.launch(30, **ENTITIES, entity_field=field, entity_continue_after=3)
+    assert (await run.result()).counts.completed == 30
+    entity = entity_of(engine, field, 0)
+    assert await entity.result() == 10
+    query = f'WorkflowId = "{entity.id}"'
+
+    async def went_on() -> bool:
+        return len([seen async for seen in engine.client.list_workflows(query)]) >= 4
+
+    await until(went_on, "the entity had several runs")
+
+
+async def test_what_an_entity_had_when_it_was_ended_has_failed_and_is_retried(engine: Engine, field: str) -> None:
+    probe = Probe()
+    probe.hold = {"0"}
+    run = await engine.launch(6, probe, **ENTITIES, entity_field=field)
+    await run.calls(5)
+    await entity_of(engine, field, 0).terminate("lost")
+    result = await run.result()
+    assert (result.counts.completed, failed(Status.FAILED, result)) == (4, [0, 3])
+    closed = {event.workflow_id: event.failure for event in run.events(EventKind.CLOSED)}
+    failure = closed[child_id(run.id, 3, None)]
+    assert failure is not None
+    assert failure.type == "EntityGone"
+    probe.hold.clear()
+    assert sorted((await run.retry([0, 3])).accepted) == [0, 3]
+    assert (await run.result()).counts.completed == 2
+
+
+async def test_cancel_drops_the_operations_of_a_batch_and_leaves_the_entity(engine: Engine, field: str) -> None:
+    probe = Probe()
+    probe.gate.clear()
+    run = await engine.launch(6, probe, **ENTITIES | {"entity_idle": 60}, entity_field=field)
+    await run.calls(3)
+    await engine.gateway.cancel(root_id(run.id))
+    with pytest.raises(WorkflowFailureError):
+        await run.result()
+    assert probe.running == 0
+    state = await state_of(engine, field, 0)
+    assert (state.doing, state.waiting, state.done) == ("", 0, 2)
+    await entity_of(engine, field, 0).signal("close")
+    assert await entity_of(engine, field, 0).result() == 2

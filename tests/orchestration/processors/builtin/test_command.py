@@ -1,0 +1,180 @@
+"""command: real programs, run without a shell, held to the allow-list, and ended with all that they started."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from pydantic import ValidationError
+
+from dashboard.forms.model_forms import form_of
+from orchestration.processors import registry
+from orchestration.processors.builtin import command
+from orchestration.processors.catalogue import CannotLoad, get_processor, load, processors
+from orchestration.testing import Outcome, process_items
+from tests.support.waiting import until
+
+Program = Callable[[str], None]
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
+    """A function that makes the one program that is allowed of a shell script."""
+    load()
+    path = tmp_path / "program"
+    monkeypatch.setattr(registry, "_processors", dict(registry._processors))
+
+    def make(script: str) -> None:
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    make("true")
+    monkeypatch.setenv("CANOPY_COMMANDS", f"mine={path}, other=/bin/false")
+    importlib.reload(command)
+    yield make
+    monkeypatch.delenv("CANOPY_COMMANDS")
+    importlib.reload(command)
+
+
+async def run(*values: Any, **given: Any) -> list[Outcome]:
+    items = [{"value": value} for value in values]
+    return await process_items(get_processor("command").function, items, {"program": "mine", **given}, item_attempts=1)
+
+
+def test_there_is_none_unless_the_installation_allows_one() -> None:
+    assert "command" not in processors()
+
+
+async def test_arguments_stay_what_they_are(program: Program) -> None:
+    program('for each in "$@"; do echo "<$each>"; done; echo "$CANOPY_ITEM_KEY" >&2')
+    rubbish = "a b; rm -rf / $(id) `id` \"'* \n next"
+    (outcome,) = await run(rubbish, arguments="--\n{value}\nfixed {index}")
+    assert outcome.result["output"] == f"<-->\n<{rubbish}>\n<fixed 0>\n"
+    assert outcome.result["errors"] == "0\n"
+    assert outcome.result["exit_code"] == 0
+
+
+async def test_it_gets_its_input_and_nothing_of_the_workers_secrets(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANOPY_SECRET_PIN", "123456")
+    program("cat | tr 0-9 a-j; env | grep -c CANOPY_SECRET; pwd; touch left-over")
+    (outcome,) = await run("x", standard_input="pin {secret:PIN}\n", expected_codes="0,1")
+    first, number, folder, *_ = outcome.result["output"].splitlines()
+    assert (first, number) == ("pin bcdefg", "0")
+    assert not await asyncio.to_thread(os.path.exists, folder)
+    (outcome,) = await run("x", standard_input="{secret:PIN}", arguments="")
+    program("cat")
+    (told,) = await run("x", standard_input="{secret:PIN}", arguments="")
+    assert told.result["output"] == "•••"
+
+
+async def test_another_exit_code_and_a_signal_fail_with_the_last_words(program: Program) -> None:
+    program('echo first; echo "no such file" >&2; exit 3')
+    (failed,) = await run("x")
+    assert (failed.error_type, failed.error) == ("UnexpectedExit", "Exited with 3: no such file")
+    (expected,) = await run("x", expected_codes="0, 3")
+    assert expected.result["exit_code"] == 3
+    program("kill -9 $$")
+    (killed,) = await run("x")
+    assert killed.error == "Ended by SIGKILL."
+
+
+async def test_output_is_kept_to_its_end_and_bounded(program: Program) -> None:
+    program("head -c 3000000 /dev/zero | tr '\\0' x; echo END")
+    (outcome,) = await run("x", output_kept=10)
+    assert outcome.result["output"] == "xxxxxxEND\n"
+    (nothing,) = await run("x", output_kept=0)
+    assert nothing.result["output"] == ""
+
+
+async def test_a_program_that_reads_nothing_of_its_input_is_fine(program: Program) -> None:
+    program("exit 0")
+    (outcome,) = await run("x", standard_input="y" * 90_000)
+    assert outcome.error == ""
+
+
+@pytest.mark.parametrize("how", ["time limit", "item's timeout", "cancel"])
+async def test_it_is_ended_with_all_that_it_started(program: Program, tmp_path: Path, how: str) -> None:
+    program(f"sleep 300 & echo $! > {tmp_path}/pid; trap '' TERM; sleep 300")
+
+    async def started() -> int:
+        text = (tmp_path / "pid").read_text() if (tmp_path / "pid").exists() else ""
+        return int(text or 0)
+
+    limits: dict[str, Any] = {"timeout": 0.5} if how == "time limit" else {}
+    items, parameters = [{"value": "x"}], {"program": "mine", **limits}
+    plan = {"item_attempts": 1, "item_timeout": 0.5 if how == "item's timeout" else 60}
+    running = asyncio.create_task(process_items(get_processor("command").function, items, parameters, **plan))
+    pid = await until(started, "the program has started another one")
+    if how == "cancel":
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    else:
+        (outcome,) = await running
+        assert outcome.error in ("Did not end within 0.5 s, and was killed.", "No result within 0.5 s.")
+
+    async def gone() -> bool:
+        return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+    await until(gone, "what it had started is gone")
+
+
+async def test_a_program_that_has_just_been_started_is_ended_too(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(f"echo $$ > {tmp_path}/pid; exec sleep 301")
+    start, begun, canceled = asyncio.create_subprocess_exec, asyncio.Event(), asyncio.Event()
+
+    async def slow(*given: Any, **options: Any) -> Any:
+        process = await start(*given, **options)
+        begun.set()
+        await canceled.wait()
+        return process
+
+    monkeypatch.setattr("asyncio.create_subprocess_exec", slow)
+    running = asyncio.create_task(
+        process_items(get_processor("command").function, [{"value": "x"}], {"program": "mine"})
+    )
+    await begun.wait()
+    running.cancel()
+    canceled.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", "301"]]
+
+
+async def test_what_is_not_allowed_or_makes_no_arguments_is_refused(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValidationError, match="Input should be 'mine' or 'other'"):
+        await run("x", program="/bin/sh")
+    form = form_of(get_processor("command").parameters_model)
+    assert [value for value, _ in form.base_fields["program"].choices] == ["mine", "other"]  # type: ignore[attr-defined]
+    (nul,) = await run("a\x00b")
+    assert nul.error_type == "InvalidArguments"
+    (unknown,) = await run("x", arguments="{nope}")
+    assert unknown.error_type == "UnknownField"
+    monkeypatch.setenv("CANOPY_COMMANDS", "other=/bin/false")
+    (withdrawn,) = await run("x")
+    assert withdrawn.error == "'mine' is not allowed where this worker runs (CANOPY_COMMANDS)."
+    monkeypatch.setenv("CANOPY_COMMANDS", f"mine={os.sep}nowhere/at/all")
+    (missing,) = await run("x")
+    assert "cannot be started" in missing.error
+
+
+@pytest.mark.parametrize("wrong", ["ls", "ls=bin/ls", "=/bin/ls", "l s=/bin/ls"])
+def test_an_allow_list_that_is_none_is_said(wrong: str) -> None:
+    with pytest.raises(CannotLoad, match="is not of the form name=/absolute/path"):
+        command.allowed_commands(wrong)
+    assert command.codes_of("0, 255") == {0, 255}
+    for code in ("", "256", "-1", "x"):
+        with pytest.raises(ValueError, match="no exit code"):
+            command.codes_of(code)

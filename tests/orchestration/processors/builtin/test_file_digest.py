@@ -1,0 +1,153 @@
+"""file_digest: over a real folder, and an S3-compatible server on loopback."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import io
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import obstore
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+
+from orchestration.processors.builtin.file_digest import file_digest
+from orchestration.processors.catalogue import load
+from orchestration.processors.data.file_stores import Bucket, file_store
+from orchestration.testing import Outcome, process_items
+from tests.support.stack import Process, free_port, http
+from tests.support.waiting import wait_until
+
+
+def picture(kind: str = "PNG", size: tuple[int, int] = (300, 200)) -> bytes:
+    written = io.BytesIO()
+    Image.new("RGB", size, (20, 120, 80)).save(written, kind)
+    return written.getvalue()
+
+
+FILES = {
+    "notes.txt": b"one\ntwo\nthree",
+    "empty.csv": b"",
+    "deep/ümlaut.md": "# Grüße\n".encode() * 1_000_000,
+    "scan.jpg": picture("JPEG"),
+    "torn.png": picture()[:60],
+    "logs.gz": gzip.compress(b"x" * 1000),
+    "blob": bytes(range(256)) * 10,
+}
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An S3-compatible server with an empty bucket `archive`; returns its address."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    server = Process(command, tmp_path_factory.mktemp("s3") / "s3.log")
+    server.start()
+    address = f"http://127.0.0.1:{port}"
+
+    def serves() -> bool:
+        try:
+            return http.put(f"{address}/archive", timeout=10).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    wait_until(serves, lambda: f"the S3 server answers: {server.output}")
+    yield address
+    server.stop()
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def archive(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A file store ARCHIVE with the files; returns which kind it is."""
+    load()
+    if request.param == "folder":
+        for name, content in FILES.items():
+            (tmp_path / "files" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "files" / name).write_bytes(content)
+        (tmp_path / "secret.txt").write_text("not below the folder")
+        (tmp_path / "files" / "way-out").symlink_to(tmp_path / "secret.txt")
+        monkeypatch.setenv("CANOPY_FILES_ARCHIVE", str(tmp_path / "files"))
+        return "folder"
+    address = request.getfixturevalue("s3")
+    monkeypatch.setenv("CANOPY_FILES_ARCHIVE", f"s3://archive/2026?endpoint={address}")
+    monkeypatch.setenv("CANOPY_FILES_ARCHIVE_KEY_ID", "someone")
+    monkeypatch.setenv("CANOPY_FILES_ARCHIVE_SECRET", "s3cr3t-of-the-archive")
+    store = file_store("ARCHIVE")
+    assert isinstance(store, Bucket)
+    for name, content in FILES.items():
+        obstore.put(store.store, name, content)
+    return "bucket"
+
+
+async def digest(*paths: str, **parameters: object) -> list[Outcome]:
+    given = {"store": "ARCHIVE", **parameters}
+    return await process_items(file_digest, [{"path": path} for path in paths], given, item_attempts=2)
+
+
+async def test_each_file_is_told_by_what_is_in_it(archive: str) -> None:
+    found = {outcome.result["path"]: outcome.result for outcome in await digest(*FILES)}
+    for path, content in FILES.items():
+        assert (found[path]["size"], found[path]["checksum"]) == (len(content), hashlib.sha256(content).hexdigest())
+    assert {path: (each["mime"], each["lines"]) for path, each in found.items()} == {
+        "notes.txt": ("text/plain", 3),
+        "empty.csv": ("text/csv", 0),
+        "deep/ümlaut.md": ("text/markdown", 1_000_000),
+        "scan.jpg": ("image/jpeg", None),
+        "torn.png": ("image/png", None),
+        "logs.gz": ("application/x-gzip", None),
+        "blob": ("application/octet-stream", None),
+    }
+    scan = found["scan.jpg"]
+    assert (scan["width"], scan["height"]) == (300, 200)
+    kind, _, data = scan["thumbnail"].partition(",")
+    assert kind == "data:image/webp;base64"
+    with Image.open(io.BytesIO(base64.b64decode(data))) as small:
+        assert small.size == (96, 64)
+    assert found["torn.png"]["thumbnail"] is None
+
+
+async def test_another_checksum_and_no_thumbnails(archive: str) -> None:
+    (scan,) = await digest("scan.jpg", checksum="md5", thumbnails=False)
+    assert scan.result["checksum"] == hashlib.md5(FILES["scan.jpg"]).hexdigest()
+    assert (scan.result["width"], scan.result["thumbnail"]) == (300, None)
+
+
+@pytest.mark.parametrize("path", ["nowhere.txt", "../secret.txt", "deep/../../secret.txt", "way-out", "deep"])
+async def test_what_is_not_below_the_store_is_not_there(archive: str, path: str) -> None:
+    (none,) = await digest(path)
+    assert (none.result, none.error_type, none.attempts) == (None, "NoSuchFile", 1)
+
+
+async def test_a_store_that_nobody_configured_is_said_so(archive: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANOPY_FILES_ODD", "ftp://archive")
+    for name, reason in {"OTHER": "CANOPY_FILES_OTHER is not set", "ODD": "is no absolute folder"}.items():
+        (none,) = await digest("notes.txt", store=name)
+        assert none.error_type == "StoreMissing"
+        assert reason in none.error
+    with pytest.raises(ValidationError, match="not the name of a file store"):
+        await digest("notes.txt", store="../etc")
+
+
+async def test_a_bucket_that_does_not_answer_may_be_tried_again_and_its_secret_is_not_told(
+    monkeypatch: pytest.MonkeyPatch, make_store: Callable[[str], None]
+) -> None:
+    make_store(f"s3://archive?endpoint=http://127.0.0.1:{free_port()}")
+    (away,) = await digest("notes.txt")
+    assert (away.error_type, away.attempts) == ("StoreFailed", 2)
+    assert "s3cr3t" not in away.error
+
+
+@pytest.fixture
+def make_store(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    def make(url: str) -> None:
+        load()
+        monkeypatch.setenv("CANOPY_FILES_ARCHIVE", url)
+        monkeypatch.setenv("CANOPY_FILES_ARCHIVE_KEY_ID", "someone")
+        monkeypatch.setenv("CANOPY_FILES_ARCHIVE_SECRET", "s3cr3t-of-the-archive")
+
+    return make

@@ -1,0 +1,320 @@
+"""http_request against a real server on loopback, and the addresses it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from typing import Any, ClassVar
+
+import httpx
+import pytest
+from pydantic import ValidationError
+
+from orchestration.processors.builtin.http_request import InvalidResponse, expected_statuses, http_request
+from orchestration.processors.catalogue import get_processor
+from orchestration.processors.http import client as http_client
+from orchestration.processors.http.client import InvalidRequest, RequestFailed, UnexpectedStatus
+from orchestration.processors.http.egress import (
+    Address,
+    AddressRefused,
+    EgressPolicy,
+    GuardedBackend,
+    GuardedTransport,
+    is_public,
+)
+from orchestration.processors.http.host_limits import seconds_of, turn
+from orchestration.processors.registry import ItemContext
+from orchestration.processors.templating import UnknownField, fill_json, fill_url
+from orchestration.testing import process_items
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers as the path says: /status/503, /redirect?to=…, /slow, /busy/1 (once), anything else an echo."""
+
+    visits: ClassVar[list[tuple[str, float]]] = []
+
+    def do_GET(self) -> None:
+        path = self.path
+        if path.startswith("/status/"):
+            self._answer(int(path.rsplit("/", 1)[1]), b"no")
+        elif path.startswith("/redirect?to="):
+            self.send_response(302)
+            self.send_header("Location", path.split("=", 1)[1])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif path.startswith("/busy/") and path not in [before for before, _ in self.visits]:
+            self.visits.append((path, time.monotonic()))
+            self.send_response(429)
+            self.send_header("Retry-After", path.rsplit("/", 1)[1])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif path == "/slow":
+            self.server.slow.wait(20)  # type: ignore[attr-defined]
+            self._answer(200, b"late")
+        else:
+            self.visits.append((path, time.monotonic()))
+            length = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(length).decode()
+            echo = {"path": path, "method": self.command, "body": body, "token": self.headers.get("X-Token")}
+            echo["once"] = self.headers.get("Idempotency-Key")
+            self._answer(200, json.dumps(echo).encode())
+
+    do_POST = do_PATCH = do_GET  # noqa: N815
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """A real HTTP server; returns its address."""
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made.slow = threading.Event()  # type: ignore[attr-defined]
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{made.server_port}"
+    made.slow.set()  # type: ignore[attr-defined]
+    made.shutdown()
+    made.server_close()
+
+
+@pytest.fixture
+async def allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation that allows loopback."""
+    monkeypatch.setenv("CANOPY_HTTP_ALLOW", "127.0.0.0/8")
+    await http_client._close()
+
+
+@pytest.fixture
+async def public_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation that allows nothing of its own."""
+    monkeypatch.setenv("CANOPY_HTTP_ALLOW", "")
+    await http_client._close()
+
+
+async def request(data: dict[str, Any], **parameters: Any) -> Any:
+    """Run the processor over one item."""
+    bound = get_processor("http_request").bind(parameters)
+    return await bound.run(data, ItemContext(key="k", index=0, attempt=1, idempotency_key="batch/0"))
+
+
+@pytest.mark.usefixtures("allowed")
+async def test_a_request_reports_status_duration_size_and_extract(server: str) -> None:
+    result = await request(
+        {"url": f"{server}/echo", "id": "a b", "n": 3},
+        url="{url}/{id}?n={n}",
+        method="POST",
+        headers={"X-Token": "t-{n}"},
+        body='{"number": "{n}", "text": "no {n}"}',
+        extract="path",
+    )
+    assert (result["status"], result["extract"]) == (200, "/echo/a%20b?n=3")
+    assert result["duration"] > 0
+    assert result["size"] > 10
+    body = await request({"value": f"{server}/x"}, method="POST", body='{"k": "{key}"}', extract="body")
+    assert json.loads(body["extract"]) == {"k": "k"}
+
+
+@pytest.mark.usefixtures("allowed")
+@pytest.mark.parametrize(
+    ("parameters", "sent"),
+    [
+        ({"method": "POST"}, "batch/0"),
+        ({"method": "GET"}, None),
+        ({"method": "PATCH", "headers": {"idempotency-key": "own"}}, "own"),
+    ],
+)
+async def test_what_another_attempt_might_do_twice_has_an_idempotency_key(
+    server: str, parameters: dict[str, Any], sent: str | None
+) -> None:
+    result = await request({"value": f"{server}/x"}, **parameters, extract="once")
+    assert result["extract"] == sent
+
+
+@pytest.mark.usefixtures("allowed")
+async def test_an_unexpected_status_fails_with_both(server: str) -> None:
+    with pytest.raises(UnexpectedStatus, match="Expected 200-299, got 500 Internal Server Error"):
+        await request({"url": f"{server}/status/500"})
+    assert (await request({"url": f"{server}/status/404"}, expected_status="200,400-404"))["status"] == 404
+
+
+@pytest.mark.usefixtures("allowed")
+async def test_what_makes_no_request_and_what_gets_no_answer_is_told_apart(server: str) -> None:
+    with pytest.raises(InvalidRequest):
+        await request({"url": "ftp://127.0.0.1/"})
+    with pytest.raises(InvalidRequest):
+        await request({"url": "not an address"})
+    with pytest.raises(UnknownField, match="no field 'missing'"):
+        await request({"url": server}, url="{missing}")
+    with pytest.raises(InvalidResponse):
+        await request({"url": f"{server}/status/200"}, extract="a")
+    with pytest.raises(RequestFailed):
+        await request({"url": "http://127.0.0.1:1/"})
+    with pytest.raises(RequestFailed, match=r"within 0\.2 s"):
+        await request({"url": f"{server}/slow"}, timeout=0.2)
+
+
+@pytest.mark.usefixtures("public_only")
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "10.1.2.3", "192.168.0.1", "169.254.169.254", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]"],
+)
+async def test_private_addresses_are_refused(host: str) -> None:
+    with pytest.raises(AddressRefused, match="CANOPY_HTTP_ALLOW"):
+        await request({"url": f"http://{host}:9/"})
+
+
+async def test_a_redirect_to_a_private_address_is_refused(server: str) -> None:
+    class PublicFirst(GuardedBackend):
+        """Forces the fault: the first host looks public, as a hostile name would."""
+
+        async def resolve(self, host: str, port: int) -> Sequence[Address]:
+            return [ip_address("127.0.0.1")]
+
+    policy = EgressPolicy.of(["inviting.example"])
+    async with httpx.AsyncClient(transport=GuardedTransport(PublicFirst(policy)), follow_redirects=True) as client:
+        port = server.rsplit(":", 1)[1]
+        assert (await client.get(f"http://inviting.example:{port}/ok")).status_code == 200
+        with pytest.raises(AddressRefused):
+            await client.get(f"http://inviting.example:{port}/redirect?to={server}/secret")
+
+
+async def test_a_name_that_changes_its_address_is_held_to_what_was_checked(server: str) -> None:
+    class Rebinding(GuardedBackend):
+        """Forces the fault: public when first asked, private ever after."""
+
+        asked = 0
+
+        async def resolve(self, host: str, port: int) -> Sequence[Address]:
+            self.asked += 1
+            return [ip_address("203.0.113.9" if self.asked > 1 else "127.0.0.1")]
+
+    backend = Rebinding(EgressPolicy())
+    with pytest.raises(AddressRefused):
+        await backend.connect_tcp("rebinding.example", int(server.rsplit(":", 1)[1]), timeout=1)
+    assert backend.asked == 1, "the address that was checked is the one connected to, without asking again"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "10.0.0.1", "100.64.0.1", "169.254.1.1", "224.0.0.1", "240.0.0.1", "::", "fe80::1", "fc00::1"],
+)
+def test_special_addresses_are_not_public(address: str) -> None:
+    assert not is_public(ip_address(address))
+
+
+@pytest.mark.parametrize("address", ["::ffff:10.0.0.1", "2002:7f00:1::", "64:ff9b::7f00:1", "2001:0:1::1"])
+def test_addresses_that_stand_for_a_private_one_are_refused(address: str) -> None:
+    assert not EgressPolicy().allows("h", ip_address(address))
+
+
+def test_hosts_and_networks_can_be_allowed() -> None:
+    policy = EgressPolicy.of(["10.1.0.0/16", "Intranet.local", " "])
+    assert policy.allows("x", ip_address("10.1.2.3"))
+    assert policy.allows("x", ip_address("::ffff:10.1.2.3"))
+    assert not policy.allows("x", ip_address("10.2.0.1"))
+    assert policy.allows("intranet.local", ip_address("192.168.1.1"))
+    assert policy.allows("example.org", ip_address("93.184.216.34"))
+
+
+def test_templates_encode_what_they_put_into_an_address_and_keep_json_types() -> None:
+    assert fill_url("{base}/{id}", {"base": "http://h", "id": "a/b?c"}) == "http://h/a%2Fb%3Fc"
+    assert fill_json({"n": "{n}", "l": ["{n} x"]}, {"n": 5}) == {"n": 5, "l": ["5 x"]}
+
+
+def test_expected_statuses_are_numbers_and_ranges() -> None:
+    assert expected_statuses("200-202, 304") == {200, 201, 202, 304}
+    for wrong in ("", "abc", "300-200", "99", "600"):
+        with pytest.raises(ValueError, match="is n"):
+            expected_statuses(wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"body": "{"}, {"expected_status": "x"}, {"timeout": 0}, {"method": "BREW"}])
+def test_parameters_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        get_processor("http_request").bind(wrong)
+
+
+async def test_connections_are_reused(server: str, allowed: None) -> None:
+    await asyncio.gather(*(request({"url": f"{server}/{index}"}) for index in range(20)))
+    assert http_client.client() is http_client.client()
+
+
+async def test_a_secret_goes_where_the_request_goes_and_no_further(
+    server: str, allowed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANOPY_SECRET_TOKEN", "abracadabra")
+    headers = {"X-Token": "{secret:TOKEN}"}
+    answer = await request({"url": f"{server}/there"}, headers=headers, extract="token")
+    assert answer["extract"] == "abracadabra"  # what leaves the worker is masked: test_secrets
+    elsewhere = {"url": f"{server}/redirect?to={server}/elsewhere"}
+    assert (await request(elsewhere, extract="path"))["extract"] == "/elsewhere"
+    with pytest.raises(UnexpectedStatus, match="got 302"):
+        await request(elsewhere, headers=headers)
+
+
+async def test_a_host_gets_so_many_a_second(server: str, allowed: None) -> None:
+    Handler.visits.clear()
+    items = [{"url": f"{server}/paced/{number}"} for number in range(6)]
+    outcomes = await process_items(http_request, items, {"per_second": 10}, item_timeout=0.35)
+    assert [each.error for each in outcomes] == [""] * 6, "waiting for its turn is not counted against an item"
+    times = sorted(at for _, at in Handler.visits)
+    assert times[-1] - times[0] >= 0.4
+
+
+async def test_a_host_gets_so_many_at_once(server: str, allowed: None) -> None:
+    most, now = 0, 0
+
+    async def one() -> None:
+        nonlocal most, now
+        async with turn("example.org", 3, 0, nullcontext):
+            now += 1
+            most = max(most, now)
+            await asyncio.sleep(0.01)
+            now -= 1
+
+    await asyncio.gather(*(one() for _ in range(12)))
+    assert most == 3
+
+
+async def test_a_retry_after_is_respected_by_the_item_and_by_all_others_of_the_host(server: str, allowed: None) -> None:
+    Handler.visits.clear()
+    items = [{"url": f"{server}/busy/1"}, *({"url": f"{server}/other/{number}"} for number in range(3))]
+    outcomes = await process_items(http_request, items, {"at_once": 1}, item_attempts=2)
+    assert [(each.error, each.attempts) for each in outcomes] == [("", 2), *[("", 1)] * 3]
+    (first, refused_at), *later = Handler.visits
+    assert first == "/busy/1"
+    assert all(at - refused_at >= 0.95 for _, at in later)
+    (failed,) = await process_items(http_request, [{"url": f"{server}/busy/2"}], item_attempts=1)
+    assert failed.error == "Expected 200-299, got 429 Too Many Requests. It asks to wait 2 s."
+
+
+def test_retry_after_is_seconds_or_a_date() -> None:
+    assert [seconds_of(given) for given in (None, "", "soon", "7", "999999")] == [None, None, None, 7.0, 300.0]
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    assert 90 < (seconds_of(soon) or 0) <= 100
+    assert seconds_of("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-API-Key", "cookie"])
+def test_a_secret_itself_is_not_taken_into_a_batch(name: str) -> None:
+    http = get_processor("http_request")
+    with pytest.raises(ValidationError, match=f"{name}: what stands here is kept with the batch"):
+        http.bind({"headers": {name: "Bearer abc"}})
+    for kept in ("Bearer {secret:CRM}", "{token_of_the_item}"):
+        http.bind({"headers": {name: kept}})
+    http.bind({"headers": {"X-Request-Source": "canopy"}})

@@ -1,0 +1,103 @@
+"""Registry: what is a processor and what is refused, and simulate's promise to be the same each time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from orchestration.processors import registry
+from orchestration.processors.builtin.simulate import SimulatedFailure, SimulateItem, SimulateParameters, SimulateResult
+from orchestration.processors.catalogue import UnknownProcessor, get_processor, processors
+from orchestration.processors.function_signature import Given, Signature
+from orchestration.processors.registry import ItemContext, Processor, processor
+from tests.support.waiting import until
+
+
+async def run(key: str, attempt: int = 1, **parameters: Any) -> Any:
+    """Simulate one item."""
+    bound = get_processor("simulate").bind({"seconds_from": 0, "seconds_to": 0, **parameters})
+    return await bound.run({}, ItemContext(key=key, index=0, attempt=attempt))
+
+
+def test_the_catalogue_has_the_built_in_processors() -> None:
+    assert {"simulate", "http_request"} <= set(processors())
+    with pytest.raises(UnknownProcessor):
+        get_processor("nope")
+
+
+def test_an_untyped_parameter_is_refused_with_file_and_reason() -> None:
+    async def untyped(item, parameters: SimulateParameters, context: ItemContext) -> SimulateResult:  # type: ignore[no-untyped-def]
+        return SimulateResult(seconds=0, attempt=1)
+
+    with pytest.raises(TypeError, match=r"test_registry\.py.*item needs a type: a pydantic model"):
+        processor(name="untyped", title="", summary="")(untyped)
+
+
+def test_a_name_that_is_taken_is_refused() -> None:
+    async def again(item: SimulateItem, parameters: SimulateParameters, context: ItemContext) -> SimulateResult:
+        return SimulateResult(seconds=0, attempt=1)
+
+    with pytest.raises(ValueError, match=r"is taken by .*simulate\.py: simulate"):
+        processor(name="simulate", title="", summary="")(again)
+
+
+async def test_a_plain_function_runs_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_processors", dict(registry._processors))
+
+    def plain(item: SimulateItem, parameters: SimulateParameters, context: ItemContext) -> SimulateResult:
+        return SimulateResult(seconds=0, attempt=context.attempt)
+
+    processor(name="plain", title="", summary="")(plain)
+    bound = get_processor("plain").bind({})
+    assert await bound.run({}, ItemContext("k", 0, 3)) == {"seconds": 0, "attempt": 3, "data": ""}
+
+
+async def test_simulate_does_the_same_for_the_same_seed_and_key() -> None:
+    async def fails(key: str, seed: int) -> bool:
+        try:
+            await run(key, seed=seed, fail_percent=30)
+        except SimulatedFailure:
+            return True
+        return False
+
+    first = [await fails(str(index), 1) for index in range(400)]
+    assert first == [await fails(str(index), 1) for index in range(400)]
+    assert first != [await fails(str(index), 2) for index in range(400)]
+    assert 80 < sum(first) < 160
+
+
+async def test_simulate_fails_the_first_attempts() -> None:
+    for attempt in (1, 2):
+        with pytest.raises(SimulatedFailure):
+            await run("k", attempt, fail_first_attempts=2)
+    assert (await run("k", 3, fail_first_attempts=2, result_bytes=10))["data"] == "x" * 10
+
+
+class Plain(BaseModel):
+    """Nothing in particular."""
+
+
+def last_until_canceled(item: Plain, parameters: Plain, context: ItemContext) -> Plain:
+    """Work in a thread until told to stop."""
+    context.progress(1, 2, "halves")
+    while not context.is_canceled:
+        time.sleep(0.01)
+    context.report("cleaned up")
+    return Plain()
+
+
+async def test_a_plain_function_says_how_far_it_is_and_learns_that_nobody_waits_for_it() -> None:
+    said = list[str]()
+    bound = Processor("plain", "", "", last_until_canceled, Signature(Given(Plain), Given(Plain), Plain)).bind({})
+    running = asyncio.create_task(bound.run({}, ItemContext("k", 0, 1, said.append)))
+
+    async def has_said(text: str) -> bool:
+        return text in said
+
+    await until(lambda: has_said("1 of 2 halves"), "it says how far it is")
+    running.cancel()
+    await until(lambda: has_said("cleaned up"), "it cleans up")

@@ -1,0 +1,102 @@
+"""What GROUP BY says of a batch's nodes and items: the tallies that the projection keeps must say the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from django.db import transaction
+
+from dashboard.models import PARENT_KINDS, Attempt, Batch, Item, Node
+from dashboard.models.tallies import batch_status
+from dashboard.projection.ledger import TALLY_COLUMNS
+from orchestration.contracts.events import NodeKind
+from orchestration.contracts.status import Status
+
+
+@transaction.atomic
+def assert_consistent(batch_id: str) -> None:
+    """Check every tally, attempt number, revision and the status of a batch against its rows, all at one moment."""
+    batch = Batch.objects.get(pk=batch_id)
+    nodes = list(Node.objects.filter(batch=batch))
+    root = next(node for node in nodes if node.kind == NodeKind.ROOT)
+    partitions = {node.pk: node for node in nodes if node.kind in PARENT_KINDS}
+    whole, below = Counter[str](), {pk: Counter[str]() for pk in partitions}
+    results = _results_by_child(batch)
+    for node in nodes:
+        assert node.revision <= batch.revision
+        _assert_shows_newest_attempt(node)
+        if node.kind == NodeKind.CHILD:
+            counted = _counted(node, results.get(node.position, Counter()))
+            whole.update(counted)
+            parent = partitions.get(node.parent_id or 0)
+            while parent is not None:
+                below[parent.pk].update(counted)
+                parent = partitions.get(parent.parent_id or 0)
+    assert _tallies(batch) == +whole
+    for pk, partition in partitions.items():
+        assert _tallies(partition) == +below[pk], partition
+    assert batch.status == batch_status(batch, root)
+    assert (batch.closed_at is None) == batch.is_open
+
+
+def rows(batch_id: str) -> dict[str, Any]:
+    """Return all that events decide of a batch's rows: what must not depend on their order."""
+    batch = Batch.objects.get(pk=batch_id)
+    state = [
+        "kind",
+        "position",
+        "status",
+        "attempt",
+        "run_id",
+        "started_at",
+        "closed_at",
+        "error_type",
+        "error_message",
+        "items_failed",
+    ]
+    run = ["node__workflow_id", "number", "run_id", "status", "started_at", "closed_at", "error_type", "error_message"]
+    steering = ["status", "paused", "window", "opened_at", "closed_at"]
+    return {
+        "batch": [getattr(batch, name) for name in steering] + [_tallies(batch)],
+        "nodes": list(Node.objects.filter(batch=batch).order_by("pk").values_list(*state)),
+        "attempts": list(Attempt.objects.filter(batch=batch).order_by("node", "number").values_list(*run)),
+    }
+
+
+def _tallies(tally: Batch | Node) -> Counter[str]:
+    return +Counter({column: getattr(tally, column) for column in TALLY_COLUMNS})
+
+
+def _results_by_child(batch: Batch) -> dict[int, Counter[str]]:
+    results = dict[int, Counter[str]]()
+    for child, status in Item.objects.filter(batch=batch).values_list("child", "status"):
+        results.setdefault(child, Counter())[status] += 1
+    return results
+
+
+def _counted(node: Node, items: Counter[str]) -> Counter[str]:
+    assert (node.items_completed, node.items_failed) == (items[Status.COMPLETED], items[Status.FAILED]), node
+    counted = Counter({f"children_{node.status}": 1, "items_completed": 0, "items_failed": 0})
+    counted["items_completed"] += items[Status.COMPLETED]
+    counted["items_failed"] += items[Status.FAILED]
+    counted[f"items_{node.status}"] += items[Status.PENDING]
+    return counted
+
+
+def _assert_shows_newest_attempt(node: Node) -> None:
+    attempts = list(node.attempts.order_by("number"))
+    assert [attempt.number for attempt in attempts] == list(range(1, len(attempts) + 1))
+    if node.status in (Status.PENDING, Status.SKIPPED) or not attempts:
+        assert node.attempt in (len(attempts), len(attempts) + 1)
+        return
+    newest = attempts[-1]
+    shown = (node.run_id, node.attempt, node.status, node.started_at, node.closed_at, node.error_message)
+    assert shown == (
+        newest.run_id,
+        newest.number,
+        newest.status,
+        newest.started_at,
+        newest.closed_at,
+        newest.error_message,
+    )

@@ -1,0 +1,239 @@
+"""Records a history of each parent, for test_histories to replay: `python -m tests.support.record_histories`.
+
+To be run when a release changes what a workflow does, into a folder of that release; what is there is never changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from temporalio.worker import Worker
+
+import tests.support.environment  # noqa: F401  before anything reads settings
+from orchestration.contracts.workflow_ids import child_id, entity_id, partition_id, pool_worker_id, stage_id
+from orchestration.temporal.connection import Connection, connect
+from tests.orchestration.activities.test_inline_chunks import activities_of
+from tests.orchestration.engine.flows.test_flow import saga, services, stock_worker
+from tests.orchestration.workflows.test_steps import fan_out, retry
+from tests.support.engine import Engine, Probe, Run, running_engine
+from tests.support.foreign_sample import QUEUE, ProcessOrder, pack
+from tests.support.stack import TemporalServer
+from tests.support.waiting import until
+
+HISTORIES = Path(__file__).parent.parent / "orchestration" / "histories"
+TOLERATE = {"failure_policy": "tolerate", "tolerated_failures": 1, "window": 1}
+
+Scene = Callable[[Engine], Awaitable[Run]]
+
+
+def told(*fail: int) -> Probe:
+    """Return a probe that fails some items."""
+    probe = Probe()
+    probe.fail = {str(index) for index in fail}
+    return probe
+
+
+def plain(items: int, *fail: int, **plan: Any) -> Scene:
+    """Return a scene that a batch plays by itself."""
+
+    async def play(engine: Engine) -> Run:
+        return await engine.launch(items, told(*fail), **plan)
+
+    return play
+
+
+async def held(engine: Engine) -> Run:
+    """Hold, retry, hold again, skip."""
+    probe = told(0, 1)
+    run = await engine.launch(4, probe, hold_at_end=True)
+
+    async def is_held() -> bool:
+        return bool((await engine.gateway.progress(run.id)).held)
+
+    await until(is_held, "held")
+    probe.fail = {"1"}
+    await run.retry([0, 1])
+    await until(is_held, "held again")
+    await engine.gateway.skip(run.id)
+    return run
+
+
+async def steered(engine: Engine) -> Run:
+    """Approve, pause, resume, change the window, retry a child below an open root."""
+    probe = told(0)
+    run = await engine.launch(6, probe, approval=True, window=2)
+    await engine.gateway.decide(run.id, approved=True, person="ada")
+    await run.calls(1)
+    probe.gate.clear()
+    await engine.gateway.pause(run.id)
+    await engine.gateway.set_window(run.id, 3)
+    probe.fail.clear()
+    probe.gate.set()
+    await engine.gateway.resume(run.id)
+    return run
+
+
+async def failed_saga(engine: Engine) -> Run:
+    """Undo."""
+    probe = Probe()
+    probe.fail = {"ship"}
+    return await engine.flow(saga(probe), probe)
+
+
+async def late_service(engine: Engine) -> Run:
+    """Miss an answer."""
+    async with stock_worker(engine):
+        run = await engine.flow(services(Probe(), answers=False))
+        await run.closed_event()
+    return run
+
+
+async def steps(engine: Engine) -> Run:
+    """Loop once around an activity."""
+    work = {"processor": "probe", "parameters": {"probe": Probe().name}}
+    loop = {
+        "until": {"ref": "again.calls", "op": ">=", "value": 2},
+        "max": 3,
+        "steps": [{"name": "again", "run": work}],
+    }
+    return await engine.flow(
+        {"kind": "steps", "steps": [{"name": "first", "run": work}, {"name": "more", "loop": loop}]}
+    )
+
+
+async def fan_outs(engine: Engine) -> Run:
+    """Fan out twice at the same time and twice more in a loop, and fail."""
+    probe = Probe()
+    probe.fail = {"1", "last"}
+    both = {"name": "both", "parallel": [fan_out("one", ["a", "b"]), fan_out("other", ["c"])]}
+    loop = {"max": 2, "until": {"ref": "again.failed", "op": "==", "value": 1}, "steps": [fan_out("again", ["d"])]}
+    last = {"name": "last", "run": {"processor": "probe", "parameters": {"probe": probe.name}}}
+    return await engine.flow({"kind": "steps", "steps": [both, {"name": "twice", "loop": loop}, last]}, probe)
+
+
+async def going_on(engine: Engine) -> Run:
+    """Go on after that, with a child that had failed."""
+    run = await fan_outs(engine)
+    await engine.gateway.wait_closed(run.id)
+    run.probe.fail = set()
+    await retry(engine, run, 1)
+    return run
+
+
+async def pipeline(engine: Engine) -> Run:
+    """Let two of three items through to a second stage."""
+    probe = Probe()
+    probe.fail = {"1"}
+    stage = {"processor": "probe", "plan": {"item_attempts": 1}}
+    return await engine.flow(
+        {"kind": "pipeline", "stages": [{"name": "first", **stage}, {"name": "second", **stage}]}, probe, items=3
+    )
+
+
+async def item_sagas(engine: Engine) -> Run:
+    """Undo what was done of one of two items."""
+    probe = Probe()
+    probe.saga = saga(probe) | {"fan_out": True}
+    probe.fail = {"charge 1"}
+    return await engine.launch(2, probe)
+
+
+async def delegates(engine: Engine) -> Run:
+    """Delegate an item to a workflow that fails twice."""
+    told = Probe()
+    order = '{"name": "books", "needs": "/never"}'
+    told.delegate = {"workflow_type": "ProcessOrder", "task_queue": QUEUE, "argument": order}
+    async with Worker(engine.client, task_queue=QUEUE, workflows=[ProcessOrder], activities=[pack]):
+        run = await engine.launch(1, told, item_attempts=2, item_backoff=0)
+        await engine.gateway.wait_closed(run.id)
+    return run
+
+
+async def begun(engine: Engine) -> Run:
+    """Let a child be done in a moment, and another one not."""
+    probe = Probe()
+    probe.hold = {"1"}
+    run = await engine.launch(2, probe)
+    await run.calls(2)
+
+    async def goes_on() -> bool:
+        return await activities_of(run, 1) > 0
+
+    await until(goes_on, "an activity goes on with it")
+    await run.root.cancel()
+    return run
+
+
+SCENES: Mapping[str, Scene] = {
+    "fan-out": plain(5, 2),
+    "partitions": plain(1_010, 1_005, window=300),
+    "begun": begun,
+    "groups-and-breaker": plain(8, 2, 3, 4, window=1, group_size=4, breaker_failures=2, breaker_cooldown=0.5),
+    "rolled-back": plain(6, 3, 4, on_threshold="roll_back", **TOLERATE),
+    "item-activities": plain(6, 3, chunk_size=3, execution="activities", item_attempts=2, item_backoff=0),
+    "no-children": plain(6, 3, chunk_size=3, execution="no_children"),
+    "held": held,
+    "steered": steered,
+    "saga": failed_saga,
+    "item-sagas": item_sagas,
+    "delegates": delegates,
+    "services": late_service,
+    "steps": steps,
+    "fan-outs": fan_outs,
+    "going-on": going_on,
+    "pool": plain(6, 3, execution="pool", window=2),
+    "entities": plain(6, 3, execution="entities", entity_field="three-recorded", entity_idle=1),
+    "pages": plain(10, 3, paged=True, page_children=4),
+    "pipeline": pipeline,
+}
+
+
+async def record(address: str, folder: Path, names: Sequence[str]) -> None:
+    """Play scenes and keep the histories of their roots, and of a partition, stage and child where there is one."""
+    async with running_engine(await connect(Connection(address)), address) as engine, engine.listener():
+        for name in names:
+            run = await SCENES[name](engine)
+            await engine.gateway.wait_closed(run.id)
+            wanted = {name: run.root.id}
+            if name == "partitions":
+                wanted["partition"] = partition_id(run.id, 2)
+                wanted["child"] = child_id(run.id, 1_005, 2)
+            elif name == "begun":
+                wanted = {f"begun-{child}": child_id(run.id, child, None) for child in range(2)}
+            elif name == "item-activities":
+                wanted["child-of-item-activities"] = child_id(run.id, 1, None)
+            elif name == "pool":
+                wanted["pool-worker"] = pool_worker_id(run.root.id, 0)
+            elif name == "entities":
+                wanted["entity"] = entity_id("", "three-recorded-0")
+                await engine.client.get_workflow_handle(wanted["entity"]).result()
+            elif name == "item-sagas":
+                wanted["item-saga"] = child_id(run.id, 1, None)
+            elif name == "delegates":
+                wanted["delegate"] = child_id(run.id, 0, None)
+            elif name == "pipeline":
+                wanted["stage"] = stage_id(run.id, 1)
+            for each, workflow_id in wanted.items():
+                history = await engine.client.get_workflow_handle(workflow_id).fetch_history()
+                (folder / f"{each}.json").write_text(history.to_json() + "\n")
+
+
+def main(release: str, names: Sequence[str]) -> None:
+    """Record all scenes, or those named, on a server of its own."""
+    server = TemporalServer(Path(tempfile.mkdtemp(prefix="canopy-histories-")))
+    server.start()
+    folder = HISTORIES / release
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        asyncio.run(record(server.address, folder, names or list(SCENES)))
+    finally:
+        server.stop()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

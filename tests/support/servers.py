@@ -1,0 +1,76 @@
+"""PostgreSQL and Redis from Debian, on free loopback ports, for tests of more than one machine's defaults."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.stack import PORTS_TRIED, Process, free_port
+from tests.support.waiting import wait_until
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def redis(home: Path) -> Iterator[str]:
+    """Run a Redis and yield its URL."""
+    port = free_port()
+    command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(home)]
+    process = Process(command, home / "redis.log")
+    process.start()
+    try:
+        wait_until(lambda: _answers(port), lambda: f"Redis answers: {process.output}")
+        yield f"redis://127.0.0.1:{port}"
+    finally:
+        process.stop()
+
+
+def _is_ready(process: Process, ready: list[str]) -> bool:
+    """Wait until a server answers, or has ended."""
+
+    def answers_or_has_ended() -> bool:
+        return subprocess.run(ready, check=False).returncode == 0 or not process.is_running
+
+    wait_until(answers_or_has_ended, lambda: f"PostgreSQL answers: {process.output}")
+    return process.is_running
+
+
+@contextmanager
+def postgres(home: Path) -> Iterator[str]:
+    """Run a PostgreSQL and yield its URL. It refuses to run as root, so root becomes postgres."""
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
+    become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    data = home / "postgres"
+    data.mkdir()
+    if become:
+        for parent in (home, *home.parents):
+            if parent == Path("/tmp"):
+                break
+            parent.chmod(parent.stat().st_mode | 0o011)
+        shutil.chown(data, "postgres")
+    initdb = [*become, str(binaries / "initdb"), "-D", str(data), "-U", "canopy", "--auth=trust", "--no-sync"]
+    subprocess.run([*initdb, "--encoding=UTF8"], check=True, capture_output=True, cwd="/", timeout=120)
+    for _ in range(PORTS_TRIED):
+        port = free_port()
+        options = ["-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", "", "-F"]
+        process = Process([*become, str(binaries / "postgres"), *options], home / "postgres.log")
+        process.start()
+        ready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+        if _is_ready(process, ready):
+            break
+    try:
+        wait_until(lambda: _is_ready(process, ready), lambda: f"PostgreSQL answers: {process.output}")
+        yield f"postgres://canopy@127.0.0.1:{port}/postgres"
+    finally:
+        process.stop()

@@ -1,0 +1,295 @@
+"""Stack: the real thing on loopback, as processes of its own: Temporal, a worker, one or more web processes."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from dashboard.server import processes
+from tests.support.environment import SHARED
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+STOP_WITHIN = 15
+START_WITHIN = 180
+
+PORTS_TRIED = 5
+"""Somebody else may take a free port before a server does: others run at the same time."""
+
+EVENTS_OF_A_RUN = 200
+"""After so many events Temporal suggests to continue as new; 4,096 by default."""
+
+http = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
+"""Asks over a new connection each time, but reads the machine's certificates once: that takes 23 ms of CPU."""
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody uses."""
+    return processes.free_ports(1)[0]
+
+
+def temporal_binary() -> str:
+    """Return the path of a `temporal` program."""
+    beside = Path(sys.executable).parent
+    found = shutil.which("temporal", path=f"{beside}{os.pathsep}{os.environ['PATH']}")
+    assert found, "There is no temporal program: install the extra `embedded`."
+    return found
+
+
+def _may_be_interrupted() -> None:
+    """Undo what a shell does that runs the tests in the background: SIGINT is ignored there, and by what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+class Process:
+    """A program that a test started, and may kill."""
+
+    def __init__(
+        self, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None, folder: Path = ROOT
+    ) -> None:
+        self.command, self._log, self._folder = command, log, folder
+        self._env = dict(env) if env is not None else None
+        self._program: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The running program's process id."""
+        assert self._program is not None
+        return self._program.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the program has not ended."""
+        return self._program is not None and self._program.poll() is None
+
+    @property
+    def output(self) -> str:
+        """What the program has written so far."""
+        return self._log.read_text(errors="replace")
+
+    def start(self) -> None:
+        """Start the program."""
+        with self._log.open("ab") as log:
+            self._program = subprocess.Popen(
+                self.command, stdout=log, stderr=log, env=self._env, cwd=self._folder, preexec_fn=_may_be_interrupted
+            )
+
+    def kill(self) -> None:
+        """End the program as a crash would."""
+        assert self._program is not None
+        self._program.send_signal(signal.SIGKILL)
+        self._program.wait(STOP_WITHIN)
+
+    def stop(self) -> None:
+        """End the program as an operator would."""
+        if self._program is None or self._program.poll() is not None:
+            return
+        self._program.terminate()
+        try:
+            self._program.wait(STOP_WITHIN)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
+class TemporalServer:
+    """A Temporal development server with a file database, with the embedded one's options unless others are given."""
+
+    def __init__(self, home: Path, options: str = processes.TEMPORAL_OPTIONS) -> None:
+        self.namespace, self.binary, self._home, self._options = "default", temporal_binary(), home, options
+        self._take_ports()
+
+    def _take_ports(self) -> None:
+        port, ui_port = processes.free_ports(2)
+        self.address, self.ui_url = f"127.0.0.1:{port}", f"http://127.0.0.1:{ui_port}"
+        command = f"{self.binary} server start-dev --ip 127.0.0.1 --port {port} --ui-ip 127.0.0.1"
+        command += f" --ui-port {ui_port} --db-filename {self._home / 'temporal.sqlite3'}"
+        command += f" --dynamic-config-value limit.historyCount.suggestContinueAsNew={EVENTS_OF_A_RUN}"
+        command += f" {self._options}"
+        env = os.environ | {"GOGC": processes.TEMPORAL_GARBAGE}
+        self.process = Process(command.split(), self._home / "temporal.log", env)
+
+    def start(self) -> None:
+        """Start the server and wait until it says that it serves. Where its ports are gone by then, it takes others."""
+        for _ in range(PORTS_TRIED):
+            self.process.start()
+            wait_until(self._serves_or_has_ended, lambda: f"Temporal serves: {self.process.output}", START_WITHIN)
+            if self.process.is_running:
+                return
+            self._take_ports()
+        raise AssertionError(f"Temporal does not start: {self.process.output}")
+
+    def _serves_or_has_ended(self) -> bool:
+        try:
+            serves = self.cli("operator", "cluster", "health").strip() == "SERVING"
+        except subprocess.SubprocessError:
+            serves = False
+        return serves or not self.process.is_running
+
+    def stop(self) -> None:
+        """Stop the server."""
+        self.process.stop()
+
+    def cli(self, *arguments: str) -> str:
+        """Run Temporal's own command line against this server, as someone outside Canopy would."""
+        command = [self.binary, *arguments, "--address", self.address]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+VIEWER = {"username": "vera", "password": "vera-may-only-look"}
+"""A person of every stack who may only look."""
+
+PREPARE = (
+    "shell",
+    "--verbosity=0",
+    f"""--command=
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+call_command("collectstatic", interactive=False, verbosity=0)
+call_command("first_login")
+User.objects.create_user(**{VIEWER}).groups.add(Group.objects.get_or_create(name="viewer")[0])
+""",
+)
+"""The management command that makes everything a stack needs before it starts."""
+
+
+def _manage(env: Mapping[str, str], *arguments: str) -> str:
+    command = [sys.executable, "manage.py", *arguments]
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@functools.cache
+def _prepared_home() -> Path:
+    """Return a home with a database, static files and people, which stacks copy: made by whoever needs it first."""
+    home, made = SHARED / "prepared", SHARED / "is-prepared"
+    with (SHARED / "preparing").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            _manage(os.environ | {"CANOPY_HOME": str(home)}, *PREPARE)
+            made.touch()
+    return home
+
+
+@dataclass
+class Stack:
+    """Everything that `make run` starts, as separate processes whose ids a test knows."""
+
+    temporal: TemporalServer
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="canopy-stack-"))
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.mail_port = free_port()
+        self.env = {
+            **os.environ,
+            "CANOPY_HOME": str(self.home),
+            "TEMPORAL_ADDRESS": self.temporal.address,
+            "TEMPORAL_UI_URL": self.temporal.ui_url,
+            "CANOPY_HTTP_ALLOW": "127.0.0.1",
+            "CANOPY_URL": self.url,
+            "EMAIL_URL": f"smtp://127.0.0.1:{self.mail_port}",
+            "DJANGO_SETTINGS_MODULE": "dashboard.settings",
+            **self.environment,
+        }
+        self.worker = Process([sys.executable, "manage.py", "worker"], self.home / "worker.log", self.env)
+        self.web = self.web_process(self.port)
+        self.login: dict[str, str] = {}
+
+    def web_process(self, port: int) -> Process:
+        """Return a web process, not yet started."""
+        command = f"{sys.executable} -m uvicorn dashboard.asgi:application --host 127.0.0.1 --port {port}"
+        command += " --log-level warning --timeout-graceful-shutdown 3"
+        return Process(command.split(), self.home / f"web-{port}.log", self.env)
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command."""
+        return _manage(self.env, *arguments)
+
+    def start(self) -> None:
+        """Prepare the home, start worker and web, and wait until all answer."""
+        if "DATABASE_URL" in self.environment:
+            self.manage(*PREPARE)
+        else:
+            shutil.copytree(_prepared_home(), self.home, dirs_exist_ok=True)
+        self.login = json.loads((self.home / "first-login.json").read_text())
+        self.worker.start()
+        self.web.start()
+        self.wait_healthy()
+
+    def wait_healthy(self) -> None:
+        """Wait until the web process says that all parts answer."""
+        wait_until(lambda: self._health() == 200, f"{self.url}/healthz is good", deadline=90)
+
+    def _health(self) -> int:
+        try:
+            return http.get(f"{self.url}/healthz", timeout=10).status_code
+        except httpx.HTTPError:
+            return 0
+
+    def stop(self) -> None:
+        """Stop worker and web, and take the home away."""
+        self.web.stop()
+        self.worker.stop()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def api(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        """Call the API with the operator's token."""
+        authorization = {"Authorization": f"Bearer {self.login['token']}", **headers}
+        return http.request(method, f"{self.url}/api/v1{path}", json=body, headers=authorization, timeout=60)
+
+    def launch(self, **body: Any) -> str:
+        """Launch a batch over the API and return its id."""
+        answer = self.api("POST", "/batches", body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def batch(self, batch_id: str) -> dict[str, Any]:
+        """Return what the API says of a batch."""
+        answer = self.api("GET", f"/batches/{batch_id}")
+        assert answer.status_code == 200, answer.text
+        state: dict[str, Any] = answer.json()
+        return state
+
+    def wait_for(self, batch_id: str, *statuses: str, deadline: float = 90) -> dict[str, Any]:
+        """Wait until a batch has one of the statuses, and return it."""
+        last: dict[str, Any] = {}
+
+        def has_status() -> bool:
+            last.update(self.batch(batch_id))
+            return last["status"] in statuses
+
+        try:
+            wait_until(has_status, f"batch {batch_id} is {' or '.join(statuses)}", deadline)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {last}") from None
+        return last
+
+    def nodes(self, batch_id: str, **filters: Any) -> list[dict[str, Any]]:
+        """Return all nodes of a batch that fit, over all pages."""
+        found, cursor = list[dict[str, Any]](), None
+        while True:
+            query = "&".join(f"{name}={value}" for name, value in {**filters, "limit": 1000}.items())
+            page = self.api(
+                "GET", f"/batches/{batch_id}/nodes?{query}" + (f"&cursor={cursor}" if cursor else "")
+            ).json()
+            found += page["results"]
+            cursor = page["next"]
+            if cursor is None:
+                return found

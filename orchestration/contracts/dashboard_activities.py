@@ -1,7 +1,5 @@
 """Arguments and results of the activities that run in the web process."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """Tree events: what a parent reports to the dashboard."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum

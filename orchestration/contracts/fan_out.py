@@ -3,8 +3,6 @@
 Everything here may lie in a workflow history for months: a field is added with a default, never renamed or removed.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import datetime
 

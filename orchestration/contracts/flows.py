@@ -1,7 +1,5 @@
 """Inputs and states of parents with a flow of their own."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

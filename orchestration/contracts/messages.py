@@ -1,7 +1,5 @@
 """Signals, updates and queries of parents: their arguments and results."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,7 +1,5 @@
 """What starts a batch's root workflow."""
 
-from __future__ import annotations
-
 from orchestration.contracts.fan_out import FanOutInput
 from orchestration.contracts.flows import FlowInput
 

@@ -1,7 +1,5 @@
 """Statuses, failures and counts."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 

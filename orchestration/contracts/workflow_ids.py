@@ -1,7 +1,5 @@
 """Workflow ids: deterministic, from batch, stage, partition and child."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from datetime import datetime

@@ -9,8 +9,8 @@ from dataclasses import replace
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from orchestration.client.external_workflows import Foreign
-from orchestration.client.reader import Asking
+from orchestration.client.external_workflows import ExternalWorkflows
+from orchestration.client.reader import TemporalReader
 from orchestration.client.root_workflows import for_retry, root_workflow
 from orchestration.client.schedules import Schedules
 from orchestration.client.update_routing import RetryRouting, SkipRouting
@@ -20,7 +20,7 @@ from orchestration.contracts.messages import ChildrenAnswer, Decision
 from orchestration.contracts.names import CHILD_TASK_QUEUE
 from orchestration.contracts.root_input import RootInput
 from orchestration.contracts.workflow_ids import root_id
-from orchestration.definitions.models import GOING_ON
+from orchestration.definitions.models import RESUMABLE_KINDS
 from orchestration.diagnosis.examination import diagnose
 from orchestration.diagnosis.findings import Finding
 from orchestration.temporal.connection import (
@@ -36,13 +36,13 @@ from orchestration.workflows.notification import NotificationWorkflow
 from orchestration.workflows.steps import StepsWorkflow
 
 
-class Gateway(Asking):
+class Gateway(TemporalReader):
     """What the dashboard may have Temporal do, beside what it may ask."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self.schedules = Schedules(self.client)
-        self.foreign = Foreign(self)
+        self.foreign = ExternalWorkflows(self)
 
     async def diagnose(self, batch_id: str, workflow_id: str = "") -> list[Finding]:
         """Return what keeps a batch, or one workflow of it, from moving, gravest first. Raises TemporalUnavailable."""
@@ -91,7 +91,7 @@ class Gateway(Asking):
         starts nothing.
         """
         again = for_retry(root)
-        if isinstance(again, FlowInput) and again.definition["kind"] in GOING_ON:
+        if isinstance(again, FlowInput) and again.definition["kind"] in RESUMABLE_KINDS:
             again = replace(again, before=await self._state(root.batch_id))
         routing = RetryRouting(await self.client(), root_workflow(root), again, update_id)
         return await (routing.route(parents, believed_open) if parents else routing.go_on())

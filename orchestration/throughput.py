@@ -9,20 +9,20 @@ from statistics import fmean, stdev
 ETA_AFTER = 15.0
 """Seconds: before, a rate says too little about the rest."""
 
-SAMPLED = 60
+SAMPLE_WINDOW = 60
 """Seconds of which samples are kept."""
 
 STRETCH = 5
 """Seconds of one rate among those whose spread says how sure the rest is."""
 
-SURE = 2.0
+CONFIDENCE = 2.0
 """Standard errors to each side of a mean: about 95 of 100 times the true one lies between."""
 
 Samples = list[list[int]]
 """How much was done at which second, oldest first: [[epoch seconds, done], …]."""
 
 
-def pace(done: float, left: float, elapsed: float, *, is_running: bool) -> tuple[float | None, float | None]:
+def rate_and_eta(done: float, left: float, elapsed: float, *, is_running: bool) -> tuple[float | None, float | None]:
     """Return `done` per second and the seconds that `left` will take at that rate; None for what is not known.
 
     The rate is known once something is done, the rest only of what runs and has run for ETA_AFTER.
@@ -32,30 +32,30 @@ def pace(done: float, left: float, elapsed: float, *, is_running: bool) -> tuple
     return done / elapsed, left * elapsed / done if is_running and elapsed >= ETA_AFTER else None
 
 
-def sampled(samples: Samples, second: int, done: int) -> Samples:
+def add_sample(samples: Samples, second: int, done: int) -> Samples:
     """Return samples with one more; of one second the last counts. Where less is done than before, it begins anew."""
     if samples and done < samples[-1][1]:
         return [[second, done]]
     kept = [each for each in samples if each[0] != second]
-    recent = [each for each in kept if each[0] > second - SAMPLED]
-    before = [each for each in kept if each[0] <= second - SAMPLED][-1:]
+    recent = [each for each in kept if each[0] > second - SAMPLE_WINDOW]
+    before = [each for each in kept if each[0] <= second - SAMPLE_WINDOW][-1:]
     return [*before, *recent, [second, done]]
 
 
-def spread(samples: Samples, second: int, left: float) -> tuple[float, float] | None:
+def eta_bounds(samples: Samples, second: int, left: float) -> tuple[float, float] | None:
     """Return between which seconds `left` will take, by how much the rate of the last minute varied; None if unknown.
 
     The mean rate of stretches, and its standard error: what may go wrong next minute is not in it.
     """
     if not samples:
         return None
-    first = max(samples[0][0], second - SAMPLED)
+    first = max(samples[0][0], second - SAMPLE_WINDOW)
     marks = [_done_at(samples, at) for at in range(first, second + 1, STRETCH)]
     rates = [(after - before) / STRETCH for before, after in pairwise(marks)]
     if len(rates) < 3 or not any(rates):
         return None
     mean, error = fmean(rates), stdev(rates) / len(rates) ** 0.5
-    slow, fast = max(mean - SURE * error, mean / 10), mean + SURE * error
+    slow, fast = max(mean - CONFIDENCE * error, mean / 10), mean + CONFIDENCE * error
     return left / fast, left / slow
 
 

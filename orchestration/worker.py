@@ -51,7 +51,7 @@ WORKFLOWS = (
     ScheduledLaunchWorkflow,
     NotificationWorkflow,
 )
-CANCEL_NOTICED_WITHIN = timedelta(seconds=3)
+HEARTBEAT_THROTTLE = timedelta(seconds=3)
 """An activity hears of its cancellation in the answer to a heartbeat; the SDK holds heartbeats back for longer."""
 
 CONCURRENT_CHUNKS = 200
@@ -90,7 +90,7 @@ def build_workers(
             max_concurrent_activities=CONCURRENT_CHUNKS,
             max_concurrent_local_activities=CONCURRENT_CHUNKS,
             max_concurrent_workflow_tasks=CONCURRENT_WORKFLOW_TASKS,
-            max_heartbeat_throttle_interval=CANCEL_NOTICED_WITHIN,
+            max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
             graceful_shutdown_timeout=grace,
         )
         for queue in queues

@@ -17,7 +17,7 @@ from dashboard.models import PARENT_KINDS, Action, Batch, Node, Operation
 from dashboard.projection.events import apply_events
 from dashboard.projection.retries import claim, give_back, requeue
 from dashboard.temporal import gateway
-from orchestration.client.external_workflows import CannotRunAgain
+from orchestration.client.external_workflows import ResetRefused
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.fan_out import FanOutInput
 from orchestration.contracts.messages import ChildrenAnswer
@@ -107,7 +107,7 @@ def _run_again(batch: Batch, ready: dict[int, Node], outcome: Outcome) -> None:
         again = gateway().foreign.run_again
         try:
             run_id = async_to_sync(again)(node.workflow_id, node.run_id, f"Retried in Canopy, batch {batch.pk}.")
-        except CannotRunAgain as error:
+        except ResetRefused as error:
             outcome.refused.append(refusal(node, str(error)))
         else:
             events.append(TreeEvent(EventKind.STARTED, node.workflow_id, run_id, timezone.now()))

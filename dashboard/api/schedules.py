@@ -28,7 +28,7 @@ from dashboard.schedules import actions as schedule_actions
 from dashboard.schedules.recurrence import in_words
 from dashboard.schedules.stored_launch import KeptLaunch
 from dashboard.schedules.timetable import Timetable
-from orchestration.client.schedules import Overlap, ScheduleSeen
+from orchestration.client.schedules import Overlap, ScheduleSnapshot
 
 router = Router(tags=["Schedules"])
 
@@ -218,7 +218,9 @@ def _one(request: HttpRequest, schedule: Schedule) -> dict[str, Any]:
     return _told(request, schedule, seen.get(schedule.pk), last.get(schedule.pk))
 
 
-def _told(request: HttpRequest, schedule: Schedule, seen: ScheduleSeen | None, last: Batch | None) -> dict[str, Any]:
+def _told(
+    request: HttpRequest, schedule: Schedule, seen: ScheduleSnapshot | None, last: Batch | None
+) -> dict[str, Any]:
     return {
         "id": schedule.pk,
         "name": schedule.name,
@@ -235,7 +237,7 @@ def _told(request: HttpRequest, schedule: Schedule, seen: ScheduleSeen | None, l
     }
 
 
-def _temporal(schedule: Schedule, seen: ScheduleSeen) -> dict[str, Any]:
+def _temporal(schedule: Schedule, seen: ScheduleSnapshot) -> dict[str, Any]:
     return schedule_actions.timetable_of(schedule, seen) | {
         "words": in_words(seen.timing),
         "paused": seen.setting.paused,

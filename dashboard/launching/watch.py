@@ -17,7 +17,7 @@ from dashboard.accounts.permissions import Person, require_operator
 from dashboard.models import AuditEntry, Batch, Node
 from dashboard.projection.events import apply_events
 from dashboard.temporal import gateway
-from orchestration.client.workflow_run import RunSeen
+from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.plan.plan import Plan
 
@@ -57,12 +57,12 @@ def watch(person: Person, workflow_id: str, *, via: str = "watch") -> Watched:
     return Watched(batch, created=True, below=below)
 
 
-def suggestions(text: str) -> Sequence[RunSeen]:
+def suggestions(text: str) -> Sequence[WorkflowRun]:
     """Return parents that Canopy did not launch and that were busy lately. Raises TemporalUnavailable."""
     return async_to_sync(gateway().foreign.parents)(text)
 
 
-def _root_of(workflow_id: str) -> RunSeen:
+def _root_of(workflow_id: str) -> WorkflowRun:
     seen = async_to_sync(gateway().describe_run)(workflow_id) if workflow_id else None
     if seen is not None and seen.root not in ("", workflow_id):
         seen = async_to_sync(gateway().describe_run)(seen.root)
@@ -78,14 +78,14 @@ def _namespace() -> str:
     return async_to_sync(gateway().client)().namespace
 
 
-def _known(root: RunSeen) -> Batch | None:
+def _known(root: WorkflowRun) -> Batch | None:
     """Return the newest batch that shows this run of a root, launched or watched."""
     shown = Node.objects.filter(kind=NodeKind.ROOT, workflow_id=root.workflow_id, attempts__run_id=root.run_id)
     node = shown.select_related("batch").order_by("-batch__created_at").first()
     return node.batch if node is not None else None
 
 
-def _write(person: User, root: RunSeen, via: str) -> Batch:
+def _write(person: User, root: WorkflowRun, via: str) -> Batch:
     batch = Batch.objects.create(
         processor=root.workflow_type[:100],
         label=root.workflow_id[:200],

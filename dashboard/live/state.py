@@ -10,8 +10,8 @@ from django.utils import timezone
 from dashboard.models import PARENT_KINDS, Batch, BatchStatus, Node
 from dashboard.models.tallies import closed_children, open_children
 from orchestration.contracts.events import NodeKind
-from orchestration.throughput import pace as pace_of
-from orchestration.throughput import spread
+from orchestration.throughput import eta_bounds
+from orchestration.throughput import rate_and_eta as pace_of
 
 UNSHOWN = ("parameters", "plan_data", "source")
 """Columns of a batch that are large and that no browser is sent."""
@@ -90,7 +90,7 @@ def pace(batch: Batch, now: datetime) -> tuple[float | None, float | None]:
 def eta_range(batch: Batch, eta: float, now: datetime) -> tuple[float, float] | None:
     """Return between which seconds the rest will take, as far as that is known; the ETA lies in it."""
     left = batch.items_pending + batch.items_running
-    found = spread(batch.samples, int(now.timestamp()), left)
+    found = eta_bounds(batch.samples, int(now.timestamp()), left)
     return (min(eta, found[0]), max(eta, found[1])) if found else None
 
 

@@ -14,7 +14,7 @@ from dashboard.models.definitions import DefinitionVersion
 from dashboard.models.schedules import Schedule
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import WorkflowTree, root_id
-from orchestration.definitions.models import GOING_ON
+from orchestration.definitions.models import RESUMABLE_KINDS
 from orchestration.plan.plan import Plan
 
 
@@ -152,7 +152,7 @@ class Batch(Tally):
     @property
     def may_go_on(self) -> bool:
         """Whether it is a flow that, once it has closed, goes on with what it had not done."""
-        return self.definition_id is not None and self.processor in GOING_ON
+        return self.definition_id is not None and self.processor in RESUMABLE_KINDS
 
     @property
     def is_discarded(self) -> bool:

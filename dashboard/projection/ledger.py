@@ -21,7 +21,7 @@ from dashboard.notifications.triggers import Seen, notice
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
 from orchestration.errors.signatures import signature_of
-from orchestration.throughput import sampled
+from orchestration.throughput import add_sample
 
 NODE_STATE = (
     "status",
@@ -137,7 +137,7 @@ class Ledger:
         batch.closed_at = None if batch.is_open else self.root.closed_at
         if self._is_changed or _batch_state(batch) != self._before:
             batch.revision, batch.changed_at = self.revision, timezone.now()
-            batch.samples = sampled(batch.samples, int(batch.changed_at.timestamp()), done(batch))
+            batch.samples = add_sample(batch.samples, int(batch.changed_at.timestamp()), done(batch))
             batch.save(update_fields=["revision", "changed_at", "samples", *BATCH_STATE, *TALLY_COLUMNS])
             notice(self._seen, batch, self.root)
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 from dashboard.i18n.formatting import Words
 from dashboard.models import OPEN_BATCH_STATUSES, Batch
 from dashboard.temporal import gateway
-from orchestration.client.task_queues import Kind, QueueSeen, Slots, WorkerSeen
+from orchestration.client.task_queues import QueueKind, QueueSnapshot, Slots, WorkerSnapshot
 from orchestration.contracts.names import CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE, SCHEDULE_TASK_QUEUE
 from orchestration.temporal.connection import TemporalUnavailable
 
@@ -74,7 +74,7 @@ def queues_page() -> QueuesPage:
         seen = async_to_sync(gateway().queues)({*PURPOSES, *batches})
     except TemporalUnavailable:
         return QueuesPage([], AWAY)
-    by_name = dict[str, list[QueueSeen]]()
+    by_name = dict[str, list[QueueSnapshot]]()
     for queue in seen:
         by_name.setdefault(queue.name, []).append(queue)
     now = timezone.now()
@@ -89,7 +89,7 @@ def nobody_polls(name: str) -> str:
     if is_polled is None:
         try:
             seen = async_to_sync(gateway().queues)([name])
-            is_polled = any(queue.polling for queue in seen if queue.name == name and queue.kind is Kind.ACTIVITY)
+            is_polled = any(queue.polling for queue in seen if queue.name == name and queue.kind is QueueKind.ACTIVITY)
         except TemporalUnavailable:
             is_polled = True  # as far as anybody knows
         cache.set(kept, is_polled, POLLED_KNOWN_FOR)
@@ -106,8 +106,8 @@ def _open_batches() -> dict[str, int]:
     return numbers
 
 
-def _row(name: str, kinds: Iterable[QueueSeen], batches: int, now: datetime) -> QueueRow:
-    fullest = max(kinds, key=lambda kind: (kind.backlog, kind.kind is Kind.ACTIVITY))
+def _row(name: str, kinds: Iterable[QueueSnapshot], batches: int, now: datetime) -> QueueRow:
+    fullest = max(kinds, key=lambda kind: (kind.backlog, kind.kind is QueueKind.ACTIVITY))
     workers = dict[str, WorkerRow]()
     for queue in kinds:
         workers |= {identity: WorkerRow(identity, None, None, None, False) for identity in queue.polling}
@@ -118,5 +118,5 @@ def _row(name: str, kinds: Iterable[QueueSeen], batches: int, now: datetime) -> 
     return QueueRow(name, PURPOSES.get(name, ""), ordered, fullest.backlog, fullest.backlog_age, batches)
 
 
-def _worker(worker: WorkerSeen, now: datetime, *, is_silent: bool) -> WorkerRow:
-    return WorkerRow(worker.identity, now - worker.beat_at, worker.slots[Kind.ACTIVITY], worker.memory, is_silent)
+def _worker(worker: WorkerSnapshot, now: datetime, *, is_silent: bool) -> WorkerRow:
+    return WorkerRow(worker.identity, now - worker.beat_at, worker.slots[QueueKind.ACTIVITY], worker.memory, is_silent)

@@ -14,7 +14,7 @@ from dashboard.live import doorbell
 from dashboard.models import Node
 from dashboard.projection.events import apply_events
 from dashboard.reconciliation.repair import place_of
-from orchestration.client.workflow_run import RunSeen
+from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.status import Status
 from orchestration.remote.wire import Told
@@ -51,7 +51,7 @@ def _batch_of(person: Person, root: str, run_id: str, *, has_child: bool) -> str
 
 
 def _tree_event(told: Told) -> TreeEvent:
-    run = RunSeen(
+    run = WorkflowRun(
         told.workflow_id,
         told.run_id,
         told.status or Status.RUNNING,

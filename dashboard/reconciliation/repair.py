@@ -13,10 +13,10 @@ from dashboard.live import doorbell
 from dashboard.models import Attempt, Batch
 from dashboard.projection.events import apply_events
 from dashboard.temporal import gateway
-from orchestration.client.workflow_run import RunSeen
+from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts.events import EventKind, NodeKind, Place, TreeEvent
 from orchestration.contracts.status import Failure, Status
-from orchestration.contracts.workflow_ids import is_ours, root_id
+from orchestration.contracts.workflow_ids import is_canopy_id, root_id
 
 log = logging.getLogger(__name__)
 
@@ -50,18 +50,18 @@ async def repair_listed(batch: Batch, since: datetime | None) -> None:
             await repair_seen(batch.pk, [run for run in runs if _is_due(run)])
 
 
-async def _repair_watched(batch_id: str, listings: Iterable[AsyncIterator[RunSeen]]) -> None:
+async def _repair_watched(batch_id: str, listings: Iterable[AsyncIterator[WorkflowRun]]) -> None:
     """Project all that was listed, and the oldest first: a parent is known before its children."""
     found = {run.run_id: run for listing in listings async for run in listing}
     for runs in _cut(sorted(found.values(), key=_began)):
         await repair_seen(batch_id, runs)
 
 
-def _began(run: RunSeen) -> datetime:
+def _began(run: WorkflowRun) -> datetime:
     return run.started_at
 
 
-def _is_due(run: RunSeen) -> bool:
+def _is_due(run: WorkflowRun) -> bool:
     return (run.closed_at or run.started_at) < datetime.now(UTC) - NOTIFY_HEAD_START
 
 
@@ -87,7 +87,7 @@ def _open_attempts(batch_id: str) -> list[tuple[str, str]]:
     return list(running.values_list("node__workflow_id", "run_id"))
 
 
-async def repair_seen(batch_id: str, runs: Sequence[RunSeen]) -> None:
+async def repair_seen(batch_id: str, runs: Sequence[WorkflowRun]) -> None:
     """Project those of some runs that the rows do not know, or know in an earlier state."""
     missing = await in_thread(_missing)(batch_id, runs) if runs else []
     if not missing:
@@ -97,7 +97,7 @@ async def repair_seen(batch_id: str, runs: Sequence[RunSeen]) -> None:
     await _project(batch_id, [event for events in found for event in events])
 
 
-def _missing(batch_id: str, runs: Sequence[RunSeen]) -> list[RunSeen]:
+def _missing(batch_id: str, runs: Sequence[WorkflowRun]) -> list[WorkflowRun]:
     """Return the runs that are unknown, open in the rows alone, or closed later and otherwise than the rows have it."""
     ids = {run.workflow_id for run in runs}
     attempts = Attempt.objects.filter(batch=batch_id, node__workflow_id__in=ids)
@@ -106,13 +106,13 @@ def _missing(batch_id: str, runs: Sequence[RunSeen]) -> list[RunSeen]:
     return [run for run in runs if run.run_id not in known or _is_news(run, *known[run.run_id])]
 
 
-def _is_news(run: RunSeen, status: str, closed_at: datetime | None) -> bool:
+def _is_news(run: WorkflowRun, status: str, closed_at: datetime | None) -> bool:
     if run.closed_at is None or status == run.status:
         return False
     return closed_at is None or run.closed_at > closed_at
 
 
-async def _events_of(run: RunSeen) -> list[TreeEvent]:
+async def _events_of(run: WorkflowRun) -> list[TreeEvent]:
     started = TreeEvent(EventKind.STARTED, run.workflow_id, run.run_id, run.started_at, place=place_of(run))
     if run.closed_at is None:
         return [started]
@@ -123,11 +123,11 @@ async def _events_of(run: RunSeen) -> list[TreeEvent]:
     return [started, *await gateway().untold(run), closed]
 
 
-def place_of(run: RunSeen) -> Place | None:
+def place_of(run: WorkflowRun) -> Place | None:
     """Return where somebody else's workflow belongs: below its parent. Ours have places already."""
-    if not run.parent or is_ours(run.workflow_id):
+    if not run.parent or is_canopy_id(run.workflow_id):
         return None
-    return Place(run.parent, NodeKind.STEP if is_ours(run.root) else NodeKind.CHILD, run.workflow_type)
+    return Place(run.parent, NodeKind.STEP if is_canopy_id(run.root) else NodeKind.CHILD, run.workflow_type)
 
 
 async def _project(batch_id: str, events: Sequence[TreeEvent]) -> None:
@@ -146,8 +146,8 @@ async def _gather(lookups: Iterable[Awaitable[T]]) -> list[T]:
     return list(await asyncio.gather(*(one(lookup) for lookup in lookups)))
 
 
-async def _slices(runs: AsyncIterator[RunSeen]) -> AsyncIterator[list[RunSeen]]:
-    found = list[RunSeen]()
+async def _slices(runs: AsyncIterator[WorkflowRun]) -> AsyncIterator[list[WorkflowRun]]:
+    found = list[WorkflowRun]()
     async for run in runs:
         found.append(run)
         if len(found) == RUNS_AT_ONCE:

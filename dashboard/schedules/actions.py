@@ -24,7 +24,7 @@ from dashboard.models import Batch, Schedule, ScheduleEntry
 from dashboard.schedules.stored_launch import KeptLaunch
 from dashboard.schedules.timetable import Timetable
 from dashboard.temporal import gateway
-from orchestration.client.schedules import Overlap, ScheduleGone, Schedules, ScheduleSeen, Timing, TimingRefused
+from orchestration.client.schedules import Overlap, ScheduleGone, Schedules, ScheduleSnapshot, Timing, TimingRefused
 from orchestration.temporal.connection import TemporalUnavailable
 
 GONE = gettext_lazy(
@@ -82,7 +82,7 @@ def edit(person: Person, schedule: Schedule, timetable: Timetable) -> None:
     Schedule.objects.filter(pk=schedule.pk).update(name=timetable.name)
 
 
-def timetable_of(schedule: Schedule, seen: ScheduleSeen) -> dict[str, Any]:
+def timetable_of(schedule: Schedule, seen: ScheduleSnapshot) -> dict[str, Any]:
     """Return what a Timetable of a schedule is made from; without cron and interval where it has several."""
     setting, timing = seen.setting, seen.timing
     return {
@@ -141,7 +141,7 @@ def delete(person: Person, schedule: Schedule) -> None:
     Schedule.objects.filter(pk=schedule.pk).update(deleted_at=timezone.now())
 
 
-def seen_of(schedules: Sequence[Schedule]) -> dict[str, ScheduleSeen]:
+def seen_of(schedules: Sequence[Schedule]) -> dict[str, ScheduleSnapshot]:
     """Return what Temporal says of schedules, by id. Raises OperationError 503 where it is away."""
     with _told():
         return _ask(lambda at_temporal: at_temporal.describe_all([each.pk for each in schedules]))

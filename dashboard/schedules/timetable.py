@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 from django.utils.translation import gettext as _
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from orchestration.client.schedules import MIN_CATCHUP, MIN_INTERVAL, Overlap, Setting, Timing
+from orchestration.client.schedules import MIN_CATCHUP, MIN_INTERVAL, Overlap, ScheduleSettings, Timing
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
@@ -55,6 +55,6 @@ class Timetable(BaseModel):
         every = timedelta(seconds=self.interval) if self.interval is not None else None
         return Timing(self.cron or "", every, self.time_zone)
 
-    def setting(self, *, paused: bool = False) -> Setting:
+    def setting(self, *, paused: bool = False) -> ScheduleSettings:
         """All that Temporal holds."""
-        return Setting(self.timing, self.overlap, timedelta(seconds=self.catchup_window), paused, self.note)
+        return ScheduleSettings(self.timing, self.overlap, timedelta(seconds=self.catchup_window), paused, self.note)

@@ -24,7 +24,7 @@ from dashboard.pages.schedule_form import OVERLAPS
 from dashboard.schedules import actions as schedule_actions
 from dashboard.schedules.recurrence import in_words
 from dashboard.server.requests import page_number
-from orchestration.client.schedules import ScheduleSeen
+from orchestration.client.schedules import ScheduleSnapshot
 
 SCHEDULES_PER_PAGE = 50
 RECENT_BATCHES = 10
@@ -36,7 +36,7 @@ class ScheduleRow:
     """A schedule, what Temporal says of it (None: it does not know it, or is away), and its last batch."""
 
     schedule: Schedule
-    seen: ScheduleSeen | None
+    seen: ScheduleSnapshot | None
     last: Batch | None = None
 
     @property
@@ -171,7 +171,7 @@ def _detail(request: HttpRequest, schedule: Schedule) -> DetailPage:
     )
 
 
-def _seen(schedules: Sequence[Schedule]) -> tuple[dict[str, ScheduleSeen], str]:
+def _seen(schedules: Sequence[Schedule]) -> tuple[dict[str, ScheduleSnapshot], str]:
     """Return what Temporal says, and why it could not be asked."""
     try:
         return schedule_actions.seen_of(schedules), ""

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods
 from dashboard.accounts.permissions import may_operate
 from dashboard.launching import watch as watching
 from dashboard.launching.watch import UnknownWorkflow
-from orchestration.client.workflow_run import RunSeen
+from orchestration.client.workflow_run import WorkflowRun
 from orchestration.temporal.connection import TemporalUnavailable
 
 
@@ -26,7 +26,7 @@ class WatchPage:
     workflow_id: str
     error: str
     search: str
-    parents: Sequence[RunSeen]
+    parents: Sequence[WorkflowRun]
     away: str
     may_operate: bool
 

@@ -46,7 +46,7 @@ from orchestration.processors import uploads
 from orchestration.processors.catalogue import UnknownProcessor, get_processor
 from orchestration.processors.registry import BoundProcessor, ItemContext
 from orchestration.processors.secrets import mask
-from orchestration.temporal.heartbeat import HEARTBEAT_EVERY, kept_alive
+from orchestration.temporal.heartbeat import HEARTBEAT_PERIOD, heartbeating
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -106,7 +106,7 @@ class ItemActivities:
         if chunk.begun_before is not None and activity.info().attempt == 1:
             longest = work.plan.chunk_timeout(1).total_seconds()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(longest), kept_alive():
+                async with asyncio.timeout(longest), heartbeating():
                     while any(item.index < chunk.begun_before for item in work.items):
                         await asyncio.sleep(LOOK_AGAIN)
                         work = await self._read(chunk)
@@ -119,7 +119,7 @@ class ItemActivities:
         """Tell how far it is. A chunk that is done sooner than that needs no call to the server."""
         loop, told = asyncio.get_running_loop(), ""
         while True:
-            await asyncio.sleep(HEARTBEAT_EVERY)
+            await asyncio.sleep(HEARTBEAT_PERIOD)
             activity.heartbeat(run.completed, run.failed, run.words)
             if run.words != told:
                 told = run.words
@@ -169,7 +169,7 @@ class ItemActivities:
     @activity.defn(name=RESULT_OF_ACTIVITY)
     async def result_of(self, workflow_id: str) -> Any:
         """Wait for the workflow that has an id now, and return its result. Raises ApplicationError if it has none."""
-        async with kept_alive():
+        async with heartbeating():
             try:
                 return await activity.client().get_workflow_handle(workflow_id).result()
             except WorkflowFailureError as error:
@@ -190,7 +190,7 @@ class ItemActivities:
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
         key, attempt = step.idempotency_key or f"{step.batch_id}/{step.name}", activity.info().attempt
         context = ItemContext(key=step.name, index=0, attempt=attempt, idempotency_key=key)
-        async with kept_alive():
+        async with heartbeating():
             try:
                 return mask(await bound.run(step.data, context))
             except Exception as error:
@@ -205,7 +205,7 @@ class ItemActivities:
         """Ask the store in a thread. Raises ApplicationError, not retried, where nobody could answer."""
         loop = asyncio.get_running_loop()
         try:
-            async with kept_alive():
+            async with heartbeating():
                 return await loop.run_in_executor(self._readers, partial(question, *given, **named))
         except (CannotFanOut, InputUnreadable) as error:
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error

@@ -31,7 +31,7 @@ from orchestration.contracts.names import (
 )
 from orchestration.contracts.status import Status
 from orchestration.contracts.stores import ChunkStore
-from orchestration.temporal.heartbeat import kept_alive
+from orchestration.temporal.heartbeat import heartbeating
 
 
 class ChunkActivities(ItemActivities):
@@ -90,7 +90,7 @@ class ChunkActivities(ItemActivities):
     async def await_workflow(self, workflow_id: str) -> str:
         """Return how the workflow that has an id now ends: a Status. One that is gone counts as terminated."""
         try:
-            async with kept_alive():
+            async with heartbeating():
                 await activity.client().get_workflow_handle(workflow_id).result()
         except WorkflowFailureError:
             return Status.FAILED

@@ -11,12 +11,12 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 
-from orchestration.client.reader import Asking, quoted
-from orchestration.client.workflow_run import RunSeen
-from orchestration.contracts.workflow_ids import is_ours
+from orchestration.client.reader import TemporalReader, quoted
+from orchestration.client.workflow_run import WorkflowRun
+from orchestration.contracts.workflow_ids import is_canopy_id
 from orchestration.temporal.connection import RPC_TIMEOUT, unavailable
 
-LOOKED_AT = 2_000
+SCANNED_EXECUTIONS = 2_000
 """Executions that suggestions are drawn from, the newest: visibility cannot tell distinct ones."""
 
 SUGGESTIONS = 50
@@ -28,35 +28,35 @@ RESETTABLE = (
 )
 """Events that a run can be started again from; the first of them is its beginning."""
 
-ROOTS = ("RootWorkflowId NOT STARTS_WITH 'batch-'", "RootWorkflowId STARTS_WITH 'batch-'")
+ROOT_QUERIES = ("RootWorkflowId NOT STARTS_WITH 'batch-'", "RootWorkflowId STARTS_WITH 'batch-'")
 """Queries of what is certainly not ours, and of what may be: in one they would crowd each other out."""
 
 
 @dataclass(frozen=True)
-class TypeSeen:
+class WorkflowType:
     """A type of workflow, and a task queue that one of this type was on."""
 
     name: str
     task_queue: str
 
 
-class CannotRunAgain(Exception):
+class ResetRefused(Exception):
     """Why Temporal cannot start a run again: a reason for a person."""
 
 
-class Foreign:
+class ExternalWorkflows:
     """Everybody else's workflows in the namespace."""
 
-    def __init__(self, gateway: Asking) -> None:
+    def __init__(self, gateway: TemporalReader) -> None:
         self._gateway = gateway
 
-    async def parents(self, text: str = "") -> list[RunSeen]:
+    async def parents(self, text: str = "") -> list[WorkflowRun]:
         """Return roots that have children, of which one started lately, newest first; their id or type has the text."""
         roots = list(dict.fromkeys([seen.root async for seen in self._others(" AND ParentWorkflowId IS NOT NULL")]))
         wanted = text.casefold()
-        found = list[RunSeen]()
+        found = list[WorkflowRun]()
         for names in (roots[first : first + SUGGESTIONS] for first in range(0, len(roots), SUGGESTIONS)):
-            newest = dict[str, RunSeen]()
+            newest = dict[str, WorkflowRun]()
             async for seen in self._newest(f"WorkflowId IN ({', '.join(map(quoted, names))})"):
                 newest.setdefault(seen.workflow_id, seen)
             found += [
@@ -66,27 +66,27 @@ class Foreign:
                 break
         return sorted(found, key=lambda seen: seen.started_at, reverse=True)[:SUGGESTIONS]
 
-    async def types(self, text: str = "") -> list[TypeSeen]:
+    async def types(self, text: str = "") -> list[WorkflowType]:
         """Return the types of workflow started lately, with the queues that they were on, by name."""
         wanted = text.casefold()
         seen = {
-            TypeSeen(run.workflow_type, run.task_queue)
+            WorkflowType(run.workflow_type, run.task_queue)
             async for run in self._others()
             if wanted in run.workflow_type.casefold()
         }
         return list(islice(sorted(seen, key=lambda each: (each.name, each.task_queue)), SUGGESTIONS))
 
-    async def _others(self, condition: str = "") -> AsyncIterator[RunSeen]:
-        for roots in ROOTS:
+    async def _others(self, condition: str = "") -> AsyncIterator[WorkflowRun]:
+        for roots in ROOT_QUERIES:
             async for seen in self._newest(roots + condition):
-                if not is_ours(seen.root):
+                if not is_canopy_id(seen.root):
                     yield seen
 
-    async def _newest(self, query: str) -> AsyncIterator[RunSeen]:
+    async def _newest(self, query: str) -> AsyncIterator[WorkflowRun]:
         number = 0
         async for seen in self._gateway.listed(query):
             number += 1
-            if number > LOOKED_AT:
+            if number > SCANNED_EXECUTIONS:
                 return
             yield seen
 
@@ -98,11 +98,11 @@ class Foreign:
         """
         newest = await self._gateway.describe_run(workflow_id)
         if newest is None or newest.run_id != run_id or not newest.status.is_retryable:
-            raise CannotRunAgain("it goes on already, or Temporal no longer knows it")
+            raise ResetRefused("it goes on already, or Temporal no longer knows it")
         events = await self._gateway.events(workflow_id, run_id)
         begin = next((event.event_id for event in events if event.event_type in RESETTABLE), None)
         if begin is None:
-            raise CannotRunAgain("no worker had begun it, so there is nothing that Temporal could start again from")
+            raise ResetRefused("no worker had begun it, so there is nothing that Temporal could start again from")
         client = await self._gateway.client()
         with unavailable():
             try:
@@ -118,6 +118,6 @@ class Foreign:
                 )
             except RPCError as error:
                 if error.status in (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.NOT_FOUND):
-                    raise CannotRunAgain(error.message) from error
+                    raise ResetRefused(error.message) from error
                 raise
         return str(answer.run_id)

@@ -35,14 +35,14 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.client.root_workflows import FLOWS
-from orchestration.client.task_queues import QueueSeen, look_at_all
-from orchestration.client.workflow_run import RunSeen
+from orchestration.client.task_queues import QueueSnapshot, describe_queues
+from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts.events import TreeEvent
 from orchestration.contracts.fan_out import FanOutResult
 from orchestration.contracts.messages import Progress
 from orchestration.contracts.names import CHILD_TASK_QUEUE
 from orchestration.contracts.status import Failure, Status
-from orchestration.contracts.workflow_ids import WorkflowTree, is_ours, may_continue_as_new, root_id
+from orchestration.contracts.workflow_ids import WorkflowTree, is_canopy_id, may_continue_as_new, root_id
 from orchestration.errors.failures import failure_of
 from orchestration.temporal.connection import (
     RPC_TIMEOUT,
@@ -96,13 +96,13 @@ class TemporalHealth:
     worker_heartbeat_age: float | None = None
 
 
-TELLERS = {each.__name__ for each in (FanOutWorkflow, ItemSagaWorkflow, DelegateWorkflow, *FLOWS.values())}
+REPORTING_WORKFLOWS = {each.__name__ for each in (FanOutWorkflow, ItemSagaWorkflow, DelegateWorkflow, *FLOWS.values())}
 """The types of workflow that answer the query `untold`."""
 
-ENDED_BY_ITSELF = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
+CLOSED_BY_WORKFLOW = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
 
 
-class Asking:
+class TemporalReader:
     """One connection to Temporal, made when first needed and kept, and the questions that it answers."""
 
     def __init__(self, connection: Connection) -> None:
@@ -132,11 +132,11 @@ class Asking:
         with unavailable(), not_running():
             return await (await self._root(batch_id)).query(FanOutWorkflow.progress, rpc_timeout=RPC_TIMEOUT)
 
-    async def queues(self, names: Iterable[str]) -> list[QueueSeen]:
+    async def queues(self, names: Iterable[str]) -> list[QueueSnapshot]:
         """Return the task queues that are named or served, both kinds of each. Raises TemporalUnavailable."""
-        return await look_at_all(await self.client(), names)
+        return await describe_queues(await self.client(), names)
 
-    async def wait_closed(self, batch_id: str, run_id: str = "") -> RunSeen:
+    async def wait_closed(self, batch_id: str, run_id: str = "") -> WorkflowRun:
         """Wait until a run of the root (the newest, when none is named) has closed. Raises BatchNotRunning."""
         client = await self.client()
         handle = client.get_workflow_handle(root_id(batch_id), run_id=run_id or None)
@@ -147,7 +147,7 @@ class Asking:
             raise BatchNotRunning(batch_id)
         return seen
 
-    async def describe_run(self, workflow_id: str, run_id: str = "") -> RunSeen | None:
+    async def describe_run(self, workflow_id: str, run_id: str = "") -> WorkflowRun | None:
         """Return a run (the newest, when none is named) with its failure, or None when Temporal knows none.
 
         Runs that were continued as new are one, with the first one's id and start.
@@ -172,7 +172,7 @@ class Asking:
         name, run_id, first = info.execution.workflow_id, str(info.execution.run_id), str(info.first_run_id)
         if first in ("", run_id):
             return run_id
-        if is_ours(name):
+        if is_canopy_id(name):
             return first if may_continue_as_new(name) else run_id
         began = (await self.events(name, run_id))[0].workflow_execution_started_event_attributes
         return first if began.initiator == CONTINUED_BY_ITSELF else run_id
@@ -229,9 +229,9 @@ class Asking:
                     raise
         return None
 
-    async def untold(self, seen: RunSeen) -> list[TreeEvent]:
+    async def untold(self, seen: WorkflowRun) -> list[TreeEvent]:
         """Return the events that a parent closed with before they arrived; none where no worker is there to say."""
-        if seen.workflow_type not in TELLERS or seen.status not in ENDED_BY_ITSELF:
+        if seen.workflow_type not in REPORTING_WORKFLOWS or seen.status not in CLOSED_BY_WORKFLOW:
             return []
         handle = (await self.client()).get_workflow_handle(seen.workflow_id)
         try:
@@ -261,7 +261,7 @@ class Asking:
 
     async def runs(
         self, tree: WorkflowTree, *, started_since: datetime | None = None, closed_since: datetime | None = None
-    ) -> AsyncIterator[RunSeen]:
+    ) -> AsyncIterator[WorkflowRun]:
         """Yield the runs of a tree's workflows that started or closed since a time, most of them without failures."""
         chains = {seen.workflow_id async for seen in self.listed(f"{_runs_of(tree)} AND NOT {NOT_CONTINUED}")}
         query = f"{_runs_of(tree)} AND {NOT_CONTINUED}"
@@ -273,7 +273,7 @@ class Asking:
             is_chain = seen.workflow_id in chains
             yield (await self.describe_run(seen.workflow_id, seen.run_id) if is_chain else None) or seen
 
-    async def listed(self, query: str) -> AsyncIterator[RunSeen]:
+    async def listed(self, query: str) -> AsyncIterator[WorkflowRun]:
         """Yield the runs that a query of visibility finds, newest start first."""
         client, token = await self.client(), b""
         while True:
@@ -324,8 +324,8 @@ def _time(stamp: Timestamp) -> datetime:
     return stamp.ToDatetime(tzinfo=UTC)
 
 
-def _run_seen(info: WorkflowExecutionInfo) -> RunSeen:
-    return RunSeen(
+def _run_seen(info: WorkflowExecutionInfo) -> WorkflowRun:
+    return WorkflowRun(
         workflow_id=info.execution.workflow_id,
         run_id=info.execution.run_id,
         status=STATUS_NAMES[STATUS_NUMBERS[info.status]],

@@ -86,7 +86,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Setting:
+class ScheduleSettings:
     """All of a schedule that Temporal holds and a person may set."""
 
     timing: Timing
@@ -97,7 +97,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class ScheduleSeen:
+class ScheduleSnapshot:
     """A schedule as Temporal tells it.
 
     `timing` is None where it was changed outside Canopy into more than one cron expression or interval. `running`
@@ -105,7 +105,7 @@ class ScheduleSeen:
     """
 
     timing: Timing | None
-    setting: Setting
+    setting: ScheduleSettings
     next_times: Sequence[datetime]
     running: int
     launched: int
@@ -131,7 +131,7 @@ class Schedules:
         Temporal is asked with a paused schedule that is deleted again, so that a preview cannot differ from what comes.
         """
         preview = f"{PREVIEW}-{secrets.token_hex(8)}"
-        handle = await self._create(preview, Setting(timing, paused=True))
+        handle = await self._create(preview, ScheduleSettings(timing, paused=True))
         try:
             with unavailable():
                 seen = await handle.describe(rpc_timeout=RPC_TIMEOUT)
@@ -142,11 +142,11 @@ class Schedules:
             raise TimingRefused(timing.field, "This time never comes: there is no such date.")
         return list(seen.info.next_action_times)
 
-    async def create(self, schedule_id: str, setting: Setting) -> None:
+    async def create(self, schedule_id: str, setting: ScheduleSettings) -> None:
         """Make a schedule. Raises TimingRefused."""
         await self._create(temporal_id(schedule_id), setting, schedule_id)
 
-    async def update(self, schedule_id: str, setting: Setting) -> None:
+    async def update(self, schedule_id: str, setting: ScheduleSettings) -> None:
         """Change all of a schedule but whether it is paused. Raises TimingRefused, ScheduleGone."""
 
         def change(given: ScheduleUpdateInput) -> ScheduleUpdate:
@@ -182,15 +182,15 @@ class Schedules:
         with unavailable(), _gone():
             await handle.delete(rpc_timeout=RPC_TIMEOUT)
 
-    async def describe(self, schedule_id: str) -> ScheduleSeen:
+    async def describe(self, schedule_id: str) -> ScheduleSnapshot:
         """Return what Temporal says of a schedule. Raises ScheduleGone."""
         handle = await self._handle(schedule_id)
         with unavailable(), _gone():
             return _seen(await handle.describe(rpc_timeout=RPC_TIMEOUT))
 
-    async def describe_all(self, schedule_ids: Sequence[str]) -> dict[str, ScheduleSeen]:
+    async def describe_all(self, schedule_ids: Sequence[str]) -> dict[str, ScheduleSnapshot]:
         """Return what Temporal says of schedules, by id, without those that it does not have."""
-        seen, places = dict[str, ScheduleSeen](), asyncio.Semaphore(ASKED_AT_ONCE)
+        seen, places = dict[str, ScheduleSnapshot](), asyncio.Semaphore(ASKED_AT_ONCE)
 
         async def describe(schedule_id: str) -> None:
             async with places:
@@ -203,7 +203,9 @@ class Schedules:
     async def _handle(self, schedule_id: str) -> ScheduleHandle:
         return (await self._client()).get_schedule_handle(temporal_id(schedule_id))
 
-    async def _create(self, temporal_schedule_id: str, setting: Setting, schedule_id: str = "") -> ScheduleHandle:
+    async def _create(
+        self, temporal_schedule_id: str, setting: ScheduleSettings, schedule_id: str = ""
+    ) -> ScheduleHandle:
         client = await self._client()
         with unavailable(), _refusing(setting.timing):
             return await client.create_schedule(
@@ -221,7 +223,7 @@ def temporal_id(schedule_id: str) -> str:
     return f"schedule-{schedule_id}"
 
 
-def _schedule(setting: Setting, schedule_id: str) -> Schedule:
+def _schedule(setting: ScheduleSettings, schedule_id: str) -> Schedule:
     timing = setting.timing
     return Schedule(
         action=ScheduleActionStartWorkflow(
@@ -248,12 +250,12 @@ async def _next_second(description: ScheduleDescription) -> None:
         await asyncio.sleep(min(left, NAMED_BY).total_seconds())
 
 
-def _seen(description: ScheduleDescription) -> ScheduleSeen:
+def _seen(description: ScheduleDescription) -> ScheduleSnapshot:
     schedule, info = description.schedule, description.info
     timing = _timing(schedule.spec)
-    return ScheduleSeen(
+    return ScheduleSnapshot(
         timing=timing,
-        setting=Setting(
+        setting=ScheduleSettings(
             timing=timing or Timing(time_zone=schedule.spec.time_zone_name or "UTC"),
             overlap=Overlap[schedule.policy.overlap.name],
             catchup=schedule.policy.catchup_window or DEFAULT_CATCHUP,

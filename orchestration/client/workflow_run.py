@@ -9,7 +9,7 @@ from orchestration.contracts.status import Failure, Status
 
 
 @dataclass(frozen=True)
-class RunSeen:
+class WorkflowRun:
     """One run of a workflow as Temporal tells it; `parent` and `root` are workflow ids, the former empty for a root."""
 
     workflow_id: str

@@ -43,7 +43,7 @@ class HandedBack:
 
 
 @dataclass(frozen=True)
-class Operation:
+class EntityOperation:
     """One item as an operation on an entity, and the workflow that is told (by HANDED_BACK_SIGNAL) how it ended."""
 
     chunk: ChunkInput
@@ -61,7 +61,7 @@ class EntityInput:
     continue_after: int
     idle: float
     done: int = 0
-    waiting: list[Operation] = field(default_factory=list)
+    waiting: list[EntityOperation] = field(default_factory=list)
     recent: list[str] = field(default_factory=list)
 
 
@@ -80,4 +80,4 @@ class Submission:
 
     workflow_id: str
     entity: EntityInput
-    operation: Operation
+    operation: EntityOperation

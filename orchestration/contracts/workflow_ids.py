@@ -8,8 +8,8 @@ from hashlib import sha256
 RESOURCE_NAME_LIMIT = 80
 """A longer name of a resource is hashed to make a workflow id."""
 
-OURS = re.compile(r"batch-[0-9a-f]{12}(/.*)?", re.DOTALL)
-CONTINUING = re.compile(r"batch-[0-9a-f]+((/s\d+)?/w\d+)?")
+CANOPY_ID = re.compile(r"batch-[0-9a-f]{12}(/.*)?", re.DOTALL)
+CONTINUED_ID = re.compile(r"batch-[0-9a-f]+((/s\d+)?/w\d+)?")
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,14 @@ def rollback_id(batch_id: str, child: int, partition: int | None, section: int |
     return f"{child_id(batch_id, child, partition, section)}/rollback"
 
 
-def is_ours(workflow_id: str) -> bool:
+def is_canopy_id(workflow_id: str) -> bool:
     """Whether a workflow is a batch of Canopy's or below one, by its id: others call theirs batch-2026-11-21, too."""
-    return OURS.fullmatch(workflow_id) is not None
+    return CANOPY_ID.fullmatch(workflow_id) is not None
 
 
 def may_continue_as_new(workflow_id: str) -> bool:
     """Whether a chain of runs with this id is one run that was continued: a root's, or a pool worker's."""
-    return bool(CONTINUING.fullmatch(workflow_id))
+    return bool(CONTINUED_ID.fullmatch(workflow_id))
 
 
 def resource_id(resource: str) -> str:

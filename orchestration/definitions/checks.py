@@ -28,7 +28,7 @@ BRANCHES = (("parallel",), ("then",), ("else",), ("loop", "steps"), ("refused",)
 
 
 @dataclass
-class Found:
+class ErrorList:
     """The errors found so far."""
 
     errors: list[DefinitionError] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Place:
+class SourcePart:
     """A stage, service or step of the text, and where it is. `depth` counts steps around it, from 1."""
 
     tree: Tree
@@ -62,23 +62,23 @@ class Place:
         found = [each for each in STEP_TAGS if self.tree.get(each) is not None]
         return found[0] if len(found) == 1 else ""
 
-    def branch(self, keys: tuple[str, ...]) -> list[Place]:
+    def branch(self, keys: tuple[str, ...]) -> list[SourcePart]:
         """Return the steps in one of BRANCHES."""
         holder: Tree | None = self.tree
         for key in keys[:-1]:
             holder = holder.get(key) if holder is not None else None
         path = ".".join((self.path, *keys))
         entries = holder.entries(keys[-1]) if holder is not None else []
-        return [Place(tree, f"{path}[{index}]", self.depth + 1) for index, tree in enumerate(entries)]
+        return [SourcePart(tree, f"{path}[{index}]", self.depth + 1) for index, tree in enumerate(entries)]
 
 
-def parts_of(root: Tree, kind: str) -> list[Place]:
+def parts_of(root: Tree, kind: str) -> list[SourcePart]:
     """Return the outermost stages, services or steps."""
     name = LISTS.get(kind, "")
-    return [Place(tree, f"{name}[{index}]") for index, tree in enumerate(root.entries(name))]
+    return [SourcePart(tree, f"{name}[{index}]") for index, tree in enumerate(root.entries(name))]
 
 
-def all_parts(root: Tree, kind: str) -> Iterator[Place]:
+def all_parts(root: Tree, kind: str) -> Iterator[SourcePart]:
     """Yield every stage, service or step in the order of the text; steps too deep are yielded without what is below."""
     stack = parts_of(root, kind)[::-1]
     while stack:
@@ -89,7 +89,7 @@ def all_parts(root: Tree, kind: str) -> Iterator[Place]:
             stack.extend(below[::-1])
 
 
-def check_size(root: Tree, kind: str, found: Found) -> bool:
+def check_size(root: Tree, kind: str, found: ErrorList) -> bool:
     """Check depth, number and the steps that loops come to. Whether it is small enough for the other checks."""
     for number, place in enumerate(all_parts(root, kind), start=1):
         if place.depth > MAX_DEPTH:
@@ -116,7 +116,7 @@ def _condition_depth(tree: Tree) -> int:
     return 1 + max(map(_condition_depth, below), default=0)
 
 
-def _runs(place: Place) -> int:
+def _runs(place: SourcePart) -> int:
     """Return how many steps a step comes to at most."""
     loop = place.tree.get("loop")
     rounds = loop.get("max") if loop is not None else None
@@ -126,7 +126,7 @@ def _runs(place: Place) -> int:
     return 1 + rest + max(then, otherwise) + times * sum(map(_runs, place.branch(("loop", "steps"))))
 
 
-def check_names(root: Tree, kind: str, found: Found) -> None:
+def check_names(root: Tree, kind: str, found: ErrorList) -> None:
     """Check that no name is used twice."""
     first = dict[str, Mark]()
     for place in all_parts(root, kind):
@@ -139,7 +139,7 @@ def check_names(root: Tree, kind: str, found: Found) -> None:
         first.setdefault(place.name, name.mark)
 
 
-def works_of(root: Tree, kind: str) -> Iterator[tuple[Tree, str]]:
+def work_nodes(root: Tree, kind: str) -> Iterator[tuple[Tree, str]]:
     """Yield every mapping that names a processor, with its path."""
     if kind in ("pool", "entity"):
         yield root, ""
@@ -151,9 +151,9 @@ def works_of(root: Tree, kind: str) -> Iterator[tuple[Tree, str]]:
                 yield work, f"{place.path}.{key}"
 
 
-def check_processors(root: Tree, kind: str, processors: Mapping[str, Processor], found: Found) -> None:
+def check_processors(root: Tree, kind: str, processors: Mapping[str, Processor], found: ErrorList) -> None:
     """Check that processors exist, and their parameters with their models."""
-    for work, path in works_of(root, kind):
+    for work, path in work_nodes(root, kind):
         if found.is_full:
             return
         name = work.get("processor")
@@ -171,7 +171,7 @@ def check_processors(root: Tree, kind: str, processors: Mapping[str, Processor],
         _check_data(processor.validate_parameters, work, path, "parameters", found)
 
 
-def _check_rollback(processor: Processor, work: Tree, path: str, found: Found) -> None:
+def _check_rollback(processor: Processor, work: Tree, path: str, found: ErrorList) -> None:
     plan = work.get("plan")
     said = plan.get("on_threshold") if plan is not None else None
     if said is not None and said.value == "roll_back" and processor.compensation is None:
@@ -179,9 +179,9 @@ def _check_rollback(processor: Processor, work: Tree, path: str, found: Found) -
         found.add(said.mark, _join(_join(path, "plan"), "on_threshold"), message)
 
 
-def check_inputs(root: Tree, kind: str, processors: Mapping[str, Processor], found: Found) -> None:
+def check_inputs(root: Tree, kind: str, processors: Mapping[str, Processor], found: ErrorList) -> None:
     """Check inputs that are known without running: those without references."""
-    for work, path in works_of(root, kind):
+    for work, path in work_nodes(root, kind):
         processor = processors.get(work.text("processor") or "")
         if processor is None or kind in ("pipeline", "pool", "entity") or path.endswith("fan_out"):
             continue
@@ -191,7 +191,9 @@ def check_inputs(root: Tree, kind: str, processors: Mapping[str, Processor], fou
             _check_data(processor.validate_item, work, path, "input", found)
 
 
-def _check_data(validate: Callable[[Mapping[str, Any]], object], work: Tree, path: str, key: str, found: Found) -> None:
+def _check_data(
+    validate: Callable[[Mapping[str, Any]], object], work: Tree, path: str, key: str, found: ErrorList
+) -> None:
     given = work.get(key)
     if given is not None and not isinstance(given.value, dict):
         return  # the definition's own model says so
@@ -205,7 +207,13 @@ def _check_data(validate: Callable[[Mapping[str, Any]], object], work: Tree, pat
 
 
 def report(
-    error: ValidationError, tree: Tree, path: str, found: Found, *, known: frozenset[str] = frozenset(), tags: int = 0
+    error: ValidationError,
+    tree: Tree,
+    path: str,
+    found: ErrorList,
+    *,
+    known: frozenset[str] = frozenset(),
+    tags: int = 0,
 ) -> None:
     """Note a model's errors at the places in the text that they are about. `tags`: of unions around the whole."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)

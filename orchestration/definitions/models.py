@@ -30,7 +30,7 @@ MAX_STEP_RUNS = 5_000
 """Steps that one run of a definition may come to, every loop at its maximum: its history has to hold them."""
 
 MAX_SECONDS = 365 * 86_400
-GOING_ON = ("services", "steps")
+RESUMABLE_KINDS = ("services", "steps")
 """The kinds that know what they have done: a retry does the rest, once they have closed."""
 
 Name = Annotated[

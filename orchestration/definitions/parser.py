@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from orchestration.definitions import checks
-from orchestration.definitions.checks import Found
+from orchestration.definitions.checks import ErrorList
 from orchestration.definitions.expressions import Part
 from orchestration.definitions.models import KINDS, AnyDefinition, Definition
 from orchestration.definitions.reference_checks import check_references
-from orchestration.definitions.source_tree import DefinitionErrors, Tree, read, refused
+from orchestration.definitions.source_tree import DefinitionErrors, Tree, read, source_error
 from orchestration.plan.plan import Plan
 from orchestration.processors.registry import Processor
 
@@ -24,7 +24,7 @@ def parse(text: str, processors: Mapping[str, Processor]) -> Definition:
     """Return the definition that a text (YAML or JSON) is. Raises DefinitionErrors, and nothing else."""
     root = read(text)
     kind = _kind_of(root)
-    found = Found()
+    found = ErrorList()
     if not checks.check_size(root, kind, found):
         raise DefinitionErrors(found.errors)
     _recommend_plans(root, kind, processors)
@@ -45,18 +45,18 @@ def parse(text: str, processors: Mapping[str, Processor]) -> Definition:
 def _kind_of(root: Tree) -> str:
     kinds = ", ".join(KINDS)
     if not isinstance(root.value, dict):
-        raise refused(root.mark, f"A definition is a mapping (key: value) with a kind: {kinds}.")
+        raise source_error(root.mark, f"A definition is a mapping (key: value) with a kind: {kinds}.")
     kind = root.get("kind")
     if kind is None:
-        raise refused(root.mark, f'"kind" is missing. It is one of: {kinds}.')
+        raise source_error(root.mark, f'"kind" is missing. It is one of: {kinds}.')
     if not isinstance(kind.value, str) or kind.value not in KINDS:
-        raise refused(kind.mark, f"There is no such kind. It is one of: {kinds}.")
+        raise source_error(kind.mark, f"There is no such kind. It is one of: {kinds}.")
     return str(kind.value)
 
 
 def _recommend_plans(root: Tree, kind: str, processors: Mapping[str, Processor]) -> None:
     """Fill what the text leaves open of a plan as the processor recommends it."""
-    for work, path in checks.works_of(root, kind):
+    for work, path in checks.work_nodes(root, kind):
         processor = processors.get(work.text("processor") or "")
         if processor is None or not processor.default_plan or not (kind == "pipeline" or path.endswith(".fan_out")):
             continue

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from pydantic import RootModel
 
-from orchestration.definitions.checks import Found, Place, all_parts, parts_of
+from orchestration.definitions.checks import ErrorList, SourcePart, all_parts, parts_of
 from orchestration.definitions.models import RESULT_FIELDS
 from orchestration.definitions.source_tree import Tree
 from orchestration.processors.registry import Processor
@@ -16,11 +16,11 @@ ITEM, RESULT = "item", "result"
 """What a reference in a saga of each item calls the item, and what a stage keeps by its result."""
 
 Names = frozenset[str]
-Reference = tuple[Tree, str, str]
+SourceReference = tuple[Tree, str, str]
 """The place, path and text of a reference."""
 
 
-def check_references(root: Tree, kind: str, processors: Mapping[str, Processor], found: Found) -> None:
+def check_references(root: Tree, kind: str, processors: Mapping[str, Processor], found: ErrorList) -> None:
     """Check every reference of a definition."""
     check = _Check(root, kind, processors, found)
     if kind == "services":
@@ -34,7 +34,7 @@ def check_references(root: Tree, kind: str, processors: Mapping[str, Processor],
         check.sequence(parts_of(root, kind), frozenset())
 
 
-def references_in(tree: Tree | None, path: str, *, is_condition: bool = False) -> Iterator[Reference]:
+def references_in(tree: Tree | None, path: str, *, is_condition: bool = False) -> Iterator[SourceReference]:
     """Yield the references in a value, or in a condition."""
     if tree is None:
         return
@@ -53,7 +53,7 @@ def references_in(tree: Tree | None, path: str, *, is_condition: bool = False) -
 class _Check:
     """Follows the flow of a definition, with the names of what is over at each place."""
 
-    def __init__(self, root: Tree, kind: str, processors: Mapping[str, Processor], found: Found) -> None:
+    def __init__(self, root: Tree, kind: str, processors: Mapping[str, Processor], found: ErrorList) -> None:
         self._root, self._kind, self._processors, self._found = root, kind, processors, found
         places = list(all_parts(root, kind))
         self._places = {place.name: place for place in reversed(places)}
@@ -61,13 +61,13 @@ class _Check:
         self._around: list[str] = []
         self._refers = {name: self._named_by(place) for name, place in self._places.items()}
 
-    def sequence(self, places: list[Place], over: Names) -> Names:
+    def sequence(self, places: list[SourcePart], over: Names) -> Names:
         """Check steps in order, and return what is over after them."""
         for place in places:
             over = self.step(place, over)
         return over
 
-    def step(self, place: Place, over: Names) -> Names:
+    def step(self, place: SourcePart, over: Names) -> Names:
         """Check one step and what is in it, and return what is over after it."""
         for key in ("run", "fan_out", "if"):
             self.references(place, _own_references(place, key), over)
@@ -98,7 +98,7 @@ class _Check:
         for place in parts_of(self._root, "pipeline"):
             self.references(place, _own_references(place, "keep"), frozenset({ITEM, RESULT}))
 
-    def references(self, place: Place, references: Iterator[Reference], over: Names) -> None:
+    def references(self, place: SourcePart, references: Iterator[SourceReference], over: Names) -> None:
         """Check references at a place, where the steps in `over` are over."""
         for tree, path, ref in references:
             if self._found.is_full:
@@ -108,7 +108,7 @@ class _Check:
             if message:
                 self._found.add(tree.mark, path, message)
 
-    def _order_error(self, place: Place, name: str) -> str:
+    def _order_error(self, place: SourcePart, name: str) -> str:
         if name not in self._places:
             near = get_close_matches(name, [each for each in self._places if each], n=1)
             hint = f' Did you mean "{near[0]}"?' if near else ""
@@ -139,7 +139,7 @@ class _Check:
                     ways.append([*way, name])
         return []
 
-    def _named_by(self, place: Place) -> list[str]:
+    def _named_by(self, place: SourcePart) -> list[str]:
         keys = ("run", "fan_out", "if", "loop.until", "loop.while", "input")
         return [ref.split(".")[0] for key in keys for _, _, ref in _own_references(place, key)]
 
@@ -158,7 +158,7 @@ class _Check:
             return ""
         return f'The result of "{name}" has no "{rest[0]}". It has: {", ".join(sorted(known))}.'
 
-    def _fields_of(self, place: Place) -> Names | None:
+    def _fields_of(self, place: SourcePart) -> Names | None:
         """Return the fields of a step's result, or None where they are not known."""
         if place.kind == "parallel":
             return frozenset(branch.name for branch in place.branch(("parallel",)))
@@ -174,7 +174,7 @@ class _Check:
         return frozenset(model.model_fields) | frozenset(model.model_computed_fields)
 
 
-def _own_references(place: Place, keys: str) -> Iterator[Reference]:
+def _own_references(place: SourcePart, keys: str) -> Iterator[SourceReference]:
     """Return the references under a key of a step (with dots: of what is below), not those of steps within it."""
     tree: Tree | None = place.tree
     for key in keys.split("."):

@@ -98,12 +98,12 @@ class Tree:
 def read(text: str) -> Tree:
     """Read one document. Raises DefinitionErrors."""
     if len(text) > MAX_TEXT_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT_BYTES:
-        raise refused(Mark(1, 1), f"The definition is larger than {MAX_TEXT_BYTES // 1024} kB.")
+        raise source_error(Mark(1, 1), f"The definition is larger than {MAX_TEXT_BYTES // 1024} kB.")
     if (bad := _UNPRINTABLE.search(text)) is not None:
         place = Mark(text.count("\n", 0, bad.start()) + 1, bad.start() - text.rfind("\n", 0, bad.start()))
-        raise refused(place, f"The character U+{ord(bad[0]):04X} is not allowed.")
+        raise source_error(place, f"The character U+{ord(bad[0]):04X} is not allowed.")
     if not text.strip():
-        raise refused(Mark(1, 1), "The definition is empty.")
+        raise source_error(Mark(1, 1), "The definition is empty.")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     lines = text.count("\n") + 1
     builder = _Builder(lines)
@@ -112,13 +112,13 @@ def read(text: str) -> Tree:
             builder.take(event)
     except yaml.YAMLError as error:
         mark, words = _words_of(error)
-        raise refused(Mark(min(mark.line, lines), mark.column), words) from error
+        raise source_error(Mark(min(mark.line, lines), mark.column), words) from error
     if builder.root is None:
-        raise refused(Mark(1, 1), "The definition is empty.")
+        raise source_error(Mark(1, 1), "The definition is empty.")
     return builder.root
 
 
-def refused(mark: Mark, message: str) -> DefinitionErrors:
+def source_error(mark: Mark, message: str) -> DefinitionErrors:
     """Return one error about the text as such."""
     return DefinitionErrors([DefinitionError(mark.line, mark.column, "", message)])
 
@@ -172,7 +172,7 @@ class _Builder:
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
-                raise refused(mark, "There is more than one document.")
+                raise source_error(mark, "There is more than one document.")
         elif isinstance(event, yaml.NodeEvent):
             self._take_node(event, mark)
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -183,7 +183,7 @@ class _Builder:
 
     def _take_node(self, event: yaml.NodeEvent, mark: Mark) -> None:
         if getattr(event, "tag", None) is not None:
-            raise refused(mark, f"Tags such as {event.tag} are not allowed.")  # type: ignore[attr-defined]
+            raise source_error(mark, f"Tags such as {event.tag} are not allowed.")  # type: ignore[attr-defined]
         if isinstance(event, yaml.AliasEvent):
             self._put(self._aliased(event.anchor or "", mark))
         elif isinstance(event, yaml.ScalarEvent):
@@ -191,19 +191,19 @@ class _Builder:
         else:
             self._awaits_key(mark, "A key has to be a word, not a list or a mapping.")
             if len(self._stack) >= MAX_NESTING:
-                raise refused(mark, f"Nested more than {MAX_NESTING} levels deep.")
+                raise source_error(mark, f"Nested more than {MAX_NESTING} levels deep.")
             value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
             self._stack.append(_Open(Tree(mark, value), event.anchor))
 
     def _take_scalar(self, event: yaml.ScalarEvent, mark: Mark) -> None:
         self._grow(len(event.value) + 2, mark)
         if (bad := _UNPRINTABLE.search(event.value)) is not None:
-            raise refused(mark, f"The character U+{ord(bad[0]):04X} is not allowed.")
+            raise source_error(mark, f"The character U+{ord(bad[0]):04X} is not allowed.")
         parent = self._stack[-1] if self._stack else None
         if parent is not None and isinstance(parent.tree.value, dict) and parent.key is None:
             first = parent.tree.keys.get(event.value)
             if first is not None:
-                raise refused(mark, f'The key "{_short(event.value)}" is given twice, first in line {first.line}.')
+                raise source_error(mark, f'The key "{_short(event.value)}" is given twice, first in line {first.line}.')
             parent.key = event.value
             parent.tree.keys[event.value] = mark
             return
@@ -216,23 +216,23 @@ class _Builder:
     def _aliased(self, name: str, mark: Mark) -> Tree:
         self._awaits_key(mark, "A key cannot be an alias.")
         if any(each.anchor == name for each in self._stack):
-            raise refused(mark, f"The anchor &{_short(name)} contains itself: a cycle.")
+            raise source_error(mark, f"The anchor &{_short(name)} contains itself: a cycle.")
         tree = self._anchors.get(name)
         if tree is None:
-            raise refused(mark, f"There is no anchor &{_short(name)} before this.")
+            raise source_error(mark, f"There is no anchor &{_short(name)} before this.")
         if len(self._stack) + tree.height > MAX_NESTING:
-            raise refused(mark, f"Nested more than {MAX_NESTING} levels deep.")
+            raise source_error(mark, f"Nested more than {MAX_NESTING} levels deep.")
         self._grow(tree.size, mark)
         return tree
 
     def _awaits_key(self, mark: Mark, message: str) -> None:
         if self._stack and isinstance(self._stack[-1].tree.value, dict) and self._stack[-1].key is None:
-            raise refused(mark, message)
+            raise source_error(mark, message)
 
     def _grow(self, characters: int, mark: Mark) -> None:
         self._expanded += characters
         if self._expanded > MAX_EXPANDED:
-            raise refused(
+            raise source_error(
                 mark, f"With its anchors written out, the definition has more than {MAX_EXPANDED:,} characters."
             )
 
@@ -259,7 +259,7 @@ def _scalar(text: str, mark: Mark) -> Any:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
         if len(text) > 19:
-            raise refused(mark, "This number is too large. Put it in quotes if it is a text.")
+            raise source_error(mark, "This number is too large. Put it in quotes if it is a text.")
         return int(text)
     if (
         _FLOAT.fullmatch(text)
@@ -269,7 +269,7 @@ def _scalar(text: str, mark: Mark) -> Any:
     ):
         number = float(text)
         if number in (float("inf"), float("-inf")):
-            raise refused(mark, "This number is too large.")
+            raise source_error(mark, "This number is too large.")
         return number
     return text
 

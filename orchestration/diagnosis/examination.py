@@ -19,12 +19,12 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client, WorkflowQueryFailedError, WorkflowQueryRejectedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from orchestration.client.task_queues import Kind, WorkerSeen, list_workers, look_at
+from orchestration.client.task_queues import QueueKind, WorkerSnapshot, describe_queue, list_workers
 from orchestration.contracts.messages import Progress
 from orchestration.diagnosis import parent_checks, workflow_checks
 from orchestration.diagnosis.findings import Finding, FindingCode, merged
 from orchestration.diagnosis.queue_checks import queue_findings
-from orchestration.diagnosis.snapshot import Seen, oldest_children, waits
+from orchestration.diagnosis.snapshot import WorkflowSnapshot, oldest_children, waiting_tasks
 from orchestration.temporal.connection import RPC_TIMEOUT, unavailable
 from orchestration.temporal.data_converter import decode_failure
 from orchestration.workflows.fan_out import FanOutWorkflow
@@ -65,12 +65,12 @@ async def diagnose(client: Client, workflow_id: str) -> list[Finding]:
 class _Examination:
     """One diagnosis: what was seen of each workflow, and from it the findings."""
 
-    def __init__(self, client: Client, workers: Sequence[WorkerSeen], now: datetime) -> None:
+    def __init__(self, client: Client, workers: Sequence[WorkerSnapshot], now: datetime) -> None:
         self._client, self._workers, self._now = client, workers, now
-        self._parents: list[Seen] = []
-        self._children: list[Seen] = []
+        self._parents: list[WorkflowSnapshot] = []
+        self._children: list[WorkflowSnapshot] = []
 
-    async def look(self, workflow_id: str, *, with_events: bool = False) -> Seen | None:
+    async def look(self, workflow_id: str, *, with_events: bool = False) -> WorkflowSnapshot | None:
         """Return what Temporal shows of a workflow's newest run, or None when it knows none.
 
         Events come, newest first, where they are asked for or a workflow task has failed.
@@ -86,12 +86,12 @@ class _Examination:
             raise
         for pending in shown.pending_activities:
             await decode_failure(self._client, pending.last_failure)
-        seen = Seen(shown, (), self._now)
+        seen = WorkflowSnapshot(shown, (), self._now)
         if not with_events and shown.pending_workflow_task.attempt < 2:
             return seen
         return await self._with_events(seen)
 
-    async def _with_events(self, seen: Seen) -> Seen:
+    async def _with_events(self, seen: WorkflowSnapshot) -> WorkflowSnapshot:
         history = await self._client.workflow_service.get_workflow_execution_history_reverse(
             GetWorkflowExecutionHistoryReverseRequest(
                 namespace=self._client.namespace,
@@ -103,9 +103,9 @@ class _Examination:
         for event in history.history.events:
             if event.HasField("workflow_task_failed_event_attributes"):
                 await decode_failure(self._client, event.workflow_task_failed_event_attributes.failure)
-        return Seen(seen.shown, history.history.events, self._now)
+        return WorkflowSnapshot(seen.shown, history.history.events, self._now)
 
-    async def go_through(self, first: Seen) -> None:
+    async def go_through(self, first: WorkflowSnapshot) -> None:
         """Look at the open parents from one on downwards, and at their oldest children."""
         if not first.is_parent:
             self._children = [first]
@@ -116,7 +116,7 @@ class _Examination:
             self._parents += await self._open_of(below, with_events=True)
         self._children = await self._open_of(oldest_children(self._parents, CHILDREN_LOOKED_AT))
 
-    async def _open_of(self, workflow_ids: Sequence[str], *, with_events: bool = False) -> list[Seen]:
+    async def _open_of(self, workflow_ids: Sequence[str], *, with_events: bool = False) -> list[WorkflowSnapshot]:
         found = await asyncio.gather(*(self.look(each, with_events=with_events) for each in workflow_ids))
         return [seen for seen in found if seen is not None and seen.info.status in OPEN]
 
@@ -127,7 +127,7 @@ class _Examination:
             found += workflow_checks.of_workflow(seen, self._workers)
         for seen in self._parents:
             found += parent_checks.of_parent(seen)
-        waiting = waits((*self._parents, *self._children))
+        waiting = waiting_tasks((*self._parents, *self._children))
         queues = await asyncio.gather(*(self._queue(name, kind, since) for (name, kind), since in waiting.items()))
         found += [finding for of_queue in queues for finding in of_queue]
         if any(finding.code in UNANSWERED for finding in found):
@@ -136,10 +136,10 @@ class _Examination:
         progress = [(seen, answer) for seen, answer in zip(self._parents, answers, strict=True) if answer is not None]
         return found + parent_checks.held(progress, self._children, has_fault=bool(found))
 
-    async def _queue(self, name: str, kind: Kind, since: datetime) -> list[Finding]:
-        return queue_findings(await look_at(self._client, name, kind, self._workers, self._now), since)
+    async def _queue(self, name: str, kind: QueueKind, since: datetime) -> list[Finding]:
+        return queue_findings(await describe_queue(self._client, name, kind, self._workers, self._now), since)
 
-    async def _ask(self, parent: Seen) -> Progress | None:
+    async def _ask(self, parent: WorkflowSnapshot) -> Progress | None:
         """Query a parent for its progress; None where nobody answers in its stead, or it does not know the query."""
         if parent.shown.HasField("pending_workflow_task"):
             return None

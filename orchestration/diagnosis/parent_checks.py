@@ -12,16 +12,16 @@ from orchestration.client.task_queues import time_of
 from orchestration.contracts.messages import Progress
 from orchestration.contracts.names import NOTIFY_ACTIVITY
 from orchestration.diagnosis.findings import Finding, FindingCode, Severity
-from orchestration.diagnosis.snapshot import WAITS_AFTER, Seen, text_of
+from orchestration.diagnosis.snapshot import PICKED_UP_WITHIN, WorkflowSnapshot, root_cause
 from orchestration.translation import _
 
 
-def of_parent(seen: Seen) -> list[Finding]:
+def of_parent(seen: WorkflowSnapshot) -> list[Finding]:
     """Return what keeps a parent from starting what is below it, and from being heard."""
     return [*_ids_taken(seen), *_notify_fails(seen)]
 
 
-def _ids_taken(seen: Seen) -> list[Finding]:
+def _ids_taken(seen: WorkflowSnapshot) -> list[Finding]:
     """Find the ids whose newest start was refused. A parent tries again for a while, and says nothing of it."""
     taken, done = dict[str, datetime](), set[str]()
     for event in seen.events:
@@ -50,15 +50,15 @@ def _ids_taken(seen: Seen) -> list[Finding]:
     ]
 
 
-def _notify_fails(seen: Seen) -> list[Finding]:
+def _notify_fails(seen: WorkflowSnapshot) -> list[Finding]:
     """Judge the notify activity that is under way, or else how the newest one ended."""
     detail, since = "", None
     for activity in seen.shown.pending_activities:
         if activity.activity_type.name == NOTIFY_ACTIVITY:
             began = time_of(activity.scheduled_time)
-            if activity.attempt < 2 and seen.now - began <= WAITS_AFTER:
+            if activity.attempt < 2 and seen.now - began <= PICKED_UP_WITHIN:
                 return []
-            detail, since = text_of(activity.last_failure) or _("Nobody takes the notify activity."), began
+            detail, since = root_cause(activity.last_failure) or _("Nobody takes the notify activity."), began
             break
     else:
         event = next((event for event in seen.events if _is_end_of_notify(seen, event)), None)
@@ -67,7 +67,7 @@ def _notify_fails(seen: Seen) -> list[Finding]:
         failure = event.activity_task_failed_event_attributes.failure
         if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
             failure = event.activity_task_timed_out_event_attributes.failure
-        detail, since = text_of(failure), time_of(event.event_time)
+        detail, since = root_cause(failure), time_of(event.event_time)
     return [
         Finding(
             FindingCode.NOTIFY_FAILS,
@@ -84,7 +84,7 @@ def _notify_fails(seen: Seen) -> list[Finding]:
     ]
 
 
-def _is_end_of_notify(seen: Seen, event: HistoryEvent) -> bool:
+def _is_end_of_notify(seen: WorkflowSnapshot, event: HistoryEvent) -> bool:
     scheduled = 0
     if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
         scheduled = event.activity_task_completed_event_attributes.scheduled_event_id
@@ -99,7 +99,9 @@ def _is_end_of_notify(seen: Seen, event: HistoryEvent) -> bool:
 # What holds a batch back on purpose
 
 
-def held(progress: Sequence[tuple[Seen, Progress]], children: Sequence[Seen], *, has_fault: bool) -> list[Finding]:
+def held(
+    progress: Sequence[tuple[WorkflowSnapshot, Progress]], children: Sequence[WorkflowSnapshot], *, has_fault: bool
+) -> list[Finding]:
     """Say what holds parents back as they were told to: a pause, the window. First parent first.
 
     A breaker, a gate or a hold belongs here, too: as soon as `Progress` tells of one, it is one finding more.
@@ -131,13 +133,15 @@ def held(progress: Sequence[tuple[Seen, Progress]], children: Sequence[Seen], *,
     return [Finding(FindingCode.CHILDREN_OPEN, Severity.INFO, top.workflow_id, what, advice, since=oldest)]
 
 
-def _paused(seen: Seen, told: Progress) -> Finding:
+def _paused(seen: WorkflowSnapshot, told: Progress) -> Finding:
     what = _("The batch is paused: %(pending)s wait, and none of them starts.") % {"pending": f"{told.pending:,}"}
     what += _(" %(running)s that had started go on.") % {"running": f"{told.running:,}"} if told.running else ""
     return Finding(FindingCode.PAUSED, Severity.INFO, seen.workflow_id, what, _("Resume it when it may go on."))
 
 
-def _window_full(seen: Seen, opening: str, running: int, window: int, pending: int, oldest: datetime | None) -> Finding:
+def _window_full(
+    seen: WorkflowSnapshot, opening: str, running: int, window: int, pending: int, oldest: datetime | None
+) -> Finding:
     what = _(
         "%(opening)s%(running)s of %(window)s places in the window are taken, and %(pending)s children wait for one."
     ) % {"opening": opening, "running": f"{running:,}", "window": f"{window:,}", "pending": f"{pending:,}"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from orchestration.client.task_queues import Kind, QueueSeen, WorkerSeen
+from orchestration.client.task_queues import QueueKind, QueueSnapshot, WorkerSnapshot
 from orchestration.diagnosis.findings import Finding, FindingCode, Severity
 from orchestration.translation import _
 
@@ -12,7 +12,7 @@ MEMORY_SHORT = 0.93
 """Share of a host's memory above which a worker is said to be short of it."""
 
 
-def queue_findings(queue: QueueSeen, since: datetime) -> list[Finding]:
+def queue_findings(queue: QueueSnapshot, since: datetime) -> list[Finding]:
     """Say why what has waited in a queue since a time is not picked up."""
     if not queue.polling:
         return [_lost(queue) if queue.silent else _nobody(queue, since)]
@@ -23,7 +23,7 @@ def queue_findings(queue: QueueSeen, since: datetime) -> list[Finding]:
     return [_not_picked_up(queue, since), *found]
 
 
-def _nobody(queue: QueueSeen, since: datetime) -> Finding:
+def _nobody(queue: QueueSnapshot, since: datetime) -> Finding:
     return Finding(
         FindingCode.NO_WORKER,
         Severity.PROBLEM,
@@ -37,7 +37,7 @@ def _nobody(queue: QueueSeen, since: datetime) -> Finding:
     )
 
 
-def _lost(queue: QueueSeen) -> Finding:
+def _lost(queue: QueueSnapshot) -> Finding:
     newest = max(queue.silent, key=lambda worker: worker.beat_at)
     return Finding(
         FindingCode.WORKER_LOST,
@@ -55,7 +55,7 @@ def _lost(queue: QueueSeen) -> Finding:
     )
 
 
-def _slots_full(queue: QueueSeen, since: datetime) -> Finding:
+def _slots_full(queue: QueueSnapshot, since: datetime) -> Finding:
     used = sum(worker.slots[queue.kind].used for worker in queue.workers)
     workers = (
         _("the worker") if len(queue.workers) == 1 else _("all %(workers)s workers") % {"workers": len(queue.workers)}
@@ -72,7 +72,7 @@ def _slots_full(queue: QueueSeen, since: datetime) -> Finding:
     )
 
 
-def _memory_short(queue: QueueSeen, worker: WorkerSeen) -> Finding:
+def _memory_short(queue: QueueSnapshot, worker: WorkerSnapshot) -> Finding:
     return Finding(
         FindingCode.MEMORY_SHORT,
         Severity.WARNING,
@@ -84,7 +84,7 @@ def _memory_short(queue: QueueSeen, worker: WorkerSeen) -> Finding:
     )
 
 
-def _not_picked_up(queue: QueueSeen, since: datetime) -> Finding:
+def _not_picked_up(queue: QueueSnapshot, since: datetime) -> Finding:
     return Finding(
         FindingCode.NOT_PICKED_UP,
         Severity.WARNING,
@@ -97,5 +97,5 @@ def _not_picked_up(queue: QueueSeen, since: datetime) -> Finding:
     )
 
 
-def _tasks(queue: QueueSeen) -> str:
-    return "activities" if queue.kind is Kind.ACTIVITY else _("workflow tasks")
+def _tasks(queue: QueueSnapshot) -> str:
+    return "activities" if queue.kind is QueueKind.ACTIVITY else _("workflow tasks")

@@ -13,17 +13,17 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import PendingChildExecutionInfo, WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
-from orchestration.client.task_queues import Kind, time_of
+from orchestration.client.task_queues import QueueKind, time_of
 from orchestration.contracts.names import FAN_OUT_WORKFLOW
 
-WAITS_AFTER = timedelta(seconds=3)
+PICKED_UP_WITHIN = timedelta(seconds=3)
 """What has been scheduled for less is on its way."""
 
 TEXT_LIMIT = 2_000
 
 
 @dataclass(frozen=True)
-class Seen:
+class WorkflowSnapshot:
     """What Temporal shows of a workflow's newest run, and of its history the newest events, newest first."""
 
     shown: DescribeWorkflowExecutionResponse
@@ -69,32 +69,32 @@ class Seen:
         return next((event for event in self.events if event.event_id == event_id), None)
 
 
-def oldest_children(parents: Sequence[Seen], number: int) -> list[str]:
+def oldest_children(parents: Sequence[WorkflowSnapshot], number: int) -> list[str]:
     """Return the ids of so many open children: the oldest of each parent, then the second oldest of each."""
     rounds = zip_longest(*(parent.open_children for parent in parents))
     return list(islice((each for each in chain.from_iterable(rounds) if each is not None), number))
 
 
-def waits(seen: Iterable[Seen]) -> dict[tuple[str, Kind], datetime]:
+def waiting_tasks(seen: Iterable[WorkflowSnapshot]) -> dict[tuple[str, QueueKind], datetime]:
     """Return the queues in which a workflow task or an activity waits to be picked up, and since when."""
-    found = dict[tuple[str, Kind], datetime]()
+    found = dict[tuple[str, QueueKind], datetime]()
     for each in seen:
         task = each.shown.pending_workflow_task
-        scheduled = [(each.info.task_queue, Kind.WORKFLOW, time_of(task.scheduled_time))]
+        scheduled = [(each.info.task_queue, QueueKind.WORKFLOW, time_of(task.scheduled_time))]
         if task.state != PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED:
             scheduled = []
         scheduled += [
-            (activity.activity_options.task_queue.name, Kind.ACTIVITY, time_of(activity.scheduled_time))
+            (activity.activity_options.task_queue.name, QueueKind.ACTIVITY, time_of(activity.scheduled_time))
             for activity in each.shown.pending_activities
             if activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
         ]
         for name, kind, since in scheduled:
-            if each.now - since > WAITS_AFTER:
+            if each.now - since > PICKED_UP_WITHIN:
                 found[name, kind] = min(since, found.get((name, kind), since))
     return found
 
 
-def text_of(failure: Failure) -> str:
+def root_cause(failure: Failure) -> str:
     """Return the innermost reason of a failure: Temporal wraps a failure once for each level it passes."""
     while failure.HasField("cause"):
         failure = failure.cause

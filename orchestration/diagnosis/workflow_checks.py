@@ -9,10 +9,10 @@ from temporalio.api.enums.v1 import EventType, PendingActivityState, WorkflowExe
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.workflow.v1 import PendingActivityInfo
 
-from orchestration.client.task_queues import WorkerSeen, time_of
+from orchestration.client.task_queues import WorkerSnapshot, time_of
 from orchestration.contracts.names import NOTIFY_ACTIVITY
 from orchestration.diagnosis.findings import Finding, FindingCode, Severity
-from orchestration.diagnosis.snapshot import Seen, text_of
+from orchestration.diagnosis.snapshot import WorkflowSnapshot, root_cause
 from orchestration.translation import _
 
 HEARTBEAT_DUE = 1 / 3
@@ -35,7 +35,7 @@ def not_started(workflow_id: str) -> Finding:
     )
 
 
-def closed(seen: Seen) -> Finding:
+def closed(seen: WorkflowSnapshot) -> Finding:
     """Say that Temporal has closed what the record holds for open."""
     return Finding(
         FindingCode.CLOSED,
@@ -47,7 +47,7 @@ def closed(seen: Seen) -> Finding:
     )
 
 
-def of_workflow(seen: Seen, workers: Sequence[WorkerSeen]) -> list[Finding]:
+def of_workflow(seen: WorkflowSnapshot, workers: Sequence[WorkerSnapshot]) -> list[Finding]:
     """Return what is wrong with a workflow's own task and its activities, other than that nobody picks them up."""
     found = list[Finding]()
     if seen.info.status == WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED:
@@ -60,7 +60,7 @@ def of_workflow(seen: Seen, workers: Sequence[WorkerSeen]) -> list[Finding]:
     return found
 
 
-def _paused_in_temporal(seen: Seen) -> Finding:
+def _paused_in_temporal(seen: WorkflowSnapshot) -> Finding:
     return Finding(
         FindingCode.PAUSED_IN_TEMPORAL,
         Severity.PROBLEM,
@@ -71,7 +71,7 @@ def _paused_in_temporal(seen: Seen) -> Finding:
     )
 
 
-def _task_fails(seen: Seen) -> Finding:
+def _task_fails(seen: WorkflowSnapshot) -> Finding:
     """Judge the newest failed workflow task in the history: Temporal keeps the first failure of a row of them."""
     event = next((event for event in seen.events if event.event_type in TASK_FAILURES), None)
     failure = event.workflow_task_failed_event_attributes.failure if event is not None else Failure()
@@ -89,12 +89,12 @@ def _task_fails(seen: Seen) -> Finding:
             "It is a fault of the program, not of the items: correct it and start the workers again. The workflow "
             "goes on where it was; terminate the batch if it need not."
         ),
-        text_of(failure) or _("The workflow task timed out: its worker ended in the middle, or was too busy."),
+        root_cause(failure) or _("The workflow task timed out: its worker ended in the middle, or was too busy."),
         since,
     )
 
 
-def _not_registered(seen: Seen, what: str, failure: Failure, since: datetime | None) -> Finding:
+def _not_registered(seen: WorkflowSnapshot, what: str, failure: Failure, since: datetime | None) -> Finding:
     return Finding(
         FindingCode.NOT_REGISTERED,
         Severity.PROBLEM,
@@ -104,12 +104,14 @@ def _not_registered(seen: Seen, what: str, failure: Failure, since: datetime | N
             "Either another program polls this queue, or an older version: start a worker that has it registered, and "
             "stop the one that does not. The batch goes on by itself."
         ),
-        text_of(failure),
+        root_cause(failure),
         since,
     )
 
 
-def _of_activity(seen: Seen, activity: PendingActivityInfo, workers: Sequence[WorkerSeen]) -> list[Finding]:
+def _of_activity(
+    seen: WorkflowSnapshot, activity: PendingActivityInfo, workers: Sequence[WorkerSnapshot]
+) -> list[Finding]:
     found = list[Finding]()
     is_running = activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
     if activity.HasField("last_failure") and _is_unregistered(activity.last_failure):
@@ -129,7 +131,7 @@ def _of_activity(seen: Seen, activity: PendingActivityInfo, workers: Sequence[Wo
     return found
 
 
-def _retries(seen: Seen, activity: PendingActivityInfo, *, is_running: bool) -> Finding:
+def _retries(seen: WorkflowSnapshot, activity: PendingActivityInfo, *, is_running: bool) -> Finding:
     name, limit = activity.activity_type.name, activity.maximum_attempts
     what = _("The activity %(name)s has failed and is tried again: attempt %(attempt)s") % {
         "name": name,
@@ -153,11 +155,13 @@ def _retries(seen: Seen, activity: PendingActivityInfo, *, is_running: bool) -> 
             "It goes on by itself once the cause of the last error is gone; after the last attempt the child fails, "
             "and can be retried."
         ),
-        text_of(activity.last_failure),
+        root_cause(activity.last_failure),
     )
 
 
-def _heartbeat_missing(seen: Seen, activity: PendingActivityInfo, workers: Sequence[WorkerSeen]) -> Finding | None:
+def _heartbeat_missing(
+    seen: WorkflowSnapshot, activity: PendingActivityInfo, workers: Sequence[WorkerSnapshot]
+) -> Finding | None:
     timeout = activity.activity_options.heartbeat_timeout.ToTimedelta()
     identity, name = activity.last_worker_identity, activity.activity_type.name
     beat = time_of(

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, create_model
 
-PLAIN = (str, int, float, bool)
+SCALARS = (str, int, float, bool)
 """What an item may be by itself: a line of text, or the field `value`."""
 
-WORDS = "a pydantic model, a dataclass, or one of str, int, float and bool"
+SUPPORTED_TYPES = "a pydantic model, a dataclass, or one of str, int, float and bool"
 
 
 class NoParameters(BaseModel):
@@ -29,24 +29,24 @@ class AnyResult(RootModel[Any]):
 
 
 @dataclass(frozen=True)
-class Given:
+class ArgumentType:
     """What a function is given: the model by which it is validated, and what is made of a validated one."""
 
     model: type[BaseModel]
     make: Callable[[Any], Any] = lambda model: model
 
     @classmethod
-    def of(cls, annotation: Any, *, forbids: bool = False) -> Given:
+    def of(cls, annotation: Any, *, forbids: bool = False) -> ArgumentType:
         """Read an annotation. Raises TypeError with words for whoever wrote it; `forbids` fields that it has not."""
         plain = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
         if inspect.isclass(plain) and issubclass(plain, BaseModel):
             return cls(plain)
         if inspect.isclass(plain) and dataclasses.is_dataclass(plain):
             return cls(_model_of_dataclass(plain, forbids=forbids), lambda model: plain(**_fields(model)))
-        if plain in PLAIN and not forbids:
+        if plain in SCALARS and not forbids:
             model = create_model("Value", value=(annotation, Field(title="Value")))
             return cls(model, lambda made: made.value)
-        raise TypeError(f"needs {WORDS} as its type, not {annotation!r}")
+        raise TypeError(f"needs {SUPPORTED_TYPES} as its type, not {annotation!r}")
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Signature:
     `takes_many`: with a list of items and one of their contexts, and returns a list of their results.
     """
 
-    item: Given
-    parameters: Given | None
+    item: ArgumentType
+    parameters: ArgumentType | None
     result: Any
     takes_context: bool = True
     takes_many: bool = False
@@ -107,7 +107,7 @@ def read_signature(function: Callable[..., Any], context: type) -> Signature:
     untyped = next((name for name in [*given, "return"] if name not in hints), None)
     if untyped is not None:
         what = "its result" if untyped == "return" else untyped
-        raise TypeError(f"{what} needs a type: {WORDS}")
+        raise TypeError(f"{what} needs a type: {SUPPORTED_TYPES}")
     takes_many = get_origin(hints[given[0]]) is list
     if takes_many and get_origin(hints["return"]) is not list:
         raise TypeError("takes a list of items, so it must return a list with a result for each")
@@ -123,9 +123,9 @@ def read_signature(function: Callable[..., Any], context: type) -> Signature:
     )
 
 
-def _given(annotation: Any, name: str, *, forbids: bool = False) -> Given:
+def _given(annotation: Any, name: str, *, forbids: bool = False) -> ArgumentType:
     try:
-        return Given.of(annotation, forbids=forbids)
+        return ArgumentType.of(annotation, forbids=forbids)
     except TypeError as error:
         raise TypeError(f"{name} {error}") from error
 

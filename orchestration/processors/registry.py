@@ -17,7 +17,7 @@ from orchestration.processors.function_signature import NoParameters, Signature,
 from orchestration.processors.uploads import Upload
 from orchestration.processors.worker_setup import Setup, resource_of
 
-TOGETHER = 100
+ITEMS_PER_CALL = 100
 """Items that a function which takes many gets at once, unless it says otherwise."""
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -96,7 +96,7 @@ class Processor:
     setup: Setup | None = None
     report: Report | None = None
     key: str = ""
-    together: int = TOGETHER
+    together: int = ITEMS_PER_CALL
     icon: str = "cube"
     example: str = ""
     example_format: str = "lines"
@@ -260,7 +260,7 @@ def processor(
     compensation: Compensation | None = None,
     setup: Setup | None = None,
     report: Report | None = None,
-    together: int = TOGETHER,
+    together: int = ITEMS_PER_CALL,
     icon: str = "cube",
     example: str = "",
     example_format: str = "lines",

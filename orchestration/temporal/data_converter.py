@@ -68,7 +68,7 @@ class EncryptingCodec(PayloadCodec):
         raise CannotDecrypt(f"None of the keys in {KEYS} fits what is in Temporal.")
 
 
-def keys_of(given: str) -> list[bytes]:
+def parse_keys(given: str) -> list[bytes]:
     """Read keys, base64 of 32 bytes each, separated by commas. Raises ValueError without telling any of them."""
     found = []
     for number, text in enumerate(filter(None, map(str.strip, given.split(","))), start=1):
@@ -95,7 +95,7 @@ class SharedPayloadConverter(CompositePayloadConverter):
 @cache
 def data_converter() -> DataConverter:
     """Return what CANOPY_PAYLOAD_KEYS asks for. Raises ValueError."""
-    keys = keys_of(os.environ.get(KEYS, ""))
+    keys = parse_keys(os.environ.get(KEYS, ""))
     plain = DataConverter(payload_converter_class=SharedPayloadConverter)
     if not keys:
         return plain

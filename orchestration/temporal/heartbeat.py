@@ -8,17 +8,17 @@ from collections.abc import AsyncIterator
 
 from temporalio import activity
 
-HEARTBEAT_EVERY = 3.0
+HEARTBEAT_PERIOD = 3.0
 """Seconds: a third of the heartbeat timeout."""
 
 
 @contextlib.asynccontextmanager
-async def kept_alive() -> AsyncIterator[None]:
+async def heartbeating() -> AsyncIterator[None]:
     """Heartbeat for as long as an activity waits for something."""
 
     async def beat() -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT_EVERY)
+            await asyncio.sleep(HEARTBEAT_PERIOD)
             activity.heartbeat()
 
     heart = asyncio.create_task(beat())

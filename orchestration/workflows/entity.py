@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.chunks import ChunkResult
-    from orchestration.contracts.long_lived import EntityInput, EntityState, HandedBack, Operation
+    from orchestration.contracts.long_lived import EntityInput, EntityOperation, EntityState, HandedBack
     from orchestration.contracts.names import HANDED_BACK_SIGNAL
     from orchestration.contracts.status import Failure, Status
     from orchestration.engine.chunk_execution import run_chunk
@@ -57,7 +57,7 @@ class EntityWorkflow:
                 going_on = replace(given, done=self._done, waiting=self._waiting, recent=self._recent)
                 workflow.continue_as_new(going_on)
 
-    async def _do(self, operation: Operation) -> None:
+    async def _do(self, operation: EntityOperation) -> None:
         """Do one operation, and tell whoever submitted it how it ended."""
         outcome, failure = Status.COMPLETED, None
         try:
@@ -75,7 +75,7 @@ class EntityWorkflow:
         self._recent = [*self._recent, operation.chunk.run_id][-RECENT:]
         await self._tell(operation, outcome, failure)
 
-    async def _tell(self, operation: Operation, outcome: Status, failure: Failure | None) -> None:
+    async def _tell(self, operation: EntityOperation, outcome: Status, failure: Failure | None) -> None:
         told = HandedBack(0, False, operation.chunk.child, operation.chunk.run_id, outcome, failure)
         try:
             await workflow.get_external_workflow_handle(operation.reply_to).signal(HANDED_BACK_SIGNAL, told)
@@ -83,7 +83,7 @@ class EntityWorkflow:
             workflow.logger.info("%s has closed.", operation.reply_to)
 
     @workflow.signal
-    def submit(self, operation: Operation) -> None:
+    def submit(self, operation: EntityOperation) -> None:
         """Do an operation after those that wait; one that came before is not done again."""
         known = {each.chunk.run_id for each in self._waiting} | set(self._recent)
         if operation.chunk.run_id not in known:

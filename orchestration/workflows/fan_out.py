@@ -26,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.engine.units.factory import Units, units_of
     from orchestration.engine.units.partitions import Partitions
     from orchestration.plan.options import OnThreshold
-    from orchestration.throughput import pace
+    from orchestration.throughput import rate_and_eta
 
 SUMMARISE_TIMEOUT = timedelta(minutes=5)
 SUMMARISE_RETRY = RetryPolicy(maximum_attempts=3)
@@ -359,7 +359,7 @@ class FanOutWorkflow:
         done = len(supervisor.outcomes)
         status, until = self._closed or (self._open_status(), workflow.now())
         elapsed = (until - self._opened_at).total_seconds()
-        rate, eta = pace(done, pending + running, elapsed, is_running=status is RunStatus.RUNNING)
+        rate, eta = rate_and_eta(done, pending + running, elapsed, is_running=status is RunStatus.RUNNING)
         total, window, paused = pending + running + done, self._window, supervisor.paused
         return Progress(
             *(total, pending, running, supervisor.counts, window, paused),

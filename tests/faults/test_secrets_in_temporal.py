@@ -12,7 +12,7 @@ from temporalio.client import Client, WorkflowExecution
 from temporalio.converter import DataConverter
 
 from orchestration.temporal import data_converter
-from orchestration.temporal.data_converter import CannotDecrypt, EncryptingCodec, keys_of
+from orchestration.temporal.data_converter import CannotDecrypt, EncryptingCodec, parse_keys
 from tests.support.site import Site
 from tests.support.stack import Stack, TemporalServer
 from tests.support.waiting import until
@@ -87,7 +87,7 @@ async def _histories(stack: Stack, batch: str) -> bytes:
 
 
 async def test_keys_can_be_changed_and_a_wrong_one_is_said() -> None:
-    old, new, other = (keys_of(key()) for _ in range(3))
+    old, new, other = (parse_keys(key()) for _ in range(3))
     (plain,) = await DataConverter.default.encode(["what is said"])
     (written,) = await EncryptingCodec(old).encode([plain])
     assert b"what is said" not in written.SerializeToString()
@@ -99,6 +99,6 @@ async def test_keys_can_be_changed_and_a_wrong_one_is_said() -> None:
 @pytest.mark.parametrize("wrong", ["short", "%%%", base64.b64encode(b"x" * 31).decode()])
 def test_a_key_that_is_none_is_said_without_telling_it(wrong: str) -> None:
     with pytest.raises(ValueError, match=r"key 2 is not 32 bytes") as refused:
-        keys_of(f"{key()}, {wrong}")
+        parse_keys(f"{key()}, {wrong}")
     assert wrong not in str(refused.value)
-    assert data_converter.keys_of("") == []
+    assert data_converter.parse_keys("") == []

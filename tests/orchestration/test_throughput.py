@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import pytest
 
-from orchestration.throughput import SAMPLED, Samples, sampled, spread
+from orchestration.throughput import SAMPLE_WINDOW, Samples, add_sample, eta_bounds
 
 
 def steady(rate: float, seconds: int) -> Samples:
     """Return samples of something that goes on at one rate, up to second `seconds`."""
     samples: Samples = []
     for second in range(seconds + 1):
-        samples = sampled(samples, second, round(rate * second))
+        samples = add_sample(samples, second, round(rate * second))
     return samples
 
 
 def test_samples_are_of_one_minute_and_of_what_was_done_before_it() -> None:
     samples = steady(10, 300)
-    assert samples[0] == [300 - SAMPLED, 2_400]
+    assert samples[0] == [300 - SAMPLE_WINDOW, 2_400]
     assert samples[-1] == [300, 3_000]
-    assert len(samples) == SAMPLED + 1
+    assert len(samples) == SAMPLE_WINDOW + 1
 
 
 def test_of_one_second_the_last_sample_counts() -> None:
-    assert sampled([[1, 5], [2, 7]], 2, 9) == [[1, 5], [2, 9]]
+    assert add_sample([[1, 5], [2, 7]], 2, 9) == [[1, 5], [2, 9]]
 
 
 def test_samples_begin_anew_where_less_is_done_than_before() -> None:
-    assert sampled([[1, 5], [2, 900]], 3, 20) == [[3, 20]]
+    assert add_sample([[1, 5], [2, 900]], 3, 20) == [[3, 20]]
 
 
 def test_a_steady_rate_leaves_no_doubt() -> None:
-    low, high = spread(steady(10, 120), 120, 600) or (0, 0)
+    low, high = eta_bounds(steady(10, 120), 120, 600) or (0, 0)
     assert low == pytest.approx(60)
     assert high == pytest.approx(60)
 
@@ -41,13 +41,13 @@ def test_a_rate_that_varies_leaves_some() -> None:
     done = 0
     for second in range(61):
         done += 20 if second // 10 % 2 else 2
-        samples = sampled(samples, second, done)
-    low, high = spread(samples, 60, 1_100) or (0, 0)
+        samples = add_sample(samples, second, done)
+    low, high = eta_bounds(samples, 60, 1_100) or (0, 0)
     assert low < 100 < high
     assert high < 10 * low
 
 
 def test_what_has_stood_still_for_a_minute_says_nothing_of_the_rest() -> None:
-    assert spread(steady(10, 60), 200, 500) is None
-    assert spread([], 10, 500) is None
-    assert spread(steady(10, 8), 8, 500) is None
+    assert eta_bounds(steady(10, 60), 200, 500) is None
+    assert eta_bounds([], 10, 500) is None
+    assert eta_bounds(steady(10, 8), 8, 500) is None

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from orchestration.definitions.parser import parse
 from orchestration.definitions.source_tree import DefinitionErrors
 from orchestration.processors.catalogue import get_processor, load
-from orchestration.processors.function_signature import Given, Signature
+from orchestration.processors.function_signature import ArgumentType, Signature
 from orchestration.processors.registry import ItemContext, Processor
 
 
@@ -26,7 +26,7 @@ class Needs(BaseModel, extra="forbid"):
 
 def signature(item: type[BaseModel], parameters: type[BaseModel], result: type[BaseModel]) -> Signature:
     """Return the signature of a function with these models."""
-    return Signature(Given(item), Given(parameters), result)
+    return Signature(ArgumentType(item), ArgumentType(parameters), result)
 
 
 async def pay(item: Needs, parameters: Anything, context: ItemContext) -> Needs:

@@ -17,7 +17,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from orchestration.activities.parents import ChunkActivities
-from orchestration.client.workflow_run import RunSeen
+from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkWork, ItemResult, ItemWork, ResourcesInput
 from orchestration.contracts.events import EventKind, NotifyInput, TreeEvent
 from orchestration.contracts.fan_out import (
@@ -287,11 +287,11 @@ class Run:
 
         await until(called, f"{number} calls, {dict(self.probe.calls)}")
 
-    async def listed(self) -> list[RunSeen]:
+    async def listed(self) -> list[WorkflowRun]:
         """Return all runs of its tree once Temporal lists each that was told to have started: a second later, or so."""
         told = {(event.workflow_id, event.run_id) for event in self.events(EventKind.STARTED)}
 
-        async def found() -> list[RunSeen]:
+        async def found() -> list[WorkflowRun]:
             runs = [seen async for seen in self.engine.gateway.runs(WorkflowTree(root_id(self.id)))]
             return runs if told <= {(seen.workflow_id, seen.run_id) for seen in runs} else []
 

@@ -27,7 +27,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.engine.chunk_execution import HEARTBEAT_TIMEOUT
     from orchestration.engine.outbox import LONG_FAREWELL, Outbox
     from orchestration.errors.failures import failure_of, outcome_of
-    from orchestration.throughput import pace
+    from orchestration.throughput import rate_and_eta
 
 STEP_MARGIN = timedelta(seconds=10)
 """Beyond the step's own timeout, for a worker that is lost."""
@@ -247,7 +247,7 @@ class FlowParent:
         status, until = self._ended or (open_as, workflow.now())
         elapsed = (until - self._opened_at).total_seconds()
         is_running = status is RunStatus.RUNNING and planned is not None
-        rate, eta = pace(self.counts.total, pending + self.running, elapsed, is_running=is_running)
+        rate, eta = rate_and_eta(self.counts.total, pending + self.running, elapsed, is_running=is_running)
         return Progress(
             *(begun + pending, pending, self.running, self.counts, 0, self._paused), status=status, rate=rate, eta=eta
         )

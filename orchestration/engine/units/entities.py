@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.chunks import ResourcesInput
     from orchestration.contracts.events import EventKind, NodeKind, Place
     from orchestration.contracts.fan_out import FanOutInput
-    from orchestration.contracts.long_lived import EntityInput, HandedBack, Operation, Submission
+    from orchestration.contracts.long_lived import EntityInput, EntityOperation, HandedBack, Submission
     from orchestration.contracts.names import AWAIT_WORKFLOW_ACTIVITY, READ_RESOURCES_ACTIVITY, SUBMIT_ACTIVITY
     from orchestration.contracts.status import Status
     from orchestration.contracts.workflow_ids import entity_id
@@ -73,7 +73,7 @@ class Entities(Children):
                 Submission(
                     entity.workflow_id,
                     EntityInput(entity.name, plan.entity_continue_after, plan.entity_idle),
-                    Operation(chunk, workflow.info().workflow_id),
+                    EntityOperation(chunk, workflow.info().workflow_id),
                 ),
                 start_to_close_timeout=SUBMIT_TIMEOUT,
             )

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from orchestration.processors.http.client import (
     InvalidRequest,
-    Manners,
+    RequestLimits,
     ResponseTooLarge,
     client,
     host_of,
@@ -160,7 +160,7 @@ def expected_statuses(given: str) -> frozenset[int]:
 async def http_request(item: HttpItem, parameters: HttpParameters, context: ItemContext) -> HttpResult:
     """Send the request and return status, duration, size and extract."""
     request = _request(item, parameters, context)
-    manners = Manners(
+    manners = RequestLimits(
         parameters.timeout, parameters.at_once, parameters.per_second, follow_redirects=not _has_secret(parameters)
     )
     answer = await send(request, manners, context.waiting)

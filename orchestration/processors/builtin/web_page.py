@@ -18,10 +18,10 @@ from langdetect.lang_detect_exception import LangDetectException
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from orchestration.processors.http.client import (
-    Answer,
+    FetchedResponse,
     InvalidRequest,
-    Manners,
     RequestFailed,
+    RequestLimits,
     ResponseTooLarge,
     client,
     host_of,
@@ -111,13 +111,13 @@ class Page:
 async def web_page(item: PageItem, parameters: PageParameters, context: ItemContext) -> Page:
     """Fetch a page and read it."""
     request = _get(item.url)
-    manners = Manners(parameters.timeout, parameters.at_once, parameters.per_second)
+    manners = RequestLimits(parameters.timeout, parameters.at_once, parameters.per_second)
     if parameters.respect_robots:
         robots = await _robots_of(request.url, manners, context)
         if not robots.can_fetch(AGENT, str(request.url)):
             raise DisallowedByRobots(f"robots.txt of {host_of(request)} does not allow {request.url.path}.")
         if delay := robots.crawl_delay(AGENT):
-            manners = Manners(manners.timeout, manners.at_once, min(manners.per_second, 1 / float(delay)))
+            manners = RequestLimits(manners.timeout, manners.at_once, min(manners.per_second, 1 / float(delay)))
     answer = await send(request, manners, context.waiting)
     if not answer.response.is_success:
         raise unexpected(answer, "200-299", host_of(request))
@@ -137,7 +137,7 @@ def _get(url: str) -> httpx.Request:
     return request
 
 
-def _read(answer: Answer, links_kept: int) -> Page:
+def _read(answer: FetchedResponse, links_kept: int) -> Page:
     """Read a page. A parser that takes anything, so that a page is read as a browser would."""
     url = str(answer.response.url)
     soup = BeautifulSoup(answer.body, "html.parser", from_encoding=answer.response.charset_encoding)
@@ -181,7 +181,7 @@ _robots: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, tuple[float, asy
 )
 
 
-async def _robots_of(url: httpx.URL, manners: Manners, context: ItemContext) -> RobotFileParser:
+async def _robots_of(url: httpx.URL, manners: RequestLimits, context: ItemContext) -> RobotFileParser:
     """Return what a host allows; asked for once an hour, however many of its pages are wanted. Raises RequestFailed."""
     loop = asyncio.get_running_loop()
     known = _robots.setdefault(loop, {})
@@ -194,7 +194,7 @@ async def _robots_of(url: httpx.URL, manners: Manners, context: ItemContext) -> 
         return await asyncio.shield(task)
 
 
-async def _read_robots(origin: str, manners: Manners) -> RobotFileParser:
+async def _read_robots(origin: str, manners: RequestLimits) -> RobotFileParser:
     answer = await send(_get(f"{origin}/robots.txt"), manners, nullcontext)
     status = answer.response.status_code
     if status >= 500 or status == httpx.codes.TOO_MANY_REQUESTS:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from orchestration.contracts.fan_out import DELEGATE_WORKFLOW
 from orchestration.contracts.item_workflows import Delegate
-from orchestration.contracts.workflow_ids import is_ours
+from orchestration.contracts.workflow_ids import is_canopy_id
 from orchestration.processors.registry import ItemContext, processor
 from orchestration.processors.templating import (
     PLACEHOLDER,
@@ -91,7 +91,7 @@ def workflow(item: Fields, parameters: WorkflowParameters, context: ItemContext)
     fields = context.fields(item)
     template: Any = json.loads(parameters.argument) if parameters.argument.strip() else None
     name = fill_text(parameters.workflow_id, fields).strip()
-    if name and is_ours(name):
+    if name and is_canopy_id(name):
         raise InvalidId(f"{name!r} begins as Canopy's own workflow ids do: choose another one.")
     return Delegate(
         workflow_type=parameters.workflow_type,

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import httpx
 
 from orchestration.processors.http.egress import EgressPolicy, GuardedBackend, GuardedTransport
-from orchestration.processors.http.host_limits import rest, seconds_of, turn
+from orchestration.processors.http.host_limits import back_off, host_slot, retry_after_seconds
 from orchestration.processors.worker_setup import on_shutdown
 
 MAX_REDIRECTS = 5
@@ -42,7 +42,7 @@ class InvalidRequest(Exception):
 
 
 @dataclass(frozen=True)
-class Manners:
+class RequestLimits:
     """How a request is sent: seconds it may take, and what its host gets at once and a second from this worker."""
 
     timeout: float
@@ -52,7 +52,7 @@ class Manners:
 
 
 @dataclass(frozen=True)
-class Answer:
+class FetchedResponse:
     """What came back, whole; `duration` is in milliseconds."""
 
     response: httpx.Response
@@ -60,10 +60,12 @@ class Answer:
     duration: float
 
 
-async def send(request: httpx.Request, manners: Manners, waiting: Callable[[], AbstractContextManager[None]]) -> Answer:
+async def send(
+    request: httpx.Request, manners: RequestLimits, waiting: Callable[[], AbstractContextManager[None]]
+) -> FetchedResponse:
     """Send a request when it is its turn at its host. Raises InvalidRequest, RequestFailed, ResponseTooLarge."""
     try:
-        async with turn(host_of(request), manners.at_once, manners.per_second, waiting):
+        async with host_slot(host_of(request), manners.at_once, manners.per_second, waiting):
             started = time.perf_counter()
             async with asyncio.timeout(manners.timeout):
                 response, body = await _receive(request, follow_redirects=manners.follow_redirects)
@@ -73,7 +75,7 @@ async def send(request: httpx.Request, manners: Manners, waiting: Callable[[], A
         raise InvalidRequest(f"{error} ({request.url})") from error
     except httpx.HTTPError as error:
         raise RequestFailed(f"{error or type(error).__name__} ({request.url})") from error
-    return Answer(response, body, round((time.perf_counter() - started) * 1000, 1))
+    return FetchedResponse(response, body, round((time.perf_counter() - started) * 1000, 1))
 
 
 def host_of(request: httpx.Request) -> str:
@@ -81,12 +83,12 @@ def host_of(request: httpx.Request) -> str:
     return request.url.netloc.decode()
 
 
-def unexpected(answer: Answer, expected: str, host: str) -> UnexpectedStatus:
+def unexpected(answer: FetchedResponse, expected: str, host: str) -> UnexpectedStatus:
     """Return the error of a status that was not expected. Where the answer asks to wait, its host is left alone."""
     message = f"Expected {expected}, got {answer.response.status_code} {answer.response.reason_phrase}."
-    wait = seconds_of(answer.response.headers.get("Retry-After"))
+    wait = retry_after_seconds(answer.response.headers.get("Retry-After"))
     if wait is not None:
-        rest(host, wait)
+        back_off(host, wait)
         message += f" It asks to wait {wait:g} s."
     return UnexpectedStatus(message, wait)
 

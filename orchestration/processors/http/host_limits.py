@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from weakref import WeakKeyDictionary
 
-LONGEST_REST = 300.0
+MAX_BACK_OFF = 300.0
 """Seconds that a host may ask to be left alone for; more is taken for so much."""
 
 
@@ -29,8 +29,8 @@ class _Host:
             at = max(clock(), self.next_at.get(per_second, 0.0))
             self.next_at[per_second] = at + 1 / per_second
             await asyncio.sleep(at - clock())
-        while (rest := self.rests_until - clock()) > 0:
-            await asyncio.sleep(rest)
+        while (back_off := self.rests_until - clock()) > 0:
+            await asyncio.sleep(back_off)
 
 
 _hosts: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Host]] = WeakKeyDictionary()
@@ -41,7 +41,7 @@ def _host(name: str) -> _Host:
 
 
 @asynccontextmanager
-async def turn(
+async def host_slot(
     name: str, at_once: int, per_second: float, waiting: Callable[[], AbstractContextManager[None]]
 ) -> AsyncIterator[None]:
     """Hold one of `at_once` places at a host, from when it is this request's time. `waiting` lasts while it waits."""
@@ -57,21 +57,21 @@ async def turn(
         place.release()
 
 
-def rest(name: str, seconds: float) -> None:
+def back_off(name: str, seconds: float) -> None:
     """Leave a host alone for so long: no request of this worker goes there meanwhile."""
     host = _host(name)
     host.rests_until = max(host.rests_until, asyncio.get_running_loop().time() + seconds)
 
 
-def seconds_of(retry_after: str | None) -> float | None:
+def retry_after_seconds(retry_after: str | None) -> float | None:
     """Read a Retry-After header, seconds or a date (RFC 9110, 10.2.3); None where it says nothing that can be read."""
     if not retry_after:
         return None
     if retry_after.strip().isdecimal():
-        return min(float(retry_after), LONGEST_REST)
+        return min(float(retry_after), MAX_BACK_OFF)
     try:
         at = parsedate_to_datetime(retry_after)
     except ValueError:
         return None
     at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return min(max(0.0, (at - datetime.now(UTC)).total_seconds()), LONGEST_REST)
+    return min(max(0.0, (at - datetime.now(UTC)).total_seconds()), MAX_BACK_OFF)

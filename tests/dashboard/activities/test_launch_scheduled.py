@@ -15,7 +15,7 @@ from temporalio.testing import ActivityEnvironment
 from dashboard.activities.launch_scheduled import launch_scheduled
 from dashboard.models import Batch, Schedule
 from dashboard.temporal import gateway
-from orchestration.client.schedules import Setting, Timing
+from orchestration.client.schedules import ScheduleSettings, Timing
 from orchestration.contracts.dashboard_activities import LaunchScheduled
 from orchestration.contracts.workflow_ids import root_id
 from orchestration.plan.plan import Plan
@@ -37,7 +37,7 @@ async def schedule(operator: User, temporal_server: TemporalServer, settings: Se
     plan = Plan(task_queue="nobody").model_dump(mode="json")
     request = {"processor": "simulate", "parameters": {"seed": 7}, "plan": plan, "label": "due", "source": source}
     made = await Schedule.objects.acreate(name="n", request=request, item_count=3, made_by=operator)
-    await gateway().schedules.create(made.pk, Setting(Timing(every=timedelta(days=1)), paused=True))
+    await gateway().schedules.create(made.pk, ScheduleSettings(Timing(every=timedelta(days=1)), paused=True))
     yield made
     await gateway().schedules.delete(made.pk)
     async for batch in Batch.objects.all():

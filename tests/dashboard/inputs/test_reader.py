@@ -19,7 +19,7 @@ from dashboard.inputs.reader import Reading
 from dashboard.inputs.source import ROW_NUMBER, Format, Source, list_source
 from dashboard.inputs.survey import Survey, rows, survey
 from orchestration.processors.catalogue import get_processor
-from orchestration.processors.function_signature import Given
+from orchestration.processors.function_signature import ArgumentType
 from orchestration.processors.registry import Processor
 
 
@@ -33,7 +33,7 @@ class Typed(BaseModel):
 def typed() -> Processor:
     """Return a processor that validates its items."""
     simulate = get_processor("simulate")
-    return replace(simulate, signature=replace(simulate.signature, item=Given(Typed)))
+    return replace(simulate, signature=replace(simulate.signature, item=ArgumentType(Typed)))
 
 
 def source(content: str | bytes, kind: Format = Format.CSV, key: str = "") -> Source:

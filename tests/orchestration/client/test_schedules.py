@@ -14,7 +14,7 @@ from orchestration.client.schedules import (
     Overlap,
     ScheduleGone,
     Schedules,
-    Setting,
+    ScheduleSettings,
     Timing,
     TimingRefused,
     temporal_id,
@@ -36,7 +36,7 @@ async def schedule(schedules: Schedules) -> AsyncIterator[str]:
     schedule_id = secrets.token_hex(6)
     timing = Timing("0 7 * * MON-FRI", time_zone="Europe/Berlin")
     await schedules.create(
-        schedule_id, Setting(timing, Overlap.BUFFER_ONE, timedelta(minutes=5), paused=True, note="n")
+        schedule_id, ScheduleSettings(timing, Overlap.BUFFER_ONE, timedelta(minutes=5), paused=True, note="n")
     )
     yield schedule_id
     await schedules.delete(schedule_id)
@@ -56,7 +56,7 @@ async def schedule(schedules: Schedules) -> AsyncIterator[str]:
 async def test_an_expression_comes_back_as_it_was(schedules: Schedules, cron: str) -> None:
     schedule_id, timing = secrets.token_hex(6), Timing(cron, time_zone="America/New_York")
     told = await schedules.next_times(timing)
-    await schedules.create(schedule_id, Setting(timing, paused=True))
+    await schedules.create(schedule_id, ScheduleSettings(timing, paused=True))
     seen = await schedules.describe(schedule_id)
     await schedules.delete(schedule_id)
     assert seen.timing == timing
@@ -66,14 +66,14 @@ async def test_an_expression_comes_back_as_it_was(schedules: Schedules, cron: st
 async def test_what_temporal_holds_is_told(schedules: Schedules, schedule: str) -> None:
     seen = await schedules.describe(schedule)
     timing = Timing("0 7 * * 1-5", time_zone="Europe/Berlin")
-    assert seen.setting == Setting(timing, Overlap.BUFFER_ONE, timedelta(minutes=5), paused=True, note="n")
+    assert seen.setting == ScheduleSettings(timing, Overlap.BUFFER_ONE, timedelta(minutes=5), paused=True, note="n")
     assert len(seen.next_times) == 10
     assert {(at.hour, at.minute) for at in seen.local_times} == {(7, 0)}
 
 
 async def test_an_update_leaves_it_paused_and_pausing_leaves_the_note(schedules: Schedules, schedule: str) -> None:
-    await schedules.update(schedule, Setting(Timing(every=timedelta(hours=2)), note="other"))
-    assert (await schedules.describe(schedule)).setting == Setting(
+    await schedules.update(schedule, ScheduleSettings(Timing(every=timedelta(hours=2)), note="other"))
+    assert (await schedules.describe(schedule)).setting == ScheduleSettings(
         Timing(every=timedelta(hours=2)), paused=True, note="other"
     )
     await schedules.set_paused(schedule, False)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from orchestration.processors import registry
 from orchestration.processors.builtin.simulate import SimulatedFailure, SimulateItem, SimulateParameters, SimulateResult
 from orchestration.processors.catalogue import UnknownProcessor, get_processor, processors
-from orchestration.processors.function_signature import Given, Signature
+from orchestration.processors.function_signature import ArgumentType, Signature
 from orchestration.processors.registry import ItemContext, Processor, processor
 from tests.support.waiting import until
 
@@ -92,7 +92,9 @@ def last_until_canceled(item: Plain, parameters: Plain, context: ItemContext) ->
 
 async def test_a_plain_function_says_how_far_it_is_and_learns_that_nobody_waits_for_it() -> None:
     said = list[str]()
-    bound = Processor("plain", "", "", last_until_canceled, Signature(Given(Plain), Given(Plain), Plain)).bind({})
+    bound = Processor(
+        "plain", "", "", last_until_canceled, Signature(ArgumentType(Plain), ArgumentType(Plain), Plain)
+    ).bind({})
     running = asyncio.create_task(bound.run({}, ItemContext("k", 0, 1, said.append)))
 
     async def has_said(text: str) -> bool:

@@ -30,7 +30,7 @@ from orchestration.processors.http.egress import (
     GuardedTransport,
     is_public,
 )
-from orchestration.processors.http.host_limits import seconds_of, turn
+from orchestration.processors.http.host_limits import host_slot, retry_after_seconds
 from orchestration.processors.registry import ItemContext
 from orchestration.processors.templating import UnknownField, fill_json, fill_url
 from orchestration.testing import process_items
@@ -281,7 +281,7 @@ async def test_a_host_gets_so_many_at_once(server: str, allowed: None) -> None:
 
     async def one() -> None:
         nonlocal most, now
-        async with turn("example.org", 3, 0, nullcontext):
+        async with host_slot("example.org", 3, 0, nullcontext):
             now += 1
             most = max(most, now)
             await asyncio.sleep(0.01)
@@ -304,10 +304,10 @@ async def test_a_retry_after_is_respected_by_the_item_and_by_all_others_of_the_h
 
 
 def test_retry_after_is_seconds_or_a_date() -> None:
-    assert [seconds_of(given) for given in (None, "", "soon", "7", "999999")] == [None, None, None, 7.0, 300.0]
+    assert [retry_after_seconds(given) for given in (None, "", "soon", "7", "999999")] == [None, None, None, 7.0, 300.0]
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
-    assert 90 < (seconds_of(soon) or 0) <= 100
-    assert seconds_of("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert 90 < (retry_after_seconds(soon) or 0) <= 100
+    assert retry_after_seconds("Wed, 21 Oct 2015 07:28:00 GMT") == 0
 
 
 @pytest.mark.parametrize("name", ["Authorization", "X-API-Key", "cookie"])

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from dashboard.definitions.stages import definition_of, is_saga_of_items, sections_of, work_of
 from dashboard.models import Batch, DefinitionVersion
-from orchestration.contracts.fan_out import CHUNK_WORKFLOW, ITEM_SAGA_WORKFLOW, Cursor, FanOutInput
+from orchestration.contracts.fan_out import Cursor, FanOutInput
 from orchestration.contracts.flows import FlowInput
+from orchestration.contracts.names import CHUNK_WORKFLOW, ITEM_SAGA_WORKFLOW
 from orchestration.contracts.root_input import RootInput
 from orchestration.plan.layout import Layout
 from orchestration.processors.catalogue import processors

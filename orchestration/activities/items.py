@@ -27,11 +27,11 @@ from orchestration.contracts.chunks import (
     ItemResult,
     PendingItems,
 )
-from orchestration.contracts.fan_out import DELEGATE_WORKFLOW
 from orchestration.contracts.flows import StepInput
 from orchestration.contracts.item_workflows import Delegate, Delegation
 from orchestration.contracts.names import (
     BEGIN_CHUNK_ACTIVITY,
+    DELEGATE_WORKFLOW,
     PENDING_ITEMS_ACTIVITY,
     PROCESS_CHUNK_ACTIVITY,
     PROCESS_ITEM_ACTIVITY,

@@ -1,4 +1,4 @@
-"""What crosses a boundary: between workflows and activities, and between orchestration and the dashboard.
+"""Inputs and results of fan-outs: roots, stages and partitions.
 
 Everything here may lie in a workflow history for months: a field is added with a default, never renamed or removed.
 """
@@ -6,12 +6,10 @@ Everything here may lie in a workflow history for months: a field is added with 
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from orchestration.contracts.names import CHUNK_WORKFLOW
 from orchestration.contracts.status import Counts, Status
 from orchestration.plan.layout import Layout
 from orchestration.plan.plan import Plan
-
-CHUNK_WORKFLOW, ITEM_SAGA_WORKFLOW, DELEGATE_WORKFLOW = "ChunkWorkflow", "ItemSagaWorkflow", "DelegateWorkflow"
-"""Types of children."""
 
 
 @dataclass(frozen=True)

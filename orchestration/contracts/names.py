@@ -1,9 +1,32 @@
-"""Names of task queues, workflows, activities, signals and queries, spelled once."""
+"""Names of task queues, workflows, activities, signals and error types, each spelled once."""
 
 from __future__ import annotations
 
+# Task queues
+
 CHILD_TASK_QUEUE = "canopy"
 DASHBOARD_TASK_QUEUE = "canopy-dashboard"
+SCHEDULE_TASK_QUEUE = "canopy-schedules"
+
+# Types of workflows
+
+FAN_OUT_WORKFLOW = "FanOutWorkflow"
+PIPELINE_WORKFLOW = "PipelineWorkflow"
+SAGA_WORKFLOW = "SagaWorkflow"
+SERVICES_WORKFLOW = "ServicesWorkflow"
+STEPS_WORKFLOW = "StepsWorkflow"
+
+CHUNK_WORKFLOW = "ChunkWorkflow"
+ITEM_SAGA_WORKFLOW = "ItemSagaWorkflow"
+DELEGATE_WORKFLOW = "DelegateWorkflow"
+SERVICE_WORKFLOW = "ServiceWorkflow"
+POOL_WORKER_WORKFLOW = "PoolWorkerWorkflow"
+ENTITY_WORKFLOW = "EntityWorkflow"
+
+SCHEDULED_LAUNCH_WORKFLOW = "ScheduledLaunchWorkflow"
+NOTIFICATION_WORKFLOW = "NotificationWorkflow"
+
+# Types of activities
 
 NOTIFY_ACTIVITY = "notify"
 DELIVER_ACTIVITY = "deliver"
@@ -24,22 +47,19 @@ RESULT_OF_ACTIVITY = "result_of"
 READ_PAGE_ACTIVITY = "read_page"
 READ_RESOURCES_ACTIVITY = "read_resources"
 AWAIT_WORKFLOW_ACTIVITY = "await_workflow"
-
-SCHEDULE_TASK_QUEUE = "canopy-schedules"
 LAUNCH_SCHEDULED_ACTIVITY = "launch_scheduled"
 AWAIT_BATCH_ACTIVITY = "await_batch"
 
-HANDED_BACK_SIGNAL = "handed_back"
-"""A pool worker's signal to its coordinator."""
+# Signals, refusals and error types
 
-ENTITY_WORKFLOW = "EntityWorkflow"
+HANDED_BACK_SIGNAL = "handed_back"
+"""Sent by a pool worker or an entity to its coordinator: how a chunk ended."""
+
 ENTITY_SUBMIT = "submit"
-"""An entity's type, and its signal that takes an operation."""
-SERVICE_WORKFLOW = "ServiceWorkflow"
+"""The signal with which an entity takes an operation."""
+
 PARTITION_OPEN = "partition is running"
 """A root's refusal of a child whose partition is open: ask the partition."""
 
-FAN_OUT_WORKFLOW = "FanOutWorkflow"
-POOL_WORKER_WORKFLOW = "PoolWorkerWorkflow"
 PARENT_CLOSING = "ParentClosing"
 """Type of the error with which a parent that is about to close refuses a retry: start it again."""

@@ -20,19 +20,10 @@ from orchestration.activities.parents import ChunkActivities
 from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkWork, ItemResult, ItemWork, ResourcesInput
 from orchestration.contracts.events import EventKind, NotifyInput, TreeEvent
-from orchestration.contracts.fan_out import (
-    DELEGATE_WORKFLOW,
-    ITEM_SAGA_WORKFLOW,
-    Cursor,
-    FanOutInput,
-    FanOutResult,
-    ReadPage,
-    SummariseInput,
-    WantedPage,
-)
+from orchestration.contracts.fan_out import Cursor, FanOutInput, FanOutResult, ReadPage, SummariseInput, WantedPage
 from orchestration.contracts.flows import FlowInput, Section, WantedFanOut, WantedSection
 from orchestration.contracts.item_workflows import SagaItem
-from orchestration.contracts.names import DASHBOARD_TASK_QUEUE, NOTIFY_ACTIVITY
+from orchestration.contracts.names import DASHBOARD_TASK_QUEUE, DELEGATE_WORKFLOW, ITEM_SAGA_WORKFLOW, NOTIFY_ACTIVITY
 from orchestration.contracts.status import Failure, Status
 from orchestration.contracts.stores import InputUnreadable
 from orchestration.contracts.workflow_ids import WorkflowTree, partition_id, root_id

@@ -9,7 +9,7 @@ from temporalio.workflow import ChildWorkflowCancellationType
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.chunks import ChunkInput
     from orchestration.contracts.events import NodeKind, Place
-    from orchestration.contracts.fan_out import CHUNK_WORKFLOW
+    from orchestration.contracts.names import CHUNK_WORKFLOW
     from orchestration.contracts.workflow_ids import child_id, rollback_id
     from orchestration.engine.supervisor import Unit
     from orchestration.engine.units.children import Children

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from orchestration.contracts.fan_out import DELEGATE_WORKFLOW
 from orchestration.contracts.item_workflows import Delegate
+from orchestration.contracts.names import DELEGATE_WORKFLOW
 from orchestration.contracts.workflow_ids import is_canopy_id
 from orchestration.processors.registry import ItemContext, processor
 from orchestration.processors.templating import (

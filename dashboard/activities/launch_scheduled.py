@@ -18,7 +18,7 @@ from dashboard.models import OPEN_BATCH_STATUSES, AuditEntry, Batch, Schedule, S
 from dashboard.schedules.stored_launch import CannotLaunch, request_of
 from dashboard.temporal import gateway
 from orchestration.client.schedules import Overlap, ScheduleGone
-from orchestration.contracts.dashboard_activities import LaunchedBatch, LaunchScheduled
+from orchestration.contracts.dashboard_activities import DueLaunch, LaunchedBatch
 from orchestration.contracts.names import LAUNCH_SCHEDULED_ACTIVITY
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import root_id
@@ -34,7 +34,7 @@ OVERTAKEN = "For the next launch of its schedule, as the overlap policy says."
 
 
 @activity.defn(name=LAUNCH_SCHEDULED_ACTIVITY)
-async def launch_scheduled(due: LaunchScheduled) -> LaunchedBatch:
+async def launch_scheduled(due: DueLaunch) -> LaunchedBatch:
     """Launch the batch that is due, as the person who made the schedule. Another try finds the same batch.
 
     Raises ApplicationError, not retried, for what can no longer be launched: the schedule's page says so.
@@ -47,7 +47,7 @@ async def launch_scheduled(due: LaunchScheduled) -> LaunchedBatch:
     return LaunchedBatch("" if batch.is_discarded else batch.pk)
 
 
-def _launch(due: LaunchScheduled) -> Batch:
+def _launch(due: DueLaunch) -> Batch:
     schedule = Schedule.objects.select_related("made_by", "upload").filter(pk=due.schedule_id).first()
     if schedule is None or schedule.deleted_at is not None:
         raise CannotLaunch("The schedule was deleted.")

@@ -15,7 +15,7 @@ from dashboard.models import Batch, Node, Upload
 from dashboard.projection.ledger import Ledger, growing
 from dashboard.projection.tree_writer import write_page
 from orchestration.contracts.events import NodeKind
-from orchestration.contracts.fan_out import ReadPage, WantedPage
+from orchestration.contracts.fan_out import InputPage, PageRequest
 from orchestration.contracts.stores import InputUnreadable
 from orchestration.contracts.workflow_ids import partition_id
 from orchestration.plan.layout import Layout
@@ -24,7 +24,7 @@ from orchestration.processors.catalogue import get_processor
 BAD_ROWS_KEPT = 100
 
 
-def read_page(wanted: WantedPage) -> ReadPage:
+def read_page(wanted: PageRequest) -> InputPage:
     """Write a page of a batch's input: a partition, its children and their items. The same page again is as it is.
 
     Raises LookupError for a batch that is gone or was discarded, InputUnreadable.
@@ -34,18 +34,18 @@ def read_page(wanted: WantedPage) -> ReadPage:
             if wanted.page < ledger.batch.partition_count:
                 return _page_read_before(ledger.batch, wanted.page)
             if ledger.batch.reading["is_last"]:
-                return ReadPage(0, is_last=True)
+                return InputPage(0, is_last=True)
             return _read_page(ledger, wanted.page)
     except SourceError as error:
         raise InputUnreadable(str(error)) from error
 
 
-def _page_read_before(batch: Batch, page: int) -> ReadPage:
+def _page_read_before(batch: Batch, page: int) -> InputPage:
     length = Node.objects.get(batch=batch, kind=NodeKind.PARTITION, position=page).length
-    return ReadPage(length, is_last=batch.reading["is_last"] and page == batch.partition_count - 1)
+    return InputPage(length, is_last=batch.reading["is_last"] and page == batch.partition_count - 1)
 
 
-def _read_page(ledger: Ledger, page: int) -> ReadPage:
+def _read_page(ledger: Ledger, page: int) -> InputPage:
     batch, plan = ledger.batch, ledger.batch.plan
     full = plan.page_children * plan.chunk_size
     layout = Layout.of(plan, (page + 1) * full)
@@ -66,13 +66,13 @@ def _read_page(ledger: Ledger, page: int) -> ReadPage:
         partition.delete()
         if batch.item_count == 0:
             raise InputUnreadable("There is not a single item.")
-        return ReadPage(0, is_last=True)
+        return InputPage(0, is_last=True)
     children = Layout.of(plan, items).children
     partition.length = partition.items_pending = items
     partition.children_pending = children
     partition.save(update_fields=["length", "items_pending", "children_pending"])
     ledger.grow(partitions=1, children=children, items=items)
-    return ReadPage(items, is_last=items < full)
+    return InputPage(items, is_last=items < full)
 
 
 def source_of(batch: Batch) -> Source:

@@ -15,7 +15,7 @@ from dashboard.inputs.rows import Row
 from dashboard.models import Batch, Item, Node
 from dashboard.projection.ledger import Ledger, growing
 from dashboard.projection.tree_writer import write_below, write_section
-from orchestration.contracts.flows import Section, WantedFanOut, WantedSection
+from orchestration.contracts.flows import FanOutRequest, Section, SectionRequest
 from orchestration.contracts.status import Status
 from orchestration.contracts.stores import CannotFanOut
 from orchestration.contracts.workflow_ids import stage_id
@@ -31,7 +31,7 @@ ROWS_AT_ONCE = 2_000
 # Sections
 
 
-def advance(wanted: WantedSection) -> Section:
+def advance(wanted: SectionRequest) -> Section:
     """Write a section: a stage over what the one before has let through since the last one. The same again is as it is.
 
     One without items where nothing was let through. Raises LookupError for a batch that is gone or was discarded.
@@ -43,7 +43,7 @@ def advance(wanted: WantedSection) -> Section:
         return _advance(ledger, wanted, sections)
 
 
-def begin_fan_out(wanted: WantedFanOut) -> Section:
+def begin_fan_out(wanted: FanOutRequest) -> Section:
     """Write a section of a flow, over a list or a copy of the batch's items. The same again is as it is.
 
     One without items where there are none. Raises CannotFanOut; LookupError for a batch that is gone or was discarded.
@@ -56,7 +56,7 @@ def begin_fan_out(wanted: WantedFanOut) -> Section:
         return section
 
 
-def _begin(ledger: Ledger, wanted: WantedFanOut, stage: Stage, known: Mapping[int, Section]) -> Section:
+def _begin(ledger: Ledger, wanted: FanOutRequest, stage: Stage, known: Mapping[int, Section]) -> Section:
     batch = ledger.batch
     number = len(wanted.items) if wanted.items is not None else known[0].items if 0 in known else 0
     section = Section(wanted.number, wanted.stage, batch.child_count, batch.item_count, number)
@@ -95,7 +95,7 @@ def _listed(items: Sequence[Any]) -> Iterator[Row]:
             yield Row(str(place) if isinstance(item, list) or item is None else str(item), {"value": item})
 
 
-def _say_where(ledger: Ledger, wanted: WantedFanOut) -> None:
+def _say_where(ledger: Ledger, wanted: FanOutRequest) -> None:
     """Put the row of a section that begins to where it belongs among those of the flow."""
     section = Node.objects.filter(batch=ledger.batch, workflow_id=stage_id(wanted.batch_id, wanted.number))
     section.update(position=wanted.position)
@@ -103,7 +103,7 @@ def _say_where(ledger: Ledger, wanted: WantedFanOut) -> None:
         node.note = f"fan-out in {wanted.around}" if wanted.around else "fan-out"
 
 
-def _advance(ledger: Ledger, wanted: WantedSection, sections: list[Section]) -> Section:
+def _advance(ledger: Ledger, wanted: SectionRequest, sections: list[Section]) -> Section:
     batch, stages = ledger.batch, stages_of(ledger.batch.definition_id)
     stage, before = stages[wanted.stage], stages[wanted.stage - 1]
     completed = _completed(batch, [each for each in sections if each.stage == wanted.stage - 1])

@@ -20,8 +20,8 @@ from dashboard.projection.events import apply_events
 from dashboard.projection.tree_writer import resource_of
 from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkWork, ItemResult, ResourcesInput
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
-from orchestration.contracts.fan_out import ReadPage, SummariseInput, WantedPage
-from orchestration.contracts.flows import Section, WantedFanOut, WantedSection
+from orchestration.contracts.fan_out import InputPage, PageRequest, SummariseInput
+from orchestration.contracts.flows import FanOutRequest, Section, SectionRequest
 from orchestration.contracts.item_workflows import SagaItem
 from orchestration.contracts.status import Status
 
@@ -55,17 +55,17 @@ class DjangoChunkStore:
         return found
 
     @_in_thread
-    def read_page(self, wanted: WantedPage) -> ReadPage:
+    def read_page(self, wanted: PageRequest) -> InputPage:
         """Make a page of a batch's input, once. Raises LookupError, InputUnreadable."""
         return input_pages.read_page(wanted)
 
     @_in_thread
-    def advance(self, wanted: WantedSection) -> Section:
+    def advance(self, wanted: SectionRequest) -> Section:
         """Make a section of a pipeline, once. Raises LookupError."""
         return sections.advance(wanted)
 
     @_in_thread
-    def begin_fan_out(self, wanted: WantedFanOut) -> Section:
+    def begin_fan_out(self, wanted: FanOutRequest) -> Section:
         """Make a section of a flow, once. Raises LookupError, CannotFanOut."""
         return sections.begin_fan_out(wanted)
 

@@ -17,7 +17,7 @@ from dashboard.inputs.uploads import opener
 from dashboard.launching.definition_request import GivenItems, first_processor
 from dashboard.launching.request import LaunchRequest
 from dashboard.models import DefinitionVersion, Schedule
-from orchestration.contracts.dashboard_activities import LaunchScheduled
+from orchestration.contracts.dashboard_activities import DueLaunch
 from orchestration.plan.plan import Plan
 from orchestration.processors.catalogue import UnknownProcessor, get_processor
 from orchestration.processors.registry import Processor
@@ -59,7 +59,7 @@ class KeptLaunch:
         return signing.dumps(asdict(self), salt=SALT, compress=True)
 
 
-def request_of(schedule: Schedule, due: LaunchScheduled) -> LaunchRequest:
+def request_of(schedule: Schedule, due: DueLaunch) -> LaunchRequest:
     """Return the request of a schedule's launch that is due. Raises CannotLaunch."""
     data = schedule.request
     try:

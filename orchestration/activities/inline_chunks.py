@@ -12,7 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from orchestration.activities.chunk_run import ChunkRun
-from orchestration.contracts.chunks import BegunChunk, ChunkResult
+from orchestration.contracts.chunks import ChunkResult, InlineChunk
 
 MOMENT = 1.0
 """Seconds that a chunk may take within a workflow task: a tenth of what Temporal gives one."""
@@ -61,7 +61,7 @@ class BegunChunks:
         has_room = self.unclaimed + self.in_activities < MOST_AT_WORK
         return has_room and self._brief.may_be(batch_id)
 
-    async def work_on(self, run_id: str, batch_id: str, begun: Begun) -> BegunChunk:
+    async def work_on(self, run_id: str, batch_id: str, begun: Begun) -> InlineChunk:
         """Work on a chunk for a moment. One that takes longer finishes what it has taken, and waits to be claimed."""
         self._begun[run_id] = begun
         try:
@@ -74,10 +74,10 @@ class BegunChunks:
         self._brief.told(batch_id, is_brief=bool(done))
         if done:
             self._forget(run_id)
-            return BegunChunk(begun.task.result())
+            return InlineChunk(begun.task.result())
         begun.run.pause()
         self._timers[run_id] = asyncio.get_running_loop().call_later(UNCLAIMED, self._leave, run_id)
-        return BegunChunk(before=begun.run.next_item)
+        return InlineChunk(before=begun.run.next_item)
 
     def claim(self, run_id: str) -> Begun | None:
         """Hand over what was begun of a chunk, which goes on."""

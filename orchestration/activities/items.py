@@ -19,16 +19,16 @@ from orchestration.activities.chunk_run import ChunkRun
 from orchestration.activities.inline_chunks import Begun, BegunChunks
 from orchestration.activities.result_writer import ResultWriter
 from orchestration.contracts.chunks import (
-    BegunChunk,
     ChunkInput,
     ChunkResult,
     ChunkWork,
+    InlineChunk,
     ItemInput,
     ItemResult,
     PendingItems,
 )
 from orchestration.contracts.flows import StepInput
-from orchestration.contracts.item_workflows import Delegate, Delegation
+from orchestration.contracts.item_workflows import DelegatedWorkflow, Delegation
 from orchestration.contracts.names import (
     BEGIN_CHUNK_ACTIVITY,
     DELEGATE_WORKFLOW,
@@ -67,19 +67,19 @@ class ItemActivities:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="chunks")
 
     @activity.defn(name=BEGIN_CHUNK_ACTIVITY)
-    async def begin_chunk(self, chunk: ChunkInput) -> BegunChunk:
+    async def begin_chunk(self, chunk: ChunkInput) -> InlineChunk:
         """Work on a chunk for a moment, as a local activity. What is not done then, process_chunk has to go on with.
 
         So it has where anything is wrong: Temporal retries and shows an activity of its own.
         """
         run_id = _run_id(chunk)
         if not self._begun.may_begin(chunk.batch_id):
-            return BegunChunk()
+            return InlineChunk()
         try:
             begun = self._begun.claim(run_id) or self._begin(chunk, await self._read(chunk))
             return await self._begun.work_on(run_id, chunk.batch_id, begun)
         except Exception:
-            return BegunChunk()
+            return InlineChunk()
 
     @activity.defn(name=PROCESS_CHUNK_ACTIVITY)
     async def process_chunk(self, chunk: ChunkInput) -> ChunkResult:
@@ -160,7 +160,7 @@ class ItemActivities:
         (item,), bound, plan = work.items, _bind(work, DELEGATE_WORKFLOW), work.plan
         context = ItemContext(item.key, item.index, item.attempts + 1)
         try:
-            made = Delegate(**await bound.run(item.data, context))
+            made = DelegatedWorkflow(**await bound.run(item.data, context))
         except Exception as error:
             final = not bound.may_retry(error)
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=final) from error

@@ -12,8 +12,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.activities.items import ItemActivities
 from orchestration.contracts.chunks import ChunkInput, ResourcesInput
-from orchestration.contracts.fan_out import ReadPage, SummariseInput, WantedPage
-from orchestration.contracts.flows import Section, WantedFanOut, WantedSection
+from orchestration.contracts.fan_out import InputPage, PageRequest, SummariseInput
+from orchestration.contracts.flows import FanOutRequest, Section, SectionRequest
 from orchestration.contracts.item_workflows import SagaItem
 from orchestration.contracts.long_lived import Submission
 from orchestration.contracts.names import (
@@ -21,7 +21,7 @@ from orchestration.contracts.names import (
     AWAIT_WORKFLOW_ACTIVITY,
     BEGIN_FAN_OUT_ACTIVITY,
     CHILD_TASK_QUEUE,
-    ENTITY_SUBMIT,
+    ENTITY_SUBMIT_SIGNAL,
     ENTITY_WORKFLOW,
     READ_PAGE_ACTIVITY,
     READ_RESOURCES_ACTIVITY,
@@ -47,17 +47,17 @@ class ChunkActivities(ItemActivities):
         return await self.ask(self._store.read_resources, wanted)
 
     @activity.defn(name=READ_PAGE_ACTIVITY)
-    async def read_page(self, wanted: WantedPage) -> ReadPage:
+    async def read_page(self, wanted: PageRequest) -> InputPage:
         """Read the next page of a batch's input into the store. Raises ApplicationError, not retried, if it cannot."""
         return await self.ask(self._store.read_page, wanted)
 
     @activity.defn(name=ADVANCE_ACTIVITY)
-    async def advance(self, wanted: WantedSection) -> Section:
+    async def advance(self, wanted: SectionRequest) -> Section:
         """Make the next section of a pipeline, of what the stage before has let through."""
         return await self.ask(self._store.advance, wanted)
 
     @activity.defn(name=BEGIN_FAN_OUT_ACTIVITY)
-    async def begin_fan_out(self, wanted: WantedFanOut) -> Section:
+    async def begin_fan_out(self, wanted: FanOutRequest) -> Section:
         """Make the items and children of a step that fans out. Raises ApplicationError, not retried, if it cannot."""
         return await self.ask(self._store.begin_fan_out, wanted)
 
@@ -76,7 +76,7 @@ class ChunkActivities(ItemActivities):
             task_queue=CHILD_TASK_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            start_signal=ENTITY_SUBMIT,
+            start_signal=ENTITY_SUBMIT_SIGNAL,
             start_signal_args=[given.operation],
             static_summary=given.entity.entity,
         )

@@ -28,7 +28,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.client.cron import cron_of
-from orchestration.contracts.dashboard_activities import ScheduledLaunch
+from orchestration.contracts.dashboard_activities import ScheduledLaunchInput
 from orchestration.contracts.names import CHILD_TASK_QUEUE
 from orchestration.temporal.connection import RPC_TIMEOUT, unavailable
 from orchestration.workflows.scheduled_launch import ScheduledLaunchWorkflow
@@ -228,7 +228,7 @@ def _schedule(setting: ScheduleSettings, schedule_id: str) -> Schedule:
     return Schedule(
         action=ScheduleActionStartWorkflow(
             ScheduledLaunchWorkflow.run,
-            ScheduledLaunch(schedule_id),
+            ScheduledLaunchInput(schedule_id),
             id=f"{temporal_id(schedule_id)}/launch",
             task_queue=CHILD_TASK_QUEUE,
         ),

@@ -84,7 +84,7 @@ class ChunkResult:
 
 
 @dataclass(frozen=True)
-class BegunChunk:
+class InlineChunk:
     """How far a chunk came in a moment: it is done where there is a result, else items before an index were taken."""
 
     result: ChunkResult | None = None

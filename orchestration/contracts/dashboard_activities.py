@@ -12,14 +12,14 @@ class Notification:
 
 
 @dataclass(frozen=True)
-class ScheduledLaunch:
+class ScheduledLaunchInput:
     """What a schedule starts at each of its times."""
 
     schedule_id: str
 
 
 @dataclass(frozen=True)
-class LaunchScheduled:
+class DueLaunch:
     """A launch that is due: `at` is its nominal time, `run_id` the first run of what the schedule started then.
 
     Together they name the batch once and for all; a nominal time alone may be that of two triggers in one second.

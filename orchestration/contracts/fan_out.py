@@ -31,7 +31,7 @@ class Cursor:
 
 
 @dataclass(frozen=True)
-class WantedPage:
+class PageRequest:
     """Which page of its input a batch wants next, counted from 0."""
 
     batch_id: str
@@ -39,7 +39,7 @@ class WantedPage:
 
 
 @dataclass(frozen=True)
-class ReadPage:
+class InputPage:
     """A page that has been read, and lies in the store: its items, and whether the input ends with it."""
 
     items: int

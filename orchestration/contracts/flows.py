@@ -22,7 +22,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class WantedSection:
+class SectionRequest:
     """Which section a pipeline wants next: of all items that the stage before has let through since the last one."""
 
     batch_id: str
@@ -31,7 +31,7 @@ class WantedSection:
 
 
 @dataclass(frozen=True)
-class WantedFanOut:
+class FanOutRequest:
     """Which fan-out a flow begins: section `number`, of stage `stage`, over `items` (None: the batch's).
 
     `position` is its row's among those of the flow, and `around` the step that it is in, if it is in one.

@@ -15,7 +15,7 @@ class SagaItem:
 
 
 @dataclass(frozen=True)
-class Delegate:
+class DelegatedWorkflow:
     """A workflow that is started for an item: any type, its one argument. `timeout` in seconds.
 
     Without an id it gets one below its child's.
@@ -35,7 +35,7 @@ class Delegation:
     `non_retryable` are types of errors after which there is no further attempt.
     """
 
-    delegate: Delegate
+    delegate: DelegatedWorkflow
     made: int
     attempts: int
     backoff: float

@@ -27,7 +27,7 @@ class PoolWorkerState:
 
 
 @dataclass(frozen=True)
-class HandedBack:
+class WorkerReport:
     """What a pool worker tells its coordinator: how a chunk ended (`child`), or that it was paused or resumed.
 
     An entity tells the same of an operation.

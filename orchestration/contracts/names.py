@@ -1,7 +1,5 @@
 """Names of task queues, workflows, activities, signals and error types, each spelled once."""
 
-from __future__ import annotations
-
 # Task queues
 
 CHILD_TASK_QUEUE = "canopy"
@@ -52,10 +50,10 @@ AWAIT_BATCH_ACTIVITY = "await_batch"
 
 # Signals, refusals and error types
 
-HANDED_BACK_SIGNAL = "handed_back"
+WORKER_REPORT_SIGNAL = "handed_back"
 """Sent by a pool worker or an entity to its coordinator: how a chunk ended."""
 
-ENTITY_SUBMIT = "submit"
+ENTITY_SUBMIT_SIGNAL = "submit"
 """The signal with which an entity takes an operation."""
 
 PARTITION_OPEN = "partition is running"

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkWork, ItemResult, ResourcesInput
-from orchestration.contracts.fan_out import ReadPage, SummariseInput, WantedPage
-from orchestration.contracts.flows import Section, WantedFanOut, WantedSection
+from orchestration.contracts.fan_out import InputPage, PageRequest, SummariseInput
+from orchestration.contracts.flows import FanOutRequest, Section, SectionRequest
 from orchestration.contracts.item_workflows import SagaItem
 
 
@@ -25,21 +25,21 @@ class CannotFanOut(Exception):
     """A fan-out that cannot begin, whoever tries: why, for a person."""
 
 
-class GrowingStore(Protocol):
+class SectionStore(Protocol):
     """Where items and children are added while a batch runs. Called from worker threads."""
 
-    def read_page(self, wanted: WantedPage) -> ReadPage:
+    def read_page(self, wanted: PageRequest) -> InputPage:
         """Make a page's items and children of what comes next in the input, once: the same page again is as it is.
 
         Raises LookupError when the batch does not exist, InputUnreadable.
         """
         ...
 
-    def advance(self, wanted: WantedSection) -> Section:
+    def advance(self, wanted: SectionRequest) -> Section:
         """Make a section of a pipeline, once; one without items where none is let through. Raises LookupError."""
         ...
 
-    def begin_fan_out(self, wanted: WantedFanOut) -> Section:
+    def begin_fan_out(self, wanted: FanOutRequest) -> Section:
         """Make a section of a flow, once; one without items where there are none. Raises LookupError, CannotFanOut."""
         ...
 
@@ -73,7 +73,7 @@ class ItemStore(Protocol):
         ...
 
 
-class ChunkStore(ItemStore, ReportStore, GrowingStore, Protocol):
+class ChunkStore(ItemStore, ReportStore, SectionStore, Protocol):
     """Where items lie. Called from worker threads; implemented by the dashboard."""
 
     def read_resources(self, wanted: ResourcesInput) -> list[str]:

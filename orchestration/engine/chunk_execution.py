@@ -15,7 +15,14 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts.chunks import BegunChunk, ChunkInput, ChunkResult, ItemInput, ItemOptions, PendingItems
+    from orchestration.contracts.chunks import (
+        ChunkInput,
+        ChunkResult,
+        InlineChunk,
+        ItemInput,
+        ItemOptions,
+        PendingItems,
+    )
     from orchestration.contracts.names import (
         BEGIN_CHUNK_ACTIVITY,
         PENDING_ITEMS_ACTIVITY,
@@ -76,13 +83,13 @@ async def _process_chunk(chunk: ChunkInput) -> ChunkResult:
     return result
 
 
-async def _begin_chunk(chunk: ChunkInput) -> BegunChunk:
+async def _begin_chunk(chunk: ChunkInput) -> InlineChunk:
     """Work on a chunk within the workflow task: what is done in a moment costs the server no activity."""
     try:
-        begun: BegunChunk = await workflow.execute_local_activity(
+        begun: InlineChunk = await workflow.execute_local_activity(
             BEGIN_CHUNK_ACTIVITY,
             chunk,
-            result_type=BegunChunk,
+            result_type=InlineChunk,
             start_to_close_timeout=BEGIN_TIMEOUT,
             retry_policy=ONCE,
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -90,7 +97,7 @@ async def _begin_chunk(chunk: ChunkInput) -> BegunChunk:
     except ActivityError as error:
         if is_cancelled_exception(error):
             raise
-        return BegunChunk()
+        return InlineChunk()
     return begun
 
 

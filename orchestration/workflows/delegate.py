@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.chunks import ChunkInput, ChunkResult, ItemResult
     from orchestration.contracts.events import EventKind, NodeKind, Place
     from orchestration.contracts.flows import FlowInput
-    from orchestration.contracts.item_workflows import Delegate, Delegation
+    from orchestration.contracts.item_workflows import DelegatedWorkflow, Delegation
     from orchestration.contracts.names import READ_DELEGATION_ACTIVITY, RESULT_OF_ACTIVITY, WRITE_RESULT_ACTIVITY
     from orchestration.contracts.status import Failure, Status
     from orchestration.engine.chunk_execution import HEARTBEAT_TIMEOUT, WORKER_LOST_RETRY
@@ -70,7 +70,7 @@ class DelegateWorkflow(FlowParent):
             await workflow.sleep(found.backoff * min(2 ** (attempt - found.made - 1), 60))
         raise AssertionError("the last attempt returns or raises")
 
-    async def _delegate(self, asked: Delegate) -> Any:
+    async def _delegate(self, asked: DelegatedWorkflow) -> Any:
         """Run the workflow once, as a row below the child's. Raises what it failed with."""
         own = workflow.info().workflow_id
         name = asked.workflow_id or f"{own}/workflow"
@@ -104,7 +104,7 @@ class DelegateWorkflow(FlowParent):
             self.counts.add(outcome)
             self.outbox.put(EventKind.CLOSED, name, run_id, outcome=outcome, failure=failure, note=said)
 
-    async def _taken(self, asked: Delegate, name: str, error: WorkflowAlreadyStartedError) -> Any:
+    async def _taken(self, asked: DelegatedWorkflow, name: str, error: WorkflowAlreadyStartedError) -> Any:
         """Take over what an earlier run of this very child left behind; what others have started is theirs."""
         if asked.workflow_id:
             raise ApplicationError(

@@ -11,8 +11,8 @@ from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.chunks import ChunkResult
-    from orchestration.contracts.long_lived import EntityInput, EntityOperation, EntityState, HandedBack
-    from orchestration.contracts.names import HANDED_BACK_SIGNAL
+    from orchestration.contracts.long_lived import EntityInput, EntityOperation, EntityState, WorkerReport
+    from orchestration.contracts.names import WORKER_REPORT_SIGNAL
     from orchestration.contracts.status import Failure, Status
     from orchestration.engine.chunk_execution import run_chunk
     from orchestration.errors.failures import outcome_of
@@ -76,9 +76,9 @@ class EntityWorkflow:
         await self._tell(operation, outcome, failure)
 
     async def _tell(self, operation: EntityOperation, outcome: Status, failure: Failure | None) -> None:
-        told = HandedBack(0, False, operation.chunk.child, operation.chunk.run_id, outcome, failure)
+        told = WorkerReport(0, False, operation.chunk.child, operation.chunk.run_id, outcome, failure)
         try:
-            await workflow.get_external_workflow_handle(operation.reply_to).signal(HANDED_BACK_SIGNAL, told)
+            await workflow.get_external_workflow_handle(operation.reply_to).signal(WORKER_REPORT_SIGNAL, told)
         except ApplicationError:
             workflow.logger.info("%s has closed.", operation.reply_to)
 

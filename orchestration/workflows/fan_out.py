@@ -13,7 +13,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EventKind, TreeEvent
     from orchestration.contracts.fan_out import FanOutInput, FanOutResult, SummariseInput
-    from orchestration.contracts.long_lived import HandedBack
+    from orchestration.contracts.long_lived import WorkerReport
     from orchestration.contracts.messages import ChildrenAnswer, ChildrenRequest, Decision, Progress
     from orchestration.contracts.names import PARENT_CLOSING, SUMMARISE_ACTIVITY
     from orchestration.contracts.status import ROLLED_BACK, Failure, RunStatus, Status
@@ -284,7 +284,7 @@ class FanOutWorkflow:
         self._count_failures(number)
 
     @workflow.signal
-    def handed_back(self, outcome: HandedBack) -> None:
+    def handed_back(self, outcome: WorkerReport) -> None:
         """Take in what a worker of its pool says."""
         self._units.handed_back(outcome)
 

@@ -6,7 +6,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts.flows import FlowInput, Section, WantedSection
+    from orchestration.contracts.flows import FlowInput, Section, SectionRequest
     from orchestration.contracts.names import ADVANCE_ACTIVITY
     from orchestration.contracts.status import ROLLED_BACK
     from orchestration.definitions.models import Pipeline
@@ -83,7 +83,7 @@ class PipelineWorkflow(SectionFlow):
         while self._next_stage < len(self.stages):
             section: Section = await workflow.execute_activity(
                 ADVANCE_ACTIVITY,
-                WantedSection(self.given.batch_id, len(self.sections), self._next_stage),
+                SectionRequest(self.given.batch_id, len(self.sections), self._next_stage),
                 result_type=Section,
                 start_to_close_timeout=GROW_TIMEOUT,
                 heartbeat_timeout=GROW_HEARTBEAT_TIMEOUT,

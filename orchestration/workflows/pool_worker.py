@@ -10,8 +10,8 @@ from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.chunks import ChunkInput, ChunkResult
-    from orchestration.contracts.long_lived import HandedBack, PoolWorkerInput, PoolWorkerState
-    from orchestration.contracts.names import HANDED_BACK_SIGNAL
+    from orchestration.contracts.long_lived import PoolWorkerInput, PoolWorkerState, WorkerReport
+    from orchestration.contracts.names import WORKER_REPORT_SIGNAL
     from orchestration.contracts.status import Failure, Status
     from orchestration.engine.chunk_execution import run_chunk
     from orchestration.errors.failures import outcome_of
@@ -76,9 +76,9 @@ class PoolWorkerWorkflow:
         parent = workflow.info().parent
         assert parent is not None
         child, run_id = (chunk.child, chunk.run_id) if chunk is not None else (None, "")
-        told = HandedBack(self._given.number, self._is_paused, child, run_id, outcome, failure)
+        told = WorkerReport(self._given.number, self._is_paused, child, run_id, outcome, failure)
         try:
-            await workflow.get_external_workflow_handle(parent.workflow_id).signal(HANDED_BACK_SIGNAL, told)
+            await workflow.get_external_workflow_handle(parent.workflow_id).signal(WORKER_REPORT_SIGNAL, told)
         except ApplicationError:
             workflow.logger.info("The coordinator has closed.")
 

@@ -10,7 +10,7 @@ from temporalio.common import RetryPolicy, SearchAttributeKey
 from temporalio.exceptions import FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts.dashboard_activities import LaunchedBatch, LaunchScheduled, ScheduledLaunch
+    from orchestration.contracts.dashboard_activities import DueLaunch, LaunchedBatch, ScheduledLaunchInput
     from orchestration.contracts.names import (
         AWAIT_BATCH_ACTIVITY,
         DASHBOARD_TASK_QUEUE,
@@ -40,7 +40,7 @@ class ScheduledLaunchWorkflow:
     """
 
     @workflow.run
-    async def run(self, given: ScheduledLaunch) -> LaunchedBatch:
+    async def run(self, given: ScheduledLaunchInput) -> LaunchedBatch:
         """Return the batch."""
         launched = await _launch(given)
         if not launched.batch_id:
@@ -57,12 +57,12 @@ class ScheduledLaunchWorkflow:
         return launched
 
 
-async def _launch(given: ScheduledLaunch) -> LaunchedBatch:
+async def _launch(given: ScheduledLaunchInput) -> LaunchedBatch:
     info = workflow.info()
     at = info.typed_search_attributes.get(SCHEDULED_AT) or info.start_time
     launched: LaunchedBatch = await workflow.execute_activity(
         LAUNCH_SCHEDULED_ACTIVITY,
-        LaunchScheduled(given.schedule_id, at, info.first_execution_run_id),
+        DueLaunch(given.schedule_id, at, info.first_execution_run_id),
         result_type=LaunchedBatch,
         task_queue=DASHBOARD_TASK_QUEUE,
         start_to_close_timeout=LAUNCH_TIMEOUT,

@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_e
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import NodeKind
-    from orchestration.contracts.flows import FlowInput, Section, WantedFanOut
+    from orchestration.contracts.flows import FanOutRequest, FlowInput, Section
     from orchestration.contracts.names import BEGIN_FAN_OUT_ACTIVITY
     from orchestration.contracts.status import Counts, Status
     from orchestration.definitions.expressions import Reference, holds, resolve
@@ -181,7 +181,7 @@ class StepsWorkflow(SectionFlow):
         self.position += 1
         section: Section = await workflow.execute_activity(
             BEGIN_FAN_OUT_ACTIVITY,
-            WantedFanOut(
+            FanOutRequest(
                 *(self.given.batch_id, self._number_for(stage), stage, self.position),
                 items=None if items == "batch" else list(items),
                 around=above.rsplit("/", 1)[-1],

@@ -20,8 +20,8 @@ from orchestration.activities.parents import ChunkActivities
 from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkWork, ItemResult, ItemWork, ResourcesInput
 from orchestration.contracts.events import EventKind, NotifyInput, TreeEvent
-from orchestration.contracts.fan_out import Cursor, FanOutInput, FanOutResult, ReadPage, SummariseInput, WantedPage
-from orchestration.contracts.flows import FlowInput, Section, WantedFanOut, WantedSection
+from orchestration.contracts.fan_out import Cursor, FanOutInput, FanOutResult, InputPage, PageRequest, SummariseInput
+from orchestration.contracts.flows import FanOutRequest, FlowInput, Section, SectionRequest
 from orchestration.contracts.item_workflows import SagaItem
 from orchestration.contracts.names import DASHBOARD_TASK_QUEUE, DELEGATE_WORKFLOW, ITEM_SAGA_WORKFLOW, NOTIFY_ACTIVITY
 from orchestration.contracts.status import Failure, Status
@@ -127,7 +127,7 @@ class MemoryStore:
         self.pages: dict[str, int] = defaultdict(int)
         self.sections: dict[str, list[Section]] = defaultdict(list)
 
-    def read_page(self, wanted: WantedPage) -> ReadPage:
+    def read_page(self, wanted: PageRequest) -> InputPage:
         """Return the size of a page of a batch that reads its input while it runs."""
         plan, name = self.batches[wanted.batch_id]
         if wanted.page == Probe.all[name].torn_page:
@@ -135,9 +135,9 @@ class MemoryStore:
         self.pages[wanted.batch_id] = max(self.pages[wanted.batch_id], wanted.page + 1)
         full = plan.page_children * plan.chunk_size
         left = self.inputs[wanted.batch_id] - wanted.page * full
-        return ReadPage(max(0, min(full, left)), is_last=left < full)
+        return InputPage(max(0, min(full, left)), is_last=left < full)
 
-    def advance(self, wanted: WantedSection) -> Section:
+    def advance(self, wanted: SectionRequest) -> Section:
         """Return a section of as many items as the stage before has let through since the last one."""
         made = self.sections[wanted.batch_id]
         if wanted.number < len(made):
@@ -154,7 +154,7 @@ class MemoryStore:
             made.append(section)
         return section
 
-    def begin_fan_out(self, wanted: WantedFanOut) -> Section:
+    def begin_fan_out(self, wanted: FanOutRequest) -> Section:
         """Return a section over some items, or over those of the batch."""
         made = self.sections[wanted.batch_id]
         known = [each for each in made if each.number == wanted.number]

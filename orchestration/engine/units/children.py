@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.chunks import ChunkInput, ChunkResult, ItemOptions, ResourcesInput
     from orchestration.contracts.events import EventKind, Place
     from orchestration.contracts.fan_out import Cursor, FanOutInput, FanOutResult
-    from orchestration.contracts.long_lived import HandedBack
+    from orchestration.contracts.long_lived import WorkerReport
     from orchestration.contracts.names import AWAIT_WORKFLOW_ACTIVITY, READ_RESOURCES_ACTIVITY
     from orchestration.contracts.status import LEFT_OUT, Failure, Status
     from orchestration.contracts.workflow_ids import child_id, resource_id
@@ -200,7 +200,7 @@ class Children:
             self._failed(-1)
         return None
 
-    def handed_back(self, outcome: HandedBack) -> None:
+    def handed_back(self, outcome: WorkerReport) -> None:
         """Do nothing: these children hand nothing back."""
 
     def forgive(self) -> int:

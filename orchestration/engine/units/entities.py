@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.chunks import ResourcesInput
     from orchestration.contracts.events import EventKind, NodeKind, Place
     from orchestration.contracts.fan_out import FanOutInput
-    from orchestration.contracts.long_lived import EntityInput, EntityOperation, HandedBack, Submission
+    from orchestration.contracts.long_lived import EntityInput, EntityOperation, Submission, WorkerReport
     from orchestration.contracts.names import AWAIT_WORKFLOW_ACTIVITY, READ_RESOURCES_ACTIVITY, SUBMIT_ACTIVITY
     from orchestration.contracts.status import Status
     from orchestration.contracts.workflow_ids import entity_id
@@ -128,7 +128,7 @@ class Entities(Children):
         if entity.handed and entity.watch is None:
             entity.watch = asyncio.create_task(self._watch(entity))
 
-    def handed_back(self, outcome: HandedBack) -> None:
+    def handed_back(self, outcome: WorkerReport) -> None:
         """Take in how an operation ended."""
         entity = self._of.get(outcome.child if outcome.child is not None else -1)
         if entity is None:

@@ -12,7 +12,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.fan_out import Cursor, FanOutInput, FanOutResult
-    from orchestration.contracts.long_lived import HandedBack
+    from orchestration.contracts.long_lived import WorkerReport
     from orchestration.engine.supervisor import Source, Supervisor
     from orchestration.engine.units.children import Children
     from orchestration.engine.units.entities import Entities
@@ -55,7 +55,7 @@ class Units(Source, Protocol):
         """End what outlives single units, once none is open."""
         ...
 
-    def handed_back(self, outcome: HandedBack) -> None:
+    def handed_back(self, outcome: WorkerReport) -> None:
         """Take in what a pool worker says."""
         ...
 

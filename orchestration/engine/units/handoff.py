@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.chunks import ChunkInput
-    from orchestration.contracts.long_lived import HandedBack
+    from orchestration.contracts.long_lived import WorkerReport
     from orchestration.contracts.status import Status
 
 
@@ -38,7 +38,7 @@ class Handed:
         if not self._ended.done():
             self._ended.set_exception(error)
 
-    def end(self, told: HandedBack) -> None:
+    def end(self, told: WorkerReport) -> None:
         """End it as it was told, unless it has ended."""
         if told.outcome is Status.COMPLETED:
             if not self._ended.done():

@@ -15,7 +15,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts.fan_out import Cursor, FanOutInput, FanOutResult, ReadPage, WantedPage
+    from orchestration.contracts.fan_out import Cursor, FanOutInput, FanOutResult, InputPage, PageRequest
     from orchestration.contracts.names import READ_PAGE_ACTIVITY
     from orchestration.contracts.status import LEFT_OUT, Counts, Status
     from orchestration.engine.units.partitions import Partitions
@@ -74,11 +74,11 @@ class Pages(Partitions):
         is_long = workflow.info().is_continue_as_new_suggested()
         return self.cursor is None or self.supervisor.stop_reason is not None or is_long
 
-    async def _read(self) -> ReadPage:
-        page: ReadPage = await workflow.execute_activity(
+    async def _read(self) -> InputPage:
+        page: InputPage = await workflow.execute_activity(
             READ_PAGE_ACTIVITY,
-            WantedPage(self._given.batch_id, self._cursor.pages),
-            result_type=ReadPage,
+            PageRequest(self._given.batch_id, self._cursor.pages),
+            result_type=InputPage,
             start_to_close_timeout=READ_TIMEOUT,
             heartbeat_timeout=READ_HEARTBEAT_TIMEOUT,
             retry_policy=READ_RETRY,
@@ -86,7 +86,7 @@ class Pages(Partitions):
         )
         return page
 
-    def _take(self, page: ReadPage) -> None:
+    def _take(self, page: InputPage) -> None:
         """Add a page's children below a partition of their own."""
         number, cursor = self._cursor.pages, self._cursor
         self._cursor = replace(

@@ -16,7 +16,7 @@ from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHand
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EventKind, Place
     from orchestration.contracts.fan_out import BreakerState, Cursor, FanOutInput, FanOutResult
-    from orchestration.contracts.long_lived import HandedBack
+    from orchestration.contracts.long_lived import WorkerReport
     from orchestration.contracts.names import FAN_OUT_WORKFLOW, PARTITION_OPEN
     from orchestration.contracts.status import LEFT_OUT, Counts, Failure, Status
     from orchestration.contracts.workflow_ids import child_id, partition_id
@@ -149,7 +149,7 @@ class Partitions:
     async def close(self) -> None:
         """Do nothing: partitions that have closed leave nothing behind."""
 
-    def handed_back(self, outcome: HandedBack) -> None:
+    def handed_back(self, outcome: WorkerReport) -> None:
         """Do nothing: a partition takes in what its own children hand back."""
 
     def forgive(self) -> int:

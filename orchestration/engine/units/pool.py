@@ -17,7 +17,7 @@ from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHand
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import PAUSED_NOTE, EventKind, NodeKind, Place
     from orchestration.contracts.fan_out import FanOutInput
-    from orchestration.contracts.long_lived import HandedBack, PoolWorkerInput
+    from orchestration.contracts.long_lived import PoolWorkerInput, WorkerReport
     from orchestration.contracts.names import POOL_WORKER_WORKFLOW
     from orchestration.contracts.status import Status
     from orchestration.contracts.workflow_ids import pool_worker_id
@@ -156,7 +156,7 @@ class Pool(Children):
                 await workflow.sleep(ID_TAKEN_PAUSES[min(tries, len(ID_TAKEN_PAUSES) - 1)])
                 tries += 1
 
-    def handed_back(self, outcome: HandedBack) -> None:
+    def handed_back(self, outcome: WorkerReport) -> None:
         """Take in how a chunk ended, or that its worker was paused and others may have it."""
         worker = self._workers.get(outcome.worker)
         if worker is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from orchestration.contracts.item_workflows import Delegate
+from orchestration.contracts.item_workflows import DelegatedWorkflow
 from orchestration.contracts.names import DELEGATE_WORKFLOW
 from orchestration.contracts.workflow_ids import is_canopy_id
 from orchestration.processors.registry import ItemContext, processor
@@ -86,14 +86,14 @@ class WorkflowParameters(BaseModel):
     default_plan={"chunk_size": 1, "item_attempts": 1},
     child_workflow=DELEGATE_WORKFLOW,
 )
-def workflow(item: Fields, parameters: WorkflowParameters, context: ItemContext) -> Delegate:
+def workflow(item: Fields, parameters: WorkflowParameters, context: ItemContext) -> DelegatedWorkflow:
     """Return what is to be started for an item."""
     fields = context.fields(item)
     template: Any = json.loads(parameters.argument) if parameters.argument.strip() else None
     name = fill_text(parameters.workflow_id, fields).strip()
     if name and is_canopy_id(name):
         raise InvalidId(f"{name!r} begins as Canopy's own workflow ids do: choose another one.")
-    return Delegate(
+    return DelegatedWorkflow(
         workflow_type=parameters.workflow_type,
         task_queue=parameters.task_queue,
         argument=item.model_dump() if template is None else fill_json(template, fields),

@@ -16,7 +16,7 @@ from dashboard.activities.launch_scheduled import launch_scheduled
 from dashboard.models import Batch, Schedule
 from dashboard.temporal import gateway
 from orchestration.client.schedules import ScheduleSettings, Timing
-from orchestration.contracts.dashboard_activities import LaunchScheduled
+from orchestration.contracts.dashboard_activities import DueLaunch
 from orchestration.contracts.workflow_ids import root_id
 from orchestration.plan.plan import Plan
 from orchestration.processors import catalogue
@@ -46,7 +46,7 @@ async def schedule(operator: User, temporal_server: TemporalServer, settings: Se
 
 
 async def test_another_try_makes_no_second_batch(schedule: Schedule) -> None:
-    due = LaunchScheduled(schedule.pk, AT, "run-1")
+    due = DueLaunch(schedule.pk, AT, "run-1")
     first, again = [await ActivityEnvironment().run(launch_scheduled, due) for _ in range(2)]
     assert first == again
     batch = await Batch.objects.select_related("launched_by").aget()
@@ -54,14 +54,14 @@ async def test_another_try_makes_no_second_batch(schedule: Schedule) -> None:
     assert (batch.launched_by_id, batch.label, batch.item_count) == (schedule.made_by_id, "due", 3)
     assert batch.parameters == {"seed": 7}
     assert await gateway().describe_run(root_id(batch.pk)) is not None
-    other = await ActivityEnvironment().run(launch_scheduled, LaunchScheduled(schedule.pk, AT, "run-2"))
+    other = await ActivityEnvironment().run(launch_scheduled, DueLaunch(schedule.pk, AT, "run-2"))
     assert other.batch_id != first.batch_id
 
 
 async def test_who_may_not_launch_any_more_does_not_by_schedule(schedule: Schedule, operator: User) -> None:
     await sync_to_async(operator.groups.clear)()
     with pytest.raises(ApplicationError) as refused:
-        await ActivityEnvironment().run(launch_scheduled, LaunchScheduled(schedule.pk, AT, "run"))
+        await ActivityEnvironment().run(launch_scheduled, DueLaunch(schedule.pk, AT, "run"))
     assert refused.value.non_retryable
     entry = await schedule.entries.aget()
     assert entry.outcome.startswith("Nothing was launched: You may look at everything")
@@ -71,5 +71,5 @@ async def test_who_may_not_launch_any_more_does_not_by_schedule(schedule: Schedu
 async def test_a_deleted_schedule_launches_nothing(schedule: Schedule) -> None:
     await Schedule.objects.filter(pk=schedule.pk).aupdate(deleted_at=AT)
     with pytest.raises(ApplicationError, match="was deleted"):
-        await ActivityEnvironment().run(launch_scheduled, LaunchScheduled(schedule.pk, AT, "run"))
+        await ActivityEnvironment().run(launch_scheduled, DueLaunch(schedule.pk, AT, "run"))
     assert not await Batch.objects.aexists()

@@ -14,7 +14,7 @@ from dashboard.live.state import reading_of
 from dashboard.models import Batch, Item, Node, Upload
 from dashboard.templatetags.canopy import reading_words
 from orchestration.contracts.events import NodeKind
-from orchestration.contracts.fan_out import ReadPage, WantedPage
+from orchestration.contracts.fan_out import InputPage, PageRequest
 from orchestration.contracts.stores import InputUnreadable
 from orchestration.plan.plan import Plan
 from tests.support import builders
@@ -37,19 +37,19 @@ def batch(operator: User) -> Batch:
     return made
 
 
-def page(batch: Batch, number: int) -> ReadPage:
-    return input_pages.read_page(WantedPage(batch.pk, number))
+def page(batch: Batch, number: int) -> InputPage:
+    return input_pages.read_page(PageRequest(batch.pk, number))
 
 
 @pytest.mark.django_db
 def test_pages_become_partitions_with_children_and_items_and_a_page_is_written_once(batch: Batch) -> None:
-    assert page(batch, 0) == page(batch, 0) == ReadPage(4, is_last=False)
+    assert page(batch, 0) == page(batch, 0) == InputPage(4, is_last=False)
     assert (
         reading_words(reading_of(Batch.objects.get(pk=batch.pk))) == "The input is read while it runs: 4 items so far."
     )
-    assert page(batch, 1) == ReadPage(4, is_last=False)
-    assert page(batch, 2) == ReadPage(0, is_last=True)
-    assert page(batch, 1) == ReadPage(4, is_last=True)
+    assert page(batch, 1) == InputPage(4, is_last=False)
+    assert page(batch, 2) == InputPage(0, is_last=True)
+    assert page(batch, 1) == InputPage(4, is_last=True)
     batch.refresh_from_db()
     assert (batch.item_count, batch.child_count, batch.partition_count) == (8, 4, 2)
     assert reading_words(reading_of(batch)).startswith("1 bad row was left out: line 7: Not JSON")
@@ -65,7 +65,7 @@ def test_pages_become_partitions_with_children_and_items_and_a_page_is_written_o
 @pytest.mark.django_db
 def test_a_bad_row_that_nobody_said_to_leave_out_is_named_and_its_page_is_not_begun(batch: Batch) -> None:
     Batch.objects.filter(pk=batch.pk).update(source={**batch.source, "leave_out": False})
-    assert page(batch, 0) == ReadPage(4, is_last=False)
+    assert page(batch, 0) == InputPage(4, is_last=False)
     with pytest.raises(InputUnreadable, match="Line 7: Not JSON"):
         page(batch, 1)
     batch.refresh_from_db()

@@ -10,7 +10,7 @@ from dashboard.definitions.saving import create
 from dashboard.launching.root_input import root_input
 from dashboard.models import Batch, Item, Node
 from orchestration.contracts.events import NodeKind
-from orchestration.contracts.flows import FlowInput, Section, WantedFanOut
+from orchestration.contracts.flows import FanOutRequest, FlowInput, Section
 from orchestration.contracts.stores import CannotFanOut
 from orchestration.contracts.workflow_ids import child_id
 from tests.dashboard.definitions.test_stages import saved
@@ -93,11 +93,11 @@ def batch(operator: User) -> Batch:
 
 @pytest.mark.django_db
 def test_sections_of_steps_are_written_once_in_whatever_order_they_come(batch: Batch) -> None:
-    assert sections.begin_fan_out(WantedFanOut(batch.pk, 0, 0, 2, None)) == Section(0, 0, 0, 0, 4)
-    listed = WantedFanOut(batch.pk, 2, 1, 5, ["x", {"name": "y"}], around="check")
+    assert sections.begin_fan_out(FanOutRequest(batch.pk, 0, 0, 2, None)) == Section(0, 0, 0, 0, 4)
+    listed = FanOutRequest(batch.pk, 2, 1, 5, ["x", {"name": "y"}], around="check")
     assert sections.begin_fan_out(listed) == sections.begin_fan_out(listed) == Section(2, 1, 4, 4, 2)
-    assert sections.begin_fan_out(WantedFanOut(batch.pk, 1, 0, 4, None)) == Section(1, 0, 6, 6, 4)
-    assert sections.begin_fan_out(WantedFanOut(batch.pk, 3, 1, 6, [])).items == 0
+    assert sections.begin_fan_out(FanOutRequest(batch.pk, 1, 0, 4, None)) == Section(1, 0, 6, 6, 4)
+    assert sections.begin_fan_out(FanOutRequest(batch.pk, 3, 1, 6, [])).items == 0
     items = Item.objects.filter(batch=batch).order_by("index").values_list("key", flat=True)
     own = [f"row-{index:04}" for index in range(4)]
     assert list(items) == [*own, "x", "2", *own]
@@ -117,4 +117,4 @@ def test_a_list_that_is_too_long_for_its_plan_is_refused(operator: User) -> None
     batch = builders.make_batch(operator, 1, processor="steps", definition=create(operator, "flat", flat).pk)
     builders.start_root(batch)
     with pytest.raises(CannotFanOut, match="5,000 children directly below one parent"):
-        sections.begin_fan_out(WantedFanOut(batch.pk, 1, 1, 1, list(range(5_000))))
+        sections.begin_fan_out(FanOutRequest(batch.pk, 1, 1, 1, list(range(5_000))))

@@ -16,7 +16,7 @@ from dashboard.launching.root_input import root_input
 from dashboard.models import Batch, Item, Node
 from orchestration.contracts.chunks import ItemResult
 from orchestration.contracts.events import NodeKind
-from orchestration.contracts.flows import FlowInput, Section, WantedSection
+from orchestration.contracts.flows import FlowInput, Section, SectionRequest
 from orchestration.contracts.status import Failure
 from orchestration.definitions.parser import parse
 from orchestration.definitions.source_tree import DefinitionErrors
@@ -138,12 +138,12 @@ def test_a_section_takes_what_was_let_through_since_the_last_one_and_is_written_
     finish(batch, 0, {"n": 10})
     finish(batch, 1, {"n": 11})
     finish(batch, 2, Failure("Broken", "no"))
-    section = sections.advance(WantedSection(batch.pk, 1, 1))
-    assert section == sections.advance(WantedSection(batch.pk, 1, 1)) == Section(1, 1, 2, 4, 1)
+    section = sections.advance(SectionRequest(batch.pk, 1, 1))
+    assert section == sections.advance(SectionRequest(batch.pk, 1, 1)) == Section(1, 1, 2, 4, 1)
     finish(batch, 2, {"n": 12})
     finish(batch, 3, 13)
-    assert sections.advance(WantedSection(batch.pk, 2, 1)) == Section(2, 1, 3, 5, 2)
-    assert sections.advance(WantedSection(batch.pk, 3, 1)).items == 0
+    assert sections.advance(SectionRequest(batch.pk, 2, 1)) == Section(2, 1, 3, 5, 2)
+    assert sections.advance(SectionRequest(batch.pk, 3, 1)).items == 0
     later = list(items.filter(index__gte=4).order_by("index").values_list("child", "key", "data"))
     assert later == [(2, "row-0000", {"n": 10}), (3, "row-0002", {"n": 12}), (4, "row-0003", {"value": 13})]
     stages = Node.objects.filter(batch=batch, kind=NodeKind.STAGE).order_by("position")

@@ -14,7 +14,7 @@ from temporalio.testing import ActivityEnvironment
 from orchestration.activities import inline_chunks
 from orchestration.activities.inline_chunks import MOST_PASSES, Brief
 from orchestration.activities.parents import ChunkActivities
-from orchestration.contracts.chunks import BegunChunk, ChunkInput, ChunkResult, ChunkWork
+from orchestration.contracts.chunks import ChunkInput, ChunkResult, ChunkWork, InlineChunk
 from orchestration.contracts.events import EventKind
 from orchestration.contracts.workflow_ids import child_id
 from orchestration.plan.plan import Plan
@@ -84,10 +84,10 @@ class Process:
         store.batches["batch"] = (Plan(item_attempts=1, item_concurrency=1), probe.name)
         return cls(ChunkActivities(store), ChunkInput("batch", 0, 0, 2, "canopy", timedelta(hours=1), run_id="run"))
 
-    async def begin(self) -> BegunChunk:
+    async def begin(self) -> InlineChunk:
         return await ActivityEnvironment().run(self.activities.begin_chunk, self.chunk)
 
-    async def go_on(self, begun: BegunChunk) -> ChunkResult:
+    async def go_on(self, begun: InlineChunk) -> ChunkResult:
         chunk = replace(self.chunk, begun_before=begun.before)
         return await ActivityEnvironment().run(self.activities.process_chunk, chunk)
 

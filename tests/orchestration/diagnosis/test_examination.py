@@ -13,7 +13,7 @@ from temporalio import activity, workflow
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from orchestration.activities.parents import ChunkActivities
-from orchestration.contracts.chunks import BegunChunk, ChunkInput
+from orchestration.contracts.chunks import ChunkInput, InlineChunk
 from orchestration.contracts.events import NotifyInput
 from orchestration.contracts.fan_out import FanOutInput
 from orchestration.contracts.names import BEGIN_CHUNK_ACTIVITY, PROCESS_CHUNK_ACTIVITY
@@ -63,9 +63,9 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
 
 
 @activity.defn(name=BEGIN_CHUNK_ACTIVITY)
-async def begin_nothing(chunk: ChunkInput) -> BegunChunk:
+async def begin_nothing(chunk: ChunkInput) -> InlineChunk:
     """Leave all to process_chunk."""
-    return BegunChunk()
+    return InlineChunk()
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.worker import Worker
 
 from orchestration.activities.await_batch import waiting_worker
-from orchestration.contracts.dashboard_activities import LaunchedBatch, LaunchScheduled, ScheduledLaunch
+from orchestration.contracts.dashboard_activities import DueLaunch, LaunchedBatch, ScheduledLaunchInput
 from orchestration.contracts.names import CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE, LAUNCH_SCHEDULED_ACTIVITY
 from orchestration.workflows.scheduled_launch import ScheduledLaunchWorkflow
 from tests.support.engine import Engine, Probe, Run
@@ -24,12 +24,12 @@ class Dashboard:
     """Stands for the dashboard: launches a batch that waits at its gate, once its first try has failed."""
 
     engine: Engine
-    due: list[LaunchScheduled] = field(default_factory=list)
+    due: list[DueLaunch] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     probe: Probe = field(default_factory=Probe)
 
     @activity.defn(name=LAUNCH_SCHEDULED_ACTIVITY)
-    async def launch_scheduled(self, due: LaunchScheduled) -> LaunchedBatch:
+    async def launch_scheduled(self, due: DueLaunch) -> LaunchedBatch:
         """Launch."""
         self.due.append(due)
         if len(self.due) == 1:
@@ -56,7 +56,7 @@ async def started(
     """What a schedule starts, once its batch runs."""
     handle = await temporal_client.start_workflow(
         ScheduledLaunchWorkflow.run,
-        ScheduledLaunch("s"),
+        ScheduledLaunchInput("s"),
         id=f"schedule-s/{secrets.token_hex(4)}",
         task_queue=CHILD_TASK_QUEUE,
     )

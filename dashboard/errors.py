@@ -1,20 +1,15 @@
-"""Errors that reach a person: an operation that was refused, and errors by field."""
+"""Errors that a person or an API client is shown: a refused operation, and errors by field."""
 
 from __future__ import annotations
 
-from dashboard.i18n.formatting import Words
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-
-class Invalid(Exception):
-    """A request that cannot be done as it is: what is wrong with which field."""
-
-    def __init__(self, errors: dict[str, list[str]]) -> None:
-        super().__init__("Some fields are not valid.")
-        self.errors = errors
+from dashboard.i18n.formatting import Words, said
 
 
 class OperationError(Exception):
-    """Why nothing was done: a message for a person and an HTTP status."""
+    """An operation that was refused or failed, and nothing was done: a message and an HTTP status."""
 
     def __init__(self, message: Words, status_code: int) -> None:
         super().__init__(message)
@@ -22,17 +17,26 @@ class OperationError(Exception):
         self.status_code = status_code
 
 
-class DefinitionRefused(Exception):
-    """Nothing was saved: which field is wrong and why. What is wrong with a text is DefinitionErrors."""
+class FieldErrors(Exception):
+    """A request that cannot be accepted as it is, and nothing was done: {field: reasons}."""
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.errors = {field: [message]}
+    def __init__(self, errors: Mapping[str, str | Sequence[str]]) -> None:
+        self.errors = {name: [given] if isinstance(given, str) else list(given) for name, given in errors.items()}
+        super().__init__(" ".join(reason for reasons in self.errors.values() for reason in reasons))
+
+    def below(self, prefix: str) -> FieldErrors:
+        """Return the same errors of the fields of a part: `window` below `plan` is `plan.window`."""
+        return FieldErrors({f"{prefix}.{name}": reasons for name, reasons in self.errors.items()})
 
 
-class Refused(Exception):
-    """Nothing was done: what is wrong with which field."""
+def reasons_by_field(problems: Iterable[Mapping[str, Any]], *, below: str = "") -> dict[str, list[str]]:
+    """Return pydantic's errors (`ValidationError.errors()`) as {dotted path: reasons}.
 
-    def __init__(self, errors: dict[str, list[str]]) -> None:
-        super().__init__("Some fields are not valid.")
-        self.errors = errors
+    Reasons are in the reader's language where they are translated, and without pydantic's prefix. An error of the
+    whole model has the path `below`.
+    """
+    found = dict[str, list[str]]()
+    for problem in problems:
+        path = ".".join([*([below] if below else []), *map(str, problem["loc"])])
+        found.setdefault(path, []).append(str(said(str(problem["msg"]).removeprefix("Value error, "))))
+    return found

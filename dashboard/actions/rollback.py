@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dashboard.definitions.stages import sections_of, stages_of
-from dashboard.launching.compensation import _has_compensation
+from dashboard.launching.compensation import has_compensation
 from dashboard.launching.root_input import root_input
 from dashboard.models import Batch, BatchStatus, Item
 from orchestration.contracts.fan_out import FanOutInput
@@ -21,7 +21,7 @@ def can_undo(batch: Batch) -> bool:
     if batch.watched_id or not (batch.definition_id is None or batch.processor == "pipeline"):
         return False
     names = [stage.processor for stage in stages_of(batch.definition_id)] or [batch.processor]
-    return any(_has_compensation(name) for name in names)
+    return any(has_compensation(name) for name in names)
 
 
 def may_roll_back(batch: Batch) -> bool:
@@ -41,7 +41,7 @@ def undo_input(batch: Batch) -> tuple[RootInput, int]:
     stages, undo = stages_of(batch.definition_id), dict[int, list[int]]()
     for section in sections_of(batch):
         stage = stages[section.stage]
-        children = _of_section(batch, section, stage) if _has_compensation(stage.processor) else []
+        children = _of_section(batch, section, stage) if has_compensation(stage.processor) else []
         if children:
             undo[section.number] = children
     return replace(root, undo=undo), sum(map(len, undo.values()))

@@ -12,11 +12,11 @@ from ninja.errors import HttpError
 
 from dashboard.accounts.permissions import require_operator
 from dashboard.api import schemas
-from dashboard.api.launch_requests import at_plan, launch_request
+from dashboard.api.launch_requests import launch_request
 from dashboard.api.responses import PROBLEMS
-from dashboard.errors import Invalid
+from dashboard.errors import FieldErrors
 from dashboard.launching.launch import launch
-from dashboard.launching.request import IdempotencyConflict, LaunchRefused
+from dashboard.launching.request import IdempotencyConflict
 from dashboard.launching.watch import UnknownWorkflow, watch
 from dashboard.live.state import batch_state
 from dashboard.models import Batch
@@ -39,10 +39,10 @@ def create_batch(
     asked = launch_request(given, idempotency_key)
     try:
         launched = launch(operator, asked)
-    except LaunchRefused as error:
-        raise Invalid(at_plan(error.errors)) from error
+    except FieldErrors as error:
+        raise error.below("plan") from error
     except IdempotencyConflict as error:
-        raise Invalid({"Idempotency-Key": [str(error)]}) from error
+        raise FieldErrors({"Idempotency-Key": str(error)}) from error
     batch = launched.batch
     url = request.build_absolute_uri(reverse("batch-detail", args=[batch.pk]))
     return 201 if launched.created else 200, {"id": batch.pk, "url": url}
@@ -57,7 +57,7 @@ def create_watch(request: HttpRequest, given: schemas.WatchIn) -> tuple[int, dic
     try:
         watched = watch(request.user, given.workflow_id, via="api")
     except UnknownWorkflow as error:
-        raise Invalid({"workflow_id": [str(error)]}) from error
+        raise FieldErrors({"workflow_id": [str(error)]}) from error
     except TemporalUnavailable as error:
         raise HttpError(503, str(error)) from error
     url = request.build_absolute_uri(reverse("batch-detail", args=[watched.batch.pk]))
@@ -67,7 +67,7 @@ def create_watch(request: HttpRequest, given: schemas.WatchIn) -> tuple[int, dic
 @router.get("/batches/{batch_id}", response={200: schemas.BatchOut, **PROBLEMS})
 def get_batch(request: HttpRequest, batch_id: str) -> dict[str, Any]:
     """Tell how far a batch is."""
-    batch = _batch(batch_id)
+    batch = find_batch(batch_id)
     more = {"processor": batch.processor, "label": batch.label, "created_at": batch.created_at}
     schedule = {"id": batch.schedule.pk, "name": batch.schedule.name} if batch.schedule else None
     return batch_state(batch) | more | {"launched_by": batch.launched_by.get_username(), "schedule": schedule}
@@ -76,22 +76,23 @@ def get_batch(request: HttpRequest, batch_id: str) -> dict[str, Any]:
 @router.get("/batches/{batch_id}/diagnosis", response={200: schemas.DiagnosisOut, **PROBLEMS, 503: schemas.Problem})
 def diagnose_batch(request: HttpRequest, batch_id: str) -> Diagnosis:
     """Say why a batch does not move, gravest first, and what to do."""
-    return diagnosis_of(_batch(batch_id))
+    return diagnosis_of(find_batch(batch_id))
 
 
 @router.get("/batches/{batch_id}/errors", response={200: list[schemas.ErrorGroupOut], **PROBLEMS})
 def list_errors(request: HttpRequest, batch_id: str) -> Sequence[ErrorGroup]:
     """List the errors of a batch's failures, those together that are one to a person, the most frequent first."""
-    return error_groups(_batch(batch_id)).shown
+    return error_groups(find_batch(batch_id)).shown
 
 
 @router.get("/batches/{batch_id}/reports", response=list[dict[str, Any]])
 def list_reports(request: HttpRequest, batch_id: str) -> list[dict[str, Any]]:
     """List the reports of a batch, oldest first: one for each run of its root that closed with `summarise`."""
-    return [report.content for report in _batch(batch_id).reports.all()]
+    return [report.content for report in find_batch(batch_id).reports.all()]
 
 
-def _batch(batch_id: str) -> Batch:
+def find_batch(batch_id: str) -> Batch:
+    """Return a batch. Raises HttpError 404."""
     batch = Batch.objects.select_related("launched_by", "schedule").filter(pk=batch_id).first()
     if batch is None:
         raise HttpError(404, f"There is no batch {batch_id}.")

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import File, UploadedFile
+from ninja import File, Router, UploadedFile
 
 from dashboard.accounts.permissions import require_operator
 from dashboard.api import schemas
-from dashboard.api.batches import router
 from dashboard.api.responses import PROBLEMS
-from dashboard.errors import Invalid
+from dashboard.errors import FieldErrors
 from dashboard.inputs.uploads import keep, problem_of
 from orchestration.plan.presets import PRESETS, Preset
 from orchestration.processors.catalogue import processors
+
+router = Router(tags=["Batches"])
 
 
 @router.get("/processors", response=list[schemas.ProcessorOut])
@@ -37,7 +38,7 @@ def create_upload(request: HttpRequest, file: File[UploadedFile]) -> tuple[int, 
     """Keep a file, to be named by its id where a parameter is one: {"upload": id}."""
     operator = require_operator(request.user)
     if problem := problem_of(file):
-        raise Invalid({"file": [problem]})
+        raise FieldErrors({"file": [problem]})
     upload = keep(operator, file.name or "file", file)
     return 201, {"id": upload.pk, "name": upload.name, "size": upload.size}
 

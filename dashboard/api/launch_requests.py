@@ -10,8 +10,7 @@ from pydantic import ValidationError
 
 from dashboard.api import schemas
 from dashboard.definitions.saving import check
-from dashboard.errors import Invalid
-from dashboard.forms.field_errors import plain_words
+from dashboard.errors import FieldErrors, reasons_by_field
 from dashboard.inputs import survey as input_survey
 from dashboard.inputs import uploads
 from dashboard.inputs.rows import Row
@@ -32,7 +31,7 @@ T = TypeVar("T")
 
 
 def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -> LaunchRequest:
-    """Return what is to be launched. Raises Invalid."""
+    """Return what is to be launched. Raises FieldErrors."""
     if given.definition is not None:
         return _definition_request(given, given.definition, idempotency_key)
     errors = dict[str, list[str]]()
@@ -41,7 +40,7 @@ def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -
         processor = get_processor(given.processor)
     except UnknownProcessor:
         known = ", ".join(processors())
-        raise Invalid({"processor": [f"There is no processor {given.processor!r}. There are: {known}."]}) from None
+        raise FieldErrors({"processor": [f"There is no processor {given.processor!r}. There are: {known}."]}) from None
     parameters = _checked("parameters", lambda: processor.validate_parameters(given.parameters), errors)
     if parameters is not None:
         parameters, gone = uploads.complete(parameters)
@@ -52,9 +51,9 @@ def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -
     is_read_later = plan is not None and plan.paged and given.items is None
     source, survey = _survey(given, processor, errors, ROWS_LOOKED_AT if is_read_later else None)
     if plan is not None and not errors:
-        errors |= at_plan(refusals(processor.name, plan, survey.good))
+        errors |= FieldErrors(refusals(processor.name, plan, survey.good)).below("plan").errors
     if errors or parameters is None or plan is None or source is None:
-        raise Invalid(errors)
+        raise FieldErrors(errors)
     return LaunchRequest(
         processor=processor.name,
         parameters=parameters.model_dump(mode="json"),
@@ -69,15 +68,10 @@ def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -
     )
 
 
-def at_plan(errors: dict[str, str]) -> dict[str, list[str]]:
-    """Return errors of a plan's fields as the API names them."""
-    return {f"plan.{name}": [reason] for name, reason in errors.items()}
-
-
 def _definition_request(given: schemas.BatchIn, version_id: int, idempotency_key: str | None) -> LaunchRequest:
     version = DefinitionVersion.objects.filter(pk=version_id).first()
     if version is None:
-        raise Invalid({"definition": [f"There is no version {version_id} of a definition."]})
+        raise FieldErrors({"definition": [f"There is no version {version_id} of a definition."]})
     errors = dict[str, list[str]]()
     plan = _checked("plan", lambda: Plan.model_validate(given.plan), errors)
     checked = check(version.text)
@@ -93,7 +87,7 @@ def _definition_request(given: schemas.BatchIn, version_id: int, idempotency_key
     elif given.items is not None or given.count is not None:
         errors["items"] = ["This definition works over no items."]
     if errors or plan is None:
-        raise Invalid(errors)
+        raise FieldErrors(errors)
     key = f"api:{idempotency_key}" if idempotency_key else None
     return definition_request(version, plan, given.label, key, "api", items)
 
@@ -113,7 +107,7 @@ def _with_preset(given: schemas.BatchIn) -> schemas.BatchIn:
         preset = get_preset(given.preset)
     except UnknownPreset:
         known = ", ".join(each.name for each in PRESETS)
-        raise Invalid({"preset": [f"There is no preset {given.preset!r}. There are: {known}."]}) from None
+        raise FieldErrors({"preset": [f"There is no preset {given.preset!r}. There are: {known}."]}) from None
     return given.model_copy(
         update={
             "processor": given.processor or preset.processor,
@@ -147,7 +141,5 @@ def _checked(place: str, validate: Callable[[], T], errors: dict[str, list[str]]
     try:
         return validate()
     except ValidationError as error:
-        for problem in error.errors():
-            where = ".".join([place, *map(str, problem["loc"])])
-            errors.setdefault(where, []).append(plain_words(problem))
+        errors |= reasons_by_field(error.errors(), below=place)
         return None

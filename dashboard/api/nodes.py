@@ -6,14 +6,16 @@ from typing import Annotated, Any, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
-from ninja import Query
+from ninja import Query, Router
 
 from dashboard.api import schemas
-from dashboard.api.batches import _batch, router
+from dashboard.api.batches import find_batch
 from dashboard.api.responses import PROBLEMS
-from dashboard.errors import Invalid
+from dashboard.errors import FieldErrors
 from dashboard.models import Item, Kind, Node, NodeStatus
 from orchestration.errors.kinds import error_kind
+
+router = Router(tags=["Batches"])
 
 PAGE_MAX = 1_000
 
@@ -31,7 +33,7 @@ def list_nodes(
     cursor: str | None = None,
 ) -> dict[str, Any]:
     """List a batch's nodes in the order they were made, a page at a time."""
-    nodes = Node.objects.filter(batch=_batch(batch_id))
+    nodes = Node.objects.filter(batch=find_batch(batch_id))
     if kind:
         nodes = nodes.filter(kind=kind)
     if status:
@@ -49,7 +51,7 @@ def list_items(
     cursor: str | None = None,
 ) -> dict[str, Any]:
     """List a batch's items in input order, a page at a time."""
-    items = Item.objects.filter(batch=_batch(batch_id)).with_shown_status()
+    items = Item.objects.filter(batch=find_batch(batch_id)).with_shown_status()
     if status:
         items = items.filter(Q(shown_status=status))
     page, following = _page(items, "index", limit, cursor)
@@ -60,7 +62,7 @@ def _page(rows: QuerySet[M], order: str, limit: int, cursor: str | None) -> tupl
     """Return a page of rows after the cursor (the last value seen), and the next cursor."""
     if cursor is not None:
         if not (cursor.isdecimal() and len(cursor) < 19):
-            raise Invalid({"cursor": ["This is not a cursor that was given out."]})
+            raise FieldErrors({"cursor": ["This is not a cursor that was given out."]})
         rows = rows.filter(**{f"{order}__gt": int(cursor)})
     found = list(rows.order_by(order)[: limit + 1])
     following = str(getattr(found[limit - 1], order)) if len(found) > limit else None

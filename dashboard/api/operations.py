@@ -15,8 +15,7 @@ from dashboard.actions.operations import Wishes, may_change_parameters
 from dashboard.actions.targets import Choice
 from dashboard.api import schemas
 from dashboard.api.responses import OPERATION, PROBLEMS
-from dashboard.errors import Invalid, OperationError
-from dashboard.forms.field_errors import plain_words
+from dashboard.errors import FieldErrors, OperationError, reasons_by_field
 from dashboard.models import Action, Batch, Operation
 from dashboard.queries.operation_outcomes import done_of
 from dashboard.queries.selection import Selection
@@ -46,19 +45,18 @@ def _choice(given: schemas.OperationIn) -> Choice:
     selection = Selection.of({name: value for name, value in narrowed.items() if value})
     named = [given.nodes is not None, bool(given.status), selection.is_narrow]
     if sum(named) != 1:
-        raise Invalid({"nodes": ["Give one of nodes, status, and signature, span or text."]})
+        raise FieldErrors({"nodes": ["Give one of nodes, status, and signature, span or text."]})
     return Choice(given.nodes, given.status, selection)
 
 
 def _parameters(batch: Batch, action: Action, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return whole parameters: the batch's with those that are given instead. Raises Invalid."""
+    """Return whole parameters: the batch's with those that are given instead. Raises FieldErrors."""
     if action is not Action.RETRY or not may_change_parameters(batch):
         raise OperationError("The parameters of this batch cannot be changed.", 409)
     try:
         made = processors()[batch.processor].parameters_model.model_validate({**batch.parameters, **given})
     except ValidationError as error:
-        errors = {f"parameters.{'.'.join(map(str, each['loc']))}": [plain_words(each)] for each in error.errors()}
-        raise Invalid(errors) from error
+        raise FieldErrors(reasons_by_field(error.errors(), below="parameters")) from error
     return made.model_dump(mode="json")
 
 

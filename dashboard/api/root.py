@@ -10,18 +10,35 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, URLResolver
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.operation import Operation
 
 from dashboard.api.auth import AUTH
-from dashboard.api.batches import router
+from dashboard.api.batch_actions import router as batch_action_router
+from dashboard.api.batches import router as batch_router
+from dashboard.api.catalogue import router as catalogue_router
 from dashboard.api.definitions import router as definition_router
+from dashboard.api.nodes import router as node_router
 from dashboard.api.operations import router as operation_router
 from dashboard.api.schedules import router as schedule_router
 from dashboard.api.subscriptions import router as subscription_router
 from dashboard.api.workers import router as worker_router
-from dashboard.errors import DefinitionRefused, Invalid, OperationError, Refused
+from dashboard.errors import FieldErrors, OperationError, reasons_by_field
 from orchestration.definitions.source_tree import DefinitionErrors
 
-api = NinjaAPI(
+RESOURCES = {"batch_actions": "batches", "nodes": "batches", "catalogue": "batches"}
+"""Modules whose operations belong to another one's resource."""
+
+
+class CanopyAPI(NinjaAPI):
+    """The API, with operation ids that do not follow files: generated clients name their methods after them."""
+
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        """Return `dashboard_api_<resource>_<function>`."""
+        module = operation.view_func.__module__.rpartition(".")[2]
+        return f"dashboard_api_{RESOURCES.get(module, module)}_{operation.view_func.__name__}"
+
+
+api = CanopyAPI(
     title="Canopy",
     version="1",
     description="Launch batches, watch them, retry what failed. The same permissions as in the browser.",
@@ -29,36 +46,35 @@ api = NinjaAPI(
     docs_url="/docs",
     urls_namespace="api-1",
 )
-api.add_router("", router)
-api.add_router("", operation_router)
-api.add_router("", schedule_router)
-api.add_router("", definition_router)
-api.add_router("", worker_router)
-api.add_router("", subscription_router)
+for router in (
+    batch_router,
+    node_router,
+    batch_action_router,
+    catalogue_router,
+    operation_router,
+    schedule_router,
+    definition_router,
+    worker_router,
+    subscription_router,
+):
+    api.add_router("", router)
 
 
 def _problem(status: int, detail: str, errors: dict[str, list[str]] | None = None) -> HttpResponse:
     return JsonResponse({"detail": detail, "errors": errors or {}}, status=status)
 
 
-@api.exception_handler(Invalid)
-@api.exception_handler(Refused)
-def _invalid(request: HttpRequest, error: Invalid | Refused) -> HttpResponse:
-    return _problem(422, str(error), error.errors)
+@api.exception_handler(FieldErrors)
+def _invalid(request: HttpRequest, error: FieldErrors) -> HttpResponse:
+    return _problem(422, "Some fields are not valid.", error.errors)
 
 
 @api.exception_handler(ValidationError)
 def _malformed(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    errors = dict[str, list[str]]()
-    for each in error.errors:
-        place = ".".join(str(step) for step in each["loc"][1:] if step != "given") or "body"
-        errors.setdefault(place, []).append(str(each["msg"]).removeprefix("Value error, "))
-    return _problem(422, "Some fields are not valid.", errors)
-
-
-@api.exception_handler(DefinitionRefused)
-def _definition_refused(request: HttpRequest, error: DefinitionRefused) -> HttpResponse:
-    return _problem(422, "Some fields are not valid.", error.errors)
+    places = [
+        {**each, "loc": [step for step in each["loc"][1:] if step != "given"] or ["body"]} for each in error.errors
+    ]
+    return _problem(422, "Some fields are not valid.", reasons_by_field(places))
 
 
 @api.exception_handler(DefinitionErrors)

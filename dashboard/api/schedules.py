@@ -18,8 +18,7 @@ from dashboard.accounts.permissions import require_operator
 from dashboard.api import schemas
 from dashboard.api.launch_requests import launch_request
 from dashboard.api.responses import OPERATION, PROBLEMS
-from dashboard.errors import Invalid
-from dashboard.forms.field_errors import plain_words
+from dashboard.errors import FieldErrors, reasons_by_field
 from dashboard.inputs.source import list_source
 from dashboard.inputs.uploads import keep
 from dashboard.launching.request import LaunchRequest
@@ -123,14 +122,14 @@ def create_schedule(request: HttpRequest, given: ScheduleIn) -> tuple[int, dict[
     asked, timetable = None, None
     try:
         asked = launch_request(given)
-    except Invalid as error:
+    except FieldErrors as error:
         errors |= error.errors
     try:
         timetable = Timetable.model_validate({name: getattr(given, name) for name in Timetable.model_fields})
     except ValidationError as error:
         errors |= _errors(error)
     if asked is None or timetable is None:
-        raise Invalid(errors)
+        raise FieldErrors(errors)
     kept = KeptLaunch.of(_kept(operator, given, asked))
     schedule = schedule_actions.create(operator, timetable, kept, paused=given.paused)
     return 201, _one(request, schedule)
@@ -166,7 +165,7 @@ def change_schedule(request: HttpRequest, schedule_id: str, given: SchedulePatch
     try:
         timetable = Timetable.model_validate(now | changes)
     except ValidationError as error:
-        raise Invalid(_errors(error)) from error
+        raise FieldErrors(_errors(error)) from error
     schedule_actions.edit(operator, schedule, timetable)
     return _one(request, _schedule(schedule_id))
 
@@ -207,10 +206,7 @@ def _schedule(schedule_id: str) -> Schedule:
 
 
 def _errors(error: ValidationError) -> dict[str, list[str]]:
-    errors = dict[str, list[str]]()
-    for problem in error.errors():
-        errors.setdefault(str(problem["loc"][0]) if problem["loc"] else "cron", []).append(plain_words(problem))
-    return errors
+    return {name or "cron": reasons for name, reasons in reasons_by_field(error.errors()).items()}
 
 
 def _one(request: HttpRequest, schedule: Schedule) -> dict[str, Any]:

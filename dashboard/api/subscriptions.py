@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 
 from dashboard.accounts.permissions import require_operator
 from dashboard.api.responses import PROBLEMS
-from dashboard.errors import Invalid
+from dashboard.errors import FieldErrors
 from dashboard.models import Channel, Occasion, Subscription
 from dashboard.notifications.delivery import secret_of
 from dashboard.notifications.subscriptions import SubscriptionForm, subscribe
@@ -68,7 +68,7 @@ def create_subscription(request: HttpRequest, given: SubscriptionIn) -> tuple[in
     form = SubscriptionForm({name: value for name, value in given.model_dump(mode="json").items() if value is not None})
     made = subscribe(request.user, form)
     if made is None:
-        raise Invalid({name: [str(each) for each in errors] for name, errors in form.errors.items()})
+        raise FieldErrors({name: [str(each) for each in errors] for name, errors in form.errors.items()})
     return 201, _state(made)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
@@ -10,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from dashboard.accounts.permissions import Person, require_operator
 from dashboard.database.sanitising import text as storable_text
-from dashboard.errors import DefinitionRefused
+from dashboard.errors import FieldErrors
 from dashboard.models import DefinitionVersion, SavedDefinition
 from orchestration.definitions.models import Definition
 from orchestration.definitions.outline import OutlineNode, outline
@@ -45,22 +46,20 @@ def check(text: str) -> Checked:
 
 
 def create(person: Person, name: str, text: str, note: str = "") -> DefinitionVersion:
-    """Save a new definition, as version 1. Raises PermissionDenied, DefinitionErrors, DefinitionRefused."""
+    """Save a new definition, as version 1. Raises PermissionDenied, DefinitionErrors, FieldErrors."""
     operator = require_operator(person)
     name = storable_text(name).strip()
     if not 1 <= len(name) <= NAME_LIMIT:
-        raise DefinitionRefused("name", _("A name of 1 to %(name_limit)s characters.") % {"name_limit": NAME_LIMIT})
+        raise FieldErrors({"name": _("A name of 1 to %(name_limit)s characters.") % {"name_limit": NAME_LIMIT}})
     definition = parse(text, processors())
     if SavedDefinition.objects.filter(name=name).exists():
-        raise DefinitionRefused("name", _('There is a definition called "%(name)s" already.') % {"name": name})
+        raise FieldErrors({"name": _('There is a definition called "%(name)s" already.') % {"name": name}})
     try:
         with transaction.atomic():
             saved = SavedDefinition.objects.create(name=name, created_by=operator)
             return _add(saved, operator, definition.kind, text, note)
     except IntegrityError as error:
-        raise DefinitionRefused(
-            "name", _('There is a definition called "%(name)s" already.') % {"name": name}
-        ) from error
+        raise FieldErrors({"name": _('There is a definition called "%(name)s" already.') % {"name": name}}) from error
 
 
 def add_version(
@@ -68,7 +67,7 @@ def add_version(
 ) -> DefinitionVersion:
     """Save another version. `base` is the number that was edited: when it is not the newest any more, it is refused.
 
-    Raises PermissionDenied, DefinitionErrors, DefinitionRefused.
+    Raises PermissionDenied, DefinitionErrors, FieldErrors.
     """
     operator = require_operator(person)
     definition = parse(text, processors())
@@ -81,19 +80,19 @@ def add_version(
                 message = _(
                     "%(author)s saved version %(number)s meanwhile. Compare, then save again to put this on top."
                 ) % {"author": author, "number": newest.number}
-                raise DefinitionRefused("text", message)
+                raise FieldErrors({"text": message})
             if newest.text == _with_newlines(text):
-                raise DefinitionRefused(
-                    "text", _("Nothing to save: version %(number)s has this very text.") % {"number": newest.number}
+                raise FieldErrors(
+                    {"text": _("Nothing to save: version %(number)s has this very text.") % {"number": newest.number}}
                 )
             return _add(saved, operator, definition.kind, text, note)
     except IntegrityError as error:
-        raise DefinitionRefused("text", _("Another version was saved at the same moment. Save again.")) from error
+        raise FieldErrors({"text": _("Another version was saved at the same moment. Save again.")}) from error
 
 
 def _add(saved: SavedDefinition, operator: User, kind: str, text: str, note: str) -> DefinitionVersion:
     if len(note) > NOTE_LIMIT:
-        raise DefinitionRefused("note", _("At most %(note_limit)s characters.") % {"note_limit": NOTE_LIMIT})
+        raise FieldErrors({"note": _("At most %(note_limit)s characters.") % {"note_limit": NOTE_LIMIT}})
     saved.newest += 1
     saved.save(update_fields=["newest"])
     return DefinitionVersion.objects.create(
@@ -109,3 +108,19 @@ def _add(saved: SavedDefinition, operator: User, kind: str, text: str, note: str
 def _with_newlines(text: str) -> str:
     """Return a text with the line ends of this machine, not those of a browser's form."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def keep_generated(operator: User, name: str, definition: Definition, note: str) -> DefinitionVersion:
+    """Return the version of the saved definition `name` that says this; it is saved where there is none.
+
+    The definition was built, not typed: it is not parsed again. Its text is what was set in it, as JSON.
+    """
+    text = json.dumps(definition.model_dump(mode="json", by_alias=True, exclude_unset=True), indent=1)
+    known = DefinitionVersion.objects.filter(definition__name=name, text=text).first()
+    if known is not None:
+        return known
+    with transaction.atomic():
+        saved, _created = SavedDefinition.objects.select_for_update().get_or_create(
+            name=name, defaults={"created_by": operator}
+        )
+        return _add(saved, operator, definition.kind, text, note)

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from dashboard.forms.field_errors import plain_words
+from dashboard.errors import reasons_by_field
 from dashboard.forms.fields import SECRET_LENGTH, LinesOfPairs, Suggested, UploadField
 from dashboard.i18n.formatting import said
 from orchestration.processors.secrets import VARIABLE, Secret
@@ -60,9 +60,9 @@ class ModelForm(forms.Form):
         try:
             self.model = self.source.model_validate(given)
         except ValidationError as error:
-            for problem in error.errors():
-                name = str(problem["loc"][0]) if problem["loc"] else None
-                self.add_error(name if name in self.fields else None, plain_words(problem))
+            for path, reasons in reasons_by_field(error.errors()).items():
+                name = path.partition(".")[0]
+                self.add_error(name if name in self.fields else None, reasons)
         return cleaned
 
 

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from pydantic import ValidationError
 
+from dashboard.errors import reasons_by_field
 from dashboard.i18n.formatting import numeral
 from dashboard.inputs.rows import BadRow, Row
 from dashboard.inputs.source import ROW_NUMBER, Format, Position, Source, SourceError
@@ -209,6 +210,7 @@ def _validated(row: Row, line: int, processor: Processor) -> Row | BadRow:
     try:
         processor.validate_item(row.data)
     except ValidationError as error:
-        reasons = [f"{'.'.join(map(str, each['loc'])) or 'item'}: {each['msg']}" for each in error.errors()]
-        return BadRow(line, "; ".join(reasons) + ".")
+        by_field = reasons_by_field(error.errors())
+        found = [f"{path or 'item'}: {reason}" for path, reasons in by_field.items() for reason in reasons]
+        return BadRow(line, "; ".join(found) + ".")
     return row

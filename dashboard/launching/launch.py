@@ -1,6 +1,8 @@
-"""Launching: a request from a form or the API becomes a batch with its nodes and items, and a start at Temporal."""
+"""A launch request becomes a batch with its nodes and items, and a start on Temporal."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
@@ -9,9 +11,10 @@ from django.utils.translation import gettext as _
 
 from dashboard.accounts.permissions import Person, require_operator
 from dashboard.definitions.stages import definition_of, first_stage
-from dashboard.launching.request import IdempotencyConflict, Launched, LaunchRefused, LaunchRequest
+from dashboard.errors import FieldErrors
+from dashboard.launching.request import IdempotencyConflict, Launched, LaunchRequest
 from dashboard.launching.root_input import root_input
-from dashboard.launching.two_stage import staged
+from dashboard.launching.two_stage import as_pipeline, has_two_stages
 from dashboard.launching.validation import refusals
 from dashboard.models import AuditEntry, Batch, Node
 from dashboard.projection.settlement import note_start_error
@@ -20,7 +23,7 @@ from dashboard.temporal import gateway
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.flows import Section
 from orchestration.contracts.workflow_ids import root_id
-from orchestration.definitions.models import Stage
+from orchestration.definitions.models import Definition, Stage
 from orchestration.plan.layout import Layout
 from orchestration.temporal.connection import TemporalUnavailable
 
@@ -28,13 +31,12 @@ from orchestration.temporal.connection import TemporalUnavailable
 def launch(person: Person, request: LaunchRequest) -> Launched:
     """Write a batch and start it. Where Temporal is away it stays pending, and the reconciler starts it later.
 
-    The same person's same idempotency key gives the same batch. Raises PermissionDenied, LaunchRefused,
-    IdempotencyConflict.
+    The same person's same idempotency key gives the same batch. Raises PermissionDenied, IdempotencyConflict, and
+    FieldErrors with the plan's fields where it cannot work for these items.
     """
     operator = require_operator(person)
     if request.definition is None and (errors := refusals(request.processor, request.plan, request.count)):
-        raise LaunchRefused(errors)
-    request = staged(operator, request)
+        raise FieldErrors(errors)
     if (existing := _launched_before(operator, request)) is not None:
         return Launched(existing, created=False)
     try:
@@ -55,9 +57,20 @@ def _launched_before(person: User, request: LaunchRequest) -> Batch | None:
     if request.idempotency_key is None:
         return None
     batch = Batch.objects.filter(launched_by=person, idempotency_key=request.idempotency_key).first()
-    if batch is not None and batch.fingerprint != request.fingerprint:
+    if batch is not None and batch.fingerprint not in _fingerprints(request, batch):
         raise IdempotencyConflict(_("This idempotency key was used before, for a launch with other content."))
     return batch
+
+
+def _fingerprints(request: LaunchRequest, batch: Batch) -> set[str]:
+    """Return the fingerprints that a batch of the same launch may have.
+
+    A launch of two stages is known by what was asked for; before release 0.3 it was by the pipeline made of it.
+    """
+    found = {request.fingerprint}
+    if has_two_stages(request) and batch.source.get("form") == request.processor:
+        found.add(replace(request, processor=batch.processor, definition=batch.definition_id).fingerprint)
+    return found
 
 
 def _scope(request: LaunchRequest) -> str:
@@ -66,7 +79,13 @@ def _scope(request: LaunchRequest) -> str:
 
 def _write(person: User, request: LaunchRequest) -> Batch:
     """Write a batch with all that is known of its tree. What is read while it runs comes later."""
-    stage = first_stage(definition_of(request.definition)) if request.definition is not None else None
+    fingerprint = request.fingerprint
+    definition: Definition | None = None
+    if has_two_stages(request):
+        request, definition = as_pipeline(person, request)
+    elif request.definition is not None:
+        definition = definition_of(request.definition)
+    stage = first_stage(definition) if definition is not None else None
     layout = Layout.of(stage[1].plan if stage else request.plan, request.count)
     with transaction.atomic():
         batch = Batch.objects.create(
@@ -84,7 +103,7 @@ def _write(person: User, request: LaunchRequest) -> Batch:
             schedule_id=request.schedule,
             definition_id=request.definition,
             idempotency_key=request.idempotency_key,
-            fingerprint=request.fingerprint,
+            fingerprint=fingerprint,
             reading={"is_last": not request.plan.paged or request.count > 0},
             children_pending=layout.children,
             items_pending=request.count,
@@ -95,7 +114,7 @@ def _write(person: User, request: LaunchRequest) -> Batch:
         try:
             _write_tree(batch, root, request, stage)
         except ResourceNamedTwice as error:
-            raise LaunchRefused({"resource_field": str(error)}) from error
+            raise FieldErrors({"resource_field": str(error)}) from error
         AuditEntry.objects.create(
             batch=batch, person=person, action="launch", scope=_scope(request), outcome="Accepted."
         )

@@ -1,4 +1,4 @@
-"""A launch request, and what becomes of it."""
+"""A launch request: what is to be launched, validated."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from orchestration.plan.plan import Plan
 class LaunchRequest:
     """What a person wants launched; everything in it has been validated.
 
-    Of an input that is read while it runs nothing is known: `count` is 0, and `source` says where it lies.
     `rows` yields exactly `count` rows, anew at each call: the first reading may be long past. `digest` identifies
-    their content, for idempotency. `source` is kept on the batch as models.Batch says. With `definition` (the id of a
-    saved version) the root is a flow of its own, and `processor` its kind.
+    their content, for idempotency. An input that is read while the batch runs has a `count` of 0; `source` says where
+    it lies, and is kept on the batch as models.Batch says. With `definition` (the id of a saved version) the root is a
+    flow of its own, and `processor` its kind.
     """
 
     processor: str
@@ -62,12 +62,4 @@ class Launched:
 
 
 class IdempotencyConflict(Exception):
-    """The key was used before, for something else."""
-
-
-class LaunchRefused(Exception):
-    """A plan that cannot work for these items: {field of the plan: reason}."""
-
-    def __init__(self, errors: dict[str, str]) -> None:
-        super().__init__(" ".join(errors.values()))
-        self.errors = errors
+    """The same idempotency key was used before, for a launch with other content."""

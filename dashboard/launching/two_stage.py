@@ -1,60 +1,60 @@
-"""Staged: a processor that is the first of two stages is launched as a pipeline of both, saved as a definition."""
+"""A processor that is the first of two stages is launched as a pipeline of both, kept as a saved definition."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import User
 
-from dashboard.definitions.saving import add_version, create
-from dashboard.models import DefinitionVersion, SavedDefinition
-from orchestration.definitions.models import Takes
+from dashboard.definitions.saving import keep_generated
+from dashboard.launching.request import LaunchRequest
+from orchestration.definitions.models import Pipeline, Stage, Takes
+from orchestration.plan.plan import Plan
 from orchestration.processors.catalogue import get_processor
 from orchestration.processors.registry import Processor
-
-if TYPE_CHECKING:
-    from dashboard.launching.request import LaunchRequest
 
 NOTE = "Made by the launch form."
 
 
-def staged(person: User, request: LaunchRequest) -> LaunchRequest:
-    """Return a launch as it is, or of a processor with a second stage the launch of both. Raises PermissionDenied."""
-    if request.definition is not None or not get_processor(request.processor).then:
-        return request
+def has_two_stages(request: LaunchRequest) -> bool:
+    """Whether a launch is of a processor with a second stage."""
+    return request.definition is None and bool(get_processor(request.processor).then)
+
+
+def as_pipeline(person: User, request: LaunchRequest) -> tuple[LaunchRequest, Pipeline]:
+    """Return the launch of both stages, and the pipeline that it runs, which is kept as a saved definition."""
     first = get_processor(request.processor)
-    version = _version(person, f"{first.title} (form)", json.dumps(pipeline_of(first, request), indent=1))
+    pipeline = pipeline_of(first, request)
+    version = keep_generated(person, f"{first.title} (form)", pipeline, NOTE)
     source = {**request.source, "form": first.name}
-    return replace(request, processor="pipeline", definition=version.pk, source=source)
+    return replace(request, processor=pipeline.kind, definition=version.pk, source=source), pipeline
 
 
-def pipeline_of(first: Processor, request: LaunchRequest) -> dict[str, Any]:
-    """Return the definition of both stages: only of the second could anything be rolled back."""
-    plan = request.plan.model_dump(mode="json", exclude_defaults=True)
-    stops = {name: value for name, value in plan.items() if name != "on_threshold"}
+def pipeline_of(first: Processor, request: LaunchRequest) -> Pipeline:
+    """Return the pipeline of both stages. Only what the second has done can be rolled back."""
     second = get_processor(first.then)
-    stages = [
-        _stage(first, request, stops),
-        _stage(second, request, plan) | {"takes": Takes.RESULT.value},
-    ]
-    return {"kind": "pipeline", "stages": stages}
+    return Pipeline(
+        kind="pipeline",
+        stages=(
+            Stage(**_stage(first, request), plan=_plan(first, request.plan, leave_out="on_threshold")),
+            Stage(**_stage(second, request), plan=_plan(second, request.plan), takes=Takes.RESULT),
+        ),
+    )
 
 
-def _stage(processor: Processor, request: LaunchRequest, plan: dict[str, Any]) -> dict[str, Any]:
+def _stage(processor: Processor, request: LaunchRequest) -> dict[str, object]:
     return {
         "name": processor.function.__name__,
         "processor": processor.name,
         "parameters": request.parameters,
-        "plan": plan,
     }
 
 
-def _version(person: User, name: str, text: str) -> DefinitionVersion:
-    """Return the version with a text of the definition that forms save, which is made where there is none."""
-    known = DefinitionVersion.objects.filter(definition__name=name, text=text).first()
-    if known is not None:
-        return known
-    saved = SavedDefinition.objects.filter(name=name).first()
-    return add_version(person, saved, text, NOTE) if saved is not None else create(person, name, text, NOTE)
+def _plan(processor: Processor, plan: Plan, leave_out: str = "") -> Plan:
+    """Return a stage's plan in which only those fields are set that its text has to say.
+
+    Where a definition's text leaves a field open, it becomes what the processor recommends, else the plan's default.
+    """
+    whole = plan.model_dump()
+    said = {*plan.model_dump(exclude_defaults=True), *processor.default_plan} - {leave_out}
+    return Plan.model_validate({name: whole[name] for name in whole if name in said})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
-from dashboard.launching.compensation import can_roll_back
+from dashboard.launching.compensation import has_compensation
 from orchestration.definitions.models import UNSUITED_TO_STAGES
 from orchestration.plan.options import Execution, OnThreshold
 from orchestration.plan.plan import Plan
@@ -16,7 +16,7 @@ def refusals(processor: str, plan: Plan, count: int) -> dict[str, str]:
     """Return why a plan cannot work for a processor and a number of items: {field of the plan: reason}."""
     found = problems(plan, count)
     made = get_processor(processor)
-    if plan.on_threshold is OnThreshold.ROLL_BACK and not can_roll_back(made):
+    if plan.on_threshold is OnThreshold.ROLL_BACK and not has_compensation(made.then or made.name):
         found["on_threshold"] = _("%(processor)s has no compensation, so nothing could be rolled back.") % {
             "processor": processor
         }

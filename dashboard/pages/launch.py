@@ -149,10 +149,10 @@ class LaunchPage:
             found.append(unserved)
         return found
 
-    def refuse(self, errors: Mapping[str, str]) -> None:
+    def refuse(self, errors: Mapping[str, str | list[str]]) -> None:
         """Say at the plan's fields why it cannot work."""
-        for name, reason in errors.items():
-            self.plan.add_error(name, reason)
+        for name, reasons in errors.items():
+            self.plan.add_error(name, reasons)
 
     def request(self) -> LaunchRequest:
         """Return what is to be launched; only for a valid page."""

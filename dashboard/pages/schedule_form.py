@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from pydantic import ValidationError
 
-from dashboard.forms.field_errors import plain_words
+from dashboard.errors import reasons_by_field
 from dashboard.schedules.recurrence import DAYS, UNITS, Cadence, Repeat, interval_parts
 from dashboard.schedules.timetable import Timetable, time_zones
 from orchestration.client.schedules import Overlap, Timing
@@ -114,8 +114,7 @@ class TimetableForm(forms.Form):
         try:
             self.timetable = Timetable.model_validate(given)
         except ValidationError as error:
-            for problem in error.errors():
-                self.refuse({str(problem["loc"][0]) if problem["loc"] else "repeat": [plain_words(problem)]})
+            self.refuse({name or "repeat": reasons for name, reasons in reasons_by_field(error.errors()).items()})
         return cleaned
 
     def refuse(self, errors: dict[str, list[str]]) -> None:

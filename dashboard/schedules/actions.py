@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from dashboard.accounts.permissions import Person, require_operator
-from dashboard.errors import OperationError, Refused
+from dashboard.errors import FieldErrors, OperationError
 from dashboard.models import Batch, Schedule, ScheduleEntry
 from dashboard.schedules.stored_launch import KeptLaunch
 from dashboard.schedules.timetable import Timetable
@@ -38,14 +38,16 @@ T = TypeVar("T")
 
 
 def next_times(timing: Timing) -> list[datetime]:
-    """Return the next ten times, in their own time zone. Raises Refused; OperationError 503 where Temporal is away."""
+    """Return the next ten times, in their own time zone. Raises FieldErrors, and OperationError
+    (503) where Temporal is away.
+    """
     with _told():
         times = _ask(lambda schedules: schedules.next_times(timing))
     return [at.astimezone(ZoneInfo(timing.time_zone)) for at in times]
 
 
 def create(person: Person, timetable: Timetable, kept: KeptLaunch, *, paused: bool = False) -> Schedule:
-    """Make a schedule of a launch, or return the one made of it before. Raises PermissionDenied, Refused,
+    """Make a schedule of a launch, or return the one made of it before. Raises PermissionDenied, FieldErrors,
     OperationError.
     """
     operator = require_operator(person)
@@ -73,7 +75,7 @@ def create(person: Person, timetable: Timetable, kept: KeptLaunch, *, paused: bo
 
 
 def edit(person: Person, schedule: Schedule, timetable: Timetable) -> None:
-    """Change when a schedule launches, and its name. Raises PermissionDenied, Refused, OperationError."""
+    """Change when a schedule launches, and its name. Raises PermissionDenied, FieldErrors, OperationError."""
     operator = require_operator(person)
     next_times(timetable.timing)
     before = _before(schedule)
@@ -168,7 +170,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except TimingRefused as error:
-        raise Refused({error.field: [error.reason]}) from error
+        raise FieldErrors({error.field: error.reason}) from error
     except ScheduleGone as error:
         raise OperationError(GONE, 409) from error
     except TemporalUnavailable as error:

@@ -19,7 +19,7 @@ from dashboard.accounts.permissions import may_operate, require_operator
 from dashboard.definitions import saving
 from dashboard.definitions.examples import EXAMPLES
 from dashboard.definitions.saving import Checked, check
-from dashboard.errors import DefinitionRefused
+from dashboard.errors import FieldErrors
 from dashboard.forms.model_forms import form_of
 from dashboard.launching.definition_request import first_processor
 from dashboard.launching.launch import launch
@@ -91,7 +91,7 @@ def definition_create(request: HttpRequest) -> HttpResponse:
     if form.is_valid() and "check" not in request.POST:
         try:
             version = saving.create(operator, form.cleaned_data["name"], form.given, form.cleaned_data["note"])
-        except (DefinitionErrors, DefinitionRefused) as error:
+        except (DefinitionErrors, FieldErrors) as error:
             _tell(form, error)
         else:
             return _saved(request, version)
@@ -116,7 +116,7 @@ def definition_edit(request: HttpRequest, definition_id: int) -> HttpResponse:
         try:
             note, base = form.cleaned_data["note"], form.cleaned_data["base"]
             version = saving.add_version(operator, saved, form.given, note, base=base)
-        except (DefinitionErrors, DefinitionRefused) as error:
+        except (DefinitionErrors, FieldErrors) as error:
             _tell(form, error)
             form.data = {**form.data, "base": saved.newest}
         else:
@@ -150,9 +150,9 @@ def _status(request: HttpRequest) -> int:
     return 200 if "check" in request.POST else 422
 
 
-def _tell(form: DefinitionForm, error: DefinitionErrors | DefinitionRefused) -> None:
+def _tell(form: DefinitionForm, error: DefinitionErrors | FieldErrors) -> None:
     """Put a refusal at its field; what is wrong with the text stands in the preview, line by line."""
-    if isinstance(error, DefinitionRefused):
+    if isinstance(error, FieldErrors):
         for field, problems in error.errors.items():
             form.add_error(field, problems)
 

@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard.accounts.permissions import may_operate, require_operator
+from dashboard.errors import FieldErrors
 from dashboard.launching.launch import launch as launch_batch
-from dashboard.launching.request import LaunchRefused
 from dashboard.models import Batch
 from dashboard.pages.launch import LaunchPage, empty_page, filled_page
 from orchestration.plan.presets import Preset, UnknownPreset, by_group, get_preset
@@ -61,7 +61,7 @@ def answer_launch(request: HttpRequest, page: LaunchPage) -> HttpResponse:
         return render(request, "launch/launch.html", {"page": page}, status=422)
     try:
         launched = launch_batch(operator, page.request())
-    except LaunchRefused as error:
+    except FieldErrors as error:
         page.refuse(error.errors)
         return render(request, "launch/launch.html", {"page": page}, status=422)
     return HttpResponseRedirect(reverse("batch-detail", args=[launched.batch.pk]))

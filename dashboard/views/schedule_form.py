@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard.accounts.permissions import require_operator
-from dashboard.errors import OperationError, Refused
+from dashboard.errors import FieldErrors, OperationError
 from dashboard.i18n.formatting import Words
 from dashboard.models import DefinitionVersion, Schedule
 from dashboard.pages.definition_launch import LaunchDefinitionPage
@@ -58,7 +58,7 @@ class FormPage:
             return
         try:
             self.times = schedule_actions.next_times(self.form.timing)
-        except Refused as error:
+        except FieldErrors as error:
             self.form.refuse(error.errors)
         except OperationError as error:
             self.problem = error.message
@@ -111,7 +111,7 @@ def schedule_create(request: HttpRequest) -> HttpResponse:
         try:
             paused = page.form.cleaned_data["paused"]
             schedule = schedule_actions.create(operator, page.form.timetable, page.kept, paused=paused)
-        except Refused as error:
+        except FieldErrors as error:
             page.form.refuse(error.errors)
         except OperationError as error:
             page.problem = error.message
@@ -140,7 +140,7 @@ def schedule_edit(request: HttpRequest, schedule_id: str) -> HttpResponse:
     if "show" not in request.POST and page.form.is_valid():
         try:
             schedule_actions.edit(operator, schedule, page.form.timetable)
-        except Refused as error:
+        except FieldErrors as error:
             page.form.refuse(error.errors)
         except OperationError as error:
             page.problem = error.message

@@ -1,4 +1,4 @@
-// What every page has: local times, dialogs, messages for failed requests, and the way back to the login.
+// Shared by every page: local times, dialogs, messages for failed requests, and the redirect to the login.
 import "./lib/copy.js";
 import "./lib/keys.js";
 import { showTimes } from "./lib/times.js";
@@ -11,7 +11,7 @@ document.addEventListener("htmx:afterSwap", () => showTimes(document));
 document.addEventListener("htmx:responseError", (event) => toastFor(event.detail.xhr.status));
 document.addEventListener("htmx:sendError", () => toastFor(0));
 
-// A session that ended answers with the login page: go there instead of putting it into this one.
+// With an expired session the server answers with the login page: navigate to it instead of swapping it in.
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (!event.detail.xhr.responseURL.includes("/login/?next=")) return;
   event.detail.shouldSwap = false;
@@ -27,7 +27,7 @@ document.addEventListener("click", (event) => {
   else closer.closest("dialog").close();
 });
 
-// Links that open a dialog are buttons to a person, also under the space bar.
+// Links that open a dialog act as buttons, so the space bar works on them too.
 document.addEventListener("keydown", (event) => {
   if (event.key !== " " || !event.target.matches("a[role='button']")) return;
   event.preventDefault();

@@ -82,7 +82,7 @@ async def test_axe_finds_nothing_in_panes_dialogs_and_what_is_unfolded(
         await page.keyboard.press("Escape")
     await page.get_by_role("button", name="Options…").first.click()
     await expect(page.locator("#operation-dialog")).to_be_visible()
-    await page.get_by_text("Other parameters for these").click()
+    await page.get_by_text("Change parameters").click()
     await find_nothing(page, "operation")
     await page.keyboard.press("Escape")
     await page.locator("tr[data-kind='child'] .open").first.click()

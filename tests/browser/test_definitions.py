@@ -37,7 +37,7 @@ async def test_mend_a_definition_save_it_twice_and_see_what_changed(stack: Stack
     await expect(page.locator("#gutter li.is-wrong")).to_have_count(1)
     await page.get_by_label("Name").fill("Decide nightly")
     await page.get_by_role("button", name="Save").click()
-    await expect(page.get_by_role("alert").filter(has_text="Nothing has been saved")).to_be_visible()
+    await expect(page.get_by_role("alert").filter(has_text="Nothing was saved")).to_be_visible()
     await expect(editor).to_have_value(TEXT)
 
     await preview.get_by_role("link", name="Line 6").click()

@@ -52,7 +52,7 @@ async def test_a_sample_that_knows_nothing_of_canopy_is_watched_live_and_its_fai
     await until_listed(client, f"ParentWorkflowId = '{name}'")
 
     page = await new_page(stack, "/launch/")
-    await page.get_by_role("link", name="Watch what runs already").click()
+    await page.get_by_role("link", name="Watch a running workflow").click()
     await page.get_by_label("Search by id or type").fill(name)
     await page.get_by_role("button", name=f"Watch {name}").click()
     await page.wait_for_url("**/batches/*/")
@@ -134,10 +134,10 @@ async def test_a_workflow_of_a_type_that_canopy_does_not_know_is_a_child_of_each
     errors = page.locator("#errors li")
     await expect(errors).to_have_count(1)
     await expect(errors).to_contain_text("OutOfStock <id> is out of stock")
-    await errors.get_by_role("button", name="Retry these").click()
+    await errors.get_by_role("button", name="Retry").click()
     await expect(page.locator("[data-field='badge']")).to_have_text("Completed")
     await expect(errors).to_contain_text("0 items")
-    await expect(errors).to_contain_text("1 mended")
+    await expect(errors).to_contain_text("1 fixed")
     await expect(page.locator("tr[data-kind='child'][data-attempt='2']")).to_have_count(1)
     await expect(page.locator("tr[data-kind='step'][data-attempt='2']")).to_have_attribute("data-status", "completed")
 

@@ -46,7 +46,7 @@ async def test_a_brushed_stretch_is_retried_with_other_parameters_after_it_was_c
     await expect(dialog.get_by_role("heading")).to_have_text("Retry 7 children?")
     await expect(dialog).to_contain_text("From #3 to #9: 7 children, 7 items, about")
     await dialog.get_by_label("Reason").fill("stock is back")
-    await dialog.get_by_text("Other parameters for these").click()
+    await dialog.get_by_text("Change parameters").click()
     await dialog.get_by_label("Share that fails").fill("0")
     await expect(dialog.locator("#difference")).to_contain_text("fail_percent")
     await dialog.get_by_label("Children open at a time").evaluate(
@@ -61,7 +61,7 @@ async def test_a_brushed_stretch_is_retried_with_other_parameters_after_it_was_c
     await expect(dialog).to_be_hidden()
     done = page.locator(".operations")
     await expect(done).to_contain_text("“stock is back”")
-    await expect(done).to_contain_text("7 of 7 accepted · 7 mended · 4 at a time · fail_percent: 100")
+    await expect(done).to_contain_text("7 of 7 accepted · 7 fixed · max concurrency 4 · fail_percent: 100")
     await done.get_by_role("link", name="7 of 7 accepted").click()
     await expect(page.locator("#tree tr[data-kind='child'][data-status='completed']")).to_have_count(7)
 
@@ -77,6 +77,6 @@ async def test_all_means_all_that_the_filter_means_and_not_the_rows_shown(stack:
     await page.get_by_role("button", name="Retry…", exact=True).click()
     dialog = page.get_by_role("dialog")
     await expect(dialog).to_contain_text("All failed: 120 children, 120 items")
-    await dialog.get_by_role("link", name="Leave it").click()
+    await dialog.get_by_role("link", name="Cancel", exact=True).click()
     await expect(dialog).to_be_hidden()
     assert stack.batch(batch)["children"]["failed"] == 120

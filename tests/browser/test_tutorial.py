@@ -117,9 +117,9 @@ async def launch(page: Page, tutorial: Tutorial) -> None:
     await page.get_by_label("Given as").select_option(label=said("CSV with a header"))
     await page.get_by_label("Paste items").fill(tutorial.next("csv", "orders.csv"))
     preview = page.locator("#preview")
-    await expect(preview).to_contain_text(said("1 bad row"))
+    await expect(preview).to_contain_text(said("1 invalid row"))
     await expect(preview).to_contain_text("Line 4 quantity: Input should be a valid integer")
-    await page.get_by_label(said("Leave out 1 bad row")).check()
+    await page.get_by_label(said("Leave out 1 invalid row")).check()
     await page.get_by_role("button", name=said("Launch"), exact=True).click()
     await page.wait_for_url("**/batches/*/")
 

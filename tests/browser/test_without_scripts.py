@@ -36,6 +36,6 @@ async def test_expand_a_partition_and_cancel_with_a_question(stack: Stack, new_p
     await page.locator("tr[data-kind='partition'] .twist").first.click()
     await expect(page.locator("tr[aria-level='3'][data-kind='child']")).to_have_count(100)
     await page.get_by_role("button", name="Cancel…").click()
-    await page.get_by_role("button", name="Cancel the batch").click()
+    await page.get_by_role("button", name="Cancel batch").click()
     await expect(page.locator(".notice.success")).to_contain_text("Cancel requested")
     stack.wait_for(batch, "canceled")

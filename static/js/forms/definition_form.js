@@ -1,4 +1,4 @@
-// The editor of definitions: a number beside each line, errors lead to their line, a file comes into the editor.
+// The definition editor: line numbers, links from errors to their line, and loading a file into the editor.
 const text = document.getElementById("id_text");
 const gutter = document.getElementById("gutter");
 const file = document.getElementById("id_file");
@@ -38,7 +38,7 @@ async function take(chosen) {
   try {
     content = new TextDecoder("utf-8", { fatal: true }).decode(await chosen.arrayBuffer());
   } catch {
-    return; // no text: it stays chosen, and the server says so
+    return; // not a text file: it stays selected, and the server rejects it
   }
   text.value = content;
   file.value = "";

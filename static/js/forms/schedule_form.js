@@ -1,4 +1,4 @@
-// A new schedule starts in the reader's own time zone; the form then asks for the times in it, once htmx listens.
+// Presets a new schedule to the browser's time zone and, once htmx is ready, requests the launch times in it.
 const zones = document.getElementById("id_time_zone");
 const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
 

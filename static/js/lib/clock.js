@@ -1,11 +1,11 @@
-// Time that passes on the page: durations of what is running, and the bars that compare them.
+// Running clocks on the page: durations of open nodes, and the bars that compare them.
 import { duration, setText } from "./format.js";
 
 const BAR_WIDTH = 1000;
 const NARROWEST = 12;
 let skew = 0;
 
-// The server's clock counts: its times are what the page subtracts from.
+// Offset to the server's clock, because all timestamps are the server's.
 export function setServerTime(now) {
   skew = Date.parse(now) - Date.now();
 }
@@ -17,7 +17,7 @@ export function seconds({ started, closed }) {
   return Math.max(0, ((closed ? Date.parse(closed) : serverNow()) - Date.parse(started)) / 1000);
 }
 
-// Rows that are on the page, by what they stand below.
+// Visible rows, grouped by parent.
 function branches(root) {
   const found = new Map();
   for (const row of root.querySelectorAll(".tree tbody:not([hidden]) tr[data-node]")) {
@@ -28,7 +28,7 @@ function branches(root) {
   return found.values();
 }
 
-// When each row of a branch ran, on one time axis; with `only` (ids of nodes) the others follow with the next second.
+// Draws when each row of a branch ran, on one time axis; with `only` (node ids) the other rows wait for the next tick.
 export function showDurations(root = document, only = null) {
   for (const branch of branches(root)) {
     const rows = branch.map((row) => [row, seconds(row.dataset), Date.parse(row.dataset.started) / 1000]);

@@ -1,4 +1,4 @@
-// Copies the text of an element; where the browser does not allow it, the text is selected to be copied by hand.
+// Copies the text of an element; if the browser forbids that, selects the text so that it can be copied by hand.
 import { setText } from "./format.js";
 
 const SAID_FOR = 1_500;

@@ -1,4 +1,4 @@
-// How values are shown; the same texts as dashboard/templatetags/canopy.py writes.
+// Formats values for display, as dashboard/templatetags/canopy.py does on the server.
 
 import { decimal, fill, number } from "./words.js";
 
@@ -15,17 +15,17 @@ export function duration(seconds) {
   return `${Math.floor(hours / 24)} ${gettext("d")} ${String(hours % 24).padStart(2, "0")} h`;
 }
 
-// Statuses, as `sum` takes them: what has ended, and what of it nobody asked for.
+// Statuses in the form `sum` takes: all closed ones, and the failures among them.
 export const CLOSED = "completed failed timed_out terminated canceled skipped";
 export const FAILURES = "failed timed_out terminated";
 const BY_INTEREST = "failed timed_out terminated canceled running pending completed skipped";
 
-// A status's word stands with its icon in templates/partials/_icons.html.
+// The label of a status is stored with its icon in templates/partials/_icons.html.
 export const statusLabel = (status) => document.getElementById(`status-${status}`)?.dataset.label ?? status;
 
 export const sum = (counts, statuses) => statuses.split(" ").reduce((total, status) => total + (counts[status] ?? 0), 0);
 
-// A share from 0 to 1; one that is little is not said to be nothing, nor one that is most all.
+// Formats a share from 0 to 1; a small share is never rounded to 0%, nor an almost complete one to 100%.
 export function percent(share) {
   if (share > 0 && share < 0.01) return "<1%";
   return share > 0.99 && share < 1 ? ">99%" : `${Math.round(100 * share)}%`;
@@ -33,7 +33,7 @@ export function percent(share) {
 
 export const doneOf = (done, total) => fill(gettext("%(done)s of %(total)s"), { done: number(done), total: number(total) });
 
-// Counts by status as a sentence, failures first: 13 failed, 987 completed.
+// Counts by status in words, failures first: 13 failed, 987 completed.
 export function tallyWords(counts) {
   const found = BY_INTEREST.split(" ").filter((status) => counts[status]);
   return found.map((status) => `${number(counts[status])} ${statusLabel(status).toLowerCase()}`).join(", ");

@@ -1,4 +1,4 @@
-// Keys: each element that has a data-key is pressed, or entered, by that key; "?" shows all that work on this page.
+// Keyboard shortcuts: the key in data-key clicks or focuses its element; "?" lists all shortcuts of the page.
 const ROWS = ".tree tr[tabindex], [data-row]";
 const TYPING = "input:not([type='checkbox'], [type='radio']), textarea, select, [contenteditable]";
 
@@ -12,7 +12,7 @@ function press(element) {
   } else element.click();
 }
 
-// The row after, or before, the one that has the focus; at first the one that is in the tab order.
+// The row after or before the focused one; with no focused row, the one in the tab order.
 function move(step) {
   const rows = [...document.querySelectorAll(ROWS)].filter(isShown);
   const place = rows.indexOf(document.activeElement.closest(ROWS));
@@ -48,7 +48,7 @@ document.addEventListener("keydown", (event) => {
   else press(target);
 });
 
-// What is chosen of the appearance shows at once; the server keeps it.
+// Appearance settings apply immediately; the server saves them.
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-look]");
   if (!button) return;

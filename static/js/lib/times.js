@@ -1,4 +1,4 @@
-// Puts times into the reader's own time zone; the server writes UTC for pages without scripts.
+// Shows times in the reader's time zone; the server renders UTC for pages without scripts.
 
 import { language } from "./words.js";
 
@@ -20,7 +20,7 @@ export function showTimes(root) {
   root.querySelectorAll("time[data-time]").forEach(show);
 }
 
-// Puts a time into a place that had none, or another.
+// Sets, replaces or removes the time shown in an element.
 export function showTime(place, at) {
   if (!at || place.firstElementChild?.dateTime === at) return;
   const element = document.createElement("time");

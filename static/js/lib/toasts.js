@@ -1,13 +1,13 @@
-// Says what went wrong with a request that has no other place to say it.
+// Shows the error of a failed request that has no place of its own on the page.
 import { fill } from "./words.js";
 
 const SHOWN_FOR = 10_000;
 
 const TEXTS = {
-  0: gettext("Canopy could not be reached. Nothing was changed; try again when the line is back."),
-  403: gettext("Not allowed: changing a batch takes the operator role. If you are an operator, reload the page and try again."),
-  404: gettext("This is not there any more. Reload the page to see what is."),
-  429: gettext("Too many attempts. Wait a little, then try again."),
+  0: gettext("Can't reach Canopy. Nothing was changed; try again once the connection is back."),
+  403: gettext("Not allowed: this needs the operator role. If you are an operator, reload the page and try again."),
+  404: gettext("This no longer exists. Reload the page to see the current state."),
+  429: gettext("Too many requests. Wait a moment, then try again."),
 };
 
 export function toast(text) {
@@ -19,4 +19,4 @@ export function toast(text) {
 }
 
 export const toastFor = (status) =>
-  toast(TEXTS[status] ?? fill(gettext("The server answered with an error (%(status)s). Its log says why; trying again is safe."), { status }));
+  toast(TEXTS[status] ?? fill(gettext("The server returned an error (%(status)s). See its log for the cause; it is safe to try again."), { status }));

@@ -1,7 +1,7 @@
-// Texts in the reader's language: gettext and ngettext come with the catalogue, which the page loads before any module.
+// Localisation: gettext and ngettext come from Django's JavaScript catalogue, which loads before any module.
 export const language = document.documentElement.lang || "en";
 
-// Made once: a formatter takes longer to make than a hundred numbers to format.
+// Created once: creating a formatter takes longer than formatting a hundred numbers.
 const whole = new Intl.NumberFormat(language);
 const decimals = new Map();
 
@@ -15,5 +15,5 @@ export function decimal(value, digits) {
   return decimals.get(digits).format(value);
 }
 
-// Puts values into a text that has been translated: fill(gettext("%(done)s of %(total)s"), { done, total }).
+// Fills values into a translated text: fill(gettext("%(done)s of %(total)s"), { done, total }).
 export const fill = (text, values) => interpolate(text, values, true);

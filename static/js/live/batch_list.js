@@ -1,4 +1,4 @@
-// The batch list: rows that are on the page follow their batches; newer batches are offered, not pushed in.
+// The batch list: visible rows are updated live; newer batches are announced by a chip, not inserted.
 import "../app.js";
 import { Connection, perFrame } from "./connection.js";
 import { showState } from "./counts.js";
@@ -41,7 +41,7 @@ function applyBatch(batch, chip) {
   }
 }
 
-// What only some columns show, where they are shown.
+// Values of optional columns, where those are shown.
 function showNumbers(row, batch) {
   const cell = (name) => row.querySelector(`[data-field="${name}"]`);
   setText(cell("rate"), batch.rate === null ? "" : decimal(batch.rate, 1));
@@ -64,7 +64,7 @@ function apply(messages) {
   announce(text);
 }
 
-// Batches that are ticked; what is done to them is a form.
+// Selected batches; bulk actions are buttons of a form.
 list.addEventListener("change", (event) => {
   if (event.target.id === "tick-all") boxes().forEach((box) => (box.checked = event.target.checked));
   showTicked();
@@ -96,7 +96,7 @@ list.addEventListener("htmx:afterSwap", () => {
   }
 });
 
-// The line tells only of what changes while it is up: after a pause, the rows are fetched anew.
+// The socket reports only changes made while it is open: after a gap, the rows are fetched again.
 let wasAway = false;
 new Connection({
   address: () => list.dataset.live,

@@ -1,4 +1,4 @@
-// The batch page: one websocket, its deltas applied to head and tree, and what the keyboard and mouse do.
+// The batch page: one WebSocket whose deltas update head, map and tree, and the handlers for keyboard and mouse.
 import "../app.js";
 import { setServerTime, showDurations, startClock } from "../lib/clock.js";
 import { Connection, perFrame } from "./connection.js";
@@ -15,7 +15,7 @@ import { TreeGrid } from "../tree/treegrid.js";
 import { Timeline } from "../timeline/timeline.js";
 import { applyNode, News } from "../tree/tree_rows.js";
 
-// Nodes that are made while a batch runs: their rows come from the server.
+// Kinds of nodes that can appear while a batch runs: their rows are fetched from the server.
 const GROWN = new Set(["rollback", "stage", "step", "service", "pool_worker", "entity", "gate", "parent"]);
 const OPEN = ["pending", "running", "paused"].map((status) => `[data-status="${status}"]`).join();
 const batch = document.getElementById("batch");
@@ -71,7 +71,7 @@ function addressOf(query = selection()) {
   return `${batch.dataset.home}nodes/?${!query && path ? `open=${path}&whole=1` : query}`;
 }
 
-// A segment of the bar, and a count below it, narrow the tree as its chip does.
+// A click on a segment of the bar, or on a count below it, filters the tree as its chip does.
 batch.addEventListener("click", (event) => {
   const status = event.target.closest("[data-filter]")?.dataset.filter ?? event.target.closest("[data-filters] rect")?.classList[0];
   if (!status || event.ctrlKey || event.metaKey) return;
@@ -83,7 +83,7 @@ batch.addEventListener("click", (event) => {
 tree.addEventListener("click", (event) => {
   if (event.target.closest(".chip[href]")) find.value = "";
   if (!event.target.closest("#news")) return;
-  // Below partitions the failures are not on the first page: show them alone.
+  // In a partitioned tree the failures are not on the first page: filter by them.
   const isParted = !filter() && tree.querySelector("tr:is([data-kind='partition'], [data-kind='stage'], [data-kind='parent'])");
   const query = isParted ? `status=${news.status}` : selection();
   if (location.pathname === batch.dataset.home) history.replaceState(null, "", query ? `?${query}` : batch.dataset.home);
@@ -97,7 +97,7 @@ tree.addEventListener("htmx:afterSwap", (event) => {
   showDurations();
 });
 
-// An open batch that has not changed for a while is asked why; once it moves again the answer goes.
+// Fetches a diagnosis of an open batch that has not changed for a while, and removes it once the batch moves again.
 const LOOK_EVERY = 5_000;
 const STILL_AFTER = 10_000;
 let changedAt = Date.now();
@@ -120,7 +120,7 @@ document.getElementById("operation").addEventListener("htmx:afterSwap", (event) 
 
 document.getElementById("answer").addEventListener("htmx:afterSwap", () => htmx.trigger("#story", "canopy:story"));
 
-// While the line is lost nothing is known to run: time stands still with the rest.
+// While the connection is lost nothing is known to run, so the clock stops too.
 startClock(() => {
   if (document.body.classList.contains("is-stale")) return;
   showDurations();

@@ -1,4 +1,4 @@
-// Keeps one websocket: reconnects with backoff and jitter, notices a line gone silent, rests on a hidden tab.
+// Keeps one WebSocket open: reconnects with backoff and jitter, detects a silent connection, closes it on a hidden tab.
 
 const SILENCE = 12_000;
 const LONGEST_PAUSE = 15_000;
@@ -6,9 +6,9 @@ const LOGGED_OUT = 4401;
 const UNKNOWN = 4404;
 
 export class Connection {
-  // address() is asked at each attempt, so that it can carry the newest revision. onState(state, since) is told
-  // "live", "lost" (since: the time of the last word), "resting" or "ended". staysAwake() says whether to go on while
-  // nobody sees the page.
+  // address() is called for each attempt, so that it can carry the newest revision. onState(state, since) receives
+  // "live", "lost" (since: the time of the last message), "resting" or "ended". staysAwake() returns whether to stay
+  // connected on a hidden tab.
   constructor({ address, onMessage, onState, staysAwake = () => false }) {
     Object.assign(this, { address, onMessage, onState, staysAwake, tries: 0, socket: null, timer: 0, state: "" });
     this.heard = Date.now();
@@ -78,7 +78,7 @@ export class Connection {
   }
 }
 
-// Collects messages and hands them over together, once per animation frame; while nobody sees the page, once a second.
+// Batches messages: delivers them together once per animation frame, or once a second on a hidden tab.
 export function perFrame(apply) {
   let waiting = [];
   return (message) => {

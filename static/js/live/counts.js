@@ -1,4 +1,4 @@
-// Fills in what shows a batch's state: counts, bars, badges, and what is there only in some states.
+// Updates the elements that show a batch's state: counts, bars, badges, and elements visible only in some states.
 import { number, percent, setStatus, setText, sum } from "../lib/format.js";
 
 const BAR_WIDTH = 1000;

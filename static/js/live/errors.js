@@ -1,12 +1,12 @@
-// What failed is fetched anew a moment after its numbers have changed: also of what is mended, and not for each change.
+// Fetches the error groups again shortly after their counts change (also when retries fix some), debounced.
 import { FAILURES, sum } from "../lib/format.js";
 
 const AFTER = 1_000;
-const MORE_EACH = 0.05; // milliseconds a failure: grouping 100,000 takes its time, for every viewer
-const MISSED = ""; // while the line is lost, or nobody answers: fetched with the next message
+const MORE_EACH = 0.05; // milliseconds per failure: grouping 100,000 is slow, and every viewer asks for it
+const MISSED = ""; // the request failed: fetch with the next message
 const panel = document.getElementById("errors");
 const words = (children, items, done) => `${children} ${items} ${panel.querySelector("[data-signature]") ? done : 0}`;
-let seen = words(...panel.dataset.seen.split(" ")); // what the page itself was made of
+let seen = words(...panel.dataset.seen.split(" ")); // the counts the page was rendered with
 let timer = null;
 
 export function showErrors(batch) {

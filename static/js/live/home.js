@@ -1,4 +1,4 @@
-// Home: fetched anew when a batch has changed, but not for each change.
+// Home: fetched again when batches have changed, throttled.
 import "../app.js";
 import { Connection } from "./connection.js";
 import { showLiveState } from "./live_state.js";

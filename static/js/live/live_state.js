@@ -1,4 +1,4 @@
-// Shows whether the page is live, and says from when what it shows is.
+// Shows whether the page is live and, if not, since when its data is stale.
 import { setText } from "../lib/format.js";
 import { clockTime } from "../lib/times.js";
 import { fill } from "../lib/words.js";
@@ -6,7 +6,7 @@ import { fill } from "../lib/words.js";
 const WORDS = {
   live: gettext("Live"),
   lost: gettext("Reconnecting"),
-  resting: gettext("Resting"),
+  resting: gettext("Idle"),
   ended: gettext("Not live"),
 };
 
@@ -18,11 +18,11 @@ export function showLiveState(state, since) {
   document.body.classList.toggle("is-stale", isLost);
   const notice = document.getElementById("lost");
   notice.hidden = !isLost;
-  const text = gettext("Connection lost, stale since %(time)s. Batches go on; this page catches up when the line is back.");
+  const text = gettext("Connection lost, stale since %(time)s. Batches keep running. Live updates resume on reconnect.");
   setText(notice.lastElementChild, isLost ? fill(text, { time: clockTime(since) }) : "");
 }
 
-// Says counts to screen readers, but at most every few seconds.
+// Announces counts to screen readers, at most every few seconds.
 const SPOKEN_EVERY = 5_000;
 let said = "";
 let next = 0;

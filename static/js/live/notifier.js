@@ -1,5 +1,5 @@
-// Tells of a batch through the browser's notifications, for as long as its page is open, also in another tab: when it
-// begins to fail, is held, or has ended.
+// Sends browser notifications about a batch while its page is open, even in a background tab: when it starts to fail,
+// is held, or finishes.
 import { FAILURES, number, statusLabel, sum } from "../lib/format.js";
 import { fill } from "../lib/words.js";
 
@@ -25,7 +25,7 @@ export class Notifier {
     if (this.isOn) return this.#show(false);
     const answer = await Notification.requestPermission();
     if (answer === "granted") return this.#show(true);
-    this.button.title = gettext("This browser does not allow it: see the settings of this site.");
+    this.button.title = gettext("Notifications are blocked: allow them for this site in your browser settings.");
     return undefined;
   }
 
@@ -35,7 +35,7 @@ export class Notifier {
     else sessionStorage.removeItem(this.kept);
   }
 
-  // Looks at each state of the batch, and tells what has turned since the one before.
+  // Compares each state of the batch with the previous one and notifies about what changed.
   see(batch) {
     const before = this.#before;
     this.#before = batch;
@@ -44,7 +44,8 @@ export class Notifier {
     const begins = failed > 0 && sum(before.children, FAILURES) === 0;
     const turns = batch.status !== before.status && !OPEN.has(batch.status);
     if (!begins && !turns) return;
-    const of = fill(gettext("%(failed)s of %(total)s children failed"), { failed: number(failed), total: number(batch.children.total) });
+    const { total } = batch.children;
+    const of = fill(ngettext("%(failed)s of %(total)s child failed", "%(failed)s of %(total)s children failed", total), { failed: number(failed), total: number(total) });
     const said = new Notification(this.name, { body: `${statusLabel(batch.status)}: ${of}`, tag: location.pathname });
     said.onclick = () => window.focus();
   }

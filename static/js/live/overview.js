@@ -1,7 +1,7 @@
-// The head of a batch page: rate, time left, what it waits for, and what happened, as the newest delta says.
+// The head of a batch page: rate, time left, what the batch waits for, and activity, updated by each delta.
 import { seconds, serverNow } from "../lib/clock.js";
 import { showState } from "./counts.js";
-import { CLOSED, duration, number, setText, statusLabel, sum } from "../lib/format.js";
+import { CLOSED, duration, FAILURES, number, setText, statusLabel, sum } from "../lib/format.js";
 import { announce } from "./live_state.js";
 import { readingWords } from "./reading.js";
 import { showTime } from "../lib/times.js";
@@ -50,14 +50,17 @@ export class Overview {
     }
     this.#sample(now);
     this.#tell(hasTurned);
-    const closed = sum(now.children, CLOSED);
-    const bad = closed - now.children.completed;
-    const said = gettext("%(status)s. %(closed)s of %(total)s children closed, %(bad)s not completed.");
-    const numbers = { closed: number(closed), total: number(now.children.total), bad: number(bad) };
+    const { total } = now.children;
+    const said = ngettext(
+      "%(status)s. %(finished)s of %(total)s child finished, %(failed)s failed.",
+      "%(status)s. %(finished)s of %(total)s children finished, %(failed)s failed.",
+      total,
+    );
+    const numbers = { finished: number(sum(now.children, CLOSED)), total: number(total), failed: number(sum(now.children, FAILURES)) };
     announce(fill(said, { status: statusLabel(now.status), ...numbers }));
   }
 
-  // What happened is fetched anew when the batch has turned, and now and then for what is slow.
+  // Fetches the activity again when the batch changes state, and periodically for the list of slow children.
   #tell(hasTurned) {
     if (!hasTurned && Date.now() - this.#told < STORY_EVERY) return;
     this.#told = Date.now();
@@ -82,7 +85,7 @@ export class Overview {
     this.#draw();
   }
 
-  // A bar a second of the last minute: how much was done in it, against the most.
+  // Sparkline of the last minute: one point per second, scaled to the maximum rate.
   #draw() {
     const second = Math.floor(serverNow() / 1000);
     const rates = new Array(MINUTE).fill(0);

@@ -1,4 +1,4 @@
-// The map of a batch: every child as a cell, kept up to date by deltas, with a legend that narrows it, and zoom.
+// The map of a batch: one cell per child, updated by deltas, with a legend that filters it, and zoom.
 import { duration, number, setText } from "../lib/format.js";
 import { MapCanvas } from "./map_canvas.js";
 import { Cells, secondsOf, STATUSES } from "./map_cells.js";
@@ -15,7 +15,7 @@ export class BatchMap {
   #loading = 0;
   #counting = 0;
 
-  // onBrush is told the first and last position that are selected and their counts by status, or nulls.
+  // onBrush receives the first and last selected position and the counts by status between them, or nulls.
   constructor(root, onBrush) {
     this.root = root;
     this.onBrush = onBrush;
@@ -41,11 +41,11 @@ export class BatchMap {
       this.drawing.layOut();
       this.#showLegend();
     } catch {
-      this.root.dataset.state = "failed"; // the next delta that it cannot take in tries again
+      this.root.dataset.state = "failed"; // the next delta that cannot be applied triggers another attempt
     }
   }
 
-  // Takes in a delta; what has changed is drawn once a frame.
+  // Applies a delta; changed cells are drawn once per frame.
   apply(message) {
     const changed = message.reload ? null : this.cells.apply(message.nodes, message.revision);
     if (changed === null) this.reload();

@@ -1,12 +1,12 @@
-// Draws the cells of a map: one square each in stable order, row by row. Knows where a cell is, and nothing of events.
+// Draws the cells of a map: one square each, in stable order, row by row. Does layout and drawing, no event handling.
 import { EMPTY, STATUSES } from "./map_cells.js";
 import { css, Palette } from "./map_palette.js";
 import { Pixels } from "./map_pixels.js";
 
 const LARGEST = 16;
-const MANY = 2_000; // cells: drawing all is quicker than so many one by one
-const SMALLEST_FRAMED = 5; // pixels: smaller cells have neither a gap nor a mark
-// Marks tell statuses apart without colour: lines from and to, in shares of a cell.
+const MANY = 2_000; // cells: from here on redrawing all is faster than drawing single ones
+const SMALLEST_FRAMED = 5; // pixels: smaller cells get neither a gap nor a mark
+// Marks distinguish statuses without colour: lines with start and end as fractions of a cell.
 const MARKS = {
   failed: [[0.25, 0.25, 0.75, 0.75], [0.25, 0.75, 0.75, 0.25]],
   timed_out: [[0.5, 0.2, 0.5, 0.55], [0.5, 0.55, 0.75, 0.55]],
@@ -82,14 +82,14 @@ export class MapCanvas {
     this.#drawCursor();
   }
 
-  // Draws cells anew, those in sight.
+  // Redraws the given cells that are in view.
   drawSome(positions) {
     if (positions.length > MANY) return this.draw();
     if (this.size < SMALLEST_FRAMED) {
       this.#drawSmall(positions);
       return this.#drawCursor();
     }
-    const { first, last } = this; // asked once: each asks the browser for its layout
+    const { first, last } = this; // read once: each read forces a layout
     for (const position of positions) if (position >= first && position <= last) this.#drawCell(position);
     return this.#drawCursor();
   }

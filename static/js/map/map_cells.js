@@ -1,4 +1,4 @@
-// The cells of a map: a status and a duration for each child by position, as dashboard/batch_map.py sends them.
+// The cells of a map: status and duration of each child by position, as encoded by dashboard/batch_map.py.
 
 export const STATUSES = ["pending", "running", "completed", "failed", "canceled", "terminated", "timed_out", "skipped"];
 export const EMPTY = 255;
@@ -43,7 +43,7 @@ export class Cells {
     for (const { nodes, revision } of this.#early.splice(0)) this.apply(nodes, revision);
   }
 
-  // Takes in what a delta says, and returns the positions that have changed; null when the map has to be loaded anew.
+  // Applies a delta and returns the changed positions, or null when the map has to be loaded again.
   apply(nodes, revision) {
     if (this.revision < 0) {
       this.#early.push({ nodes, revision });
@@ -72,7 +72,7 @@ export class Cells {
     return code ? secondsOf(code) : null;
   }
 
-  // What is known of a cell's key and address; asks for it and its neighbours when nothing is.
+  // Returns a cell's key and address; fetches them together with its neighbours' when they are not cached.
   async named(position) {
     const first = Math.floor(position / CELLS_AT_ONCE) * CELLS_AT_ONCE;
     if (!this.#named.has(first)) {
@@ -88,7 +88,7 @@ export class Cells {
     }
   }
 
-  // Durations at some shares of all that are known, in order: quantiles([0.01, 0.5]) gives codes.
+  // Quantiles of all known durations, as codes: quantiles([0.01, 0.5]).
   quantiles(shares) {
     const known = this.durations.filter((code) => code).sort();
     return shares.map((share) => known[Math.min(known.length - 1, Math.floor(share * known.length))] ?? 0);

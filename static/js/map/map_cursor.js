@@ -1,4 +1,4 @@
-// What a person points at on a map, by mouse, finger or keys: one cell is told of, a stretch of them is selected.
+// The cursor of a map, for mouse, touch and keyboard: shows a hint for one cell, or selects a range of cells.
 import { duration, FAILURES, setText, statusLabel } from "../lib/format.js";
 import { STATUSES } from "./map_cells.js";
 
@@ -51,7 +51,7 @@ export class MapCursor {
     if (cell) htmx.ajax("GET", cell.url, { target: "#pane", swap: "innerHTML" });
   }
 
-  // Shows what is known of a cell at once, and its key when that is there.
+  // Shows what is known of a cell immediately, and adds its key once fetched.
   async at(position) {
     const { drawing, cells } = this.map;
     if (position === drawing.cursor) return;
@@ -92,7 +92,7 @@ export class MapCursor {
     this.at(to);
   }
 
-  // The cell that a key leads to, or -1 for a key that leads nowhere.
+  // The cell that a key moves to, or -1 if the key does not move the cursor.
   #target(key, cursor, columns, rows) {
     const last = this.map.cells.length - 1;
     const page = columns * Math.max(1, Math.floor(rows / 4));

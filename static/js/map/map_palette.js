@@ -1,4 +1,4 @@
-// The colours of a map, as red, green and blue. They are the style sheet's: read from the swatches of the legend.
+// The colours of a map as RGB, read from the legend's swatches so that the style sheet defines them.
 import { STATUSES } from "./map_cells.js";
 
 const FADED = 0.15;
@@ -24,7 +24,7 @@ export class Palette {
     this.fades = new Map([...this.statuses, ...this.shades].map((colour) => [colour, mix(this.ground, colour, FADED)]));
   }
 
-  // A duration's shade, from 0 (short) to 1 (long).
+  // The colour for a duration, from 0 (short) to 1 (long).
   shade(share) {
     return this.shades[Math.round(Math.max(0, Math.min(1, share)) * (SHADES - 1))];
   }

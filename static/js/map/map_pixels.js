@@ -1,12 +1,12 @@
-// A map whose cells are too small for a frame: a pixel for each, made larger. The pixels are kept, because what changes
-// at a time is a few of maybe 100,000.
+// A map whose cells are too small for gaps: one pixel per cell, scaled up. The pixels are cached, because a delta
+// changes only a few of up to 100,000 cells.
 
 export class Pixels {
   #small = document.createElement("canvas");
   #image = null;
   #first = -1;
 
-  // Draws the cells from `first` to `last`; where `positions` are given and all the others stand, just those anew.
+  // Draws the cells from `first` to `last`; with `positions`, and if the rest is already drawn, only those.
   draw(context, { first, last, columns, size, top, colourOf }, positions = null) {
     const rows = Math.max(1, Math.ceil((last - first + 1) / columns));
     const isKept = positions && this.#first === first && this.#image.width === columns && this.#image.height === rows;

@@ -1,4 +1,4 @@
-// The timeline of a batch: when each child ran, in lanes; of very many, how many ran at once. Drawn once it is opened.
+// The timeline of a batch: when each child ran, in lanes, or the concurrency if there are too many. Drawn on opening.
 import { serverNow } from "../lib/clock.js";
 import { duration, FAILURES, setText, statusLabel } from "../lib/format.js";
 import { STATUSES } from "../map/map_cells.js";
@@ -9,7 +9,7 @@ import { fill } from "../lib/words.js";
 const MOST_LANED = 5_000;
 const HIGHEST = 14;
 const HEIGHT = 240;
-const PLACE = 3; // pixels of one place of the density
+const PLACE = 3; // pixels per column of the density chart
 const DRAW_EVERY = 1_000;
 
 export class Timeline {
@@ -32,13 +32,13 @@ export class Timeline {
   async #open() {
     if (this.starts) return this.#draw();
     const response = await fetch(this.root.dataset.address);
-    if (!response.ok) return setText(this.said, fill(gettext("The server answered with an error (%(status)s)."), { status: response.status }));
+    if (!response.ok) return setText(this.said, fill(gettext("The server returned an error (%(status)s)."), { status: response.status }));
     this.starts = new Float32Array(await response.arrayBuffer());
     this.since = Date.parse(this.root.dataset.since);
     return this.#draw();
   }
 
-  // Takes in what a delta says of children.
+  // Applies the children of a delta.
   apply(nodes) {
     if (!this.starts) return;
     for (const node of nodes) {
@@ -55,7 +55,7 @@ export class Timeline {
     }, DRAW_EVERY);
   }
 
-  // Runs as [start, end, whether it failed, position], by start, in seconds since the launch.
+  // Runs as [start, end, failed, position], ordered by start, in seconds since the launch.
   #runs() {
     const { cells } = this.map;
     const now = (serverNow() - this.since) / 1000;

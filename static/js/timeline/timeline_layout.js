@@ -1,11 +1,11 @@
-// When children ran, laid out: lanes of those that ran one after another, or how many ran at once. Knows no canvas.
+// Timeline layout: lanes of children that ran one after another, or concurrency over time. Independent of the canvas.
 import { duration, number } from "../lib/format.js";
 import { fill } from "../lib/words.js";
 
-const GAP = 0.04; // of all the time that anything ran: a longer one in which nothing did is collapsed
+const GAP = 0.04; // of the total busy time: longer idle gaps are collapsed
 const COLLAPSED = 14; // pixels
 
-// Where times are on the page, with long gaps in which nothing ran collapsed. `runs` are [start, end], by start.
+// Maps times to pixels, with long idle gaps collapsed. `runs` are [start, end], ordered by start.
 export function axisOf(runs, width) {
   const busy = [];
   for (const [start, end] of runs) {
@@ -37,7 +37,7 @@ export function axisOf(runs, width) {
   };
 }
 
-// The lane of each run, by start: the first in which nothing runs any more.
+// Assigns each run, in order of start, to the first free lane.
 export function lanesOf(runs) {
   const ends = [];
   return runs.map(([start, end]) => {
@@ -48,7 +48,7 @@ export function lanesOf(runs) {
   });
 }
 
-// How many ran at each of some places of the axis, and how many failed there.
+// Counts the running and the failed children in each column of the axis.
 export function densityOf(runs, axis, places, width) {
   const changes = new Float64Array(places + 1);
   const failures = new Uint32Array(places);
@@ -62,7 +62,7 @@ export function densityOf(runs, axis, places, width) {
   return { running: Array.from({ length: places }, (_, place) => (running += changes[place])), failures };
 }
 
-// What the picture says, in a sentence.
+// Describes the chart in a sentence.
 export function wordsOf(runs, axis) {
   if (!runs.length) return gettext("Nothing has started yet.");
   const whole = runs.reduce((last, [, end]) => Math.max(last, end), 0) - runs[0][0];

@@ -1,4 +1,4 @@
-// The pane of one node: its address, focus and closing, and its refresh while the node changes.
+// The pane of one node: its URL, focus, closing, and refresh while the node changes.
 
 const REFRESH_EVERY = 1_500;
 
@@ -37,7 +37,7 @@ export class Pane {
     this.#empty();
   }
 
-  // Fetches the pane again if it shows one of these nodes, but not more often than every REFRESH_EVERY.
+  // Fetches the pane again if it shows one of these nodes, at most once per REFRESH_EVERY.
   changed(ids) {
     if (!this.node || this.#timer || !ids.has(Number(this.node))) return;
     this.#timer = setTimeout(() => {
@@ -63,7 +63,7 @@ export class Pane {
     else if (location.pathname.startsWith(`${this.home}nodes/`)) this.#fetch(location.pathname);
   }
 
-  // What a person opened or scrolled to outlasts a refresh of the same node.
+  // Keeps opened items and the scroll position across a refresh of the same node.
   #keep() {
     const opened = [...this.element.querySelectorAll("details[id][open]")];
     const scroll = this.element.querySelector(".pane-body")?.scrollTop ?? 0;

@@ -1,4 +1,4 @@
-// What is selected: nodes that are ticked, kept by id so that paging and filtering lose none, or all that a query means.
+// The selection: ticked nodes, kept by id so that it survives paging and filtering, or everything a query matches.
 import { number, setText } from "../lib/format.js";
 
 export class Selection {
@@ -31,7 +31,7 @@ export class Selection {
     return this.container.querySelector(".tree");
   }
 
-  // Selects all that a query means, wherever it is; `words` say more of them. Without a query, nothing.
+  // Selects everything a query matches, visible or not, described by `words`. Without a query, clears the selection.
   choose(query, count = 0, words = "") {
     this.#ids.clear();
     this.#query = query;
@@ -39,7 +39,7 @@ export class Selection {
     this.show(words);
   }
 
-  // All in the tree as it is narrowed; in the whole tree, all below the root.
+  // Selects everything in the filtered tree; in the unfiltered tree, everything below the root.
   #chooseAll() {
     const { selection, total } = this.#table.dataset;
     this.choose(selection, Number(total));

@@ -1,4 +1,4 @@
-// Applies what a delta says of nodes to the rows that are on the page. A row stays where it is.
+// Applies the nodes of a delta to the visible rows. Rows never move.
 import { drawBar } from "../live/counts.js";
 import { CLOSED, doneOf, errorLine, FAILURES, number, setStatus, setText, sum, tallyWords } from "../lib/format.js";
 import { fill } from "../lib/words.js";
@@ -32,7 +32,7 @@ export function applyNode(node) {
   return true;
 }
 
-// A row that has changed stands out for a moment; those of one delta go back together.
+// Highlights a changed row briefly; the rows of one delta fade together.
 const MARKED_FOR = 900;
 let marked = null;
 
@@ -47,7 +47,7 @@ function mark(row) {
   });
 }
 
-// Children that came into the status that is looked at, but have no row on the page.
+// Children that reached the filtered status but have no row on the page.
 export class News {
   #unseen = new Map();
 

@@ -4,7 +4,7 @@ const rowsOf = (table) => [...table.querySelectorAll("tbody tr[tabindex]")].filt
 
 export class TreeGrid {
   #current = "";
-  #opened = new Set(); // rows to expand again once the tree has been fetched anew
+  #opened = new Set(); // rows to expand again after the tree is fetched
 
   constructor(container) {
     this.container = container;
@@ -19,7 +19,7 @@ export class TreeGrid {
     return this.container.querySelector(".tree");
   }
 
-  // Leaves one row in the tab order: what is inside rows is reached by the row's keys.
+  // Keeps one row in the tab order: controls inside rows are reached by the row's keys.
   prepare() {
     for (const inner of this.table.querySelectorAll("tr[data-node] :is(a, input)")) inner.tabIndex = -1;
     const rows = rowsOf(this.table);
@@ -99,7 +99,7 @@ export class TreeGrid {
     else await htmx.ajax("GET", below.dataset.address, { target: below, swap: "innerHTML" });
   }
 
-  // Fetches the tree anew, and expands again what was expanded, also while it was on its way.
+  // Fetches the tree and restores the expanded rows, including those expanded during the request.
   async load(address) {
     for (const below of this.table.querySelectorAll("tbody[id^='below-']:not([hidden])")) this.#opened.add(below.id.replace("below", "node"));
     await htmx.ajax("GET", address, { target: this.container, swap: "innerHTML" });

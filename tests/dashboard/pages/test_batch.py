@@ -40,7 +40,7 @@ def test_children_are_found_by_the_key_of_an_item_wherever_they_are(logged_in: C
     assert rows(logged_in, batch, q="A_17", status="pending", span="4-2000") == [1_000]
     assert rows(logged_in, batch, q="A_17", status="failed") == []
     assert rows(logged_in, batch, q=f"batch-{batch.pk}/p0/c3") == [3]
-    assert "Nothing has “&lt;b&gt;” in its key." in page(logged_in, batch, q="<b>")
+    assert "No key contains “&lt;b&gt;”." in page(logged_in, batch, q="<b>")
     many = logged_in.get(f"/batches/{batch.pk}/nodes/?q=1&page=2", headers=HTMX).content.decode()
     assert "?q=1&amp;page=3" in many
 
@@ -48,7 +48,7 @@ def test_children_are_found_by_the_key_of_an_item_wherever_they_are(logged_in: C
 def test_an_unknown_batch_is_not_found(logged_in: Client) -> None:
     answer = logged_in.get("/batches/nothing/")
     assert answer.status_code == 404
-    assert "There is nothing at this address" in answer.content.decode()
+    assert "Check the link" in answer.content.decode()
 
 
 def test_only_safe_methods(logged_in: Client, operator: User) -> None:
@@ -95,7 +95,7 @@ def test_a_status_narrows_the_tree_over_all_partitions(logged_in: Client, operat
     run_children(batch, {7: Status.FAILED, 1_100: Status.FAILED})
     assert rows(logged_in, batch) == [0, 2, 1]
     assert rows(logged_in, batch, status="failed") == [7, 1_100]
-    assert "No child is in this status now" in page(logged_in, batch, status="canceled")
+    assert "No children with this status" in page(logged_in, batch, status="canceled")
     assert rows(logged_in, batch, status="nonsense") == [0, 2, 1]
 
 
@@ -147,7 +147,7 @@ def test_a_failed_batch_offers_what_is_left(logged_in: Client, operator: User) -
     close_root(batch, Status.FAILED, failure=Failure("FailurePolicyExceeded", "1 of 3 children failed, 0 tolerated"))
     text = page(logged_in, batch)
     assert _offered(text, batch) == {"retry"}
-    assert "Run all unfinished" in text
+    assert "Retry all incomplete" in text
     assert "1 of 3 children failed, 0 tolerated" in text
 
 
@@ -159,7 +159,7 @@ def test_a_viewer_gets_nothing_that_changes_anything(visitor: Client, operator: 
     text = page(visitor, batch)
     main = text.split("<main", 1)[1]
     assert ('method="post"' in main, 'type="checkbox"' in main, 'role="search"' in main) == (False, False, True)
-    assert "takes the operator role" in main
+    assert "ask for the operator role" in main
 
 
 def test_a_start_error_says_that_nothing_is_lost(logged_in: Client, operator: User) -> None:

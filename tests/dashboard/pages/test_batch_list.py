@@ -62,7 +62,7 @@ def test_nonsense_in_the_address_is_no_error(logged_in: Client, operator: User, 
 
 
 def test_an_empty_list_and_an_empty_filter_look_different(logged_in: Client, operator: User) -> None:
-    assert "Nothing has been launched yet" in logged_in.get(URL).content.decode()
+    assert "No batches yet" in logged_in.get(URL).content.decode()
     make_batch(operator)
     assert "No batch matches these filters" in logged_in.get(URL, {"q": "nope"}).content.decode()
 

@@ -121,9 +121,9 @@ def test_the_tree_shows_the_children_with_an_error(failing: Batch, logged_in: Cl
     page = logged_in.get(f"/batches/{failing.pk}/?error={stock}").context["page"]
     assert [row.node.position for row in page.tree.branch.rows] == [0, 1]
     rows = logged_in.get(f"/batches/{failing.pk}/nodes/?error={stock}", headers={"HX-Request": "true"}).content.decode()
-    assert "One error" in rows
+    assert "Selected error" in rows
     nothing = logged_in.get(f"/batches/{failing.pk}/?error=nonsense").content.decode()
-    assert "No child has failed with this error now." in nothing
+    assert "No children failed with this error." in nothing
 
 
 def test_a_batch_without_failures_has_no_groups(make_batch: MakeBatch) -> None:

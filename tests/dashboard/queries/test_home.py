@@ -77,8 +77,8 @@ def test_what_ended_is_new_until_it_was_looked_at(logged_in: Client, operator: U
 def test_a_viewer_looks_and_launches_nothing(visitor: Client, operator: User) -> None:
     visitor.force_login(make_viewer())
     text = visitor.get("/").content.decode()
-    assert "Nothing waits for you." in text
-    assert "All is quiet" in text
+    assert "Nothing needs your attention." in text
+    assert "Nothing running" in text
     assert "Launch a batch" not in text
 
 

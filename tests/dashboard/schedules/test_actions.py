@@ -308,8 +308,8 @@ async def test_a_schedule_that_temporal_lost_says_so(stack: Stack, made: list[st
     await client.get_schedule_handle(f"schedule-{schedule}").delete()
     browser = Web(stack)
     wait_until(lambda: tell(stack, schedule)["temporal"] is None, "Temporal has lost it")
-    assert "somebody deleted it there" in browser.get(f"/schedules/{schedule}/").text
-    assert "gone from Temporal" in browser.get("/schedules/").text
+    assert "it was deleted there" in browser.get(f"/schedules/{schedule}/").text
+    assert "deleted in Temporal" in browser.get("/schedules/").text
     assert stack.api("POST", f"/schedules/{schedule}/pause").status_code == 409
     assert stack.api("DELETE", f"/schedules/{schedule}").status_code == 204
 

@@ -64,7 +64,7 @@ def test_a_new_definition_is_saved_as_version_1_and_nothing_starts(logged_in: Cl
     page = answer.content.decode()
     for part in ("Saved Nightly as version 1. Nothing has been launched.", "2 long-lived workers", "workers: 2"):
         assert part in page
-    assert "Launch this" in page
+    assert "Launch this version" in page
     assert "Changes since" not in page
 
 
@@ -121,7 +121,7 @@ def test_another_version_shows_what_changed(logged_in: Client, saved: SavedDefin
     for part in ("<del>workers: 2</del>", "<ins>workers: 3</ins>", "version 2", "one more", "3 long-lived workers"):
         assert part in page
     older = page_of(logged_in, f"/definitions/{saved.pk}/versions/1/")
-    assert "The newest is version 2." in older
+    assert "The latest is version 2." in older
     assert "2 long-lived workers" in older
     assert GOOD in page_of(logged_in, f"{edit}?version=1")
 
@@ -162,9 +162,9 @@ def test_a_version_whose_processor_is_gone_says_so_and_cannot_be_launched(
 ) -> None:
     saved.versions.update(text=GOOD.replace("simulate", "gone"))
     page = page_of(logged_in, f"/definitions/{saved.pk}/")
-    assert "cannot be launched any more" in page
+    assert "can no longer be launched" in page
     assert 'Line 3: There is no processor "gone".' in page
-    assert "Launch this" not in page
+    assert "Launch this version" not in page
 
 
 def test_a_version_lists_the_batches_that_were_launched_with_it(
@@ -187,7 +187,7 @@ def test_the_preview_shows_the_tree_or_what_is_wrong(logged_in: Client) -> None:
     bad = logged_in.post("/definitions/preview/", {"text": WRONG})
     assert bad.status_code == 200
     assert 'data-line="3"' in bad.content.decode()
-    assert "As you type" in logged_in.post("/definitions/preview/", {"text": " "}).content.decode()
+    assert "as you type" in logged_in.post("/definitions/preview/", {"text": " "}).content.decode()
 
 
 def test_without_scripts_a_text_can_be_checked_before_it_is_saved(logged_in: Client) -> None:
@@ -206,7 +206,7 @@ def test_an_outline_closes_every_list_that_it_opens() -> None:
 
 
 def test_the_list_shows_newest_versions_and_can_be_narrowed(logged_in: Client, operator: User) -> None:
-    assert "No definition has been saved yet" in page_of(logged_in, "/definitions/")
+    assert "No definitions yet" in page_of(logged_in, "/definitions/")
     for name in ("Nightly", "Restock"):
         saved = saving.create(operator, name, GOOD).definition
     saving.add_version(operator, saved, BETTER)
@@ -216,7 +216,7 @@ def test_the_list_shows_newest_versions_and_can_be_narrowed(logged_in: Client, o
     narrowed = page_of(logged_in, "/definitions/?q=stock")
     assert "Restock" in narrowed
     assert "Nightly" not in narrowed
-    assert "No definition has this in its name" in page_of(logged_in, "/definitions/?q=%00nope")
+    assert "No definition matches this name" in page_of(logged_in, "/definitions/?q=%00nope")
 
 
 def test_a_viewer_sees_everything_and_saves_nothing(client: Client, saved: SavedDefinition) -> None:
@@ -225,7 +225,7 @@ def test_a_viewer_sees_everything_and_saves_nothing(client: Client, saved: Saved
         page = page_of(client, path)
         main = page[page.index("<main") : page.index("</main>")]
         assert 'method="post"' not in main
-        assert "Launch this" not in main
+        assert "Launch this version" not in main
         assert "/new/" not in main
     for path in (NEW, f"/definitions/{saved.pk}/edit/"):
         assert '<fieldset class="editing" disabled' in page_of(client, path)

@@ -140,7 +140,7 @@ def test_bad_rows_are_listed_and_nothing_starts_until_someone_chooses(browser: C
     page = answer.content.decode()
     assert answer.status_code == 422
     assert Batch.objects.count() == 0
-    assert "1 bad row" in page
+    assert "1 invalid row" in page
     assert "Line 3" in page
     assert "2\n3,&lt;script&gt;" in page, "what was typed is still in the form"
     assert "<script>x" not in page

@@ -49,7 +49,7 @@ def test_the_pages_show_what_is_known_and_say_what_is_not(logged_in: Client, sch
 
 
 def test_an_empty_list_says_how_to_begin(logged_in: Client) -> None:
-    assert "Nothing is scheduled yet" in logged_in.get("/schedules/").content.decode()
+    assert "No schedules yet" in logged_in.get("/schedules/").content.decode()
 
 
 def test_a_new_schedule_is_not_made_and_what_was_typed_stays(logged_in: Client) -> None:

@@ -18,7 +18,7 @@ from dashboard.actions.audit import audited
 from dashboard.actions.rollback import may_roll_back, undo_input
 from dashboard.errors import OperationError
 from dashboard.i18n.formatting import numeral
-from dashboard.live.doorbell import ring_viewers
+from dashboard.live.doorbell import announce_change_from_thread
 from dashboard.models import Batch, Hold, Node
 from dashboard.projection import settlement
 from dashboard.projection.events import apply_events
@@ -69,7 +69,7 @@ def finish(person: Person, batch: Batch) -> None:
 def decide(person: Person, batch: Batch, *, approved: bool) -> None:
     """Approve that a batch starts, or refuse. Raises PermissionDenied, OperationError (409 when nobody is asked)."""
     operator = require_operator(person)
-    if batch.held_kind != Hold.GATE:
+    if batch.held_kind != Hold.APPROVAL:
         raise OperationError(_("The batch does not wait for approval."), 409)
     name = operator.get_username()
     action = "approve" if approved else "refuse"
@@ -116,7 +116,7 @@ def roll_back(person: Person, batch: Batch) -> str:
         run_id = async_to_sync(gateway().roll_back)(root)
     started = TreeEvent(EventKind.STARTED, root_id(batch.pk), run_id, timezone.now())
     apply_events(batch.pk, [started])
-    ring_viewers(batch)
+    announce_change_from_thread(batch.pk)
     return _("Rolling back: what %(number)s %(else)s completed is undone.") % {
         "number": numeral(number),
         "else": "child" if number == 1 else "children",
@@ -153,7 +153,7 @@ def discard(person: Person, batch: Batch) -> None:
     with audited(operator, batch, "discard", ""):
         if not settlement.discard(batch.pk):
             raise OperationError(_("The batch has started: cancel it instead."), 409)
-    ring_viewers(batch)
+    announce_change_from_thread(batch.pk)
 
 
 def _must_be_ours(batch: Batch) -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from dashboard.launching.root_input import root_input
-from dashboard.live.doorbell import ring_viewers
+from dashboard.live.doorbell import announce_change_from_thread
 from dashboard.models import PARENT_KINDS, Action, Batch, Node, Operation
 from dashboard.projection.events import apply_events
 from dashboard.projection.retries import claim, give_back, requeue
@@ -77,7 +77,7 @@ def _retry(operation: Operation, root: Node, ready: dict[int, Node], outcome: Ou
     finally:
         accepted = set(outcome.accepted)
         give_back({node.pk: before[node.pk] for node in ready.values() if node.pk not in accepted})
-    ring_viewers(batch)
+    announce_change_from_thread(batch.pk)
 
 
 def _ask_to_retry(operation: Operation, root: Node, ready: dict[int, Node], outcome: Outcome) -> None:
@@ -133,7 +133,7 @@ def _skip(operation: Operation, root: Node, ready: dict[int, Node], outcome: Out
     now = timezone.now()
     skipped = [ready[position].workflow_id for position in answer.accepted]
     apply_events(batch.pk, [TreeEvent(EventKind.SKIPPED, name, "", now, failure=LEFT_OUT) for name in skipped])
-    ring_viewers(batch)
+    announce_change_from_thread(batch.pk)
 
 
 def _parents(batch: Batch) -> dict[int, Node]:

@@ -119,8 +119,7 @@ def _frozen(operator: User, batch: Batch, action: Action, choice: Choice, chosen
 
 def _nodes_of(operation: Operation) -> Iterator[Node]:
     """Yield the children that were frozen, as they are now."""
-    positions, size = list(positions_in(operation.chosen)), bulk.ROWS_AT_ONCE
-    for some in (positions[first : first + size] for first in range(0, len(positions), size)):
+    for some in bulk.slices(list(positions_in(operation.chosen))):
         nodes = Node.objects.filter(batch=operation.batch, kind=NodeKind.CHILD, position__in=some)
         yield from nodes.order_by("position")
 

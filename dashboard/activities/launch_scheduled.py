@@ -43,7 +43,7 @@ async def launch_scheduled(due: DueLaunch) -> LaunchedBatch:
         batch = await database_sync_to_async(_launch, thread_sensitive=False, executor=_threads)(due)
     except (CannotLaunch, PermissionDenied, IdempotencyConflict) as error:
         raise ApplicationError(str(error), type="CannotLaunch", non_retryable=True) from error
-    await doorbell.ring(batch.pk)
+    await doorbell.announce_change(batch.pk)
     return LaunchedBatch("" if batch.is_discarded else batch.pk)
 
 

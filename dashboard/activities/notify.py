@@ -22,4 +22,4 @@ async def notify(news: NotifyInput) -> None:
     """Project a batch's tree events, then ring for its viewers."""
     project = database_sync_to_async(apply_events, thread_sensitive=False, executor=_threads)
     await project(news.batch_id, news.events)
-    await doorbell.ring(news.batch_id)
+    await doorbell.announce_change(news.batch_id)

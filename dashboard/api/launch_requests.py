@@ -13,7 +13,7 @@ from dashboard.definitions.saving import check
 from dashboard.errors import FieldErrors, reasons_by_field
 from dashboard.inputs import survey as input_survey
 from dashboard.inputs import uploads
-from dashboard.inputs.rows import Row
+from dashboard.inputs.rows import InputRow
 from dashboard.inputs.source import Format, Source, list_source
 from dashboard.inputs.survey import ROWS_LOOKED_AT, Survey
 from dashboard.launching.definition_request import GivenItems, definition_request, first_processor, item_problems
@@ -92,7 +92,7 @@ def _definition_request(given: schemas.BatchIn, version_id: int, idempotency_key
     return definition_request(version, plan, given.label, key, "api", items)
 
 
-def _rows_of(source: Source, processor: Processor) -> Callable[[], Iterator[Row]]:
+def _rows_of(source: Source, processor: Processor) -> Callable[[], Iterator[InputRow]]:
     return lambda: input_survey.rows(source, processor, set())
 
 

@@ -12,7 +12,8 @@ from dashboard.api import schemas
 from dashboard.api.batches import find_batch
 from dashboard.api.responses import PROBLEMS
 from dashboard.errors import FieldErrors
-from dashboard.models import Item, Kind, Node, NodeStatus
+from dashboard.models import Item, Node, NodeStatus
+from orchestration.contracts.events import NodeKind
 from orchestration.errors.kinds import error_kind
 
 router = Router(tags=["Batches"])
@@ -27,7 +28,7 @@ Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 def list_nodes(
     request: HttpRequest,
     batch_id: str,
-    kind: Kind | None = None,
+    kind: NodeKind | None = None,
     status: NodeStatus | None = None,
     limit: Limit = 100,
     cursor: str | None = None,

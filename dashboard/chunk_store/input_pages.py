@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from dashboard.database.sanitising import text
-from dashboard.inputs.reader import Reading
-from dashboard.inputs.rows import BadRow, Row
+from dashboard.inputs.reader import InputReader
+from dashboard.inputs.rows import BadRow, InputRow
 from dashboard.inputs.source import Format, Position, Source, SourceError
 from dashboard.models import Batch, Node, Upload
 from dashboard.projection.ledger import Ledger, growing
@@ -49,7 +49,7 @@ def _read_page(ledger: Ledger, page: int) -> InputPage:
     batch, plan = ledger.batch, ledger.batch.plan
     full = plan.page_children * plan.chunk_size
     layout = Layout.of(plan, (page + 1) * full)
-    reading = Reading(source_of(batch), get_processor(batch.processor))
+    reading = InputReader(source_of(batch), get_processor(batch.processor))
     partition = Node.objects.create(
         batch=batch,
         parent=ledger.root,
@@ -87,10 +87,10 @@ def source_of(batch: Batch) -> Source:
     return Source(kind, opened, key=given.get("key") or "", count=given.get("count") or 0, start=position)
 
 
-def _good_rows(batch: Batch, reading: Reading) -> Iterator[Row]:
+def _good_rows(batch: Batch, reading: InputReader) -> Iterator[InputRow]:
     """Yield good rows. Raises InputUnreadable at a bad one, unless they are to be left out: then they are counted."""
     for _, row in reading:
-        if isinstance(row, Row):
+        if isinstance(row, InputRow):
             yield row
         elif not batch.source.get("leave_out"):
             raise InputUnreadable(f"Line {row.line:,}: {row.message} Nothing from its page on was started.")

@@ -12,7 +12,7 @@ from django.utils import timezone
 from dashboard.database.bulk import read_columns, update_rows, write_columns
 from dashboard.database.sanitising import json_text, storable, text
 from dashboard.models import Attempt, Item
-from dashboard.projection.item_counts import counting_items
+from dashboard.projection.item_counts import tallying_items
 from orchestration.contracts.chunks import ItemResult
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
@@ -39,7 +39,7 @@ def write_undone(batch_id: str, results: Mapping[int, ItemResult]) -> None:
 
 def write_done(batch_id: str, results: Mapping[int, ItemResult]) -> None:
     """Record results by index. A completed item never becomes anything else. Raises Batch.DoesNotExist."""
-    with counting_items(batch_id) as moved:
+    with tallying_items(batch_id) as moved:
         failing = {index: Status.PENDING for index, result in results.items() if result.failure is not None}
         others = failing | _touched(batch_id, results)
         first = [result for index, result in results.items() if index not in others]

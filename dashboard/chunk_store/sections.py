@@ -10,8 +10,9 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from dashboard.database.bulk import slices
 from dashboard.definitions.stages import sections_of, stages_of
-from dashboard.inputs.rows import Row
+from dashboard.inputs.rows import InputRow
 from dashboard.models import Batch, Item, Node
 from dashboard.projection.ledger import Ledger, growing
 from dashboard.projection.tree_writer import write_below, write_section
@@ -70,7 +71,7 @@ def _begin(ledger: Ledger, wanted: FanOutRequest, stage: Stage, known: Mapping[i
     return section
 
 
-def _write_below_section(ledger: Ledger, section: Section, stage: Stage, rows: Iterator[Row]) -> None:
+def _write_below_section(ledger: Ledger, section: Section, stage: Stage, rows: Iterator[InputRow]) -> None:
     """Write a section's node, children and items, and book them."""
     batch, number = ledger.batch, section.items
     layout = Layout.of(stage.plan, number, first_child=section.first_child, first_item=section.first_item)
@@ -79,20 +80,20 @@ def _write_below_section(ledger: Ledger, section: Section, stage: Stage, rows: I
     ledger.grow(partitions=0, children=layout.children, items=number)
 
 
-def _copied(batch: Batch, number: int) -> Iterator[Row]:
+def _copied(batch: Batch, number: int) -> Iterator[InputRow]:
     """Yield the batch's own items, which were written first."""
     found = Item.objects.filter(batch=batch, index__lt=number).order_by("index").values_list("key", "data")
     for key, data in found.iterator(chunk_size=ROWS_AT_ONCE):
-        yield Row(key, data)
+        yield InputRow(key, data)
 
 
-def _listed(items: Sequence[Any]) -> Iterator[Row]:
+def _listed(items: Sequence[Any]) -> Iterator[InputRow]:
     """Yield the items of a list: by themselves where they are plain values, by their place where they are not."""
     for place, item in enumerate(items, start=1):
         if isinstance(item, Mapping):
-            yield Row(str(place), item)
+            yield InputRow(str(place), item)
         else:
-            yield Row(str(place) if isinstance(item, list) or item is None else str(item), {"value": item})
+            yield InputRow(str(place) if isinstance(item, list) or item is None else str(item), {"value": item})
 
 
 def _say_where(ledger: Ledger, wanted: FanOutRequest) -> None:
@@ -132,16 +133,16 @@ def _drop(completed: QuerySet[Item], stage: Stage) -> None:
     why = f"Not kept by {stage.name}: {condition_text(stage.keep)} does not hold."
     rows = completed.values_list("pk", "data", "result").iterator(chunk_size=ROWS_AT_ONCE)
     dropped = [pk for pk, data, result in rows if not holds(stage.keep, {"item": data, "result": result})]
-    for first in range(0, len(dropped), ROWS_AT_ONCE):
-        Item.objects.filter(pk__in=dropped[first : first + ROWS_AT_ONCE]).update(dropped=why)
+    for some in slices(dropped, ROWS_AT_ONCE):
+        Item.objects.filter(pk__in=some).update(dropped=why)
 
 
-def _rows(passed: QuerySet[Item], stage: Stage) -> Iterator[Row]:
+def _rows(passed: QuerySet[Item], stage: Stage) -> Iterator[InputRow]:
     """Yield what a stage works on, in the order of the items."""
     takes_result = stage.takes is Takes.RESULT
     found = passed.order_by("index").values_list("key", "result" if takes_result else "data")
     for key, data in found.iterator(chunk_size=ROWS_AT_ONCE):
-        yield Row(key, data if isinstance(data, dict) else {"value": data})
+        yield InputRow(key, data if isinstance(data, dict) else {"value": data})
 
 
 def _say_what_passed(ledger: Ledger, sections: list[Section]) -> None:

@@ -12,7 +12,7 @@ from dashboard.chunk_store import input_pages, sections
 from dashboard.chunk_store.chunk_reads import read_work
 from dashboard.chunk_store.item_results import write_done, write_undone
 from dashboard.chunk_store.reports import write_report
-from dashboard.database.threads import _in_thread
+from dashboard.database.threads import with_live_connections
 from dashboard.definitions.stages import definition_of
 from dashboard.inputs.uploads import open_upload, parts_of
 from dashboard.models import Batch, Item, Node
@@ -31,17 +31,17 @@ log = logging.getLogger(__name__)
 class DjangoChunkStore:
     """Items and reports in Django's database. Safe to call from several threads."""
 
-    @_in_thread
+    @with_live_connections
     def write_report(self, given: SummariseInput) -> None:
         """Write the report of a run, once. Raises LookupError for a batch that is gone."""
         write_report(given)
 
-    @_in_thread
+    @with_live_connections
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
         """Return what a run of a child has still to do. Raises LookupError for a batch that is gone or discarded."""
         return read_work(work, run_id)
 
-    @_in_thread
+    @with_live_connections
     def read_resources(self, wanted: ResourcesInput) -> list[str]:
         """Return what the items of a slice name as their resource; an item that names none has its key."""
         items = Item.objects.filter(
@@ -54,22 +54,22 @@ class DjangoChunkStore:
             )
         return found
 
-    @_in_thread
+    @with_live_connections
     def read_page(self, wanted: PageRequest) -> InputPage:
         """Make a page of a batch's input, once. Raises LookupError, InputUnreadable."""
         return input_pages.read_page(wanted)
 
-    @_in_thread
+    @with_live_connections
     def advance(self, wanted: SectionRequest) -> Section:
         """Make a section of a pipeline, once. Raises LookupError."""
         return sections.advance(wanted)
 
-    @_in_thread
+    @with_live_connections
     def begin_fan_out(self, wanted: FanOutRequest) -> Section:
         """Make a section of a flow, once. Raises LookupError, CannotFanOut."""
         return sections.begin_fan_out(wanted)
 
-    @_in_thread
+    @with_live_connections
     def read_saga_item(self, chunk: ChunkInput) -> SagaItem:
         """Return the one item of a chunk, and the saga that it goes through. Raises LookupError."""
         found = Item.objects.select_related("batch").filter(batch=chunk.batch_id, index=chunk.offset)
@@ -80,9 +80,9 @@ class DjangoChunkStore:
 
     def read_upload(self, upload_id: str) -> Iterator[bytes]:
         """Yield the content of a file that is a parameter. Raises LookupError when it is gone."""
-        return parts_of(_in_thread(open_upload)(upload_id))
+        return parts_of(with_live_connections(open_upload)(upload_id))
 
-    @_in_thread
+    @with_live_connections
     def write_note(self, note: ChunkNote) -> None:
         """Show what a running child is doing."""
         names = Node.objects.filter(batch=note.batch_id, kind=NodeKind.CHILD, position=note.child)
@@ -90,7 +90,7 @@ class DjangoChunkStore:
             event = TreeEvent(EventKind.NOTE, name, "", timezone.now(), note=note.text)
             apply_events(note.batch_id, [event])
 
-    @_in_thread
+    @with_live_connections
     def write_results(self, results: Sequence[ItemResult]) -> None:
         """Record results, one transaction a batch. A completed item never becomes anything else."""
         by_batch = defaultdict[str, dict[int, ItemResult]](dict)

@@ -1,1 +1,1 @@
-"""Bulk statements, sanitising of what is stored, threads and their connections."""
+"""Bulk statements, sanitising of what is stored, and database access from threads."""

@@ -1,7 +1,7 @@
-"""Columns: rows by the thousand, written together and read as they are, where Django would compose a query for each.
+"""Bulk reads, inserts and updates of columns, a few statements for thousands of rows.
 
-Rows go into SQLite and out of it together too. For each one that goes by itself Python lets other threads have the
-interpreter, and where one of them computes, as a processor may, it has it for 5 ms: 2,000 results took 13 seconds.
+Django composes a query per call and SQLite steps row by row. With each step Python may release the interpreter to
+another thread, and one that computes, as a processor may, keeps it for 5 ms: 2,000 results took 13 seconds.
 """
 
 from __future__ import annotations
@@ -13,20 +13,27 @@ from typing import Any, TypeVar
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 
 ROWS_AT_ONCE = 500
-"""Nodes that are loaded and written together; also what fits into one IN clause."""
+"""Rows that are loaded and written together; also how many ids an IN clause gets."""
+
+ROWS_PER_STATEMENT = 500
+"""Rows per statement on SQLite, which takes at most 32,766 values."""
 
 T = TypeVar("T")
-ROWS = 500
-"""Rows of a statement of SQLite, which takes 32,766 values."""
+
+
+def slices(rows: Sequence[T], size: int = ROWS_AT_ONCE) -> Iterator[Sequence[T]]:
+    """Yield rows in slices of at most `size`."""
+    for first in range(0, len(rows), size):
+        yield rows[first : first + size]
 
 
 def read_columns(
     model: type[models.Model], columns: Sequence[str], where: str, given: Sequence[Any]
 ) -> list[tuple[Any, ...]]:
-    """Return columns of the rows for which `where` holds, as the database gives them: text and whole numbers.
+    """Return columns of the rows for which `where` holds, unconverted: text and integers only.
 
-    Composing a query takes Django longer than it takes the database to answer one of a chunk's. Of a number with a
-    fraction SQLite would tell 15 digits.
+    Django takes longer to compose a chunk's query than the database to answer it. SQLite's JSON would keep only 15
+    digits of a float.
     """
     names = _quoted(columns)
     rows = f"SELECT {names} FROM {_quoted([model._meta.db_table])} WHERE {where}"  # noqa: S608  our own names
@@ -40,7 +47,7 @@ def read_columns(
 
 
 def insert_columns(model: type[models.Model], columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Insert rows with values as the database takes them; columns that are not named get the model's defaults."""
+    """Insert rows of values already prepared for the database; columns not named get the model's defaults."""
     others = [f for f in model._meta.concrete_fields if f.column not in columns and not f.primary_key]
     defaults = [f.get_db_prep_save(f.get_default(), connection) for f in others]
     types = _types(model)
@@ -51,13 +58,13 @@ def insert_columns(model: type[models.Model], columns: Sequence[str], rows: Sequ
 
 
 def insert_rows(model: type[models.Model], rows: Sequence[models.Model]) -> None:
-    """Insert rows, without asking for the ids that they get."""
+    """Insert rows without reading back their ids."""
     fields = [f for f in model._meta.concrete_fields if not f.primary_key]
     insert_columns(model, [str(f.column) for f in fields], _prepared(rows, fields))
 
 
 def update_rows(model: type[models.Model], rows: Sequence[models.Model], names: Sequence[str]) -> None:
-    """Update columns of many rows, each with its own values: bulk_update is many times slower."""
+    """Update fields of many rows, each with its own values. Django's bulk_update is many times slower."""
     by_name = {f.name: f for f in model._meta.concrete_fields}
     fields = [by_name[name] for name in names]
     values = [[*columns, row.pk] for columns, row in zip(_prepared(rows, fields), rows, strict=True)]
@@ -65,8 +72,8 @@ def update_rows(model: type[models.Model], rows: Sequence[models.Model], names: 
 
 
 def _prepared(rows: Sequence[models.Model], fields: Sequence[models.Field[Any, Any]]) -> list[list[Any]]:
-    """Return columns of rows as the database takes them."""
-    database = connections[DEFAULT_DB_ALIAS]  # `connection` looks it up anew for whatever is asked of it
+    """Return the fields of rows, prepared for the database."""
+    database = connections[DEFAULT_DB_ALIAS]  # `connection` is a proxy that looks it up at each attribute
     return [[f.get_db_prep_save(getattr(row, f.attname), database) for f in fields] for row in rows]
 
 
@@ -76,7 +83,7 @@ def write_columns(
     values: Sequence[Sequence[Any]],
     key: Sequence[str] = ("id",),
 ) -> None:
-    """Update columns of many rows with values as the database takes them, each followed by the row's key."""
+    """Update columns of many rows; values are prepared for the database, each row's followed by its key."""
     quote, table = connection.ops.quote_name, _quoted([model._meta.db_table])
     assignments = ", ".join(f"{quote(column)} = given.{quote(column)}" for column in columns)
     which = " AND ".join(f"{table}.{quote(column)} = given.{quote(column)}" for column in key)
@@ -91,7 +98,7 @@ def _execute(
     statement: str,
     others: Sequence[Any] = (),
 ) -> None:
-    """Execute a statement over rows, which it knows as the table `given` of these columns."""
+    """Execute a statement over rows, which it reads from a common table expression `given` with these columns."""
     tables = _arrays if _is_postgresql() else _values
     with connection.cursor() as cursor:
         for table, parameters in tables(model, columns, rows):
@@ -101,7 +108,7 @@ def _execute(
 def _arrays(
     model: type[models.Model], columns: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> Iterator[tuple[str, list[Any]]]:
-    """Yield PostgreSQL's table of all rows, one array a column."""
+    """Yield the rows as one PostgreSQL table, with an array per column."""
     if rows:
         types = _types(model)
         arrays = ", ".join(f"%s::{types[column]}[]" for column in columns)
@@ -111,10 +118,9 @@ def _arrays(
 def _values(
     model: type[models.Model], columns: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> Iterator[tuple[str, list[Any]]]:
-    """Yield SQLite's tables of so many rows each."""
+    """Yield the rows as SQLite tables of ROWS_PER_STATEMENT each."""
     places = f"({', '.join(['%s'] * len(columns))})"
-    for first in range(0, len(rows), ROWS):
-        some = rows[first : first + ROWS]
+    for some in slices(rows, ROWS_PER_STATEMENT):
         yield f"VALUES {', '.join([places] * len(some))}", [value for row in some for value in row]
 
 
@@ -123,14 +129,9 @@ def _is_postgresql() -> bool:
 
 
 def _types(model: type[models.Model]) -> dict[str, str]:
-    """Return the types of a model's columns, without their lengths: what is too long is refused, not cut."""
+    """Return the types of a model's columns without lengths, so that what is too long is refused, not truncated."""
     return {str(f.column): str(f.db_type(connection)).partition("(")[0] for f in model._meta.concrete_fields}
 
 
 def _quoted(names: Sequence[str]) -> str:
     return ", ".join(map(connection.ops.quote_name, names))
-
-
-def _slices(rows: Sequence[T]) -> Iterator[Sequence[T]]:
-    for first in range(0, len(rows), ROWS_AT_ONCE):
-        yield rows[first : first + ROWS_AT_ONCE]

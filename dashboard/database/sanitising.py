@@ -1,4 +1,4 @@
-"""What a database can hold: text and JSON without NUL, lone surrogates, NaN or infinity."""
+"""Sanitising of text and JSON for the database: no NUL, lone surrogates, NaN or infinity."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 import math
 from typing import Any
 
-_encode = json.JSONEncoder(allow_nan=False).encode  # json.dumps makes one each time: as long again
+_encode = json.JSONEncoder(allow_nan=False).encode  # json.dumps makes an encoder per call, which doubles the time
 
 
 def storable(value: Any) -> Any:
-    """Return a string or JSON value that SQLite and PostgreSQL both accept; what they refuse is replaced."""
+    """Return a string or JSON value with everything replaced that SQLite or PostgreSQL refuses."""
     if isinstance(value, str):
         return text(value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -23,7 +23,7 @@ def storable(value: Any) -> Any:
 
 
 def json_text(value: Any) -> str:
-    """Return a value as JSON text that both databases accept. The usual value is encoded once and looked at no more."""
+    """Return a value as JSON text that both databases accept. Most values are encoded once and not sanitised."""
     try:
         encoded = _encode(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Threads: rows are read and written in them, so that the event loop goes on."""
+"""Database access from threads: off the event loop, and without stale connections."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ R = TypeVar("R")
 
 
 def in_thread(function: Callable[P, R]) -> Callable[P, Awaitable[R]]:
-    """Return a function that reads or writes rows in a thread, several at a time."""
+    """Return an async function that runs a database function in a thread pool, several at a time."""
     wrapped: Callable[P, Awaitable[R]] = database_sync_to_async(function, thread_sensitive=False)
     return wrapped
 
 
-def _in_thread(function: Callable[P, R]) -> Callable[P, R]:
-    """Drop connections that have died before and after a call: worker threads see no request end."""
+def with_live_connections(function: Callable[P, R]) -> Callable[P, R]:
+    """Close stale connections before and after a call: Django does it per request, which a worker thread never sees."""
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from dashboard.errors import reasons_by_field
 from dashboard.i18n.formatting import numeral
-from dashboard.inputs.rows import BadRow, Row
+from dashboard.inputs.rows import BadRow, InputRow
 from dashboard.inputs.source import ROW_NUMBER, Format, Position, Source, SourceError
 from orchestration.processors.registry import Processor
 
@@ -31,7 +31,7 @@ BINARY_LOOK = 64 * 1024
 csv.field_size_limit(LINE_LIMIT)
 
 
-class Reading:
+class InputReader:
     """Reads an input from its start on, row by row, and knows where it is: (line, row or what is wrong with it)."""
 
     def __init__(
@@ -55,18 +55,18 @@ class Reading:
         """Where another reading goes on after the row that came last."""
         return Position(self._at, self._line, self._rows, self._columns, self._key)
 
-    def __iter__(self) -> Iterator[tuple[int, Row | BadRow]]:
+    def __iter__(self) -> Iterator[tuple[int, InputRow | BadRow]]:
         for line, row in self._read():
-            if self._validates and isinstance(row, Row):
+            if self._validates and isinstance(row, InputRow):
                 row = _validated(row, line, self._processor)
             yield line, row
 
-    def _read(self) -> Iterator[tuple[int, Row | BadRow]]:
+    def _read(self) -> Iterator[tuple[int, InputRow | BadRow]]:
         source = self._source
         if source.format is Format.COUNT:
             while self._rows < source.count:
                 self._rows += 1
-                yield self._rows, Row(str(self._rows), {})
+                yield self._rows, InputRow(str(self._rows), {})
             return
         readers = {Format.LINES: self._read_lines, Format.CSV: self._read_csv, Format.JSONL: self._read_jsonl}
         with source.open() as file:
@@ -83,13 +83,13 @@ class Reading:
                 self._digest(raw)
             yield _text(raw, self._line, file)
 
-    def _read_lines(self, file: BinaryIO) -> Iterator[tuple[int, Row | BadRow]]:
+    def _read_lines(self, file: BinaryIO) -> Iterator[tuple[int, InputRow | BadRow]]:
         for line in self._lines(file):
             text = line.strip()
             if text:
                 yield self._line, _row({"value": text}, text[:KEY_LIMIT], self._line)
 
-    def _read_csv(self, file: BinaryIO) -> Iterator[tuple[int, Row | BadRow]]:
+    def _read_csv(self, file: BinaryIO) -> Iterator[tuple[int, InputRow | BadRow]]:
         goes_on, self._at, self._line = self._source.start, 0, 0
         lines = self._lines(file)
         first = next((line for line in lines if line.strip()), None)
@@ -115,7 +115,7 @@ class Reading:
                 self._rows += 1
                 yield begins, self._csv_row(cells, begins)
 
-    def _csv_row(self, cells: Sequence[str], line: int) -> Row | BadRow:
+    def _csv_row(self, cells: Sequence[str], line: int) -> InputRow | BadRow:
         if len(cells) != len(self._columns):
             found = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
             return BadRow(
@@ -125,13 +125,13 @@ class Reading:
         data = dict(zip(self._columns, cells, strict=True))
         return _row(data, str(self._rows) if self._key == ROW_NUMBER else data[self._key].strip(), line)
 
-    def _read_jsonl(self, file: BinaryIO) -> Iterator[tuple[int, Row | BadRow]]:
+    def _read_jsonl(self, file: BinaryIO) -> Iterator[tuple[int, InputRow | BadRow]]:
         for line in self._lines(file):
             if line.strip():
                 self._rows += 1
                 yield self._line, self._json_row(line)
 
-    def _json_row(self, line: str) -> Row | BadRow:
+    def _json_row(self, line: str) -> InputRow | BadRow:
         try:
             value = json.loads(line)
         except ValueError as error:
@@ -193,7 +193,7 @@ def _usual_key(data: Mapping[str, Any]) -> str:
     return next((name for name in ("key", "id", "name", "value", "url") if name in data), ROW_NUMBER)
 
 
-def _row(data: dict[str, Any], key: str, line: int) -> Row | BadRow:
+def _row(data: dict[str, Any], key: str, line: int) -> InputRow | BadRow:
     for name, value in data.items():
         if isinstance(value, str) and len(value) > CELL_LIMIT:
             return BadRow(
@@ -203,10 +203,10 @@ def _row(data: dict[str, Any], key: str, line: int) -> Row | BadRow:
             )
     if not key:
         return BadRow(line, _("The key is empty."))
-    return Row(key[:KEY_LIMIT], data)
+    return InputRow(key[:KEY_LIMIT], data)
 
 
-def _validated(row: Row, line: int, processor: Processor) -> Row | BadRow:
+def _validated(row: InputRow, line: int, processor: Processor) -> InputRow | BadRow:
     try:
         processor.validate_item(row.data)
     except ValidationError as error:

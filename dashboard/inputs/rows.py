@@ -19,7 +19,7 @@ KEY_LIMIT = 200
 
 
 @dataclass(frozen=True)
-class Row:
+class InputRow:
     """One good item of the input."""
 
     key: str

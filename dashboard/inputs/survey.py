@@ -10,8 +10,8 @@ from itertools import islice
 from django.utils.translation import gettext as _
 
 from dashboard.i18n.formatting import numeral
-from dashboard.inputs.reader import Reading
-from dashboard.inputs.rows import BadRow, Row
+from dashboard.inputs.reader import InputReader
+from dashboard.inputs.rows import BadRow, InputRow
 from dashboard.inputs.source import Format, Source, SourceError
 from orchestration.processors.registry import Processor
 
@@ -27,7 +27,7 @@ class Survey:
 
     good: int = 0
     columns: Sequence[str] = ()
-    sample: list[Row] = field(default_factory=list)
+    sample: list[InputRow] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
     bad_lines: set[int] = field(default_factory=set)
     duplicates: int = 0
@@ -45,7 +45,7 @@ def survey(source: Source, processor: Processor, *, limit: int, sample: int | No
     found = Survey()
     keys = set[int]()
     digest = hashlib.sha256(f"{source.format}:{source.key}:{source.count}".encode())
-    reading = Reading(source, processor, digest.update)
+    reading = InputReader(source, processor, digest.update)
     try:
         if source.format is Format.COUNT:
             _check_count(source.count, limit)
@@ -75,10 +75,10 @@ def survey(source: Source, processor: Processor, *, limit: int, sample: int | No
     return found
 
 
-def rows(source: Source, processor: Processor, bad_lines: set[int]) -> Iterator[Row]:
+def rows(source: Source, processor: Processor, bad_lines: set[int]) -> Iterator[InputRow]:
     """Yield the good rows, once a survey has told the bad ones."""
-    for line, row in Reading(source, processor, validates=False):
-        if line not in bad_lines and isinstance(row, Row):
+    for line, row in InputReader(source, processor, validates=False):
+        if line not in bad_lines and isinstance(row, InputRow):
             yield row
 
 

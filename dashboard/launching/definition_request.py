@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dashboard.definitions.stages import definition_of, first_stage
-from dashboard.inputs.rows import Row
+from dashboard.inputs.rows import InputRow
 from dashboard.launching.request import LaunchRequest
 from dashboard.models import DefinitionVersion
 from orchestration.definitions.models import Definition, Entity, Pool, Saga
@@ -24,7 +24,7 @@ class GivenItems:
     """Items that a definition works over, as LaunchRequest has them."""
 
     count: int = 0
-    rows: Callable[[], Iterator[Row]] = lambda: iter(())
+    rows: Callable[[], Iterator[InputRow]] = lambda: iter(())
     digest: str = ""
     source: Mapping[str, Any] = field(default_factory=lambda: {"kind": "definition"})
 

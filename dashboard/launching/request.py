@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from dashboard.inputs.rows import Row
+from dashboard.inputs.rows import InputRow
 from dashboard.models import Batch
 from orchestration.plan.plan import Plan
 
@@ -29,7 +29,7 @@ class LaunchRequest:
     parameters: dict[str, Any]
     plan: Plan
     count: int
-    rows: Callable[[], Iterator[Row]]
+    rows: Callable[[], Iterator[InputRow]]
     digest: str
     label: str = ""
     source: dict[str, Any] = field(default_factory=dict)

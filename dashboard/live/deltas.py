@@ -1,11 +1,7 @@
-"""Live: what a browser is sent when a batch changed, and the doorbell that says so. The only group_send.
-
-A message is only a doorbell: what is sent is read from the database by revision, so a lost one costs a second at most.
-"""
+"""Deltas: the messages that bring a browser up to date, read from the database by revision."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -13,10 +9,10 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
-from dashboard.live.state import UNSHOWN, _iso, batch_state, node_state
+from dashboard.database.bulk import slices
+from dashboard.live.state import LARGE_COLUMNS, batch_state, iso, node_state
 from dashboard.models import OPEN_BATCH_STATUSES, Batch, Node
 
-log = logging.getLogger(__name__)
 NODES_PER_MESSAGE = 500
 NODES_PER_DELTA = 2_000
 """Above this a browser is told to load its rows anew rather than be sent every change."""
@@ -32,7 +28,7 @@ def deltas(batch_id: str, since: int) -> Iterator[dict[str, Any]]:
     Only the last one carries `more: false`, and with it the revision to remember. `reload` asks the browser to fetch
     its rows anew: when too many changed, or when it claims a revision that has never been.
     """
-    batch = Batch.objects.exclude(revision=since).defer(*UNSHOWN).filter(pk=batch_id).first()
+    batch = Batch.objects.exclude(revision=since).defer(*LARGE_COLUMNS).filter(pk=batch_id).first()
     if batch is None:
         return
     nodes = _changed_nodes(batch, since) if since < batch.revision else None
@@ -45,7 +41,7 @@ def deltas(batch_id: str, since: int) -> Iterator[dict[str, Any]]:
             "revision": batch.revision,
             "more": number < len(pages),
             "reload": nodes is None,
-            "now": _iso(timezone.now()),
+            "now": iso(timezone.now()),
             "batch": state,
             "nodes": [node_state(node) for node in page],
         }
@@ -67,11 +63,11 @@ def list_delta(sent: dict[str, int]) -> dict[str, Any] | None:
     changed = [pk for pk, revision in revisions.items() if revision != sent.get(pk)][:BATCHES_PER_MESSAGE]
     if not changed:
         return None
-    batches = list(Batch.objects.filter(pk__in=changed).defer(*UNSHOWN).select_related("launched_by"))
+    batches = list(Batch.objects.filter(pk__in=changed).defer(*LARGE_COLUMNS).select_related("launched_by"))
     sent.update({batch.pk: batch.revision for batch in batches})
     return {
         "type": "batches",
-        "now": _iso(timezone.now()),
+        "now": iso(timezone.now()),
         "batches": [
             batch_state(batch)
             | {
@@ -79,7 +75,7 @@ def list_delta(sent: dict[str, int]) -> dict[str, Any] | None:
                 "processor": batch.processor,
                 "launched_by": batch.launched_by.get_username(),
                 "schedule": batch.schedule_id,
-                "created_at": _iso(batch.created_at),
+                "created_at": iso(batch.created_at),
             }
             for batch in batches
         ],
@@ -88,9 +84,9 @@ def list_delta(sent: dict[str, int]) -> dict[str, Any] | None:
 
 def tick() -> dict[str, Any]:
     """Return the message that only says that the line is alive."""
-    return {"type": "tick", "now": _iso(timezone.now())}
+    return {"type": "tick", "now": iso(timezone.now())}
 
 
 def _pages(nodes: Sequence[Node]) -> list[Sequence[Node]]:
     """Cut nodes into messages; a batch that changed without its nodes is one message, too."""
-    return [nodes[first : first + NODES_PER_MESSAGE] for first in range(0, len(nodes), NODES_PER_MESSAGE)] or [[]]
+    return list(slices(nodes, NODES_PER_MESSAGE)) or [[]]

@@ -1,20 +1,14 @@
-"""The doorbell: a channel message without content that tells consumers to look for newer rows."""
+"""The doorbell: a channel message without content, on which consumers look for newer rows. The only group_send."""
 
 from __future__ import annotations
 
+import logging
 import secrets
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 
-from dashboard.live.deltas import log
-from dashboard.models import Batch
-
-
-def ring_viewers(batch: Batch) -> None:
-    """Tell who looks at a batch that it has changed."""
-    async_to_sync(ring)(batch.pk)
-
+log = logging.getLogger(__name__)
 
 LIST_GROUP = "batches"
 
@@ -24,10 +18,10 @@ def group_of(batch_id: str) -> str:
     return f"batch-{batch_id}"
 
 
-async def ring(batch_id: str) -> None:
-    """Tell the viewers of a batch, and those of the list, that something changed. Call from the ASGI loop.
+async def announce_change(batch_id: str) -> None:
+    """Notify the viewers of a batch, and those of the list, that it has changed. Call it on the ASGI event loop.
 
-    Never fails: without a bell they look once a second.
+    Never raises: a viewer whose notification is lost polls once a second.
     """
     layer = get_channel_layer()
     if layer is None:
@@ -37,4 +31,9 @@ async def ring(batch_id: str) -> None:
         await layer.group_send(group_of(batch_id), bell)
         await layer.group_send(LIST_GROUP, bell)
     except Exception as error:
-        log.warning("No bell for batch %s: %s", batch_id, error)
+        log.warning("No change notification for batch %s: %s", batch_id, error)
+
+
+def announce_change_from_thread(batch_id: str) -> None:
+    """Do the same from a thread without an event loop."""
+    async_to_sync(announce_change)(batch_id)

@@ -32,7 +32,7 @@ class News:
 
 
 @dataclass(frozen=True)
-class _Reading:
+class _SharedRead:
     task: asyncio.Future[News]
     bells: int
     began: float
@@ -45,7 +45,7 @@ class Feed:
         self.batch_id = batch_id
         self._bells = 0
         self._heard = deque[str](maxlen=BELLS_KEPT)
-        self._readings: dict[int, _Reading] = {}
+        self._readings: dict[int, _SharedRead] = {}
         self.lines = 0
 
     def ring(self, bell: str) -> None:
@@ -60,10 +60,10 @@ class Feed:
         self._readings = {since: each for since, each in self._readings.items() if self._may_share(each, now)}
         if revision not in self._readings:
             task = asyncio.ensure_future(in_thread(_news)(self.batch_id, revision))
-            self._readings[revision] = _Reading(task, self._bells, now)
+            self._readings[revision] = _SharedRead(task, self._bells, now)
         return await asyncio.shield(self._readings[revision].task)
 
-    def _may_share(self, reading: _Reading, now: float) -> bool:
+    def _may_share(self, reading: _SharedRead, now: float) -> bool:
         is_fresh = not reading.task.done() or now - reading.began < FRESH
         return is_fresh and reading.bells == self._bells
 

@@ -13,7 +13,7 @@ from orchestration.contracts.events import NodeKind
 from orchestration.throughput import eta_bounds
 from orchestration.throughput import rate_and_eta as pace_of
 
-UNSHOWN = ("parameters", "plan_data", "source")
+LARGE_COLUMNS = ("parameters", "plan_data", "source")
 """Columns of a batch that are large and that no browser is sent."""
 
 
@@ -23,7 +23,7 @@ def batch_state(batch: Batch) -> dict[str, Any]:
     `eta_range` is between which seconds it lies, by how the last minute went.
     """
     now = timezone.now()
-    rate, eta = pace(batch, now)
+    rate, eta = rate_and_eta(batch, now)
     return {
         "id": batch.pk,
         "status": batch.status,
@@ -38,13 +38,13 @@ def batch_state(batch: Batch) -> dict[str, Any]:
         "rate": rate,
         "eta": eta,
         "eta_range": eta_range(batch, eta, now) if eta is not None else None,
-        "opened_at": _iso(batch.opened_at),
-        "closed_at": _iso(batch.closed_at),
+        "opened_at": iso(batch.opened_at),
+        "closed_at": iso(batch.closed_at),
         "moments": batch.moment_count,
-        "changed_at": _iso(batch.changed_at),
+        "changed_at": iso(batch.changed_at),
         "start_error": batch.start_error,
         "held": (
-            {"kind": batch.held_kind, "reason": batch.held_reason, "until": _iso(batch.held_until)}
+            {"kind": batch.held_kind, "reason": batch.held_reason, "until": iso(batch.held_until)}
             if batch.held_kind
             else None
         ),
@@ -67,7 +67,7 @@ def reading_of(batch: Batch) -> dict[str, Any] | None:
     }
 
 
-def pace(batch: Batch, now: datetime) -> tuple[float | None, float | None]:
+def rate_and_eta(batch: Batch, now: datetime) -> tuple[float | None, float | None]:
     """Return items per second and the seconds left, as far as they are known.
 
     Both are of the root's newest run. In a first run items are counted; a retry knows only how many children are done,
@@ -103,8 +103,8 @@ def node_state(node: Node) -> dict[str, Any]:
         "position": node.position,
         "status": node.status,
         "attempt": node.attempt,
-        "started_at": _iso(node.started_at),
-        "closed_at": _iso(node.closed_at),
+        "started_at": iso(node.started_at),
+        "closed_at": iso(node.closed_at),
         "error": {"type": node.error_type, "message": node.error_message} if node.error_type else None,
         "length": node.length,
         "note": node.note,
@@ -117,5 +117,6 @@ def node_state(node: Node) -> dict[str, Any]:
     return state
 
 
-def _iso(time: datetime | None) -> str | None:
+def iso(time: datetime | None) -> str | None:
+    """Return a time as ISO 8601."""
     return time.isoformat() if time is not None else None

@@ -10,7 +10,6 @@ from dashboard.models.choices import (
     PARENT_KINDS,
     BatchStatus,
     Hold,
-    Kind,
     NodeStatus,
 )
 from dashboard.models.definitions import DefinitionVersion, SavedDefinition, VersionIsImmutable
@@ -45,7 +44,6 @@ __all__ = [
     "Hold",
     "Item",
     "ItemQuerySet",
-    "Kind",
     "Moment",
     "Node",
     "NodeStatus",

@@ -10,7 +10,7 @@ from orchestration.contracts.status import Status
 
 
 class BatchStatus(models.TextChoices):
-    """State of a batch as a person sees it. Derived from root and tallies by `projection`."""
+    """State of a batch as a person sees it, derived from its root and tallies by `tallies.batch_status`."""
 
     PENDING = "pending", gettext_lazy("Pending")
     RUNNING = "running", gettext_lazy("Running")
@@ -29,14 +29,14 @@ OPEN_BATCH_STATUSES = (BatchStatus.PENDING, BatchStatus.RUNNING, BatchStatus.PAU
 
 
 class Hold(models.TextChoices):
-    """What a held batch waits for a person to decide."""
+    """What a held batch waits for a person to decide: what happens to its failures, or its approval."""
 
     FAILURES = "failures", gettext_lazy("What becomes of failures")
-    GATE = "gate", gettext_lazy("Whether it may start")
+    APPROVAL = "gate", gettext_lazy("Whether it may start")
 
 
 class NodeStatus(models.TextChoices):
-    """State of a node or an item; the values of `orchestration.contracts.Status`."""
+    """State of a node or an item; the values of `orchestration.contracts.status.Status`."""
 
     PENDING = Status.PENDING, gettext_lazy("Pending")
     RUNNING = Status.RUNNING, gettext_lazy("Running")
@@ -57,22 +57,20 @@ NOT_COMPLETED = (*FAILURES, NodeStatus.CANCELED)
 BY_INTEREST = (*NOT_COMPLETED, NodeStatus.RUNNING, NodeStatus.PENDING, NodeStatus.COMPLETED, NodeStatus.SKIPPED)
 """All statuses, those first that a person looks for."""
 
+NODE_KIND_LABELS = {
+    NodeKind.ROOT.value: gettext_lazy("Root"),
+    NodeKind.PARENT.value: gettext_lazy("Parent"),
+    NodeKind.PARTITION.value: gettext_lazy("Partition"),
+    NodeKind.STAGE.value: gettext_lazy("Stage"),
+    NodeKind.CHILD.value: gettext_lazy("Child"),
+    NodeKind.ROLLBACK.value: gettext_lazy("Rollback"),
+    NodeKind.STEP.value: gettext_lazy("Step"),
+    NodeKind.SERVICE.value: gettext_lazy("Service"),
+    NodeKind.POOL_WORKER.value: gettext_lazy("Pool worker"),
+    NodeKind.ENTITY.value: gettext_lazy("Entity"),
+    NodeKind.GATE.value: gettext_lazy("Gate"),
+}
+"""What a person calls each kind of node."""
 
-class Kind(models.TextChoices):
-    """What a node is; the values of `orchestration.contracts.NodeKind`."""
-
-    ROOT = NodeKind.ROOT, gettext_lazy("Root")
-    PARENT = NodeKind.PARENT, gettext_lazy("Parent")
-    PARTITION = NodeKind.PARTITION, gettext_lazy("Partition")
-    STAGE = NodeKind.STAGE, gettext_lazy("Stage")
-    CHILD = NodeKind.CHILD, gettext_lazy("Child")
-    ROLLBACK = NodeKind.ROLLBACK, gettext_lazy("Rollback")
-    STEP = NodeKind.STEP, gettext_lazy("Step")
-    SERVICE = NodeKind.SERVICE, gettext_lazy("Service")
-    POOL_WORKER = NodeKind.POOL_WORKER, gettext_lazy("Pool worker")
-    ENTITY = NodeKind.ENTITY, gettext_lazy("Entity")
-    GATE = NodeKind.GATE, gettext_lazy("Gate")
-
-
-PARENT_KINDS = (Kind.PARTITION, Kind.STAGE, Kind.PARENT)
+PARENT_KINDS = (NodeKind.PARTITION, NodeKind.STAGE, NodeKind.PARENT)
 """Nodes between the root and children, with tallies of what lies below them."""

@@ -9,8 +9,9 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from dashboard.models.batches import Batch, Tally
-from dashboard.models.choices import PARENT_KINDS, Kind, NodeStatus
+from dashboard.models.choices import NODE_KIND_LABELS, PARENT_KINDS, NodeStatus
 from dashboard.models.operations import Operation
+from orchestration.contracts.events import NodeKind
 
 
 class Node(Tally):
@@ -26,7 +27,7 @@ class Node(Tally):
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="nodes")
     parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="below")
-    kind = models.CharField(max_length=20, choices=Kind)
+    kind = models.CharField(max_length=20, choices=NODE_KIND_LABELS)
     position = models.PositiveIntegerField(default=0)
     workflow_id = models.CharField(max_length=1000)
     is_workflow = models.BooleanField(default=True)
@@ -74,11 +75,11 @@ class Node(Tally):
     @property
     def title(self) -> str:
         """What a person calls it: by its number, or its label where it has one."""
-        if self.kind == Kind.ROOT:
+        if self.kind == NodeKind.ROOT:
             return _("Root")
-        if self.kind == Kind.PARTITION:
+        if self.kind == NodeKind.PARTITION:
             return _("Partition %(position)s") % {"position": self.position}
-        if self.kind in (Kind.PARENT, Kind.CHILD):
+        if self.kind in (NodeKind.PARENT, NodeKind.CHILD):
             return self.label or f"#{self.position}"
         return f"{self.get_kind_display()} {self.label}".strip()
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from dashboard.database.bulk import _slices, insert_rows, update_rows
+from dashboard.database.bulk import insert_rows, slices, update_rows
 from dashboard.models import Attempt, Batch, Node
 from dashboard.models.tallies import closed_children
 from dashboard.projection.attempts import (
@@ -23,10 +23,10 @@ from dashboard.projection.attempts import (
     show_result,
 )
 from dashboard.projection.discovered_nodes import make_places
-from dashboard.projection.item_counts import _reset_failed_items
+from dashboard.projection.item_counts import reset_failed_items
 from dashboard.projection.ledger import Ledger, open_ledger
 from dashboard.projection.moments import apply_words, note_moments
-from dashboard.projection.settlement import _skip_below_closed_root
+from dashboard.projection.settlement import skip_below_closed_root
 from orchestration.contracts.events import EventKind, TreeEvent
 from orchestration.contracts.status import Status
 
@@ -43,7 +43,7 @@ def apply_events(batch_id: str, events: Sequence[TreeEvent]) -> None:
             if ledger.batch.is_discarded:
                 log.warning("Dropped %s events of batch %s, which was discarded.", len(events), batch_id)
                 return
-            for some in _slices(events):
+            for some in slices(events):
                 make_places(ledger, some)
                 _apply_runs(ledger, [event for event in some if event.kind in (EventKind.STARTED, EventKind.CLOSED)])
                 apply_words(ledger, some)
@@ -51,7 +51,7 @@ def apply_events(batch_id: str, events: Sequence[TreeEvent]) -> None:
                 note_moments(ledger, some)
                 ledger.flush()
             if any(event.workflow_id == ledger.root.workflow_id for event in events):
-                _skip_below_closed_root(ledger)
+                skip_below_closed_root(ledger)
     except Batch.DoesNotExist:
         log.warning("Dropped %s events of batch %s, which does not exist.", len(events), batch_id)
 
@@ -76,7 +76,7 @@ def _apply_runs(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
             rerun.append(node)
     update_rows(Attempt, [attempt for attempt in changed if attempt.pk is not None], ATTEMPT_STATE)
     insert_rows(Attempt, [attempt for attempt in changed if attempt.pk is None])
-    _reset_failed_items(ledger, rerun, [run for node in rerun for run in runs[node.pk] if run != node.run_id])
+    reset_failed_items(ledger, rerun, [run for node in rerun for run in runs[node.pk] if run != node.run_id])
     for workflow_id in by_workflow:
         log.warning("Dropped events of %s, which is not in batch %s.", workflow_id, ledger.batch.pk)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from django.db.models import Count
 
-from dashboard.database.bulk import _slices
+from dashboard.database.bulk import slices
 from dashboard.models import Item, Node
 from dashboard.models.tallies import add
 from dashboard.projection.ledger import Ledger, open_ledger
@@ -16,7 +16,7 @@ from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
 
 
-def _reset_failed_items(ledger: Ledger, nodes: Sequence[Node], runs: Sequence[str]) -> None:
+def reset_failed_items(ledger: Ledger, nodes: Sequence[Node], runs: Sequence[str]) -> None:
     """Put items of children that failed in earlier runs back to pending; their error stays until the next result."""
     if not nodes:
         return
@@ -33,7 +33,7 @@ def _reset_failed_items(ledger: Ledger, nodes: Sequence[Node], runs: Sequence[st
 
 
 @contextmanager
-def counting_items(batch_id: str) -> Iterator[dict[int, Counter[str]]]:
+def tallying_items(batch_id: str) -> Iterator[dict[int, Counter[str]]]:
     """Lock a batch while `store` writes items of it, and add what it says has moved to the tallies.
 
     Yields {position of the child: {"items_completed": n, "items_failed": n}}, to be filled.
@@ -41,7 +41,7 @@ def counting_items(batch_id: str) -> Iterator[dict[int, Counter[str]]]:
     with open_ledger(batch_id) as ledger:
         moved = defaultdict[int, Counter[str]](Counter)
         yield moved
-        for positions in _slices(list(moved)):
+        for positions in slices(list(moved)):
             nodes = Node.objects.filter(batch=ledger.batch, kind=NodeKind.CHILD, position__in=positions)
             for node in ledger.take(nodes):
                 add(node, moved[node.position])

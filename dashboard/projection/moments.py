@@ -26,7 +26,7 @@ MOMENTS = frozenset(EventKind) - {EventKind.STARTED, EventKind.CLOSED, EventKind
 HOLDS: dict[EventKind, str] = {
     EventKind.HELD: Hold.FAILURES,
     EventKind.RELEASED: "",
-    EventKind.GATE_OPENED: Hold.GATE,
+    EventKind.GATE_OPENED: Hold.APPROVAL,
     EventKind.GATE_DECIDED: "",
 }
 """What a batch is held for after a moment; nothing once it is decided."""

@@ -8,11 +8,11 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from dashboard.database.bulk import _slices
+from dashboard.database.bulk import slices
 from dashboard.models import PARENT_KINDS, Node
 from dashboard.models.tallies import closed_children
 from dashboard.projection.attempts import reserve
-from dashboard.projection.item_counts import _reset_failed_items
+from dashboard.projection.item_counts import reset_failed_items
 from dashboard.projection.ledger import Ledger, open_ledger
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
@@ -24,7 +24,7 @@ def claim(batch_id: str, positions: Iterable[int], operation_id: str) -> dict[in
     """Let an operation's parameters hold for the next attempts of children; return whose did, by node id."""
     before = dict[int, str | None]()
     with transaction.atomic():
-        for some in _slices(list(positions)):
+        for some in slices(list(positions)):
             nodes = Node.objects.filter(batch=batch_id, kind=NodeKind.CHILD, position__in=some)
             before |= dict(nodes.values_list("pk", "operation_id"))
             nodes.update(operation_id=operation_id)
@@ -46,7 +46,7 @@ def requeue(batch_id: str, children: Mapping[int, int], *, goes_on: bool = False
     with open_ledger(batch_id) as ledger:
         was_closed = Status(ledger.root.status).is_outcome
         parents, number = set[int](), 0
-        for positions in _slices(list(children)):
+        for positions in slices(list(children)):
             nodes = Node.objects.filter(batch=ledger.batch, kind=NodeKind.CHILD, position__in=positions)
             closed = [
                 node for node in nodes if Status(node.status).is_retryable and node.attempt == children[node.position]
@@ -76,4 +76,4 @@ def _reserve(ledger: Ledger, nodes: Iterable[Node]) -> None:
     taken = ledger.take(nodes)
     runs = reserve(taken)
     failed = [node for node in taken if node.items_failed]
-    _reset_failed_items(ledger, failed, [run for node in failed for run in runs[node.pk]])
+    reset_failed_items(ledger, failed, [run for node in failed for run in runs[node.pk]])

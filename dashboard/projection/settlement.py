@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import Count, F, QuerySet, Sum
 from django.utils import timezone
 
-from dashboard.database.bulk import _slices
+from dashboard.database.bulk import slices
 from dashboard.models import Attempt, Node
 from dashboard.projection.attempts import release
 from dashboard.projection.ledger import Ledger, open_ledger
@@ -44,7 +44,7 @@ def note_start_error(batch_id: str, error: str) -> None:
         ledger.batch.start_error = error
 
 
-def _skip_below_closed_root(ledger: Ledger) -> None:
+def skip_below_closed_root(ledger: Ledger) -> None:
     """Skip what a root left behind that stopped early. One that completed has left nothing: its news are late."""
     closed = [attempt for attempt in Attempt.objects.filter(node=ledger.root) if Status(attempt.status).is_retryable]
     if closed:
@@ -56,7 +56,7 @@ def _skip_pending(ledger: Ledger, *, reserved_too: bool) -> None:
     ledger.flush()
     pending = Node.objects.filter(batch=ledger.batch, status=Status.PENDING).exclude(pk=ledger.root.pk)
     if reserved_too:
-        for ids in _slices(list(pending.filter(attempt__gt=0).values_list("pk", flat=True))):
+        for ids in slices(list(pending.filter(attempt__gt=0).values_list("pk", flat=True))):
             release(ledger.take(Node.objects.filter(pk__in=ids)))
             ledger.flush()
     never_ran = pending.filter(attempt=0)

@@ -8,7 +8,7 @@ from typing import Any
 
 from dashboard.database.bulk import insert_columns
 from dashboard.database.sanitising import json_text
-from dashboard.inputs.rows import KEY_LIMIT, Row
+from dashboard.inputs.rows import KEY_LIMIT, InputRow
 from dashboard.models import Batch, Item, Node
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.flows import Section
@@ -35,7 +35,7 @@ def write_below(
     batch: Batch,
     parent: Node,
     layout: Layout,
-    rows: Iterator[Row],
+    rows: Iterator[InputRow],
     *,
     plan: Plan | None = None,
     section: int | None = None,
@@ -50,7 +50,7 @@ def write_below(
         raise ValueError(f"The input ended after {found} of {layout.items} rows.")
 
 
-def write_page(batch: Batch, partition: Node, layout: Layout, children: Iterable[int], rows: Iterator[Row]) -> int:
+def write_page(batch: Batch, partition: Node, layout: Layout, children: Iterable[int], rows: Iterator[InputRow]) -> int:
     """Write children of a partition for as long as there are rows, and return how many rows there were."""
     return _Tree(batch, batch.plan, layout, {partition.position: partition}, None).write(children, rows)
 
@@ -96,7 +96,7 @@ class _Tree:
         self._nodes, self._items = list[Node](), list[tuple[Any, ...]]()
         self._ids = set[str]()
 
-    def write(self, children: Iterable[int], rows: Iterator[Row]) -> int:
+    def write(self, children: Iterable[int], rows: Iterator[InputRow]) -> int:
         """Write children until there are no more of them, or no more rows; return the number of rows."""
         written = 0
         for child in children:
@@ -112,7 +112,7 @@ class _Tree:
         self._flush()
         return written
 
-    def _take(self, child: int, taken: Sequence[Row]) -> None:
+    def _take(self, child: int, taken: Sequence[InputRow]) -> None:
         offset, partition = self._layout.chunk(child).offset, self._layout.partition_of(child)
         self._nodes.append(
             Node(
@@ -131,7 +131,7 @@ class _Tree:
         for index, row in enumerate(taken, start=offset):
             self._items.append((self._batch.pk, index, child, row.key[:KEY_LIMIT], json_text(row.data)))
 
-    def _workflow_id(self, child: int, partition: int | None, first: Row) -> str:
+    def _workflow_id(self, child: int, partition: int | None, first: InputRow) -> str:
         """Return a child's workflow id: its own, or that of the resource that its one item names."""
         if not self._plan.resource_field:
             return child_id(self._batch.pk, child, partition, self._section)

@@ -17,8 +17,9 @@ from math import ceil, log10, nan
 from django.db.models import Count, F, Q
 from django.db.models.functions import Floor
 
-from dashboard.models import BY_INTEREST, Batch, Kind, Node, NodeStatus
+from dashboard.models import BY_INTEREST, Batch, Node, NodeStatus
 from dashboard.queries.selection import EVERYTHING
+from orchestration.contracts.events import NodeKind
 
 STATUSES = (
     NodeStatus.PENDING,
@@ -60,9 +61,9 @@ class BatchMap:
                 return
             changed = Node.objects.filter(batch=batch, revision__gt=self.revision, revision__lte=batch.revision)
             if self.revision:
-                for position in changed.filter(kind=Kind.PARENT).values_list("position", flat=True):
+                for position in changed.filter(kind=NodeKind.PARENT).values_list("position", flat=True):
                     self._set(position, EMPTY, None)
-            children = changed.filter(kind=Kind.CHILD).order_by()
+            children = changed.filter(kind=NodeKind.CHILD).order_by()
             cells = children.values_list("position", "status", "duration")
             for position, status, duration in cells.iterator(chunk_size=10_000):
                 self._set(position, _CODES[status], duration)

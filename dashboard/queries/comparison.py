@@ -11,7 +11,7 @@ from django.db.models import Count, Min
 from django.utils.translation import gettext_lazy
 
 from dashboard.i18n.formatting import Words
-from dashboard.live.state import UNSHOWN
+from dashboard.live.state import LARGE_COLUMNS
 from dashboard.models import BY_INTEREST, FAILURES, Batch
 from dashboard.queries.batch_map import map_of, seconds_of
 from dashboard.queries.error_groups import failed_items
@@ -97,7 +97,7 @@ class Comparison:
 def candidates(batch: Batch) -> list[Batch]:
     """Return other batches of the same processor, the newest first."""
     found = Batch.objects.filter(processor=batch.processor).exclude(pk=batch.pk)
-    return list(found.defer(*UNSHOWN).select_related("launched_by")[:OFFERED])
+    return list(found.defer(*LARGE_COLUMNS).select_related("launched_by")[:OFFERED])
 
 
 def compare(batch: Batch, other: Batch) -> Comparison:

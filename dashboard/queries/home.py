@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from dashboard.i18n.formatting import numeral
-from dashboard.live.state import UNSHOWN, batch_state
+from dashboard.live.state import LARGE_COLUMNS, batch_state
 from dashboard.models import FAILURES, OPEN_BATCH_STATUSES, Batch, BatchStatus, Hold
 from dashboard.models.tallies import failed_children
 from dashboard.temporal import WORKER_LOST_AFTER, gateway
@@ -65,7 +65,7 @@ def home_of(since: datetime) -> Home:
 
 
 def _batches() -> QuerySet[Batch]:
-    return Batch.objects.select_related("launched_by").defer(*UNSHOWN)
+    return Batch.objects.select_related("launched_by").defer(*LARGE_COLUMNS)
 
 
 def _needs(since: datetime) -> Iterator[Entry]:
@@ -86,7 +86,7 @@ def _needs(since: datetime) -> Iterator[Entry]:
 
 def _reason(batch: Batch, now: datetime) -> tuple[int, str]:
     """Return how soon a person should look at an open batch, and why."""
-    if batch.held_kind == Hold.GATE:
+    if batch.held_kind == Hold.APPROVAL:
         return 0, _("Waits for approval. %(held_reason)s") % {"held_reason": batch.held_reason}
     if batch.held_kind:
         return 1, _("Held: %(held_reason)s") % {"held_reason": batch.held_reason}

@@ -8,7 +8,8 @@ from math import ceil
 
 from django.db.models import Case, Count, IntegerField, Value, When
 
-from dashboard.models import Attempt, Item, Kind, Node, NodeStatus
+from dashboard.models import Attempt, Item, Node, NodeStatus
+from orchestration.contracts.events import NodeKind
 
 ITEMS_PER_PAGE = 50
 REASONS_SHOWN = 20
@@ -90,9 +91,9 @@ def items_of(node: Node, page: int) -> ItemPage:
 def pane_of(node: Node, page: int) -> Pane:
     """Return what the pane of a node shows."""
     attempts = list(Attempt.objects.filter(node=node).order_by("-number"))
-    if node.kind == Kind.STAGE:
+    if node.kind == NodeKind.STAGE:
         return Pane(node, attempts, None, _left(node), _path(node))
-    items = items_of(node, page) if node.kind == Kind.CHILD and node.length else None
+    items = items_of(node, page) if node.kind == NodeKind.CHILD and node.length else None
     return Pane(node, attempts, items, path=_path(node))
 
 

@@ -12,8 +12,9 @@ from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
 
-from dashboard.models import Batch, Item, Kind, Node, NodeStatus
+from dashboard.models import Batch, Item, Node, NodeStatus
 from dashboard.queries.error_groups import with_error
+from orchestration.contracts.events import NodeKind
 from orchestration.errors.signatures import SIGNATURE_LENGTH
 
 TEXT_LENGTH = 200
@@ -69,7 +70,7 @@ class Selection:
 
     def children(self, batch: Batch) -> QuerySet[Node]:
         """Return the children that are meant, in no order."""
-        found = Node.objects.filter(batch=batch, kind=Kind.CHILD).order_by()
+        found = Node.objects.filter(batch=batch, kind=NodeKind.CHILD).order_by()
         if self.status:
             found = found.filter(status=self.status)
         if self.error:

@@ -12,8 +12,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from dashboard.i18n.formatting import duration, numeral
-from dashboard.models import Attempt, AuditEntry, Batch, Kind, Moment, NodeStatus
-from orchestration.contracts.events import EventKind
+from dashboard.models import Attempt, AuditEntry, Batch, Moment, NodeStatus
+from orchestration.contracts.events import EventKind, NodeKind
 
 WIDTH = 1000
 NARROWEST = 2
@@ -105,7 +105,7 @@ def timeline_of(batch: Batch) -> Timeline:
     """Return the time line of a batch, from its launch to its end or to now."""
     moments = list(batch.moments.order_by("-at", "-id")[:SHOWN]) if batch.moment_count else []
     audit = list(batch.audit.select_related("person")[:SHOWN])
-    runs = list(Attempt.objects.filter(batch=batch, node__kind=Kind.ROOT).order_by("-number")[:SHOWN])
+    runs = list(Attempt.objects.filter(batch=batch, node__kind=NodeKind.ROOT).order_by("-number")[:SHOWN])
     entries = [
         *(Entry(each.kind, str(TITLES.get(EventKind(each.kind), each.kind)), each.at, each.note) for each in moments),
         *(_done(each) for each in audit),

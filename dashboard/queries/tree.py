@@ -12,8 +12,9 @@ from urllib.parse import urlencode
 from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
 from django.utils import timezone
 
-from dashboard.models import BY_INTEREST, NOT_COMPLETED, PARENT_KINDS, Batch, Kind, Node, NodeStatus
+from dashboard.models import BY_INTEREST, NOT_COMPLETED, PARENT_KINDS, Batch, Node, NodeStatus
 from dashboard.queries.selection import EVERYTHING, Selection
+from orchestration.contracts.events import NodeKind
 from orchestration.plan.options import Execution
 
 PAGE_SIZE = 100
@@ -28,7 +29,7 @@ DEEPEST_EXPANDED = 3
 IN_ORDER = ("pipeline", "steps")
 """Kinds of definitions (what a batch of one has for its processor) of which the rows below the root are a sequence."""
 
-STANDING = (Kind.POOL_WORKER, Kind.ENTITY)
+STANDING = (NodeKind.POOL_WORKER, NodeKind.ENTITY)
 """What stands beside the children that it processes, and before them."""
 
 _RANK = Case(
@@ -183,7 +184,7 @@ def _rows(nodes: Sequence[Node], level: int, first: int, opened: Branch | None) 
 
 def _under(nodes: Sequence[Node], level: int) -> dict[int, list[Row]]:
     """Return the rows that always stand below some nodes, and below those: {node id: rows}."""
-    above = [node.pk for node in nodes if node.kind not in (Kind.ROOT, *PARENT_KINDS)]
+    above = [node.pk for node in nodes if node.kind not in (NodeKind.ROOT, *PARENT_KINDS)]
     below = list(Node.objects.filter(parent__in=above).order_by("position", "pk")[:UNDER_MOST]) if above else []
     further = _under(below, level + 1) if below else {}
     found, now = defaultdict[int, list[Row]](list), timezone.now()
@@ -201,9 +202,9 @@ def _page(nodes: QuerySet[Node], page: int) -> list[Node]:
 
 def _number_below(parent: Node) -> int:
     """Return how many nodes lie directly below a root or partition; a root's tallies are its batch's."""
-    if parent.kind == Kind.PARENT or (parent.kind == Kind.ROOT and not parent.batch.is_laid_out):
+    if parent.kind == NodeKind.PARENT or (parent.kind == NodeKind.ROOT and not parent.batch.is_laid_out):
         return Node.objects.filter(parent=parent).count()
-    if parent.kind == Kind.ROOT:
+    if parent.kind == NodeKind.ROOT:
         return (parent.batch.partition_count or parent.batch.child_count) + _standing(parent)
     return sum(parent.children.values())
 
@@ -219,14 +220,14 @@ def branch_of(parent: Node, page: int, opened: Branch | None = None, level: int 
 
     Stages and steps stand in their order. Below one stand its children, of all its partitions together.
     """
-    partitioned = parent.kind == Kind.ROOT and parent.batch.partition_count > 0
+    partitioned = parent.kind == NodeKind.ROOT and parent.batch.partition_count > 0
     total = _number_below(parent)
     page = min(max(page, 1), max(1, ceil(total / PAGE_SIZE)))
     rank = _PARTITION_RANK if partitioned else _RANK
     below = Node.objects.filter(parent=parent)
-    if parent.kind == Kind.STAGE:
-        below = Node.objects.filter(Q(parent=parent) | Q(parent__parent=parent), kind=Kind.CHILD)
-    elif parent.kind == Kind.ROOT and parent.batch.processor in IN_ORDER:
+    if parent.kind == NodeKind.STAGE:
+        below = Node.objects.filter(Q(parent=parent) | Q(parent__parent=parent), kind=NodeKind.CHILD)
+    elif parent.kind == NodeKind.ROOT and parent.batch.processor in IN_ORDER:
         rank = _IN_SEQUENCE
     nodes = _page(below.order_by(rank, "position"), page)
     level = level or (DEEPEST_EXPANDED if parent.has_tallies else 2)
@@ -246,7 +247,7 @@ def tree_of(batch: Batch, *, selection: Selection, page: int, opened: int | None
     """Return the tree of a batch: the children that a selection means, or the whole with one parent (a node's id)
     expanded to a page.
     """
-    root = Node.objects.select_related("batch").get(batch=batch, kind=Kind.ROOT)
+    root = Node.objects.select_related("batch").get(batch=batch, kind=NodeKind.ROOT)
     if selection.is_narrow:
         branch = branch_with(root, selection, page)
     elif (
@@ -273,10 +274,10 @@ def _path(root: Node, opened: Node) -> list[Row]:
 
 def _page_of_partition(root: Node, partition: Node) -> int:
     """Return the page of the root's branch that an expanded partition lies on."""
-    if partition.kind == Kind.PARENT:
+    if partition.kind == NodeKind.PARENT:
         below = Node.objects.filter(parent=root).order_by(_RANK, "position").values_list("pk", flat=True)
         return list(below).index(partition.pk) // PAGE_SIZE + 1
-    if partition.kind == Kind.STAGE:
+    if partition.kind == NodeKind.STAGE:
         return Node.objects.filter(parent=root, position__lt=partition.position).count() // PAGE_SIZE + 1
     before = Node.objects.filter(parent=root).annotate(rank=_PARTITION_RANK)
     failing = any(partition.children[status.value] for status in NOT_COMPLETED)

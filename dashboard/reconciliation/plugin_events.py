@@ -6,8 +6,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 
-from asgiref.sync import async_to_sync
-
 from dashboard.accounts.permissions import Person
 from dashboard.launching.watch import UnknownWorkflow, watch
 from dashboard.live import doorbell
@@ -34,7 +32,7 @@ def take_in(person: Person, told: Sequence[Told]) -> None:
         batch_id = _batch_of(person, root, run_id, has_child=any(event.parent for event in events))
         if batch_id:
             apply_events(batch_id, [_tree_event(event) for event in events])
-            async_to_sync(doorbell.ring)(batch_id)
+            doorbell.announce_change_from_thread(batch_id)
 
 
 def _batch_of(person: Person, root: str, run_id: str, *, has_child: bool) -> str:

@@ -176,7 +176,7 @@ async def _settle(batch: Batch, root: Node) -> bool:
         if newest is None or newest.run_id != root.run_id or not newest.status.is_outcome:
             return False
     await in_thread(settle)(batch.pk, batch.revision)
-    await doorbell.ring(batch.pk)
+    await doorbell.announce_change(batch.pk)
     return True
 
 
@@ -200,7 +200,7 @@ async def _start(batch: Batch) -> None:
         return
     if error != batch.start_error:
         await in_thread(note_start_error)(batch.pk, error)
-        await doorbell.ring(batch.pk)
+        await doorbell.announce_change(batch.pk)
     if not error and (seen := await gateway().describe_run(root_id(batch.pk))) is not None:
         await repair_seen(batch.pk, [seen])
 

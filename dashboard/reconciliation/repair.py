@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from dashboard.database.bulk import slices
 from dashboard.database.threads import in_thread
 from dashboard.live import doorbell
 from dashboard.models import Attempt, Batch
@@ -46,18 +47,18 @@ async def repair_listed(batch: Batch, since: datetime | None) -> None:
         await _repair_watched(batch.pk, listings)
         return
     for listing in listings:
-        async for runs in _slices(listing):
+        async for runs in _listed_slices(listing):
             await repair_seen(batch.pk, [run for run in runs if _is_due(run)])
 
 
 async def _repair_watched(batch_id: str, listings: Iterable[AsyncIterator[WorkflowRun]]) -> None:
     """Project all that was listed, and the oldest first: a parent is known before its children."""
     found = {run.run_id: run for listing in listings async for run in listing}
-    for runs in _cut(sorted(found.values(), key=_began)):
+    for runs in slices(sorted(found.values(), key=_started_at), RUNS_AT_ONCE):
         await repair_seen(batch_id, runs)
 
 
-def _began(run: WorkflowRun) -> datetime:
+def _started_at(run: WorkflowRun) -> datetime:
     return run.started_at
 
 
@@ -67,7 +68,7 @@ def _is_due(run: WorkflowRun) -> bool:
 
 async def repair_lost(batch_id: str) -> None:
     """Ask for each run that the rows have open: one that Temporal no longer knows counts as terminated."""
-    for attempts in _cut(await in_thread(_open_attempts)(batch_id)):
+    for attempts in slices(await in_thread(_open_attempts)(batch_id), RUNS_AT_ONCE):
         seen = await _gather([gateway().describe_run(workflow_id, run_id) for workflow_id, run_id in attempts])
         await repair_seen(batch_id, [run for run in seen if run is not None])
         now = datetime.now(UTC)
@@ -132,7 +133,7 @@ def place_of(run: WorkflowRun) -> Place | None:
 
 async def _project(batch_id: str, events: Sequence[TreeEvent]) -> None:
     await in_thread(apply_events)(batch_id, events)
-    await doorbell.ring(batch_id)
+    await doorbell.announce_change(batch_id)
 
 
 async def _gather(lookups: Iterable[Awaitable[T]]) -> list[T]:
@@ -146,7 +147,8 @@ async def _gather(lookups: Iterable[Awaitable[T]]) -> list[T]:
     return list(await asyncio.gather(*(one(lookup) for lookup in lookups)))
 
 
-async def _slices(runs: AsyncIterator[WorkflowRun]) -> AsyncIterator[list[WorkflowRun]]:
+async def _listed_slices(runs: AsyncIterator[WorkflowRun]) -> AsyncIterator[list[WorkflowRun]]:
+    """Yield a listing in slices of at most RUNS_AT_ONCE, each as soon as it is complete."""
     found = list[WorkflowRun]()
     async for run in runs:
         found.append(run)
@@ -154,7 +156,3 @@ async def _slices(runs: AsyncIterator[WorkflowRun]) -> AsyncIterator[list[Workfl
             yield found
             found = []
     yield found
-
-
-def _cut(rows: Sequence[T]) -> Iterable[Sequence[T]]:
-    return (rows[first : first + RUNS_AT_ONCE] for first in range(0, len(rows), RUNS_AT_ONCE))

@@ -8,11 +8,12 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from dashboard.accounts.permissions import may_operate
-from dashboard.models import PARENT_KINDS, Batch, Item, Kind, Node
+from dashboard.models import PARENT_KINDS, Batch, Item, Node
 from dashboard.pages.batch import TreeQuery, batch_page
 from dashboard.queries.node_pane import items_of, pane_of
 from dashboard.queries.tree import branch_of
 from dashboard.server.requests import page_number
+from orchestration.contracts.events import NodeKind
 
 
 @require_safe
@@ -62,7 +63,7 @@ def node_items(request: HttpRequest, batch_id: str, node_id: int) -> HttpRespons
 def item_detail(request: HttpRequest, batch_id: str, index: int) -> HttpResponse:
     """Show one item: input, result or error with its stack, earlier failures."""
     item = get_object_or_404(Item.objects.select_related("batch"), batch_id=batch_id, index=index)
-    node = get_object_or_404(Node, batch_id=batch_id, kind=Kind.CHILD, position=item.child)
+    node = get_object_or_404(Node, batch_id=batch_id, kind=NodeKind.CHILD, position=item.child)
     template = "batches/item_detail.html#item" if request.htmx else "batches/item_detail.html"  # type: ignore[attr-defined]
     return render(request, template, {"item": item, "node": node, "batch": item.batch})
 

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, User
 
 from dashboard.accounts.permissions import OPERATORS, VIEWERS
 from dashboard.chunk_store.store import DjangoChunkStore
-from dashboard.inputs.rows import Row
+from dashboard.inputs.rows import InputRow
 from dashboard.launching import launch
 from dashboard.launching.request import LaunchRequest
 from dashboard.models import Batch, Node
@@ -37,7 +37,7 @@ def make_viewer(name: str = "vera") -> User:
 
 def make_batch(person: User, items: int = 4, *, label: str = "", plan: Plan | None = None, **given: Any) -> Batch:
     """Write a batch as a launch does, without starting it. Keys: row-0000 and so on; `given` is the request's."""
-    rows = [Row(f"row-{index:04}", {"url": f"https://example.org/{index}"}) for index in range(items)]
+    rows = [InputRow(f"row-{index:04}", {"url": f"https://example.org/{index}"}) for index in range(items)]
     request = LaunchRequest(
         processor=given.pop("processor", "simulate"),
         parameters=given.pop("parameters", {"seconds_from": 1, "seconds_to": 2}),

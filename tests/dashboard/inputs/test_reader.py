@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from dashboard.inputs import survey as input_survey
-from dashboard.inputs.reader import Reading
+from dashboard.inputs.reader import InputReader
 from dashboard.inputs.source import ROW_NUMBER, Format, Source, list_source
 from dashboard.inputs.survey import Survey, rows, survey
 from orchestration.processors.catalogue import get_processor
@@ -207,9 +207,9 @@ RESUMABLE = {
 @pytest.mark.parametrize("kind", Format)
 def test_reading_goes_on_where_another_one_stopped(kind: Format, key: str) -> None:
     whole = replace(source(RESUMABLE[kind], kind, key=key), count=5)
-    expected = list(Reading(whole, typed()))
+    expected = list(InputReader(whole, typed()))
     assert len(expected) >= 4
     for stop in range(len(expected)):
-        first = Reading(whole, typed())
+        first = InputReader(whole, typed())
         begun = list(islice(first, stop))
-        assert begun + list(Reading(replace(whole, start=first.position), typed())) == expected
+        assert begun + list(InputReader(replace(whole, start=first.position), typed())) == expected

@@ -104,7 +104,7 @@ async def no_bell() -> AsyncIterator[None]:
 async def change(function: Callable[..., Any], batch: Batch, *args: Any, **given: Any) -> None:
     """Change rows as the notify activity does: database first, doorbell second."""
     await sync_to_async(function)(batch, *args, **given)
-    await doorbell.ring(batch.pk)
+    await doorbell.announce_change(batch.pk)
 
 
 async def read(line: ClientConnection, kind: str = "delta") -> dict[str, Any]:
@@ -277,7 +277,7 @@ async def test_a_slow_browser_gets_fewer_and_larger_deltas(open_socket: Open, ma
         for run in range(1, rounds + 1):
             events = [started(node, run, START.replace(minute=run % 60, hour=12 + run // 60)) for node in nodes]
             await sync_to_async(apply_events)(batch.pk, events)
-            await doorbell.ring(batch.pk)
+            await doorbell.announce_change(batch.pk)
         newest = await revision_of(batch)
         messages = await read_until(line, lambda message: message["revision"] == newest)
     assert len(messages) < rounds * 0.8

@@ -150,7 +150,7 @@ def test_rate_and_time_left_are_told_after_15_seconds(
     start_root(batch)
     run_children(batch, dict.fromkeys(range(done), Status.COMPLETED))
     batch.refresh_from_db()
-    assert live_state.pace(batch, START + timedelta(seconds=seconds)) == expected
+    assert live_state.rate_and_eta(batch, START + timedelta(seconds=seconds)) == expected
 
 
 def test_items_of_running_children_count_for_the_rate(make_batch: MakeBatch) -> None:
@@ -158,7 +158,7 @@ def test_items_of_running_children_count_for_the_rate(make_batch: MakeBatch) -> 
     start_root(batch)
     batch.refresh_from_db()
     batch.items_completed, batch.items_running, batch.items_pending = 5, 5, 0
-    assert live_state.pace(batch, START + timedelta(seconds=20)) == (0.25, 20.0)
+    assert live_state.rate_and_eta(batch, START + timedelta(seconds=20)) == (0.25, 20.0)
 
 
 def test_a_retry_is_timed_by_itself(make_batch: MakeBatch) -> None:
@@ -171,7 +171,7 @@ def test_a_retry_is_timed_by_itself(make_batch: MakeBatch) -> None:
     apply_events(batch.pk, [started(root_of(batch), 2, again)])
     run_children(batch, {0: Status.COMPLETED}, run=2, at=again)
     batch.refresh_from_db()
-    assert live_state.pace(batch, again + timedelta(seconds=20)) == (0.05, 60.0)
+    assert live_state.rate_and_eta(batch, again + timedelta(seconds=20)) == (0.05, 60.0)
 
 
 def test_a_paused_batch_has_no_time_left(make_batch: MakeBatch) -> None:
@@ -180,7 +180,7 @@ def test_a_paused_batch_has_no_time_left(make_batch: MakeBatch) -> None:
     run_children(batch, {0: Status.COMPLETED})
     batch.refresh_from_db()
     batch.status = "paused"
-    assert live_state.pace(batch, START + timedelta(minutes=1))[1] is None
+    assert live_state.rate_and_eta(batch, START + timedelta(minutes=1))[1] is None
 
 
 def test_the_list_is_sent_what_changed_since_it_was_last_sent(make_batch: MakeBatch) -> None:

@@ -11,7 +11,8 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from dashboard.models import AuditEntry, Batch, Item, Kind, Node
+from dashboard.models import AuditEntry, Batch, Item, Node
+from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Failure, Status
 from orchestration.plan.plan import Plan
 from tests.support.builders import START, close_root, make_batch, make_viewer, run_children, start_root
@@ -101,7 +102,7 @@ def test_a_status_narrows_the_tree_over_all_partitions(logged_in: Client, operat
 
 def test_a_partition_opens_by_link_and_by_htmx(logged_in: Client, operator: User) -> None:
     batch = make_batch(operator, 1_200)
-    partition = Node.objects.get(batch=batch, kind=Kind.PARTITION, position=1)
+    partition = Node.objects.get(batch=batch, kind=NodeKind.PARTITION, position=1)
     text = page(logged_in, batch, open=partition.pk)
     assert text.count('data-kind="child"') == 100
     alone = logged_in.get(f"/batches/{batch.pk}/nodes/", {"open": partition.pk, "page": 2}, headers=HTMX)
@@ -110,7 +111,7 @@ def test_a_partition_opens_by_link_and_by_htmx(logged_in: Client, operator: User
 
 
 def test_another_batchs_partition_is_not_found(logged_in: Client, operator: User) -> None:
-    other = Node.objects.filter(batch=make_batch(operator, 1_200), kind=Kind.PARTITION)[0]
+    other = Node.objects.filter(batch=make_batch(operator, 1_200), kind=NodeKind.PARTITION)[0]
     batch = make_batch(operator)
     assert logged_in.get(f"/batches/{batch.pk}/nodes/", {"open": other.pk}, headers=HTMX).status_code == 404
     assert rows(logged_in, batch, open=other.pk) == [0, 1, 2, 3]
@@ -195,7 +196,7 @@ def test_a_page_takes_at_most_fifteen_queries(
     batch = make_batch(operator, children)
     start_root(batch, timezone.now() - timedelta(minutes=1))
     run_children(batch, {0: Status.FAILED, 1: Status.COMPLETED, 2: Status.RUNNING})
-    child = Node.objects.get(batch=batch, kind=Kind.CHILD, position=0)
+    child = Node.objects.get(batch=batch, kind=NodeKind.CHILD, position=0)
     query = {"open": child.parent_id} if children == 5_000 else {}
     with django_assert_max_num_queries(MOST_QUERIES):
         assert "1 failed" in page(logged_in, batch, **query).replace("</b>", "")

@@ -10,10 +10,11 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
-from dashboard.models import Batch, Kind, Node
+from dashboard.models import Batch, Node
 from dashboard.projection.events import apply_events
 from dashboard.projection.retries import requeue
 from dashboard.queries.batch_map import EMPTY, STATUSES, BatchMap, duration_code, ranges_of, seconds_of
+from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
 from tests.dashboard.conftest import MakeBatch
 from tests.support.builders import START, child_of, closed, started
@@ -76,7 +77,7 @@ def test_a_leaf_that_became_a_parent_leaves_its_cell_empty(make_batch: MakeBatch
     found = BatchMap()
     found.follow(batch)
     batch.revision += 1
-    Node.objects.filter(pk=child_of(batch, 0).pk).update(kind=Kind.PARENT, revision=batch.revision)
+    Node.objects.filter(pk=child_of(batch, 0).pk).update(kind=NodeKind.PARENT, revision=batch.revision)
     found.follow(batch)
     assert found.content()[:2] == bytes([EMPTY, 0])
 

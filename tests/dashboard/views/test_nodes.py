@@ -6,8 +6,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
 
-from dashboard.models import Batch, Item, Kind, Node
+from dashboard.models import Batch, Item, Node
 from dashboard.projection.retries import requeue
+from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Failure, Status
 from orchestration.plan.plan import Plan
 from tests.support.builders import child_of, make_batch, make_viewer, run_children, start_root
@@ -103,7 +104,7 @@ def test_links_lead_to_temporals_own_ui(logged_in: Client, operator: User, setti
 def test_every_kind_of_node_has_a_pane(logged_in: Client, operator: User) -> None:
     batch = make_batch(operator, 1_001)
     start_root(batch)
-    for kind, word in ((Kind.ROOT, "Root"), (Kind.PARTITION, "Partition 0"), (Kind.CHILD, "#0")):
+    for kind, word in ((NodeKind.ROOT, "Root"), (NodeKind.PARTITION, "Partition 0"), (NodeKind.CHILD, "#0")):
         assert word in pane(logged_in, Node.objects.filter(batch=batch, kind=kind).order_by("position")[0])
 
 

@@ -1,17 +1,16 @@
-"""Reports: what a batch came to, written once its last child has closed, as data and as Markdown."""
+"""Reports: what a batch came to, as data, written once its last child has closed."""
 
 from __future__ import annotations
 
 import logging
-import re
-from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Min, QuerySet
 
 from dashboard.database.sanitising import storable
 from dashboard.models import Batch, Item, NodeStatus, Report
+from dashboard.queries.error_groups import failed_items
 from orchestration.contracts.fan_out import SummariseInput
 from orchestration.processors.catalogue import processors
 
@@ -20,9 +19,10 @@ log = logging.getLogger(__name__)
 SLOWEST = 10
 RESULTS_AT_ONCE = 2_000
 GROUPS = 50
-"""Groups of errors that a report lists, the most frequent ones."""
+"""Groups of errors that a report lists, the largest ones."""
 
-NUMBERS = re.compile(r"\d+")
+MESSAGE_LENGTH = 500
+
 QUANTILES = {"p50": 0.5, "p95": 0.95, "max": 1.0}
 
 
@@ -52,22 +52,22 @@ def content_of(batch: Batch, given: SummariseInput) -> dict[str, Any]:
         "success_rate": completed / (completed + failed) if completed + failed else None,
         "seconds": _durations(timed),
         "slowest": [{"key": key, "seconds": seconds} for key, seconds in slowest],
-        "errors": _errors(items.filter(status=NodeStatus.FAILED)),
+        "errors": _errors(batch),
         "summary": _summary(batch),
     }
 
 
 def _summary(batch: Batch) -> dict[str, Any]:
-    """Return what the batch's processor makes of its results, where it has something to say of them."""
-    made = processors().get(batch.processor)
-    if made is None or made.report is None:
+    """Return what the batch's processor sums its results up to; nothing where it has no such function."""
+    processor = processors().get(batch.processor)
+    if processor is None or processor.report is None:
         return {}
     results = Item.objects.filter(batch=batch, status=NodeStatus.COMPLETED).order_by("index")
     try:
-        said = made.report(results.values_list("result", flat=True).iterator(chunk_size=RESULTS_AT_ONCE))
-        return {str(name): storable(value) for name, value in said.items()}
+        summary = processor.report(results.values_list("result", flat=True).iterator(chunk_size=RESULTS_AT_ONCE))
+        return {str(name): storable(value) for name, value in summary.items()}
     except Exception as error:
-        log.exception("%s cannot sum up batch %s.", made.name, batch.pk)
+        log.exception("%s cannot sum up batch %s.", processor.name, batch.pk)
         return {"error": f"{type(error).__name__}: {error}"}
 
 
@@ -79,13 +79,17 @@ def _durations(items: QuerySet[Item]) -> dict[str, float]:
     return {name: float(ordered[min(number - 1, int(share * number))] or 0) for name, share in QUANTILES.items()}
 
 
-def _errors(items: QuerySet[Item]) -> list[dict[str, Any]]:
-    """Group failures by type and message, with numbers in the message taken for the same; most frequent first."""
-    numbers, samples = Counter[tuple[str, str]](), dict[tuple[str, str], dict[str, str]]()
-    for kind, message, key in items.order_by("index").values_list("error_type", "error_message", "key").iterator():
-        group = (kind, NUMBERS.sub("#", message)[:500])
-        numbers[group] += 1
-        samples.setdefault(group, {"key": key, "message": message[:500]})
+def _errors(batch: Batch) -> list[dict[str, Any]]:
+    """Return the groups of failed items, the largest first, each with its first item as a sample."""
+    failed = failed_items(batch)
+    groups = failed.values("signature").annotate(number=Count("pk"), first=Min("index")).order_by("-number", "first")
+    numbers = dict(groups.values_list("first", "number")[:GROUPS])
+    samples = {item.index: item for item in failed.filter(index__in=numbers)}
     return [
-        {"type": group[0], "number": number, "sample": samples[group]} for group, number in numbers.most_common(GROUPS)
+        {
+            "type": samples[first].error_type,
+            "number": number,
+            "sample": {"key": samples[first].key, "message": samples[first].error_message[:MESSAGE_LENGTH]},
+        }
+        for first, number in numbers.items()
     ]

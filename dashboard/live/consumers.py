@@ -19,6 +19,7 @@ from dashboard.database.threads import in_thread
 from dashboard.live import deltas, doorbell, feed
 from dashboard.live.feed import as_text
 from dashboard.models import Batch
+from dashboard.server.requests import whole_number
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +40,6 @@ TICK_AFTER = 5.0
 
 CHECK_LOGIN_EVERY = 30.0
 """Seconds after which somebody who logged out, or was locked out, is sent nothing more."""
-
-REVISION_DIGITS = 18
-"""What fits into a database's integer."""
 
 BROKEN = 1011
 UNAUTHENTICATED = 4401
@@ -139,8 +137,8 @@ class BatchConsumer(_LiveConsumer):
             return refused
         self._batch_id = self.scope["url_route"]["kwargs"]["batch_id"]
         self.group = doorbell.group_of(self._batch_id)
-        given = parse_qs(self.scope["query_string"].decode()).get("revision", ["0"])[0]
-        self._revision = int(given) if given.isdecimal() and len(given) <= REVISION_DIGITS else 0
+        given = parse_qs(self.scope["query_string"].decode()).get("revision", [""])[0]
+        self._revision = whole_number(given, 0)
         if not await Batch.objects.filter(pk=self._batch_id).aexists():
             return UNKNOWN_BATCH
         self._feed = feed.join(self._batch_id)

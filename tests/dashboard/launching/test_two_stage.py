@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from pytest_django import Settings
 
-from dashboard.inputs.rows import Row
+from dashboard.inputs.rows import InputRow
 from dashboard.launching.launch import launch
 from dashboard.launching.request import IdempotencyConflict, LaunchRequest
 from dashboard.launching.two_stage import pipeline_of
@@ -33,7 +33,7 @@ def temporal_away(settings: Settings) -> Iterator[None]:
 
 def import_of(plan: Plan, names: tuple[str, ...] = ("ada", "bob"), key: str | None = None) -> LaunchRequest:
     """Return the launch of a CSV import."""
-    rows = [Row(name, {"name": name}) for name in names]
+    rows = [InputRow(name, {"name": name}) for name in names]
     parameters = {"columns": {"name": "text"}, "connection": "SHOP", "table": "people", "key": "name"}
     return LaunchRequest(
         "csv_import", parameters, plan, len(rows), lambda: iter(rows), ",".join(names), idempotency_key=key

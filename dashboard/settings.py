@@ -126,6 +126,15 @@ TEMPLATES: list[dict[str, Any]] = [
     }
 ]
 
+if DEBUG:  # templates are read anew by each request: these loaders do not cache
+    TEMPLATES[0]["APP_DIRS"] = False
+    TEMPLATES[0]["OPTIONS"]["loaders"] = [
+        (
+            "template_partials.loader.Loader",
+            ["django.template.loaders.filesystem.Loader", "django.template.loaders.app_directories.Loader"],
+        )
+    ]
+
 ROOT_URLCONF = "dashboard.urls"
 ASGI_APPLICATION = "dashboard.asgi.application"
 
@@ -206,3 +215,12 @@ LOGGING: dict[str, Any] = {
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {"axes": {"level": "WARNING"}, "httpx": {"level": "WARNING"}},
 }
+if DEBUG:  # Django would print each line a second time, and `run` asks for the health until all is well
+    LOGGING["loggers"]["django"] = {"level": "INFO"}
+    LOGGING["filters"] = {
+        "not-health": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": lambda record: "/healthz" not in record.getMessage(),
+        }
+    }
+    LOGGING["loggers"]["django.request"] = {"filters": ["not-health"]}

@@ -1,7 +1,7 @@
 """Keep one program alive: `python -m dashboard.keep_alive NAME PROGRAM ARG…`, a line of the Procfile.
 
 honcho stops everything when one process ends; this stands between, so that a program that dies comes back alone. Its
-output goes to CANOPY_HOME/logs/NAME.log. Knows nothing of Django.
+output goes to CANOPY_HOME/logs/NAME.log, or with SHOW_LOGS to the terminal. Knows nothing of Django.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from typing import IO
 
 SUPERVISOR = "CANOPY_SUPERVISOR_PID"
 """Environment: when this process is gone, so is the program."""
+
+SHOW_LOGS = "CANOPY_SHOW_LOGS"
+"""Environment: set, programs write to the terminal instead of log files."""
 
 PAUSES = (0.2, 1.0, 2.0, 5.0)
 """Seconds before the next start, longer while the program keeps dying young."""
@@ -108,6 +111,8 @@ def _end(program: subprocess.Popen[bytes]) -> None:
 
 
 def _open_log(name: str) -> IO[bytes]:
+    if os.environ.get(SHOW_LOGS):
+        return sys.stdout.buffer
     path = Path(os.environ["CANOPY_HOME"], "logs", f"{name}.log")
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size > LOG_LIMIT:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.support.running import Run
-from tests.support.stack import ROOT, free_port
+from tests.support.stack import ROOT, free_port, http
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -78,6 +78,76 @@ def test_work_is_handed_back_before_temporal_stops_also_when_make_alone_is_inter
     said = (run.home / "logs" / "worker.log").read_text()
     assert "Beginning worker shutdown" in said
     assert "Connection refused" not in said.partition("Beginning worker shutdown")[2]
+
+
+OWN_PROCESSOR = """
+from orchestration.processors.registry import processor
+
+@processor()
+def greet(name: str) -> str:
+    '''{summary}'''
+    return "{greeting} " + name
+"""
+
+
+def test_a_changed_processor_takes_effect_in_web_and_worker_and_all_of_it_ends(tmp_path: Path) -> None:
+    module = tmp_path / "own" / "greetings.py"
+    module.parent.mkdir()
+    module.write_text(OWN_PROCESSOR.format(summary="Greets.", greeting="Hello"))
+    environment = {"DEBUG": "1", "CANOPY_PROCESSORS": "greetings", "PYTHONPATH": str(module.parent)}
+    run = Run(tmp_path / "home", [sys.executable, "manage.py", "run", "--reload"], environment=environment)
+    run.start()
+    try:
+
+        def summary() -> str:
+            known: list[dict[str, str]] = run.api("GET", "/processors").json()
+            return next(each["summary"] for each in known if each["name"] == "greet")
+
+        def result() -> str:
+            """Launch a batch of one item and return its result."""
+            batch = run.api("POST", "/batches", {"processor": "greet", "items": ["Ada"]}).json()["id"]
+            wait_until(
+                lambda: run.api("GET", f"/batches/{batch}").json()["status"] == "completed", "it is done", deadline=60
+            )
+            found: str = run.api("GET", f"/batches/{batch}/items").json()["results"][0]["result"]
+            return found
+
+        assert (summary(), result()) == ("Greets.", "Hello Ada")
+        web, worker = (run.program(part).children()[-1].pid for part in ("web", "worker"))
+        module.write_text(OWN_PROCESSOR.format(summary="Greets in Bavarian.", greeting="Servus"))
+        wait_until(lambda: not {web, worker} & set(psutil.pids()), "both have ended", deadline=60)
+        wait_until(lambda: run.health == 200, "both are back", deadline=90)
+        assert (summary(), result()) == ("Greets in Bavarian.", "Servus Ada")
+        assert http.get(f"{run.url}/static/css/base.css").status_code == 200
+        assert not (run.home / "static").exists()
+        family = psutil.Process(run.process.pid).children(recursive=True)
+        os.kill(run.process.pid, signal.SIGINT)
+        _, alive = psutil.wait_procs(family, timeout=60)
+    finally:
+        run.process.stop()
+    assert alive == []
+
+
+RENDERED_TWICE = """
+from pathlib import Path
+from sys import argv
+import django
+from django.conf import settings
+from django.template.loader import render_to_string
+
+settings.TEMPLATES[0]["DIRS"].append(argv[1])
+django.setup()
+for text in ("before", "after"):
+    Path(argv[1], "edited.html").write_text(text)
+    print(render_to_string("edited.html"))
+"""
+
+
+@pytest.mark.parametrize(("debug", "rendered"), [("1", ["before", "after"]), ("0", ["before", "before"])])
+def test_a_changed_template_takes_effect_with_debug(tmp_path: Path, debug: str, rendered: list[str]) -> None:
+    env = {**os.environ, "CANOPY_HOME": str(tmp_path), "DEBUG": debug, "DJANGO_SETTINGS_MODULE": "dashboard.settings"}
+    command = [sys.executable, "-c", RENDERED_TWICE, str(tmp_path)]
+    assert subprocess.check_output(command, cwd=ROOT, env=env, text=True, timeout=60).split() == rendered
 
 
 def test_a_second_run_in_the_same_home_is_refused(run: Run) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -26,10 +26,11 @@ class Run:
         home: Path,
         command: Sequence[str] = (sys.executable, "manage.py", "run"),
         folder: Path = ROOT,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.home, self.port = home, free_port()
         env = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
-        env |= {"CANOPY_HOME": str(home), "PORT": str(self.port)}
+        env |= {"CANOPY_HOME": str(home), "PORT": str(self.port), **(environment or {})}
         self.process = Process(command, home.parent / f"run-{self.port}.log", env, folder)
 
     def start(self) -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,12 @@ import environ
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from honcho.environ import parse_procfile
 
 from dashboard.management.commands.first_login import FIRST_LOGIN, make_first_login
-from dashboard.server.keep_alive import SUPERVISOR
+from dashboard.server.keep_alive import SHOW_LOGS, SUPERVISOR
 from dashboard.server.processes import (
     LAST,
     TEMPORAL_GARBAGE,
@@ -35,6 +36,7 @@ from dashboard.server.processes import (
     temporal_ports,
     temporal_program,
 )
+from dashboard.server.reload import reload_environment
 from orchestration.worker import CannotStart, prepare
 
 TELL_AFTER = 30.0
@@ -51,12 +53,19 @@ class Command(BaseCommand):
     help = "Run Temporal (unless TEMPORAL_ADDRESS is set), a worker and the dashboard."
     requires_system_checks: list[str] = []
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take whether to restart on change."""
+        about = "restart worker and web when a Python file changes, and show their logs"
+        parser.add_argument("--reload", action="store_true", help=about)
+
+    def handle(self, *args: Any, reload: bool = False, **options: Any) -> None:
         """Prepare, start all processes, say when they answer, and stop them together."""
         stop_with_make()
+        if reload and find_spec("watchfiles") is None:
+            raise CommandError("--reload needs watchfiles: install canopy[dev].")
         try:
             prepare()
-            own = _prepare()
+            own = _prepare() | (reload_environment() | {SHOW_LOGS: "1"} if reload else {})
             login = make_first_login()
         except (CannotRun, CannotStart) as error:
             raise CommandError(str(error)) from None
@@ -123,7 +132,8 @@ def _prepare() -> dict[str, str]:
     # Without a pool: its threads must not be there when processes are forked, and it hides why a database is away.
     connections[DEFAULT_DB_ALIAS].settings_dict.get("OPTIONS", {}).pop("pool", None)
     call_command("migrate", verbosity=0)
-    _collect_static()
+    if not settings.DEBUG:  # else they are served from where they lie
+        _collect_static()
     return own
 
 

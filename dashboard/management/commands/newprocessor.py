@@ -57,7 +57,7 @@ def {name}(item: Item, parameters: Parameters) -> Result:
 TEST = '''\
 """{title}: what becomes of a few items, without Temporal and without a database."""
 
-from orchestration.processors.testing import run_items
+from orchestration.testing import run_items
 from {name} import {name}
 
 

@@ -23,8 +23,8 @@ from tests.support.builders import make_batch, run_children, start_root
 from tests.support.stack import ROOT
 
 CATALOGUES = ROOT / "dashboard" / "locale" / "de" / "LC_MESSAGES"
-TEMPLATES = sorted((ROOT / "templates").glob("*.html"))
-SCRIPTS = sorted((ROOT / "static" / "js").glob("*.js"))
+TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+SCRIPTS = sorted((ROOT / "static" / "js").rglob("*.js"))
 CODE = [path for folder in ("dashboard", "orchestration") for path in (ROOT / folder).rglob("*.py")]
 
 

@@ -1,11 +1,15 @@
-"""Errors that a person or an API client is shown: a refused operation, and errors by field."""
+"""Errors that a person or an API client is shown: a refused operation, and invalid fields."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from dashboard.i18n.formatting import Words, said
+from orchestration.temporal.connection import BatchNotRunning, BatchRunning, TemporalUnavailable
 
 
 class OperationError(Exception):
@@ -15,6 +19,21 @@ class OperationError(Exception):
         super().__init__(message)
         self.message = str(message)
         self.status_code = status_code
+
+
+@contextmanager
+def temporal_errors() -> Iterator[None]:
+    """Turn what a request to Temporal raises into OperationErrors: 409 for the wrong state, 503 for no connection."""
+    try:
+        yield
+    except BatchRunning as error:
+        raise OperationError(str(error), 409) from error
+    except BatchNotRunning as error:
+        raise OperationError(_("The batch is not running."), 409) from error
+    except TemporalUnavailable as error:
+        raise OperationError(
+            _("%(error)s Nothing was changed; try again in a moment.") % {"error": error}, 503
+        ) from error
 
 
 class FieldErrors(Exception):

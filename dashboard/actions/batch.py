@@ -13,8 +13,8 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from dashboard.accounts.audit import audited
 from dashboard.accounts.permissions import Person, require_operator
-from dashboard.actions.audit import audited
 from dashboard.actions.rollback import may_roll_back, undo_input
 from dashboard.errors import OperationError
 from dashboard.i18n.formatting import numeral

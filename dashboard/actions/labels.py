@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from dashboard.accounts.audit import record
 from dashboard.accounts.permissions import Person, require_operator
 from dashboard.database.sanitising import text
 from dashboard.errors import OperationError
 from dashboard.i18n.formatting import numeral
-from dashboard.models import MOST_TAGS, TAG_LENGTH, AuditEntry, Batch, BatchTag
+from dashboard.models import MOST_TAGS, TAG_LENGTH, Batch, BatchTag
 
 NOTE_LENGTH = 10_000
 
@@ -31,7 +32,7 @@ def set_tags(person: Person, batch: Batch, names: Sequence[str]) -> None:
             return
         batch.tags.exclude(name__in=names).delete()
         BatchTag.objects.bulk_create([BatchTag(batch=batch, name=name) for name in names], ignore_conflicts=True)
-        AuditEntry.objects.create(batch=batch, person=operator, action="tag", scope=", ".join(names)[:200])
+        record(operator, batch, "tag", ", ".join(names), outcome="")
 
 
 def add_tags(person: Person, batch: Batch, names: Sequence[str]) -> None:
@@ -51,7 +52,7 @@ def set_note(person: Person, batch: Batch, note: str) -> None:
         )
     if note != batch.note:
         Batch.objects.filter(pk=batch.pk).update(note=note)
-        AuditEntry.objects.create(batch=batch, person=operator, action="note")
+        record(operator, batch, "note", outcome="")
 
 
 def _checked(names: Sequence[str]) -> list[str]:

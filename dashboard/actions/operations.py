@@ -14,8 +14,8 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from dashboard.accounts.audit import audited
 from dashboard.accounts.permissions import Person, require_operator
-from dashboard.actions.audit import audited
 from dashboard.actions.batch import check_window
 from dashboard.actions.child_requests import Outcome, ask, refusal
 from dashboard.actions.targets import ACTS_ON, Choice, left_in_stages

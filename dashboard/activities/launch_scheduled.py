@@ -10,11 +10,12 @@ from django.core.exceptions import PermissionDenied
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from dashboard.accounts.audit import record
 from dashboard.launching.launch import launch
 from dashboard.launching.request import IdempotencyConflict
 from dashboard.launching.root_input import root_input
 from dashboard.live import doorbell
-from dashboard.models import OPEN_BATCH_STATUSES, AuditEntry, Batch, Schedule, ScheduleEntry
+from dashboard.models import OPEN_BATCH_STATUSES, Batch, Schedule
 from dashboard.schedules.stored_launch import CannotLaunch, request_of
 from dashboard.temporal import gateway
 from orchestration.client.schedules import Overlap, ScheduleGone
@@ -30,7 +31,7 @@ LAUNCHES_TAKEN = 32
 
 _threads = ThreadPoolExecutor(LAUNCHES_AT_ONCE, thread_name_prefix="launches")
 
-OVERTAKEN = "For the next launch of its schedule, as the overlap policy says."
+ENDED_BY_OVERLAP = "For the next launch of its schedule, as the overlap policy says."
 
 
 @activity.defn(name=LAUNCH_SCHEDULED_ACTIVITY)
@@ -53,11 +54,10 @@ def _launch(due: DueLaunch) -> Batch:
         raise CannotLaunch("The schedule was deleted.")
     try:
         request = request_of(schedule, due)
-        _overtake(schedule, due.key)
+        _end_overlapped(schedule, due.key)
         launched = launch(schedule.made_by, request)
     except (CannotLaunch, PermissionDenied, IdempotencyConflict) as error:
-        outcome = f"Nothing was launched: {error}"
-        ScheduleEntry.objects.create(schedule=schedule, person=schedule.made_by, action="launch", outcome=outcome)
+        record(schedule.made_by, schedule, "launch", outcome=f"Nothing was launched: {error}")
         raise
     batch = launched.batch
     if (not launched.created or batch.start_error) and not batch.is_discarded:
@@ -65,8 +65,8 @@ def _launch(due: DueLaunch) -> Batch:
     return batch
 
 
-def _overtake(schedule: Schedule, key: str) -> None:
-    """See to the batches that this launch overtakes, and write down what the overlap policy did to them."""
+def _end_overlapped(schedule: Schedule, key: str) -> None:
+    """End the batches that the overlap policy ends in favour of this launch, and record that it did."""
     try:
         overlap = async_to_sync(gateway().schedules.describe)(schedule.pk).setting.overlap
     except ScheduleGone:
@@ -76,22 +76,22 @@ def _overtake(schedule: Schedule, key: str) -> None:
         for batch in others.filter(status__in=OPEN_BATCH_STATUSES):
             _terminate(schedule, batch)
     elif overlap is Overlap.CANCEL_OTHER and (last := others.first()) is not None:
-        _note_cancel(schedule, last)
+        _record_cancel(schedule, last)
 
 
 def _terminate(schedule: Schedule, batch: Batch) -> None:
-    """End an open batch: Temporal ended only what waited for it."""
+    """Terminate an open batch: Temporal terminated only the workflow that waited for it."""
     try:
-        async_to_sync(gateway().terminate)(batch.workflows.root, OVERTAKEN)
+        async_to_sync(gateway().terminate)(batch.workflows.root, ENDED_BY_OVERLAP)
     except BatchNotRunning:
         return
-    AuditEntry.objects.create(batch=batch, person=schedule.made_by, action="terminate", outcome=OVERTAKEN)
+    record(schedule.made_by, batch, "terminate", outcome=ENDED_BY_OVERLAP)
 
 
-def _note_cancel(schedule: Schedule, batch: Batch) -> None:
-    """Write down who canceled the last batch, if nobody has: what waited for it did, before this launch could start."""
+def _record_cancel(schedule: Schedule, batch: Batch) -> None:
+    """Record who canceled the last batch, unless somebody has: the workflow that waited for it did so before this."""
     if batch.audit.filter(action__in=["cancel", "discard"]).exists():
         return
     root = async_to_sync(gateway().describe_run)(root_id(batch.pk))
     if root is not None and root.status is Status.CANCELED:
-        AuditEntry.objects.create(batch=batch, person=schedule.made_by, action="cancel", outcome=OVERTAKEN)
+        record(schedule.made_by, batch, "cancel", outcome=ENDED_BY_OVERLAP)

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from dashboard.accounts.audit import record
 from dashboard.accounts.permissions import Person, require_operator
 from dashboard.definitions.stages import definition_of, first_stage
 from dashboard.errors import FieldErrors
@@ -16,7 +17,7 @@ from dashboard.launching.request import IdempotencyConflict, Launched, LaunchReq
 from dashboard.launching.root_input import root_input
 from dashboard.launching.two_stage import as_pipeline, has_two_stages
 from dashboard.launching.validation import refusals
-from dashboard.models import AuditEntry, Batch, Node
+from dashboard.models import Batch, Node
 from dashboard.projection.settlement import note_start_error
 from dashboard.projection.tree_writer import ResourceNamedTwice, write_below, write_section
 from dashboard.temporal import gateway
@@ -115,9 +116,7 @@ def _write(person: User, request: LaunchRequest) -> Batch:
             _write_tree(batch, root, request, stage)
         except ResourceNamedTwice as error:
             raise FieldErrors({"resource_field": str(error)}) from error
-        AuditEntry.objects.create(
-            batch=batch, person=person, action="launch", scope=_scope(request), outcome="Accepted."
-        )
+        record(person, batch, "launch", _scope(request))
     return batch
 
 

@@ -13,8 +13,9 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from dashboard.accounts.audit import record
 from dashboard.accounts.permissions import Person, require_operator
-from dashboard.models import AuditEntry, Batch, Node
+from dashboard.models import Batch, Node
 from dashboard.projection.events import apply_events
 from dashboard.temporal import gateway
 from orchestration.client.workflow_run import WorkflowRun
@@ -108,7 +109,5 @@ def _write(person: User, root: WorkflowRun, via: str) -> Batch:
         offset=0,
         length=0,
     )
-    AuditEntry.objects.create(
-        batch=batch, person=person, action="watch", scope=root.workflow_id[:200], outcome="Accepted."
-    )
+    record(person, batch, "watch", root.workflow_id)
     return batch

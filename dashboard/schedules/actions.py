@@ -18,14 +18,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from dashboard.accounts.audit import audited, record
 from dashboard.accounts.permissions import Person, require_operator
-from dashboard.errors import FieldErrors, OperationError
-from dashboard.models import Batch, Schedule, ScheduleEntry
+from dashboard.errors import FieldErrors, OperationError, temporal_errors
+from dashboard.models import Batch, Schedule
 from dashboard.schedules.stored_launch import KeptLaunch
 from dashboard.schedules.timetable import Timetable
 from dashboard.temporal import gateway
 from orchestration.client.schedules import Overlap, ScheduleGone, Schedules, ScheduleSnapshot, Timing, TimingRefused
-from orchestration.temporal.connection import TemporalUnavailable
 
 GONE = gettext_lazy(
     "Temporal does not know this schedule any more: somebody deleted it there. Delete it here, and make another."
@@ -41,7 +41,7 @@ def next_times(timing: Timing) -> list[datetime]:
     """Return the next ten times, in their own time zone. Raises FieldErrors, and OperationError
     (503) where Temporal is away.
     """
-    with _told():
+    with _schedule_errors():
         times = _ask(lambda schedules: schedules.next_times(timing))
     return [at.astimezone(ZoneInfo(timing.time_zone)) for at in times]
 
@@ -65,12 +65,12 @@ def create(person: Person, timetable: Timetable, kept: KeptLaunch, *, paused: bo
     if not is_new:
         return schedule
     try:
-        with _told():
+        with _schedule_errors():
             _ask(lambda schedules: schedules.create(schedule.pk, timetable.setting(paused=paused)))
     except Exception:
         schedule.delete()
         raise
-    _note(schedule, operator, "make", "paused" if paused else "")
+    record(operator, schedule, "make", "paused" if paused else "")
     return schedule
 
 
@@ -79,7 +79,7 @@ def edit(person: Person, schedule: Schedule, timetable: Timetable) -> None:
     operator = require_operator(person)
     next_times(timetable.timing)
     before = _before(schedule)
-    with _recorded(schedule, operator, "edit", _changes(before, timetable)):
+    with _audited(schedule, operator, "edit", _changes(before, timetable)):
         _ask(lambda schedules: schedules.update(schedule.pk, timetable.setting()))
     Schedule.objects.filter(pk=schedule.pk).update(name=timetable.name)
 
@@ -99,7 +99,7 @@ def timetable_of(schedule: Schedule, seen: ScheduleSnapshot) -> dict[str, Any]:
 
 
 def _before(schedule: Schedule) -> dict[str, Any]:
-    with _told():
+    with _schedule_errors():
         return timetable_of(schedule, _ask(lambda schedules: schedules.describe(schedule.pk)))
 
 
@@ -110,19 +110,19 @@ def _changes(before: dict[str, Any], timetable: Timetable) -> str:
 
 def pause(person: Person, schedule: Schedule) -> None:
     """Launch nothing until it is resumed. Raises PermissionDenied, OperationError."""
-    with _recorded(schedule, require_operator(person), "pause"):
+    with _audited(schedule, require_operator(person), "pause"):
         _ask(lambda schedules: schedules.set_paused(schedule.pk, True))
 
 
 def resume(person: Person, schedule: Schedule) -> None:
     """Launch again at its times. Raises PermissionDenied, OperationError."""
-    with _recorded(schedule, require_operator(person), "resume"):
+    with _audited(schedule, require_operator(person), "resume"):
         _ask(lambda schedules: schedules.set_paused(schedule.pk, False))
 
 
 def trigger(person: Person, schedule: Schedule) -> None:
     """Launch now. Raises PermissionDenied, OperationError (409 where the overlap policy would skip it)."""
-    with _recorded(schedule, require_operator(person), "trigger"):
+    with _audited(schedule, require_operator(person), "trigger"):
         seen = _ask(lambda schedules: schedules.describe(schedule.pk))
         if seen.running and seen.setting.overlap is Overlap.SKIP:
             raise OperationError(NOT_NOW, 409)
@@ -138,14 +138,14 @@ def delete(person: Person, schedule: Schedule) -> None:
         except ScheduleGone:
             return
 
-    with _recorded(schedule, require_operator(person), "delete"):
+    with _audited(schedule, require_operator(person), "delete"):
         _ask(ask)
     Schedule.objects.filter(pk=schedule.pk).update(deleted_at=timezone.now())
 
 
 def seen_of(schedules: Sequence[Schedule]) -> dict[str, ScheduleSnapshot]:
     """Return what Temporal says of schedules, by id. Raises OperationError 503 where it is away."""
-    with _told():
+    with _schedule_errors():
         return _ask(lambda at_temporal: at_temporal.describe_all([each.pk for each in schedules]))
 
 
@@ -165,35 +165,21 @@ def _ask(call: Callable[[Schedules], Awaitable[T]]) -> T:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Turn what Temporal makes of a question into what a person is told."""
+def _schedule_errors() -> Iterator[None]:
+    """Turn what a request about a schedule raises into FieldErrors and OperationErrors."""
     try:
-        yield
+        with temporal_errors():
+            yield
     except TimingRefused as error:
         raise FieldErrors({error.field: error.reason}) from error
     except ScheduleGone as error:
         raise OperationError(GONE, 409) from error
-    except TemporalUnavailable as error:
-        raise OperationError(
-            _("%(error)s Nothing was changed; try again in a moment.") % {"error": error}, 503
-        ) from error
 
 
 @contextmanager
-def _recorded(schedule: Schedule, person: User, action: str, scope: str = "") -> Iterator[None]:
-    """Leave an entry with the outcome of what is done inside."""
+def _audited(schedule: Schedule, person: User, action: str, scope: str = "") -> Iterator[None]:
+    """Write an audit entry with the outcome of the body. Raises OperationError (409) for a deleted schedule."""
     if schedule.deleted_at is not None:
         raise OperationError(_("This schedule was deleted."), 409)
-    outcome = "Accepted."
-    try:
-        with _told():
-            yield
-    except OperationError as error:
-        outcome = f"Not done: {error.message}"
-        raise
-    finally:
-        _note(schedule, person, action, scope, outcome)
-
-
-def _note(schedule: Schedule, person: User, action: str, scope: str, outcome: str = "Accepted.") -> None:
-    ScheduleEntry.objects.create(schedule=schedule, person=person, action=action, scope=scope[:500], outcome=outcome)
+    with audited(person, schedule, action, scope), _schedule_errors():
+        yield

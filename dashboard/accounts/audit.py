@@ -1,0 +1,44 @@
+"""The audit log of batches and schedules: the one place that writes its entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.contrib.auth.models import User
+
+from dashboard.errors import OperationError, temporal_errors
+from dashboard.models import AuditEntry, Batch, Schedule, ScheduleEntry
+
+ACCEPTED = "Accepted."
+
+
+def record(person: User, subject: Batch | Schedule, action: str, scope: str = "", outcome: str = ACCEPTED) -> None:
+    """Write an entry for something that a person did; a scope that is too long is cut."""
+    _entry(person, subject, action, scope, outcome).save()
+
+
+@contextmanager
+def audited(
+    person: User, subject: Batch | Schedule, action: str, scope: str = ""
+) -> Iterator[AuditEntry | ScheduleEntry]:
+    """Write an entry with the outcome of the body, whose errors from Temporal become OperationErrors."""
+    entry = _entry(person, subject, action, scope, ACCEPTED)
+    try:
+        with temporal_errors():
+            yield entry
+    except OperationError as error:
+        entry.outcome = f"Not done: {error.message}"
+        raise
+    finally:
+        entry.save()
+
+
+def _entry(
+    person: User, subject: Batch | Schedule, action: str, scope: str, outcome: str
+) -> AuditEntry | ScheduleEntry:
+    if isinstance(subject, Batch):
+        limit = AuditEntry._meta.get_field("scope").max_length
+        return AuditEntry(batch=subject, person=person, action=action, scope=scope[:limit], outcome=outcome)
+    limit = ScheduleEntry._meta.get_field("scope").max_length
+    return ScheduleEntry(schedule=subject, person=person, action=action, scope=scope[:limit], outcome=outcome)

@@ -25,7 +25,7 @@ from dashboard.activities.worker import run_notify_worker
 from dashboard.live.routing import websocket_urlpatterns
 from dashboard.notifications.dispatcher import run_dispatcher
 from dashboard.reconciliation.reconciler import run_reconciler
-from orchestration.worker import CannotStart, prepare
+from orchestration.startup import CannotStart, prepare
 
 log = logging.getLogger(__name__)
 

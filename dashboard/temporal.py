@@ -9,9 +9,6 @@ from django.conf import settings
 from orchestration.gateway import Gateway
 from orchestration.temporal.connection import Connection
 
-WORKER_LOST_AFTER = 10.0
-"""Seconds without a heartbeat; workers send one every 2 s."""
-
 
 def connection() -> Connection:
     """Return where Temporal is."""

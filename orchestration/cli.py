@@ -14,8 +14,9 @@ import httpx
 from orchestration.activities.items import ItemActivities
 from orchestration.contracts.names import CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE
 from orchestration.remote.store import RemoteStore, StoreRefused
+from orchestration.startup import CannotStart, prepare
 from orchestration.temporal.connection import connection_of_environment
-from orchestration.worker import GRACE, CannotStart, prepare, serve
+from orchestration.worker import GRACE, serve
 
 URL, TOKEN = "CANOPY_URL", "CANOPY_TOKEN"
 ABOUT = f"""

@@ -20,8 +20,7 @@ from orchestration.activities.items import ItemActivities
 from orchestration.contracts.names import CHILD_TASK_QUEUE
 from orchestration.processors import catalogue, worker_setup
 from orchestration.processors.secrets import mask_logs
-from orchestration.temporal.connection import Connection, connect, runtime
-from orchestration.temporal.data_converter import data_converter
+from orchestration.temporal.connection import Connection, connect_with_retries, runtime
 from orchestration.workflows.chunk import ChunkWorkflow
 from orchestration.workflows.delegate import DelegateWorkflow
 from orchestration.workflows.entity import EntityWorkflow
@@ -97,19 +96,6 @@ def build_workers(
     ]
 
 
-class CannotStart(Exception):
-    """A process cannot do its work as it is set up: why, for whoever set it up."""
-
-
-def prepare() -> None:
-    """Load the processors and the keys that every process needs. Raises CannotStart."""
-    try:
-        catalogue.load()
-        data_converter()
-    except (catalogue.CannotLoad, ValueError) as error:
-        raise CannotStart(str(error)) from error
-
-
 def serve(connection: Connection, activities: ItemActivities, queues: Sequence[str], grace: timedelta) -> NoReturn:
     """Serve the queues until SIGTERM or SIGINT, and end the process."""
     sys.setswitchinterval(SWITCH_INTERVAL)
@@ -142,7 +128,7 @@ async def run_worker(
     """
     catalogue.load()
     mask_logs()
-    client = await connect(connection, runtime=runtime())
+    client = await connect_with_retries(connection, runtime=runtime())
     workers = build_workers(client, activities, queues=queues, grace=grace)
     if CHILD_TASK_QUEUE in queues:
         workers.append(waiting_worker(client))

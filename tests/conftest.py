@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from orchestration.temporal.connection import Connection, connect
+from orchestration.temporal.connection import Connection, connect_with_retries
 from tests.support.stack import Stack, TemporalServer
 
 SLOWEST_FIRST = ("faults", "browser", "dashboard")
@@ -42,7 +42,7 @@ def temporal_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tempor
 @pytest.fixture(scope="session")
 async def temporal_client(temporal_server: TemporalServer) -> Client:
     """A client of the server."""
-    return await connect(Connection(temporal_server.address))
+    return await connect_with_retries(Connection(temporal_server.address))
 
 
 @pytest.fixture(scope="session")

@@ -104,9 +104,9 @@ def _run_again(batch: Batch, ready: dict[int, Node], outcome: Outcome) -> None:
     """Start leaves of a watched tree again with the same input. Their parents know it if they still wait for them."""
     events = list[TreeEvent]()
     for node in ready.values():
-        again = gateway().foreign.run_again
+        reset = gateway().external.reset
         try:
-            run_id = async_to_sync(again)(node.workflow_id, node.run_id, f"Retried in Canopy, batch {batch.pk}.")
+            run_id = async_to_sync(reset)(node.workflow_id, node.run_id, f"Retried in Canopy, batch {batch.pk}.")
         except ResetRefused as error:
             outcome.refused.append(refusal(node, str(error)))
         else:

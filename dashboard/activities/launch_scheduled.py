@@ -18,7 +18,7 @@ from dashboard.live import doorbell
 from dashboard.models import OPEN_BATCH_STATUSES, Batch, Schedule
 from dashboard.schedules.stored_launch import CannotLaunch, request_of
 from dashboard.temporal import gateway
-from orchestration.client.schedules import Overlap, ScheduleGone
+from orchestration.client.schedule_models import Overlap, ScheduleGone
 from orchestration.contracts.dashboard_activities import DueLaunch, LaunchedBatch
 from orchestration.contracts.names import LAUNCH_SCHEDULED_ACTIVITY
 from orchestration.contracts.status import Status

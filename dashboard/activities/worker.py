@@ -11,7 +11,7 @@ from dashboard.activities.launch_scheduled import LAUNCHES_TAKEN, launch_schedul
 from dashboard.activities.notify import CONCURRENT_NOTIFIES, notify
 from dashboard.temporal import connection
 from orchestration.contracts.names import DASHBOARD_TASK_QUEUE
-from orchestration.temporal.connection import connect, runtime
+from orchestration.temporal.connection import connect_with_retries, runtime
 
 log = logging.getLogger(__name__)
 DELIVERIES_TAKEN = 16
@@ -19,7 +19,7 @@ DELIVERIES_TAKEN = 16
 
 async def run_notify_worker() -> None:
     """Serve the dashboard's queue for as long as the web process lives, waiting for Temporal where it is away."""
-    client = await connect(connection(), runtime=runtime())
+    client = await connect_with_retries(connection(), runtime=runtime())
     worker = Worker(
         client,
         task_queue=DASHBOARD_TASK_QUEUE,

@@ -27,7 +27,7 @@ from dashboard.schedules import actions as schedule_actions
 from dashboard.schedules.recurrence import in_words
 from dashboard.schedules.stored_launch import KeptLaunch
 from dashboard.schedules.timetable import Timetable
-from orchestration.client.schedules import Overlap, ScheduleSnapshot
+from orchestration.client.schedule_models import Overlap, ScheduleSnapshot
 
 router = Router(tags=["Schedules"])
 

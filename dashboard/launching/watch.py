@@ -60,7 +60,7 @@ def watch(person: Person, workflow_id: str, *, via: str = "watch") -> Watched:
 
 def suggestions(text: str) -> Sequence[WorkflowRun]:
     """Return parents that Canopy did not launch and that were busy lately. Raises TemporalUnavailable."""
-    return async_to_sync(gateway().foreign.parents)(text)
+    return async_to_sync(gateway().external.parents)(text)
 
 
 def _root_of(workflow_id: str) -> WorkflowRun:

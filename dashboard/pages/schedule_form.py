@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from dashboard.errors import reasons_by_field
 from dashboard.schedules.recurrence import DAYS, UNITS, Cadence, Repeat, interval_parts
 from dashboard.schedules.timetable import Timetable, time_zones
-from orchestration.client.schedules import Overlap, Timing
+from orchestration.client.schedule_models import Overlap, Timing
 
 OVERLAPS = {
     Overlap.SKIP: (gettext_lazy("Skip"), gettext_lazy("Launch nothing at that time.")),

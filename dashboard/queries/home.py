@@ -17,7 +17,7 @@ from dashboard.i18n.formatting import numeral
 from dashboard.live.state import LARGE_COLUMNS, batch_state
 from dashboard.models import FAILURES, OPEN_BATCH_STATUSES, Batch, BatchStatus, Hold
 from dashboard.models.tallies import failed_children
-from dashboard.temporal import WORKER_LOST_AFTER, gateway
+from dashboard.temporal import gateway
 
 SHOWN = 25
 """Batches of each kind, the newest."""
@@ -113,7 +113,7 @@ def _trouble() -> str:
     age = health.worker_heartbeat_age
     if age is None:
         return _("No worker has been seen: nothing will run until one is started.")
-    if age >= WORKER_LOST_AFTER:
+    if not health.has_worker:
         return _("The last sign of a worker is %(age)s seconds old: nothing runs until one is back.") % {
             "age": f"{age:,.0f}"
         }

@@ -89,7 +89,7 @@ def nobody_polls(name: str) -> str:
     if is_polled is None:
         try:
             seen = async_to_sync(gateway().queues)([name])
-            is_polled = any(queue.polling for queue in seen if queue.name == name and queue.kind is QueueKind.ACTIVITY)
+            is_polled = any(queue.pollers for queue in seen if queue.name == name and queue.kind is QueueKind.ACTIVITY)
         except TemporalUnavailable:
             is_polled = True  # as far as anybody knows
         cache.set(kept, is_polled, POLLED_KNOWN_FOR)
@@ -110,13 +110,14 @@ def _row(name: str, kinds: Iterable[QueueSnapshot], batches: int, now: datetime)
     fullest = max(kinds, key=lambda kind: (kind.backlog, kind.kind is QueueKind.ACTIVITY))
     workers = dict[str, WorkerRow]()
     for queue in kinds:
-        workers |= {identity: WorkerRow(identity, None, None, None, False) for identity in queue.polling}
+        workers |= {identity: WorkerRow(identity, None, None, None, False) for identity in queue.pollers}
     for queue in kinds:
         workers |= {worker.identity: _worker(worker, now, is_silent=False) for worker in queue.workers}
-        workers |= {worker.identity: _worker(worker, now, is_silent=True) for worker in queue.silent}
+        workers |= {worker.identity: _worker(worker, now, is_silent=True) for worker in queue.lost_workers}
     ordered = sorted(workers.values(), key=lambda worker: (not worker.is_silent, worker.identity))
     return QueueRow(name, PURPOSES.get(name, ""), ordered, fullest.backlog, fullest.backlog_age, batches)
 
 
 def _worker(worker: WorkerSnapshot, now: datetime, *, is_silent: bool) -> WorkerRow:
-    return WorkerRow(worker.identity, now - worker.beat_at, worker.slots[QueueKind.ACTIVITY], worker.memory, is_silent)
+    age, slots = now - worker.heartbeat_at, worker.slots[QueueKind.ACTIVITY]
+    return WorkerRow(worker.identity, age, slots, worker.memory, is_silent)

@@ -121,7 +121,7 @@ async def _events_of(run: WorkflowRun) -> list[TreeEvent]:
     if failure is None and run.status.is_retryable:
         failure = await gateway().failure_of(run.workflow_id, run.run_id)
     closed = TreeEvent(EventKind.CLOSED, run.workflow_id, run.run_id, run.closed_at, run.status, failure)
-    return [started, *await gateway().untold(run), closed]
+    return [started, *await gateway().undelivered_events(run), closed]
 
 
 def place_of(run: WorkflowRun) -> Place | None:

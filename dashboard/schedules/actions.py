@@ -25,7 +25,8 @@ from dashboard.models import Batch, Schedule
 from dashboard.schedules.stored_launch import KeptLaunch
 from dashboard.schedules.timetable import Timetable
 from dashboard.temporal import gateway
-from orchestration.client.schedules import Overlap, ScheduleGone, Schedules, ScheduleSnapshot, Timing, TimingRefused
+from orchestration.client.schedule_models import Overlap, ScheduleGone, ScheduleSnapshot, Timing, TimingRefused
+from orchestration.client.schedules import Schedules
 
 GONE = gettext_lazy(
     "Temporal does not know this schedule any more: somebody deleted it there. Delete it here, and make another."

@@ -10,7 +10,7 @@ from django.db.models import TextChoices
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from orchestration.client.schedules import Timing
+from orchestration.client.schedule_models import Timing
 
 DAYS = (
     gettext_lazy("Sunday"),

@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 from django.utils.translation import gettext as _
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from orchestration.client.schedules import MIN_CATCHUP, MIN_INTERVAL, Overlap, ScheduleSettings, Timing
+from orchestration.client.schedule_models import MIN_CATCHUP, MIN_INTERVAL, Overlap, ScheduleSettings, Timing
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 

@@ -12,7 +12,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from dashboard.temporal import WORKER_LOST_AFTER, gateway
+from dashboard.temporal import gateway
 
 log = logging.getLogger(__name__)
 
@@ -23,11 +23,10 @@ log = logging.getLogger(__name__)
 def health(request: HttpRequest) -> JsonResponse:
     """Return the state of each part; 503 when one is gone."""
     temporal = async_to_sync(gateway().health)()
-    age = temporal.worker_heartbeat_age
     parts: dict[str, dict[str, Any]] = {
         "database": _database(),
         "temporal": {"ok": temporal.reachable, "error": temporal.error},
-        "worker": {"ok": age is not None and age < WORKER_LOST_AFTER, "heartbeat_age": age},
+        "worker": {"ok": temporal.has_worker, "heartbeat_age": temporal.worker_heartbeat_age},
     }
     is_ok = all(part["ok"] for part in parts.values())
     return JsonResponse({"status": "ok" if is_ok else "unavailable"} | parts, status=200 if is_ok else 503)

@@ -24,7 +24,7 @@ from dashboard.pages.schedule_form import OVERLAPS
 from dashboard.schedules import actions as schedule_actions
 from dashboard.schedules.recurrence import in_words
 from dashboard.server.requests import page_number
-from orchestration.client.schedules import ScheduleSnapshot
+from orchestration.client.schedule_models import ScheduleSnapshot
 
 SCHEDULES_PER_PAGE = 50
 RECENT_BATCHES = 10

@@ -26,7 +26,7 @@ def suggestions(request: HttpRequest, what: str) -> HttpResponse:
 def _options(what: str, typed: str) -> Sequence[tuple[str, str]]:
     of_types = what == "workflow-types"
     try:
-        seen = async_to_sync(gateway().foreign.types)(typed if of_types else "")
+        seen = async_to_sync(gateway().external.types)(typed if of_types else "")
     except TemporalUnavailable:
         return []
     if of_types:

@@ -1,4 +1,4 @@
-"""What the dashboard asks of Temporal about workflows that Canopy did not launch: which there are, and to run again."""
+"""External workflows, which Canopy did not launch: suggestions of roots and types, and the reset of a run."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 
-from orchestration.client.reader import TemporalReader, quoted
+from orchestration.client.reader import TemporalReader
+from orchestration.client.visibility import quoted
 from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts.workflow_ids import is_canopy_id
 from orchestration.temporal.connection import RPC_TIMEOUT, unavailable
 
 SCANNED_EXECUTIONS = 2_000
-"""Executions that suggestions are drawn from, the newest: visibility cannot tell distinct ones."""
+"""The newest executions, among which suggestions are searched: visibility has no DISTINCT."""
 
 SUGGESTIONS = 50
 
@@ -26,92 +27,92 @@ RESETTABLE = (
     EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
     EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED,
 )
-"""Events that a run can be started again from; the first of them is its beginning."""
+"""Events that a run can be reset to; the first of them is its beginning."""
 
 ROOT_QUERIES = ("RootWorkflowId NOT STARTS_WITH 'batch-'", "RootWorkflowId STARTS_WITH 'batch-'")
-"""Queries of what is certainly not ours, and of what may be: in one they would crowd each other out."""
+"""Queries of runs that are certainly external, and of those that may be: one query would fill up with either."""
 
 
 @dataclass(frozen=True)
 class WorkflowType:
-    """A type of workflow, and a task queue that one of this type was on."""
+    """A workflow type, and a task queue on which a workflow of this type has run."""
 
     name: str
     task_queue: str
 
 
 class ResetRefused(Exception):
-    """Why Temporal cannot start a run again: a reason for a person."""
+    """Temporal cannot reset a run; the message is the reason for a person."""
 
 
 class ExternalWorkflows:
-    """Everybody else's workflows in the namespace."""
+    """The external workflows of the namespace."""
 
-    def __init__(self, gateway: TemporalReader) -> None:
-        self._gateway = gateway
+    def __init__(self, reader: TemporalReader) -> None:
+        self._reader = reader
 
     async def parents(self, text: str = "") -> list[WorkflowRun]:
-        """Return roots that have children, of which one started lately, newest first; their id or type has the text."""
-        roots = list(dict.fromkeys([seen.root async for seen in self._others(" AND ParentWorkflowId IS NOT NULL")]))
+        """Return roots with recently started children whose id or type contains the text, newest first."""
+        children = self._external_runs(" AND ParentWorkflowId IS NOT NULL")
+        roots = list(dict.fromkeys([run.root async for run in children]))
         wanted = text.casefold()
         found = list[WorkflowRun]()
         for names in (roots[first : first + SUGGESTIONS] for first in range(0, len(roots), SUGGESTIONS)):
             newest = dict[str, WorkflowRun]()
-            async for seen in self._newest(f"WorkflowId IN ({', '.join(map(quoted, names))})"):
-                newest.setdefault(seen.workflow_id, seen)
+            async for run in self._newest(f"WorkflowId IN ({', '.join(map(quoted, names))})"):
+                newest.setdefault(run.workflow_id, run)
             found += [
                 each for each in newest.values() if wanted in f"{each.workflow_id} {each.workflow_type}".casefold()
             ]
             if len(found) >= SUGGESTIONS:
                 break
-        return sorted(found, key=lambda seen: seen.started_at, reverse=True)[:SUGGESTIONS]
+        return sorted(found, key=lambda run: run.started_at, reverse=True)[:SUGGESTIONS]
 
     async def types(self, text: str = "") -> list[WorkflowType]:
-        """Return the types of workflow started lately, with the queues that they were on, by name."""
+        """Return the recently started workflow types that contain the text, with their task queues, by name."""
         wanted = text.casefold()
-        seen = {
+        types = {
             WorkflowType(run.workflow_type, run.task_queue)
-            async for run in self._others()
+            async for run in self._external_runs()
             if wanted in run.workflow_type.casefold()
         }
-        return list(islice(sorted(seen, key=lambda each: (each.name, each.task_queue)), SUGGESTIONS))
+        return list(islice(sorted(types, key=lambda each: (each.name, each.task_queue)), SUGGESTIONS))
 
-    async def _others(self, condition: str = "") -> AsyncIterator[WorkflowRun]:
+    async def _external_runs(self, condition: str = "") -> AsyncIterator[WorkflowRun]:
         for roots in ROOT_QUERIES:
-            async for seen in self._newest(roots + condition):
-                if not is_canopy_id(seen.root):
-                    yield seen
+            async for run in self._newest(roots + condition):
+                if not is_canopy_id(run.root):
+                    yield run
 
     async def _newest(self, query: str) -> AsyncIterator[WorkflowRun]:
         number = 0
-        async for seen in self._gateway.listed(query):
+        async for run in self._reader.list_runs(query):
             number += 1
             if number > SCANNED_EXECUTIONS:
                 return
-            yield seen
+            yield run
 
-    async def run_again(self, workflow_id: str, run_id: str, why: str) -> str:
-        """Start a closed run again from its beginning, with the same input and below the same parent; return the id
-        of the new run. The same run again gives the same new one.
+    async def reset(self, workflow_id: str, run_id: str, reason: str) -> str:
+        """Reset a closed run to its beginning, and return the id of the new run; idempotent for the same run.
 
-        Raises CannotRunAgain, TemporalUnavailable.
+        The new run has the same input and the same parent. Raises ResetRefused, TemporalUnavailable.
         """
-        newest = await self._gateway.describe_run(workflow_id)
+        newest = await self._reader.describe_run(workflow_id)
         if newest is None or newest.run_id != run_id or not newest.status.is_retryable:
             raise ResetRefused("it goes on already, or Temporal no longer knows it")
-        events = await self._gateway.events(workflow_id, run_id)
-        begin = next((event.event_id for event in events if event.event_type in RESETTABLE), None)
-        if begin is None:
+        events = await self._reader.events(workflow_id, run_id)
+        start = next((event.event_id for event in events if event.event_type in RESETTABLE), None)
+        if start is None:
             raise ResetRefused("no worker had begun it, so there is nothing that Temporal could start again from")
-        client = await self._gateway.client()
+        client = await self._reader.client()
         with unavailable():
             try:
                 answer = await client.workflow_service.reset_workflow_execution(
                     ResetWorkflowExecutionRequest(
                         namespace=client.namespace,
                         workflow_execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
-                        reason=why,
-                        workflow_task_finish_event_id=begin,
+                        reason=reason,
+                        workflow_task_finish_event_id=start,
                         request_id=f"again-{run_id}",
                     ),
                     timeout=RPC_TIMEOUT,

@@ -1,4 +1,4 @@
-"""Roots: which workflow the root of a batch is, and how it is started again."""
+"""Which workflow type the root of a batch has, and with which input it is started again."""
 
 from __future__ import annotations
 
@@ -6,30 +6,31 @@ from dataclasses import replace
 
 from orchestration.contracts.fan_out import FanOutInput
 from orchestration.contracts.flows import FlowInput
+from orchestration.contracts.names import (
+    FAN_OUT_WORKFLOW,
+    PIPELINE_WORKFLOW,
+    SAGA_WORKFLOW,
+    SERVICES_WORKFLOW,
+    STEPS_WORKFLOW,
+)
 from orchestration.contracts.root_input import RootInput
-from orchestration.workflows.fan_out import FanOutWorkflow
-from orchestration.workflows.pipeline import PipelineWorkflow
-from orchestration.workflows.saga import SagaWorkflow
-from orchestration.workflows.services import ServicesWorkflow
-from orchestration.workflows.steps import StepsWorkflow
 
-FLOWS = {
-    "pipeline": PipelineWorkflow,
-    "saga": SagaWorkflow,
-    "services": ServicesWorkflow,
-    "steps": StepsWorkflow,
+FLOW_WORKFLOWS = {
+    "pipeline": PIPELINE_WORKFLOW,
+    "saga": SAGA_WORKFLOW,
+    "services": SERVICES_WORKFLOW,
+    "steps": STEPS_WORKFLOW,
 }
-"""The parents with a flow of their own, by the kind of their definition."""
+"""Types of the parents that run a flow, by the kind of its definition."""
 
 
 def root_workflow(root: RootInput) -> str:
-    """Return the type of workflow that a batch's root is."""
-    found = FanOutWorkflow if isinstance(root, FanOutInput) else FLOWS[root.definition["kind"]]
-    return found.__name__
+    """Return the workflow type of a batch's root."""
+    return FAN_OUT_WORKFLOW if isinstance(root, FanOutInput) else FLOW_WORKFLOWS[root.definition["kind"]]
 
 
 def for_retry(root: RootInput) -> RootInput:
-    """Return how a closed root is started to retry: it waits for what it is told to."""
+    """Return the input that starts a closed root again: it waits for a `retry` update."""
     if isinstance(root, FlowInput):
         return replace(root, is_retry=True)
     return replace(root, first=0, stop=0, children=[], cursor=None)

@@ -1,6 +1,6 @@
-"""Task queues: who polls one, whether they are alive, and why what waits there is not picked up.
+"""Task queues and workers: who polls a queue, which workers are lost, and how much waits for how long.
 
-A killed worker stays listed as a poller for minutes. What tells is the age of its heartbeat, and of the backlog.
+A killed worker stays listed as a poller for minutes, so the age of its last heartbeat decides.
 """
 
 from __future__ import annotations
@@ -11,30 +11,33 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.enums.v1 import TaskQueueType, WorkerStatus
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.worker.v1 import WorkerHeartbeat
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, ListWorkersRequest
 from temporalio.client import Client
 
-from orchestration.temporal.connection import RPC_TIMEOUT, unavailable
+from orchestration.temporal.connection import HEARTBEAT_INTERVAL, RPC_TIMEOUT, unavailable
+from orchestration.temporal.protobuf import to_datetime
 
 DEFAULT_HEARTBEAT = timedelta(seconds=60)
-"""Between heartbeats of a worker that says nothing else; Temporal's default."""
+"""Between heartbeats of a worker that has sent only one; Temporal's default."""
 
 MISSED_HEARTBEATS = 4
-"""Heartbeats that a worker may miss before it counts as lost: 8 s for ours."""
+"""Heartbeats in a row without which a worker counts as lost, at its own interval."""
+
+WORKER_LOST_AFTER = MISSED_HEARTBEATS * HEARTBEAT_INTERVAL.total_seconds()
+"""Seconds without a heartbeat after which a worker of ours counts as lost."""
 
 POLLER_EXPIRY = timedelta(seconds=75)
-"""A poll that finds nothing comes back after 60 s: a poller not seen for longer does not poll."""
+"""A poll that finds nothing returns after 60 s: a poller last seen longer ago has stopped polling."""
 
 INTERNAL = ("temporal-sys", "default-worker-tq")
-"""How the names of queues begin that Temporal keeps for itself."""
+"""Prefixes of the queues that Temporal itself uses."""
 
 
 class QueueKind(StrEnum):
-    """A task queue is two: one of workflow tasks, one of activities."""
+    """Behind the name of a task queue are two queues: one of workflow tasks, one of activities."""
 
     WORKFLOW = "workflow"
     ACTIVITY = "activity"
@@ -48,76 +51,75 @@ QUEUE_TYPES = {
 
 @dataclass(frozen=True)
 class Slots:
-    """Places of a worker for tasks of one kind; none available and none used where it does not serve that kind."""
+    """Slots of a worker for tasks of one kind; both numbers are 0 where it does not serve that kind."""
 
     available: int
     used: int
 
     @property
     def total(self) -> int:
-        """How many there are."""
+        """Number of slots."""
         return self.available + self.used
 
     @property
     def are_full(self) -> bool:
-        """Whether no further task finds a place."""
+        """Whether every slot is used."""
         return self.available == 0 and self.used > 0
 
 
 @dataclass(frozen=True)
 class WorkerSnapshot:
-    """A worker as its last heartbeat tells it. `memory` is the used share of its host's, from 0 to 1."""
+    """A worker as of its last heartbeat. `memory` is the used share of its host's memory, from 0 to 1."""
 
     identity: str
     queue: str
-    beat_at: datetime
+    heartbeat_at: datetime
     interval: timedelta
     slots: dict[QueueKind, Slots]
     memory: float
     has_stopped: bool
 
-    def is_silent(self, now: datetime) -> bool:
-        """Whether its heartbeat is overdue."""
-        return now - self.beat_at > MISSED_HEARTBEATS * self.interval
+    def is_lost(self, now: datetime) -> bool:
+        """Whether it has missed MISSED_HEARTBEATS."""
+        return now - self.heartbeat_at > MISSED_HEARTBEATS * self.interval
 
 
 @dataclass(frozen=True)
 class QueueSnapshot:
-    """A task queue: identities that poll, workers that are listed as pollers but silent, and what waits how long."""
+    """One queue: identities of its live pollers, the workers among them, pollers that are lost, and the backlog.
+
+    `workers` has those of `pollers` that send heartbeats.
+    """
 
     name: str
     kind: QueueKind
-    polling: Sequence[str]
+    pollers: Sequence[str]
     workers: Sequence[WorkerSnapshot]
-    silent: Sequence[WorkerSnapshot]
+    lost_workers: Sequence[WorkerSnapshot]
     backlog: int = 0
     backlog_age: timedelta = timedelta()
 
 
-def time_of(stamp: Timestamp) -> datetime:
-    """Return a protobuf time as ours."""
-    return stamp.ToDatetime(tzinfo=UTC)
-
-
-async def list_workers(client: Client) -> list[WorkerSnapshot]:
-    """Return the newest heartbeat of every worker that the namespace knows."""
+async def list_workers(client: Client, queue: str = "") -> list[WorkerSnapshot]:
+    """Return the workers of the namespace, or of one task queue, each as of its newest heartbeat."""
+    query = f"TaskQueue = '{queue}'" if queue else ""
     found, token = list[WorkerSnapshot](), b""
     while True:
         page = await client.workflow_service.list_workers(
-            ListWorkersRequest(namespace=client.namespace, next_page_token=token), timeout=RPC_TIMEOUT
+            ListWorkersRequest(namespace=client.namespace, next_page_token=token, query=query), timeout=RPC_TIMEOUT
         )
-        found += [_worker_seen(info.worker_heartbeat) for info in page.workers_info]
+        found += [_worker_of(info.worker_heartbeat) for info in page.workers_info]
         token = page.next_page_token
         if not token:
             return found
 
 
-def _worker_seen(beat: WorkerHeartbeat) -> WorkerSnapshot:
+def _worker_of(beat: WorkerHeartbeat) -> WorkerSnapshot:
     workflow, activity = beat.workflow_task_slots_info, beat.activity_task_slots_info
     return WorkerSnapshot(
         identity=beat.worker_identity,
         queue=beat.task_queue,
-        beat_at=time_of(beat.heartbeat_time),
+        heartbeat_at=to_datetime(beat.heartbeat_time),
         interval=beat.elapsed_since_last_heartbeat.ToTimedelta() or DEFAULT_HEARTBEAT,
         slots={
             QueueKind.WORKFLOW: Slots(workflow.current_available_slots, workflow.current_used_slots),
@@ -131,7 +133,7 @@ def _worker_seen(beat: WorkerHeartbeat) -> WorkerSnapshot:
 async def describe_queue(
     client: Client, name: str, kind: QueueKind, workers: Sequence[WorkerSnapshot], now: datetime
 ) -> QueueSnapshot:
-    """Ask who polls a queue, and hold it against the workers' heartbeats."""
+    """Describe a queue, and sort its pollers by the workers' heartbeats into live and lost ones."""
     answer = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(
             namespace=client.namespace,
@@ -141,36 +143,35 @@ async def describe_queue(
         ),
         timeout=RPC_TIMEOUT,
     )
-    known = {
-        worker.identity: worker for worker in sorted(workers, key=lambda each: each.beat_at) if worker.queue == name
-    }
-    polling, silent = list[str](), list[WorkerSnapshot]()
+    oldest_first = sorted(workers, key=lambda worker: worker.heartbeat_at)
+    known = {worker.identity: worker for worker in oldest_first if worker.queue == name}
+    pollers, lost = list[str](), list[WorkerSnapshot]()
     for poller in answer.pollers:
         worker = known.get(poller.identity)
         if worker is not None and worker.has_stopped:
             continue
-        if worker is not None and worker.is_silent(now):
-            silent.append(worker)
-        elif now - time_of(poller.last_access_time) < POLLER_EXPIRY:
-            polling.append(poller.identity)
-    alive = [known[identity] for identity in polling if identity in known]
+        if worker is not None and worker.is_lost(now):
+            lost.append(worker)
+        elif now - to_datetime(poller.last_access_time) < POLLER_EXPIRY:
+            pollers.append(poller.identity)
+    alive = [known[identity] for identity in pollers if identity in known]
     stats = answer.stats
     age = stats.approximate_backlog_age.ToTimedelta()
-    return QueueSnapshot(name, kind, polling, alive, silent, stats.approximate_backlog_count, age)
+    return QueueSnapshot(name, kind, pollers, alive, lost, stats.approximate_backlog_count, age)
 
 
 async def describe_queues(client: Client, names: Iterable[str]) -> list[QueueSnapshot]:
-    """Look at both kinds of the queues that are named, and of those that a living worker serves, by name.
+    """Describe the named queues and those that a live worker serves, both kinds of each, by name.
 
     Raises TemporalUnavailable.
     """
     with unavailable():
         now, workers = datetime.now(UTC), await list_workers(client)
-        served = {worker.queue for worker in workers if not worker.has_stopped and not worker.is_silent(now)}
-        looks = [
+        served = {worker.queue for worker in workers if not worker.has_stopped and not worker.is_lost(now)}
+        descriptions = [
             describe_queue(client, name, kind, workers, now)
             for name in sorted(served | set(names))
             if not name.startswith(INTERNAL)
             for kind in QueueKind
         ]
-        return list(await asyncio.gather(*looks))
+        return list(await asyncio.gather(*descriptions))

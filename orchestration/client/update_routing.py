@@ -1,8 +1,8 @@
-"""Routing: finds the parents that can give children another attempt, or go on without them, running or closed.
+"""Routes updates that name children to the parents that can accept them.
 
-The innermost parent that is open is asked itself. What that one cannot do goes to those above it, a retry at once to
-the root, which is started again by the same call if it is closed; and where a parent says that one below it is open
-meanwhile, that one is asked next.
+The innermost open parent is tried first. Where it has closed, a skip is sent to the parent above it, and a retry to the
+root, which the same call starts again if it is closed. Where a parent refuses a child because a partition below it has
+opened meanwhile, that partition is tried next.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
@@ -21,134 +21,123 @@ from temporalio.service import RPCError, RPCStatusCode
 from orchestration.contracts.fan_out import FanOutInput
 from orchestration.contracts.flows import FlowInput
 from orchestration.contracts.messages import ChildrenAnswer, ChildrenRequest
-from orchestration.contracts.names import CHILD_TASK_QUEUE, PARENT_CLOSING, PARTITION_OPEN
+from orchestration.contracts.names import (
+    CHILD_TASK_QUEUE,
+    PARENT_CLOSING,
+    PARTITION_OPEN,
+    RETRY_UPDATE,
+    SKIP_CHILDREN_UPDATE,
+)
 from orchestration.contracts.workflow_ids import root_id
 from orchestration.temporal.connection import RPC_TIMEOUT, TemporalUnavailable, unavailable
 
 ROUNDS = 8
 ROUND_PAUSE = 0.25
-"""Seconds after the first round; as much more after each further one."""
+"""Seconds between the first two rounds; the pause grows by as much with each further round."""
 
 
 class Routing(ABC):
-    """One request for children of one batch. Raises TemporalUnavailable."""
+    """One request for children of one batch. Every call may raise TemporalUnavailable."""
 
     update: ClassVar[str]
-    """The update that parents take."""
+    """Name of the update."""
 
     def __init__(self, client: Client, root: FanOutInput | FlowInput, update_id: str) -> None:
-        """Take the root's input; the same `update_id` again does nothing and is answered alike."""
+        """Take the root's input. Idempotent for an `update_id`."""
         self._client, self._root, self._update_id = client, root, update_id
         self._root_id = root_id(root.batch_id)
         self._answer = ChildrenAnswer()
 
     async def route(self, parents: Mapping[int, Sequence[str]], believed_open: Collection[str]) -> ChildrenAnswer:
-        """Ask until every child is taken on or refused, or its parent has been closing for too long."""
-        ways = {child: (self._root_id, *above) for child, above in parents.items()}
-        ask = {
-            child: max(at for at, each in enumerate(way) if not at or each in believed_open)
-            for child, way in ways.items()
+        """Send updates until every child is accepted or refused, or its parent has been closing for too long."""
+        paths = {child: (self._root_id, *above) for child, above in parents.items()}
+        levels = {
+            child: max(at for at, each in enumerate(path) if not at or each in believed_open)
+            for child, path in paths.items()
         }
         for turn in range(ROUNDS):
             await asyncio.sleep(ROUND_PAUSE * turn)
-            for level in sorted({*ask.values()}, reverse=True):
-                await self._ask_level(level, turn, ways, ask)
-            if not ask:
+            for level in sorted({*levels.values()}, reverse=True):
+                await self._send_to_level(level, turn, paths, levels)
+            if not levels:
                 break
-        self._answer.refused.update(dict.fromkeys(ask, "its parent is closing: try again"))
+        self._answer.refused.update(dict.fromkeys(levels, "its parent is closing: try again"))
         return self._answer
 
-    async def _ask_level(self, level: int, turn: int, ways: Mapping[int, Sequence[str]], ask: dict[int, int]) -> None:
-        """Ask all parents at one level, and leave in `ask` the children to be asked for elsewhere, and where."""
+    async def _send_to_level(
+        self, level: int, turn: int, paths: Mapping[int, Sequence[str]], levels: dict[int, int]
+    ) -> None:
+        """Send the update to all parents at one level; `levels` keeps the children still to be routed, and where to."""
         groups = defaultdict[str, list[int]](list)
-        for child, at in ask.items():
+        for child, at in levels.items():
             if at == level:
-                groups[ways[child][level]].append(child)
+                groups[paths[child][level]].append(child)
         for workflow_id, children in groups.items():
             update_id = f"{self._update_id}-{turn}-{workflow_id}"
-            taken = await (
-                self._ask_root(children, update_id) if level == 0 else self._ask(workflow_id, children, update_id)
+            answer = await (
+                self._send_to_root(children, update_id) if level == 0 else self._send(workflow_id, children, update_id)
             )
-            if taken is None:
-                ask.update(dict.fromkeys(children, self._above(level)))
+            if answer is None:
+                levels.update(dict.fromkeys(children, self._level_if_closed(level)))
                 continue
             for child in children:
-                if taken.refused.get(child) == PARTITION_OPEN and level + 1 < len(ways[child]):
-                    ask[child] = level + 1
+                if answer.refused.get(child) == PARTITION_OPEN and level + 1 < len(paths[child]):
+                    levels[child] = level + 1
                 else:
-                    del ask[child]
-            self._answer.accepted.extend(taken.accepted)
-            self._answer.unasked.extend(taken.unasked)
-            self._answer.refused.update({child: why for child, why in taken.refused.items() if child not in ask})
+                    del levels[child]
+            self._answer.accepted.extend(answer.accepted)
+            self._answer.unasked.extend(answer.unasked)
+            self._answer.refused.update({child: why for child, why in answer.refused.items() if child not in levels})
 
-    def _above(self, level: int) -> int:
-        """Return the level to ask where one has closed."""
+    def _level_if_closed(self, level: int) -> int:
+        """Return the level to try next where the parent at one has closed."""
         return 0
 
-    async def _ask(self, workflow_id: str, children: list[int], update_id: str) -> ChildrenAnswer | None:
-        """Ask a parent, or return None when it is closed or about to."""
-        handle = self._client.get_workflow_handle(workflow_id)
-        with unavailable():
-            try:
-                answer: ChildrenAnswer = await handle.execute_update(
-                    self.update,
-                    ChildrenRequest(children),
-                    id=update_id,
-                    result_type=ChildrenAnswer,
-                    rpc_timeout=RPC_TIMEOUT,
-                )
-            except WorkflowUpdateFailedError as error:
-                _raise_unless_closing(error)
-            except RPCError as error:
-                if error.status is not RPCStatusCode.NOT_FOUND:
-                    raise
-            else:
-                return answer
-        return None
+    async def _send(self, workflow_id: str, children: list[int], update_id: str) -> ChildrenAnswer | None:
+        """Send the update to a parent; None when it is closed or closing."""
+        update = self._client.get_workflow_handle(workflow_id).execute_update(
+            self.update,
+            ChildrenRequest(children),
+            id=update_id,
+            result_type=ChildrenAnswer,
+            rpc_timeout=RPC_TIMEOUT,
+        )
+        return await _answer_of(update, RPCStatusCode.NOT_FOUND)
 
     @abstractmethod
-    async def _ask_root(self, children: list[int], update_id: str) -> ChildrenAnswer | None:
-        """Ask the root, or return None when it is about to close."""
+    async def _send_to_root(self, children: list[int], update_id: str) -> ChildrenAnswer | None:
+        """Send the update to the root; None when it is closing."""
 
 
 class RetryRouting(Routing):
     """Gives children another attempt."""
 
-    update = "retry"
+    update = RETRY_UPDATE
 
     def __init__(self, client: Client, root_type: str, root: FanOutInput | FlowInput, update_id: str) -> None:
-        """Take the root's workflow type, and the input that starts it to retry."""
+        """Take the root's workflow type, and the input that starts it again."""
         super().__init__(client, root, update_id)
         self._root_type = root_type
 
-    async def go_on(self) -> ChildrenAnswer:
-        """Have a root that has closed go on with what it had not done."""
+    async def restart(self) -> ChildrenAnswer:
+        """Start a closed root again, to continue with the steps that are not done."""
         for turn in range(ROUNDS):
             await asyncio.sleep(ROUND_PAUSE * turn)
-            if (taken := await self._ask_root([], f"{self._update_id}-{turn}")) is not None:
+            if (taken := await self._send_to_root([], f"{self._update_id}-{turn}")) is not None:
                 return taken
         raise TemporalUnavailable("The batch is still closing.")
 
-    async def _ask_root(self, children: list[int], update_id: str) -> ChildrenAnswer | None:
-        """Ask the root, started again if it is closed."""
-        with unavailable():
-            try:
-                answer: ChildrenAnswer = await self._client.execute_update_with_start_workflow(
-                    self.update,
-                    ChildrenRequest(children),
-                    start_workflow_operation=self._start(),
-                    id=update_id,
-                    result_type=ChildrenAnswer,
-                    rpc_timeout=RPC_TIMEOUT,
-                )
-            except WorkflowUpdateFailedError as error:
-                _raise_unless_closing(error)
-            except RPCError as error:
-                if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.ABORTED):
-                    raise
-            else:
-                return answer
-        return None
+    async def _send_to_root(self, children: list[int], update_id: str) -> ChildrenAnswer | None:
+        """Send the update to the root, and start it again if it is closed."""
+        update = self._client.execute_update_with_start_workflow(
+            self.update,
+            ChildrenRequest(children),
+            start_workflow_operation=self._start(),
+            id=update_id,
+            result_type=ChildrenAnswer,
+            rpc_timeout=RPC_TIMEOUT,
+        )
+        return await _answer_of(update, RPCStatusCode.NOT_FOUND, RPCStatusCode.ABORTED)
 
     def _start(self) -> WithStartWorkflowOperation[Any, Any]:
         return WithStartWorkflowOperation(
@@ -164,20 +153,28 @@ class RetryRouting(Routing):
 
 
 class SkipRouting(Routing):
-    """Has parents go on without children. Those whose parents have all closed are left `unasked`."""
+    """Has parents continue without children. Those whose parents have all closed are `unasked`."""
 
-    update = "skip_children"
+    update = SKIP_CHILDREN_UPDATE
 
-    def _above(self, level: int) -> int:
+    def _level_if_closed(self, level: int) -> int:
         return level - 1
 
-    async def _ask_root(self, children: list[int], update_id: str) -> ChildrenAnswer | None:
-        """Ask the root if it runs and has children itself: a flow's stages do."""
-        taken = await self._ask(self._root_id, children, update_id) if isinstance(self._root, FanOutInput) else None
+    async def _send_to_root(self, children: list[int], update_id: str) -> ChildrenAnswer | None:
+        """Send the update to the root if it has children itself; those of a flow are below its stages."""
+        taken = await self._send(self._root_id, children, update_id) if isinstance(self._root, FanOutInput) else None
         return taken or ChildrenAnswer(unasked=children)
 
 
-def _raise_unless_closing(error: WorkflowUpdateFailedError) -> None:
-    cause = error.cause
-    if not (isinstance(cause, ApplicationError) and cause.type == PARENT_CLOSING):
-        raise error
+async def _answer_of(update: Awaitable[ChildrenAnswer], *closed: RPCStatusCode) -> ChildrenAnswer | None:
+    """Return the answer of an update; None where the parent is closing, or closed as a status in `closed` says."""
+    with unavailable():
+        try:
+            return await update
+        except WorkflowUpdateFailedError as error:
+            if not (isinstance(error.cause, ApplicationError) and error.cause.type == PARENT_CLOSING):
+                raise
+        except RPCError as error:
+            if error.status not in closed:
+                raise
+    return None

@@ -1,4 +1,4 @@
-"""RunSeen: one run of a workflow, as Temporal tells it."""
+"""One run of a workflow, as Temporal describes it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestration.contracts.status import Failure, Status
 
 @dataclass(frozen=True)
 class WorkflowRun:
-    """One run of a workflow as Temporal tells it; `parent` and `root` are workflow ids, the former empty for a root."""
+    """One run of a workflow. `parent` and `root` are workflow ids; a root has no parent ("")."""
 
     workflow_id: str
     run_id: str

@@ -48,13 +48,30 @@ AWAIT_WORKFLOW_ACTIVITY = "await_workflow"
 LAUNCH_SCHEDULED_ACTIVITY = "launch_scheduled"
 AWAIT_BATCH_ACTIVITY = "await_batch"
 
-# Signals, refusals and error types
+# Signals, updates and queries
+
+PAUSE_SIGNAL = "pause"
+RESUME_SIGNAL = "resume"
+SET_WINDOW_SIGNAL = "set_window"
+DECIDE_SIGNAL = "decide"
+SKIP_SIGNAL = "skip"
+FINISH_SIGNAL = "finish"
 
 WORKER_REPORT_SIGNAL = "handed_back"
-"""Sent by a pool worker or an entity to its coordinator: how a chunk ended."""
+"""Sent by a pool worker or an entity to its coordinator, with a WorkerReport."""
 
 ENTITY_SUBMIT_SIGNAL = "submit"
-"""The signal with which an entity takes an operation."""
+"""Sent to an entity, with an EntityOperation."""
+
+RETRY_UPDATE = "retry"
+SKIP_CHILDREN_UPDATE = "skip_children"
+
+PROGRESS_QUERY = "progress"
+STATE_QUERY = "state"
+UNDELIVERED_EVENTS_QUERY = "untold"
+"""Answered by a closed parent with the events that it could not deliver."""
+
+# Refusals and error types
 
 PARTITION_OPEN = "partition is running"
 """A root's refusal of a child whose partition is open: ask the partition."""

@@ -21,13 +21,13 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.client.task_queues import QueueKind, WorkerSnapshot, describe_queue, list_workers
 from orchestration.contracts.messages import Progress
+from orchestration.contracts.names import PROGRESS_QUERY
 from orchestration.diagnosis import parent_checks, workflow_checks
 from orchestration.diagnosis.findings import Finding, FindingCode, merged
 from orchestration.diagnosis.queue_checks import queue_findings
 from orchestration.diagnosis.snapshot import WorkflowSnapshot, oldest_children, waiting_tasks
 from orchestration.temporal.connection import RPC_TIMEOUT, unavailable
 from orchestration.temporal.data_converter import decode_failure
-from orchestration.workflows.fan_out import FanOutWorkflow
 
 PARENTS_LOOKED_AT = 8
 CHILDREN_LOOKED_AT = 5
@@ -143,8 +143,9 @@ class _Examination:
         """Query a parent for its progress; None where nobody answers in its stead, or it does not know the query."""
         if parent.shown.HasField("pending_workflow_task"):
             return None
-        handle = self._client.get_workflow_handle_for(FanOutWorkflow.run, parent.workflow_id)
+        handle = self._client.get_workflow_handle(parent.workflow_id)
         try:
-            return await handle.query(FanOutWorkflow.progress, rpc_timeout=QUERY_TIMEOUT)
+            progress: Progress = await handle.query(PROGRESS_QUERY, result_type=Progress, rpc_timeout=QUERY_TIMEOUT)
         except (RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
             return None
+        return progress

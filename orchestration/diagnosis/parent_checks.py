@@ -8,11 +8,11 @@ from datetime import datetime
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from orchestration.client.task_queues import time_of
 from orchestration.contracts.messages import Progress
 from orchestration.contracts.names import NOTIFY_ACTIVITY
 from orchestration.diagnosis.findings import Finding, FindingCode, Severity
 from orchestration.diagnosis.snapshot import PICKED_UP_WITHIN, WorkflowSnapshot, root_cause
+from orchestration.temporal.protobuf import to_datetime
 from orchestration.translation import _
 
 
@@ -30,7 +30,7 @@ def _ids_taken(seen: WorkflowSnapshot) -> list[Finding]:
         elif event.event_type == EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED:
             refused = event.start_child_workflow_execution_failed_event_attributes.workflow_id
             if refused not in done:
-                taken[refused] = time_of(event.event_time)
+                taken[refused] = to_datetime(event.event_time)
     return [
         Finding(
             FindingCode.ID_TAKEN,
@@ -55,7 +55,7 @@ def _notify_fails(seen: WorkflowSnapshot) -> list[Finding]:
     detail, since = "", None
     for activity in seen.shown.pending_activities:
         if activity.activity_type.name == NOTIFY_ACTIVITY:
-            began = time_of(activity.scheduled_time)
+            began = to_datetime(activity.scheduled_time)
             if activity.attempt < 2 and seen.now - began <= PICKED_UP_WITHIN:
                 return []
             detail, since = root_cause(activity.last_failure) or _("Nobody takes the notify activity."), began
@@ -67,7 +67,7 @@ def _notify_fails(seen: WorkflowSnapshot) -> list[Finding]:
         failure = event.activity_task_failed_event_attributes.failure
         if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
             failure = event.activity_task_timed_out_event_attributes.failure
-        detail, since = root_cause(failure), time_of(event.event_time)
+        detail, since = root_cause(failure), to_datetime(event.event_time)
     return [
         Finding(
             FindingCode.NOTIFY_FAILS,

@@ -14,10 +14,10 @@ MEMORY_SHORT = 0.93
 
 def queue_findings(queue: QueueSnapshot, since: datetime) -> list[Finding]:
     """Say why what has waited in a queue since a time is not picked up."""
-    if not queue.polling:
-        return [_lost(queue) if queue.silent else _nobody(queue, since)]
+    if not queue.pollers:
+        return [_lost(queue) if queue.lost_workers else _nobody(queue, since)]
     found = [_memory_short(queue, worker) for worker in queue.workers if worker.memory >= MEMORY_SHORT]
-    known = len(queue.workers) == len(queue.polling)
+    known = len(queue.workers) == len(queue.pollers)
     if known and all(worker.slots[queue.kind].are_full for worker in queue.workers):
         return [_slots_full(queue, since), *found]
     return [_not_picked_up(queue, since), *found]
@@ -38,7 +38,7 @@ def _nobody(queue: QueueSnapshot, since: datetime) -> Finding:
 
 
 def _lost(queue: QueueSnapshot) -> Finding:
-    newest = max(queue.silent, key=lambda worker: worker.beat_at)
+    newest = max(queue.lost_workers, key=lambda worker: worker.heartbeat_at)
     return Finding(
         FindingCode.WORKER_LOST,
         Severity.PROBLEM,
@@ -48,10 +48,10 @@ def _lost(queue: QueueSnapshot) -> Finding:
         _("Start the worker again, and look into its log for why it ended. What it was doing goes on where it was."),
         "\n".join(
             _("%(identity)s: last heartbeat %(beat_at)s UTC")
-            % {"identity": worker.identity, "beat_at": f"{worker.beat_at:%H:%M:%S}"}
-            for worker in queue.silent
+            % {"identity": worker.identity, "beat_at": f"{worker.heartbeat_at:%H:%M:%S}"}
+            for worker in queue.lost_workers
         ),
-        newest.beat_at,
+        newest.heartbeat_at,
     )
 
 
@@ -92,7 +92,7 @@ def _not_picked_up(queue: QueueSnapshot, since: datetime) -> Finding:
         _("Work waits in the task queue “%(name)s”, and the workers that poll it do not pick it up.")
         % {"name": queue.name},
         _("It may pass in a moment. If it stays, look into the workers' logs, or start another worker for this queue."),
-        _("Polled by ") + ", ".join(queue.polling),
+        _("Polled by ") + ", ".join(queue.pollers),
         since,
     )
 

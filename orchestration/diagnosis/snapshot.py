@@ -13,8 +13,9 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import PendingChildExecutionInfo, WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
-from orchestration.client.task_queues import QueueKind, time_of
+from orchestration.client.task_queues import QueueKind
 from orchestration.contracts.names import FAN_OUT_WORKFLOW
+from orchestration.temporal.protobuf import to_datetime
 
 PICKED_UP_WITHIN = timedelta(seconds=3)
 """What has been scheduled for less is on its way."""
@@ -62,7 +63,7 @@ class WorkflowSnapshot:
     @property
     def started_at(self) -> datetime:
         """When the run started."""
-        return time_of(self.info.start_time)
+        return to_datetime(self.info.start_time)
 
     def event(self, event_id: int) -> HistoryEvent | None:
         """Return an event by its id, if it is among the newest."""
@@ -80,11 +81,11 @@ def waiting_tasks(seen: Iterable[WorkflowSnapshot]) -> dict[tuple[str, QueueKind
     found = dict[tuple[str, QueueKind], datetime]()
     for each in seen:
         task = each.shown.pending_workflow_task
-        scheduled = [(each.info.task_queue, QueueKind.WORKFLOW, time_of(task.scheduled_time))]
+        scheduled = [(each.info.task_queue, QueueKind.WORKFLOW, to_datetime(task.scheduled_time))]
         if task.state != PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED:
             scheduled = []
         scheduled += [
-            (activity.activity_options.task_queue.name, QueueKind.ACTIVITY, time_of(activity.scheduled_time))
+            (activity.activity_options.task_queue.name, QueueKind.ACTIVITY, to_datetime(activity.scheduled_time))
             for activity in each.shown.pending_activities
             if activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
         ]

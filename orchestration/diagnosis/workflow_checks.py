@@ -9,10 +9,11 @@ from temporalio.api.enums.v1 import EventType, PendingActivityState, WorkflowExe
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.workflow.v1 import PendingActivityInfo
 
-from orchestration.client.task_queues import WorkerSnapshot, time_of
+from orchestration.client.task_queues import WorkerSnapshot
 from orchestration.contracts.names import NOTIFY_ACTIVITY
 from orchestration.diagnosis.findings import Finding, FindingCode, Severity
 from orchestration.diagnosis.snapshot import WorkflowSnapshot, root_cause
+from orchestration.temporal.protobuf import to_datetime
 from orchestration.translation import _
 
 HEARTBEAT_DUE = 1 / 3
@@ -43,7 +44,7 @@ def closed(seen: WorkflowSnapshot) -> Finding:
         seen.workflow_id,
         _("Its newest run has closed; the dashboard's record has not caught up yet, or another attempt is to come."),
         _("Nothing needs to be done: the record is compared with Temporal every few seconds."),
-        since=time_of(seen.info.close_time),
+        since=to_datetime(seen.info.close_time),
     )
 
 
@@ -75,7 +76,7 @@ def _task_fails(seen: WorkflowSnapshot) -> Finding:
     """Judge the newest failed workflow task in the history: Temporal keeps the first failure of a row of them."""
     event = next((event for event in seen.events if event.event_type in TASK_FAILURES), None)
     failure = event.workflow_task_failed_event_attributes.failure if event is not None else Failure()
-    since = time_of(event.event_time) if event is not None else None
+    since = to_datetime(event.event_time) if event is not None else None
     if _is_unregistered(failure):
         return _not_registered(seen, _("workflow type %(name)s") % {"name": seen.info.type.name}, failure, since)
     attempt = seen.shown.pending_workflow_task.attempt
@@ -115,9 +116,8 @@ def _of_activity(
     found = list[Finding]()
     is_running = activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
     if activity.HasField("last_failure") and _is_unregistered(activity.last_failure):
-        since = (
-            time_of(activity.last_attempt_complete_time) if activity.HasField("last_attempt_complete_time") else None
-        )
+        ended = activity.last_attempt_complete_time
+        since = to_datetime(ended) if activity.HasField("last_attempt_complete_time") else None
         found.append(
             _not_registered(
                 seen, _("activity %(name)s") % {"name": activity.activity_type.name}, activity.last_failure, since
@@ -142,7 +142,7 @@ def _retries(seen: WorkflowSnapshot, activity: PendingActivityInfo, *, is_runnin
         what += _(" runs now.")
     elif activity.HasField("next_attempt_schedule_time"):
         what += _(" starts at %(next_attempt_schedule_time)s UTC.") % {
-            "next_attempt_schedule_time": f"{time_of(activity.next_attempt_schedule_time):%H:%M:%S}"
+            "next_attempt_schedule_time": f"{to_datetime(activity.next_attempt_schedule_time):%H:%M:%S}"
         }
     else:
         what += _(" waits for a worker.")
@@ -164,12 +164,12 @@ def _heartbeat_missing(
 ) -> Finding | None:
     timeout = activity.activity_options.heartbeat_timeout.ToTimedelta()
     identity, name = activity.last_worker_identity, activity.activity_type.name
-    beat = time_of(
+    beat = to_datetime(
         activity.last_heartbeat_time if activity.HasField("last_heartbeat_time") else activity.last_started_time
     )
-    beat = max(beat, time_of(activity.last_started_time))
+    beat = max(beat, to_datetime(activity.last_started_time))
     of_worker = [worker for worker in workers if worker.identity == identity]
-    is_silent = bool(of_worker) and all(worker.is_silent(seen.now) for worker in of_worker)
+    is_silent = bool(of_worker) and all(worker.is_lost(seen.now) for worker in of_worker)
     if not timeout or seen.now - beat <= timeout * (HEARTBEAT_DUE if is_silent else HEARTBEAT_OVERDUE):
         return None
     why = _("has stopped answering, too") if is_silent else _("answers, so it hangs or is far too busy")

@@ -1,4 +1,4 @@
-"""Connection: where Temporal is, how long it may take to answer, and what it means when it does not."""
+"""Where Temporal is, how a client connects to it, and the errors of a Temporal that does not answer."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ from orchestration.temporal.data_converter import data_converter
 log = logging.getLogger(__name__)
 
 HEARTBEAT_INTERVAL = timedelta(seconds=2)
-"""Of the worker as a whole; its age is what tells a lost worker. Temporal's default is 60 s."""
+"""Of a worker process; the age of its last heartbeat shows that a worker is lost. Temporal's default is 60 s."""
+
 RECONNECT_PAUSES = (0.5, 1, 2, 5)
+"""Seconds before the second and each further try to connect; the last one repeats."""
+
 RPC_TIMEOUT = timedelta(seconds=5)
-AWAY = "Temporal does not answer."
+UNAVAILABLE = "Temporal does not answer."
 
 
 class TemporalUnavailable(Exception):
@@ -30,11 +33,11 @@ class TemporalUnavailable(Exception):
 
 
 class BatchNotRunning(Exception):
-    """The root is closed or was never started, so there is nothing to signal, cancel or terminate."""
+    """The root is closed or was never started: it can be neither signaled nor canceled nor terminated."""
 
 
 class BatchRunning(Exception):
-    """The root runs, so it cannot be started again."""
+    """The root is running, so it cannot be started again."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Connection:
 
 
 def connection_of_environment() -> Connection:
-    """Return where Temporal is as TEMPORAL_ADDRESS, _NAMESPACE, _API_KEY and _TLS say."""
+    """Read TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY and TEMPORAL_TLS."""
     return Connection(
         address=os.environ.get("TEMPORAL_ADDRESS", "127.0.0.1:7233"),
         namespace=os.environ.get("TEMPORAL_NAMESPACE", "default"),
@@ -59,11 +62,11 @@ def connection_of_environment() -> Connection:
 
 @contextmanager
 def unavailable() -> Iterator[None]:
-    """Turn whatever a Temporal that is away makes of a call into TemporalUnavailable."""
+    """Raise TemporalUnavailable for every error with which a call fails while Temporal cannot be reached."""
     try:
         yield
     except (TimeoutError, RuntimeError, OSError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
-        raise TemporalUnavailable(AWAY) from error
+        raise TemporalUnavailable(UNAVAILABLE) from error
     except RPCError as error:
         if error.status in (
             RPCStatusCode.UNAVAILABLE,
@@ -71,13 +74,13 @@ def unavailable() -> Iterator[None]:
             RPCStatusCode.CANCELLED,
             RPCStatusCode.RESOURCE_EXHAUSTED,
         ):
-            raise TemporalUnavailable(AWAY) from error
+            raise TemporalUnavailable(UNAVAILABLE) from error
         raise
 
 
 @contextmanager
 def not_running() -> Iterator[None]:
-    """Turn Temporal not knowing an open workflow into BatchNotRunning."""
+    """Raise BatchNotRunning where Temporal answers that no such workflow is open."""
     try:
         yield
     except RPCError as error:
@@ -87,23 +90,28 @@ def not_running() -> Iterator[None]:
 
 
 def runtime() -> Runtime:
-    """Return a runtime whose workers heartbeat often enough to be missed quickly."""
+    """Return a runtime whose workers send a heartbeat every HEARTBEAT_INTERVAL."""
     return Runtime(telemetry=TelemetryConfig(), worker_heartbeat_interval=HEARTBEAT_INTERVAL)
 
 
 async def connect(connection: Connection, *, runtime: Runtime | None = None) -> Client:
-    """Connect to Temporal, trying again until it answers."""
+    """Connect to Temporal, once. Raises RPCError, RuntimeError or OSError when it does not answer."""
+    return await Client.connect(
+        connection.address,
+        namespace=connection.namespace,
+        api_key=connection.api_key or None,
+        tls=connection.tls or None,
+        data_converter=data_converter(),
+        runtime=runtime,
+    )
+
+
+async def connect_with_retries(connection: Connection, *, runtime: Runtime | None = None) -> Client:
+    """Connect to Temporal, and try again until it answers."""
     tries = 0
     while True:
         try:
-            return await Client.connect(
-                connection.address,
-                namespace=connection.namespace,
-                api_key=connection.api_key or None,
-                tls=connection.tls or None,
-                data_converter=data_converter(),
-                runtime=runtime,
-            )
+            return await connect(connection, runtime=runtime)
         except (RPCError, RuntimeError, OSError) as error:
             pause = RECONNECT_PAUSES[min(tries, len(RECONNECT_PAUSES) - 1)]
             tries += 1

@@ -16,7 +16,7 @@ from temporalio.worker import Worker
 
 import tests.support.environment  # noqa: F401  before anything reads settings
 from orchestration.contracts.workflow_ids import child_id, entity_id, partition_id, pool_worker_id, stage_id
-from orchestration.temporal.connection import Connection, connect
+from orchestration.temporal.connection import Connection, connect_with_retries
 from tests.orchestration.activities.test_inline_chunks import activities_of
 from tests.orchestration.engine.flows.test_flow import saga, services, stock_worker
 from tests.orchestration.workflows.test_steps import fan_out, retry
@@ -195,7 +195,7 @@ SCENES: Mapping[str, Scene] = {
 
 async def record(address: str, folder: Path, names: Sequence[str]) -> None:
     """Play scenes and keep the histories of their roots, and of a partition, stage and child where there is one."""
-    async with running_engine(await connect(Connection(address)), address) as engine, engine.listener():
+    async with running_engine(await connect_with_retries(Connection(address)), address) as engine, engine.listener():
         for name in names:
             run = await SCENES[name](engine)
             await engine.gateway.wait_closed(run.id)

@@ -37,7 +37,7 @@ from dashboard.server.processes import (
     temporal_program,
 )
 from dashboard.server.reload import reload_environment
-from orchestration.worker import CannotStart, prepare
+from orchestration.startup import CannotStart, prepare
 
 TELL_AFTER = 30.0
 """Seconds of waiting after which the person is told what for, again and again."""

@@ -11,7 +11,8 @@ from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.temporal import connection
 from orchestration.activities.parents import ChunkActivities
 from orchestration.contracts.names import CHILD_TASK_QUEUE
-from orchestration.worker import GRACE, CannotStart, prepare, serve
+from orchestration.startup import CannotStart, prepare
+from orchestration.worker import GRACE, serve
 
 
 class Command(BaseCommand):

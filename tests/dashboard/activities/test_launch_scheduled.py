@@ -15,7 +15,7 @@ from temporalio.testing import ActivityEnvironment
 from dashboard.activities.launch_scheduled import launch_scheduled
 from dashboard.models import Batch, Schedule
 from dashboard.temporal import gateway
-from orchestration.client.schedules import ScheduleSettings, Timing
+from orchestration.client.schedule_models import ScheduleSettings, Timing
 from orchestration.contracts.dashboard_activities import DueLaunch
 from orchestration.contracts.workflow_ids import root_id
 from orchestration.plan.plan import Plan

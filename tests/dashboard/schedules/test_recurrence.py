@@ -7,7 +7,7 @@ from datetime import time, timedelta
 import pytest
 
 from dashboard.schedules.recurrence import Cadence, Repeat, in_words
-from orchestration.client.schedules import Timing
+from orchestration.client.schedule_models import Timing
 
 
 @pytest.mark.parametrize(

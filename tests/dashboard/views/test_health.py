@@ -10,8 +10,9 @@ from django.db import OperationalError
 from django.test import Client
 from pytest_django import Settings
 
-from dashboard.temporal import WORKER_LOST_AFTER, gateway
+from dashboard.temporal import gateway
 from dashboard.views import health
+from orchestration.client.task_queues import WORKER_LOST_AFTER
 from tests.support.stack import Stack, http
 from tests.support.waiting import wait_until
 

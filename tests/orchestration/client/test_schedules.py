@@ -9,16 +9,15 @@ from datetime import timedelta
 import pytest
 from temporalio.client import Client, ScheduleCalendarSpec, ScheduleRange, ScheduleUpdate, ScheduleUpdateInput
 
-from orchestration.client.schedules import (
-    PREVIEW,
+from orchestration.client.schedule_models import (
     Overlap,
     ScheduleGone,
-    Schedules,
     ScheduleSettings,
     Timing,
     TimingRefused,
     temporal_id,
 )
+from orchestration.client.schedules import PREVIEW_PREFIX, Schedules
 from orchestration.gateway import Gateway
 from orchestration.temporal.connection import Connection
 from tests.support.stack import TemporalServer
@@ -101,7 +100,7 @@ async def test_times_that_cannot_be_are_refused_with_the_reason(
 
     async def nothing_left() -> bool:
         ids = [each.id async for each in await temporal_client.list_schedules()]
-        return not any(each.startswith(PREVIEW) for each in ids)
+        return not any(each.startswith(PREVIEW_PREFIX) for each in ids)
 
     await until(nothing_left, "previews are deleted")
 

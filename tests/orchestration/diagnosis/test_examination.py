@@ -23,7 +23,7 @@ from orchestration.diagnosis.findings import Finding, FindingCode, Severity
 from orchestration.gateway import Gateway
 from orchestration.plan.layout import Layout
 from orchestration.plan.plan import Plan
-from orchestration.temporal.connection import Connection, TemporalUnavailable, connect, runtime
+from orchestration.temporal.connection import Connection, TemporalUnavailable, connect_with_retries, runtime
 from orchestration.worker import WORKFLOWS
 from tests.support.engine import Engine, Probe, Run
 from tests.support.stack import TemporalServer
@@ -57,7 +57,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
     """A Temporal server without any worker; workers of a test heartbeat as the product's do."""
     server = TemporalServer(tmp_path)
     server.start()
-    client = await connect(Connection(server.address), runtime=runtime())
+    client = await connect_with_retries(Connection(server.address), runtime=runtime())
     yield Engine(client, Gateway(Connection(server.address)))
     server.process.kill()
 

@@ -1,0 +1,19 @@
+"""What every process loads before it does any work: processors, and the keys of payloads."""
+
+from __future__ import annotations
+
+from orchestration.processors import catalogue
+from orchestration.temporal.data_converter import data_converter
+
+
+class CannotStart(Exception):
+    """The configuration does not let a process start; the message says why."""
+
+
+def prepare() -> None:
+    """Load the processors and the payload keys. Raises CannotStart."""
+    try:
+        catalogue.load()
+        data_converter()
+    except (catalogue.CannotLoad, ValueError) as error:
+        raise CannotStart(str(error)) from error

@@ -15,7 +15,7 @@ from dashboard.launching.root_input import root_input
 from dashboard.live.doorbell import announce_change_from_thread
 from dashboard.models import PARENT_KINDS, Action, Batch, Node, Operation
 from dashboard.projection.events import apply_events
-from dashboard.projection.retries import claim, give_back, requeue
+from dashboard.projection.retries import assign_operation, requeue, restore_operations
 from dashboard.temporal import gateway
 from orchestration.client.external_workflows import ResetRefused
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
@@ -68,7 +68,7 @@ def refusal(node: Node, reason: str) -> Refusal:
 def _retry(operation: Operation, root: Node, ready: dict[int, Node], outcome: Outcome) -> None:
     """Ask for another attempt of each. What the operation says of it has to be there before the attempt is."""
     batch = operation.batch
-    before = claim(batch.pk, ready, operation.pk)
+    before = assign_operation(batch.pk, ready, operation.pk)
     try:
         if batch.watched_id:
             _run_again(batch, ready, outcome)
@@ -76,7 +76,7 @@ def _retry(operation: Operation, root: Node, ready: dict[int, Node], outcome: Ou
             _ask_to_retry(operation, root, ready, outcome)
     finally:
         accepted = set(outcome.accepted)
-        give_back({node.pk: before[node.pk] for node in ready.values() if node.pk not in accepted})
+        restore_operations({node.pk: before[node.pk] for node in ready.values() if node.pk not in accepted})
     announce_change_from_thread(batch.pk)
 
 

@@ -13,7 +13,7 @@ from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Failure, Status
 from orchestration.plan.plan import Plan
 
-BATCH = """
+BATCH_QUERY = """
     SELECT id, processor, parameters, plan_data, status, opened_at, definition_id, (
         SELECT operation.parameters
         FROM dashboard_node AS node JOIN dashboard_operation AS operation ON operation.id = node.operation_id
@@ -31,15 +31,15 @@ SLICE = 'batch_id = %s AND "index" >= %s AND "index" < %s ORDER BY "index"'
 
 def read_work(work: ChunkInput, run_id: str) -> ChunkWork:
     """Return what a run of a child has still to do. Raises LookupError for a batch that is gone or discarded."""
-    found = iter(Batch.objects.raw(BATCH, (NodeKind.CHILD.value, work.child, work.batch_id)))
+    found = iter(Batch.objects.raw(BATCH_QUERY, (NodeKind.CHILD.value, work.child, work.batch_id)))
     if (batch := next(found, None)) is None:
         raise LookupError(f"Batch {work.batch_id} does not exist.")
     if batch.is_discarded:
         raise LookupError(f"Batch {work.batch_id} was discarded before it started.")
-    return _to_undo(batch, work) if work.undo else _to_do(batch, work, run_id)
+    return _work_to_undo(batch, work) if work.undo else _work_to_do(batch, work, run_id)
 
 
-def _to_do(batch: Batch, work: ChunkInput, run_id: str) -> ChunkWork:
+def _work_to_do(batch: Batch, work: ChunkInput, run_id: str) -> ChunkWork:
     """Return the items of a slice that this run of the child has neither completed nor failed."""
     items = read_columns(Item, ITEM_COLUMNS, SLICE, (work.batch_id, work.offset, work.offset + work.length))
     if len(items) != work.length:
@@ -54,7 +54,7 @@ def _to_do(batch: Batch, work: ChunkInput, run_id: str) -> ChunkWork:
         else:
             todo.append(ItemWork(index, key, data, attempts))
     return ChunkWork(
-        *_work_of(batch, work),
+        *_processing_of(batch, work),
         items=todo,
         completed=completed,
         failed=len(failures),
@@ -62,7 +62,7 @@ def _to_do(batch: Batch, work: ChunkInput, run_id: str) -> ChunkWork:
     )
 
 
-def _to_undo(batch: Batch, work: ChunkInput) -> ChunkWork:
+def _work_to_undo(batch: Batch, work: ChunkInput) -> ChunkWork:
     """Return the completed items of a slice that have not been undone yet."""
     items = Item.objects.filter(
         batch=batch, index__gte=work.offset, index__lt=work.offset + work.length, status=Status.COMPLETED
@@ -70,10 +70,10 @@ def _to_undo(batch: Batch, work: ChunkInput) -> ChunkWork:
     todo = [
         ItemWork(item.index, item.key, item.data, item.attempts, item.result) for item in items if not item.undone_at
     ]
-    return ChunkWork(*_work_of(batch, work), todo, completed=len(items) - len(todo))
+    return ChunkWork(*_processing_of(batch, work), todo, completed=len(items) - len(todo))
 
 
-def _work_of(batch: Batch, work: ChunkInput) -> tuple[str, dict[str, Any], Plan]:
+def _processing_of(batch: Batch, work: ChunkInput) -> tuple[str, dict[str, Any], Plan]:
     """Return what a chunk's items are processed by: processor, parameters and plan, of its stage where it has one."""
     if work.stage is None:
         said = work_of(batch.definition_id)

@@ -12,7 +12,7 @@ from dashboard.inputs.reader import InputReader
 from dashboard.inputs.rows import BadRow, InputRow
 from dashboard.inputs.source import Format, Position, Source, SourceError
 from dashboard.models import Batch, Node, Upload
-from dashboard.projection.ledger import Ledger, growing
+from dashboard.projection.ledger import Ledger, extending_batch
 from dashboard.projection.tree_writer import write_page
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.fan_out import InputPage, PageRequest
@@ -30,9 +30,9 @@ def read_page(wanted: PageRequest) -> InputPage:
     Raises LookupError for a batch that is gone or was discarded, InputUnreadable.
     """
     try:
-        with growing(wanted.batch_id) as ledger:
+        with extending_batch(wanted.batch_id) as ledger:
             if wanted.page < ledger.batch.partition_count:
-                return _page_read_before(ledger.batch, wanted.page)
+                return _existing_page(ledger.batch, wanted.page)
             if ledger.batch.reading["is_last"]:
                 return InputPage(0, is_last=True)
             return _read_page(ledger, wanted.page)
@@ -40,7 +40,7 @@ def read_page(wanted: PageRequest) -> InputPage:
         raise InputUnreadable(str(error)) from error
 
 
-def _page_read_before(batch: Batch, page: int) -> InputPage:
+def _existing_page(batch: Batch, page: int) -> InputPage:
     length = Node.objects.get(batch=batch, kind=NodeKind.PARTITION, position=page).length
     return InputPage(length, is_last=batch.reading["is_last"] and page == batch.partition_count - 1)
 
@@ -95,10 +95,10 @@ def _good_rows(batch: Batch, reading: InputReader) -> Iterator[InputRow]:
         elif not batch.source.get("leave_out"):
             raise InputUnreadable(f"Line {row.line:,}: {row.message} Nothing from its page on was started.")
         else:
-            _leave_out(batch, row)
+            _count_left_out(batch, row)
 
 
-def _leave_out(batch: Batch, row: BadRow) -> None:
+def _count_left_out(batch: Batch, row: BadRow) -> None:
     left_out, bad = batch.reading.get("left_out", 0), batch.reading.get("bad", [])
     kept = [*bad, [row.line, text(row.message)]] if len(bad) < BAD_ROWS_KEPT else bad
     batch.reading = {**batch.reading, "left_out": left_out + 1, "bad": kept}

@@ -37,21 +37,21 @@ def write_undone(batch_id: str, results: Mapping[int, ItemResult]) -> None:
         Item.objects.filter(batch=batch_id, index=index).update(**changed)
 
 
-def write_done(batch_id: str, results: Mapping[int, ItemResult]) -> None:
+def write_processed(batch_id: str, results: Mapping[int, ItemResult]) -> None:
     """Record results by index. A completed item never becomes anything else. Raises Batch.DoesNotExist."""
     with tallying_items(batch_id) as moved:
         failing = {index: Status.PENDING for index, result in results.items() if result.failure is not None}
-        others = failing | _touched(batch_id, results)
+        others = failing | _statuses_before(batch_id, results)
         first = [result for index, result in results.items() if index not in others]
         for result in first:
             moved[result.child]["items_completed"] += 1
         _write_completed(batch_id, first)
         left = [index for index, status in others.items() if status != Status.COMPLETED]
         if left:
-            _write_others(batch_id, Item.objects.filter(batch=batch_id, index__in=left), results, moved)
+            _write_failed_or_retried(batch_id, Item.objects.filter(batch=batch_id, index__in=left), results, moved)
 
 
-def _touched(batch_id: str, indices: Collection[int]) -> dict[int, str]:
+def _statuses_before(batch_id: str, indices: Collection[int]) -> dict[int, str]:
     """Return the statuses of those among items that have failed or completed before."""
     among = ", ".join(["%s"] * len(indices))
     where = f'batch_id = %s AND "index" IN ({among}) AND NOT (status = %s AND error_type = %s)'
@@ -71,7 +71,7 @@ def _write_completed(batch_id: str, results: Sequence[ItemResult]) -> None:
     write_columns(Item, COMPLETED_COLUMNS, values, key=("batch_id", "index"))
 
 
-def _write_others(
+def _write_failed_or_retried(
     batch_id: str, items: Iterable[Item], results: Mapping[int, ItemResult], moved: dict[int, Counter[str]]
 ) -> None:
     """Write items that failed, now or before."""
@@ -79,17 +79,17 @@ def _write_others(
     written = list[Item]()
     for item in items:
         result = results[item.index]
-        if not _is_news(item, result) or (result.failure is not None and result.run_id in outdated):
+        if not _may_change(item, result) or (result.failure is not None and result.run_id in outdated):
             continue
         if item.status == Status.FAILED:
             moved[item.child]["items_failed"] -= 1
-        _take_result(item, result)
+        _apply_result(item, result)
         moved[item.child][f"items_{item.status}"] += 1
         written.append(item)
     update_rows(Item, written, RESULT_STATE)
 
 
-def _is_news(item: Item, result: ItemResult) -> bool:
+def _may_change(item: Item, result: ItemResult) -> bool:
     """Whether a result may change an item: not one that completed, nor a second failure in the same run."""
     if item.status == Status.COMPLETED:
         return False
@@ -110,7 +110,7 @@ def _outdated_runs(batch_id: str, results: Iterable[ItemResult]) -> set[str]:
     return set(attempts.exclude(run_id=F("node__run_id")).values_list("run_id", flat=True))
 
 
-def _take_result(item: Item, result: ItemResult) -> None:
+def _apply_result(item: Item, result: ItemResult) -> None:
     if item.error_type:
         earlier = {
             "attempts": item.attempts,

@@ -14,7 +14,7 @@ from dashboard.database.bulk import slices
 from dashboard.definitions.stages import sections_of, stages_of
 from dashboard.inputs.rows import InputRow
 from dashboard.models import Batch, Item, Node
-from dashboard.projection.ledger import Ledger, growing
+from dashboard.projection.ledger import Ledger, extending_batch
 from dashboard.projection.tree_writer import write_below, write_section
 from orchestration.contracts.flows import FanOutRequest, Section, SectionRequest
 from orchestration.contracts.status import Status
@@ -37,11 +37,11 @@ def advance(wanted: SectionRequest) -> Section:
 
     One without items where nothing was let through. Raises LookupError for a batch that is gone or was discarded.
     """
-    with growing(wanted.batch_id) as ledger:
+    with extending_batch(wanted.batch_id) as ledger:
         sections = sections_of(ledger.batch)
         if wanted.number < len(sections):
             return sections[wanted.number]
-        return _advance(ledger, wanted, sections)
+        return _write_next_section(ledger, wanted, sections)
 
 
 def begin_fan_out(wanted: FanOutRequest) -> Section:
@@ -49,15 +49,15 @@ def begin_fan_out(wanted: FanOutRequest) -> Section:
 
     One without items where there are none. Raises CannotFanOut; LookupError for a batch that is gone or was discarded.
     """
-    with growing(wanted.batch_id) as ledger:
+    with extending_batch(wanted.batch_id) as ledger:
         known = {section.number: section for section in sections_of(ledger.batch)}
         stages = stages_of(ledger.batch.definition_id)
-        section = known.get(wanted.number) or _begin(ledger, wanted, stages[wanted.stage], known)
-        _say_where(ledger, wanted)
+        section = known.get(wanted.number) or _write_fan_out(ledger, wanted, stages[wanted.stage], known)
+        _position_section(ledger, wanted)
         return section
 
 
-def _begin(ledger: Ledger, wanted: FanOutRequest, stage: Stage, known: Mapping[int, Section]) -> Section:
+def _write_fan_out(ledger: Ledger, wanted: FanOutRequest, stage: Stage, known: Mapping[int, Section]) -> Section:
     batch = ledger.batch
     number = len(wanted.items) if wanted.items is not None else known[0].items if 0 in known else 0
     section = Section(wanted.number, wanted.stage, batch.child_count, batch.item_count, number)
@@ -66,7 +66,7 @@ def _begin(ledger: Ledger, wanted: FanOutRequest, stage: Stage, known: Mapping[i
     if found := problems(stage.plan, number):
         raise CannotFanOut(f"{stage.name}: {' '.join(found.values())}")
     _write_below_section(
-        ledger, section, stage, _copied(batch, number) if wanted.items is None else _listed(wanted.items)
+        ledger, section, stage, _batch_rows(batch, number) if wanted.items is None else _list_rows(wanted.items)
     )
     return section
 
@@ -80,14 +80,14 @@ def _write_below_section(ledger: Ledger, section: Section, stage: Stage, rows: I
     ledger.grow(partitions=0, children=layout.children, items=number)
 
 
-def _copied(batch: Batch, number: int) -> Iterator[InputRow]:
+def _batch_rows(batch: Batch, number: int) -> Iterator[InputRow]:
     """Yield the batch's own items, which were written first."""
     found = Item.objects.filter(batch=batch, index__lt=number).order_by("index").values_list("key", "data")
     for key, data in found.iterator(chunk_size=ROWS_AT_ONCE):
         yield InputRow(key, data)
 
 
-def _listed(items: Sequence[Any]) -> Iterator[InputRow]:
+def _list_rows(items: Sequence[Any]) -> Iterator[InputRow]:
     """Yield the items of a list: by themselves where they are plain values, by their place where they are not."""
     for place, item in enumerate(items, start=1):
         if isinstance(item, Mapping):
@@ -96,7 +96,7 @@ def _listed(items: Sequence[Any]) -> Iterator[InputRow]:
             yield InputRow(str(place) if isinstance(item, list) or item is None else str(item), {"value": item})
 
 
-def _say_where(ledger: Ledger, wanted: FanOutRequest) -> None:
+def _position_section(ledger: Ledger, wanted: FanOutRequest) -> None:
     """Put the row of a section that begins to where it belongs among those of the flow."""
     section = Node.objects.filter(batch=ledger.batch, workflow_id=stage_id(wanted.batch_id, wanted.number))
     section.update(position=wanted.position)
@@ -104,22 +104,22 @@ def _say_where(ledger: Ledger, wanted: FanOutRequest) -> None:
         node.note = f"fan-out in {wanted.around}" if wanted.around else "fan-out"
 
 
-def _advance(ledger: Ledger, wanted: SectionRequest, sections: list[Section]) -> Section:
+def _write_next_section(ledger: Ledger, wanted: SectionRequest, sections: list[Section]) -> Section:
     batch, stages = ledger.batch, stages_of(ledger.batch.definition_id)
     stage, before = stages[wanted.stage], stages[wanted.stage - 1]
-    completed = _completed(batch, [each for each in sections if each.stage == wanted.stage - 1])
+    completed = _completed_in(batch, [each for each in sections if each.stage == wanted.stage - 1])
     if before.keep is not None:
-        _drop(completed, before)
+        _mark_dropped(completed, before)
     passed = completed.filter(dropped="")
     section = Section(wanted.number, wanted.stage, batch.child_count, batch.item_count, passed.count())
     if section.items:
-        _write_below_section(ledger, section, stage, _rows(passed, stage))
-    _say_what_passed(ledger, [each for each in sections if each.stage == wanted.stage - 1])
+        _write_below_section(ledger, section, stage, _stage_rows(passed, stage))
+    _note_outcomes(ledger, [each for each in sections if each.stage == wanted.stage - 1])
     completed.update(moved_on=True)
     return section
 
 
-def _completed(batch: Batch, sections: list[Section]) -> QuerySet[Item]:
+def _completed_in(batch: Batch, sections: list[Section]) -> QuerySet[Item]:
     """Return what has completed in some sections and was not moved on before."""
     ranges = Q(pk__in=())
     for each in sections:
@@ -127,7 +127,7 @@ def _completed(batch: Batch, sections: list[Section]) -> QuerySet[Item]:
     return Item.objects.filter(ranges, batch=batch, status=Status.COMPLETED, moved_on=False)
 
 
-def _drop(completed: QuerySet[Item], stage: Stage) -> None:
+def _mark_dropped(completed: QuerySet[Item], stage: Stage) -> None:
     """Say of completed items that are not to be kept that they go no further, and why."""
     assert stage.keep is not None
     why = f"Not kept by {stage.name}: {condition_text(stage.keep)} does not hold."
@@ -137,7 +137,7 @@ def _drop(completed: QuerySet[Item], stage: Stage) -> None:
         Item.objects.filter(pk__in=some).update(dropped=why)
 
 
-def _rows(passed: QuerySet[Item], stage: Stage) -> Iterator[InputRow]:
+def _stage_rows(passed: QuerySet[Item], stage: Stage) -> Iterator[InputRow]:
     """Yield what a stage works on, in the order of the items."""
     takes_result = stage.takes is Takes.RESULT
     found = passed.order_by("index").values_list("key", "result" if takes_result else "data")
@@ -145,7 +145,7 @@ def _rows(passed: QuerySet[Item], stage: Stage) -> Iterator[InputRow]:
         yield InputRow(key, data if isinstance(data, dict) else {"value": data})
 
 
-def _say_what_passed(ledger: Ledger, sections: list[Section]) -> None:
+def _note_outcomes(ledger: Ledger, sections: list[Section]) -> None:
     """Note at the sections that were left how many of their items went on, and what became of the others."""
     numbers = [each.number for each in sections]
     nodes = Node.objects.filter(

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from dashboard.chunk_store import input_pages, sections
 from dashboard.chunk_store.chunk_reads import read_work
-from dashboard.chunk_store.item_results import write_done, write_undone
+from dashboard.chunk_store.item_results import write_processed, write_undone
 from dashboard.chunk_store.reports import write_report
 from dashboard.database.threads import with_live_connections
 from dashboard.definitions.stages import definition_of
@@ -101,6 +101,6 @@ class DjangoChunkStore:
                 undone = {index: of_batch.pop(index) for index, result in list(of_batch.items()) if result.undone}
                 write_undone(batch_id, undone)
                 if of_batch:
-                    write_done(batch_id, of_batch)
+                    write_processed(batch_id, of_batch)
             except Batch.DoesNotExist:
                 log.warning("Dropped %s results of batch %s, which does not exist.", len(of_batch), batch_id)

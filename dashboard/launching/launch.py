@@ -18,7 +18,7 @@ from dashboard.launching.root_input import root_input
 from dashboard.launching.two_stage import as_pipeline, has_two_stages
 from dashboard.launching.validation import refusals
 from dashboard.models import Batch, Node
-from dashboard.projection.settlement import note_start_error
+from dashboard.projection.settlement import set_start_error
 from dashboard.projection.tree_writer import ResourceNamedTwice, write_below, write_section
 from dashboard.temporal import gateway
 from orchestration.contracts.events import NodeKind
@@ -49,7 +49,7 @@ def launch(person: Person, request: LaunchRequest) -> Launched:
     try:
         async_to_sync(gateway().start)(root_input(batch))
     except TemporalUnavailable as error:
-        note_start_error(batch.pk, str(error))
+        set_start_error(batch.pk, str(error))
         batch.start_error = str(error)
     return Launched(batch, created=True)
 

@@ -57,7 +57,7 @@ class Operation(models.Model):
         return f"{self.action} {self.words}"
 
 
-def stretches(positions: Sequence[int]) -> list[list[int]]:
+def position_ranges(positions: Sequence[int]) -> list[list[int]]:
     """Return positions in order as stretches of what stands together."""
     found = list[list[int]]()
     for position in positions:

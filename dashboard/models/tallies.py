@@ -35,7 +35,7 @@ def contribution(node: Node) -> Counter[str]:
     return columns
 
 
-def add(tally: Tally, change: Mapping[str, int]) -> None:
+def apply_change(tally: Tally, change: Mapping[str, int]) -> None:
     """Add a change of columns to a batch's or partition's tally."""
     for column, number in change.items():
         setattr(tally, column, getattr(tally, column) + number)

@@ -15,7 +15,7 @@ from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.status import Status
 
 ATTEMPT_STATE = ("number", "status", "started_at", "closed_at", "error_type", "error_message")
-SHOWN = ("run_id", "status", "started_at", "closed_at", "error_type", "error_message")
+NODE_FIELDS = ("run_id", "status", "started_at", "closed_at", "error_type", "error_message")
 
 Runs = dict[str, Attempt]
 
@@ -28,30 +28,30 @@ def runs_of(nodes: Iterable[Node]) -> defaultdict[int, Runs]:
     return runs
 
 
-def note_events(node: Node, runs: Runs, events: Iterable[TreeEvent]) -> list[Attempt]:
+def record_events(node: Node, runs: Runs, events: Iterable[TreeEvent]) -> list[Attempt]:
     """Note events on a node's runs, and return the attempts that changed; a new one has no primary key yet."""
     changed = dict[str, Attempt]()
     for event in events:
         attempt = runs.get(event.run_id)
         if attempt is None:
             attempt = runs[event.run_id] = Attempt(batch_id=node.batch_id, node=node, number=0, run_id=event.run_id)
-        if _note_event(attempt, event):
+        if _record_event(attempt, event):
             changed[event.run_id] = attempt
-    for number, attempt in enumerate(sorted(runs.values(), key=_began), start=1):
+    for number, attempt in enumerate(sorted(runs.values(), key=_start_order), start=1):
         if attempt.number != number:
             attempt.number = number
             changed[attempt.run_id] = attempt
     return list(changed.values())
 
 
-def _began(attempt: Attempt) -> tuple[datetime, str]:
+def _start_order(attempt: Attempt) -> tuple[datetime, str]:
     """Order the runs of a node: one begins after the one before has closed, so either time will do."""
     began = attempt.started_at or attempt.closed_at
     assert began is not None, "an event sets one of them"
     return began, attempt.run_id
 
 
-def _note_event(attempt: Attempt, event: TreeEvent) -> bool:
+def _record_event(attempt: Attempt, event: TreeEvent) -> bool:
     """Note an event on its run, and return whether it said anything new.
 
     Parent and reconciler may report a run with different times, and a root even an outcome that it then did not have:
@@ -71,7 +71,7 @@ def _note_event(attempt: Attempt, event: TreeEvent) -> bool:
     return True
 
 
-def show_result(node: Node, events: Iterable[TreeEvent]) -> None:
+def show_closing_note(node: Node, events: Iterable[TreeEvent]) -> None:
     """Let a node that has closed say what came of it, where its newest run says so."""
     for event in events:
         if event.kind is EventKind.CLOSED and event.note and event.run_id == node.run_id:
@@ -97,7 +97,7 @@ def _show(node: Node, attempt: Attempt) -> None:
     is_news = (node.run_id, node.status) != (attempt.run_id, attempt.status)
     if is_news and node.kind != NodeKind.STAGE:  # a stage's says what it let through
         node.note = ""
-    for name in SHOWN:
+    for name in NODE_FIELDS:
         setattr(node, name, getattr(attempt, name))
 
 

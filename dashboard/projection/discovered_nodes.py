@@ -9,14 +9,14 @@ from dashboard.database.sanitising import text
 from dashboard.models import Node
 from dashboard.models.tallies import contribution
 from dashboard.projection.ledger import Ledger
-from dashboard.projection.moments import log
+from dashboard.projection.notes import log
 from orchestration.contracts.events import NodeKind, Place, TreeEvent
 
 SEPARATORS = "/-_:."
 """What people put between a parent's workflow id and what its child adds."""
 
 
-def make_places(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
+def create_discovered_nodes(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
     """Make the nodes that were not known at launch. Those whose parent is unknown are dropped with a warning."""
     wanted = {event.workflow_id: event.place for event in events if event.place is not None}
     known = Node.objects.filter(batch=ledger.batch, workflow_id__in=wanted)
@@ -26,16 +26,18 @@ def make_places(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
     parents = {node.workflow_id: node for node in above}
     while ready := {name: place for name, place in wanted.items() if place.parent in parents}:
         children = {place.parent for place in ready.values() if place.kind is NodeKind.CHILD}
-        _make_parents(ledger, [parents[name] for name in children if parents[name].kind == NodeKind.CHILD])
+        _promote_to_parents(ledger, [parents[name] for name in children if parents[name].kind == NodeKind.CHILD])
         made = [_node(ledger, parents[place.parent].pk, name, place) for name, place in ready.items()]
-        _count(ledger, [(node, ready[node.workflow_id].parent) for node in made if node.kind == NodeKind.CHILD])
+        _number_children(
+            ledger, [(node, ready[node.workflow_id].parent) for node in made if node.kind == NodeKind.CHILD]
+        )
         parents |= {node.workflow_id: node for node in Node.objects.bulk_create(made)}
         wanted = {name: place for name, place in wanted.items() if name not in ready}
     for name, place in wanted.items():
         log.warning("Dropped events of %s: its parent %s is unknown.", name, place.parent)
 
 
-def _make_parents(ledger: Ledger, nodes: Sequence[Node]) -> None:
+def _promote_to_parents(ledger: Ledger, nodes: Sequence[Node]) -> None:
     """Have what was taken for a leaf be a parent: a workflow below it has been seen."""
     for node in nodes:
         ledger.move(node.parent_id, Counter({column: -number for column, number in contribution(node).items()}))
@@ -44,7 +46,7 @@ def _make_parents(ledger: Ledger, nodes: Sequence[Node]) -> None:
     Node.objects.filter(pk__in=[node.pk for node in nodes]).update(kind=NodeKind.PARENT, revision=ledger.revision)
 
 
-def _count(ledger: Ledger, children: Sequence[tuple[Node, str]]) -> None:
+def _number_children(ledger: Ledger, children: Sequence[tuple[Node, str]]) -> None:
     """Number children that were not known at launch, and add them to the tallies above.
 
     Each has its workflow id for a key, without its parent's where it begins with that.

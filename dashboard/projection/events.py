@@ -17,15 +17,15 @@ from dashboard.projection.attempts import (
     ATTEMPT_STATE,
     Runs,
     is_reserved,
-    note_events,
+    record_events,
     runs_of,
+    show_closing_note,
     show_newest,
-    show_result,
 )
-from dashboard.projection.discovered_nodes import make_places
+from dashboard.projection.discovered_nodes import create_discovered_nodes
 from dashboard.projection.item_counts import reset_failed_items
 from dashboard.projection.ledger import Ledger, open_ledger
-from dashboard.projection.moments import apply_words, note_moments
+from dashboard.projection.notes import apply_notes, record_timeline
 from dashboard.projection.settlement import skip_below_closed_root
 from orchestration.contracts.events import EventKind, TreeEvent
 from orchestration.contracts.status import Status
@@ -44,11 +44,11 @@ def apply_events(batch_id: str, events: Sequence[TreeEvent]) -> None:
                 log.warning("Dropped %s events of batch %s, which was discarded.", len(events), batch_id)
                 return
             for some in slices(events):
-                make_places(ledger, some)
+                create_discovered_nodes(ledger, some)
                 _apply_runs(ledger, [event for event in some if event.kind in (EventKind.STARTED, EventKind.CLOSED)])
-                apply_words(ledger, some)
+                apply_notes(ledger, some)
                 _apply_steering(ledger, some)
-                note_moments(ledger, some)
+                record_timeline(ledger, some)
                 ledger.flush()
             if any(event.workflow_id == ledger.root.workflow_id for event in events):
                 skip_below_closed_root(ledger)
@@ -65,13 +65,13 @@ def _apply_runs(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
     rerun, changed = list[Node](), list[Attempt]()
     for node in nodes:
         before, its_events = node.run_id, by_workflow.pop(node.workflow_id)
-        touched = note_events(node, runs[node.pk], its_events)
+        touched = record_events(node, runs[node.pk], its_events)
         changed += touched
         if node.pk == ledger.root.pk:
             _show_root(ledger, runs[node.pk], its_events)
         elif touched:
             show_newest(node, runs[node.pk])
-            show_result(node, its_events)
+            show_closing_note(node, its_events)
         if node.run_id != before and node.items_failed:
             rerun.append(node)
     update_rows(Attempt, [attempt for attempt in changed if attempt.pk is not None], ATTEMPT_STATE)

@@ -10,7 +10,7 @@ from django.db.models import Count
 
 from dashboard.database.bulk import slices
 from dashboard.models import Item, Node
-from dashboard.models.tallies import add
+from dashboard.models.tallies import apply_change
 from dashboard.projection.ledger import Ledger, open_ledger
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
@@ -44,5 +44,5 @@ def tallying_items(batch_id: str) -> Iterator[dict[int, Counter[str]]]:
         for positions in slices(list(moved)):
             nodes = Node.objects.filter(batch=ledger.batch, kind=NodeKind.CHILD, position__in=positions)
             for node in ledger.take(nodes):
-                add(node, moved[node.position])
+                apply_change(node, moved[node.position])
             ledger.flush()

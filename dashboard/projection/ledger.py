@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from dashboard.database.bulk import update_rows
 from dashboard.models import PARENT_KINDS, Batch, Node
-from dashboard.models.tallies import add, batch_status, contribution, done
+from dashboard.models.tallies import apply_change, batch_status, contribution, done
 from dashboard.notifications.triggers import Seen, notice
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
@@ -61,7 +61,7 @@ BATCH_STATE = (
 
 
 @dataclass
-class _Page:
+class _Snapshot:
     """A node as it was when it was taken."""
 
     node: Node
@@ -82,20 +82,20 @@ class Ledger:
     revision: int
     _before: tuple[Any, ...]
     _seen: Seen
-    _pages: dict[int, _Page] = field(default_factory=dict)
+    _pages: dict[int, _Snapshot] = field(default_factory=dict)
     _above: defaultdict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     _is_changed: bool = False
 
     def take(self, nodes: Iterable[Node]) -> list[Node]:
         """Take nodes into the ledger before they are changed, and return those to be changed."""
-        return [self._pages.setdefault(node.pk, _Page.of(node)).node for node in nodes]
+        return [self._pages.setdefault(node.pk, _Snapshot.of(node)).node for node in nodes]
 
     def move(self, parent: int | None, change: Mapping[str, int]) -> None:
         """Book a change of tallies below a partition or stage, or below the root."""
         if not any(change.values()):
             return
         self._is_changed = True
-        add(self.batch, change)
+        apply_change(self.batch, change)
         if parent is not None and parent != self.root.pk:
             self._above[parent].update(change)
 
@@ -126,7 +126,7 @@ class Ledger:
                 node.signature = None if node.items_failed else signature_of(node.error_type, node.error_message)
         update_rows(Node, children, (*NODE_STATE, *CHILD_ITEMS, "signature", "revision"))
         update_rows(Node, [node for node in changed if node.kind != NodeKind.CHILD], (*NODE_STATE, "revision"))
-        self._pages = {self.root.pk: _Page.of(self.root)}
+        self._pages = {self.root.pk: _Snapshot.of(self.root)}
 
     def close(self) -> None:
         """Write what is left: nodes, the tallies of parents, and the batch with its status."""
@@ -195,7 +195,7 @@ def _batch_state(batch: Batch) -> tuple[Any, ...]:
 
 
 @contextmanager
-def growing(batch_id: str) -> Iterator[Ledger]:
+def extending_batch(batch_id: str) -> Iterator[Ledger]:
     """Lock a batch while `growth` writes nodes and items below it. Raises LookupError, also once it is discarded."""
     try:
         with open_ledger(batch_id) as ledger:

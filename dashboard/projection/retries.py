@@ -20,7 +20,7 @@ from orchestration.contracts.status import Status
 # Retry
 
 
-def claim(batch_id: str, positions: Iterable[int], operation_id: str) -> dict[int, str | None]:
+def assign_operation(batch_id: str, positions: Iterable[int], operation_id: str) -> dict[int, str | None]:
     """Let an operation's parameters hold for the next attempts of children; return whose did, by node id."""
     before = dict[int, str | None]()
     with transaction.atomic():
@@ -31,7 +31,7 @@ def claim(batch_id: str, positions: Iterable[int], operation_id: str) -> dict[in
     return before
 
 
-def give_back(operations: Mapping[int, str | None]) -> None:
+def restore_operations(operations: Mapping[int, str | None]) -> None:
     """Undo what `claim` did to nodes that were not taken on."""
     for pk, operation_id in operations.items():
         Node.objects.filter(pk=pk).update(operation_id=operation_id)

@@ -38,7 +38,7 @@ def discard(batch_id: str) -> bool:
     return True
 
 
-def note_start_error(batch_id: str, error: str) -> None:
+def set_start_error(batch_id: str, error: str) -> None:
     """Say on a pending batch why it has not started yet."""
     with open_ledger(batch_id) as ledger:
         ledger.batch.start_error = error
@@ -60,7 +60,7 @@ def _skip_pending(ledger: Ledger, *, reserved_too: bool) -> None:
             release(ledger.take(Node.objects.filter(pk__in=ids)))
             ledger.flush()
     never_ran = pending.filter(attempt=0)
-    for parent, children, items in _sums(never_ran):
+    for parent, children, items in _children_by_parent(never_ran):
         change = {
             "children_pending": -children,
             "children_skipped": children,
@@ -71,7 +71,7 @@ def _skip_pending(ledger: Ledger, *, reserved_too: bool) -> None:
     never_ran.update(status=Status.SKIPPED, revision=ledger.revision)
 
 
-def _sums(nodes: QuerySet[Node]) -> list[tuple[int | None, int, int]]:
+def _children_by_parent(nodes: QuerySet[Node]) -> list[tuple[int | None, int, int]]:
     """Return (parent, number of children, number of their items not yet done) of the children among nodes."""
     left = Sum(F("length") - F("items_completed") - F("items_failed"))
     children = nodes.filter(kind=NodeKind.CHILD).order_by()

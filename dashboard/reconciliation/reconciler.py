@@ -18,7 +18,7 @@ from dashboard.database.threads import in_thread
 from dashboard.launching.root_input import root_input
 from dashboard.live import doorbell
 from dashboard.models import OPEN_BATCH_STATUSES, Attempt, Batch, Node
-from dashboard.projection.settlement import note_start_error, settle
+from dashboard.projection.settlement import set_start_error, settle
 from dashboard.reconciliation.repair import repair_listed, repair_lost, repair_seen
 from dashboard.temporal import gateway
 from orchestration.contracts.events import NodeKind
@@ -199,7 +199,7 @@ async def _start(batch: Batch) -> None:
             await gateway().terminate(root_id(batch.pk), "Discarded before it was started.")
         return
     if error != batch.start_error:
-        await in_thread(note_start_error)(batch.pk, error)
+        await in_thread(set_start_error)(batch.pk, error)
         await doorbell.announce_change(batch.pk)
     if not error and (seen := await gateway().describe_run(root_id(batch.pk))) is not None:
         await repair_seen(batch.pk, [seen])

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from dashboard.models import Attempt, Batch, BatchStatus, Item, Node
 from dashboard.projection.events import apply_events
-from dashboard.projection.settlement import discard, note_start_error
+from dashboard.projection.settlement import discard, set_start_error
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.status import Failure, Status
 from tests.dashboard.conftest import MakeBatch
@@ -181,7 +181,7 @@ def test_temporal_overrules_what_a_root_said_before_it_ended(make_batch: MakeBat
 
 def test_a_discarded_batch_is_canceled_and_a_started_one_is_not_discarded(make_batch: MakeBatch) -> None:
     batch = make_batch()
-    note_start_error(batch.pk, "Temporal is away.")
+    set_start_error(batch.pk, "Temporal is away.")
     assert discard(batch.pk)
     batch.refresh_from_db()
     assert (batch.status, batch.children_skipped, batch.start_error) == (BatchStatus.CANCELED, 4, "")

@@ -17,10 +17,10 @@ from orchestration.contracts.status import Status
 
 log = logging.getLogger(__name__)
 
-WORDS = (EventKind.WAITING, EventKind.SKIPPED, EventKind.NOTE)
+NOTE_KINDS = (EventKind.WAITING, EventKind.SKIPPED, EventKind.NOTE)
 SKIPPABLE = (Status.PENDING, Status.FAILED, Status.TIMED_OUT, Status.TERMINATED)
 
-MOMENTS = frozenset(EventKind) - {EventKind.STARTED, EventKind.CLOSED, EventKind.WINDOW, *WORDS}
+TIMELINE_KINDS = frozenset(EventKind) - {EventKind.STARTED, EventKind.CLOSED, EventKind.WINDOW, *NOTE_KINDS}
 """What the time line shows; starts and ends are the nodes' own, and a window is the batch's."""
 
 HOLDS: dict[EventKind, str] = {
@@ -36,9 +36,9 @@ def _at(event: TreeEvent) -> datetime:
     return event.at
 
 
-def apply_words(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
+def apply_notes(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
     """Show what nodes wait for or are doing, and those that will not run."""
-    words = {event.workflow_id: event for event in sorted(events, key=_at) if event.kind in WORDS}
+    words = {event.workflow_id: event for event in sorted(events, key=_at) if event.kind in NOTE_KINDS}
     if not words:
         return
     for node in ledger.take(Node.objects.filter(batch=ledger.batch, workflow_id__in=words)):
@@ -53,9 +53,9 @@ def apply_words(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
             node.note, node.noted_at = text(event.note), event.at
 
 
-def note_moments(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
+def record_timeline(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
     """Keep what belongs on the time line, and show whether the batch is held."""
-    moments = [event for event in events if event.kind in MOMENTS]
+    moments = [event for event in events if event.kind in TIMELINE_KINDS]
     made = [
         Moment(
             batch=ledger.batch,

@@ -95,7 +95,7 @@ def _ask_to_retry(operation: Operation, root: Node, ready: dict[int, Node], outc
     if not answer.accepted and not outcome.goes_on:
         return
     attempts = {position: ready[position].attempt for position in answer.accepted}
-    requeue(batch.pk, attempts, goes_on=outcome.goes_on, window=window)
+    requeue(batch.pk, attempts, root_resumes=outcome.goes_on, window=window)
     if window is not None and root.status == Status.RUNNING:
         async_to_sync(gateway().set_window)(batch.pk, window)
 

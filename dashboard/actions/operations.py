@@ -21,7 +21,7 @@ from dashboard.actions.child_requests import Outcome, ask, refusal
 from dashboard.actions.targets import ACTS_ON, Choice, left_in_stages
 from dashboard.database import bulk
 from dashboard.errors import OperationError
-from dashboard.models import Action, Batch, BatchStatus, Node, Operation, positions_in, stretches
+from dashboard.models import Action, Batch, BatchStatus, Node, Operation, position_ranges, positions_in
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
 from orchestration.processors.catalogue import processors
@@ -111,7 +111,7 @@ def _frozen(operator: User, batch: Batch, action: Action, choice: Choice, chosen
         person=operator,
         action=action,
         words=choice.words(len(chosen))[:200],
-        chosen=stretches([node.position for node in chosen]),
+        chosen=position_ranges([node.position for node in chosen]),
         number=len(chosen),
         items=sum(node.length - node.items_completed for node in chosen),
     )

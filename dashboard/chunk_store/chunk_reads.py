@@ -1,4 +1,4 @@
-"""Chunk work: what a run of a child has still to do, read for the worker that is to do it."""
+"""Reads of chunks: the items that a run of a child has yet to process or undo."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ BATCH_QUERY = """
     FROM dashboard_batch AS batch
     WHERE id = %s
 """
-"""A batch, and the parameters that the retry which a child of it was taken on by gave it, if any."""
+"""A batch, and the parameters that the newest operation on a child gave it, if any."""
 
 ITEM_COLUMNS = ("index", "key", "data", "attempts", "status", "run_id", "error_type", "error_message")
 SLICE = 'batch_id = %s AND "index" >= %s AND "index" < %s ORDER BY "index"'
 
 
 def read_work(work: ChunkInput, run_id: str) -> ChunkWork:
-    """Return what a run of a child has still to do. Raises LookupError for a batch that is gone or discarded."""
+    """Return what a run of a child has yet to do. Raises LookupError for a batch that is gone or discarded."""
     found = iter(Batch.objects.raw(BATCH_QUERY, (NodeKind.CHILD.value, work.child, work.batch_id)))
     if (batch := next(found, None)) is None:
         raise LookupError(f"Batch {work.batch_id} does not exist.")
@@ -40,12 +40,12 @@ def read_work(work: ChunkInput, run_id: str) -> ChunkWork:
 
 
 def _work_to_do(batch: Batch, work: ChunkInput, run_id: str) -> ChunkWork:
-    """Return the items of a slice that this run of the child has neither completed nor failed."""
+    """Return the items of a slice that are not completed and have not failed in this run of the child."""
     items = read_columns(Item, ITEM_COLUMNS, SLICE, (work.batch_id, work.offset, work.offset + work.length))
     if len(items) != work.length:
         raise LookupError(f"Batch {work.batch_id} has {len(items)} of the items {work.offset} +{work.length}.")
     todo, completed, failures = list[ItemWork](), 0, list[Failure]()
-    every = json.loads(f"[{','.join(data for _, _, data, *_ in items)}]")  # much quicker than each by itself
+    every = json.loads(f"[{','.join(data for _, _, data, *_ in items)}]")  # much quicker than one at a time
     for (index, key, _, attempts, status, of_run, error_type, error_message), data in zip(items, every, strict=True):
         if status == Status.COMPLETED:
             completed += 1
@@ -74,19 +74,18 @@ def _work_to_undo(batch: Batch, work: ChunkInput) -> ChunkWork:
 
 
 def _processing_of(batch: Batch, work: ChunkInput) -> tuple[str, dict[str, Any], Plan]:
-    """Return what a chunk's items are processed by: processor, parameters and plan, of its stage where it has one."""
+    """Return the processor, parameters and plan of a chunk: its stage's if it has one, else the batch's."""
     if work.stage is None:
-        said = work_of(batch.definition_id)
-        if said is None:
+        defined = work_of(batch.definition_id)
+        if defined is None:
             return batch.processor, _parameters_of(batch), batch.plan
-        name, parameters = said.processor, said.parameters
-        return name, parameters, batch.plan
+        return defined.processor, defined.parameters, batch.plan
     stage = stages_of(batch.definition_id)[work.stage]
     return stage.processor, stage.parameters, stage.plan
 
 
 def _parameters_of(batch: Batch) -> dict[str, Any]:
-    """Return the parameters of a child: the batch's, unless the retry that it was taken on by gave it others."""
+    """Return the parameters of a child: its operation's if that has any, else the batch's."""
     others: str | None = vars(batch)["other_parameters"]
     parameters: dict[str, Any] = batch.parameters if others is None else json.loads(others)
     return parameters

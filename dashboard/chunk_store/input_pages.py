@@ -25,7 +25,7 @@ BAD_ROWS_KEPT = 100
 
 
 def read_page(wanted: PageRequest) -> InputPage:
-    """Write a page of a batch's input: a partition, its children and their items. The same page again is as it is.
+    """Write a page of a batch's input, once: a partition, its children and their items.
 
     Raises LookupError for a batch that is gone or was discarded, InputUnreadable.
     """
@@ -71,12 +71,12 @@ def _read_page(ledger: Ledger, page: int) -> InputPage:
     partition.length = partition.items_pending = items
     partition.children_pending = children
     partition.save(update_fields=["length", "items_pending", "children_pending"])
-    ledger.grow(partitions=1, children=children, items=items)
+    ledger.extend(partitions=1, children=children, items=items)
     return InputPage(items, is_last=items < full)
 
 
 def source_of(batch: Batch) -> Source:
-    """Return a batch's input, from where it has been read up to. Raises LookupError when what was uploaded is gone."""
+    """Return a batch's input from where reading stopped. Raises LookupError if the upload is gone."""
     given: dict[str, Any] = batch.source
     upload = Upload.objects.filter(pk=given["upload"]).first() if given.get("upload") else None
     kind = Format(given["kind"])
@@ -88,7 +88,7 @@ def source_of(batch: Batch) -> Source:
 
 
 def _good_rows(batch: Batch, reading: InputReader) -> Iterator[InputRow]:
-    """Yield good rows. Raises InputUnreadable at a bad one, unless they are to be left out: then they are counted."""
+    """Yield good rows. Raises InputUnreadable at a bad one, or counts it if the batch leaves bad rows out."""
     for _, row in reading:
         if isinstance(row, InputRow):
             yield row

@@ -1,4 +1,4 @@
-"""Item results: what became of items, written as their chunks hand it in, with what it adds to the tallies."""
+"""Writes the results of items, and the change of the tallies with them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from orchestration.contracts.status import Status
 from orchestration.errors.signatures import signature_of
 
 EARLIER_FAILURES = 20
-"""Failures of earlier runs that are kept with an item."""
+"""Failures of earlier runs that an item keeps at most."""
 
 COMPLETED_COLUMNS = ("status", "attempts", "run_id", "result", "duration", "finished_at")
-"""What changes when an item completes that has never failed."""
+"""Columns that change when an item completes that has never failed."""
 
 RESULT_STATE = (*COMPLETED_COLUMNS, "error_type", "error_message", "error_stack", "signature", "earlier")
 
 
 def write_undone(batch_id: str, results: Mapping[int, ItemResult]) -> None:
-    """Record what became of undoing items; their result stays readable."""
+    """Record the outcome of undoing items; their results stay readable."""
     now = timezone.now()
     for index, result in results.items():
         failure = result.failure
@@ -52,14 +52,14 @@ def write_processed(batch_id: str, results: Mapping[int, ItemResult]) -> None:
 
 
 def _statuses_before(batch_id: str, indices: Collection[int]) -> dict[int, str]:
-    """Return the statuses of those among items that have failed or completed before."""
+    """Return the statuses of those items that have failed or completed before, by index."""
     among = ", ".join(["%s"] * len(indices))
     where = f'batch_id = %s AND "index" IN ({among}) AND NOT (status = %s AND error_type = %s)'
     return dict(read_columns(Item, ("index", "status"), where, (batch_id, *indices, Status.PENDING.value, "")))
 
 
 def _write_completed(batch_id: str, results: Sequence[ItemResult]) -> None:
-    """Write items that complete at once: most of all items, so without reading them or making a model of each."""
+    """Write items that completed at their first attempt. They are most, so they are not read or made models first."""
     status, now = Status.COMPLETED.value, connection.ops.adapt_datetimefield_value(timezone.now())
     values = [
         (
@@ -74,7 +74,7 @@ def _write_completed(batch_id: str, results: Sequence[ItemResult]) -> None:
 def _write_failed_or_retried(
     batch_id: str, items: Iterable[Item], results: Mapping[int, ItemResult], moved: dict[int, Counter[str]]
 ) -> None:
-    """Write items that failed, now or before."""
+    """Write items that failed now or before."""
     outdated = _outdated_runs(batch_id, results.values())
     written = list[Item]()
     for item in items:
@@ -97,7 +97,7 @@ def _may_change(item: Item, result: ItemResult) -> bool:
 
 
 def _outdated_runs(batch_id: str, results: Iterable[ItemResult]) -> set[str]:
-    """Return the runs that failed items although their child runs anew: a worker that was lost and still writes."""
+    """Return runs that report failures although their child has a newer run: a lost worker still writes."""
     failed = [result for result in results if result.failure is not None]
     if not failed:
         return set()

@@ -1,7 +1,4 @@
-"""Growth: what is added to a batch's tree while it runs: pages of its input, or sections of a flow.
-
-Each is written once, in one transaction.
-"""
+"""Sections of a flow, which add nodes and items to a batch while it runs. Each is written once, in one transaction."""
 
 from __future__ import annotations
 
@@ -29,13 +26,10 @@ from orchestration.plan.validation import problems
 ROWS_AT_ONCE = 2_000
 
 
-# Sections
-
-
 def advance(wanted: SectionRequest) -> Section:
-    """Write a section: a stage over what the one before has let through since the last one. The same again is as it is.
+    """Write a section, once: a stage over the items that the stage before has passed on since the last section.
 
-    One without items where nothing was let through. Raises LookupError for a batch that is gone or was discarded.
+    The section is empty if there are none. Raises LookupError for a batch that is gone or was discarded.
     """
     with extending_batch(wanted.batch_id) as ledger:
         sections = sections_of(ledger.batch)
@@ -45,9 +39,9 @@ def advance(wanted: SectionRequest) -> Section:
 
 
 def begin_fan_out(wanted: FanOutRequest) -> Section:
-    """Write a section of a flow, over a list or a copy of the batch's items. The same again is as it is.
+    """Write a section of a flow, once, over a list or a copy of the batch's items; an empty one if there are none.
 
-    One without items where there are none. Raises CannotFanOut; LookupError for a batch that is gone or was discarded.
+    Raises CannotFanOut; LookupError for a batch that is gone or was discarded.
     """
     with extending_batch(wanted.batch_id) as ledger:
         known = {section.number: section for section in sections_of(ledger.batch)}
@@ -72,23 +66,23 @@ def _write_fan_out(ledger: Ledger, wanted: FanOutRequest, stage: Stage, known: M
 
 
 def _write_below_section(ledger: Ledger, section: Section, stage: Stage, rows: Iterator[InputRow]) -> None:
-    """Write a section's node, children and items, and book them."""
+    """Write a section's node, children and items, and add them to the batch."""
     batch, number = ledger.batch, section.items
     layout = Layout.of(stage.plan, number, first_child=section.first_child, first_item=section.first_item)
     node = write_section(batch, ledger.root, section, stage, number, revision=ledger.revision)
     write_below(batch, node, layout, rows, plan=stage.plan, section=section.number)
-    ledger.grow(partitions=0, children=layout.children, items=number)
+    ledger.extend(partitions=0, children=layout.children, items=number)
 
 
 def _batch_rows(batch: Batch, number: int) -> Iterator[InputRow]:
-    """Yield the batch's own items, which were written first."""
+    """Yield the items that the batch was launched with, which come first."""
     found = Item.objects.filter(batch=batch, index__lt=number).order_by("index").values_list("key", "data")
     for key, data in found.iterator(chunk_size=ROWS_AT_ONCE):
         yield InputRow(key, data)
 
 
 def _list_rows(items: Sequence[Any]) -> Iterator[InputRow]:
-    """Yield the items of a list: by themselves where they are plain values, by their place where they are not."""
+    """Yield the items of a list. A plain value is its own key; another has its number in the list."""
     for place, item in enumerate(items, start=1):
         if isinstance(item, Mapping):
             yield InputRow(str(place), item)
@@ -97,10 +91,10 @@ def _list_rows(items: Sequence[Any]) -> Iterator[InputRow]:
 
 
 def _position_section(ledger: Ledger, wanted: FanOutRequest) -> None:
-    """Put the row of a section that begins to where it belongs among those of the flow."""
+    """Move the row of a new section to its place among the rows of the flow."""
     section = Node.objects.filter(batch=ledger.batch, workflow_id=stage_id(wanted.batch_id, wanted.number))
     section.update(position=wanted.position)
-    for node in ledger.take(section):
+    for node in ledger.track(section):
         node.note = f"fan-out in {wanted.around}" if wanted.around else "fan-out"
 
 
@@ -120,7 +114,7 @@ def _write_next_section(ledger: Ledger, wanted: SectionRequest, sections: list[S
 
 
 def _completed_in(batch: Batch, sections: list[Section]) -> QuerySet[Item]:
-    """Return what has completed in some sections and was not moved on before."""
+    """Return the completed items of some sections that have not moved on yet."""
     ranges = Q(pk__in=())
     for each in sections:
         ranges |= Q(index__gte=each.first_item, index__lt=each.first_item + each.items)
@@ -128,7 +122,7 @@ def _completed_in(batch: Batch, sections: list[Section]) -> QuerySet[Item]:
 
 
 def _mark_dropped(completed: QuerySet[Item], stage: Stage) -> None:
-    """Say of completed items that are not to be kept that they go no further, and why."""
+    """Mark completed items that the stage's condition does not keep as dropped, with the reason."""
     assert stage.keep is not None
     why = f"Not kept by {stage.name}: {condition_text(stage.keep)} does not hold."
     rows = completed.values_list("pk", "data", "result").iterator(chunk_size=ROWS_AT_ONCE)
@@ -138,7 +132,7 @@ def _mark_dropped(completed: QuerySet[Item], stage: Stage) -> None:
 
 
 def _stage_rows(passed: QuerySet[Item], stage: Stage) -> Iterator[InputRow]:
-    """Yield what a stage works on, in the order of the items."""
+    """Yield the rows that a stage processes, in the order of the items."""
     takes_result = stage.takes is Takes.RESULT
     found = passed.order_by("index").values_list("key", "result" if takes_result else "data")
     for key, data in found.iterator(chunk_size=ROWS_AT_ONCE):
@@ -146,12 +140,12 @@ def _stage_rows(passed: QuerySet[Item], stage: Stage) -> Iterator[InputRow]:
 
 
 def _note_outcomes(ledger: Ledger, sections: list[Section]) -> None:
-    """Note at the sections that were left how many of their items went on, and what became of the others."""
+    """Set the notes of sections to how many of their items were passed on, failed and dropped."""
     numbers = [each.number for each in sections]
     nodes = Node.objects.filter(
         batch=ledger.batch, workflow_id__in=[stage_id(ledger.batch.pk, each) for each in numbers]
     )
-    for node in ledger.take(nodes):
+    for node in ledger.track(nodes):
         items = Item.objects.filter(batch=ledger.batch, index__gte=node.offset, index__lt=node.offset + node.length)
         dropped = items.exclude(dropped="").count()
         numbers_of = {

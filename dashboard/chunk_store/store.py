@@ -1,4 +1,4 @@
-"""DjangoChunkStore: item slices and results for the workers, behind orchestration's ChunkStore."""
+"""The store of workers that share the database: implements orchestration's ChunkStore protocol."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class DjangoChunkStore:
 
     @with_live_connections
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
-        """Return what a run of a child has still to do. Raises LookupError for a batch that is gone or discarded."""
+        """Return what a run of a child has yet to do. Raises LookupError for a batch that is gone or discarded."""
         return read_work(work, run_id)
 
     @with_live_connections
     def read_resources(self, wanted: ResourcesInput) -> list[str]:
-        """Return what the items of a slice name as their resource; an item that names none has its key."""
+        """Return the resource that each item of a slice names, or its key. Raises LookupError if items are missing."""
         items = Item.objects.filter(
             batch=wanted.batch_id, index__gte=wanted.offset, index__lt=wanted.offset + wanted.length
         ).order_by("index")
@@ -56,17 +56,17 @@ class DjangoChunkStore:
 
     @with_live_connections
     def read_page(self, wanted: PageRequest) -> InputPage:
-        """Make a page of a batch's input, once. Raises LookupError, InputUnreadable."""
+        """Write a page of a batch's input, once. Raises LookupError, InputUnreadable."""
         return input_pages.read_page(wanted)
 
     @with_live_connections
     def advance(self, wanted: SectionRequest) -> Section:
-        """Make a section of a pipeline, once. Raises LookupError."""
+        """Write a section of a pipeline, once. Raises LookupError."""
         return sections.advance(wanted)
 
     @with_live_connections
     def begin_fan_out(self, wanted: FanOutRequest) -> Section:
-        """Make a section of a flow, once. Raises LookupError, CannotFanOut."""
+        """Write a section of a flow, once. Raises LookupError, CannotFanOut."""
         return sections.begin_fan_out(wanted)
 
     @with_live_connections
@@ -84,7 +84,7 @@ class DjangoChunkStore:
 
     @with_live_connections
     def write_note(self, note: ChunkNote) -> None:
-        """Show what a running child is doing."""
+        """Set the note of a running child."""
         names = Node.objects.filter(batch=note.batch_id, kind=NodeKind.CHILD, position=note.child)
         for name in names.values_list("workflow_id", flat=True):
             event = TreeEvent(EventKind.NOTE, name, "", timezone.now(), note=note.text)

@@ -1,4 +1,9 @@
-"""The record: everything Canopy stores, one noun a file."""
+"""The record: everything Canopy stores, one noun a file.
+
+`launching` inserts a batch and its root, and `projection.tree_writer` what lies below. Afterwards Node, Attempt,
+Moment and the tallies change through `projection`, whose ledger locks the batch; `chunk_store` adds pages and sections
+to the tree within a ledger. What became of an Item is written by `chunk_store`. Other models are written by their rooms.
+"""
 
 from dashboard.models.accounts import ApiToken
 from dashboard.models.batches import Batch, Tally
@@ -18,7 +23,7 @@ from dashboard.models.items import Item, ItemQuerySet
 from dashboard.models.labels import MOST_TAGS, TAG_LENGTH, BatchTag, SavedView, SavedViewQuerySet
 from dashboard.models.nodes import Attempt, Node
 from dashboard.models.notifications import Channel, Delivery, DeliveryStatus, Occasion, Subscription
-from dashboard.models.operations import Action, Operation, positions_in, stretches
+from dashboard.models.operations import Action, Operation, position_ranges, positions_in
 from dashboard.models.schedules import Schedule, ScheduleEntry
 from dashboard.models.uploads import Upload, new_upload_id
 
@@ -60,6 +65,6 @@ __all__ = [
     "Upload",
     "VersionIsImmutable",
     "new_upload_id",
+    "position_ranges",
     "positions_in",
-    "stretches",
 ]

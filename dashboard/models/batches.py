@@ -62,14 +62,14 @@ class Batch(Tally):
     `revision` rises with every change to the batch or a node of it, the newest of which was at `changed_at`. `source`
     says where the items came from:
     {"kind": "count" | "lines" | "csv" | "jsonl" | "api", "upload": id or None, "key": column or None, "left_out": n}.
-    `reading` says how far an input is that is read while it runs: {"is_last": bool, "position": as items.Position says,
-    "left_out": n, "bad": [[line, reason]]}.
-    `steered_at` and `window_at` are the times of the newest pause or resume, and change of window, that are known.
-    `held_reason` and `held_until` say why and until when it waits for a person; `held_at` is when that was told last.
-    One that Canopy did not launch has `watched_id`, its root's workflow id, and is made of what started since
-    `watched_since`; it has no items, and its processor is the root's type.
-    `opened_at` is the start of the root's newest run and `done_at_open` the children closed before it (for the ETA),
-    `samples` what was done at which second of the last minute that anything was, as `orchestration.pace` says.
+    `reading` is the progress of an input that is read while the batch runs: {"is_last": bool, "position": fields of
+    inputs.source.Position, "left_out": n, "bad": [[line, reason]]}.
+    `steered_at` and `window_at` are the times of the newest known pause or resume, and change of window.
+    `held_reason` and `held_until` say why and until when it waits for a person; `held_at` is the newest report of that.
+    A batch that Canopy did not launch has `watched_id`, its root's workflow id, and consists of the runs that started
+    since `watched_since`; it has no items, and its processor is the root's workflow type.
+    `opened_at` is the start of the root's newest run and `done_at_open` the children closed before it (for the ETA).
+    `samples` is the progress per second over the last minute in which there was any, as `orchestration.pace` says.
     """
 
     id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_id)
@@ -136,25 +136,25 @@ class Batch(Tally):
 
     @property
     def workflows(self) -> WorkflowTree:
-        """Which of Temporal's workflows are the batch's."""
+        """The tree of Temporal workflows that the batch consists of."""
         return WorkflowTree(self.watched_id or root_id(self.pk), self.watched_since)
 
     @property
     def is_laid_out(self) -> bool:
-        """Whether what lies below the root was known at launch: not so in a flow, nor in what is only watched."""
+        """Whether all nodes below the root were known at launch: not so in a flow or a watched batch."""
         return self.definition_id is None and not self.watched_id
 
     @property
     def is_open(self) -> bool:
-        """Whether something may still happen without a person's doing."""
+        """Whether it may still change without a person's doing."""
         return self.status in OPEN_BATCH_STATUSES
 
     @property
     def may_go_on(self) -> bool:
-        """Whether it is a flow that, once it has closed, goes on with what it had not done."""
+        """Whether it is a flow that resumes where it stopped when it is retried."""
         return self.definition_id is not None and self.processor in RESUMABLE_KINDS
 
     @property
     def is_discarded(self) -> bool:
-        """Whether it was given up before it started. A start that was on its way may still arrive at Temporal."""
+        """Whether it was canceled before it started. A start request in flight may still reach Temporal."""
         return self.status == BatchStatus.CANCELED and self.opened_at is None

@@ -52,10 +52,10 @@ FAILURES = (NodeStatus.FAILED, NodeStatus.TIMED_OUT, NodeStatus.TERMINATED)
 """Outcomes that nobody asked for."""
 
 NOT_COMPLETED = (*FAILURES, NodeStatus.CANCELED)
-"""Failures in the order of interest: the first rows of every page, and the left end of every bar."""
+"""Failures and cancellations, most urgent first: the first rows of every page, and the left end of every bar."""
 
 BY_INTEREST = (*NOT_COMPLETED, NodeStatus.RUNNING, NodeStatus.PENDING, NodeStatus.COMPLETED, NodeStatus.SKIPPED)
-"""All statuses, those first that a person looks for."""
+"""All statuses, most urgent first."""
 
 NODE_KIND_LABELS = {
     NodeKind.ROOT.value: gettext_lazy("Root"),
@@ -73,4 +73,4 @@ NODE_KIND_LABELS = {
 """What a person calls each kind of node."""
 
 PARENT_KINDS = (NodeKind.PARTITION, NodeKind.STAGE, NodeKind.PARENT)
-"""Nodes between the root and children, with tallies of what lies below them."""
+"""Kinds of nodes between the root and its children, with tallies of what lies below them."""

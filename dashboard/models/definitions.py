@@ -1,4 +1,4 @@
-"""Saved definitions and their versions. A version is never changed: what a batch was launched with stays readable."""
+"""Saved definitions and their versions. A version is immutable: what a batch was launched with stays readable."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class SavedDefinition(models.Model):
 
 
 class VersionIsImmutable(Exception):
-    """A version was to be changed or deleted."""
+    """Raised when a version is saved again or deleted."""
 
 
 class DefinitionVersion(models.Model):
-    """One text of a definition, numbered from 1. `kind` is the text's, for lists."""
+    """One text of a definition, numbered from 1. `kind` is the kind that the text declares, for lists."""
 
     definition = models.ForeignKey(SavedDefinition, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
@@ -46,11 +46,11 @@ class DefinitionVersion(models.Model):
         return f"{self.definition} version {self.number}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Write it, once."""
+        """Insert it. Raises VersionIsImmutable for one that is stored."""
         if not self._state.adding:
             raise VersionIsImmutable(f"{self} is kept as it is: save another version.")
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """Refuse."""
+        """Raise VersionIsImmutable."""
         raise VersionIsImmutable(f"{self} is kept: batches may have been launched with it.")

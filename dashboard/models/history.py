@@ -11,7 +11,7 @@ from dashboard.models.batches import Batch
 
 
 class Moment(models.Model):
-    """One entry of a batch's time line: what its parents reported beside starts and ends. `note` is a sentence."""
+    """One entry of a batch's time line: what its parents reported besides starts and closes. `note` is a sentence."""
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="moments")
     kind = models.CharField(max_length=30)
@@ -31,7 +31,7 @@ class Moment(models.Model):
 
 
 class Report(models.Model):
-    """What was written once the last child of a run had closed; a retry makes another. `content` as reports.py says."""
+    """The report of a root's run, written once its last child had closed. `content`: chunk_store.reports.content_of."""
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="reports")
     run_id = models.CharField(max_length=64)
@@ -47,7 +47,7 @@ class Report(models.Model):
 
 
 class AuditEntry(models.Model):
-    """One thing that a person did to a batch: who, when, to what, with which outcome."""
+    """One action of a person on a batch: who, when, on what, with which outcome."""
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="audit")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)

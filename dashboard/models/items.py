@@ -31,11 +31,11 @@ class ItemQuerySet(models.QuerySet["Item"]):
 class Item(models.Model):
     """One record of the input and what became of it.
 
-    `status` is pending, completed or failed; an item that is pending is shown with its child's status. `run_id` is the
-    run of the child that wrote the result. In a pipeline, a completed one has `moved_on` once the next stage was made,
-    and was `dropped` (why) where that did not get it. `undone_at` is set once a rollback has undone the item,
-    `undo_error` when it could not. `earlier` keeps the failures of earlier runs:
-    [{"attempts", "type", "message", "at"}], oldest first. `signature` is the newest failure's, also once it is mended.
+    `status` is pending, completed or failed; a pending item is shown with its child's status. `run_id` is the child's
+    run that wrote the result. In a pipeline a completed item has `moved_on` once the next stage was written, and
+    `dropped` says why that did not get it. `undone_at` is set once a rollback has undone the item, `undo_error` if it
+    could not. `earlier` has the failures of earlier runs, oldest first: [{"attempts", "type", "message", "at"}].
+    `signature` is that of the newest failure, and stays once a retry succeeds.
     """
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="items")

@@ -1,4 +1,4 @@
-"""What people put beside batches to find them again: tags, and saved views of the list."""
+"""Tags of batches and saved views of their list."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_TAGS = 20
 
 
 class BatchTag(models.Model):
-    """A word on a batch."""
+    """A tag of a batch."""
 
     batch = models.ForeignKey("dashboard.Batch", on_delete=models.CASCADE, related_name="tags")
     name = models.CharField(max_length=TAG_LENGTH)
@@ -30,8 +30,8 @@ class BatchTag(models.Model):
 class SavedViewQuerySet(models.QuerySet["SavedView"]):
     """Saved views."""
 
-    def seen_by(self, person: object) -> SavedViewQuerySet:
-        """Keep a person's own, and those that are shared."""
+    def visible_to(self, person: object) -> SavedViewQuerySet:
+        """Filter for a person's own and those that are shared, by name."""
         return self.filter(Q(owner=person) | Q(is_shared=True)).order_by("name", "pk")
 
 

@@ -18,11 +18,11 @@ class Node(Tally):
     """One workflow execution in a batch's tree, as it is now: the newest attempt counts.
 
     `position` is the partition's or child's index over the whole batch; `offset` and `length` its slice of the items,
-    `key_first` and `key_last` the business keys at its ends. `label` names a node without keys, `note` says, since
-    `noted_at`, what it waits for or is doing. One that is no workflow is a part of its parent's execution. `attempt` is
-    0 until the first run is started or asked for. `duration` is the seconds that the newest took, once it has closed.
-    `signature` is its newest error's where no item is to blame, also once that is mended. `operation` is the newest
-    that it was taken on by. `revision` is the batch's revision at the last change.
+    `key_first` and `key_last` the business keys at its ends. `label` names a node without keys. `note` says what it has
+    waited for or been doing since `noted_at`. A node with `is_workflow` false is part of its parent's execution.
+    `attempt` is 0 until the first run has started or is reserved. `duration` is the seconds that the newest run took,
+    once it has closed. `signature` is that of its newest error if no item caused it, and stays once a retry succeeds.
+    `operation` is the newest that retried it. `revision` is the batch's revision at the last change.
     """
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="nodes")
@@ -74,7 +74,7 @@ class Node(Tally):
 
     @property
     def title(self) -> str:
-        """What a person calls it: by its number, or its label where it has one."""
+        """Its name for a person: its label, or else its number."""
         if self.kind == NodeKind.ROOT:
             return _("Root")
         if self.kind == NodeKind.PARTITION:
@@ -85,7 +85,7 @@ class Node(Tally):
 
     @property
     def has_tallies(self) -> bool:
-        """Whether it stands between the root and children, and counts what lies below it."""
+        """Whether it stands between the root and children, and has tallies of what lies below it."""
         return self.kind in PARENT_KINDS
 
     @property

@@ -1,4 +1,4 @@
-"""The record of notifications: who wants to be told of what, and what was told."""
+"""Subscriptions to notifications, and their deliveries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dashboard.ids import new_id
 
 
 class Occasion(models.TextChoices):
-    """What of a batch somebody may want to be told of."""
+    """What happens to a batch that people can subscribe to."""
 
     ENDED = "ended", gettext_lazy("ended")
     FAILING = "failing", gettext_lazy("failing")
@@ -21,14 +21,14 @@ class Occasion(models.TextChoices):
 
 
 class Channel(models.TextChoices):
-    """How it is told."""
+    """How a notification is delivered."""
 
     WEBHOOK = "webhook", gettext_lazy("Webhook")
     EMAIL = "email", gettext_lazy("E-mail")
 
 
 class Subscription(models.Model):
-    """A person's wish to be told of one `batch`, or of all of a `processor`, or with a `tag`, or at all.
+    """A person's subscription to one `batch`, to all of a `processor` or with a `tag`, or to all batches.
 
     `address` is a URL or an e-mail address. `occasions` are Occasion values; a batch is failing once more than
     `threshold` percent of its children have failed.
@@ -56,12 +56,12 @@ class Subscription(models.Model):
 
     @property
     def occasion_labels(self) -> list[str]:
-        """What it tells of, in words."""
+        """What is subscribed to, in words."""
         return [str(each.label) for each in Occasion if each.value in self.occasions]
 
 
 class DeliveryStatus(models.TextChoices):
-    """How far a notification is."""
+    """State of a delivery."""
 
     PENDING = "pending", gettext_lazy("Pending")
     SENT = "completed", gettext_lazy("Sent")
@@ -102,5 +102,5 @@ class Delivery(models.Model):
 
     @property
     def occasion_label(self) -> str:
-        """What it tells of, in words; nothing of a test."""
+        """What it is about, in words; empty for a test."""
         return str(Occasion(self.occasion).label) if self.occasion in Occasion.values else ""

@@ -1,4 +1,4 @@
-"""The record of operations on many children of a batch: what was chosen, what was asked for, and what was taken on."""
+"""Operations on many children of a batch: what was selected, requested and accepted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dashboard.ids import new_id
 
 
 class Action(models.TextChoices):
-    """What is done to children."""
+    """What an operation does to children."""
 
     RETRY = "retry", gettext_lazy("Retry")
     SKIP = "skip", gettext_lazy("Skip")
@@ -22,12 +22,12 @@ class Action(models.TextChoices):
 
 
 class Operation(models.Model):
-    """One action on a set of children that was frozen before it was confirmed.
+    """One action on a set of children that is frozen before a person confirms it; unconfirmed, it has done nothing.
 
-    `chosen` are stretches of positions, [[first, last], …]; `number` and `items` how many that were, in `words`.
-    `parameters` are those that the children's next attempts get instead of the batch's, `window` how many children are
-    open at a time meanwhile; both None when they stay as they are. `refused` has at most REFUSALS_KEPT of
-    `refused_number`: [[position, reason], …]. One that nobody confirmed has done nothing.
+    `chosen` is the set as ranges of positions, [[first, last], …], `number` and `items` its size, `words` its
+    description. `parameters` replace the batch's for the children's next attempts, and `window` is how many children
+    are open meanwhile; None leaves either as it is. `refused` has at most REFUSALS_KEPT of `refused_number` refusals:
+    [[position, reason], …].
     """
 
     id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_id)
@@ -58,17 +58,17 @@ class Operation(models.Model):
 
 
 def position_ranges(positions: Sequence[int]) -> list[list[int]]:
-    """Return positions in order as stretches of what stands together."""
-    found = list[list[int]]()
+    """Return ordered positions as ranges of consecutive ones, [[first, last], …]."""
+    ranges = list[list[int]]()
     for position in positions:
-        if found and position == found[-1][1] + 1:
-            found[-1][1] = position
+        if ranges and position == ranges[-1][1] + 1:
+            ranges[-1][1] = position
         else:
-            found.append([position, position])
-    return found
+            ranges.append([position, position])
+    return ranges
 
 
-def positions_in(found: Sequence[Sequence[int]]) -> Iterator[int]:
-    """Yield the positions of stretches."""
-    for first, last in found:
+def positions_in(ranges: Sequence[Sequence[int]]) -> Iterator[int]:
+    """Yield the positions of ranges."""
+    for first, last in ranges:
         yield from range(first, last + 1)

@@ -1,4 +1,4 @@
-"""The record of schedules: what each launches, who made it, and who did what to it. When is Temporal's to say."""
+"""Schedules: what each launches, who made it, and who did what to it. The timetable is stored in Temporal alone."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dashboard.ids import new_id
 
 
 class Schedule(models.Model):
-    """A launch that Temporal repeats at the times that it holds.
+    """A launch that Temporal repeats by its own timetable.
 
-    `request` is the LaunchRequest as data (dashboard.schedule_request); its items are read anew at each launch, from
-    the upload or the number. A deleted schedule is gone from Temporal, and kept for the batches that it launched.
+    `request` is the LaunchRequest as data (schedules.stored_launch). Its items come from the upload or the number, read
+    again at each launch. A deleted schedule is gone from Temporal, and kept here for the batches that it launched.
     """
 
     id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_id)
@@ -40,14 +40,14 @@ class Schedule(models.Model):
 
     @property
     def launch_address(self) -> str:
-        """Where the same can be launched, or scheduled anew."""
+        """The page that launches or schedules the same again."""
         if self.request.get("definition") is not None:
             return f"{reverse('definition-launch')}?definition={self.request['definition']}"
         return reverse("launch", args=[self.processor])
 
 
 class ScheduleEntry(models.Model):
-    """One thing that a person did to a schedule, or a launch of it that failed: who, when, what, with which outcome."""
+    """One action of a person on a schedule, or a failed launch of it: who, when, what, with which outcome."""
 
     schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="entries")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)

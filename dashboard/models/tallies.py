@@ -1,4 +1,4 @@
-"""Arithmetic of the record: what a node adds to the tallies above it, and what status follows from them. Pure."""
+"""Arithmetic of tallies: what a node adds to those above it, and the batch status that follows from them. Pure."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ ROOT_OUTCOMES = {
 
 
 def contribution(node: Node) -> Counter[str]:
-    """Return what a node adds to the tally columns of its partition and its batch; only children add anything.
+    """Return what a node adds to the tally columns of its parents and its batch; nothing unless it is a child.
 
-    Items that are neither completed nor failed count under the child's own status, so that they add up to its length.
+    Items that are neither completed nor failed count under the child's status, so that all add up to its length.
     """
     if node.kind != NodeKind.CHILD:
         return Counter()
@@ -36,7 +36,7 @@ def contribution(node: Node) -> Counter[str]:
 
 
 def apply_change(tally: Tally, change: Mapping[str, int]) -> None:
-    """Add a change of columns to a batch's or partition's tally."""
+    """Add a change of columns to the tally of a batch or node."""
     for column, number in change.items():
         setattr(tally, column, getattr(tally, column) + number)
 
@@ -52,20 +52,20 @@ def closed_children(batch: Batch) -> int:
 
 
 def failed_children(batch: Batch) -> int:
-    """Return how many children ended in a way that nobody asked for."""
+    """Return how many children failed, timed out or were terminated."""
     return sum(batch.children[status.value] for status in FAILURES)
 
 
 def done(batch: Batch) -> int:
-    """Return how much of a batch is done: items, or children where it is only watched."""
+    """Return how much of a batch is done, in items; in children if it is watched."""
     return closed_children(batch) if batch.watched_id else batch.items_completed + batch.items_failed
 
 
 def batch_status(batch: Batch, root: Node) -> BatchStatus:
     """Return the status of a batch as a person sees it.
 
-    A root that was asked to run again is running already. A root that completed before all its children are known to
-    have closed is running still: the reconciler finds the rest.
+    A root that is reserved for a retry counts as running. So does one that completed while children are not known to
+    have closed: the reconciler finds out.
     """
     status = Status(root.status)
     if status is Status.PENDING:

@@ -10,12 +10,12 @@ from django.db import models
 
 
 def new_upload_id() -> str:
-    """Return an id that cannot be guessed: whoever knows it may launch what was uploaded."""
+    """Return an unguessable id: whoever knows it may launch what was uploaded."""
     return secrets.token_urlsafe(16)
 
 
 class Upload(models.Model):
-    """Items as a person gave them (pasted or uploaded), kept so that nothing typed is ever lost."""
+    """A file or pasted text as a person gave it, kept so that nothing typed is lost."""
 
     id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_upload_id)
     file = models.FileField(upload_to="items/%Y/%m/")

@@ -1,6 +1,7 @@
-"""Which run a node shows: its runs are attempts, numbered by their start, and the newest counts.
+"""Attempts: the runs of a node, numbered by start time, of which a node shows the newest.
 
-A node that was asked to run again is pending with the number of its next attempt, until a run comes or is called off.
+A node for which a retry was accepted is reserved: pending, with the number of its next attempt, until that run starts
+or the reservation is released.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def runs_of(nodes: Iterable[Node]) -> defaultdict[int, Runs]:
 
 
 def record_events(node: Node, runs: Runs, events: Iterable[TreeEvent]) -> list[Attempt]:
-    """Note events on a node's runs, and return the attempts that changed; a new one has no primary key yet."""
+    """Record events in a node's runs, and return the attempts that changed; a new one has no primary key yet."""
     changed = dict[str, Attempt]()
     for event in events:
         attempt = runs.get(event.run_id)
@@ -45,23 +46,23 @@ def record_events(node: Node, runs: Runs, events: Iterable[TreeEvent]) -> list[A
 
 
 def _start_order(attempt: Attempt) -> tuple[datetime, str]:
-    """Order the runs of a node: one begins after the one before has closed, so either time will do."""
-    began = attempt.started_at or attempt.closed_at
-    assert began is not None, "an event sets one of them"
-    return began, attempt.run_id
+    """Return what orders the runs of a node. One starts after the last has closed, so either time will do."""
+    time = attempt.started_at or attempt.closed_at
+    assert time is not None, "an event sets one of them"
+    return time, attempt.run_id
 
 
 def _record_event(attempt: Attempt, event: TreeEvent) -> bool:
-    """Note an event on its run, and return whether it said anything new.
+    """Record an event in its run, and return whether the run changed.
 
-    Parent and reconciler may report a run with different times, and a root even an outcome that it then did not have:
-    the first start and the last close count, so that the order of arrival does not.
+    Parent and reconciler may report different times for one run, and a root may report an outcome that it did not end
+    with. The earliest start and the latest close count, so that the order of arrival does not matter.
     """
     if event.kind is EventKind.STARTED:
-        is_news = attempt.started_at is None or event.at < attempt.started_at
-        if is_news:
+        is_earlier = attempt.started_at is None or event.at < attempt.started_at
+        if is_earlier:
             attempt.started_at = event.at
-        return is_news
+        return is_earlier
     outcome = event.outcome or Status.COMPLETED
     if attempt.closed_at is not None and (event.at, outcome.value) <= (attempt.closed_at, attempt.status):
         return False
@@ -72,19 +73,19 @@ def _record_event(attempt: Attempt, event: TreeEvent) -> bool:
 
 
 def show_closing_note(node: Node, events: Iterable[TreeEvent]) -> None:
-    """Let a node that has closed say what came of it, where its newest run says so."""
+    """Show the note of the event that closed a node's newest run."""
     for event in events:
         if event.kind is EventKind.CLOSED and event.note and event.run_id == node.run_id:
             node.note = text(event.note)
 
 
 def is_reserved(node: Node) -> bool:
-    """Whether a node was asked to run and has not yet: one that never ran is pending with attempt 0."""
+    """Whether a node waits for a run that was asked for. One that never ran is pending with attempt 0."""
     return node.status == Status.PENDING and node.attempt > 0
 
 
 def show_newest(node: Node, runs: Runs) -> None:
-    """Let a node show its newest run, unless a further one was asked for after it."""
+    """Show a node's newest run, unless a later one is reserved."""
     newest = max(runs.values(), key=lambda attempt: attempt.number)
     if is_reserved(node) and newest.run_id == node.run_id:
         node.attempt = len(runs) + 1
@@ -94,15 +95,15 @@ def show_newest(node: Node, runs: Runs) -> None:
 
 def _show(node: Node, attempt: Attempt) -> None:
     node.attempt = attempt.number
-    is_news = (node.run_id, node.status) != (attempt.run_id, attempt.status)
-    if is_news and node.kind != NodeKind.STAGE:  # a stage's says what it let through
+    is_changed = (node.run_id, node.status) != (attempt.run_id, attempt.status)
+    if is_changed and node.kind != NodeKind.STAGE:  # a stage's note counts the items that it passed on
         node.note = ""
     for name in NODE_FIELDS:
         setattr(node, name, getattr(attempt, name))
 
 
 def reserve(nodes: Sequence[Node]) -> dict[int, Runs]:
-    """Show nodes as pending with the number of their next attempt, and return the runs they had."""
+    """Set nodes to pending with the number of their next attempt, and return the runs that they have."""
     runs = runs_of(nodes)
     for node in nodes:
         node.attempt, node.status = len(runs[node.pk]) + 1, Status.PENDING
@@ -112,7 +113,7 @@ def reserve(nodes: Sequence[Node]) -> dict[int, Runs]:
 
 
 def release(nodes: Sequence[Node]) -> None:
-    """Call off the attempts that were asked for: nodes show their newest run again, or that they never ran."""
+    """Release reserved nodes: they show their newest run again, or are skipped if they have none."""
     reserved = [node for node in nodes if is_reserved(node)]
     runs = runs_of(reserved)
     for node in reserved:

@@ -1,7 +1,8 @@
-"""Nodes that an event names before any row of them exists."""
+"""Nodes that were not known at launch, created from the events that name them."""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 
@@ -9,15 +10,16 @@ from dashboard.database.sanitising import text
 from dashboard.models import Node
 from dashboard.models.tallies import contribution
 from dashboard.projection.ledger import Ledger
-from dashboard.projection.notes import log
 from orchestration.contracts.events import NodeKind, Place, TreeEvent
 
+log = logging.getLogger(__name__)
+
 SEPARATORS = "/-_:."
-"""What people put between a parent's workflow id and what its child adds."""
+"""Separators between a parent's workflow id and the suffix that its child adds."""
 
 
 def create_discovered_nodes(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
-    """Make the nodes that were not known at launch. Those whose parent is unknown are dropped with a warning."""
+    """Create the nodes that were not known at launch. Those whose parent is unknown are dropped with a warning."""
     wanted = {event.workflow_id: event.place for event in events if event.place is not None}
     known = Node.objects.filter(batch=ledger.batch, workflow_id__in=wanted)
     for workflow_id in known.values_list("workflow_id", flat=True):
@@ -38,24 +40,26 @@ def create_discovered_nodes(ledger: Ledger, events: Sequence[TreeEvent]) -> None
 
 
 def _promote_to_parents(ledger: Ledger, nodes: Sequence[Node]) -> None:
-    """Have what was taken for a leaf be a parent: a workflow below it has been seen."""
+    """Turn leaves into parents: a workflow below them was reported."""
     for node in nodes:
-        ledger.move(node.parent_id, Counter({column: -number for column, number in contribution(node).items()}))
+        ledger.add_to_tallies(
+            node.parent_id, Counter({column: -number for column, number in contribution(node).items()})
+        )
         node.kind = NodeKind.PARENT
     ledger.batch.child_count -= len(nodes)
     Node.objects.filter(pk__in=[node.pk for node in nodes]).update(kind=NodeKind.PARENT, revision=ledger.revision)
 
 
 def _number_children(ledger: Ledger, children: Sequence[tuple[Node, str]]) -> None:
-    """Number children that were not known at launch, and add them to the tallies above.
+    """Give new children positions and keys, and add them to the tallies above.
 
-    Each has its workflow id for a key, without its parent's where it begins with that.
+    A child's key is its workflow id without the prefix that it shares with its parent's.
     """
     first = Node.objects.filter(batch=ledger.batch, kind__in=(NodeKind.CHILD, NodeKind.PARENT)).count()
     for position, (node, parent) in enumerate(children, start=first):
         key = node.workflow_id.removeprefix(parent).lstrip(SEPARATORS) or node.workflow_id
         node.position, node.key_first, node.key_last = position, key[:200], key[:200]
-        ledger.move(node.parent_id, contribution(node))
+        ledger.add_to_tallies(node.parent_id, contribution(node))
     ledger.batch.child_count += len(children)
 
 

@@ -1,6 +1,6 @@
-"""Projection: tree events and results become rows. The only writer of nodes, attempts and tallies.
+"""Tree events become rows: nodes, attempts, tallies and the time line of a batch.
 
-Every function is one transaction, and may be called twice, late, or out of order without harm.
+`apply_events` is one transaction and idempotent: events may come twice, late, or out of order.
 """
 
 from __future__ import annotations
@@ -33,11 +33,8 @@ from orchestration.contracts.status import Status
 log = logging.getLogger(__name__)
 
 
-# Events
-
-
 def apply_events(batch_id: str, events: Sequence[TreeEvent]) -> None:
-    """Project tree events. Events of batches or nodes that do not exist are dropped with a warning."""
+    """Project tree events. Those of batches or nodes that do not exist are dropped with a warning."""
     try:
         with open_ledger(batch_id) as ledger:
             if ledger.batch.is_discarded:
@@ -60,7 +57,7 @@ def _apply_runs(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
     by_workflow = defaultdict[str, list[TreeEvent]](list)
     for event in events:
         by_workflow[event.workflow_id].append(event)
-    nodes = ledger.take(Node.objects.filter(batch=ledger.batch, workflow_id__in=by_workflow))
+    nodes = ledger.track(Node.objects.filter(batch=ledger.batch, workflow_id__in=by_workflow))
     runs = runs_of(nodes)
     rerun, changed = list[Node](), list[Attempt]()
     for node in nodes:
@@ -82,18 +79,18 @@ def _apply_runs(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
 
 
 def _show_root(ledger: Ledger, runs: Runs, events: Iterable[TreeEvent]) -> None:
-    """Let the root and its batch show the newest run. A root that starts or closes is not paused."""
+    """Show the newest run at the root and its batch. A root that starts or closes is neither paused nor held."""
     batch, root = ledger.batch, ledger.root
-    run_before, was_asked_for = root.run_id, is_reserved(root)
+    run_before, was_reserved = root.run_id, is_reserved(root)
     show_newest(root, runs)
     for event in events:
-        _steer(batch, event.at, paused=False)
+        _set_paused(batch, event.at, paused=False)
         batch.held_kind, batch.held_reason, batch.held_until = "", "", None
     if root.status != Status.PENDING:
         batch.opened_at = root.started_at or root.closed_at
     if root.run_id != run_before:
         batch.start_error = ""
-        if root.attempt > 1 and not was_asked_for:
+        if root.attempt > 1 and not was_reserved:
             batch.done_at_open = closed_children(batch)
 
 
@@ -103,10 +100,10 @@ def _apply_steering(ledger: Ledger, events: Iterable[TreeEvent]) -> None:
         if event.kind is EventKind.WINDOW and event.window and (batch.window_at is None or event.at >= batch.window_at):
             batch.window, batch.window_at = event.window, event.at
         elif event.kind in (EventKind.PAUSED, EventKind.RESUMED):
-            _steer(batch, event.at, paused=event.kind is EventKind.PAUSED)
+            _set_paused(batch, event.at, paused=event.kind is EventKind.PAUSED)
 
 
-def _steer(batch: Batch, at: datetime, *, paused: bool) -> None:
-    """Note a pause or its end, unless a newer one is known."""
+def _set_paused(batch: Batch, at: datetime, *, paused: bool) -> None:
+    """Record a pause or resume, unless a newer one is known."""
     if batch.steered_at is None or at >= batch.steered_at:
         batch.paused, batch.steered_at = paused, at

@@ -1,4 +1,4 @@
-"""Counts of items by status, kept on nodes and batch."""
+"""Item counts by status, on nodes and batch, kept in step with the items."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestration.contracts.status import Status
 
 
 def reset_failed_items(ledger: Ledger, nodes: Sequence[Node], runs: Sequence[str]) -> None:
-    """Put items of children that failed in earlier runs back to pending; their error stays until the next result."""
+    """Reset items that failed in earlier runs of their child to pending; their error stays until the next result."""
     if not nodes:
         return
     failed = Item.objects.filter(
@@ -29,20 +29,17 @@ def reset_failed_items(ledger: Ledger, nodes: Sequence[Node], runs: Sequence[str
         node.items_failed = left.get(node.position, 0)
 
 
-# Results
-
-
 @contextmanager
 def tallying_items(batch_id: str) -> Iterator[dict[int, Counter[str]]]:
-    """Lock a batch while `store` writes items of it, and add what it says has moved to the tallies.
+    """Lock a batch while items of it are written, and add the changes of their counts to the tallies.
 
-    Yields {position of the child: {"items_completed": n, "items_failed": n}}, to be filled.
+    Yields {position of the child: {"items_completed": n, "items_failed": n}}, for the caller to fill.
     """
     with open_ledger(batch_id) as ledger:
         moved = defaultdict[int, Counter[str]](Counter)
         yield moved
         for positions in slices(list(moved)):
             nodes = Node.objects.filter(batch=ledger.batch, kind=NodeKind.CHILD, position__in=positions)
-            for node in ledger.take(nodes):
+            for node in ledger.track(nodes):
                 apply_change(node, moved[node.position])
             ledger.flush()

@@ -1,6 +1,6 @@
-"""Ledger: one transaction on one batch's rows. Books what its nodes add to the tallies above, at the next revision.
+"""Ledger: one transaction on a batch's tree, which adds the changes of its nodes to the tallies above them.
 
-Only `projection` opens one. A transaction that changes nothing takes no revision, so that nobody is sent anything.
+It writes at the batch's next revision. One that changes nothing takes no revision, so that viewers are sent nothing.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ BATCH_STATE = (
     "moment_count",
     "start_error",
 )
-"""Without `samples`: that time has passed is no change."""
+"""Columns that count as a change of the batch. `samples` does not: only time has passed."""
 
 
 @dataclass
 class _Snapshot:
-    """A node as it was when it was taken."""
+    """A node as it was when the ledger began to track it."""
 
     node: Node
     state: tuple[Any, ...]
@@ -75,23 +75,23 @@ class _Snapshot:
 
 @dataclass
 class Ledger:
-    """A batch with its row locked, its root, and the nodes taken so far. Change them; the ledger writes."""
+    """A batch whose row is locked, its root, and the nodes tracked so far. Change them; the ledger writes."""
 
     batch: Batch
     root: Node
     revision: int
     _before: tuple[Any, ...]
     _seen: Seen
-    _pages: dict[int, _Snapshot] = field(default_factory=dict)
+    _tracked: dict[int, _Snapshot] = field(default_factory=dict)
     _above: defaultdict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     _is_changed: bool = False
 
-    def take(self, nodes: Iterable[Node]) -> list[Node]:
-        """Take nodes into the ledger before they are changed, and return those to be changed."""
-        return [self._pages.setdefault(node.pk, _Snapshot.of(node)).node for node in nodes]
+    def track(self, nodes: Iterable[Node]) -> list[Node]:
+        """Track nodes before they are changed; return those to change, which are the tracked ones if there are any."""
+        return [self._tracked.setdefault(node.pk, _Snapshot.of(node)).node for node in nodes]
 
-    def move(self, parent: int | None, change: Mapping[str, int]) -> None:
-        """Book a change of tallies below a partition or stage, or below the root."""
+    def add_to_tallies(self, parent: int | None, change: Mapping[str, int]) -> None:
+        """Add a change to the tallies of a partition or stage and all above it, or of the batch alone."""
         if not any(change.values()):
             return
         self._is_changed = True
@@ -99,26 +99,26 @@ class Ledger:
         if parent is not None and parent != self.root.pk:
             self._above[parent].update(change)
 
-    def grow(self, *, partitions: int, children: int, items: int) -> None:
-        """Book nodes and items that were written below the root since the launch."""
+    def extend(self, *, partitions: int, children: int, items: int) -> None:
+        """Add nodes and items that were written below the root after the launch."""
         batch = self.batch
         batch.partition_count += partitions
         batch.child_count += children
         batch.item_count += items
         Node.objects.filter(pk=self.root.pk).update(length=batch.item_count, revision=self.revision)
-        self.move(None, {"children_pending": children, "items_pending": items})
+        self.add_to_tallies(None, {"children_pending": children, "items_pending": items})
 
     def flush(self) -> None:
-        """Write the nodes taken so far and let them go, all but the root."""
+        """Write the nodes tracked so far, and track only the root from now on."""
         changed = list[Node]()
-        for page in self._pages.values():
-            page.node.duration = _duration(page.node)
-            if _state(page.node) != page.state:
-                page.node.revision = self.revision
-                changed.append(page.node)
-                moved = contribution(page.node)
-                moved.subtract(page.contribution)
-                self.move(page.node.parent_id, moved)
+        for snapshot in self._tracked.values():
+            snapshot.node.duration = _duration(snapshot.node)
+            if _state(snapshot.node) != snapshot.state:
+                snapshot.node.revision = self.revision
+                changed.append(snapshot.node)
+                moved = contribution(snapshot.node)
+                moved.subtract(snapshot.contribution)
+                self.add_to_tallies(snapshot.node.parent_id, moved)
         self._is_changed |= bool(changed)
         children = [node for node in changed if node.kind == NodeKind.CHILD]
         for node in children:
@@ -126,10 +126,10 @@ class Ledger:
                 node.signature = None if node.items_failed else signature_of(node.error_type, node.error_message)
         update_rows(Node, children, (*NODE_STATE, *CHILD_ITEMS, "signature", "revision"))
         update_rows(Node, [node for node in changed if node.kind != NodeKind.CHILD], (*NODE_STATE, "revision"))
-        self._pages = {self.root.pk: _Snapshot.of(self.root)}
+        self._tracked = {self.root.pk: _Snapshot.of(self.root)}
 
     def close(self) -> None:
-        """Write what is left: nodes, the tallies of parents, and the batch with its status."""
+        """Write the rest: nodes, the tallies of parents, and the batch with its status."""
         self.flush()
         self._write_parents()
         batch = self.batch
@@ -166,13 +166,13 @@ class Ledger:
 def open_ledger(batch_id: str) -> Iterator[Ledger]:
     """Lock a batch for one transaction. Raises Batch.DoesNotExist.
 
-    The lock is the row's on PostgreSQL, and the database's on SQLite, where BEGIN IMMEDIATE has taken it.
+    On PostgreSQL the lock is the row's. On SQLite it is the database's, which BEGIN IMMEDIATE takes.
     """
     with transaction.atomic():
         batch = Batch.objects.select_for_update().get(pk=batch_id)
         root = Node.objects.get(batch=batch_id, kind=NodeKind.ROOT)
         ledger = Ledger(batch, root, batch.revision + 1, _batch_state(batch), Seen.of(batch))
-        ledger.take([root])
+        ledger.track([root])
         yield ledger
         ledger.close()
 
@@ -191,12 +191,9 @@ def _batch_state(batch: Batch) -> tuple[Any, ...]:
     return tuple(getattr(batch, name) for name in BATCH_STATE)
 
 
-# Growth
-
-
 @contextmanager
 def extending_batch(batch_id: str) -> Iterator[Ledger]:
-    """Lock a batch while `growth` writes nodes and items below it. Raises LookupError, also once it is discarded."""
+    """Lock a batch while nodes and items are added to it. Raises LookupError if it is gone or was discarded."""
     try:
         with open_ledger(batch_id) as ledger:
             if ledger.batch.is_discarded:

@@ -1,11 +1,7 @@
-"""What tree events say beside starts and ends: nodes not known at launch, what nodes wait for, the time line, holds.
-
-Called by `projection` within its transaction.
-"""
+"""What tree events report besides starts and closes: nodes' notes, the time line, holds."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -15,13 +11,11 @@ from dashboard.projection.ledger import Ledger
 from orchestration.contracts.events import EventKind, TreeEvent
 from orchestration.contracts.status import Status
 
-log = logging.getLogger(__name__)
-
 NOTE_KINDS = (EventKind.WAITING, EventKind.SKIPPED, EventKind.NOTE)
 SKIPPABLE = (Status.PENDING, Status.FAILED, Status.TIMED_OUT, Status.TERMINATED)
 
 TIMELINE_KINDS = frozenset(EventKind) - {EventKind.STARTED, EventKind.CLOSED, EventKind.WINDOW, *NOTE_KINDS}
-"""What the time line shows; starts and ends are the nodes' own, and a window is the batch's."""
+"""Kinds that the time line shows. Starts and closes are stored with the nodes, a window with the batch."""
 
 HOLDS: dict[EventKind, str] = {
     EventKind.HELD: Hold.FAILURES,
@@ -29,7 +23,7 @@ HOLDS: dict[EventKind, str] = {
     EventKind.GATE_OPENED: Hold.APPROVAL,
     EventKind.GATE_DECIDED: "",
 }
-"""What a batch is held for after a moment; nothing once it is decided."""
+"""What a batch is held for after an event; empty once that is decided."""
 
 
 def _at(event: TreeEvent) -> datetime:
@@ -37,24 +31,24 @@ def _at(event: TreeEvent) -> datetime:
 
 
 def apply_notes(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
-    """Show what nodes wait for or are doing, and those that will not run."""
-    words = {event.workflow_id: event for event in sorted(events, key=_at) if event.kind in NOTE_KINDS}
-    if not words:
+    """Set the notes of nodes that wait or run, and the status of those that are skipped."""
+    notes = {event.workflow_id: event for event in sorted(events, key=_at) if event.kind in NOTE_KINDS}
+    if not notes:
         return
-    for node in ledger.take(Node.objects.filter(batch=ledger.batch, workflow_id__in=words)):
-        event = words[node.workflow_id]
+    for node in ledger.track(Node.objects.filter(batch=ledger.batch, workflow_id__in=notes)):
+        event = notes[node.workflow_id]
         if event.kind is EventKind.SKIPPED and node.status in SKIPPABLE:
             node.status, node.note = Status.SKIPPED, ""
             if event.failure is not None and not node.error_type:
                 node.error_type, node.error_message = event.failure.type, text(event.failure.message)
         elif node.noted_at is not None and event.at < node.noted_at:
-            continue  # a later one has come before it
+            continue  # a later event arrived before it
         elif node.status == Status.PENDING or (event.kind is EventKind.NOTE and node.status == Status.RUNNING):
             node.note, node.noted_at = text(event.note), event.at
 
 
 def record_timeline(ledger: Ledger, events: Sequence[TreeEvent]) -> None:
-    """Keep what belongs on the time line, and show whether the batch is held."""
+    """Store the events that the time line shows, and whether the batch is held."""
     moments = [event for event in events if event.kind in TIMELINE_KINDS]
     made = [
         Moment(

@@ -1,4 +1,4 @@
-"""A retry in the rows: children are claimed, given back, or queued again."""
+"""Retries: children are assigned to an operation, and requeued once their retry was accepted."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ from dashboard.projection.ledger import Ledger, open_ledger
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
 
-# Retry
-
 
 def assign_operation(batch_id: str, positions: Iterable[int], operation_id: str) -> dict[int, str | None]:
-    """Let an operation's parameters hold for the next attempts of children; return whose did, by node id."""
+    """Assign children to an operation, whose parameters their next attempts get; return the last ones by node id."""
     before = dict[int, str | None]()
     with transaction.atomic():
         for some in slices(list(positions)):
@@ -32,16 +30,18 @@ def assign_operation(batch_id: str, positions: Iterable[int], operation_id: str)
 
 
 def restore_operations(operations: Mapping[int, str | None]) -> None:
-    """Undo what `claim` did to nodes that were not taken on."""
+    """Restore the operations of nodes whose retry was refused."""
     for pk, operation_id in operations.items():
         Node.objects.filter(pk=pk).update(operation_id=operation_id)
 
 
-def requeue(batch_id: str, children: Mapping[int, int], *, goes_on: bool = False, window: int | None = None) -> None:
-    """Show that a retry of children was accepted: {position: attempt that was seen to have closed}.
+def requeue(
+    batch_id: str, children: Mapping[int, int], *, root_resumes: bool = False, window: int | None = None
+) -> None:
+    """Reserve the next attempts of children whose retry was accepted: {position: attempt that had closed}.
 
-    Those that went on meanwhile are left alone. Their partitions and the root are shown as asked to run again too; the
-    root also without any children where it `goes_on` with what it had not done. `window` is what it starts with.
+    Children that have run again since are left alone. Partitions and the root that have closed are reserved too; with
+    `root_resumes` the root even without children, for the rest of its flow. `window` is the one that it starts with.
     """
     with open_ledger(batch_id) as ledger:
         was_closed = Status(ledger.root.status).is_outcome
@@ -55,7 +55,7 @@ def requeue(batch_id: str, children: Mapping[int, int], *, goes_on: bool = False
             parents.update(node.parent_id for node in closed if node.parent_id is not None)
             number += len(closed)
             ledger.flush()
-        if not number and not goes_on:
+        if not number and not root_resumes:
             return
         direct = Q(pk__in=parents, kind__in=PARENT_KINDS)
         stages = Q(below__in=parents, kind=NodeKind.STAGE)
@@ -72,8 +72,8 @@ def requeue(batch_id: str, children: Mapping[int, int], *, goes_on: bool = False
 
 
 def _reserve(ledger: Ledger, nodes: Iterable[Node]) -> None:
-    """Let nodes wait for another attempt; their failed items wait again too."""
-    taken = ledger.take(nodes)
+    """Reserve the next attempts of nodes, and reset their failed items."""
+    taken = ledger.track(nodes)
     runs = reserve(taken)
     failed = [node for node in taken if node.items_failed]
     reset_failed_items(ledger, failed, [run for node in failed for run in runs[node.pk]])

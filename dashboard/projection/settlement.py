@@ -1,4 +1,4 @@
-"""Rows of a batch that has closed, was discarded, or could not be started."""
+"""The end of a batch: what will not run is skipped once it has closed or was discarded; why it could not start."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from dashboard.projection.ledger import Ledger, open_ledger
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
 
-# The end
-
 
 def settle(batch_id: str, revision: int) -> None:
-    """Say that Temporal's newest run of the root is known and closed: what is still pending below will not run.
+    """Skip what is still pending, once the newest run of the root is known to have closed.
 
-    Does nothing when the batch has moved on from the revision that was compared.
+    Does nothing if the batch has changed since the revision that was compared with Temporal.
     """
     with open_ledger(batch_id) as ledger:
         if ledger.batch.revision == revision:
@@ -28,7 +26,7 @@ def settle(batch_id: str, revision: int) -> None:
 
 
 def discard(batch_id: str) -> bool:
-    """Cancel a batch whose root was never started; return whether it was still so."""
+    """Cancel a batch unless its root was started; return whether it was canceled."""
     with open_ledger(batch_id) as ledger:
         if ledger.root.status != Status.PENDING or ledger.root.attempt:
             return False
@@ -39,25 +37,25 @@ def discard(batch_id: str) -> bool:
 
 
 def set_start_error(batch_id: str, error: str) -> None:
-    """Say on a pending batch why it has not started yet."""
+    """Store why a pending batch could not be started; empty once it was."""
     with open_ledger(batch_id) as ledger:
         ledger.batch.start_error = error
 
 
 def skip_below_closed_root(ledger: Ledger) -> None:
-    """Skip what a root left behind that stopped early. One that completed has left nothing: its news are late."""
+    """Skip what a root that failed or was stopped left pending. Below one that completed, events are only late."""
     closed = [attempt for attempt in Attempt.objects.filter(node=ledger.root) if Status(attempt.status).is_retryable]
     if closed:
         _skip_pending(ledger, reserved_too=Status(ledger.root.status).is_retryable)
 
 
 def _skip_pending(ledger: Ledger, *, reserved_too: bool) -> None:
-    """Skip nodes that never ran, in bulk: there may be 100,000. Those that were to run again show their last run."""
+    """Skip nodes that never ran, in bulk: there may be 100,000. Reserved ones show their last run again."""
     ledger.flush()
     pending = Node.objects.filter(batch=ledger.batch, status=Status.PENDING).exclude(pk=ledger.root.pk)
     if reserved_too:
         for ids in slices(list(pending.filter(attempt__gt=0).values_list("pk", flat=True))):
-            release(ledger.take(Node.objects.filter(pk__in=ids)))
+            release(ledger.track(Node.objects.filter(pk__in=ids)))
             ledger.flush()
     never_ran = pending.filter(attempt=0)
     for parent, children, items in _children_by_parent(never_ran):
@@ -67,12 +65,12 @@ def _skip_pending(ledger: Ledger, *, reserved_too: bool) -> None:
             "items_pending": -items,
             "items_skipped": items,
         }
-        ledger.move(parent, change)
+        ledger.add_to_tallies(parent, change)
     never_ran.update(status=Status.SKIPPED, revision=ledger.revision)
 
 
 def _children_by_parent(nodes: QuerySet[Node]) -> list[tuple[int | None, int, int]]:
-    """Return (parent, number of children, number of their items not yet done) of the children among nodes."""
+    """Return (parent, number of children, number of their items not yet done) for the children among nodes."""
     left = Sum(F("length") - F("items_completed") - F("items_failed"))
     children = nodes.filter(kind=NodeKind.CHILD).order_by()
     return list(children.values_list("parent").annotate(number=Count("pk"), left=left))

@@ -1,4 +1,4 @@
-"""Tree rows: the nodes and items that a layout says, written for rows of the input. Called within a transaction."""
+"""Inserts the nodes and items of a layout for rows of the input. Call it within a transaction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from orchestration.plan.plan import Plan
 
 ROWS_PER_INSERT = 2_000
 ITEM_COLUMNS = ("batch_id", "index", "child", "key", "data")
-"""What a new item has of its own."""
+"""Columns of a new item that have no default."""
 
 
 class ResourceNamedTwice(ValueError):
@@ -27,7 +27,7 @@ class ResourceNamedTwice(ValueError):
 
 
 def resource_of(key: str, data: Mapping[str, Any], field: str) -> str:
-    """Return the resource that an item names in a field; its key where it names none."""
+    """Return the resource that an item names in a field, or its key."""
     return str(data.get(field) or key)
 
 
@@ -40,7 +40,7 @@ def write_below(
     plan: Plan | None = None,
     section: int | None = None,
 ) -> None:
-    """Write partitions, children and items below a root, or below a stage (with its own plan) of a section.
+    """Write partitions, children and items below a root, or below the stage of a section, which has its own plan.
 
     Raises ValueError when there are fewer rows than the layout has items.
     """
@@ -51,14 +51,14 @@ def write_below(
 
 
 def write_page(batch: Batch, partition: Node, layout: Layout, children: Iterable[int], rows: Iterator[InputRow]) -> int:
-    """Write children of a partition for as long as there are rows, and return how many rows there were."""
+    """Write children of a partition until the rows end, and return the number of rows."""
     return _Tree(batch, batch.plan, layout, {partition.position: partition}, None).write(children, rows)
 
 
 def write_partitions(
     batch: Batch, parent: Node, layout: Layout, positions: Iterable[int], *, section: int | None = None
 ) -> list[Node]:
-    """Write partitions below a root or a stage, with the tallies of what is to come below them."""
+    """Write partitions below a root or a stage, with tallies that already count the children to be written."""
     partitions = []
     for position in positions:
         children = layout.partition_range(position)
@@ -82,7 +82,7 @@ def write_partitions(
 
 
 class _Tree:
-    """Writes children and their items, some thousand rows at a time."""
+    """Writes children and their items, ROWS_PER_INSERT at a time."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class _Tree:
             self._items.append((self._batch.pk, index, child, row.key[:KEY_LIMIT], json_text(row.data)))
 
     def _workflow_id(self, child: int, partition: int | None, first: InputRow) -> str:
-        """Return a child's workflow id: its own, or that of the resource that its one item names."""
+        """Return a child's workflow id: by its position, or by the resource that its one item names."""
         if not self._plan.resource_field:
             return child_id(self._batch.pk, child, partition, self._section)
         name = resource_id(resource_of(first.key, first.data, self._plan.resource_field))
@@ -149,7 +149,7 @@ class _Tree:
 
 
 def write_section(batch: Batch, root: Node, section: Section, stage: Stage, items: int, *, revision: int = 1) -> Node:
-    """Write the node of a section, with the tallies of what is to come below it."""
+    """Write the node of a section, with tallies that already count the children to be written."""
     return Node.objects.create(
         batch=batch,
         parent=root,

@@ -32,7 +32,7 @@ def batch_list(request: HttpRequest) -> HttpResponse:
     found = BatchFilter(request.GET, batches, request=request)
     page = Paginator(found.qs, BATCHES_PER_PAGE).get_page(page_number(request))
     rows = [BatchRow(batch, batch_state(batch)) for batch in page]
-    views = list(SavedView.objects.seen_by(request.user))
+    views = list(SavedView.objects.visible_to(request.user))
     newest = timezone.now().isoformat()
     query = saved_query(request.GET)
     context = BatchListPage(found, page, rows, newest, may_operate(request.user), views, query, columns_of(request.GET))

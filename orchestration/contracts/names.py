@@ -60,6 +60,12 @@ FINISH_SIGNAL = "finish"
 WORKER_REPORT_SIGNAL = "handed_back"
 """Sent by a pool worker or an entity to its coordinator, with a WorkerReport."""
 
+CHILD_FAILURES_SIGNAL = "child_failures"
+"""Sent by a partition to the head: how many more of its children have failed."""
+
+ASSIGN_CHUNK_SIGNAL, DROP_CHUNK_SIGNAL, CLOSE_SIGNAL = "take", "drop", "close"
+"""Sent to a pool worker; an entity has the last two as well."""
+
 ENTITY_SUBMIT_SIGNAL = "submit"
 """Sent to an entity, with an EntityOperation."""
 

@@ -1,11 +1,10 @@
-"""Gates: what keeps a supervisor from starting units although the window has room. Groups, and the circuit breaker.
+"""Admission: rules that keep a supervisor from starting units although the window has room.
 
-Workflow code: deterministic. A supervisor asks every gate before it starts a unit, and tells it of starts and ends.
+Groups, and the circuit breaker. Workflow code: deterministic.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Protocol
@@ -16,14 +15,15 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EventKind
     from orchestration.contracts.fan_out import BreakerState
     from orchestration.contracts.status import Status
+    from orchestration.engine.child_handles import in_background
     from orchestration.plan.options import WhileOpen
     from orchestration.plan.plan import Plan
 
 Report = Callable[[EventKind, str], None]
 
 
-class Gate(Protocol):
-    """Something that may hold units back."""
+class AdmissionRule(Protocol):
+    """A rule that may hold units back: checked before each start, and notified of every start and end."""
 
     @property
     def is_open(self) -> bool:
@@ -36,26 +36,26 @@ class Gate(Protocol):
         ...
 
     def begin(self) -> None:
-        """Go on from the state that was handed in."""
+        """Resume from the state that the rule was made with, as the supervisor begins to run."""
         ...
 
-    def started(self) -> None:
-        """Take note that a unit starts."""
+    def unit_started(self) -> None:
+        """Record that a unit starts."""
         ...
 
-    def closed(self, outcome: Status) -> None:
-        """Take note that a unit closed."""
+    def unit_closed(self, outcome: Status) -> None:
+        """Record that a unit closed."""
         ...
 
 
-def gates_of(plan: Plan, report: Report, breaker: BreakerState | None) -> list[Gate]:
-    """Return the gates that a plan asks for; `breaker` is the state that the partition before left."""
-    gates = list[Gate]()
+def admission_rules(plan: Plan, report: Report, breaker: BreakerState | None) -> list[AdmissionRule]:
+    """Return the rules that a plan asks for; `breaker` is the state with which the previous partition closed."""
+    rules = list[AdmissionRule]()
     if plan.group_size is not None:
-        gates.append(Groups(plan.group_size, timedelta(seconds=plan.group_delay)))
+        rules.append(Groups(plan.group_size, timedelta(seconds=plan.group_delay)))
     if plan.breaker_failures is not None:
-        gates.append(CircuitBreaker(plan, report, breaker or BreakerState()))
-    return gates
+        rules.append(CircuitBreaker(plan, report, breaker or BreakerState()))
+    return rules
 
 
 class Groups:
@@ -73,18 +73,18 @@ class Groups:
         return self._left > 0
 
     def begin(self) -> None:
-        """Do nothing: every parent begins with a whole group."""
+        """Do nothing: every parent begins with a full group."""
 
-    def started(self) -> None:
+    def unit_started(self) -> None:
         """Count a start."""
         self._left -= 1
         self._running += 1
 
-    def closed(self, outcome: Status) -> None:
+    def unit_closed(self, outcome: Status) -> None:
         """Count an end; the last one of a group lets the next group come."""
         self._running -= 1
         if not self._left and not self._running:
-            asyncio.create_task(self._renew())  # noqa: RUF006  the workflow's loop keeps its tasks
+            in_background(self._renew())
 
     async def _renew(self) -> None:
         if self._pause:
@@ -108,7 +108,7 @@ class CircuitBreaker:
 
     @property
     def state(self) -> BreakerState:
-        """What the next partition goes on with."""
+        """The state with which the next partition begins."""
         return BreakerState(self._in_a_row, self._open_until)
 
     @property
@@ -118,24 +118,24 @@ class CircuitBreaker:
 
     @property
     def skip_reason(self) -> str:
-        """Say that the breaker is open, where the plan wants units skipped meanwhile."""
+        """That the breaker is open, where the plan has units skipped meanwhile."""
         if self._open_until is None or not self._skips:
             return ""
         return f"The circuit breaker is open: {self._in_a_row:,} children failed in a row."
 
     def begin(self) -> None:
-        """Cool down where the partition before has left it open."""
+        """Cool down where the previous partition has left it open."""
         if self._open_until is not None:
             self._cool_down(max(self._open_until - workflow.now(), timedelta(0)))
 
-    def started(self) -> None:
+    def unit_started(self) -> None:
         """A unit that starts after the cool-down is the probe."""
         self._probe_runs = self._is_probing
 
-    def closed(self, outcome: Status) -> None:
-        """Open after too many failures in a row or a failed probe; close after a success. A cancellation says nothing.
+    def unit_closed(self, outcome: Status) -> None:
+        """Open after too many failures in a row or a failed probe; close after a success. Cancellations do not count.
 
-        What was under way when it opened decides nothing any more.
+        Nor do units that were open when the breaker opened.
         """
         if outcome in (Status.CANCELED, Status.SKIPPED) or self._open_until is not None:
             self._probe_runs = False
@@ -156,7 +156,7 @@ class CircuitBreaker:
         self._cool_down(self._cooldown)
 
     def _cool_down(self, pause: timedelta) -> None:
-        asyncio.create_task(self._half_open_after(pause))  # noqa: RUF006
+        in_background(self._half_open_after(pause))
 
     async def _half_open_after(self, pause: timedelta) -> None:
         await workflow.sleep(pause)

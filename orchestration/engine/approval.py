@@ -1,4 +1,4 @@
-"""Approval: a parent that asks a person, for so long, and reports who decided what. Workflow code: deterministic."""
+"""Approval: a gate at which a parent waits for a person's decision, for so long. Workflow code: deterministic."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EventKind
     from orchestration.contracts.messages import Decision
 
-IN_TIME = "Nobody approved in time."
+NO_DECISION = "Nobody approved in time."
 
 
 class Report(Protocol):
-    """Where an approval is reported: kind, sentence, deadline."""
+    """Reports an event of the batch's timeline: kind, sentence, deadline."""
 
     def __call__(self, kind: EventKind, note: str, until: datetime | None = None) -> None:
-        """Report a moment."""
+        """Report it."""
         ...
 
 
 class Approvals:
-    """The decisions that have come, and who asks for the next one."""
+    """The decisions that were made, and how many have been requested."""
 
     def __init__(self) -> None:
         self._decisions = list[Decision]()
-        self._asked = 0
+        self._requested = 0
 
     def decide(self, decision: Decision) -> None:
-        """Take in a decision. One that nobody asks for answers the next question."""
+        """Record a decision. One that was not requested answers the next request."""
         self._decisions.append(decision)
 
-    async def ask(self, title: str, limit: timedelta, report: Report) -> Decision | None:
-        """Wait for a person's word; None when nobody gave one in time."""
-        place = self._asked
-        self._asked += 1
+    async def request(self, title: str, limit: timedelta, report: Report) -> Decision | None:
+        """Wait for a person's decision; None when there is none in time."""
+        position = self._requested
+        self._requested += 1
         report(EventKind.GATE_OPENED, title, workflow.now() + limit)
         try:
-            await workflow.wait_condition(lambda: len(self._decisions) > place, timeout=limit)
+            await workflow.wait_condition(lambda: len(self._decisions) > position, timeout=limit)
         except TimeoutError:
-            report(EventKind.GATE_DECIDED, IN_TIME)
-            self._asked -= 1
+            report(EventKind.GATE_DECIDED, NO_DECISION)
+            self._requested -= 1
             return None
-        decision = self._decisions[place]
+        decision = self._decisions[position]
         report(EventKind.GATE_DECIDED, verdict(decision))
         return decision
 
@@ -52,5 +52,5 @@ class Approvals:
 def verdict(decision: Decision | None) -> str:
     """Return in a sentence what was decided, and by whom."""
     if decision is None:
-        return IN_TIME
+        return NO_DECISION
     return f"{'Approved' if decision.approved else 'Refused'} by {decision.person}."

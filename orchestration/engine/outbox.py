@@ -1,8 +1,8 @@
-"""Outbox: a parent's tree events on their way to the dashboard. A parent never waits for it to be delivered.
+"""Outbox: the tree events that a parent has still to deliver to the dashboard. A parent never waits for delivery.
 
 One `notify` activity is in flight, so that events coalesce by themselves; where little happens a second one, so that an
-event that just missed the first need not wait for its answer. What could not be delivered before the parent closed, the
-dashboard asks it for. Workflow code: deterministic.
+event that just missed the first need not wait for its answer. The dashboard queries a closed parent for events that it
+could not deliver. Workflow code: deterministic.
 """
 
 from __future__ import annotations
@@ -19,46 +19,49 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EVENTS_PER_NOTIFY, EventKind, NotifyInput, Place, TreeEvent
     from orchestration.contracts.names import DASHBOARD_TASK_QUEUE, NOTIFY_ACTIVITY
     from orchestration.contracts.status import Failure, Status
+    from orchestration.engine.child_handles import in_background
 
 NOTIFY_TIMEOUT = timedelta(seconds=10)
-"""Schedule to close: a dashboard that is away is given up after this."""
+"""Schedule to close: after this a dashboard counts as unreachable."""
 
 NOTIFY_ATTEMPT_TIMEOUT = timedelta(seconds=5)
 NOTIFY_RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=2))
 
-PAUSE_WHEN_AWAY = timedelta(seconds=10)
-"""Between tries while the dashboard is away: three events of history each."""
+PAUSE_WHEN_UNREACHABLE = timedelta(seconds=10)
+"""Between tries while the dashboard is unreachable: each try costs three history events."""
 
-FAREWELL = timedelta(seconds=5)
-"""How long a parent that is about to close waits for its last events."""
+CLOSE_TIMEOUT = timedelta(seconds=5)
+"""How long a parent that is about to close waits for the delivery of its last events."""
 
-LONG_FAREWELL = timedelta(seconds=60)
-"""The same of a parent of which the dashboard knows more than Temporal tells: rows of steps."""
+LONG_CLOSE_TIMEOUT = timedelta(seconds=60)
+"""The same for a parent whose events say more than Temporal itself can: rows of steps."""
 
 FEW_EVENTS = 4
-"""A notify of no more than these may have a second one beside it: at saturation each carries many, and is alone."""
+"""A second notify may run beside one of no more events; under load each carries many, and is alone."""
 
 CAPACITY = 5_000
-"""Undelivered events kept; the oldest go first, and the reconciler finds what they said."""
+"""Undelivered events kept. The oldest are dropped first; the reconciler finds what they reported."""
 
 
 class Outbox:
-    """Collects events and delivers them about in order, at least once, or not at all when nobody is there."""
+    """Collects events and delivers them roughly in order and at least once, or not at all without a dashboard."""
 
-    def __init__(self, batch_id: str, gather: timedelta = timedelta(0), farewell: timedelta = FAREWELL) -> None:
-        """Take the batch, for how long events are gathered before they are sent, and for how long `close` waits."""
+    def __init__(
+        self, batch_id: str, debounce: timedelta = timedelta(0), close_timeout: timedelta = CLOSE_TIMEOUT
+    ) -> None:
+        """Take the batch, for how long events are collected before they are sent, and for how long `close` waits."""
         self._batch_id = batch_id
-        self._gather = gather
-        self._farewell = farewell
+        self._debounce = debounce
+        self._close_timeout = close_timeout
         self._events: list[TreeEvent] = []
         self._in_flight: list[list[TreeEvent]] = []
-        self._away = False
+        self._is_unreachable = False
         self._closing = False
         self._drain: asyncio.Task[None] | None = None
 
     @property
-    def untold(self) -> list[TreeEvent]:
-        """What is not known to be delivered, oldest first."""
+    def undelivered(self) -> list[TreeEvent]:
+        """The events without an acknowledged delivery, oldest first."""
         return [event for events in (*self._in_flight, self._events) for event in events]
 
     def open(self) -> None:
@@ -84,38 +87,38 @@ class Outbox:
         del self._events[:-CAPACITY]
 
     async def close(self) -> None:
-        """Deliver what is left, for at most the farewell; not at all when the last try failed."""
+        """Deliver what is left, for at most the close timeout; nothing when the last try has failed."""
         self._closing = True
-        if self._drain is None or self._away:
+        if self._drain is None or self._is_unreachable:
             return
         try:
-            await workflow.wait_condition(self._drain.done, timeout=self._farewell)
+            await workflow.wait_condition(self._drain.done, timeout=self._close_timeout)
         except TimeoutError:
             self._drain.cancel()
 
     async def _deliver_all(self) -> None:
         while True:
-            await workflow.wait_condition(lambda: self._may_send() or self._away or self._is_over())
-            if self._is_over() or (self._away and self._closing):
+            await workflow.wait_condition(lambda: self._may_send() or self._is_unreachable or self._is_drained())
+            if self._is_drained() or (self._is_unreachable and self._closing):
                 return
-            if self._away:
-                await self._wait_while_away()
-                self._away = False
+            if self._is_unreachable:
+                await self._pause_unless_closing(PAUSE_WHEN_UNREACHABLE)
+                self._is_unreachable = False
             else:
-                await self._gather_more()
+                if self._debounce and not self._closing:
+                    await self._pause_unless_closing(self._debounce)
                 sent, self._events = self._events[:EVENTS_PER_NOTIFY], self._events[EVENTS_PER_NOTIFY:]
                 self._in_flight.append(sent)
-                asyncio.create_task(self._send(sent))  # noqa: RUF006  the workflow's loop keeps its tasks
+                in_background(self._send(sent))
 
-    async def _gather_more(self) -> None:
-        if self._gather and not self._closing:
-            with contextlib.suppress(TimeoutError):
-                await workflow.wait_condition(lambda: self._closing, timeout=self._gather)
+    async def _pause_unless_closing(self, pause: timedelta) -> None:
+        with contextlib.suppress(TimeoutError):
+            await workflow.wait_condition(lambda: self._closing, timeout=pause)
 
     def _may_send(self) -> bool:
         if not self._in_flight:
             return bool(self._events)
-        is_quiet = not self._gather and len(self._in_flight) == 1 and len(self._in_flight[0]) <= FEW_EVENTS
+        is_quiet = not self._debounce and len(self._in_flight) == 1 and len(self._in_flight[0]) <= FEW_EVENTS
         return is_quiet and bool(self._events) and not self._is_below_what_is_in_flight()
 
     def _is_below_what_is_in_flight(self) -> bool:
@@ -125,14 +128,14 @@ class Outbox:
             event.workflow_id in placed or (event.place and event.place.parent in placed) for event in self._events
         )
 
-    def _is_over(self) -> bool:
+    def _is_drained(self) -> bool:
         return self._closing and not self._events and not self._in_flight
 
     async def _send(self, events: list[TreeEvent]) -> None:
-        is_told = await self._deliver(events)
+        is_delivered = await self._deliver(events)
         self._in_flight.remove(events)
-        if not is_told:
-            self._away = True
+        if not is_delivered:
+            self._is_unreachable = True
             self._events = [*events, *self._events][-CAPACITY:]
 
     async def _deliver(self, events: list[TreeEvent]) -> bool:
@@ -149,9 +152,3 @@ class Outbox:
         except ActivityError:
             return False
         return True
-
-    async def _wait_while_away(self) -> None:
-        try:
-            await workflow.wait_condition(lambda: self._closing, timeout=PAUSE_WHEN_AWAY)
-        except TimeoutError:
-            return

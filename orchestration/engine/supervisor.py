@@ -1,14 +1,16 @@
 """Supervisor: the kernel that every parent shares. Starts its units in a window, awaits, counts, pauses, retries.
 
 A unit is what stands directly below the parent, known by an integer: a child, a partition, a rollback. What starting
-one means, and what its result says, its source knows; gates hold units back. Workflow code: deterministic.
+one means, and what its result says, its source knows; admission rules hold units back. Workflow code: deterministic.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from temporalio import workflow
@@ -18,9 +20,10 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EventKind, Place
     from orchestration.contracts.fan_out import BreakerState
     from orchestration.contracts.status import Counts, Failure, Status
-    from orchestration.engine.admission import CircuitBreaker, Gate
+    from orchestration.engine.admission import AdmissionRule, CircuitBreaker
+    from orchestration.engine.child_handles import start_when_id_is_free
+    from orchestration.engine.node_run import NodeRun
     from orchestration.engine.outbox import Outbox
-    from orchestration.errors.failures import outcome_of
 
 CIRCUIT_OPEN = "CircuitOpen"
 """Type of the reason of a child that a circuit breaker kept from starting."""
@@ -49,7 +52,7 @@ class Unit(Protocol):
 
 
 class Source(Protocol):
-    """What a supervisor asks of its units; what they are, only the parent knows. `awaits`: not fire and forget."""
+    """What a supervisor needs to know of its units. `awaits` is false for fire and forget."""
 
     awaits: bool
 
@@ -65,7 +68,7 @@ class Source(Protocol):
         """Start a unit. Raises WorkflowAlreadyStartedError."""
         ...
 
-    async def id_is_taken(self, unit: int, tries: int) -> bool:
+    async def wait_for_id(self, unit: int, tries: int) -> bool:
         """Wait for a unit's id to become free, and return whether it makes sense to try again."""
         ...
 
@@ -74,7 +77,7 @@ class Source(Protocol):
         ...
 
     def closed(self, unit: int, outcome: Status, result: Any) -> None:
-        """Take in how a unit ended."""
+        """Record how a unit ended."""
         ...
 
 
@@ -92,7 +95,7 @@ class Supervisor:
         outbox: Outbox,
         window: int,
         paused: bool = False,
-        gates: Sequence[Gate] = (),
+        admission: Sequence[AdmissionRule] = (),
     ) -> None:
         self.window = window
         self.paused = paused
@@ -104,7 +107,7 @@ class Supervisor:
         self._queue = deque(units)
         self._queued = set(self._queue)
         self._source = source
-        self._gates = gates
+        self._admission = admission
         self.outbox = outbox
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -115,8 +118,8 @@ class Supervisor:
 
     @property
     def breaker(self) -> BreakerState | None:
-        """What a circuit breaker here knows, for whoever goes on."""
-        return next((gate.state for gate in self._gates if isinstance(gate, CircuitBreaker)), None)
+        """The state of the circuit breaker, if there is one, for the next partition or run."""
+        return next((rule.state for rule in self._admission if isinstance(rule, CircuitBreaker)), None)
 
     @property
     def pending(self) -> int:
@@ -181,8 +184,8 @@ class Supervisor:
             raise
 
     async def _run(self) -> None:
-        for gate in self._gates:
-            gate.begin()
+        for rule in self._admission:
+            rule.begin()
         while True:
             await workflow.wait_condition(lambda: self._may_start() or self._is_idle() or bool(self._skip_reason()))
             if reason := self._skip_reason():
@@ -193,19 +196,19 @@ class Supervisor:
                 unit = self._queue.popleft()
                 self._queued.discard(unit)
                 self.open[unit] = None
-                for gate in self._gates:
-                    gate.started()
+                for rule in self._admission:
+                    rule.unit_started()
                 task = asyncio.create_task(self._run_unit(unit))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
     def _may_start(self) -> bool:
         has_room = bool(self._queue) and not self.is_halted and len(self.open) < self.window
-        return has_room and all(gate.is_open for gate in self._gates)
+        return has_room and all(rule.is_open for rule in self._admission)
 
     def _skip_reason(self) -> str:
-        """Return why what is pending has to be skipped now, if it has to be."""
-        return next((gate.skip_reason for gate in self._gates if gate.skip_reason), "") if self._queue else ""
+        """Return why what is pending has to be skipped; empty where it has not."""
+        return next((rule.skip_reason for rule in self._admission if rule.skip_reason), "") if self._queue else ""
 
     def _is_idle(self) -> bool:
         return not self._queue and not self.open and not self.expects_more
@@ -213,7 +216,7 @@ class Supervisor:
     async def _run_unit(self, unit: int) -> None:
         try:
             outcome, result = await self._start_and_await(unit)
-        except (Exception, asyncio.CancelledError):  # not GeneratorExit: a workflow that is put away decides nothing
+        except (Exception, asyncio.CancelledError):  # not GeneratorExit: an evicted workflow records nothing
             self._closed(unit, Status.FAILED, None)
             raise
         self._closed(unit, outcome, result)
@@ -221,38 +224,24 @@ class Supervisor:
     def _closed(self, unit: int, outcome: Status, result: Any) -> None:
         del self.open[unit]
         self.outcomes[unit] = outcome
-        for gate in self._gates:
-            gate.closed(outcome)
+        for rule in self._admission:
+            rule.unit_closed(outcome)
         self._source.closed(unit, outcome, result)
 
     async def _start_and_await(self, unit: int) -> tuple[Status, Any]:
-        started = await self._start_when_id_is_free(unit)
-        if started is None:
+        try:
+            started = await start_when_id_is_free(partial(self._source.start, unit), partial(self._wait_for_id, unit))
+        except WorkflowAlreadyStartedError:  # it completed before, or another batch runs it
             return self.outcomes.get(unit, Status.COMPLETED), None
         self.open[unit] = started
-        run_id = started.first_execution_run_id or ""
-        self.outbox.put(EventKind.STARTED, started.id, run_id, place=self._source.place(unit))
+        run, result = NodeRun(self.outbox), None
+        run.started(started.id, started.first_execution_run_id, self._source.place(unit))
         if self.stop_reason is not None:
             self._source.stop(started)
-        outcome, failure, result = Status.COMPLETED, None, None
-        if not self._source.awaits:
-            return outcome, result
-        try:
-            result = await started
-        except FailureError as error:
-            outcome, failure = outcome_of(error)
-        except asyncio.CancelledError:
-            outcome = Status.CANCELED
-        self.outbox.put(EventKind.CLOSED, started.id, run_id, outcome=outcome, failure=failure)
-        return outcome, result
+        if self._source.awaits:
+            with contextlib.suppress(FailureError, asyncio.CancelledError), run:
+                result = await started
+        return run.outcome, result
 
-    async def _start_when_id_is_free(self, unit: int) -> Unit | None:
-        """Start a unit, or return None where its id stays taken: it completed before, or somebody else does it."""
-        tries = 0
-        while True:
-            try:
-                return await self._source.start(unit)
-            except WorkflowAlreadyStartedError:
-                tries += 1
-                if self.stop_reason is not None or not await self._source.id_is_taken(unit, tries):
-                    return None
+    async def _wait_for_id(self, unit: int, tries: int) -> bool:
+        return self.stop_reason is None and await self._source.wait_for_id(unit, tries)

@@ -1,4 +1,4 @@
-"""EntityWorkflow: an account or a device that stays. It takes operations by signal and does them one after another."""
+"""EntityWorkflow: a long-lived account or device. It gets operations by signal and runs them one after another."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.chunks import ChunkResult
     from orchestration.contracts.long_lived import EntityInput, EntityOperation, EntityState, WorkerReport
     from orchestration.contracts.names import WORKER_REPORT_SIGNAL
-    from orchestration.contracts.status import Failure, Status
+    from orchestration.contracts.status import Status
+    from orchestration.engine.child_handles import signal_if_open
     from orchestration.engine.chunk_execution import run_chunk
     from orchestration.errors.failures import outcome_of
 
 RECENT = 200
-"""Operations remembered after they were done: one that is submitted twice comes twice within moments."""
+"""Completed operations remembered: one that is submitted twice arrives twice within a short time."""
 
 
 @workflow.defn
 class EntityWorkflow:
-    """Do operations in the order in which they came, whichever batch they are of, and return how many there were.
+    """Run operations in the order of their arrival, of any batch, and return how many there were.
 
     Signals: `submit` an operation; `drop` one; `close` once nothing waits. Query: `state`. Continues as new after some
-    operations, with what waits; shuts down when nothing has come for a while.
+    operations, with those that wait; shuts down when none has arrived for a while.
     """
 
     @workflow.init
@@ -36,7 +37,7 @@ class EntityWorkflow:
         self._recent = list(given.recent)
         self._done = given.done
         self._dropped = set[str]()
-        self._work: asyncio.Task[ChunkResult] | None = None
+        self._running: asyncio.Task[ChunkResult] | None = None
         self._is_closing = False
 
     @workflow.run
@@ -51,50 +52,43 @@ class EntityWorkflow:
                 return self._done
             if not self._waiting:
                 return self._done
-            await self._do(self._waiting[0])
+            await self._process(self._waiting[0])
             is_long = self._done - given.done >= given.continue_after or workflow.info().is_continue_as_new_suggested()
             if is_long and not self._is_closing:
-                going_on = replace(given, done=self._done, waiting=self._waiting, recent=self._recent)
-                workflow.continue_as_new(going_on)
+                workflow.continue_as_new(replace(given, done=self._done, waiting=self._waiting, recent=self._recent))
 
-    async def _do(self, operation: EntityOperation) -> None:
-        """Do one operation, and tell whoever submitted it how it ended."""
+    async def _process(self, operation: EntityOperation) -> None:
+        """Run one operation, and report to the workflow that submitted it how it ended."""
         outcome, failure = Status.COMPLETED, None
         try:
             if operation.chunk.run_id in self._dropped:
                 raise asyncio.CancelledError
-            self._work = asyncio.create_task(run_chunk(operation.chunk))
-            await self._work
+            self._running = asyncio.create_task(run_chunk(operation.chunk))
+            await self._running
         except asyncio.CancelledError:
             outcome = Status.CANCELED
         except FailureError as error:
             outcome, failure = outcome_of(error)
-        self._work = None
+        self._running = None
         self._done += 1
         self._waiting.remove(operation)
         self._recent = [*self._recent, operation.chunk.run_id][-RECENT:]
-        await self._tell(operation, outcome, failure)
-
-    async def _tell(self, operation: EntityOperation, outcome: Status, failure: Failure | None) -> None:
-        told = WorkerReport(0, False, operation.chunk.child, operation.chunk.run_id, outcome, failure)
-        try:
-            await workflow.get_external_workflow_handle(operation.reply_to).signal(WORKER_REPORT_SIGNAL, told)
-        except ApplicationError:
-            workflow.logger.info("%s has closed.", operation.reply_to)
+        report = WorkerReport(0, False, operation.chunk.child, operation.chunk.run_id, outcome, failure)
+        await signal_if_open(workflow.get_external_workflow_handle(operation.reply_to), WORKER_REPORT_SIGNAL, report)
 
     @workflow.signal
     def submit(self, operation: EntityOperation) -> None:
-        """Do an operation after those that wait; one that came before is not done again."""
+        """Run an operation after those that wait; one that was submitted before is not run again."""
         known = {each.chunk.run_id for each in self._waiting} | set(self._recent)
         if operation.chunk.run_id not in known:
             self._waiting.append(operation)
 
     @workflow.signal
     def drop(self, run_id: str) -> None:
-        """Stop an operation, at work or waiting."""
+        """Cancel an operation, whether it runs or waits."""
         self._dropped.add(run_id)
-        if self._work is not None and self._waiting[0].chunk.run_id == run_id:
-            self._work.cancel()
+        if self._running is not None and self._waiting[0].chunk.run_id == run_id:
+            self._running.cancel()
 
     @workflow.signal
     def close(self) -> None:
@@ -103,6 +97,6 @@ class EntityWorkflow:
 
     @workflow.query
     def state(self) -> EntityState:
-        """Return what it is doing, how much waits, and how much it has done."""
-        doing = self._waiting[0].chunk.run_id if self._work is not None else ""
+        """Return which operation runs, how many wait, and how many have ended."""
+        doing = self._waiting[0].chunk.run_id if self._running is not None else ""
         return EntityState(doing, len(self._waiting) - bool(doing), self._done)

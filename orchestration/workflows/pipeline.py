@@ -1,4 +1,4 @@
-"""PipelineWorkflow: stages in order, each a fan-out over what the stage before has let through."""
+"""PipelineWorkflow: stages in order, each a fan-out over the items that completed in the stage before."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.names import ADVANCE_ACTIVITY
     from orchestration.contracts.status import ROLLED_BACK
     from orchestration.definitions.models import Pipeline
-    from orchestration.engine.flows.sections import GROW_HEARTBEAT_TIMEOUT, GROW_RETRY, GROW_TIMEOUT, SectionFlow
+    from orchestration.engine.flows.sections import SectionFlow
+    from orchestration.engine.item_inserts import insert_items
     from orchestration.engine.units.policies import ALREADY_RUNNING
     from orchestration.errors.failures import failure_of
 
@@ -21,7 +22,7 @@ class PipelineWorkflow(SectionFlow):
 
     Signals, update: SectionFlow's; what a retry lets through goes on to the later stages as a section of its own.
     Query: `progress`, in sections. Ends when no stage has anything left to do; fails when a stage's failure limit was
-    exceeded. One that is started to undo rolls the children back that it is told to, and fails as rolled back.
+    exceeded. One that is started to undo rolls the named children back, and fails as rolled back.
     """
 
     @workflow.init
@@ -33,7 +34,7 @@ class PipelineWorkflow(SectionFlow):
     @workflow.run
     async def run(self, given: FlowInput) -> dict[str, int]:
         """Return the number of children that completed, by stage."""
-        return await self.perform(self._flow)
+        return await self.run_flow(self._flow)
 
     @property
     def planned(self) -> int:
@@ -63,8 +64,8 @@ class PipelineWorkflow(SectionFlow):
             completed[self.stages[section.stage].name] += result.counts.completed
 
     async def _undo(self) -> str:
-        """Undo the children of sections, the last section first, and say what became of that."""
-        said = list[str]()
+        """Undo the children of sections, the last section first, and return what came of that in words."""
+        reports = list[str]()
         for number, children in sorted(self.given.undo.items(), reverse=True):
             section = self.sections[number]
             try:
@@ -72,8 +73,8 @@ class PipelineWorkflow(SectionFlow):
             except FailureError as error:
                 if is_cancelled_exception(error):
                     raise
-                said.append(f"{self.stages[section.stage].name}: {failure_of(error).message}")
-        return " ".join(said)
+                reports.append(f"{self.stages[section.stage].name}: {failure_of(error).message}")
+        return " ".join(reports)
 
     async def _following(self) -> Section | None:
         """Return the section that is next: the first stage's, or of what the stage before the next has let through."""
@@ -81,25 +82,19 @@ class PipelineWorkflow(SectionFlow):
             self._next_stage = 1
             return self.sections[0]
         while self._next_stage < len(self.stages):
-            section: Section = await workflow.execute_activity(
-                ADVANCE_ACTIVITY,
-                SectionRequest(self.given.batch_id, len(self.sections), self._next_stage),
-                result_type=Section,
-                start_to_close_timeout=GROW_TIMEOUT,
-                heartbeat_timeout=GROW_HEARTBEAT_TIMEOUT,
-                retry_policy=GROW_RETRY,
-                summary=f"to {self.stages[self._next_stage].name}",
-            )
+            wanted = SectionRequest(self.given.batch_id, len(self.sections), self._next_stage)
+            summary = f"to {self.stages[self._next_stage].name}"
+            section = await insert_items(ADVANCE_ACTIVITY, wanted, Section, summary=summary)
             self._next_stage += 1
             if section.items:
                 self.sections[section.number] = section
                 return section
         return None
 
-    def select(self, number: int, child: int) -> str | None:
-        """Take on a child, once the stage that is open has closed."""
-        chosen = self._selected.setdefault(number, [])
-        if child in chosen:
+    def select_for_retry(self, number: int, child: int) -> str | None:
+        """Select a child to run again once the stage that is open has closed."""
+        selected = self._selected.setdefault(number, [])
+        if child in selected:
             return ALREADY_RUNNING
-        chosen.append(child)
+        selected.append(child)
         return None

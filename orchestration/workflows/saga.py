@@ -1,11 +1,11 @@
-"""SagaWorkflow: steps in order, each with what undoes it; a failure undoes them in reverse. For a batch, or an item."""
+"""SagaWorkflow: steps in order, each with a compensation; a failure runs those in reverse. For a batch, or an item."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -13,16 +13,16 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts.chunks import ChunkInput, ChunkResult, ItemResult
+    from orchestration.contracts.chunks import ChunkInput, ChunkResult
     from orchestration.contracts.events import EventKind, NodeKind
     from orchestration.contracts.flows import FlowInput
     from orchestration.contracts.item_workflows import SagaItem
-    from orchestration.contracts.names import READ_SAGA_ITEM_ACTIVITY, WRITE_RESULT_ACTIVITY
-    from orchestration.contracts.status import ROLLED_BACK, Failure
+    from orchestration.contracts.names import READ_SAGA_ITEM_ACTIVITY
+    from orchestration.contracts.status import ROLLED_BACK
     from orchestration.definitions.expressions import Missing
     from orchestration.definitions.models import Saga, SagaStep, Work
-    from orchestration.engine.chunk_execution import WORKER_LOST_RETRY
     from orchestration.engine.flows.flow import FlowParent, failed_step
+    from orchestration.engine.item_store import read_item, write_result
     from orchestration.errors.failures import failure_of
     from orchestration.plan.plan import Plan
 
@@ -30,13 +30,11 @@ ITEM = "item"
 """What the steps of an item's saga call the item."""
 
 
-READ_TIMEOUT = timedelta(seconds=30)
-
 WorkT = TypeVar("WorkT", bound=Work)
 
 
 class SagaFlow(FlowParent):
-    """What a saga does, whatever it is of."""
+    """The steps and compensations of a saga, of a batch or of an item."""
 
     def __init__(self, given: FlowInput) -> None:
         super().__init__(given)
@@ -49,13 +47,13 @@ class SagaFlow(FlowParent):
         """The number of its steps; what is undone comes on top."""
         return len(self._steps)
 
-    def key(self, name: str) -> str:
+    def step_name(self, name: str) -> str:
         """Return what a step is called in its batch."""
         return name
 
-    def once(self, name: str) -> str:
+    def idempotency_key(self, name: str) -> str:
         """Return the idempotency key of a step."""
-        return self.node(name)
+        return self.node_id(name)
 
     async def _flow(self) -> dict[str, Any]:
         for step in self._steps:
@@ -70,18 +68,18 @@ class SagaFlow(FlowParent):
         return self._results
 
     async def _do(self, step: SagaStep, node: str) -> Any:
-        self._results[step.name] = result = await self.act(
-            self.key(step.name), step, self._results, once=self.once(step.name)
+        self._results[step.name] = result = await self.run_processor(
+            self.step_name(step.name), step, self._results, idempotency_key=self.idempotency_key(step.name)
         )
         if step.compensation is not None:
             self._done.append((step, node))
         return result
 
     async def _undo(self) -> str:
-        """Undo what was done, last first, and say what was undone and what could not be."""
+        """Undo what was done, last first, and return in words what was undone and what could not be."""
         undone, left = list[str](), list[str]()
         if self._done:
-            self.moment(EventKind.ROLLING_BACK, f"{len(self._done):,} steps are undone.")
+            self.report_on_timeline(EventKind.ROLLING_BACK, f"{len(self._done):,} steps are undone.")
         for step, node in reversed(self._done):
             try:
                 await self.step("rollback", partial(self._compensate, step), kind=NodeKind.ROLLBACK, above=node)
@@ -89,13 +87,15 @@ class SagaFlow(FlowParent):
                 left.append(step.name)
             else:
                 undone.append(step.name)
-        said = f"Undone: {', '.join(undone) or 'nothing'}."
-        return f"{said} Could not be undone: {', '.join(left)}." if left else said
+        report = f"Undone: {', '.join(undone) or 'nothing'}."
+        return f"{report} Could not be undone: {', '.join(left)}." if left else report
 
     async def _compensate(self, step: SagaStep, node: str) -> None:
         assert step.compensation is not None
         name = f"undo {step.name}"
-        await self.act(self.key(name), step.compensation, self._results, once=self.once(name))
+        await self.run_processor(
+            self.step_name(name), step.compensation, self._results, idempotency_key=self.idempotency_key(name)
+        )
 
 
 @workflow.defn
@@ -114,7 +114,7 @@ class SagaWorkflow(SagaFlow):
     @workflow.run
     async def run(self, given: FlowInput) -> dict[str, Any]:
         """Return the results by step."""
-        return await self.perform(self._flow)
+        return await self.run_flow(self._flow)
 
 
 def _over_item(step: SagaStep) -> SagaStep:
@@ -143,10 +143,10 @@ class ItemSagaWorkflow(SagaFlow):
     @workflow.run
     async def run(self, chunk: ChunkInput) -> ChunkResult:
         """Return the counts of its one item."""
-        return await self.perform(self._of_item)
+        return await self.run_flow(self._process_item)
 
-    async def _of_item(self) -> ChunkResult:
-        item = await self._read()
+    async def _process_item(self) -> ChunkResult:
+        item: SagaItem = await read_item(READ_SAGA_ITEM_ACTIVITY, self._chunk, SagaItem)
         if item.is_done:
             return ChunkResult(1, 0)
         self._attempt = item.attempts + 1
@@ -158,40 +158,19 @@ class ItemSagaWorkflow(SagaFlow):
         try:
             result = await self._flow()
         except ApplicationError as error:
-            await self._write(item, began, failure=failure_of(error))
+            await write_result(self._chunk, self._attempt, began, failure=failure_of(error))
             raise
-        await self._write(item, began, {name: value for name, value in result.items() if name != ITEM})
+        result = {name: value for name, value in result.items() if name != ITEM}
+        await write_result(self._chunk, self._attempt, began, result)
         return ChunkResult(1, 0)
 
-    def key(self, name: str) -> str:
-        """Return what a step is called, of which each item has its own."""
+    def step_name(self, name: str) -> str:
+        """Return what a step is called in its batch, where each item has its own."""
         return f"{name} {self._chunk.offset}"
 
-    def once(self, name: str) -> str:
-        """Return the idempotency key of a step: after an undoing it is another piece of work."""
-        return f"{self.node(name)}#{self._attempt}"
+    def idempotency_key(self, name: str) -> str:
+        """Return the idempotency key of a step in this attempt: what was undone has to be done anew."""
+        return f"{self.node_id(name)}#{self._attempt}"
 
-    def moment(self, kind: EventKind, note: str, node: str = "", until: datetime | None = None) -> None:
-        """Keep the undoing of one of many items off the batch's time line: its rows show it."""
-
-    async def _read(self) -> SagaItem:
-        item: SagaItem = await workflow.execute_activity(
-            READ_SAGA_ITEM_ACTIVITY,
-            self._chunk,
-            result_type=SagaItem,
-            task_queue=self._chunk.task_queue,
-            start_to_close_timeout=READ_TIMEOUT,
-            retry_policy=WORKER_LOST_RETRY,
-        )
-        return item
-
-    async def _write(self, item: SagaItem, began: datetime, result: Any = None, failure: Failure | None = None) -> None:
-        chunk, seconds = self._chunk, (workflow.now() - began).total_seconds()
-        run_id, attempts = workflow.info().run_id, item.attempts + 1
-        await workflow.execute_activity(
-            WRITE_RESULT_ACTIVITY,
-            ItemResult(chunk.batch_id, chunk.child, run_id, chunk.offset, attempts, seconds, result, failure),
-            task_queue=chunk.task_queue,
-            start_to_close_timeout=READ_TIMEOUT,
-            retry_policy=WORKER_LOST_RETRY,
-        )
+    def report_on_timeline(self, kind: EventKind, note: str, node: str = "", until: datetime | None = None) -> None:
+        """Keep the rollback of one of many items off the batch's timeline: its rows show it."""

@@ -1,4 +1,4 @@
-"""ServicesWorkflow: different services at the same time, their results combined by name; and the service of our own."""
+"""ServicesWorkflow: different services at the same time, results combined by name; and Canopy's own ServiceWorkflow."""
 
 from __future__ import annotations
 
@@ -11,22 +11,20 @@ from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.workflow import ChildWorkflowCancellationType
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts.events import EventKind, NodeKind, Place
+    from orchestration.contracts.events import NodeKind, Place
     from orchestration.contracts.flows import FlowInput, ServiceInput
     from orchestration.contracts.names import SERVICE_WORKFLOW
-    from orchestration.contracts.status import Status
     from orchestration.definitions.models import Service, Services, Work
-    from orchestration.engine.flows.flow import FlowParent, brief
-    from orchestration.engine.flows.resumable import RetriedFlow
-    from orchestration.errors.failures import outcome_of
+    from orchestration.engine.flows.flow import FlowParent, result_note
+    from orchestration.engine.flows.resumable import ResumableFlow
 
 
 @workflow.defn
-class ServicesWorkflow(RetriedFlow):
+class ServicesWorkflow(ResumableFlow):
     """Run every service as a child of its own type on its own queue, and return what each answered, by name.
 
-    Signals, update, queries: RetriedFlow's. A service that fails or is too late is missing alone; the root fails when
-    any did, after all have closed, and says which. Started again to retry it asks those that were missing.
+    Signals, update, queries: ResumableFlow's. A service that fails or times out does not stop the others; the root
+    fails once all have closed, and names those without an answer. Started again to retry it runs only those.
     """
 
     @workflow.init
@@ -37,7 +35,7 @@ class ServicesWorkflow(RetriedFlow):
     @workflow.run
     async def run(self, given: FlowInput) -> dict[str, Any]:
         """Return the results by service."""
-        return await self.perform(self._flow)
+        return await self.run_flow(self._flow)
 
     @property
     def planned(self) -> int:
@@ -47,48 +45,42 @@ class ServicesWorkflow(RetriedFlow):
     async def _flow(self) -> dict[str, Any]:
         if self.given.is_retry:
             await self.await_retry()
-        answers = await asyncio.gather(*(self._ask(number, each) for number, each in enumerate(self._services)))
+        answers = await asyncio.gather(*(self._run_service(number, each) for number, each in enumerate(self._services)))
         missing = [service.name for service, (ok, _) in zip(self._services, answers, strict=True) if not ok]
         if missing:
             raise ApplicationError(f"No answer from {', '.join(missing)}.", type="ServicesMissing", non_retryable=True)
         return {service.name: value for service, (_, value) in zip(self._services, answers, strict=True)}
 
-    async def _ask(self, position: int, service: Service) -> tuple[bool, Any]:
+    async def _run_service(self, position: int, service: Service) -> tuple[bool, Any]:
         """Return whether a service answered, and what."""
         await workflow.wait_condition(lambda: not self._paused)
-        node, root = self.node(service.name), workflow.info().workflow_id
+        node, root = self.node_id(service.name), workflow.info().workflow_id
         if node in self.done:
             return True, self.done[node]
-        is_ours = service.workflow_type == SERVICE_WORKFLOW
-        work = (
-            Work(processor=service.processor, parameters=service.parameters, input=service.input) if is_ours else None
-        )
         handle = await workflow.start_child_workflow(
             service.workflow_type,
-            ServiceInput(self.given.batch_id, self.given.plan, service.name, work.model_dump())
-            if work
-            else service.input,
+            self._input_of(service),
             id=node,
             task_queue=service.task_queue,
             execution_timeout=timedelta(seconds=service.timeout),
             cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
             static_summary=service.name,
         )
-        run_id = handle.first_execution_run_id or ""
-        place = Place(root, NodeKind.SERVICE, service.name, position)
-        self.outbox.put(EventKind.STARTED, node, run_id, place=place)
-        self.running += 1
-        outcome, failure, answer = Status.COMPLETED, None, None
         try:
-            answer = await handle
-        except FailureError as error:
-            outcome, failure = outcome_of(error)
-        else:
-            self.done[node] = answer
-        self.running -= 1
-        self.counts.add(outcome)
-        self.outbox.put(EventKind.CLOSED, node, run_id, outcome=outcome, failure=failure, note=brief(answer))
-        return outcome is Status.COMPLETED, answer
+            with self.node_run() as run:
+                run.started(node, handle.first_execution_run_id, Place(root, NodeKind.SERVICE, service.name, position))
+                self.done[node] = answer = await handle
+                run.note = result_note(answer)
+        except FailureError:
+            return False, None
+        return True, answer
+
+    def _input_of(self, service: Service) -> Any:
+        """Return what a service is started with: its own input; for Canopy's own type, the processor with its input."""
+        if service.workflow_type != SERVICE_WORKFLOW:
+            return service.input
+        work = Work(processor=service.processor, parameters=service.parameters, input=service.input)
+        return ServiceInput(self.given.batch_id, self.given.plan, service.name, work.model_dump())
 
 
 @workflow.defn
@@ -102,4 +94,4 @@ class ServiceWorkflow(FlowParent):
     @workflow.run
     async def run(self, given: ServiceInput) -> Any:
         """Return the processor's result."""
-        return await self.act(given.name, Work.model_validate(given.work), {})
+        return await self.run_processor(given.name, Work.model_validate(given.work), {})

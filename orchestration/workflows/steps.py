@@ -1,4 +1,4 @@
-"""StepsWorkflow: a flow from data. Steps in order, side by side, in branches and loops, fan-outs and approvals."""
+"""StepsWorkflow: a flow from a definition: steps in sequence or parallel, branches, loops, fan-outs, approvals."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ with workflow.unsafe.imports_passed_through():
     )
     from orchestration.engine.approval import verdict
     from orchestration.engine.flows.flow import failed_step
-    from orchestration.engine.flows.sections import GROW_HEARTBEAT_TIMEOUT, GROW_RETRY, GROW_TIMEOUT, SectionFlow
+    from orchestration.engine.flows.sections import SectionFlow
+    from orchestration.engine.item_inserts import insert_items
     from orchestration.engine.units.policies import ALREADY_RUNNING
 
-NOT_BEGUN = "its step has not begun yet"
-MOVED = ("failed", "timed_out", "terminated", "canceled", "skipped")
-"""Outcomes in the order in which children that were run again are taken off the counts."""
+NOT_STARTED = "its step has not begun yet"
+UNFINISHED = ("failed", "timed_out", "terminated", "canceled", "skipped")
+"""The other outcomes, in the order in which children that were run again are taken off the counts."""
 
 
 class Refused(Exception):
@@ -50,7 +51,7 @@ class StepsWorkflow(SectionFlow):
     """Interpret a definition and return the steps' results by name.
 
     Signals, update, queries: SectionFlow's. Fails when a step fails, or as refused when a person refused. Started again
-    to retry it does the steps that are not done, and children again that are named, also of steps that are.
+    to retry it runs the steps that have not completed, and the children that are named again, also of completed steps.
     """
 
     @workflow.init
@@ -60,14 +61,14 @@ class StepsWorkflow(SectionFlow):
         self._steps = definition.steps
         self._stage_of = {step.name: number for number, step in enumerate(definition.fan_outs)}
         self._next_section = max(self.sections, default=-1) + 1
-        self._begun = set[str]()
+        self._started = set[str]()
         self._selected = dict[int, list[int]]()
-        self._again = set[asyncio.Task[None]]()
+        self._retries = set[asyncio.Task[None]]()
 
     @workflow.run
     async def run(self, given: FlowInput) -> dict[str, Any]:
         """Return the results by step."""
-        return await self.perform(self._flow)
+        return await self.run_flow(self._flow)
 
     async def _flow(self) -> dict[str, Any]:
         if self.given.is_retry:
@@ -77,20 +78,20 @@ class StepsWorkflow(SectionFlow):
         except Refused as refused:
             raise ApplicationError(str(refused), type="Refused", non_retryable=True) from refused
         except asyncio.CancelledError:
-            for task in self._again:
+            for task in self._retries:
                 task.cancel()
             raise
         finally:
-            if self._again:
-                await workflow.wait_condition(lambda: not self._again)
+            if self._retries:
+                await workflow.wait_condition(lambda: not self._retries)
             self.is_closing = True
         return self.results
 
     async def _sequence(self, steps: Sequence[Step], above: str) -> None:
         for step in steps:
-            await self._one(step, above)
+            await self._run_step(step, above)
 
-    async def _one(self, step: Step, above: str) -> None:
+    async def _run_step(self, step: Step, above: str) -> None:
         if isinstance(step, FanOutStep):
             self.results[step.name] = await self._fan_out(step, above)
             return
@@ -100,9 +101,9 @@ class StepsWorkflow(SectionFlow):
         )
 
     async def _interpret(self, step: Step, node: str) -> Any:
-        """Do what a step says and return its result."""
+        """Run a step by its kind and return its result."""
         if isinstance(step, RunStep):
-            return await self.act(step.name, step.run, self.results, once=node)
+            return await self.run_processor(step.name, step.run, self.results, idempotency_key=node)
         if isinstance(step, ParallelStep):
             return await self._parallel(step.parallel, node)
         if isinstance(step, IfStep):
@@ -119,7 +120,7 @@ class StepsWorkflow(SectionFlow):
 
     async def _parallel(self, steps: Sequence[Step], node: str) -> dict[str, Any]:
         """Run steps at the same time, all to their end. Raises what the first of them raised that failed."""
-        ends = await asyncio.gather(*(self._one(each, node) for each in steps), return_exceptions=True)
+        ends = await asyncio.gather(*(self._run_step(each, node) for each in steps), return_exceptions=True)
         for error in ends:
             if error is not None:
                 raise error
@@ -136,7 +137,7 @@ class StepsWorkflow(SectionFlow):
         return {"rounds": loop.max, "held": False}
 
     async def _approve(self, approval: Approval, refused: Sequence[Step], node: str) -> dict[str, Any]:
-        decision = await self.approval(node, approval.title, timedelta(seconds=approval.timeout))
+        decision = await self.await_approval(node, approval.title, timedelta(seconds=approval.timeout))
         approved = decision.approved if decision else approval.on_timeout is OnTimeout.APPROVE
         by = decision.person if decision else ""
         if approved:
@@ -148,18 +149,18 @@ class StepsWorkflow(SectionFlow):
     # Fan-outs
 
     async def _fan_out(self, step: FanOutStep, above: str) -> dict[str, Any]:
-        """Run a fan-out, or of one that an earlier run had begun the children that are to run again."""
+        """Run a fan-out, or of one that an earlier run has started only the children that are to run again."""
         await workflow.wait_condition(lambda: not self.paused)
-        row = self.next_row(step.name, above)
+        row = self.next_row_id(step.name, above)
         if row in self.done:
             done: dict[str, Any] = self.done[row]
             return done
-        self._begun.add(row)
+        self._started.add(row)
         is_new = row not in self.fan_outs
         section = await self._begin(step, row, above) if is_new else self.sections[self.fan_outs[row]]
         if not section.items:
             await self.as_row(row, self._no_items, kind=NodeKind.STEP, above=above, label=step.name)
-            return _counted(section, Counts())
+            return _fan_out_result(section, Counts())
         children = None if is_new else sorted(self._selected.pop(section.number, []))
         try:
             counts = await self._run(section, children)
@@ -179,19 +180,12 @@ class StepsWorkflow(SectionFlow):
                 message = f"{step.name}: what its items refer to is no list."
                 raise ApplicationError(message, type="NotAList", non_retryable=True)
         self.position += 1
-        section: Section = await workflow.execute_activity(
-            BEGIN_FAN_OUT_ACTIVITY,
-            FanOutRequest(
-                *(self.given.batch_id, self._number_for(stage), stage, self.position),
-                items=None if items == "batch" else list(items),
-                around=above.rsplit("/", 1)[-1],
-            ),
-            result_type=Section,
-            start_to_close_timeout=GROW_TIMEOUT,
-            heartbeat_timeout=GROW_HEARTBEAT_TIMEOUT,
-            retry_policy=GROW_RETRY,
-            summary=step.name,
+        wanted = FanOutRequest(
+            *(self.given.batch_id, self._number_for(stage), stage, self.position),
+            items=None if items == "batch" else list(items),
+            around=above.rsplit("/", 1)[-1],
         )
+        section = await insert_items(BEGIN_FAN_OUT_ACTIVITY, wanted, Section, summary=step.name)
         if section.items:
             self.sections[section.number] = section
             self.fan_outs[row] = section.number
@@ -212,41 +206,41 @@ class StepsWorkflow(SectionFlow):
     async def _run(self, section: Section, children: list[int] | None) -> dict[str, Any]:
         """Run a section's children, or those that are named again, and return the counts of all."""
         if children is None:
-            return _counted(section, (await self.run_section(section, None)).counts)
+            return _fan_out_result(section, (await self.run_section(section, None)).counts)
         everything = self.layout(section).children
         before = Counts(completed=everything - len(children), failed=len(children))
-        return _counted(section, await self._run_again(section, children, before))
+        return _fan_out_result(section, await self._run_again(section, children, before))
 
     async def _run_again(self, section: Section, children: list[int], before: Counts) -> Counts:
         if not children:
             return before
         result = await self.run_section(section, children)
-        return _instead(before, len(children), result.counts)
+        return _recounted(before, len(children), result.counts)
 
     # Retry
 
-    def select(self, number: int, child: int) -> str | None:
-        """Take on a child: at once where its step is over, and otherwise when its step's turn comes."""
+    def select_for_retry(self, number: int, child: int) -> str | None:
+        """Run a child again at once where its step is over, and otherwise when its step's turn comes."""
         row = next((row for row, each in self.fan_outs.items() if each == number), None)
         if row is None:
-            return NOT_BEGUN
-        chosen = self._selected.setdefault(number, [])
-        if child in chosen:
+            return NOT_STARTED
+        selected = self._selected.setdefault(number, [])
+        if child in selected:
             return ALREADY_RUNNING
-        if not chosen and (row in self.done or row in self._begun):
-            task = asyncio.create_task(self._again_at(row, number))
-            self._again.add(task)
-            task.add_done_callback(self._again.discard)
-        chosen.append(child)
+        if not selected and (row in self.done or row in self._started):
+            task = asyncio.create_task(self._retry_selected(row, number))
+            self._retries.add(task)
+            task.add_done_callback(self._retries.discard)
+        selected.append(child)
         return None
 
-    async def _again_at(self, row: str, number: int) -> None:
-        """Run children of a step again that is over, beside whatever the flow is doing; its result counts them."""
+    async def _retry_selected(self, row: str, number: int) -> None:
+        """Run the selected children of a step that is over again, beside the flow, and update the step's result."""
         section, children = self.sections[number], sorted(self._selected.pop(number))
         done = self.done.get(row)
-        before = Counts(**{name: done[name] for name in ("completed", *MOVED)}) if done else Counts()
+        before = Counts(**{name: done[name] for name in ("completed", *UNFINISHED)}) if done else Counts()
         try:
-            counts = _counted(section, await self._run_again(section, children, before))
+            counts = _fan_out_result(section, await self._run_again(section, children, before))
         except FailureError as error:
             workflow.logger.info("%s failed again: %s", row, error)
             return
@@ -255,15 +249,15 @@ class StepsWorkflow(SectionFlow):
             self.done[row] = counts
 
 
-def _counted(section: Section, counts: Counts) -> dict[str, Any]:
+def _fan_out_result(section: Section, counts: Counts) -> dict[str, Any]:
     """Return the result of a step that fans out."""
     return {"items": section.items, **asdict(counts)}
 
 
-def _instead(before: Counts, number: int, again: Counts) -> Counts:
-    """Return counts in which so many children that had not completed count by their new outcomes instead."""
+def _recounted(before: Counts, number: int, again: Counts) -> Counts:
+    """Return counts in which `number` children that had not completed count by their new outcomes instead."""
     counts = replace(before)
-    for name in MOVED:
+    for name in UNFINISHED:
         taken = min(number, getattr(counts, name))
         counts.add(Status(name), -taken)
         number -= taken

@@ -1,12 +1,13 @@
-"""Flow: the kernel of parents with a flow of their own. Steps with rows in the tree, pause, approval, progress.
+"""Flow: the base of parents with a flow of their own. Steps with rows in the tree, pause, approval, progress.
 
-A parent that builds on it says only in which order its steps run. Workflow code: deterministic.
+A subclass only determines in which order its steps run. Workflow code: deterministic.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -19,15 +20,16 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EventKind, NodeKind, Place, TreeEvent
     from orchestration.contracts.flows import FlowInput, StepInput
     from orchestration.contracts.messages import Decision, Progress
-    from orchestration.contracts.names import RUN_STEP_ACTIVITY
+    from orchestration.contracts.names import RUN_STEP_ACTIVITY, UNDELIVERED_EVENTS_QUERY
     from orchestration.contracts.status import Counts, Failure, RunStatus, Status
     from orchestration.definitions.expressions import Missing, fill
     from orchestration.definitions.models import Work
     from orchestration.engine.approval import Approvals
     from orchestration.engine.chunk_execution import HEARTBEAT_TIMEOUT
-    from orchestration.engine.outbox import LONG_FAREWELL, Outbox
-    from orchestration.errors.failures import failure_of, outcome_of
-    from orchestration.throughput import rate_and_eta
+    from orchestration.engine.node_run import NodeRun
+    from orchestration.engine.outbox import LONG_CLOSE_TIMEOUT, Outbox
+    from orchestration.engine.run_clock import RunClock
+    from orchestration.errors.failures import failure_of
 
 STEP_MARGIN = timedelta(seconds=10)
 """Beyond the step's own timeout, for a worker that is lost."""
@@ -41,7 +43,7 @@ T = TypeVar("T")
 
 
 class FlowParent:
-    """What every parent with a flow of its own is.
+    """Base of the parents that run steps of their own.
 
     Signals: `pause`, `resume` (between steps), `decide` at an approval gate. Queries: `progress`, in steps, and
     `untold`. Ends when its flow does; ends canceled after what was running has stopped.
@@ -49,7 +51,7 @@ class FlowParent:
 
     def __init__(self, given: FlowInput) -> None:
         self.given = given
-        self.outbox = Outbox(given.batch_id, farewell=LONG_FAREWELL)
+        self.outbox = Outbox(given.batch_id, close_timeout=LONG_CLOSE_TIMEOUT)
         self._paused = given.paused
         self.counts = Counts()
         self.running = 0
@@ -57,11 +59,10 @@ class FlowParent:
         self.position = given.before.rows
         self._rounds = dict[str, int]()
         self._approvals = Approvals()
-        self._opened_at = workflow.now()
-        self._ended: tuple[RunStatus, datetime] | None = None
+        self._clock = RunClock()
         self.is_closing = False
 
-    async def perform(self, flow: Callable[[], Awaitable[T]]) -> T:
+    async def run_flow(self, flow: Callable[[], Awaitable[T]]) -> T:
         """Run the flow, and report the root's start and how it ended."""
         self.outbox.open()
         self._report(EventKind.STARTED)
@@ -81,7 +82,8 @@ class FlowParent:
         return result
 
     async def _close(self, outcome: Status, failure: Failure | None = None) -> None:
-        self.is_closing, self._ended = True, (RunStatus(outcome.value), workflow.now())
+        self.is_closing = True
+        self._clock.close(outcome)
         self._report(EventKind.CLOSED, outcome, failure)
         await self.outbox.close()
 
@@ -91,14 +93,14 @@ class FlowParent:
 
     # Steps
 
-    def node(self, name: str, above: str = "") -> str:
+    def node_id(self, name: str, above: str = "") -> str:
         """Return the id of a row by its name and the row above it."""
         parent = above or workflow.info().workflow_id
         return f"{parent}/{name}"
 
-    def next_row(self, name: str, above: str = "") -> str:
+    def next_row_id(self, name: str, above: str = "") -> str:
         """Return the id of the row of a step that begins: numbered from the second round on."""
-        plain = self.node(name, above)
+        plain = self.node_id(name, above)
         self._rounds[plain] = self._rounds.get(plain, 0) + 1
         return plain if self._rounds[plain] == 1 else f"{plain}.{self._rounds[plain]}"
 
@@ -113,10 +115,10 @@ class FlowParent:
     ) -> T:
         """Run one step as a row below `above` (or the root): `work` gets the row's id. Raises what it raises.
 
-        One that an earlier run of the flow had done is not done again: its result is returned.
+        A step that an earlier run of the flow has completed is not run again: its result is returned.
         """
         await workflow.wait_condition(lambda: not self._paused)
-        node = self.next_row(name, above)
+        node = self.next_row_id(name, above)
         if node in self.done:
             before: T = self.done[node]
             return before
@@ -129,37 +131,33 @@ class FlowParent:
         self.position += 1
         parent = above or workflow.info().workflow_id
         place = Place(parent, kind, label, self.position, is_workflow=False)
-        run_id = f"{workflow.info().run_id}/{self.position}"
-        self.outbox.put(EventKind.STARTED, node, run_id, place=place)
-        self.running += 1
-        outcome, failure, said = Status.COMPLETED, None, ""
-        try:
+        with self.node_run() as run:
+            run.started(node, f"{workflow.info().run_id}/{self.position}", place)
             self.done[node] = result = await work(node)
-            said = brief(result)
+            run.note = result_note(result)
             return result
-        except asyncio.CancelledError:
-            outcome = Status.CANCELED
-            raise
-        except FailureError as error:
-            outcome, failure = outcome_of(error)
-            raise
-        except Missing as error:
-            outcome, failure = Status.FAILED, failure_of(error)
-            raise
+
+    @contextmanager
+    def node_run(self) -> Iterator[NodeRun]:
+        """Report what the block does as a run of a node; count it as running, and then by its outcome."""
+        self.running += 1
+        run = NodeRun(self.outbox)
+        try:
+            with run:
+                yield run
         finally:
             self.running -= 1
-            self.counts.add(outcome)
-            self.outbox.put(EventKind.CLOSED, node, run_id, outcome=outcome, failure=failure, note=said)
+            self.counts.add(run.outcome)
 
-    async def act(self, name: str, work: Work, results: dict[str, Any], *, once: str = "") -> Any:
+    async def run_processor(self, name: str, work: Work, results: dict[str, Any], *, idempotency_key: str = "") -> Any:
         """Run one processor over one input, with the batch's attempts and timeout, and return its result as data.
 
-        `once` is its idempotency key: by default one of its name in its workflow.
+        The default idempotency key is made of the workflow's id and the name.
         """
         plan = self.given.plan
         given = StepInput(
             *(self.given.batch_id, name, work.processor, fill(work.parameters, results), fill(work.input, results)),
-            idempotency_key=once or self.node(name),
+            idempotency_key=idempotency_key or self.node_id(name),
         )
         try:
             return await workflow.execute_activity(
@@ -185,21 +183,21 @@ class FlowParent:
             raise
 
     def note(self, node: str, text: str) -> None:
-        """Say at a row what it is doing."""
+        """Report what a row is doing."""
         self.outbox.put(EventKind.NOTE, node, "", note=text)
 
     # What a person may do
 
-    async def approval(self, node: str, title: str, limit: timedelta) -> Decision | None:
-        """Wait for a person's word; None when nobody gave one in time."""
+    async def await_approval(self, node: str, title: str, limit: timedelta) -> Decision | None:
+        """Wait for a person's decision; None when there is none in time."""
 
         def report(kind: EventKind, note: str, until: datetime | None = None) -> None:
-            self.moment(kind, note, node, until)
+            self.report_on_timeline(kind, note, node, until)
 
-        return await self._approvals.ask(title, limit, report)
+        return await self._approvals.request(title, limit, report)
 
-    def moment(self, kind: EventKind, note: str, node: str = "", until: datetime | None = None) -> None:
-        """Report what belongs on the batch's time line."""
+    def report_on_timeline(self, kind: EventKind, note: str, node: str = "", until: datetime | None = None) -> None:
+        """Report an event of the batch's timeline."""
         info = workflow.info()
         self.outbox.put(kind, node or info.workflow_id, info.run_id, note=note, until=until)
 
@@ -226,17 +224,17 @@ class FlowParent:
             self._report(EventKind.PAUSED if paused else EventKind.RESUMED)
 
     def forward(self, signal: str, *given: Any) -> None:
-        """Tell what runs below of a signal; most flows have nothing below that takes any."""
+        """Forward a signal to what runs below; most flows have nothing below that takes one."""
 
     @property
     def paused(self) -> bool:
         """Whether nothing further may start."""
         return self._paused
 
-    @workflow.query
-    def untold(self) -> list[TreeEvent]:
-        """Return the events of which nobody has said that they arrived."""
-        return self.outbox.untold
+    @workflow.query(name=UNDELIVERED_EVENTS_QUERY)
+    def undelivered_events(self) -> list[TreeEvent]:
+        """Return the events that the dashboard has not acknowledged."""
+        return self.outbox.undelivered
 
     @workflow.query
     def progress(self) -> Progress:
@@ -244,10 +242,8 @@ class FlowParent:
         begun, planned = self.running + self.counts.total, self.planned
         pending = max(0, planned - begun) if planned is not None else 0
         open_as = RunStatus.PAUSED if self._paused else RunStatus.RUNNING
-        status, until = self._ended or (open_as, workflow.now())
-        elapsed = (until - self._opened_at).total_seconds()
-        is_running = status is RunStatus.RUNNING and planned is not None
-        rate, eta = rate_and_eta(self.counts.total, pending + self.running, elapsed, is_running=is_running)
+        left = pending + self.running
+        status, rate, eta = self._clock.pace(self.counts.total, left, open_as, is_planned=planned is not None)
         return Progress(
             *(begun + pending, pending, self.running, self.counts, 0, self._paused), status=status, rate=rate, eta=eta
         )
@@ -258,15 +254,15 @@ class FlowParent:
         return None
 
 
-def brief(result: Any) -> str:
-    """Return what a row says of a result: its plain values by name, or the one that it is; nothing of what is large."""
+def result_note(result: Any) -> str:
+    """Return what a row shows of a result: its plain values by name, or the one that it is; lists and objects not."""
     values = result if isinstance(result, dict) else {} if result is None else {"result": result}
     plain = [(name, value) for name, value in values.items() if value != "" and isinstance(value, str | int | float)]
-    said = [f"{name}: {value:.4g}" if type(value) is float else f"{name}: {value}" for name, value in plain]
-    return ", ".join(said)[:RESULT_SHOWN]
+    shown = [f"{name}: {value:.4g}" if type(value) is float else f"{name}: {value}" for name, value in plain]
+    return ", ".join(shown)[:RESULT_SHOWN]
 
 
 def failed_step(name: str, error: BaseException) -> ApplicationError:
-    """Return a flow's error: which step failed, and why."""
+    """Return the error with which a flow fails: which step failed, and why."""
     failure = failure_of(error)
     return ApplicationError(f"{name}: {failure.type}: {failure.message}", type=STEP_FAILED, non_retryable=True)

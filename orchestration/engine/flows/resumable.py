@@ -1,28 +1,23 @@
-"""RetriedFlow: a flow that another run takes up where the last one stopped.
+"""ResumableFlow: a flow that another run resumes where the last one stopped.
 
 Workflow code: deterministic.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.flows import FlowInput, FlowState
     from orchestration.contracts.messages import ChildrenAnswer, ChildrenRequest
-    from orchestration.contracts.names import PARENT_CLOSING
     from orchestration.engine.flows.flow import FlowParent
+    from orchestration.engine.retry import await_retry, validate_request
 
-WAIT_FOR_RETRY = timedelta(minutes=1)
-"""A root that was started to retry gives up when its `retry` update does not come."""
 NO_CHILD = "no such child"
 
 
-class RetriedFlow(FlowParent):
-    """A flow that can be started again to retry: it waits for the `retry` update, and does what is not done yet.
+class ResumableFlow(FlowParent):
+    """A flow that can be started again to retry: it waits for the `retry` update, and runs what has not completed.
 
     Update: `retry`. Queries: FlowParent's, and `state`.
     """
@@ -34,36 +29,29 @@ class RetriedFlow(FlowParent):
         self.fan_outs = dict(given.before.fan_outs)
 
     async def await_retry(self) -> None:
-        """Wait for what is to be retried."""
-        try:
-            await workflow.wait_condition(lambda: self._retry_came, timeout=WAIT_FOR_RETRY)
-        except TimeoutError:
-            workflow.logger.warning("Started to retry, but no retry came.")
+        """Wait for the update that says what is to be retried."""
+        await await_retry(lambda: self._retry_came)
 
-    def knows(self, child: int) -> bool:
+    def has_child(self, child: int) -> bool:
         """Whether there is such a child: a flow has none of its own, unless it fans out."""
         return False
 
-    def take(self, child: int) -> str | None:
-        """Take on a child, or return why not."""
+    def retry_child(self, child: int) -> str | None:
+        """Have a child run again, or return why not."""
         return NO_CHILD
 
     @workflow.query
     def state(self) -> FlowState:
-        """Return what is done: where another run goes on."""
+        """Return what has completed: where another run resumes."""
         return FlowState(self.done, self.results, self.fan_outs, self.position)
 
     @workflow.update
     def retry(self, request: ChildrenRequest) -> ChildrenAnswer:
-        """Give children another attempt. Without any, only what the flow has not done yet is done."""
-        answer = ChildrenAnswer.of(request, self.take)
+        """Give children another attempt. Without any, only the steps that have not completed are run."""
+        answer = ChildrenAnswer.of(request, self.retry_child)
         self._retry_came = True
         return answer
 
     @retry.validator
     def _validate_retry(self, request: ChildrenRequest) -> None:
-        if self.is_closing:
-            raise ApplicationError("The parent is closing.", type=PARENT_CLOSING)
-        for child in request.children:
-            if not self.knows(child):
-                raise ApplicationError(f"No such child: {child}.", type="NoSuchChild")
+        validate_request(request, self.has_child, is_closing=self.is_closing)

@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.names import AWAIT_WORKFLOW_ACTIVITY, READ_RESOURCES_ACTIVITY
     from orchestration.contracts.status import LEFT_OUT, Failure, Status
     from orchestration.contracts.workflow_ids import child_id, resource_id
+    from orchestration.engine.child_handles import ID_TAKEN_PAUSES, pause_while_id_is_taken
     from orchestration.engine.chunk_execution import run_chunk
     from orchestration.engine.supervisor import Supervisor, Unit
     from orchestration.engine.units.policies import (
@@ -29,13 +30,12 @@ with workflow.unsafe.imports_passed_through():
         CANCELLATION,
         FAILURES,
         HEARTBEAT_TIMEOUT,
-        ID_TAKEN_PAUSES,
         LONGEST_WAIT,
         PARENT_CLOSE,
         READ_TIMEOUT,
-        _is_here,
-        _retry_policy,
-        _seconds,
+        child_retry_policy,
+        optional_seconds,
+        runs_with_workflows,
         untouched_outcomes,
     )
     from orchestration.plan.options import Execution, WhenTaken
@@ -116,10 +116,10 @@ class Children:
             chunk,
             id=self.name(unit),
             id_reuse_policy=reuse.ALLOW_DUPLICATE if self._resources else reuse.ALLOW_DUPLICATE_FAILED_ONLY,
-            execution_timeout=_seconds(plan.child_execution_timeout),
-            run_timeout=_seconds(plan.child_run_timeout),
-            task_timeout=_seconds(plan.child_task_timeout),
-            retry_policy=_retry_policy(self._given),
+            execution_timeout=optional_seconds(plan.child_execution_timeout),
+            run_timeout=optional_seconds(plan.child_run_timeout),
+            task_timeout=optional_seconds(plan.child_task_timeout),
+            retry_policy=child_retry_policy(self._given),
             parent_close_policy=PARENT_CLOSE[plan.parent_close],
             cancellation_type=CANCELLATION[plan.cancellation],
             static_summary=f"item {last:,}" if chunk.length == 1 else f"items {chunk.offset + 1:,}-{last:,}",
@@ -146,19 +146,16 @@ class Children:
             options=_item_options(given),
             run_id=run_id,
             stage=given.stage,
-            begins_in_task=plan.execution is Execution.CHUNK and _is_here(plan),
+            begins_in_task=plan.execution is Execution.CHUNK and runs_with_workflows(plan),
         )
 
-    async def id_is_taken(self, unit: int, tries: int) -> bool:
+    async def wait_for_id(self, unit: int, tries: int) -> bool:
         """Wait until whoever has the id is done. A child whose own id stays taken has completed before."""
         if self._resources:
-            return await self._resource_is_taken(unit)
-        if tries > len(ID_TAKEN_PAUSES):
-            return False
-        await workflow.sleep(ID_TAKEN_PAUSES[tries - 1])
-        return True
+            return await self._wait_for_resource(unit)
+        return tries <= len(ID_TAKEN_PAUSES) and await pause_while_id_is_taken(tries)
 
-    async def _resource_is_taken(self, unit: int) -> bool:
+    async def _wait_for_resource(self, unit: int) -> bool:
         resource = self._resources[unit - self._given.first]
         name, outbox = self.name(unit), self.supervisor.outbox
         outbox.put(EventKind.WAITING, name, "", note=f"Waits for {resource}, which another child is using.")
@@ -200,16 +197,16 @@ class Children:
             self._failed(-1)
         return None
 
-    def handed_back(self, outcome: WorkerReport) -> None:
-        """Do nothing: these children hand nothing back."""
+    def handoff_reported(self, report: WorkerReport) -> None:
+        """Do nothing: these children are not handed off."""
 
-    def forgive(self) -> int:
+    def skip_failed(self) -> int:
         """Count failed children as skipped from now on, and return how many those are."""
-        forgiven = [unit for unit, outcome in self.supervisor.outcomes.items() if outcome in FAILURES]
-        for unit in forgiven:
+        skipped = [unit for unit, outcome in self.supervisor.outcomes.items() if outcome in FAILURES]
+        for unit in skipped:
             self.supervisor.skip(unit)
             self.supervisor.report_skipped(unit, LEFT_OUT)
-        return len(forgiven)
+        return len(skipped)
 
     def skip(self, child: int) -> str | None:
         """Leave a child out that is pending or has failed, also in an earlier run; or return why not."""

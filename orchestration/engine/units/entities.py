@@ -1,4 +1,4 @@
-"""Entities: children that are operations on long-lived workflows, which outlive the batch and do them one by one.
+"""Entities: children that are operations on long-lived workflows, which outlive the batch and run them one by one.
 
 Workflow code: deterministic.
 """
@@ -17,12 +17,18 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EventKind, NodeKind, Place
     from orchestration.contracts.fan_out import FanOutInput
     from orchestration.contracts.long_lived import EntityInput, EntityOperation, Submission, WorkerReport
-    from orchestration.contracts.names import AWAIT_WORKFLOW_ACTIVITY, READ_RESOURCES_ACTIVITY, SUBMIT_ACTIVITY
+    from orchestration.contracts.names import (
+        AWAIT_WORKFLOW_ACTIVITY,
+        DROP_CHUNK_SIGNAL,
+        READ_RESOURCES_ACTIVITY,
+        SUBMIT_ACTIVITY,
+    )
     from orchestration.contracts.status import Status
     from orchestration.contracts.workflow_ids import entity_id
+    from orchestration.engine.child_handles import in_background, signal_if_open
     from orchestration.engine.supervisor import Unit
     from orchestration.engine.units.children import Children
-    from orchestration.engine.units.handoff import Handed
+    from orchestration.engine.units.handoff import Handoff
     from orchestration.engine.units.policies import HEARTBEAT_TIMEOUT, LONGEST_WAIT, READ_TIMEOUT
 
 SUBMIT_TIMEOUT = timedelta(seconds=30)
@@ -30,23 +36,23 @@ ENTITY_GONE = "EntityGone"
 
 
 class _Entity:
-    """One entity as a batch sees it: what it was given and has not handed back, in order."""
+    """One entity as a batch sees it: the operations handed off to it that have not ended, in order."""
 
     def __init__(self, name: str, workflow_id: str, position: int) -> None:
         self.name, self.workflow_id, self.position = name, workflow_id, position
-        self.handed: list[Handed] = []
-        self.turn = asyncio.Lock()
+        self.handoffs: list[Handoff] = []
+        self.submitting = asyncio.Lock()
         self.watch: asyncio.Task[None] | None = None
 
 
 class Entities(Children):
-    """Children that are given to entities, the operations of each in the order of the items."""
+    """Children that are handed off to entities, the operations of each in the order of the items."""
 
     def __init__(self, given: FanOutInput, failed: Callable[[int], None]) -> None:
         super().__init__(given, failed)
         self._names: list[str] = []
         self._entities = dict[str, _Entity]()
-        self._of = dict[int, _Entity]()
+        self._entity_of_child = dict[int, _Entity]()
 
     async def prepare(self) -> None:
         """Learn which entity each item is an operation of."""
@@ -62,10 +68,10 @@ class Entities(Children):
         """Submit an operation to its entity, after those that came before."""
         chunk = self._chunk(unit)
         entity = self._entity_of(self._names[chunk.offset - self._given.first_item])
-        handed = Handed(self.name(unit), chunk, lambda: self._drop(entity, chunk.run_id))
-        self._of[unit] = entity
-        async with entity.turn:
-            entity.handed.append(handed)
+        handoff = Handoff(self.name(unit), chunk, lambda: self._drop(entity, chunk.run_id))
+        self._entity_of_child[unit] = entity
+        async with entity.submitting:
+            entity.handoffs.append(handoff)
             self._note(entity)
             plan = self._given.plan
             await workflow.execute_activity(
@@ -79,7 +85,7 @@ class Entities(Children):
             )
         if entity.watch is None:
             entity.watch = asyncio.create_task(self._watch(entity))
-        return handed
+        return handoff
 
     def _entity_of(self, name: str) -> _Entity:
         if name not in self._entities:
@@ -98,14 +104,14 @@ class Entities(Children):
         return workflow.info().first_execution_run_id
 
     def _note(self, entity: _Entity) -> None:
-        """Say at an entity's row what it does of this batch, and how much of it waits."""
+        """Note at an entity's row which operation of this batch it runs, and how many wait."""
         text = "idle"
-        if entity.handed:
-            text = f"operation #{entity.handed[0].chunk.child}, {len(entity.handed) - 1:,} waiting"
+        if entity.handoffs:
+            text = f"operation #{entity.handoffs[0].chunk.child}, {len(entity.handoffs) - 1:,} waiting"
         self.supervisor.outbox.put(EventKind.NOTE, self._row(entity), "", note=text)
 
     async def _watch(self, entity: _Entity) -> None:
-        """Wait for an entity to close, for as long as it has operations of ours: those are lost with it."""
+        """Wait for an entity to close while it has operations of this batch: those fail with it."""
         wait = workflow.start_activity(
             AWAIT_WORKFLOW_ACTIVITY,
             entity.workflow_id,
@@ -113,7 +119,7 @@ class Entities(Children):
             schedule_to_close_timeout=LONGEST_WAIT,
             heartbeat_timeout=HEARTBEAT_TIMEOUT,
         )
-        await workflow.wait_condition(lambda: wait.done() or not entity.handed)
+        await workflow.wait_condition(lambda: wait.done() or not entity.handoffs)
         entity.watch = None
         if not wait.done():
             wait.cancel()
@@ -122,32 +128,27 @@ class Entities(Children):
         except (ActivityError, asyncio.CancelledError):
             pass
         else:
-            for handed in entity.handed:
-                handed.fail(ApplicationError(f"{entity.name} was ended from outside.", type=ENTITY_GONE))
-            entity.handed.clear()
-        if entity.handed and entity.watch is None:
+            for handoff in entity.handoffs:
+                handoff.fail(ApplicationError(f"{entity.name} was ended from outside.", type=ENTITY_GONE))
+            entity.handoffs.clear()
+        if entity.handoffs and entity.watch is None:
             entity.watch = asyncio.create_task(self._watch(entity))
 
-    def handed_back(self, outcome: WorkerReport) -> None:
-        """Take in how an operation ended."""
-        entity = self._of.get(outcome.child if outcome.child is not None else -1)
+    def handoff_reported(self, report: WorkerReport) -> None:
+        """Record how an operation ended."""
+        entity = self._entity_of_child.get(report.child if report.child is not None else -1)
         if entity is None:
             return
-        for handed in [each for each in entity.handed if each.chunk.run_id == outcome.run_id]:
-            entity.handed.remove(handed)
-            handed.end(outcome)
+        for handoff in [each for each in entity.handoffs if each.chunk.run_id == report.run_id]:
+            entity.handoffs.remove(handoff)
+            handoff.end(report)
             self._note(entity)
 
     def _drop(self, entity: _Entity, run_id: str) -> None:
-        asyncio.create_task(self._tell(entity, run_id))  # noqa: RUF006  the workflow's loop keeps its tasks
-
-    async def _tell(self, entity: _Entity, run_id: str) -> None:
-        try:
-            await workflow.get_external_workflow_handle(entity.workflow_id).signal("drop", run_id)
-        except ApplicationError:
-            workflow.logger.info("%s has closed.", entity.workflow_id)
+        handle = workflow.get_external_workflow_handle(entity.workflow_id)
+        in_background(signal_if_open(handle, DROP_CHUNK_SIGNAL, run_id))
 
     async def close(self) -> None:
-        """Say of the entities' rows that this batch is done with them; they themselves stay."""
+        """Report the entities' rows as closed: this batch is done with them, the entities stay open."""
         for entity in self._entities.values():
             self.supervisor.outbox.put(EventKind.CLOSED, self._row(entity), self._run_id, outcome=Status.COMPLETED)

@@ -1,6 +1,6 @@
-"""Units: what stands directly below a parent. Children, or partitions of children; the parent treats both alike.
+"""Units: what a parent has directly below it. Children, or partitions of children; the parent treats both alike.
 
-Workflow code: deterministic. Starts one, takes in how it ended, retries a child below it, and adds up results.
+Workflow code: deterministic. A class of units starts one, records how it ended, retries a child, adds up results.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ with workflow.unsafe.imports_passed_through():
 
 
 class Units(Source, Protocol):
-    """What a parent needs to know of what stands below it, beyond what its supervisor does."""
+    """What a parent needs of its units, beyond what its supervisor does."""
 
     supervisor: Supervisor
     layout: Layout
 
     @property
     def cursor(self) -> Cursor | None:
-        """Where a next run of the parent goes on; None where there is none to come."""
+        """Where the next run of the parent resumes; None where there is none."""
         ...
 
     def first(self) -> list[int]:
@@ -44,19 +44,19 @@ class Units(Source, Protocol):
         ...
 
     async def prepare(self) -> None:
-        """Learn what has to be known before the first unit is started."""
+        """Read what has to be known before the first unit is started."""
         ...
 
     def steer(self, window: int) -> None:
-        """Tell open units of a changed window or pause."""
+        """Pass a changed window or pause on to open units."""
         ...
 
     async def close(self) -> None:
         """End what outlives single units, once none is open."""
         ...
 
-    def handed_back(self, outcome: WorkerReport) -> None:
-        """Take in what a pool worker says."""
+    def handoff_reported(self, report: WorkerReport) -> None:
+        """Record what a pool worker or an entity reports."""
         ...
 
     def retry(self, child: int) -> str | None:
@@ -67,8 +67,8 @@ class Units(Source, Protocol):
         """Go on without a child that is pending or has failed, or return why not."""
         ...
 
-    def forgive(self) -> int:
-        """Count failed children as skipped from now on, and return how many those are; open partitions tell later."""
+    def skip_failed(self) -> int:
+        """Count failed children as skipped and return how many those are; open partitions report theirs later."""
         ...
 
     def finish(self) -> None:
@@ -85,7 +85,7 @@ class Units(Source, Protocol):
 
 
 def units_of(given: FanOutInput, failed: Callable[[int], None]) -> Units:
-    """Return what stands below a parent; `failed` is told how many more (or, negative, fewer) children failed."""
+    """Return the units of a parent; `failed` is called with how many more (or, negative, fewer) children failed."""
     if given.cursor is not None and not given.roll_back:
         return Pages(given, given.cursor)
     if given.is_head and given.layout.partitions > 0:

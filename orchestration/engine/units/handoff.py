@@ -1,4 +1,4 @@
-"""Handed: a chunk in somebody else's hands, who tells how it ended. Workflow code: deterministic."""
+"""Handoff: a chunk that a long-lived workflow processes and reports on. Workflow code: deterministic."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.status import Status
 
 
-class Handed:
-    """A unit that is awaited like a child workflow."""
+class Handoff:
+    """A chunk handed off to a pool worker or an entity: a unit that is awaited like a child workflow."""
 
     def __init__(self, name: str, chunk: ChunkInput, drop: Callable[[], None]) -> None:
-        """Take the id of its row, the chunk, and how to ask whoever has it to stop."""
+        """Take the id of its row, the chunk, and how to ask the workflow that has it to stop."""
         self.id, self.first_execution_run_id = name, chunk.run_id
         self.chunk = chunk
         self._drop = drop
@@ -30,7 +30,7 @@ class Handed:
         return self._ended.__await__()
 
     def cancel(self) -> None:
-        """Ask whoever has it to stop."""
+        """Ask the workflow that has it to stop."""
         self._drop()
 
     def fail(self, error: BaseException) -> None:
@@ -38,13 +38,13 @@ class Handed:
         if not self._ended.done():
             self._ended.set_exception(error)
 
-    def end(self, told: WorkerReport) -> None:
-        """End it as it was told, unless it has ended."""
-        if told.outcome is Status.COMPLETED:
+    def end(self, report: WorkerReport) -> None:
+        """End it as reported, unless it has ended."""
+        if report.outcome is Status.COMPLETED:
             if not self._ended.done():
                 self._ended.set_result(None)
-        elif told.outcome is Status.CANCELED:
+        elif report.outcome is Status.CANCELED:
             self.fail(asyncio.CancelledError())
         else:
-            assert told.failure is not None
-            self.fail(ApplicationError(told.failure.message, type=told.failure.type, non_retryable=True))
+            assert report.failure is not None
+            self.fail(ApplicationError(report.failure.message, type=report.failure.type, non_retryable=True))

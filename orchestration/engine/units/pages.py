@@ -7,24 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.fan_out import Cursor, FanOutInput, FanOutResult, InputPage, PageRequest
     from orchestration.contracts.names import READ_PAGE_ACTIVITY
     from orchestration.contracts.status import LEFT_OUT, Counts, Status
+    from orchestration.engine.item_inserts import insert_items
     from orchestration.engine.units.partitions import Partitions
     from orchestration.errors.failures import failure_of
-
-READ_TIMEOUT = timedelta(minutes=10)
-READ_HEARTBEAT_TIMEOUT = timedelta(seconds=15)
-READ_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=10)
-"""For a lost worker or store; an input that cannot be read is not tried again."""
 
 
 class Pages(Partitions):
@@ -60,7 +54,7 @@ class Pages(Partitions):
                 await workflow.wait_condition(lambda: self._is_over() or self._has_room())
                 if self._is_over():
                     return
-                self._take(await self._read())
+                self._add_page(await self._read())
         except ActivityError as error:
             supervisor.stop(f"The input could not be read on. {failure_of(error).message}")
         finally:
@@ -75,18 +69,10 @@ class Pages(Partitions):
         return self.cursor is None or self.supervisor.stop_reason is not None or is_long
 
     async def _read(self) -> InputPage:
-        page: InputPage = await workflow.execute_activity(
-            READ_PAGE_ACTIVITY,
-            PageRequest(self._given.batch_id, self._cursor.pages),
-            result_type=InputPage,
-            start_to_close_timeout=READ_TIMEOUT,
-            heartbeat_timeout=READ_HEARTBEAT_TIMEOUT,
-            retry_policy=READ_RETRY,
-            summary=f"page {self._cursor.pages + 1:,}",
-        )
-        return page
+        wanted = PageRequest(self._given.batch_id, self._cursor.pages)
+        return await insert_items(READ_PAGE_ACTIVITY, wanted, InputPage, summary=f"page {wanted.page + 1:,}")
 
-    def _take(self, page: InputPage) -> None:
+    def _add_page(self, page: InputPage) -> None:
         """Add a page's children below a partition of their own."""
         number, cursor = self._cursor.pages, self._cursor
         self._cursor = replace(

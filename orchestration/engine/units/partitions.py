@@ -5,12 +5,11 @@ Workflow code: deterministic.
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError
 from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHandle
 
 with workflow.unsafe.imports_passed_through():
@@ -20,13 +19,13 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.names import FAN_OUT_WORKFLOW, PARTITION_OPEN
     from orchestration.contracts.status import LEFT_OUT, Counts, Failure, Status
     from orchestration.contracts.workflow_ids import child_id, partition_id
+    from orchestration.engine.child_handles import in_background, pause_while_id_is_taken, signal_if_open
     from orchestration.engine.supervisor import Supervisor, Unit
     from orchestration.engine.units.policies import (
         ALREADY_COMPLETED,
         ALREADY_RUNNING,
         ALREADY_SKIPPED,
         FAILURES,
-        ID_TAKEN_PAUSES,
         PARENT_CLOSE,
         untouched_outcomes,
     )
@@ -45,7 +44,7 @@ class Partitions:
         self._given = given
         self.layout = given.layout
         self._window = given.window or given.plan.window
-        self._told = dict[int, tuple[int, bool]]()
+        self._steered = dict[int, tuple[int, bool]]()
         self._selected = dict[int, list[int]]()
         self._below = dict[int, FanOutResult]()
         self._breaker: BreakerState | None = given.breaker
@@ -83,7 +82,7 @@ class Partitions:
         """Start a partition, with the children selected for a retry if there are any."""
         given, children = self._given, self.layout.partition_range(unit)
         window, paused = self._share_of(unit), self.supervisor.is_halted
-        self._told[unit] = (window, paused)
+        self._steered[unit] = (window, paused)
         handle = await workflow.start_child_workflow(
             FAN_OUT_WORKFLOW,
             FanOutInput(
@@ -112,7 +111,7 @@ class Partitions:
             cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
             static_summary=f"children {children.start + 1:,}-{children.stop:,}",
         )
-        asyncio.create_task(self._tell(unit, handle))  # noqa: RUF006  the workflow's loop keeps its tasks
+        in_background(self._steer(unit, handle))
         return handle
 
     @property
@@ -120,18 +119,18 @@ class Partitions:
         """Partitions share their children's fate: what is left alone below a closed root needs its parent."""
         return self._given.plan.parent_close
 
-    async def id_is_taken(self, unit: int, tries: int) -> bool:
+    async def wait_for_id(self, unit: int, tries: int) -> bool:
         """Wait until the run before has closed."""
-        await workflow.sleep(ID_TAKEN_PAUSES[min(tries, len(ID_TAKEN_PAUSES)) - 1])
-        return True
+        return await pause_while_id_is_taken(tries)
 
     def stop(self, unit: Unit) -> None:
-        """Have a partition stop its children and say what had completed; a canceled one would not."""
-        asyncio.create_task(self._signal(unit, "stop"))  # noqa: RUF006
+        """Have a partition stop its children and return what had completed; a canceled one would return nothing."""
+        assert isinstance(unit, ChildWorkflowHandle)
+        in_background(signal_if_open(unit, "stop"))
 
     def closed(self, unit: int, outcome: Status, result: Any) -> None:
         """Take in a partition's result, and give its share of the window to the others."""
-        self._told.pop(unit, None)
+        self._steered.pop(unit, None)
         if result is not None:
             self._below[unit] = merged(self._below.get(unit), result)
             self._breaker = result.breaker
@@ -140,30 +139,28 @@ class Partitions:
         self.steer(self._window)
 
     def steer(self, window: int) -> None:
-        """Tell every open partition what has changed for it."""
+        """Signal every open partition what has changed for it."""
         self._window = window
-        for unit, handle in self.supervisor.open.items():
-            if handle is not None:
-                asyncio.create_task(self._tell(unit, handle))  # noqa: RUF006
+        for unit, handle in self._open:
+            in_background(self._steer(unit, handle))
 
     async def close(self) -> None:
         """Do nothing: partitions that have closed leave nothing behind."""
 
-    def handed_back(self, outcome: WorkerReport) -> None:
-        """Do nothing: a partition takes in what its own children hand back."""
+    def handoff_reported(self, report: WorkerReport) -> None:
+        """Do nothing: a partition records what its own children report."""
 
-    def forgive(self) -> int:
-        """Count failed children as skipped from now on, in closed partitions and, which tell later, in open ones."""
+    def skip_failed(self) -> int:
+        """Count failed children of closed partitions as skipped and return how many; open partitions do theirs."""
         number = 0
         for below in self._below.values():
-            forgiven = [child for outcome in FAILURES for child in below.unfinished.pop(outcome, [])]
-            below.unfinished.setdefault(Status.SKIPPED, []).extend(forgiven)
-            for child in forgiven:
+            failed = [child for outcome in FAILURES for child in below.unfinished.pop(outcome, [])]
+            below.unfinished.setdefault(Status.SKIPPED, []).extend(failed)
+            for child in failed:
                 self.report_skipped(child, LEFT_OUT)
-            number += len(forgiven)
-        for handle in self.supervisor.open.values():
-            if handle is not None:
-                asyncio.create_task(self._signal(handle, "skip"))  # noqa: RUF006
+            number += len(failed)
+        for _, handle in self._open:
+            in_background(signal_if_open(handle, "skip"))
         return number
 
     def report_skipped(self, child: int, failure: Failure) -> None:
@@ -197,9 +194,8 @@ class Partitions:
     def finish(self) -> None:
         """Start nothing more, here and in open partitions."""
         self.supervisor.skip_pending()
-        for handle in self.supervisor.open.values():
-            if handle is not None:
-                asyncio.create_task(self._signal(handle, "finish"))  # noqa: RUF006
+        for _, handle in self._open:
+            in_background(signal_if_open(handle, "finish"))
 
     def to_undo(self) -> list[int]:
         """Return the children of which something may have completed."""
@@ -216,23 +212,24 @@ class Partitions:
         places = min(self.supervisor.window, len(opened) + self.supervisor.pending)
         return share_window(self._window, max(places, len(opened)))[opened.index(partition)] or 1
 
-    async def _tell(self, partition: int, unit: Unit) -> None:
+    @property
+    def _open(self) -> Iterator[tuple[int, Handle]]:
+        """The partitions that have started and not closed."""
+        for unit, handle in self.supervisor.open.items():
+            if isinstance(handle, ChildWorkflowHandle):
+                yield unit, handle
+
+    async def _steer(self, partition: int, handle: Handle) -> None:
+        """Signal a partition its share of the window, and a pause or its end, where these have changed."""
         if partition not in self.supervisor.open:
             return
         window, paused = self._share_of(partition), self.supervisor.is_halted
-        told_window, told_paused = self._told.get(partition, (window, paused))
-        self._told[partition] = (window, paused)
-        if window != told_window:
-            await self._signal(unit, "set_window", window)
-        if paused != told_paused:
-            await self._signal(unit, "pause" if paused else "resume")
-
-    async def _signal(self, unit: Unit, name: str, *given: Any) -> None:
-        assert isinstance(unit, ChildWorkflowHandle)
-        try:
-            await unit.signal(name, *given)
-        except ApplicationError:
-            workflow.logger.info("%s closed before it could be told to %s.", unit.id, name)
+        last_window, last_paused = self._steered.get(partition, (window, paused))
+        self._steered[partition] = (window, paused)
+        if window != last_window:
+            await signal_if_open(handle, "set_window", window)
+        if paused != last_paused:
+            await signal_if_open(handle, "pause" if paused else "resume")
 
     def retry(self, child: int) -> str | None:
         """Start a child's partition again for it, unless the partition is open or the child completed."""

@@ -20,11 +20,7 @@ ALREADY_COMPLETED = "already completed"
 ALREADY_SKIPPED = "already skipped"
 
 FAILURES = (Status.FAILED, Status.TIMED_OUT, Status.TERMINATED)
-"""Outcomes that count against a failure limit; a cancellation is somebody's wish."""
-
-
-ID_TAKEN_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4, 8))
-"""A child of a terminated parent may still be closing when it is to start again."""
+"""Outcomes that count against a failure limit; a cancellation was asked for."""
 
 READ_TIMEOUT = timedelta(seconds=30)
 HEARTBEAT_TIMEOUT = timedelta(seconds=15)
@@ -47,16 +43,18 @@ def untouched_outcomes(given: FanOutInput) -> tuple[Status, ...]:
     return (Status.SKIPPED, Status.FAILED) if given.plan.chunk_size == 1 else (Status.SKIPPED,)
 
 
-def _is_here(plan: Plan) -> bool:
+def runs_with_workflows(plan: Plan) -> bool:
     """Whether items are processed where the workflows run."""
     return plan.task_queue == CHILD_TASK_QUEUE
 
 
-def _seconds(number: float | None) -> timedelta | None:
+def optional_seconds(number: float | None) -> timedelta | None:
+    """Return a number of seconds as a duration; None stays None."""
     return None if number is None else timedelta(seconds=number)
 
 
-def _retry_policy(given: FanOutInput) -> RetryPolicy | None:
+def child_retry_policy(given: FanOutInput) -> RetryPolicy | None:
+    """Return how Temporal retries a child's workflow; None where the plan gives it one attempt."""
     plan = given.plan
     if plan.child_attempts == 1:
         return None

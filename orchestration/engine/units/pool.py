@@ -1,4 +1,4 @@
-"""Pool: children that are chunks in the hands of long-lived workers, which get them by signal, one at a time each.
+"""Pool: children whose chunks are handed off to long-lived workers, by signal and one at a time each.
 
 Workflow code: deterministic.
 """
@@ -11,24 +11,25 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError, FailureError, WorkflowAlreadyStartedError
+from temporalio.exceptions import FailureError
 from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHandle, ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import PAUSED_NOTE, EventKind, NodeKind, Place
     from orchestration.contracts.fan_out import FanOutInput
     from orchestration.contracts.long_lived import PoolWorkerInput, WorkerReport
-    from orchestration.contracts.names import POOL_WORKER_WORKFLOW
-    from orchestration.contracts.status import Status
+    from orchestration.contracts.names import (
+        ASSIGN_CHUNK_SIGNAL,
+        CLOSE_SIGNAL,
+        DROP_CHUNK_SIGNAL,
+        POOL_WORKER_WORKFLOW,
+    )
     from orchestration.contracts.workflow_ids import pool_worker_id
+    from orchestration.engine.child_handles import in_background, signal_if_open, start_when_id_is_free
+    from orchestration.engine.node_run import NodeRun
     from orchestration.engine.supervisor import Unit
     from orchestration.engine.units.children import Children
-    from orchestration.engine.units.handoff import Handed
-    from orchestration.engine.units.policies import ID_TAKEN_PAUSES
-    from orchestration.errors.failures import outcome_of
-
-TAKE, DROP, CLOSE = "take", "drop", "close"
-"""Signals of a pool worker, beside `pause` and `resume`."""
+    from orchestration.engine.units.handoff import Handoff
 
 
 class _Worker:
@@ -38,138 +39,122 @@ class _Worker:
         self.number = number
         self.is_paused = False
         self.is_closing = False
-        self.handed: Handed | None = None
+        self.handoff: Handoff | None = None
         self.handle: ChildWorkflowHandle[Any, Any] | None = None
 
     @property
     def is_free(self) -> bool:
-        """Whether it may be handed a chunk."""
-        return self.handle is not None and self.handed is None and not self.is_paused and not self.is_closing
+        """Whether it may be assigned a chunk."""
+        return self.handle is not None and self.handoff is None and not self.is_paused and not self.is_closing
 
-    def tell(self, signal: str, *given: Any) -> None:
-        """Send it a signal."""
+    def signal(self, signal: str, *arguments: Any) -> None:
+        """Send it a signal, if it has started."""
         if self.handle is not None:
-            asyncio.create_task(self._tell(self.handle, signal, *given))  # noqa: RUF006
-
-    async def _tell(self, handle: ChildWorkflowHandle[Any, Any], signal: str, *given: Any) -> None:
-        try:
-            await handle.signal(signal, args=given)
-        except ApplicationError:
-            workflow.logger.info("%s closed before it could be told to %s.", handle.id, signal)
+            in_background(signal_if_open(self.handle, signal, *arguments))
 
 
 class Pool(Children):
-    """Children that are handed to workers: as many as the window has places, each with one chunk at a time."""
+    """Children that are handed off to as many workers as the window has places, one chunk at a time each."""
 
     def __init__(self, given: FanOutInput, failed: Callable[[int], None]) -> None:
         super().__init__(given, failed)
         self._workers = dict[int, _Worker]()
-        self._lives = dict[int, asyncio.Task[None]]()
+        self._worker_tasks = dict[int, asyncio.Task[None]]()
         self._is_closing = False
 
     async def start(self, unit: int) -> Unit:
-        """Hand a chunk to the next worker that is free."""
-        self._staff()
-        handed = Handed(self.name(unit), self._chunk(unit), lambda: self._drop(handed))
-        await self._hand_over(handed)
-        return handed
+        """Assign a chunk to the next worker that is free."""
+        self._scale()
+        handoff = Handoff(self.name(unit), self._chunk(unit), lambda: self._drop(handoff))
+        await self._assign(handoff)
+        return handoff
 
-    async def _hand_over(self, handed: Handed) -> None:
-        """Give a chunk to a worker as soon as one is free, unless the parent stops before."""
-        chunk = handed.chunk
+    async def _assign(self, handoff: Handoff) -> None:
+        """Assign a chunk to a worker as soon as one is free, unless the parent stops before."""
+        chunk = handoff.chunk
         while (worker := self._free()) is None:  # several may wait for the same one
             if self.supervisor.stop_reason is not None:
-                handed.cancel()
+                handoff.cancel()
                 return
             await workflow.wait_condition(lambda: self._free() is not None or self.supervisor.stop_reason is not None)
-        worker.handed = handed
+        worker.handoff = handoff
         last = chunk.offset + chunk.length
         self._note(worker, f"item {last:,}" if chunk.length == 1 else f"items {chunk.offset + 1:,}-{last:,}")
-        worker.tell(TAKE, chunk)
+        worker.signal(ASSIGN_CHUNK_SIGNAL, chunk)
 
-    def _drop(self, handed: Handed) -> None:
-        """Ask the worker that has a chunk to stop; what no worker has, nobody gets."""
-        worker = next((each for each in self._workers.values() if each.handed is handed), None)
+    def _drop(self, handoff: Handoff) -> None:
+        """Ask the worker that has a chunk to stop it; one that no worker has is canceled at once."""
+        worker = next((each for each in self._workers.values() if each.handoff is handoff), None)
         if worker is not None:
-            worker.tell(DROP, handed.chunk.run_id)
+            worker.signal(DROP_CHUNK_SIGNAL, handoff.chunk.run_id)
         else:
-            handed.fail(asyncio.CancelledError())
+            handoff.fail(asyncio.CancelledError())
 
     def _free(self) -> _Worker | None:
         return next((worker for worker in self._workers.values() if worker.is_free), None)
 
     def steer(self, window: int) -> None:
-        """Have as many workers as the window has places; one too many goes home once its hands are free."""
-        self._staff()
+        """Have as many workers as the window has places; one too many closes after its current chunk."""
+        self._scale()
 
-    def _staff(self) -> None:
+    def _scale(self) -> None:
         supervisor = self.supervisor
         wanted = 0 if self._is_closing else min(supervisor.window, len(supervisor.open) + supervisor.pending)
-        at_work = [worker for worker in self._workers.values() if not worker.is_closing]
+        open_workers = [worker for worker in self._workers.values() if not worker.is_closing]
         for number in range(self.supervisor.window):
-            if len(at_work) < wanted and number not in self._workers:
+            if len(open_workers) < wanted and number not in self._workers:
                 worker = self._workers[number] = _Worker(number)
-                at_work.append(worker)
-                self._lives[number] = asyncio.create_task(self._live(worker))
-        for worker in at_work[self.supervisor.window :]:
-            self._dismiss(worker)
+                open_workers.append(worker)
+                self._worker_tasks[number] = asyncio.create_task(self._run_worker(worker))
+        for worker in open_workers[self.supervisor.window :]:
+            self._close_worker(worker)
 
-    def _dismiss(self, worker: _Worker) -> None:
+    def _close_worker(self, worker: _Worker) -> None:
         worker.is_closing = True
-        worker.tell(CLOSE)
+        worker.signal(CLOSE_SIGNAL)
 
-    async def _live(self, worker: _Worker) -> None:
-        """Start a worker and follow it to its end. What it had in its hands when it was lost has failed with it."""
-        info = workflow.info()
-        worker.handle = handle = await self._start_worker(worker, pool_worker_id(info.workflow_id, worker.number))
-        run_id = handle.first_execution_run_id or ""
-        place = Place(info.workflow_id, NodeKind.POOL_WORKER, str(worker.number + 1), worker.number)
-        outbox = self.supervisor.outbox
-        outbox.put(EventKind.STARTED, handle.id, run_id, place=place)
-        if worker.is_closing:
-            worker.tell(CLOSE)
-        outcome, failure = Status.COMPLETED, None
+    async def _run_worker(self, worker: _Worker) -> None:
+        """Start a worker and await its end. A chunk that it had when it was lost fails with it."""
+        parent = workflow.info().workflow_id
+        worker.handle = handle = await start_when_id_is_free(lambda: self._start_worker(worker.number))
         try:
-            await handle
+            with NodeRun(self.supervisor.outbox) as run:
+                place = Place(parent, NodeKind.POOL_WORKER, str(worker.number + 1), worker.number)
+                run.started(handle.id, handle.first_execution_run_id, place)
+                if worker.is_closing:
+                    worker.signal(CLOSE_SIGNAL)
+                await handle
         except FailureError as error:
-            outcome, failure = outcome_of(error)
-            if worker.handed is not None:
-                worker.handed.fail(error)
-        outbox.put(EventKind.CLOSED, handle.id, run_id, outcome=outcome, failure=failure)
+            if worker.handoff is not None:
+                worker.handoff.fail(error)
         del self._workers[worker.number]
-        self._staff()
+        self._scale()
 
-    async def _start_worker(self, worker: _Worker, name: str) -> ChildWorkflowHandle[Any, Any]:
-        tries = 0
-        while True:
-            try:
-                return await workflow.start_child_workflow(
-                    POOL_WORKER_WORKFLOW,
-                    PoolWorkerInput(worker.number),
-                    id=name,
-                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                    parent_close_policy=ParentClosePolicy.TERMINATE,
-                    cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-                    static_summary=f"worker {worker.number + 1}",
-                )
-            except WorkflowAlreadyStartedError:
-                await workflow.sleep(ID_TAKEN_PAUSES[min(tries, len(ID_TAKEN_PAUSES) - 1)])
-                tries += 1
+    async def _start_worker(self, number: int) -> ChildWorkflowHandle[Any, Any]:
+        return await workflow.start_child_workflow(
+            POOL_WORKER_WORKFLOW,
+            PoolWorkerInput(number),
+            id=pool_worker_id(workflow.info().workflow_id, number),
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            parent_close_policy=ParentClosePolicy.TERMINATE,
+            cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+            static_summary=f"worker {number + 1}",
+        )
 
-    def handed_back(self, outcome: WorkerReport) -> None:
-        """Take in how a chunk ended, or that its worker was paused and others may have it."""
-        worker = self._workers.get(outcome.worker)
+    def handoff_reported(self, report: WorkerReport) -> None:
+        """Record how a chunk ended; one that a paused worker returns unprocessed is assigned again."""
+        worker = self._workers.get(report.worker)
         if worker is None:
             return
-        worker.is_paused = outcome.is_paused
-        handed = worker.handed
-        if handed is not None and handed.chunk.child == outcome.child and handed.chunk.run_id == outcome.run_id:
-            worker.handed = None
-            if outcome.outcome is None:
-                asyncio.create_task(self._hand_over(handed))  # noqa: RUF006  the workflow's loop keeps its tasks
+        worker.is_paused = report.is_paused
+        handoff = worker.handoff
+        if handoff is not None and handoff.chunk.child == report.child and handoff.chunk.run_id == report.run_id:
+            worker.handoff = None
+            if report.outcome is None:
+                in_background(self._assign(handoff))
             else:
-                handed.end(outcome)
-        if worker.handed is None and (worker.is_paused or not self.supervisor.pending):
+                handoff.end(report)
+        if worker.handoff is None and (worker.is_paused or not self.supervisor.pending):
             self._note(worker, PAUSED_NOTE if worker.is_paused else "idle")
 
     def _note(self, worker: _Worker, text: str) -> None:
@@ -177,9 +162,9 @@ class Pool(Children):
             self.supervisor.outbox.put(EventKind.NOTE, worker.handle.id, "", note=text)
 
     async def close(self) -> None:
-        """Send all workers home, and wait until they have gone."""
+        """Close all workers, and wait until they have ended."""
         self._is_closing = True
         for worker in self._workers.values():
-            self._dismiss(worker)
-        if self._lives:
-            await asyncio.gather(*self._lives.values())
+            self._close_worker(worker)
+        if self._worker_tasks:
+            await asyncio.gather(*self._worker_tasks.values())

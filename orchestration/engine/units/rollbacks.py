@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.workflow_ids import child_id, rollback_id
     from orchestration.engine.supervisor import Unit
     from orchestration.engine.units.children import Children
-    from orchestration.engine.units.policies import _is_here
+    from orchestration.engine.units.policies import runs_with_workflows
 
 
 class Rollbacks(Children):
@@ -40,7 +40,7 @@ class Rollbacks(Children):
             *(self._given.batch_id, unit, chunk.offset, chunk.length, plan.task_queue, timeout),
             undo=True,
             stage=self._given.stage,
-            begins_in_task=_is_here(plan),
+            begins_in_task=runs_with_workflows(plan),
         )
         return await workflow.start_child_workflow(
             CHUNK_WORKFLOW,

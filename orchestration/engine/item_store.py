@@ -1,0 +1,46 @@
+"""The activities with which a child that is a flow of one item reads the item and writes its result.
+
+Workflow code: deterministic.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from orchestration.contracts.chunks import ChunkInput, ItemResult
+    from orchestration.contracts.names import WRITE_RESULT_ACTIVITY
+    from orchestration.contracts.status import Failure
+    from orchestration.engine.chunk_execution import WORKER_LOST_RETRY
+
+STORE_TIMEOUT = timedelta(seconds=30)
+
+
+async def read_item(activity: str, chunk: ChunkInput, result_type: Any) -> Any:
+    """Return what an activity reads about the one item of a chunk."""
+    return await workflow.execute_activity(
+        activity,
+        chunk,
+        result_type=result_type,
+        task_queue=chunk.task_queue,
+        start_to_close_timeout=STORE_TIMEOUT,
+        retry_policy=WORKER_LOST_RETRY,
+    )
+
+
+async def write_result(
+    chunk: ChunkInput, attempts: int, began: datetime, result: Any = None, failure: Failure | None = None
+) -> None:
+    """Write the result of the one item of a chunk, or why it failed, after so many attempts over all runs."""
+    seconds = (workflow.now() - began).total_seconds()
+    run_id = workflow.info().run_id
+    await workflow.execute_activity(
+        WRITE_RESULT_ACTIVITY,
+        ItemResult(chunk.batch_id, chunk.child, run_id, chunk.offset, attempts, seconds, result, failure),
+        task_queue=chunk.task_queue,
+        start_to_close_timeout=STORE_TIMEOUT,
+        retry_policy=WORKER_LOST_RETRY,
+    )

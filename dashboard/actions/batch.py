@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from dashboard.accounts.audit import audited
 from dashboard.accounts.permissions import Person, require_operator
-from dashboard.actions.rollback import may_roll_back, undo_input
+from dashboard.actions.rollback import may_roll_back, rollback_input
 from dashboard.errors import OperationError
 from dashboard.i18n.formatting import numeral
 from dashboard.live.doorbell import announce_change_from_thread
@@ -31,23 +31,23 @@ from orchestration.plan.plan import Plan
 
 def pause(person: Person, batch: Batch) -> None:
     """Start no more children; open ones go on. Raises PermissionDenied, OperationError."""
-    _must_be_ours(batch)
-    _steer(require_operator(person), batch, "pause", lambda: gateway().pause(batch.pk))
+    _require_own_batch(batch)
+    _request(require_operator(person), batch, "pause", lambda: gateway().pause(batch.pk))
 
 
 def resume(person: Person, batch: Batch) -> None:
     """Start children again. Raises PermissionDenied, OperationError."""
-    _must_be_ours(batch)
-    _steer(require_operator(person), batch, "resume", lambda: gateway().resume(batch.pk))
+    _require_own_batch(batch)
+    _request(require_operator(person), batch, "resume", lambda: gateway().resume(batch.pk))
 
 
-def steer_worker(person: Person, worker: Node, *, paused: bool) -> None:
+def set_worker_paused(person: Person, worker: Node, *, paused: bool) -> None:
     """Pause one worker of a pool, or have it go on. Raises PermissionDenied, OperationError (409 when it has gone)."""
     operator = require_operator(person)
     if worker.kind != NodeKind.POOL_WORKER or worker.status != Status.RUNNING:
         raise OperationError(_("This is no pool worker that runs."), 409)
     action, scope = "pause worker" if paused else "resume worker", f"worker {worker.label}"
-    _steer(
+    _request(
         operator,
         worker.batch,
         action,
@@ -73,25 +73,25 @@ def decide(person: Person, batch: Batch, *, approved: bool) -> None:
         raise OperationError(_("The batch does not wait for approval."), 409)
     name = operator.get_username()
     action = "approve" if approved else "refuse"
-    _steer(operator, batch, action, lambda: gateway().decide(batch.pk, approved=approved, person=name))
+    _request(operator, batch, action, lambda: gateway().decide(batch.pk, approved=approved, person=name))
 
 
 def _release(operator: User, batch: Batch, action: str, call: Callable[[], Awaitable[None]]) -> None:
     if batch.held_kind != Hold.FAILURES:
         raise OperationError(_("The batch is not held."), 409)
-    _steer(operator, batch, action, call, scope=batch.held_reason)
+    _request(operator, batch, action, call, scope=batch.held_reason)
 
 
 def cancel(person: Person, batch: Batch) -> None:
     """Ask all children to stop and clean up, and skip those pending. Raises PermissionDenied, OperationError."""
-    _steer(require_operator(person), batch, "cancel", lambda: gateway().cancel(batch.workflows.root))
+    _request(require_operator(person), batch, "cancel", lambda: gateway().cancel(batch.workflows.root))
 
 
 def terminate(person: Person, batch: Batch, reason: str = "") -> None:
     """End the batch at once, without cleaning up. Raises PermissionDenied, OperationError."""
     operator = require_operator(person)
     why = f"{operator.get_username()}: {reason or 'no reason given'}"
-    _steer(
+    _request(
         operator,
         batch,
         "terminate",
@@ -109,7 +109,7 @@ def roll_back(person: Person, batch: Batch) -> str:
     if not may_roll_back(batch):
         why = _("It is still open.") if batch.is_open else _("Nothing that it does can be undone.")
         raise OperationError(why, 409)
-    root, number = undo_input(batch)
+    root, number = rollback_input(batch)
     if not number:
         raise OperationError(_("Nothing of it is left to undo."), 409)
     with audited(operator, batch, "roll back", f"{number:,} children"):
@@ -126,10 +126,10 @@ def roll_back(person: Person, batch: Batch) -> str:
 def set_window(person: Person, batch: Batch, window: int) -> None:
     """Change how many children may be open. Raises PermissionDenied, OperationError (422 out of bounds)."""
     operator = require_operator(person)
-    _must_be_ours(batch)
+    _require_own_batch(batch)
     check_window(window)
     scope = f"{batch.window} → {window}"
-    _steer(operator, batch, "window", lambda: gateway().set_window(batch.pk, window), scope=scope)
+    _request(operator, batch, "window", lambda: gateway().set_window(batch.pk, window), scope=scope)
 
 
 def check_window(window: int) -> None:
@@ -156,12 +156,14 @@ def discard(person: Person, batch: Batch) -> None:
     announce_change_from_thread(batch.pk)
 
 
-def _must_be_ours(batch: Batch) -> None:
+def _require_own_batch(batch: Batch) -> None:
     if batch.watched_id:
         raise OperationError(_("Canopy only watches this tree: its own parents say how it goes on."), 409)
 
 
-def _steer(operator: User, batch: Batch, action: str, call: Callable[[], Awaitable[None]], *, scope: str = "") -> None:
+def _request(
+    operator: User, batch: Batch, action: str, call: Callable[[], Awaitable[None]], *, scope: str = ""
+) -> None:
     with audited(operator, batch, action, scope):
 
         async def ask() -> None:

@@ -39,7 +39,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class OperationResult:
     """Node ids that an action was taken on for, and those it was not; whether a flow does what it had not done."""
 
     accepted: list[int] = field(default_factory=list)
@@ -52,12 +52,12 @@ class Outcome:
         return f"Goes on where it stopped. {said}" if self.goes_on else said
 
 
-def ask(operation: Operation, root: Node, ready: dict[int, Node], outcome: Outcome) -> None:
+def request_action(operation: Operation, root: Node, ready: dict[int, Node], outcome: OperationResult) -> None:
     """Do an operation's action to children by position, and note in its outcome what was taken on.
 
     Raises TemporalUnavailable, BatchNotRunning.
     """
-    _ASKS[Action(operation.action)](operation, root, ready, outcome)
+    _REQUESTS[Action(operation.action)](operation, root, ready, outcome)
 
 
 def refusal(node: Node, reason: str) -> Refusal:
@@ -65,33 +65,33 @@ def refusal(node: Node, reason: str) -> Refusal:
     return Refusal(node.pk, node.position, f"#{node.position} {node.key_first}".strip(), reason)
 
 
-def _retry(operation: Operation, root: Node, ready: dict[int, Node], outcome: Outcome) -> None:
+def _retry(operation: Operation, root: Node, ready: dict[int, Node], outcome: OperationResult) -> None:
     """Ask for another attempt of each. What the operation says of it has to be there before the attempt is."""
     batch = operation.batch
     before = assign_operation(batch.pk, ready, operation.pk)
     try:
         if batch.watched_id:
-            _run_again(batch, ready, outcome)
+            _rerun_external(batch, ready, outcome)
         else:
-            _ask_to_retry(operation, root, ready, outcome)
+            _retry_own(operation, root, ready, outcome)
     finally:
         accepted = set(outcome.accepted)
         restore_operations({node.pk: before[node.pk] for node in ready.values() if node.pk not in accepted})
     announce_change_from_thread(batch.pk)
 
 
-def _ask_to_retry(operation: Operation, root: Node, ready: dict[int, Node], outcome: Outcome) -> None:
+def _retry_own(operation: Operation, root: Node, ready: dict[int, Node], outcome: OperationResult) -> None:
     batch, window = operation.batch, operation.window
     start, parents = root_input(batch), _parents(batch)
     if window is not None and isinstance(start, FanOutInput):
         start = replace(start, window=window)
     answer = async_to_sync(gateway().retry)(
         start,
-        _ways(ready, parents),
+        _paths(ready, parents),
         believed_open=_open(parents),
         update_id=_digest([*ready.values(), *([root] if outcome.goes_on else [])]),
     )
-    _take_in(answer, ready, outcome)
+    _add_answer(answer, ready, outcome)
     if not answer.accepted and not outcome.goes_on:
         return
     attempts = {position: ready[position].attempt for position in answer.accepted}
@@ -100,7 +100,7 @@ def _ask_to_retry(operation: Operation, root: Node, ready: dict[int, Node], outc
         async_to_sync(gateway().set_window)(batch.pk, window)
 
 
-def _run_again(batch: Batch, ready: dict[int, Node], outcome: Outcome) -> None:
+def _rerun_external(batch: Batch, ready: dict[int, Node], outcome: OperationResult) -> None:
     """Start leaves of a watched tree again with the same input. Their parents know it if they still wait for them."""
     events = list[TreeEvent]()
     for node in ready.values():
@@ -115,12 +115,12 @@ def _run_again(batch: Batch, ready: dict[int, Node], outcome: Outcome) -> None:
     apply_events(batch.pk, events)
 
 
-def _skip(operation: Operation, root: Node, ready: dict[int, Node], outcome: Outcome) -> None:
+def _skip(operation: Operation, root: Node, ready: dict[int, Node], outcome: OperationResult) -> None:
     """Have parents go on without children. Of what has failed and nobody waits for, the rows alone say it."""
     batch, parents = operation.batch, _parents(operation.batch)
     answer = async_to_sync(gateway().skip_children)(
         root_input(batch),
-        _ways(ready, parents),
+        _paths(ready, parents),
         believed_open=_open(parents),
         update_id=f"skip-{operation.pk}",
     )
@@ -129,7 +129,7 @@ def _skip(operation: Operation, root: Node, ready: dict[int, Node], outcome: Out
             answer.refused[position] = _("its parent is not running")
         else:
             answer.accepted.append(position)
-    _take_in(answer, ready, outcome)
+    _add_answer(answer, ready, outcome)
     now = timezone.now()
     skipped = [ready[position].workflow_id for position in answer.accepted]
     apply_events(batch.pk, [TreeEvent(EventKind.SKIPPED, name, "", now, failure=LEFT_OUT) for name in skipped])
@@ -145,26 +145,28 @@ def _open(parents: Mapping[int, Node]) -> set[str]:
     return {node.workflow_id for node in parents.values() if node.status == Status.RUNNING}
 
 
-def _ways(ready: Mapping[int, Node], parents: Mapping[int, Node]) -> dict[int, list[str]]:
+def _paths(ready: Mapping[int, Node], parents: Mapping[int, Node]) -> dict[int, list[str]]:
     """Return the workflow ids above each child, by position."""
-    return {position: _above(parents.get(node.parent_id or 0)) for position, node in sorted(ready.items())}
+    return {position: _path(parents.get(node.parent_id or 0)) for position, node in sorted(ready.items())}
 
 
-def _take_in(answer: ChildrenAnswer, ready: Mapping[int, Node], outcome: Outcome) -> None:
+def _add_answer(answer: ChildrenAnswer, ready: Mapping[int, Node], outcome: OperationResult) -> None:
     outcome.accepted.extend(ready[position].pk for position in answer.accepted)
     outcome.refused.extend(refusal(ready[position], reason) for position, reason in answer.refused.items())
 
 
-def _cancel(operation: Operation, root: Node, ready: dict[int, Node], outcome: Outcome) -> None:
-    async_to_sync(_each)(ready.values(), gateway().cancel, outcome)
+def _cancel(operation: Operation, root: Node, ready: dict[int, Node], outcome: OperationResult) -> None:
+    async_to_sync(_request_each)(ready.values(), gateway().cancel, outcome)
 
 
-def _terminate(operation: Operation, root: Node, ready: dict[int, Node], outcome: Outcome) -> None:
+def _terminate(operation: Operation, root: Node, ready: dict[int, Node], outcome: OperationResult) -> None:
     why = f"{operation.person.get_username()}: {operation.reason or 'no reason given'}"
-    async_to_sync(_each)(ready.values(), lambda workflow_id: gateway().terminate(workflow_id, why), outcome)
+    async_to_sync(_request_each)(ready.values(), lambda workflow_id: gateway().terminate(workflow_id, why), outcome)
 
 
-async def _each(nodes: Iterable[Node], ask: Callable[[str], Awaitable[None]], outcome: Outcome) -> None:
+async def _request_each(
+    nodes: Iterable[Node], request: Callable[[str], Awaitable[None]], outcome: OperationResult
+) -> None:
     """Ask Temporal for each child, some at a time; one that is no workflow, or is gone, is refused."""
     turns = asyncio.Semaphore(AT_ONCE)
 
@@ -174,7 +176,7 @@ async def _each(nodes: Iterable[Node], ask: Callable[[str], Awaitable[None]], ou
             return
         async with turns:
             try:
-                await ask(node.workflow_id)
+                await request(node.workflow_id)
             except BatchNotRunning:
                 outcome.refused.append(refusal(node, _("not running any more")))
             else:
@@ -183,7 +185,7 @@ async def _each(nodes: Iterable[Node], ask: Callable[[str], Awaitable[None]], ou
     await asyncio.gather(*(one(node) for node in nodes))
 
 
-def _above(parent: Node | None) -> list[str]:
+def _path(parent: Node | None) -> list[str]:
     """Return the workflow ids between the root and a child, outermost first."""
     if parent is None:
         return []
@@ -199,4 +201,4 @@ def _digest(nodes: Iterable[Node]) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
-_ASKS = {Action.RETRY: _retry, Action.SKIP: _skip, Action.CANCEL: _cancel, Action.TERMINATE: _terminate}
+_REQUESTS = {Action.RETRY: _retry, Action.SKIP: _skip, Action.CANCEL: _cancel, Action.TERMINATE: _terminate}

@@ -17,8 +17,8 @@ from django.utils.translation import gettext as _
 from dashboard.accounts.audit import audited
 from dashboard.accounts.permissions import Person, require_operator
 from dashboard.actions.batch import check_window
-from dashboard.actions.child_requests import Outcome, ask, refusal
-from dashboard.actions.targets import ACTS_ON, Choice, left_in_stages
+from dashboard.actions.child_requests import OperationResult, refusal, request_action
+from dashboard.actions.targets import ELIGIBLE_STATUSES, Targets, unfinished_in_stopped_stages
 from dashboard.database import bulk
 from dashboard.errors import OperationError
 from dashboard.models import Action, Batch, BatchStatus, Node, Operation, position_ranges, positions_in
@@ -26,12 +26,12 @@ from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
 from orchestration.processors.catalogue import processors
 
-FROZEN_FOR = timedelta(days=1)
+UNCONFIRMED_LIFETIME = timedelta(days=1)
 """How long a set that nobody confirms is kept."""
 
 
 @dataclass(frozen=True)
-class Wishes:
+class OperationOptions:
     """What a person says beside what is chosen: a reason, other parameters for it, another window."""
 
     reason: str = ""
@@ -39,22 +39,24 @@ class Wishes:
     window: int | None = None
 
 
-AS_IT_IS = Wishes()
+DEFAULT_OPTIONS = OperationOptions()
 
 
-def freeze(person: Person, batch: Batch, action: Action, choice: Choice) -> Operation:
+def freeze(person: Person, batch: Batch, action: Action, choice: Targets) -> Operation:
     """Note which children an action would be done to, and count them. Nothing is done yet.
 
     Raises PermissionDenied, and OperationError as `Choice.children` does, or 409 where the batch allows no such action.
     """
     operator = require_operator(person)
     root = Node.objects.get(batch=batch, kind=NodeKind.ROOT)
-    _must_allow(batch, root, action)
-    Operation.objects.filter(batch=batch, confirmed_at=None, frozen_at__lt=timezone.now() - FROZEN_FOR).delete()
+    _require_allowed(batch, root, action)
+    Operation.objects.filter(
+        batch=batch, confirmed_at=None, frozen_at__lt=timezone.now() - UNCONFIRMED_LIFETIME
+    ).delete()
     return _frozen(operator, batch, action, choice, _chosen(batch, root, action, choice))
 
 
-def confirm(person: Person, operation: Operation, wishes: Wishes = AS_IT_IS) -> Outcome:
+def confirm(person: Person, operation: Operation, wishes: OperationOptions = DEFAULT_OPTIONS) -> OperationResult:
     """Do what was frozen, once.
 
     Raises PermissionDenied and OperationError: 409 when it was confirmed before, 503 where Temporal is away.
@@ -62,13 +64,13 @@ def confirm(person: Person, operation: Operation, wishes: Wishes = AS_IT_IS) -> 
     operator = require_operator(person)
     batch, action = operation.batch, Action(operation.action)
     root = Node.objects.get(batch=batch, kind=NodeKind.ROOT)
-    _must_allow(batch, root, action)
+    _require_allowed(batch, root, action)
     if wishes.window is not None:
         check_window(wishes.window)
-    return _do(operator, operation, root, list(_nodes_of(operation)), wishes)
+    return _carry_out_once(operator, operation, root, list(_nodes_of(operation)), wishes)
 
 
-def retry(person: Person, batch: Batch, choice: Choice) -> Outcome:
+def retry(person: Person, batch: Batch, choice: Targets) -> OperationResult:
     """Give children another attempt at once. A flow that stopped goes on, with what its stages had left.
 
     Raises PermissionDenied and OperationError: as `freeze` and `confirm` do.
@@ -76,11 +78,13 @@ def retry(person: Person, batch: Batch, choice: Choice) -> Outcome:
     operator = require_operator(person)
     root = Node.objects.get(batch=batch, kind=NodeKind.ROOT)
     chosen = _chosen(batch, root, Action.RETRY, choice)
-    _must_allow(batch, root, Action.RETRY)
-    return _do(operator, _frozen(operator, batch, Action.RETRY, choice, chosen), root, chosen, AS_IT_IS)
+    _require_allowed(batch, root, Action.RETRY)
+    return _carry_out_once(
+        operator, _frozen(operator, batch, Action.RETRY, choice, chosen), root, chosen, DEFAULT_OPTIONS
+    )
 
 
-def _must_allow(batch: Batch, root: Node, action: Action) -> None:
+def _require_allowed(batch: Batch, root: Node, action: Action) -> None:
     if root.attempt == 0:
         raise OperationError(
             _("The batch has not started yet, so there is nothing to %(lower)s.") % {"lower": action.label.lower()}, 409
@@ -93,19 +97,19 @@ def _must_allow(batch: Batch, root: Node, action: Action) -> None:
         )
 
 
-def _goes_on(batch: Batch, root: Node) -> bool:
+def _resumes_flow(batch: Batch, root: Node) -> bool:
     return batch.may_go_on and Status(root.status).is_retryable
 
 
-def _chosen(batch: Batch, root: Node, action: Action, choice: Choice) -> list[Node]:
-    goes_on = action is Action.RETRY and _goes_on(batch, root)
+def _chosen(batch: Batch, root: Node, action: Action, choice: Targets) -> list[Node]:
+    goes_on = action is Action.RETRY and _resumes_flow(batch, root)
     chosen = choice.children(batch, action, or_none=goes_on)
     if goes_on:
-        chosen = list({node.pk: node for node in (*chosen, *left_in_stages(batch))}.values())
+        chosen = list({node.pk: node for node in (*chosen, *unfinished_in_stopped_stages(batch))}.values())
     return sorted(chosen, key=lambda node: node.position)
 
 
-def _frozen(operator: User, batch: Batch, action: Action, choice: Choice, chosen: Sequence[Node]) -> Operation:
+def _frozen(operator: User, batch: Batch, action: Action, choice: Targets, chosen: Sequence[Node]) -> Operation:
     return Operation.objects.create(
         batch=batch,
         person=operator,
@@ -124,7 +128,9 @@ def _nodes_of(operation: Operation) -> Iterator[Node]:
         yield from nodes.order_by("position")
 
 
-def _do(operator: User, operation: Operation, root: Node, chosen: Sequence[Node], wishes: Wishes) -> Outcome:
+def _carry_out_once(
+    operator: User, operation: Operation, root: Node, chosen: Sequence[Node], wishes: OperationOptions
+) -> OperationResult:
     """Do what was frozen, once; where nothing could be done it can be confirmed again."""
     same = Operation.objects.filter(pk=operation.pk)
     if not same.filter(confirmed_at=None).update(confirmed_at=timezone.now()):
@@ -136,12 +142,14 @@ def _do(operator: User, operation: Operation, root: Node, chosen: Sequence[Node]
         raise
 
 
-def _carry_out(operator: User, operation: Operation, root: Node, chosen: Sequence[Node], wishes: Wishes) -> Outcome:
+def _carry_out(
+    operator: User, operation: Operation, root: Node, chosen: Sequence[Node], wishes: OperationOptions
+) -> OperationResult:
     batch, action = operation.batch, Action(operation.action)
-    outcome = Outcome(goes_on=action is Action.RETRY and _goes_on(batch, root), action=action)
+    outcome = OperationResult(goes_on=action is Action.RETRY and _resumes_flow(batch, root), action=action)
     ready = dict[int, Node]()
     for node in chosen:
-        if node.status in ACTS_ON[action]:
+        if node.status in ELIGIBLE_STATUSES[action]:
             ready[node.position] = node
         else:
             outcome.refused.append(refusal(node, _why_not(node, action)))
@@ -151,7 +159,7 @@ def _carry_out(operator: User, operation: Operation, root: Node, chosen: Sequenc
     scope = " · ".join(part for part in (f"{operation.words} ({operation.number:,} children)", wishes.reason) if part)
     with audited(operator, batch, action.value, scope) as audit:
         if ready or outcome.goes_on:
-            ask(operation, root, ready, outcome)
+            request_action(operation, root, ready, outcome)
         audit.outcome = str(outcome)
     operation.accepted_number, operation.refused_number = len(outcome.accepted), len(outcome.refused)
     operation.refused = [[each.position, each.reason] for each in outcome.refused[: Operation.REFUSALS_KEPT]]

@@ -30,7 +30,7 @@ def may_roll_back(batch: Batch) -> bool:
     return is_over and can_undo(batch)
 
 
-def undo_input(batch: Batch) -> tuple[RootInput, int]:
+def rollback_input(batch: Batch) -> tuple[RootInput, int]:
     """Return how the root is started to undo all that has completed, and how many children that is."""
     root = root_input(batch)
     if isinstance(root, FanOutInput):

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from dashboard.errors import OperationError
 from dashboard.models import FAILURES, PARENT_KINDS, Action, Batch, Node, NodeStatus
-from dashboard.queries.selection import EVERYTHING, Selection
+from dashboard.queries.selection import ALL_CHILDREN, Selection
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
 
@@ -24,7 +24,7 @@ GROUPS = {
 """What "all failed" and "all that is left" mean; any single outcome is a choice too."""
 
 RUNNING = (NodeStatus.RUNNING,)
-ACTS_ON = {
+ELIGIBLE_STATUSES = {
     Action.RETRY: GROUPS[UNFINISHED],
     Action.SKIP: (*FAILURES, NodeStatus.PENDING),
     Action.CANCEL: RUNNING,
@@ -34,14 +34,14 @@ ACTS_ON = {
 
 
 @dataclass(frozen=True)
-class Choice:
+class Targets:
     """What a person names: ids of `nodes` (a partition or the root means what is below it that the action can do
     something to), a `status` ("failed", "unfinished", or one status), or a `selection`.
     """
 
     nodes: Sequence[int] | None = None
     status: str = ""
-    selection: Selection = EVERYTHING
+    selection: Selection = ALL_CHILDREN
 
     def children(self, batch: Batch, action: Action = Action.RETRY, *, or_none: bool = False) -> list[Node]:
         """Return the children that are meant, by position.
@@ -57,7 +57,7 @@ class Choice:
     def _selected(self, batch: Batch, action: Action) -> list[Node]:
         chosen = self.selection.children(batch)
         if self.selection.status is None:
-            chosen = chosen.filter(status__in=ACTS_ON[action])
+            chosen = chosen.filter(status__in=ELIGIBLE_STATUSES[action])
         found = list(chosen.order_by("position"))
         if not found:
             raise OperationError(
@@ -86,16 +86,16 @@ class Choice:
         return " ".join(parts)
 
 
-def with_error(signature: str) -> Choice:
+def targets_with_error(signature: str) -> Targets:
     """Return the choice of the children with failures of an error."""
-    return Choice(selection=Selection(error=signature))
+    return Targets(selection=Selection(error=signature))
 
 
-def left_in_stages(batch: Batch) -> QuerySet[Node]:
+def unfinished_in_stopped_stages(batch: Batch) -> QuerySet[Node]:
     """Return what stages that have stopped left: what is to be done before their flow can go on."""
     stopped = Node.objects.filter(batch=batch, kind=NodeKind.STAGE, status__in=GROUPS[UNFINISHED])
     below = Q(parent__in=stopped) | Q(parent__parent__in=stopped)
-    return EVERYTHING.children(batch).filter(below, status__in=GROUPS[UNFINISHED])
+    return ALL_CHILDREN.children(batch).filter(below, status__in=GROUPS[UNFINISHED])
 
 
 def _named(batch: Batch, ids: Sequence[int], action: Action, *, or_none: bool) -> list[Node]:
@@ -109,7 +109,7 @@ def _named(batch: Batch, ids: Sequence[int], action: Action, *, or_none: bool) -
     parents = [node for node in found.values() if node.kind != NodeKind.CHILD]
     if parents:
         for node in _below(parents):
-            if node.kind == NodeKind.CHILD and node.status in ACTS_ON[action]:
+            if node.kind == NodeKind.CHILD and node.status in ELIGIBLE_STATUSES[action]:
                 children[node.pk] = node
     if not children and not or_none:
         raise OperationError(
@@ -127,13 +127,13 @@ def _below(parents: Sequence[Node]) -> Iterator[Node]:
 
 
 def _in_status(batch: Batch, status: str, action: Action) -> list[Node]:
-    groups = {name: members for name, members in GROUPS.items() if set(members) <= set(ACTS_ON[action])}
-    statuses = groups.get(status) or tuple(each for each in ACTS_ON[action] if each == status)
+    groups = {name: members for name, members in GROUPS.items() if set(members) <= set(ELIGIBLE_STATUSES[action])}
+    statuses = groups.get(status) or tuple(each for each in ELIGIBLE_STATUSES[action] if each == status)
     if not statuses:
-        known = ", ".join(dict.fromkeys([*groups, *ACTS_ON[action]]))
+        known = ", ".join(dict.fromkeys([*groups, *ELIGIBLE_STATUSES[action]]))
         raise OperationError(
             _("%(label)s takes children by status %(known)s; not %(status)s.")
             % {"label": action.label, "known": known, "status": repr(status)},
             422,
         )
-    return list(EVERYTHING.children(batch).filter(status__in=statuses).order_by("position"))
+    return list(ALL_CHILDREN.children(batch).filter(status__in=statuses).order_by("position"))

@@ -8,7 +8,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from dashboard.models import Channel, Delivery, DeliveryStatus
-from dashboard.notifications.delivery import _SENDERS, ERROR_LENGTH, NotSent
+from dashboard.notifications.delivery import _SENDERS, ERROR_LENGTH, DeliveryError
 from orchestration.contracts.dashboard_activities import Notification
 from orchestration.contracts.names import DELIVER_ACTIVITY, GIVE_UP_DELIVERY_ACTIVITY
 
@@ -24,7 +24,7 @@ async def deliver(given: Notification) -> None:
     await same.aupdate(attempts=F("attempts") + 1)
     try:
         await _SENDERS[Channel(delivery.subscription.channel)](delivery)
-    except NotSent as error:
+    except DeliveryError as error:
         await same.aupdate(error=str(error)[:ERROR_LENGTH])
         raise ApplicationError(str(error), type="NotSent", non_retryable=error.is_final) from error
     await same.aupdate(status=DeliveryStatus.SENT, error="", closed_at=timezone.now())

@@ -10,7 +10,7 @@ from ninja.errors import HttpError
 
 from dashboard.actions import batch as batch_actions
 from dashboard.actions import operations
-from dashboard.actions.targets import Choice, with_error
+from dashboard.actions.targets import Targets, targets_with_error
 from dashboard.api import schemas
 from dashboard.api.batches import find_batch
 from dashboard.api.responses import OPERATION
@@ -26,7 +26,7 @@ def retry_batch(request: HttpRequest, batch_id: str, given: schemas.RetryIn) -> 
     chosen = {"nodes": given.nodes, "status": given.status, "signature": given.signature or None}
     if sum(each is not None for each in chosen.values()) != 1:
         raise FieldErrors({"nodes": ["Give either nodes or status, or the signature of an error."]})
-    choice = with_error(given.signature) if given.signature else Choice(given.nodes, given.status or "")
+    choice = targets_with_error(given.signature) if given.signature else Targets(given.nodes, given.status or "")
     outcome = operations.retry(request.user, find_batch(batch_id), choice)
     refused = [{"id": refusal.node, "reason": refusal.reason} for refusal in outcome.refused]
     return 202, {"accepted": outcome.accepted, "refused": refused, "goes_on": outcome.goes_on}
@@ -49,14 +49,14 @@ def resume_batch(request: HttpRequest, batch_id: str) -> tuple[int, dict[str, st
 @router.post("/batches/{batch_id}/nodes/{node_id}/pause", response=OPERATION)
 def pause_worker(request: HttpRequest, batch_id: str, node_id: int) -> tuple[int, dict[str, str]]:
     """Pause one worker of a pool: it takes no further chunk."""
-    batch_actions.steer_worker(request.user, _worker(batch_id, node_id), paused=True)
+    batch_actions.set_worker_paused(request.user, _worker(batch_id, node_id), paused=True)
     return 202, {"detail": "Pause requested."}
 
 
 @router.post("/batches/{batch_id}/nodes/{node_id}/resume", response=OPERATION)
 def resume_worker(request: HttpRequest, batch_id: str, node_id: int) -> tuple[int, dict[str, str]]:
     """Have a paused worker of a pool go on."""
-    batch_actions.steer_worker(request.user, _worker(batch_id, node_id), paused=False)
+    batch_actions.set_worker_paused(request.user, _worker(batch_id, node_id), paused=False)
     return 202, {"detail": "Resume requested."}
 
 

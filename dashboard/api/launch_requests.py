@@ -16,9 +16,9 @@ from dashboard.inputs import uploads
 from dashboard.inputs.rows import InputRow
 from dashboard.inputs.source import Format, Source, list_source
 from dashboard.inputs.survey import ROWS_LOOKED_AT, Survey
-from dashboard.launching.definition_request import GivenItems, definition_request, first_processor, item_problems
+from dashboard.launching.definition_request import LaunchItems, definition_request, first_processor, item_problems
 from dashboard.launching.request import LaunchRequest
-from dashboard.launching.validation import refusals
+from dashboard.launching.validation import plan_problems
 from dashboard.models import DefinitionVersion
 from orchestration.plan.plan import Plan
 from orchestration.plan.presets import PRESETS, UnknownPreset, get_preset
@@ -51,7 +51,7 @@ def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -
     is_read_later = plan is not None and plan.paged and given.items is None
     source, survey = _survey(given, processor, errors, ROWS_LOOKED_AT if is_read_later else None)
     if plan is not None and not errors:
-        errors |= FieldErrors(refusals(processor.name, plan, survey.good)).below("plan").errors
+        errors |= FieldErrors(plan_problems(processor.name, plan, survey.good)).below("plan").errors
     if errors or parameters is None or plan is None or source is None:
         raise FieldErrors(errors)
     return LaunchRequest(
@@ -83,7 +83,7 @@ def _definition_request(given: schemas.BatchIn, version_id: int, idempotency_key
         source, survey = _survey(given, processor, errors, None)
         errors |= {place: [reason] for place, reason in item_problems(checked.definition, survey.good).items()}
         if source is not None:
-            items = GivenItems(survey.good, _rows_of(source, processor), survey.digest, _source_of(source))
+            items = LaunchItems(survey.good, _rows_of(source, processor), survey.digest, _source_of(source))
     elif given.items is not None or given.count is not None:
         errors["items"] = ["This definition works over no items."]
     if errors or plan is None:

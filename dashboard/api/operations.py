@@ -11,13 +11,13 @@ from ninja import Router
 from pydantic import ValidationError
 
 from dashboard.actions import operations
-from dashboard.actions.operations import Wishes, may_change_parameters
-from dashboard.actions.targets import Choice
+from dashboard.actions.operations import OperationOptions, may_change_parameters
+from dashboard.actions.targets import Targets
 from dashboard.api import schemas
 from dashboard.api.responses import OPERATION, PROBLEMS
 from dashboard.errors import FieldErrors, OperationError, reasons_by_field
 from dashboard.models import Action, Batch, Operation
-from dashboard.queries.operation_outcomes import done_of
+from dashboard.queries.operation_progress import progress_of
 from dashboard.queries.selection import Selection
 from orchestration.processors.catalogue import processors
 
@@ -30,7 +30,7 @@ def create_operation(request: HttpRequest, batch_id: str, given: schemas.Operati
     batch = get_object_or_404(Batch, id=batch_id)
     parameters = _parameters(batch, given.action, given.parameters) if given.parameters is not None else None
     operation = operations.freeze(request.user, batch, given.action, _choice(given))
-    operations.confirm(request.user, operation, Wishes(given.reason, parameters, given.window))
+    operations.confirm(request.user, operation, OperationOptions(given.reason, parameters, given.window))
     return 201, _state(Operation.objects.get(pk=operation.pk))
 
 
@@ -40,13 +40,13 @@ def get_operation(request: HttpRequest, batch_id: str, operation_id: str) -> dic
     return _state(get_object_or_404(Operation, batch_id=batch_id, pk=operation_id))
 
 
-def _choice(given: schemas.OperationIn) -> Choice:
+def _choice(given: schemas.OperationIn) -> Targets:
     narrowed = {"error": given.signature, "span": given.span, "q": given.text}
     selection = Selection.of({name: value for name, value in narrowed.items() if value})
     named = [given.nodes is not None, bool(given.status), selection.is_narrow]
     if sum(named) != 1:
         raise FieldErrors({"nodes": ["Give one of nodes, status, and signature, span or text."]})
-    return Choice(given.nodes, given.status, selection)
+    return Targets(given.nodes, given.status, selection)
 
 
 def _parameters(batch: Batch, action: Action, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def _parameters(batch: Batch, action: Action, given: Mapping[str, Any]) -> dict[
 
 
 def _state(operation: Operation) -> dict[str, Any]:
-    (done,) = done_of([operation])
+    (done,) = progress_of([operation])
     return {
         "id": operation.pk,
         "action": operation.action,

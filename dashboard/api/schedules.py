@@ -24,8 +24,8 @@ from dashboard.inputs.uploads import keep
 from dashboard.launching.request import LaunchRequest
 from dashboard.models import Batch, Schedule
 from dashboard.schedules import actions as schedule_actions
-from dashboard.schedules.recurrence import in_words
-from dashboard.schedules.stored_launch import KeptLaunch
+from dashboard.schedules.recurrence import timing_in_words
+from dashboard.schedules.stored_launch import StoredLaunch
 from dashboard.schedules.timetable import Timetable
 from orchestration.client.schedule_models import Overlap, ScheduleSnapshot
 
@@ -110,7 +110,7 @@ READ = {**PROBLEMS, 503: schemas.Problem}
 def list_schedules(request: HttpRequest) -> list[dict[str, Any]]:
     """List schedules by name."""
     found = list(Schedule.objects.filter(deleted_at=None).select_related("made_by"))
-    seen, last = schedule_actions.seen_of(found), schedule_actions.last_batches(found)
+    seen, last = schedule_actions.snapshots_of(found), schedule_actions.last_batches(found)
     return [_told(request, each, seen.get(each.pk), last.get(each.pk)) for each in found]
 
 
@@ -130,7 +130,7 @@ def create_schedule(request: HttpRequest, given: ScheduleIn) -> tuple[int, dict[
         errors |= _errors(error)
     if asked is None or timetable is None:
         raise FieldErrors(errors)
-    kept = KeptLaunch.of(_kept(operator, given, asked))
+    kept = StoredLaunch.of(_kept(operator, given, asked))
     schedule = schedule_actions.create(operator, timetable, kept, paused=given.paused)
     return 201, _one(request, schedule)
 
@@ -155,7 +155,7 @@ def change_schedule(request: HttpRequest, schedule_id: str, given: SchedulePatch
     """Change when it launches, its policies, its name or note. What it launches stays."""
     operator = require_operator(request.user)
     schedule = _schedule(schedule_id)
-    seen = schedule_actions.seen_of([schedule]).get(schedule.pk)
+    seen = schedule_actions.snapshots_of([schedule]).get(schedule.pk)
     if seen is None:
         raise HttpError(409, str(schedule_actions.GONE))
     changes = given.model_dump(exclude_unset=True)
@@ -210,7 +210,7 @@ def _errors(error: ValidationError) -> dict[str, list[str]]:
 
 
 def _one(request: HttpRequest, schedule: Schedule) -> dict[str, Any]:
-    seen, last = schedule_actions.seen_of([schedule]), schedule_actions.last_batches([schedule])
+    seen, last = schedule_actions.snapshots_of([schedule]), schedule_actions.last_batches([schedule])
     return _told(request, schedule, seen.get(schedule.pk), last.get(schedule.pk))
 
 
@@ -235,7 +235,7 @@ def _told(
 
 def _temporal(schedule: Schedule, seen: ScheduleSnapshot) -> dict[str, Any]:
     return schedule_actions.timetable_of(schedule, seen) | {
-        "words": in_words(seen.timing),
+        "words": timing_in_words(seen.timing),
         "paused": seen.setting.paused,
         "next_times": seen.next_times,
         "running": seen.running,

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from dashboard.database.bulk import read_columns
-from dashboard.definitions.stages import stages_of, work_of
+from dashboard.definitions.stages import pool_or_entity_of, stages_of
 from dashboard.models import Batch, Item
 from orchestration.contracts.chunks import ChunkInput, ChunkWork, ItemWork
 from orchestration.contracts.events import NodeKind
@@ -76,7 +76,7 @@ def _work_to_undo(batch: Batch, work: ChunkInput) -> ChunkWork:
 def _processing_of(batch: Batch, work: ChunkInput) -> tuple[str, dict[str, Any], Plan]:
     """Return the processor, parameters and plan of a chunk: its stage's if it has one, else the batch's."""
     if work.stage is None:
-        defined = work_of(batch.definition_id)
+        defined = pool_or_entity_of(batch.definition_id)
         if defined is None:
             return batch.processor, _parameters_of(batch), batch.plan
         return defined.processor, defined.parameters, batch.plan

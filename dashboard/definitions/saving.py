@@ -24,7 +24,7 @@ NOTE_LIMIT = 200
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedText:
     """A text, and either the definition that it is or what is wrong with it."""
 
     text: str
@@ -37,12 +37,12 @@ class Checked:
         return outline(self.definition) if self.definition is not None else None
 
 
-def check(text: str) -> Checked:
+def check(text: str) -> CheckedText:
     """Check a text."""
     try:
-        return Checked(text, parse(text, processors()))
+        return CheckedText(text, parse(text, processors()))
     except DefinitionErrors as error:
-        return Checked(text, errors=error.errors)
+        return CheckedText(text, errors=error.errors)
 
 
 def create(person: Person, name: str, text: str, note: str = "") -> DefinitionVersion:
@@ -110,7 +110,7 @@ def _with_newlines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def keep_generated(operator: User, name: str, definition: Definition, note: str) -> DefinitionVersion:
+def save_generated(operator: User, name: str, definition: Definition, note: str) -> DefinitionVersion:
     """Return the version of the saved definition `name` that says this; it is saved where there is none.
 
     The definition was built, not typed: it is not parsed again. Its text is what was set in it, as JSON.

@@ -13,10 +13,10 @@ from orchestration.definitions.models import Definition, Entity, Pipeline, Pool,
 from orchestration.definitions.parser import parse
 from orchestration.processors.catalogue import processors
 
-VERSIONS_KEPT = 64
+VERSIONS_CACHED = 64
 
 
-@lru_cache(VERSIONS_KEPT)
+@lru_cache(VERSIONS_CACHED)
 def definition_of(version_id: int) -> Definition:
     """Return a saved version as it was parsed: a version never changes. Raises DefinitionErrors."""
     return parse(DefinitionVersion.objects.values_list("text", flat=True).get(pk=version_id), processors())
@@ -38,7 +38,7 @@ def first_stage(definition: Definition) -> tuple[int, Stage] | None:
     return None
 
 
-def work_of(version_id: int | None) -> Pool | Entity | None:
+def pool_or_entity_of(version_id: int | None) -> Pool | Entity | None:
     """Return the definition of a batch that says what one fan-out does with its items; None for any other."""
     definition = definition_of(version_id) if version_id is not None else None
     return definition if isinstance(definition, Pool | Entity) else None

@@ -20,7 +20,7 @@ FLOW_OPTIONS = ("item_attempts", "item_backoff", "item_timeout", "non_retryable"
 
 
 @dataclass(frozen=True)
-class GivenItems:
+class LaunchItems:
     """Items that a definition works over, as LaunchRequest has them."""
 
     count: int = 0
@@ -30,10 +30,10 @@ class GivenItems:
 
 
 def definition_request(
-    version: DefinitionVersion, plan: Plan, label: str, key: str | None, via: str, items: GivenItems | None = None
+    version: DefinitionVersion, plan: Plan, label: str, key: str | None, via: str, items: LaunchItems | None = None
 ) -> LaunchRequest:
     """Return the launch of a saved definition. Raises DefinitionErrors when it is not valid any more."""
-    given, definition = items or GivenItems(), definition_of(version.pk)
+    given, definition = items or LaunchItems(), definition_of(version.pk)
     return LaunchRequest(
         processor=definition.kind,
         parameters={},

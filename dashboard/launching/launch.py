@@ -16,7 +16,7 @@ from dashboard.errors import FieldErrors
 from dashboard.launching.request import IdempotencyConflict, Launched, LaunchRequest
 from dashboard.launching.root_input import root_input
 from dashboard.launching.two_stage import as_pipeline, has_two_stages
-from dashboard.launching.validation import refusals
+from dashboard.launching.validation import plan_problems
 from dashboard.models import Batch, Node
 from dashboard.projection.settlement import set_start_error
 from dashboard.projection.tree_writer import ResourceNamedTwice, write_below, write_section
@@ -36,7 +36,7 @@ def launch(person: Person, request: LaunchRequest) -> Launched:
     FieldErrors with the plan's fields where it cannot work for these items.
     """
     operator = require_operator(person)
-    if request.definition is None and (errors := refusals(request.processor, request.plan, request.count)):
+    if request.definition is None and (errors := plan_problems(request.processor, request.plan, request.count)):
         raise FieldErrors(errors)
     if (existing := _launched_before(operator, request)) is not None:
         return Launched(existing, created=False)

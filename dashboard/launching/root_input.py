@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dashboard.definitions.stages import definition_of, is_saga_of_items, sections_of, work_of
+from dashboard.definitions.stages import definition_of, is_saga_of_items, pool_or_entity_of, sections_of
 from dashboard.models import Batch, DefinitionVersion
 from orchestration.contracts.fan_out import Cursor, FanOutInput
 from orchestration.contracts.flows import FlowInput
@@ -18,7 +18,7 @@ def root_input(batch: Batch) -> RootInput:
     """Return how a batch's root is started, whatever it is."""
     if batch.definition is not None and is_saga_of_items(batch.definition.pk):
         return replace(fan_out_input(batch), child_workflow=ITEM_SAGA_WORKFLOW)
-    if batch.definition is None or work_of(batch.definition.pk) is not None:
+    if batch.definition is None or pool_or_entity_of(batch.definition.pk) is not None:
         return fan_out_input(batch)
     return flow_input(batch, batch.definition)
 
@@ -36,7 +36,7 @@ def fan_out_input(batch: Batch) -> FanOutInput:
     plan = batch.plan
     children = Layout.of(plan, batch.item_count).children
     cursor = Cursor() if plan.paged else None
-    work = work_of(batch.definition_id)
+    work = pool_or_entity_of(batch.definition_id)
     name = work.processor if work is not None else batch.processor
     items = batch.item_count
     given = FanOutInput(batch.pk, plan, items, 0, children, window=batch.window, label=label)

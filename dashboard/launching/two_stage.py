@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from django.contrib.auth.models import User
 
-from dashboard.definitions.saving import keep_generated
+from dashboard.definitions.saving import save_generated
 from dashboard.launching.request import LaunchRequest
 from orchestration.definitions.models import Pipeline, Stage, Takes
 from orchestration.plan.plan import Plan
@@ -25,7 +25,7 @@ def as_pipeline(person: User, request: LaunchRequest) -> tuple[LaunchRequest, Pi
     """Return the launch of both stages, and the pipeline that it runs, which is kept as a saved definition."""
     first = get_processor(request.processor)
     pipeline = pipeline_of(first, request)
-    version = keep_generated(person, f"{first.title} (form)", pipeline, NOTE)
+    version = save_generated(person, f"{first.title} (form)", pipeline, NOTE)
     source = {**request.source, "form": first.name}
     return replace(request, processor=pipeline.kind, definition=version.pk, source=source), pipeline
 

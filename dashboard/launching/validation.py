@@ -12,7 +12,7 @@ from orchestration.plan.validation import problems
 from orchestration.processors.catalogue import get_processor
 
 
-def refusals(processor: str, plan: Plan, count: int) -> dict[str, str]:
+def plan_problems(processor: str, plan: Plan, count: int) -> dict[str, str]:
     """Return why a plan cannot work for a processor and a number of items: {field of the plan: reason}."""
     found = problems(plan, count)
     made = get_processor(processor)

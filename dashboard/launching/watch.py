@@ -44,13 +44,13 @@ def watch(person: Person, workflow_id: str, *, via: str = "watch") -> Watched:
     operator = require_operator(person)
     root = _root_of(workflow_id)
     below = workflow_id if root.workflow_id != workflow_id else ""
-    if (known := _known(root)) is not None:
+    if (known := _existing(root)) is not None:
         return Watched(known, created=False, below=below)
     try:
         with transaction.atomic():
             batch = _write(operator, root, via)
     except IntegrityError:
-        if (known := _known(root)) is None:
+        if (known := _existing(root)) is None:
             raise
         return Watched(known, created=False, below=below)
     apply_events(batch.pk, [TreeEvent(EventKind.STARTED, root.workflow_id, root.run_id, root.started_at)])
@@ -58,7 +58,7 @@ def watch(person: Person, workflow_id: str, *, via: str = "watch") -> Watched:
     return Watched(batch, created=True, below=below)
 
 
-def suggestions(text: str) -> Sequence[WorkflowRun]:
+def suggested_parents(text: str) -> Sequence[WorkflowRun]:
     """Return parents that Canopy did not launch and that were busy lately. Raises TemporalUnavailable."""
     return async_to_sync(gateway().external.parents)(text)
 
@@ -79,7 +79,7 @@ def _namespace() -> str:
     return async_to_sync(gateway().client)().namespace
 
 
-def _known(root: WorkflowRun) -> Batch | None:
+def _existing(root: WorkflowRun) -> Batch | None:
     """Return the newest batch that shows this run of a root, launched or watched."""
     shown = Node.objects.filter(kind=NodeKind.ROOT, workflow_id=root.workflow_id, attempts__run_id=root.run_id)
     node = shown.select_related("batch").order_by("-batch__created_at").first()

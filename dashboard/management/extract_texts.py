@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from dashboard.forms.model_forms import choice_title, title_of
-from dashboard.queries.results import Comparison
+from dashboard.queries.results import ColumnOperator
 from orchestration.errors.kinds import ADVICE, ErrorKind
 from orchestration.plan.plan import Plan
 from orchestration.plan.presets import PRESETS
@@ -26,7 +26,7 @@ TEXTS = (
 def said_texts() -> list[str]:
     """Return the texts of everything that comes with Canopy, by the alphabet."""
     load()
-    found = {*ADVICE.values(), *(str(kind) for kind in ErrorKind), *(str(each) for each in Comparison)}
+    found = {*ADVICE.values(), *(str(kind) for kind in ErrorKind), *(str(each) for each in ColumnOperator)}
     found |= {text for preset in PRESETS for text in (preset.title, preset.when, preset.group)}
     for each in processors().values():
         if each.function.__module__.startswith("orchestration."):

@@ -24,14 +24,14 @@ from dashboard.models import Channel, Delivery, Occasion, Subscription
 from orchestration.processors.http.egress import AddressRefused, EgressPolicy, GuardedBackend, GuardedTransport
 
 log = logging.getLogger(__name__)
-ANSWER_WITHIN = 15.0
+TIMEOUT = 15.0
 ERROR_LENGTH = 500
 
-TRIED_AGAIN = (408, 425, 429)
+RETRYABLE_STATUSES = (408, 425, 429)
 """Refusals that are not for good; every other one from 400 to 499 is."""
 
 
-class NotSent(Exception):
+class DeliveryError(Exception):
     """Why a notification did not arrive, and whether that is final."""
 
     def __init__(self, message: str, *, is_final: bool = False) -> None:
@@ -49,15 +49,15 @@ async def _post(delivery: Delivery) -> None:
     }
     transport = GuardedTransport(GuardedBackend(EgressPolicy.of(settings.CANOPY_HTTP_ALLOW)))
     try:
-        async with httpx.AsyncClient(transport=transport, timeout=ANSWER_WITHIN) as client:
+        async with httpx.AsyncClient(transport=transport, timeout=TIMEOUT) as client:
             answer = await client.post(delivery.subscription.address, content=body, headers=headers)
     except (AddressRefused, httpx.InvalidURL) as error:
-        raise NotSent(str(error), is_final=True) from error
+        raise DeliveryError(str(error), is_final=True) from error
     except httpx.HTTPError as error:
-        raise NotSent(f"{type(error).__name__}: {error}") from error
+        raise DeliveryError(f"{type(error).__name__}: {error}") from error
     if not answer.is_success:
-        is_final = answer.status_code < 500 and answer.status_code not in TRIED_AGAIN
-        raise NotSent(f"It answered {answer.status_code} {answer.reason_phrase}.", is_final=is_final)
+        is_final = answer.status_code < 500 and answer.status_code not in RETRYABLE_STATUSES
+        raise DeliveryError(f"It answered {answer.status_code} {answer.reason_phrase}.", is_final=is_final)
 
 
 async def _mail(delivery: Delivery) -> None:
@@ -71,7 +71,7 @@ async def _mail(delivery: Delivery) -> None:
     try:
         await asyncio.to_thread(message.send)
     except OSError as error:  # smtplib's errors, too
-        raise NotSent(f"{type(error).__name__}: {error}", is_final=_is_refused(error)) from error
+        raise DeliveryError(f"{type(error).__name__}: {error}", is_final=_is_refused(error)) from error
 
 
 def _is_refused(error: OSError) -> bool:

@@ -13,8 +13,8 @@ from dashboard.notifications.delivery import log
 from dashboard.temporal import gateway
 from orchestration.temporal.connection import TemporalUnavailable
 
-LOOK_EVERY = 1.0
-AT_ONCE = 100
+POLL_INTERVAL = 1.0
+DELIVERIES_AT_ONCE = 100
 
 
 async def run_dispatcher() -> None:
@@ -26,8 +26,10 @@ async def run_dispatcher() -> None:
                 await Delivery.objects.filter(pk=delivery_id).aupdate(started_at=timezone.now())
         except TemporalUnavailable as error:
             log.info("Notifications wait: %s", error)
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(POLL_INTERVAL)
 
 
 def _to_start() -> Sequence[str]:
-    return list(Delivery.objects.filter(started_at=None).order_by("made_at").values_list("pk", flat=True)[:AT_ONCE])
+    return list(
+        Delivery.objects.filter(started_at=None).order_by("made_at").values_list("pk", flat=True)[:DELIVERIES_AT_ONCE]
+    )

@@ -15,15 +15,15 @@ from django.utils.translation import gettext_lazy
 from dashboard.accounts.permissions import Person, require_operator
 from dashboard.ids import new_id
 from dashboard.models import Batch, Channel, Delivery, Node, Occasion, Subscription
-from dashboard.notifications.triggers import content_of
+from dashboard.notifications.triggers import payload_of
 from orchestration.processors.catalogue import processors
 
-TEST = "test"
-NO_BATCH = "This is a test"
-MOST = 100
+TEST_OCCASION = "test"
+TEST_LABEL = "This is a test"
+SUBSCRIPTIONS_LIMIT = 100
 """Subscriptions of one person."""
 
-NO_MAIL = gettext_lazy("This installation sends no e-mail: EMAIL_URL is not set.")
+EMAIL_NOT_CONFIGURED = gettext_lazy("This installation sends no e-mail: EMAIL_URL is not set.")
 
 
 class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -80,7 +80,7 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
             except ValidationError as error:
                 self.add_error("address", error)
             if not settings.EMAIL_URL:
-                self.add_error("channel", NO_MAIL)
+                self.add_error("channel", EMAIL_NOT_CONFIGURED)
         elif channel == Channel.WEBHOOK and address and not _is_url(address):
             self.add_error("address", _("A webhook's address begins with http:// or https:// and a host."))
         return given
@@ -89,8 +89,10 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
 def subscribe(person: Person, form: SubscriptionForm) -> Subscription | None:
     """Keep what a person asks for, or return None where the form has errors. Raises PermissionDenied."""
     operator = require_operator(person)
-    if form.is_valid() and operator.subscriptions.count() >= MOST:
-        form.add_error(None, _("You have %(most)s subscriptions already: remove one first.") % {"most": MOST})
+    if form.is_valid() and operator.subscriptions.count() >= SUBSCRIPTIONS_LIMIT:
+        form.add_error(
+            None, _("You have %(most)s subscriptions already: remove one first.") % {"most": SUBSCRIPTIONS_LIMIT}
+        )
     if not form.is_valid():
         return None
     made: Subscription = form.save(commit=False)
@@ -101,9 +103,9 @@ def subscribe(person: Person, form: SubscriptionForm) -> Subscription | None:
 
 def send_test(person: Person, subscription: Subscription) -> Delivery:
     """Send something by a subscription to see whether it arrives. Raises PermissionDenied."""
-    batch = Batch(pk="none", label=NO_BATCH, launched_by=require_operator(person), item_count=0, child_count=0)
-    content = content_of(batch, Node(), TEST)
-    return Delivery.objects.create(subscription=subscription, occasion=TEST, once=new_id(), content=content)
+    batch = Batch(pk="none", label=TEST_LABEL, launched_by=require_operator(person), item_count=0, child_count=0)
+    content = payload_of(batch, Node(), TEST_OCCASION)
+    return Delivery.objects.create(subscription=subscription, occasion=TEST_OCCASION, once=new_id(), content=content)
 
 
 def _is_url(given: str) -> bool:

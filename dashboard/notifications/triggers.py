@@ -16,7 +16,7 @@ from orchestration.contracts.status import Status
 
 
 @dataclass(frozen=True)
-class Seen:
+class NotificationState:
     """What of a batch is compared before and after a change."""
 
     is_open: bool
@@ -24,37 +24,37 @@ class Seen:
     held: str
 
     @classmethod
-    def of(cls, batch: Batch) -> Seen:
+    def of(cls, batch: Batch) -> NotificationState:
         """Look at a batch; a hold is known by when it began."""
         held = batch.held_at.isoformat() if batch.held_kind and batch.held_at else ""
         return cls(batch.is_open, failed_children(batch), held)
 
 
-def notice(before: Seen, batch: Batch, root: Node) -> None:
+def write_notifications(before: NotificationState, batch: Batch, root: Node) -> None:
     """Write a delivery for everybody who wants to be told of what has changed since `before`."""
-    found = list(_occasions(before, Seen.of(batch), root))
+    found = list(_occasions(before, NotificationState.of(batch), root))
     if not found:
         return
-    for subscription in wanted_by(batch):
+    for subscription in subscriptions_to(batch):
         for occasion, once in found:
             if occasion not in subscription.occasions:
                 continue
-            if occasion is Occasion.FAILING and not _is_beyond(subscription.threshold, batch):
+            if occasion is Occasion.FAILING and not _exceeds(subscription.threshold, batch):
                 continue
             Delivery.objects.get_or_create(
                 subscription=subscription,
                 batch=batch,
                 occasion=occasion,
                 once=once,
-                defaults={"content": content_of(batch, root, occasion)},
+                defaults={"content": payload_of(batch, root, occasion)},
             )
 
 
-def _is_beyond(percent: int, batch: Batch) -> bool:
+def _exceeds(percent: int, batch: Batch) -> bool:
     return failed_children(batch) * 100 > percent * batch.child_count
 
 
-def _occasions(before: Seen, now: Seen, root: Node) -> Iterator[tuple[Occasion, str]]:
+def _occasions(before: NotificationState, now: NotificationState, root: Node) -> Iterator[tuple[Occasion, str]]:
     run = root.run_id or f"attempt {root.attempt}"
     if before.is_open and not now.is_open:
         yield Occasion.ENDED, run
@@ -64,7 +64,7 @@ def _occasions(before: Seen, now: Seen, root: Node) -> Iterator[tuple[Occasion, 
         yield Occasion.FAILING, run
 
 
-def wanted_by(batch: Batch) -> list[Subscription]:
+def subscriptions_to(batch: Batch) -> list[Subscription]:
     """Return the subscriptions that a batch is meant by."""
     tagged = BatchTag.objects.filter(batch=batch, name=OuterRef("tag"))
     is_meant = Q(batch=batch) | Q(batch=None, processor__in=("", batch.processor))
@@ -72,7 +72,7 @@ def wanted_by(batch: Batch) -> list[Subscription]:
     return list(Subscription.objects.filter(is_meant & has_tag, owner__is_active=True))
 
 
-def content_of(batch: Batch, root: Node, occasion: str) -> dict[str, object]:
+def payload_of(batch: Batch, root: Node, occasion: str) -> dict[str, object]:
     """Return what is sent of a batch: {"type", "timestamp", "data"}, as Standard Webhooks has it."""
     return {
         "type": f"batch.{occasion}",

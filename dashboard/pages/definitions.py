@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from dashboard.definitions.examples import Example
-from dashboard.definitions.saving import NAME_LIMIT, NOTE_LIMIT, Checked
+from dashboard.definitions.saving import NAME_LIMIT, NOTE_LIMIT, CheckedText
 from dashboard.models import Batch, DefinitionVersion, SavedDefinition
 from dashboard.pages.definition_diff import Diff
 from dashboard.pages.outline import OutlineRow, outline_rows
@@ -65,7 +65,7 @@ class DefinitionForm(forms.Form):
 class Preview:
     """Context of the preview: a text and what is wrong with it, or its outline."""
 
-    checked: Checked
+    checked: CheckedText
 
     @property
     def rows(self) -> list[OutlineRow]:

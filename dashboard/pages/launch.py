@@ -27,12 +27,12 @@ from dashboard.inputs import survey as input_survey
 from dashboard.inputs.source import Format, Source
 from dashboard.inputs.survey import ROWS_LOOKED_AT, Survey
 from dashboard.inputs.uploads import keep, keep_chosen, opener
-from dashboard.launching.definition_request import GivenItems, definition_request, item_problems, plan_of
+from dashboard.launching.definition_request import LaunchItems, definition_request, item_problems, plan_of
 from dashboard.launching.request import LaunchRequest
-from dashboard.launching.validation import refusals
+from dashboard.launching.validation import plan_problems
 from dashboard.models import Batch, DefinitionVersion, Upload
 from dashboard.pages.outline import OutlineRow, outline_rows
-from dashboard.queries.task_queues import nobody_polls
+from dashboard.queries.task_queues import unpolled_warning
 from orchestration.definitions.models import Definition, Pipeline
 from orchestration.definitions.outline import outline
 from orchestration.plan.layout import Layout
@@ -145,7 +145,7 @@ class LaunchPage:
                 _("%(duplicates)s keys occur more than once: each row is an item all the same.")
                 % {"duplicates": numeral(self.survey.duplicates)}
             )
-        if plan is not None and (unserved := nobody_polls(plan.task_queue)):
+        if plan is not None and (unserved := unpolled_warning(plan.task_queue)):
             found.append(unserved)
         return found
 
@@ -161,7 +161,7 @@ class LaunchPage:
 
     def _of_version(self, version: DefinitionVersion) -> LaunchRequest:
         made = self._of_processor()
-        items = GivenItems(made.count, made.rows, made.digest, made.source)
+        items = LaunchItems(made.count, made.rows, made.digest, made.source)
         return definition_request(version, made.plan, made.label, None, "form", items)
 
     def _of_processor(self) -> LaunchRequest:
@@ -268,7 +268,7 @@ def filled_page(request: HttpRequest, processor: Processor, version: DefinitionV
         for place, reason in item_problems(page.definition, page.count).items():
             page.items.add_error(None, f"{place}: {reason}")
     elif plan is not None and page.count:
-        page.refuse(refusals(processor.name, plan, page.count))
+        page.refuse(plan_problems(processor.name, plan, page.count))
     return page
 
 

@@ -10,11 +10,11 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 
 from dashboard.actions.batch import window_bounds
-from dashboard.actions.operations import Wishes, may_change_parameters
+from dashboard.actions.operations import OperationOptions, may_change_parameters
 from dashboard.forms.model_forms import ModelForm, form_of
 from dashboard.models import Action, Batch, Operation
-from dashboard.queries.operation_outcomes import Difference, differences
-from dashboard.queries.selection import EVERYTHING
+from dashboard.queries.operation_progress import Difference, differences
+from dashboard.queries.selection import ALL_CHILDREN
 from orchestration.processors.catalogue import processors
 
 PREFIX = "parameters"
@@ -62,11 +62,11 @@ class OperationPage:
         return differences(self.batch, self.parameters.model.model_dump(mode="json"))
 
     @property
-    def wishes(self) -> Wishes:
+    def wishes(self) -> OperationOptions:
         """What was typed, once it is valid."""
         given = self.form.cleaned_data
         changed = self.parameters.model.model_dump(mode="json") if self.parameters and self.differences else None
-        return Wishes(given["reason"], changed, given["window"])
+        return OperationOptions(given["reason"], changed, given["window"])
 
 
 def operation_page(operation: Operation, data: QueryDict | None = None) -> OperationPage:
@@ -92,7 +92,7 @@ def _seconds(operation: Operation) -> float | None:
     """Return how long it may take: as long as children took so far, as many at a time as the window lets."""
     if operation.action != Action.RETRY:
         return None
-    took = EVERYTHING.children(operation.batch).filter(duration__isnull=False).aggregate(Avg("duration"))
+    took = ALL_CHILDREN.children(operation.batch).filter(duration__isnull=False).aggregate(Avg("duration"))
     average = took["duration__avg"]
     window = min(operation.window or operation.batch.window, max(1, operation.number))
     return None if average is None else average * operation.number / window

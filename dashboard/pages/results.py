@@ -10,7 +10,7 @@ from django.core.paginator import Page, Paginator
 
 from dashboard.models import Batch, Item, NodeStatus
 from dashboard.queries.charts import Chart, chart_of
-from dashboard.queries.results import Comparison, ResultsQuery, columns_of, result_fields
+from dashboard.queries.results import ColumnOperator, ResultsQuery, column_names, result_fields
 
 ROWS_DRAWN = 10_000
 """Results that a chart is drawn of, with every page: the first ones."""
@@ -31,7 +31,7 @@ class ResultsPage:
     @cached_property
     def columns(self) -> list[str]:
         """The result columns."""
-        return columns_of(self.batch)[1]
+        return column_names(self.batch)[1]
 
     @cached_property
     def page(self) -> Page[Item]:
@@ -70,4 +70,4 @@ class ResultsPage:
     @property
     def comparisons(self) -> list[str]:
         """Comparisons to choose from."""
-        return [str(each) for each in Comparison]
+        return [str(each) for each in ColumnOperator]

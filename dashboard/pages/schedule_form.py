@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from pydantic import ValidationError
 
 from dashboard.errors import reasons_by_field
-from dashboard.schedules.recurrence import DAYS, UNITS, Cadence, Repeat, interval_parts
+from dashboard.schedules.recurrence import DAYS, UNITS, Recurrence, Repeat, interval_parts
 from dashboard.schedules.timetable import Timetable, time_zones
 from orchestration.client.schedule_models import Overlap, Timing
 
@@ -148,15 +148,15 @@ class TimetableForm(forms.Form):
             return None
         every = timedelta(seconds=(cleaned["every"] or 0) * UNITS[cleaned["unit"] or "seconds"])
         given = {name: cleaned[name] for name in needed if name not in ("every", "unit", "days")}
-        return Cadence(repeat, days=tuple(cleaned["days"]), every=every, **given).timing(cleaned["time_zone"])
+        return Recurrence(repeat, days=tuple(cleaned["days"]), every=every, **given).timing(cleaned["time_zone"])
 
 
 def initial_of(timetable: dict[str, Any]) -> dict[str, Any]:
     """Return the form's first values for what `scheduling.timetable_of` tells, or for {} those of a new schedule."""
     interval, cron = timetable.get("interval"), timetable.get("cron")
-    cadence = Cadence(Repeat.WEEKDAYS) if not timetable else Cadence(Repeat.CRON)
+    cadence = Recurrence(Repeat.WEEKDAYS) if not timetable else Recurrence(Repeat.CRON)
     if interval or cron:
-        cadence = Cadence.of(Timing(cron or "", timedelta(seconds=interval) if interval else None))
+        cadence = Recurrence.of(Timing(cron or "", timedelta(seconds=interval) if interval else None))
     every, unit = interval_parts(cadence.every)
     catchup, catchup_unit = interval_parts(timedelta(seconds=timetable.get("catchup_window", 3600)))
     return {

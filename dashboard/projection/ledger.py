@@ -17,7 +17,7 @@ from django.utils import timezone
 from dashboard.database.bulk import update_rows
 from dashboard.models import PARENT_KINDS, Batch, Node
 from dashboard.models.tallies import apply_change, batch_status, contribution, done
-from dashboard.notifications.triggers import Seen, notice
+from dashboard.notifications.triggers import NotificationState, write_notifications
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
 from orchestration.errors.signatures import signature_of
@@ -81,7 +81,7 @@ class Ledger:
     root: Node
     revision: int
     _before: tuple[Any, ...]
-    _seen: Seen
+    _seen: NotificationState
     _tracked: dict[int, _Snapshot] = field(default_factory=dict)
     _above: defaultdict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     _is_changed: bool = False
@@ -139,7 +139,7 @@ class Ledger:
             batch.revision, batch.changed_at = self.revision, timezone.now()
             batch.samples = add_sample(batch.samples, int(batch.changed_at.timestamp()), done(batch))
             batch.save(update_fields=["revision", "changed_at", "samples", *BATCH_STATE, *TALLY_COLUMNS])
-            notice(self._seen, batch, self.root)
+            write_notifications(self._seen, batch, self.root)
 
     def _write_parents(self) -> None:
         level = dict(self._above)
@@ -171,7 +171,7 @@ def open_ledger(batch_id: str) -> Iterator[Ledger]:
     with transaction.atomic():
         batch = Batch.objects.select_for_update().get(pk=batch_id)
         root = Node.objects.get(batch=batch_id, kind=NodeKind.ROOT)
-        ledger = Ledger(batch, root, batch.revision + 1, _batch_state(batch), Seen.of(batch))
+        ledger = Ledger(batch, root, batch.revision + 1, _batch_state(batch), NotificationState.of(batch))
         ledger.track([root])
         yield ledger
         ledger.close()

@@ -18,7 +18,7 @@ from django.db.models import Count, F, Q
 from django.db.models.functions import Floor
 
 from dashboard.models import BY_INTEREST, Batch, Node, NodeStatus
-from dashboard.queries.selection import EVERYTHING
+from dashboard.queries.selection import ALL_CHILDREN
 from orchestration.contracts.events import NodeKind
 
 STATUSES = (
@@ -34,7 +34,7 @@ STATUSES = (
 EMPTY = 255
 STEPS = 4_000
 
-KEPT = 16
+MAPS_CACHED = 16
 """Batches whose maps are kept in memory, those looked at last: three bytes a child."""
 
 RANGES = 20
@@ -88,12 +88,12 @@ def duration_code(seconds: float | None) -> int:
     return 0 if seconds is None else min(1 + round(STEPS * log10(1 + 1000 * seconds)), 0xFFFF)
 
 
-def seconds_of(code: int) -> float:
+def seconds_from_code(code: int) -> float:
     """Return the duration that a code of the map stands for."""
     return float(10 ** ((code - 1) / STEPS) - 1) / 1000
 
 
-class _Maps:
+class _MapCache:
     """The maps of the batches that were looked at last."""
 
     def __init__(self) -> None:
@@ -105,13 +105,13 @@ class _Maps:
         with self._lock:
             found = self._kept.setdefault(batch.pk, BatchMap())
             self._kept.move_to_end(batch.pk)
-            while len(self._kept) > KEPT:
+            while len(self._kept) > MAPS_CACHED:
                 self._kept.popitem(last=False)
         found.follow(batch)
         return found
 
 
-map_of = _Maps().of
+map_of = _MapCache().of
 """Return the map of a batch, up to its revision as it was read."""
 
 
@@ -121,7 +121,7 @@ def starts_of(batch: Batch) -> bytes:
     Not a number where it has not.
     """
     starts = array("f", [nan]) * len(map_of(batch).statuses)
-    began = EVERYTHING.children(batch).filter(started_at__isnull=False).values_list("position", "started_at")
+    began = ALL_CHILDREN.children(batch).filter(started_at__isnull=False).values_list("position", "started_at")
     for position, started in began.iterator(chunk_size=10_000):
         if started is not None and position < len(starts):
             starts[position] = (started - batch.created_at).total_seconds()
@@ -148,7 +148,7 @@ def ranges_of(batch: Batch) -> list[Range]:
     """Return what the map shows as a table: RANGES stretches of equal length."""
     number = len(map_of(batch).statuses)
     size = max(1, ceil(number / RANGES))
-    counted = EVERYTHING.children(batch).annotate(stretch=Floor(F("position") / size))
+    counted = ALL_CHILDREN.children(batch).annotate(stretch=Floor(F("position") / size))
     numbers = defaultdict[int, Counter[str]](Counter)
     for stretch, status, count in counted.values_list("stretch", "status").annotate(Count("pk")):
         numbers[int(stretch)][status] = count
@@ -156,7 +156,7 @@ def ranges_of(batch: Batch) -> list[Range]:
     ends = Q(position__in=[*firsts, *(min(first + size, number) - 1 for first in firsts)])
     keys = {
         each[0]: each[1:]
-        for each in EVERYTHING.children(batch).filter(ends).values_list("position", "key_first", "key_last")
+        for each in ALL_CHILDREN.children(batch).filter(ends).values_list("position", "key_first", "key_last")
     }
     return [
         Range(

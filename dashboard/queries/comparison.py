@@ -13,9 +13,9 @@ from django.utils.translation import gettext_lazy
 from dashboard.i18n.formatting import Words
 from dashboard.live.state import LARGE_COLUMNS
 from dashboard.models import BY_INTEREST, FAILURES, Batch
-from dashboard.queries.batch_map import map_of, seconds_of
+from dashboard.queries.batch_map import map_of, seconds_from_code
 from dashboard.queries.error_groups import failed_items
-from dashboard.queries.selection import EVERYTHING
+from dashboard.queries.selection import ALL_CHILDREN
 from orchestration.errors.signatures import template_of
 
 OFFERED = 50
@@ -24,7 +24,7 @@ OFFERED = 50
 BINS = 40
 WIDTH, HEIGHT = 1_000, 120
 
-SHARES = (
+QUANTILES = (
     (gettext_lazy("Shortest"), 0.0),
     (gettext_lazy("Median"), 0.5),
     (gettext_lazy("90 of 100 within"), 0.9),
@@ -34,7 +34,7 @@ SHARES = (
 
 
 @dataclass(frozen=True)
-class Pair:
+class NumberPair:
     """A number of both batches, under a name; `change` is what the second has more."""
 
     name: Words
@@ -81,15 +81,15 @@ class Histogram:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class BatchComparison:
     """Context of the page. Without an `other` batch, those that may be chosen are offered alone."""
 
     batch: Batch
     other: Batch | None
     offered: Sequence[Batch]
-    children: Sequence[Pair] = ()
-    items: Sequence[Pair] = ()
-    durations: Sequence[Pair] = ()
+    children: Sequence[NumberPair] = ()
+    items: Sequence[NumberPair] = ()
+    durations: Sequence[NumberPair] = ()
     histogram: Histogram | None = None
     errors: Sequence[ErrorPair] = ()
 
@@ -100,24 +100,24 @@ def candidates(batch: Batch) -> list[Batch]:
     return list(found.defer(*LARGE_COLUMNS).select_related("launched_by")[:OFFERED])
 
 
-def compare(batch: Batch, other: Batch) -> Comparison:
+def compare(batch: Batch, other: Batch) -> BatchComparison:
     """Compare an earlier batch (the first) with a later one, whichever way round they are given."""
     one, two = sorted((batch, other), key=lambda each: each.created_at)
     durations = _durations(one), _durations(two)
-    return Comparison(
+    return BatchComparison(
         batch=one,
         other=two,
         offered=candidates(batch),
         children=_counts(one.children, two.children),
         items=_counts(one.items_by_status, two.items_by_status),
-        durations=[Pair(name, *(_at(share, codes) for codes in durations)) for name, share in SHARES],
+        durations=[NumberPair(name, *(_at(share, codes) for codes in durations)) for name, share in QUANTILES],
         histogram=_histogram(*durations),
         errors=_errors(one, two),
     )
 
 
-def _counts(one: dict[str, int], other: dict[str, int]) -> list[Pair]:
-    pairs = (Pair(str(status.label), one[status.value], other[status.value]) for status in BY_INTEREST)
+def _counts(one: dict[str, int], other: dict[str, int]) -> list[NumberPair]:
+    pairs = (NumberPair(str(status.label), one[status.value], other[status.value]) for status in BY_INTEREST)
     return [pair for pair in pairs if pair.one or pair.other]
 
 
@@ -127,7 +127,7 @@ def _durations(batch: Batch) -> list[int]:
 
 
 def _at(share: float, codes: Sequence[int]) -> float | None:
-    return seconds_of(codes[min(len(codes) - 1, int(share * len(codes)))]) if codes else None
+    return seconds_from_code(codes[min(len(codes) - 1, int(share * len(codes)))]) if codes else None
 
 
 def _histogram(one: Sequence[int], other: Sequence[int]) -> Histogram | None:
@@ -139,7 +139,7 @@ def _histogram(one: Sequence[int], other: Sequence[int]) -> Histogram | None:
     edges = [low + step * place for place in range(BINS + 1)]
     shares = [[count / len(codes) for count in _binned(codes, edges)] for codes in (one, other)]
     most = max(max(each) for each in shares)
-    ticks = [seconds_of(round(low + (high - 1 - low) * quarter / 4)) for quarter in range(5)]
+    ticks = [seconds_from_code(round(low + (high - 1 - low) * quarter / 4)) for quarter in range(5)]
     return Histogram(_outline(shares[0], most), _outline(shares[1], most), ticks)
 
 
@@ -159,7 +159,7 @@ def _outline(shares: Sequence[float], most: float) -> str:
 def _errors(one: Batch, other: Batch) -> list[ErrorPair]:
     groups = [_groups(batch) for batch in (one, other)]
     pairs = [
-        ErrorPair(signature, *_said(groups, signature), *(each.get(signature, (0, "", ""))[0] for each in groups))
+        ErrorPair(signature, *_error_text(groups, signature), *(each.get(signature, (0, "", ""))[0] for each in groups))
         for signature in {**groups[0], **groups[1]}
     ]
     order = ("new", "grown", "same", "shrunk", "gone")
@@ -169,14 +169,14 @@ def _errors(one: Batch, other: Batch) -> list[ErrorPair]:
 def _groups(batch: Batch) -> dict[str, tuple[int, str, str]]:
     """Return the failures of a batch by signature: how many, and the type and message of one."""
     found = dict[str, tuple[int, str, str]]()
-    children = EVERYTHING.children(batch).filter(status__in=FAILURES, signature__gt="")
+    children = ALL_CHILDREN.children(batch).filter(status__in=FAILURES, signature__gt="")
     for failed in (failed_items(batch), children):
         rows = failed.values_list("signature").annotate(Count("pk"), Min("error_type"), Min("error_message"))
         found |= {signature: (number, kind, message) for signature, number, kind, message in rows}
     return found
 
 
-def _said(groups: Iterable[dict[str, tuple[int, str, str]]], signature: str) -> tuple[str, str]:
+def _error_text(groups: Iterable[dict[str, tuple[int, str, str]]], signature: str) -> tuple[str, str]:
     for each in groups:
         if signature in each:
             return each[signature][1], template_of(each[signature][2])

@@ -15,7 +15,7 @@ from dashboard.temporal import gateway
 from orchestration.diagnosis.findings import Finding, FindingCode, Severity
 from orchestration.temporal.connection import TemporalUnavailable
 
-STILL_AFTER = timedelta(seconds=10)
+IDLE_AFTER = timedelta(seconds=10)
 """A batch that has not changed for this long does not move."""
 
 
@@ -32,16 +32,16 @@ def diagnosis_of(batch: Batch, workflow_id: str = "") -> Diagnosis:
     try:
         findings = async_to_sync(gateway().diagnose)(batch.pk, workflow_id or batch.watched_id)
     except TemporalUnavailable as error:
-        findings = [_away(batch, error)]
-    return Diagnosis(moves(batch), findings)
+        findings = [_unreachable(batch, error)]
+    return Diagnosis(is_moving(batch), findings)
 
 
-def moves(batch: Batch) -> bool:
+def is_moving(batch: Batch) -> bool:
     """Whether a batch has changed a moment ago."""
-    return batch.changed_at is not None and timezone.now() - batch.changed_at < STILL_AFTER
+    return batch.changed_at is not None and timezone.now() - batch.changed_at < IDLE_AFTER
 
 
-def _away(batch: Batch, error: TemporalUnavailable) -> Finding:
+def _unreachable(batch: Batch, error: TemporalUnavailable) -> Finding:
     what = _("Temporal does not answer.")
     advice = _("Nothing is lost: batches go on by themselves as soon as it is back. Look at its server.")
     return Finding(FindingCode.TEMPORAL_AWAY, Severity.PROBLEM, batch.pk, what, advice, str(error))

@@ -77,7 +77,7 @@ def error_groups(batch: Batch) -> ErrorGroups:
     of_items = _grouped(items, Count("child", distinct=True), of_items=True)
     children = Node.objects.filter(batch=batch, kind=NodeKind.CHILD, signature__gt="").order_by()
     of_children = _grouped(children.annotate(said_at=F("closed_at")), Count("pk"), of_items=False)
-    found = _gathered(of_items.union(of_children, all=True))
+    found = _merged_by_signature(of_items.union(of_children, all=True))
     found.sort(key=lambda each: (-each.number, -each.numbers.total()))
     most = max((each.number for each in found), default=0) or 1
     return ErrorGroups([_group(batch, each, most) for each in found[:SHOWN]], max(0, len(found) - SHOWN))
@@ -88,7 +88,7 @@ def failed_items(batch: Batch) -> QuerySet[Item]:
     return Item.objects.filter(batch=batch, status=NodeStatus.FAILED, signature__gt="").order_by()
 
 
-def with_error(batch: Batch, signature: str) -> Q:
+def children_with_error(batch: Batch, signature: str) -> Q:
     """Return what is true of the children with a failure of a group."""
     of_items = failed_items(batch).filter(signature=signature)
     return Q(position__in=of_items.values("child")) | Q(signature=signature, status__in=FAILURES)
@@ -107,7 +107,7 @@ def _grouped(failed: Any, children: Count, *, of_items: bool) -> Any:
     )
 
 
-def _gathered(rows: Iterable[dict[str, Any]]) -> list[_Found]:
+def _merged_by_signature(rows: Iterable[dict[str, Any]]) -> list[_Found]:
     """Return groups from rows of one status each."""
     found = dict[str, _Found]()
     for row in rows:
@@ -115,14 +115,14 @@ def _gathered(rows: Iterable[dict[str, Any]]) -> list[_Found]:
         key = f"{row['signature']} {is_of_items}"
         group = found.setdefault(key, _Found(row["signature"], is_of_items))
         if row["status"] in FAILURES:
-            group.failed = _both(group.failed, row) if group.failed else row
+            group.failed = _merged(group.failed, row) if group.failed else row
             group.numbers["failed"] += row["number"]
         elif row["status"] in RETRIED:
             group.numbers[RETRIED[row["status"]]] += row["number"]
     return [group for group in found.values() if group.numbers]
 
 
-def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """Return what was found of failures with one error, but different statuses."""
     return one | {
         "children": one["children"] + other["children"],
@@ -132,7 +132,7 @@ def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def _group(batch: Batch, found: _Found, most: int) -> ErrorGroup:
-    said = found.failed or (_item_that_had(batch, found) if found.of_items else _child_that_had(batch, found))
+    said = found.failed or (_sample_item(batch, found) if found.of_items else _sample_child(batch, found))
     return ErrorGroup(
         signature=found.signature,
         error_type=said["type"],
@@ -150,7 +150,7 @@ def _group(batch: Batch, found: _Found, most: int) -> ErrorGroup:
     )
 
 
-def _item_that_had(batch: Batch, found: _Found) -> dict[str, Any]:
+def _sample_item(batch: Batch, found: _Found) -> dict[str, Any]:
     """Return what one item said that has failed so before, and is done or under way again."""
     item = Item.objects.filter(batch=batch, signature=found.signature).order_by("status", "index")[0]
     kept = {"type": item.error_type, "message": item.error_message, "at": None}
@@ -159,7 +159,7 @@ def _item_that_had(batch: Batch, found: _Found) -> dict[str, Any]:
     return {"type": said["type"], "sample": said["message"], "children": 0, "first": at, "last": at}
 
 
-def _child_that_had(batch: Batch, found: _Found) -> dict[str, Any]:
+def _sample_child(batch: Batch, found: _Found) -> dict[str, Any]:
     """Return what one child's earlier attempt said."""
     run = (
         Attempt.objects.filter(node__batch=batch, node__signature=found.signature)

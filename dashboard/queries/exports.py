@@ -23,7 +23,7 @@ ROWS_IN_A_GROUP = 20_000
 
 INT64 = range(-(2**63), 2**63)
 
-OWN = {
+ITEM_COLUMNS = {
     "index": pyarrow.int64(),
     "key": pyarrow.string(),
     "child": pyarrow.int64(),
@@ -42,7 +42,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
-REASON = "why_rejected"
+REASON_COLUMN = "why_rejected"
 
 Columns = tuple[list[str], list[str]]
 """The fields of items, and of their results."""
@@ -56,7 +56,7 @@ class _Echo:
 
 
 def _own(item: Any) -> dict[str, Any]:
-    shown = {name: getattr(item, name) for name in OWN if name not in ("status", "error_kind")}
+    shown = {name: getattr(item, name) for name in ITEM_COLUMNS if name not in ("status", "error_kind")}
     kind = error_kind(item.error_type) if item.error_type else ""
     return shown | {"status": item.shown_status, "error_kind": kind}
 
@@ -76,10 +76,10 @@ def csv_lines(items: ItemQuerySet, columns: Columns) -> Iterator[str]:
     """Yield a header and each item as a line of CSV; fields of data and result are columns of their own."""
     data, results = columns
     writer = csv.writer(_Echo())
-    yield writer.writerow([*OWN, *(f"item.{name}" for name in data), *(f"result.{name}" for name in results)])
+    yield writer.writerow([*ITEM_COLUMNS, *(f"item.{name}" for name in data), *(f"result.{name}" for name in results)])
     for item in _rows(items):
         own, result = _own(item), result_fields(item.result)
-        values = [*(own[name] for name in OWN), *(item.data.get(name) for name in data)]
+        values = [*(own[name] for name in ITEM_COLUMNS), *(item.data.get(name) for name in data)]
         yield writer.writerow([cell(value) for value in (*values, *(result.get(name) for name in results))])
 
 
@@ -90,7 +90,7 @@ def rejected_lines(batch: Batch) -> Iterator[str]:
     for data in failed.values_list("data", flat=True).iterator(chunk_size=ROWS_AT_ONCE):
         columns |= dict.fromkeys(data)
     writer = csv.writer(_Echo())
-    yield writer.writerow([*columns, REASON])
+    yield writer.writerow([*columns, REASON_COLUMN])
     for item in failed.iterator(chunk_size=ROWS_AT_ONCE):
         yield writer.writerow([cell(each) for each in (*map(item.data.get, columns), item.error_message)])
 
@@ -175,7 +175,9 @@ def _schema(items: ItemQuerySet, columns: Columns) -> pyarrow.Schema:
         fields = result_fields(result)
         for name in columns[1]:
             kinds[f"result.{name}"].add(_kind(fields.get(name)))
-    return pyarrow.schema([*OWN.items(), *((name, _type(found - {type(None)})) for name, found in kinds.items())])
+    return pyarrow.schema(
+        [*ITEM_COLUMNS.items(), *((name, _type(found - {type(None)})) for name, found in kinds.items())]
+    )
 
 
 def _kind(value: Any) -> type:

@@ -29,7 +29,7 @@ ENDED_BADLY = (BatchStatus.FAILED, BatchStatus.TIMED_OUT, BatchStatus.COMPLETED_
 
 
 @dataclass(frozen=True)
-class Entry:
+class HomeEntry:
     """A batch, its state as the live rows get it, and why it is here."""
 
     batch: Batch
@@ -42,24 +42,24 @@ class Home:
     """Context of the page. `trouble` is what is wrong with Temporal or its workers, in a sentence."""
 
     trouble: str
-    needs: Sequence[Entry]
-    running: Sequence[Entry]
-    ended: Sequence[Entry]
+    needs: Sequence[HomeEntry]
+    running: Sequence[HomeEntry]
+    ended: Sequence[HomeEntry]
     since: datetime
 
 
 def home_of(since: datetime) -> Home:
     """Return what there is to see for somebody who looked last at a time."""
-    needs = list(_needs(since))
+    needs = list(_needs_attention(since))
     shown = {entry.batch.pk for entry in needs}
     batches = _batches()
     running = batches.filter(status__in=OPEN_BATCH_STATUSES).exclude(pk__in=shown)[:SHOWN]
     ended = batches.filter(closed_at__gt=since).exclude(pk__in=shown).order_by("-closed_at")[:SHOWN]
     return Home(
-        _trouble(),
+        _temporal_problem(),
         needs,
-        [Entry(batch, batch_state(batch)) for batch in running],
-        [Entry(batch, batch_state(batch)) for batch in ended],
+        [HomeEntry(batch, batch_state(batch)) for batch in running],
+        [HomeEntry(batch, batch_state(batch)) for batch in ended],
         since,
     )
 
@@ -68,7 +68,7 @@ def _batches() -> QuerySet[Batch]:
     return Batch.objects.select_related("launched_by").defer(*LARGE_COLUMNS)
 
 
-def _needs(since: datetime) -> Iterator[Entry]:
+def _needs_attention(since: datetime) -> Iterator[HomeEntry]:
     """Yield what waits for a person, gravest first: held, stuck, failing while it runs, ended with failures."""
     now = timezone.now()
     open_ones = _batches().filter(status__in=OPEN_BATCH_STATUSES)
@@ -79,9 +79,9 @@ def _needs(since: datetime) -> Iterator[Entry]:
     waiting = Q(status=BatchStatus.HELD) | ~Q(start_error="") | still | failing
     reasons = [(_reason(batch, now), batch) for batch in open_ones.filter(waiting)[:SHOWN]]
     for (_rank, why), batch in sorted(reasons, key=lambda each: each[0][0]):
-        yield Entry(batch, batch_state(batch), why)
+        yield HomeEntry(batch, batch_state(batch), why)
     for batch in _batches().filter(status__in=ENDED_BADLY, closed_at__gt=since).order_by("-closed_at")[:SHOWN]:
-        yield Entry(batch, batch_state(batch), _failures(batch))
+        yield HomeEntry(batch, batch_state(batch), _failures(batch))
 
 
 def _reason(batch: Batch, now: datetime) -> tuple[int, str]:
@@ -106,7 +106,7 @@ def _failures(batch: Batch) -> str:
     return words % {"number": numeral(number)}
 
 
-def _trouble() -> str:
+def _temporal_problem() -> str:
     health = async_to_sync(gateway().health)()
     if not health.reachable:
         return _("Temporal does not answer. Nothing is lost: batches go on by themselves as soon as it is back.")

@@ -23,11 +23,11 @@ from dashboard.models import ItemQuerySet as Items
 
 ROWS_LOOKED_AT = 2_000
 """Items that say which columns there are."""
-OWN_SORTS = {"index": "index", "key": "key", "status": "shown_status", "duration": "duration"}
+ITEM_SORTS = {"index": "index", "key": "key", "status": "shown_status", "duration": "duration"}
 VALUE = "value"
 
 
-class Comparison(StrEnum):
+class ColumnOperator(StrEnum):
     """How a result column is held against a value."""
 
     CONTAINS = "contains"
@@ -44,7 +44,7 @@ def result_fields(result: Any) -> Mapping[str, Any]:
     return {} if result is None else {VALUE: result}
 
 
-def columns_of(batch: Batch) -> tuple[list[str], list[str]]:
+def column_names(batch: Batch) -> tuple[list[str], list[str]]:
     """Return the fields of the items and of their results, as the first ones have them."""
     data, results = dict[str, None](), dict[str, None]()
     first = batch.items.order_by("index").values_list("data", flat=True)[:ROWS_LOOKED_AT]
@@ -63,7 +63,7 @@ class ResultsQuery:
     text: str = ""
     status: str = ""
     column: str = ""
-    comparison: Comparison = Comparison.CONTAINS
+    comparison: ColumnOperator = ColumnOperator.CONTAINS
     value: str = ""
     sort: str = "index"
     error: str = ""
@@ -77,7 +77,7 @@ class ResultsQuery:
             text=given.get("q", "").strip(),
             status=status if status in NodeStatus.values else "",
             column=given.get("column", ""),
-            comparison=Comparison(comparison) if comparison in list(Comparison) else Comparison.CONTAINS,
+            comparison=ColumnOperator(comparison) if comparison in list(ColumnOperator) else ColumnOperator.CONTAINS,
             value=given.get("value", "").strip(),
             sort=given.get("sort", "") or "index",
             signature=given.get("signature", ""),
@@ -99,7 +99,7 @@ class ResultsQuery:
     @property
     def is_of_numbers(self) -> bool:
         """Whether a column is held against a number."""
-        is_order = self.comparison in (Comparison.AT_LEAST, Comparison.AT_MOST)
+        is_order = self.comparison in (ColumnOperator.AT_LEAST, ColumnOperator.AT_MOST)
         return bool(self.column and self.value) and is_order
 
     @property
@@ -127,13 +127,13 @@ class ResultsQuery:
         is_whole = _is_whole(batch, self.column)
         field, text = _column(self.column, is_whole=is_whole)
         if self.is_of_numbers:
-            lookup = "gte" if self.comparison is Comparison.AT_LEAST else "lte"
+            lookup = "gte" if self.comparison is ColumnOperator.AT_LEAST else "lte"
             return items.alias(compared=field).filter(Q((f"compared__{lookup}", self.number)))
-        if self.comparison is Comparison.CONTAINS:
+        if self.comparison is ColumnOperator.CONTAINS:
             return items.alias(compared=text).filter(Q(compared__icontains=self.value))
         items = items.alias(compared=text if is_whole else field)
         is_equal = Q(compared__in=self._as_texts) if is_whole else self._is_equal
-        if self.comparison is Comparison.IS:
+        if self.comparison is ColumnOperator.IS:
             return items.filter(is_equal)
         return items.filter(status=NodeStatus.COMPLETED).exclude(is_equal)
 
@@ -154,8 +154,8 @@ class ResultsQuery:
 
     def _order(self, batch: Batch) -> Sequence[Any]:
         name, is_down = self.sort.removeprefix("-"), self.sort.startswith("-")
-        if name in OWN_SORTS:
-            by: Any = F(OWN_SORTS[name])
+        if name in ITEM_SORTS:
+            by: Any = F(ITEM_SORTS[name])
         elif name.startswith("result."):
             column = name.removeprefix("result.")
             by = _column(column, is_whole=_is_whole(batch, column))[0]

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from django.db.models import Q, QuerySet
 
 from dashboard.models import Batch, Item, Node, NodeStatus
-from dashboard.queries.error_groups import with_error
+from dashboard.queries.error_groups import children_with_error
 from orchestration.contracts.events import NodeKind
 from orchestration.errors.signatures import SIGNATURE_LENGTH
 
@@ -49,7 +49,7 @@ class Selection:
     @property
     def is_narrow(self) -> bool:
         """Whether it leaves anything out."""
-        return self != EVERYTHING
+        return self != ALL_CHILDREN
 
     @property
     def is_status_alone(self) -> bool:
@@ -74,7 +74,7 @@ class Selection:
         if self.status:
             found = found.filter(status=self.status)
         if self.error:
-            found = found.filter(with_error(batch, self.error))
+            found = found.filter(children_with_error(batch, self.error))
         if self.span:
             found = found.filter(position__range=self.span)
         if self.operation:
@@ -92,7 +92,7 @@ class Selection:
         return self.children(batch).count()
 
 
-EVERYTHING = Selection()
+ALL_CHILDREN = Selection()
 """All children of a batch: nothing is left out."""
 
 

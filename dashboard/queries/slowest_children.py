@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dashboard.models import Batch, Node, NodeStatus
-from dashboard.queries.selection import EVERYTHING
+from dashboard.queries.selection import ALL_CHILDREN
 
 SHOWN = 3
 
@@ -21,7 +21,7 @@ class Slowest:
 
 def slowest_of(batch: Batch) -> Slowest:
     """Return the slowest children of a batch."""
-    children = EVERYTHING.children(batch)
+    children = ALL_CHILDREN.children(batch)
     running = children.filter(status=NodeStatus.RUNNING, started_at__isnull=False).order_by("started_at")
     return Slowest(
         list(children.filter(duration__gt=0).order_by("-duration")[:SHOWN]),

@@ -25,10 +25,10 @@ PURPOSES = {
     SCHEDULE_TASK_QUEUE: gettext_lazy("what waits for batches of schedules"),
 }
 
-POLLED_KNOWN_FOR = 5
+POLLED_CACHE_SECONDS = 5
 """Seconds: a form that is being filled in asks with every change."""
 
-AWAY = gettext_lazy("Temporal does not answer, so nothing is known of its queues. Nothing is lost.")
+UNREACHABLE = gettext_lazy("Temporal does not answer, so nothing is known of its queues. Nothing is lost.")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def queues_page() -> QueuesPage:
     try:
         seen = async_to_sync(gateway().queues)({*PURPOSES, *batches})
     except TemporalUnavailable:
-        return QueuesPage([], AWAY)
+        return QueuesPage([], UNREACHABLE)
     by_name = dict[str, list[QueueSnapshot]]()
     for queue in seen:
         by_name.setdefault(queue.name, []).append(queue)
@@ -82,7 +82,7 @@ def queues_page() -> QueuesPage:
     return QueuesPage(sorted(rows, key=lambda row: (row.is_polled, row.name in PURPOSES, row.name)))
 
 
-def nobody_polls(name: str) -> str:
+def unpolled_warning(name: str) -> str:
     """Return a warning where nobody takes activities from a queue; nothing where that is not known."""
     kept = f"polled:{name}"
     is_polled = cache.get(kept)
@@ -92,7 +92,7 @@ def nobody_polls(name: str) -> str:
             is_polled = any(queue.pollers for queue in seen if queue.name == name and queue.kind is QueueKind.ACTIVITY)
         except TemporalUnavailable:
             is_polled = True  # as far as anybody knows
-        cache.set(kept, is_polled, POLLED_KNOWN_FOR)
+        cache.set(kept, is_polled, POLLED_CACHE_SECONDS)
     if is_polled:
         return ""
     return _("No worker polls the task queue “%(name)s”: nothing is processed until one does.") % {"name": name}

@@ -62,7 +62,7 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class TimelineEntry:
     """Something that happened, as a line of text: `who` did it, where a person did."""
 
     kind: str
@@ -89,7 +89,7 @@ class Timeline:
     It begins at `begin`, and ends at the batch's end or now.
     """
 
-    entries: Sequence[Entry]
+    entries: Sequence[TimelineEntry]
     periods: Sequence[Period]
     marks: Sequence[Period]
     begin: datetime
@@ -107,26 +107,31 @@ def timeline_of(batch: Batch) -> Timeline:
     audit = list(batch.audit.select_related("person")[:SHOWN])
     runs = list(Attempt.objects.filter(batch=batch, node__kind=NodeKind.ROOT).order_by("-number")[:SHOWN])
     entries = [
-        *(Entry(each.kind, str(TITLES.get(EventKind(each.kind), each.kind)), each.at, each.note) for each in moments),
-        *(_done(each) for each in audit),
-        *(entry for each in runs for entry in _run(each)),
+        *(_moment_entry(each) for each in moments),
+        *(_audit_entry(each) for each in audit),
+        *(entry for each in runs for entry in _run_entries(each)),
     ]
     entries.sort(key=lambda entry: entry.at, reverse=True)
     scale = _Scale.of(batch, entries)
-    periods = [*_runs(runs[::-1], scale), *_periods(moments[::-1], scale)]
+    periods = [*_run_periods(runs[::-1], scale), *_periods(moments[::-1], scale)]
     marks = [scale.period("action", f"{each.who} {each.title}", each.at, each.at) for each in entries if each.who]
     return Timeline(entries, periods, marks, scale.begin)
 
 
-def _done(entry: AuditEntry) -> Entry:
+def _moment_entry(moment: Moment) -> TimelineEntry:
+    title = str(TITLES.get(EventKind(moment.kind), moment.kind))
+    return TimelineEntry(moment.kind, title, moment.at, moment.note)
+
+
+def _audit_entry(entry: AuditEntry) -> TimelineEntry:
     note = " ".join(part for part in (entry.scope, entry.outcome) if part)
-    return Entry("action", entry.action, entry.at, note, who=entry.person.get_username())
+    return TimelineEntry("action", entry.action, entry.at, note, who=entry.person.get_username())
 
 
-def _run(run: Attempt) -> Iterator[Entry]:
+def _run_entries(run: Attempt) -> Iterator[TimelineEntry]:
     """Yield the start of a run of the root, and its end."""
     if run.started_at is not None:
-        yield Entry(
+        yield TimelineEntry(
             "started",
             _("Started") if run.number == 1 else _("Started again, run %(number)s") % {"number": numeral(run.number)},
             run.started_at,
@@ -134,7 +139,7 @@ def _run(run: Attempt) -> Iterator[Entry]:
         )
     if run.closed_at is not None:
         error = f"{run.error_type}: {run.error_message}" if run.error_type else ""
-        yield Entry("closed", str(NodeStatus(run.status).label), run.closed_at, error)
+        yield TimelineEntry("closed", str(NodeStatus(run.status).label), run.closed_at, error)
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,7 @@ class _Scale:
     end: datetime
 
     @classmethod
-    def of(cls, batch: Batch, entries: Sequence[Entry]) -> Self:
+    def of(cls, batch: Batch, entries: Sequence[TimelineEntry]) -> Self:
         times = [entry.at for entry in entries] or [batch.created_at]
         end = batch.closed_at or timezone.now()
         begin, end = min(times), max(end, *times)
@@ -167,7 +172,7 @@ class _Scale:
         )
 
 
-def _runs(runs: Sequence[Attempt], scale: _Scale) -> Iterator[Period]:
+def _run_periods(runs: Sequence[Attempt], scale: _Scale) -> Iterator[Period]:
     return (scale.lasting("run", each.started_at, each.closed_at) for each in runs if each.started_at is not None)
 
 

@@ -13,27 +13,27 @@ from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from dashboard.models import BY_INTEREST, NOT_COMPLETED, PARENT_KINDS, Batch, Node, NodeStatus
-from dashboard.queries.selection import EVERYTHING, Selection
+from dashboard.queries.selection import ALL_CHILDREN, Selection
 from orchestration.contracts.events import NodeKind
 from orchestration.plan.options import Execution
 
 PAGE_SIZE = 100
 BAR_WIDTH = 1000
 NARROWEST = 12
-UNDER_MOST = 1_000
+NESTED_LIMIT = 1_000
 """Rows that stand below others on one page: what an item starts for itself may have no end."""
 
 DEEPEST_EXPANDED = 3
 """Level of the deepest rows that are expanded in place; below them a page of its own shows the path from the root."""
 
-IN_ORDER = ("pipeline", "steps")
+SEQUENTIAL_KINDS = ("pipeline", "steps")
 """Kinds of definitions (what a batch of one has for its processor) of which the rows below the root are a sequence."""
 
-STANDING = (NodeKind.POOL_WORKER, NodeKind.ENTITY)
+LONG_LIVED_KINDS = (NodeKind.POOL_WORKER, NodeKind.ENTITY)
 """What stands beside the children that it processes, and before them."""
 
 _RANK = Case(
-    When(kind__in=STANDING, then=Value(-1)),
+    When(kind__in=LONG_LIVED_KINDS, then=Value(-1)),
     *[When(status=status, then=Value(rank)) for rank, status in enumerate((*NOT_COMPLETED, NodeStatus.RUNNING))],
     When(status=NodeStatus.PENDING, then=Value(10)),
     default=Value(11),
@@ -50,7 +50,7 @@ _IN_SEQUENCE = Case(default=Value(0), output_field=IntegerField())
 
 
 @dataclass(frozen=True)
-class Row:
+class TreeRow:
     """A node as a row. `start` and `bar` are when it ran and for how long, of BAR_WIDTH on the page's time axis; it has
     rows `below` if expanded. On the path to what is shown it `is_open`.
 
@@ -64,7 +64,7 @@ class Row:
     bar: int
     below: Branch | None = None
     is_open: bool = False
-    under: Sequence[Row] = ()
+    under: Sequence[TreeRow] = ()
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ class Branch:
     """A page of what lies below a node, or of the children of the batch that a selection means."""
 
     parent: Node
-    rows: Sequence[Row]
+    rows: Sequence[TreeRow]
     total: int
     page: int
-    selection: Selection = EVERYTHING
+    selection: Selection = ALL_CHILDREN
     level: int = 2
 
     @property
@@ -123,9 +123,9 @@ class Branch:
 class Tree:
     """The root and what is shown below it; with a `path` down from it, what is shown below the last of that."""
 
-    root: Row
+    root: TreeRow
     branch: Branch
-    path: Sequence[Row] = ()
+    path: Sequence[TreeRow] = ()
 
     @property
     def is_folded(self) -> bool:
@@ -144,7 +144,7 @@ def _bars(nodes: Sequence[Node], now: datetime) -> list[tuple[int, int]]:
     """Return where each of some nodes begins on one time axis, and how long it is there; 0 for what never started."""
     begin = min((node.started_at for node in nodes if node.started_at), default=now)
     ran = [((node.started_at or begin) - begin).total_seconds() for node in nodes]
-    took = [seconds_of(node, now) for node in nodes]
+    took = [elapsed_seconds(node, now) for node in nodes]
     whole = max((start + length for start, length in zip(ran, took, strict=True)), default=0.0) or 1.0
     return [
         (
@@ -157,19 +157,19 @@ def _bars(nodes: Sequence[Node], now: datetime) -> list[tuple[int, int]]:
     ]
 
 
-def seconds_of(node: Node, now: datetime) -> float:
+def elapsed_seconds(node: Node, now: datetime) -> float:
     """Return how long the newest attempt has taken up to now, or took; 0 before it started."""
     if node.started_at is None:
         return 0.0
     return max(0.0, ((node.closed_at or now) - node.started_at).total_seconds())
 
 
-def _rows(nodes: Sequence[Node], level: int, first: int, opened: Branch | None) -> list[Row]:
+def _rows(nodes: Sequence[Node], level: int, first: int, opened: Branch | None) -> list[TreeRow]:
     now = timezone.now()
     bars = _bars(nodes, now)
-    under = _under(nodes, level)
+    under = _nested(nodes, level)
     return [
-        Row(
+        TreeRow(
             node=node,
             level=level,
             position=first + place,
@@ -182,16 +182,16 @@ def _rows(nodes: Sequence[Node], level: int, first: int, opened: Branch | None) 
     ]
 
 
-def _under(nodes: Sequence[Node], level: int) -> dict[int, list[Row]]:
+def _nested(nodes: Sequence[Node], level: int) -> dict[int, list[TreeRow]]:
     """Return the rows that always stand below some nodes, and below those: {node id: rows}."""
     above = [node.pk for node in nodes if node.kind not in (NodeKind.ROOT, *PARENT_KINDS)]
-    below = list(Node.objects.filter(parent__in=above).order_by("position", "pk")[:UNDER_MOST]) if above else []
-    further = _under(below, level + 1) if below else {}
-    found, now = defaultdict[int, list[Row]](list), timezone.now()
+    below = list(Node.objects.filter(parent__in=above).order_by("position", "pk")[:NESTED_LIMIT]) if above else []
+    further = _nested(below, level + 1) if below else {}
+    found, now = defaultdict[int, list[TreeRow]](list), timezone.now()
     for node in below:
         rows = found[node.parent_id or 0]
-        bar = BAR_WIDTH if seconds_of(node, now) else 0
-        rows.append(Row(node, level + 1, len(rows) + 1, 0, bar, under=further.get(node.pk, ())))
+        bar = BAR_WIDTH if elapsed_seconds(node, now) else 0
+        rows.append(TreeRow(node, level + 1, len(rows) + 1, 0, bar, under=further.get(node.pk, ())))
     return found
 
 
@@ -205,14 +205,14 @@ def _number_below(parent: Node) -> int:
     if parent.kind == NodeKind.PARENT or (parent.kind == NodeKind.ROOT and not parent.batch.is_laid_out):
         return Node.objects.filter(parent=parent).count()
     if parent.kind == NodeKind.ROOT:
-        return (parent.batch.partition_count or parent.batch.child_count) + _standing(parent)
+        return (parent.batch.partition_count or parent.batch.child_count) + _long_lived_count(parent)
     return sum(parent.children.values())
 
 
-def _standing(root: Node) -> int:
+def _long_lived_count(root: Node) -> int:
     """Return how many workers of a pool, or entities, a batch has had to do with."""
     has_some = root.batch.plan_data.get("execution") in (Execution.POOL, Execution.ENTITIES)
-    return Node.objects.filter(parent=root, kind__in=STANDING).count() if has_some else 0
+    return Node.objects.filter(parent=root, kind__in=LONG_LIVED_KINDS).count() if has_some else 0
 
 
 def branch_of(parent: Node, page: int, opened: Branch | None = None, level: int = 0) -> Branch:
@@ -227,14 +227,14 @@ def branch_of(parent: Node, page: int, opened: Branch | None = None, level: int 
     below = Node.objects.filter(parent=parent)
     if parent.kind == NodeKind.STAGE:
         below = Node.objects.filter(Q(parent=parent) | Q(parent__parent=parent), kind=NodeKind.CHILD)
-    elif parent.kind == NodeKind.ROOT and parent.batch.processor in IN_ORDER:
+    elif parent.kind == NodeKind.ROOT and parent.batch.processor in SEQUENTIAL_KINDS:
         rank = _IN_SEQUENCE
     nodes = _page(below.order_by(rank, "position"), page)
     level = level or (DEEPEST_EXPANDED if parent.has_tallies else 2)
     return Branch(parent, _rows(nodes, level, (page - 1) * PAGE_SIZE + 1, opened), total, page, level=level)
 
 
-def branch_with(root: Node, selection: Selection, page: int) -> Branch:
+def selected_branch(root: Node, selection: Selection, page: int) -> Branch:
     """Return a page of the children that a selection means, wherever they are in the tree: failures first."""
     total = selection.number(root.batch)
     page = min(max(page, 1), max(1, ceil(total / PAGE_SIZE)))
@@ -249,7 +249,7 @@ def tree_of(batch: Batch, *, selection: Selection, page: int, opened: int | None
     """
     root = Node.objects.select_related("batch").get(batch=batch, kind=NodeKind.ROOT)
     if selection.is_narrow:
-        branch = branch_with(root, selection, page)
+        branch = selected_branch(root, selection, page)
     elif (
         partition := opened
         and Node.objects.select_related("batch").filter(batch=batch, kind__in=PARENT_KINDS, pk=opened).first()
@@ -262,7 +262,7 @@ def tree_of(batch: Batch, *, selection: Selection, page: int, opened: int | None
     return Tree(_rows([root], 1, 1, None)[0], branch)
 
 
-def _path(root: Node, opened: Node) -> list[Row]:
+def _path(root: Node, opened: Node) -> list[TreeRow]:
     """Return the rows from below the root down to a parent that does not stand directly below it; else nothing."""
     nodes = [opened]
     while nodes[0].parent_id != root.pk and (above := nodes[0].parent) is not None:

@@ -22,7 +22,7 @@ from dashboard.accounts.audit import audited, record
 from dashboard.accounts.permissions import Person, require_operator
 from dashboard.errors import FieldErrors, OperationError, temporal_errors
 from dashboard.models import Batch, Schedule
-from dashboard.schedules.stored_launch import KeptLaunch
+from dashboard.schedules.stored_launch import StoredLaunch
 from dashboard.schedules.timetable import Timetable
 from dashboard.temporal import gateway
 from orchestration.client.schedule_models import Overlap, ScheduleGone, ScheduleSnapshot, Timing, TimingRefused
@@ -47,7 +47,7 @@ def next_times(timing: Timing) -> list[datetime]:
     return [at.astimezone(ZoneInfo(timing.time_zone)) for at in times]
 
 
-def create(person: Person, timetable: Timetable, kept: KeptLaunch, *, paused: bool = False) -> Schedule:
+def create(person: Person, timetable: Timetable, kept: StoredLaunch, *, paused: bool = False) -> Schedule:
     """Make a schedule of a launch, or return the one made of it before. Raises PermissionDenied, FieldErrors,
     OperationError.
     """
@@ -144,7 +144,7 @@ def delete(person: Person, schedule: Schedule) -> None:
     Schedule.objects.filter(pk=schedule.pk).update(deleted_at=timezone.now())
 
 
-def seen_of(schedules: Sequence[Schedule]) -> dict[str, ScheduleSnapshot]:
+def snapshots_of(schedules: Sequence[Schedule]) -> dict[str, ScheduleSnapshot]:
     """Return what Temporal says of schedules, by id. Raises OperationError 503 where it is away."""
     with _schedule_errors():
         return _ask(lambda at_temporal: at_temporal.describe_all([each.pk for each in schedules]))

@@ -42,7 +42,7 @@ class Repeat(TextChoices):
 
 
 @dataclass(frozen=True)
-class Cadence:
+class Recurrence:
     """One choice with what belongs to it: a minute, a time of day, days of the week, an interval or an expression."""
 
     repeat: Repeat
@@ -53,7 +53,7 @@ class Cadence:
     cron: str = ""
 
     @classmethod
-    def of(cls, timing: Timing) -> Cadence:
+    def of(cls, timing: Timing) -> Recurrence:
         """Recognise a timing."""
         if timing.every is not None:
             return cls(Repeat.INTERVAL, every=timing.every)
@@ -122,11 +122,11 @@ def _days(field: str) -> tuple[int, ...]:
     return tuple(sorted(days))
 
 
-def in_words(timing: Timing | None) -> str:
+def timing_in_words(timing: Timing | None) -> str:
     """Return a timing in words, with its time zone where the time of day counts."""
     if timing is None:
         return _("at several times, set outside Canopy")
-    cadence = Cadence.of(timing)
+    cadence = Recurrence.of(timing)
     zone = "" if cadence.repeat in (Repeat.INTERVAL, Repeat.HOURLY) else f" {timing.time_zone}"
     return f"{cadence}{zone}"
 

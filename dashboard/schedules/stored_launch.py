@@ -14,7 +14,7 @@ from dashboard.ids import new_id
 from dashboard.inputs import survey as input_survey
 from dashboard.inputs.source import Format, Source
 from dashboard.inputs.uploads import opener
-from dashboard.launching.definition_request import GivenItems, first_processor
+from dashboard.launching.definition_request import LaunchItems, first_processor
 from dashboard.launching.request import LaunchRequest
 from dashboard.models import DefinitionVersion, Schedule
 from orchestration.contracts.dashboard_activities import DueLaunch
@@ -22,7 +22,7 @@ from orchestration.plan.plan import Plan
 from orchestration.processors.catalogue import UnknownProcessor, get_processor
 from orchestration.processors.registry import Processor
 
-OF_ONE_LAUNCH = {"rows", "count", "digest", "idempotency_key", "via", "schedule"}
+PER_LAUNCH_FIELDS = {"rows", "count", "digest", "idempotency_key", "via", "schedule"}
 """What every launch makes anew."""
 
 SALT = "schedule"
@@ -33,7 +33,7 @@ class CannotLaunch(Exception):
 
 
 @dataclass(frozen=True)
-class KeptLaunch:
+class StoredLaunch:
     """What has to be kept of a launch request, JSON-able, and its number of items; those stay where `source` says.
 
     `id` is that of the schedule that it becomes: a form sent twice makes one.
@@ -44,13 +44,15 @@ class KeptLaunch:
     id: str = field(default_factory=new_id)
 
     @classmethod
-    def of(cls, request: LaunchRequest) -> KeptLaunch:
+    def of(cls, request: LaunchRequest) -> StoredLaunch:
         """Keep a request."""
-        data = {each.name: getattr(request, each.name) for each in fields(request) if each.name not in OF_ONE_LAUNCH}
+        data = {
+            each.name: getattr(request, each.name) for each in fields(request) if each.name not in PER_LAUNCH_FIELDS
+        }
         return cls(data | {"plan": request.plan.model_dump(mode="json")}, request.count)
 
     @classmethod
-    def unsealed(cls, token: str) -> KeptLaunch:
+    def unsealed(cls, token: str) -> StoredLaunch:
         """Read what `sealed` returned. Raises signing.BadSignature for anything else."""
         return cls(**signing.loads(token, salt=SALT))
 
@@ -69,7 +71,7 @@ def request_of(schedule: Schedule, due: DueLaunch) -> LaunchRequest:
         raise CannotLaunch(f"There is no processor {data['processor']!r} any more.") from None
     except ValidationError as error:
         raise CannotLaunch(f"Its parameters or plan are no longer valid: {error}") from error
-    given = _items_of(schedule, processor) if processor is not None else GivenItems()
+    given = _items_of(schedule, processor) if processor is not None else LaunchItems()
     made = {
         "plan": plan,
         "count": given.count,
@@ -96,14 +98,14 @@ def _item_processor(data: dict[str, Any]) -> Processor | None:
     return get_processor(name) if name else None
 
 
-def _items_of(schedule: Schedule, processor: Processor) -> GivenItems:
+def _items_of(schedule: Schedule, processor: Processor) -> LaunchItems:
     """Read and check the items anew. Raises CannotLaunch."""
     source = source_of(schedule)
     survey = input_survey.survey(source, processor, limit=settings.CANOPY_MAX_ITEMS)
     if survey.error or len(survey.bad_lines) > schedule.request["source"].get("left_out", 0):
         first = f" Line {survey.bad[0].line}: {survey.bad[0].message}" if survey.bad else ""
         raise CannotLaunch(survey.error or f"{len(survey.bad_lines):,} of its items are not valid any more.{first}")
-    return GivenItems(survey.good, lambda: input_survey.rows(source, processor, survey.bad_lines), survey.digest)
+    return LaunchItems(survey.good, lambda: input_survey.rows(source, processor, survey.bad_lines), survey.digest)
 
 
 def source_of(schedule: Schedule) -> Source:

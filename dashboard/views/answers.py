@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from dashboard.actions.child_requests import Outcome, Refusal
-from dashboard.actions.targets import Choice, with_error
+from dashboard.actions.child_requests import OperationResult, Refusal
+from dashboard.actions.targets import Targets, targets_with_error
 from dashboard.errors import OperationError
 from dashboard.i18n.formatting import numeral
 from dashboard.models import Action, Batch
@@ -30,14 +30,14 @@ class Answer:
     refused: Sequence[Refusal] = ()
 
 
-def answer(request: HttpRequest, batch_id: str, operate: Callable[[Batch], str | Outcome]) -> HttpResponse:
+def answer(request: HttpRequest, batch_id: str, operate: Callable[[Batch], str | OperationResult]) -> HttpResponse:
     """Do an operation and answer with the partial, or without htmx with a message on the batch page."""
     batch = get_object_or_404(Batch, id=batch_id)
     try:
         outcome = operate(batch)
     except OperationError as error:
         return refused(request, batch, error)
-    return _said(request, batch, _children_answer(outcome) if isinstance(outcome, Outcome) else Answer(outcome))
+    return _said(request, batch, _children_answer(outcome) if isinstance(outcome, OperationResult) else Answer(outcome))
 
 
 def refused(request: HttpRequest, batch: Batch, error: OperationError) -> HttpResponse:
@@ -79,7 +79,7 @@ VERBS = {
 """What becomes of one child, of several, and what is said where it is none."""
 
 
-def _children_answer(outcome: Outcome) -> Answer:
+def _children_answer(outcome: OperationResult) -> Answer:
     accepted, number = len(outcome.accepted), len(outcome.refused)
     one, several, none = VERBS[outcome.action]
     text = (
@@ -101,13 +101,13 @@ def _children_answer(outcome: Outcome) -> Answer:
     return Answer(text, is_error=not accepted and not outcome.goes_on, refused=outcome.refused)
 
 
-def choice_of(given: QueryDict) -> Choice:
+def choice_of(given: QueryDict) -> Targets:
     """Read which children a form means: nodes, a group or status, the signature of an error, or a selection."""
     if group := given.get("status"):
-        return Choice(status=group)
+        return Targets(status=group)
     if signature := given.get("signature"):
-        return with_error(signature[:SIGNATURE_LENGTH])
+        return targets_with_error(signature[:SIGNATURE_LENGTH])
     selection = Selection.of(QueryDict(given.get("selection", "")).dict())
     if selection.is_narrow:
-        return Choice(selection=selection)
-    return Choice(nodes=[int(each) for each in given.getlist("nodes") if each.isdecimal() and len(each) < 19])
+        return Targets(selection=selection)
+    return Targets(nodes=[int(each) for each in given.getlist("nodes") if each.isdecimal() and len(each) < 19])

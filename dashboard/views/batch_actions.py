@@ -38,7 +38,7 @@ def node_steer(request: HttpRequest, batch_id: str, node_id: int, action: str) -
 
     def operate(batch: Batch) -> str:
         worker = get_object_or_404(Node, batch=batch, pk=node_id)
-        batch_actions.steer_worker(request.user, worker, paused=action == "pause")
+        batch_actions.set_worker_paused(request.user, worker, paused=action == "pause")
         if action == "pause":
             return _("Worker %(label)s is paused once its hands are free; the others go on.") % {"label": worker.label}
         return _("Worker %(label)s goes on.") % {"label": worker.label}

@@ -15,9 +15,9 @@ from dashboard.pages.batch import TreeQuery, batch_page
 from dashboard.pages.batch_columns import columns_of
 from dashboard.pages.batch_list import BatchListPage, BatchRow, saved_query
 from dashboard.queries.batch_filter import BatchFilter
-from dashboard.queries.diagnosis import diagnosis_of, moves
+from dashboard.queries.diagnosis import diagnosis_of, is_moving
 from dashboard.queries.error_groups import error_groups
-from dashboard.queries.operation_outcomes import newest_done
+from dashboard.queries.operation_progress import newest_operations
 from dashboard.queries.slowest_children import slowest_of
 from dashboard.queries.timeline import timeline_of
 from dashboard.server.requests import page_number
@@ -65,7 +65,7 @@ def batch_story(request: HttpRequest, batch_id: str) -> HttpResponse:
         "batch": batch,
         "timeline": timeline_of(batch),
         "slowest": slowest_of(batch),
-        "operations": newest_done(batch),
+        "operations": newest_operations(batch),
     }
     return render(request, "batches/batch_detail.html#story", context)
 
@@ -85,6 +85,6 @@ def batch_diagnosis(request: HttpRequest, batch_id: str) -> HttpResponse:
     """Say why a batch does not move; nothing while it does, unless somebody asks."""
     batch = get_object_or_404(Batch, id=batch_id)
     is_asked = "ask" in request.GET
-    if not is_asked and (not batch.is_open or moves(batch)):
+    if not is_asked and (not batch.is_open or is_moving(batch)):
         return render(request, "batches/_diagnosis.html", {"batch": batch, "diagnosis": None})
     return render(request, "batches/_diagnosis.html", {"batch": batch, "diagnosis": diagnosis_of(batch)})

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 from dashboard.accounts.permissions import require_operator
 from dashboard.actions import batch as batch_actions
 from dashboard.actions import labels, operations
-from dashboard.actions.targets import FAILED, Choice
+from dashboard.actions.targets import FAILED, Targets
 from dashboard.errors import OperationError
 from dashboard.i18n.formatting import Words, numeral
 from dashboard.models import Batch
@@ -26,7 +26,7 @@ MOST_BATCHES = 1_000
 
 
 def _retry(request: HttpRequest, batch: Batch) -> None:
-    operations.retry(request.user, batch, Choice(status=FAILED))
+    operations.retry(request.user, batch, Targets(status=FAILED))
 
 
 def _cancel(request: HttpRequest, batch: Batch) -> None:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from dashboard.models import Batch
-from dashboard.queries.comparison import Comparison, candidates, compare
+from dashboard.queries.comparison import BatchComparison, candidates, compare
 
 
 @require_safe
@@ -23,5 +23,5 @@ def batch_compare(request: HttpRequest, batch_id: str) -> HttpResponse:
     if not chosen:
         before = batches.filter(processor=batch.processor, created_at__lt=batch.created_at)
         other = before.filter(label=batch.label).first() or before.first()
-    page = compare(batch, other) if other is not None else Comparison(batch, None, candidates(batch))
+    page = compare(batch, other) if other is not None else BatchComparison(batch, None, candidates(batch))
     return render(request, "batches/batch_compare.html", {"page": page, "batch": batch, "chosen": other})

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard.accounts.permissions import may_operate, require_operator
 from dashboard.definitions import saving
 from dashboard.definitions.examples import EXAMPLES
-from dashboard.definitions.saving import Checked, check
+from dashboard.definitions.saving import CheckedText, check
 from dashboard.errors import FieldErrors
 from dashboard.forms.model_forms import form_of
 from dashboard.launching.definition_request import first_processor
@@ -130,7 +130,7 @@ def definition_edit(request: HttpRequest, definition_id: int) -> HttpResponse:
 def definition_preview(request: HttpRequest) -> HttpResponse:
     """Show what a text would do, or what is wrong with it."""
     text = request.POST.get("text", "")
-    checked = check(text) if text.strip() else Checked(text)
+    checked = check(text) if text.strip() else CheckedText(text)
     return render(request, "definitions/definition_form.html#preview", {"preview": Preview(checked)})
 
 
@@ -138,7 +138,7 @@ def _editor(request: HttpRequest, form: DefinitionForm, saved: SavedDefinition |
     text = form.given
     return EditorPage(
         form,
-        Preview(check(text) if text.strip() or form.is_bound else Checked(text)),
+        Preview(check(text) if text.strip() or form.is_bound else CheckedText(text)),
         may_operate=may_operate(request.user),
         saved=saved,
         examples=() if saved else list(EXAMPLES.values()),

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 from dashboard.models import Batch
 from dashboard.pages.results import ResultsPage
 from dashboard.queries.exports import DOWNLOADS, rejected_lines
-from dashboard.queries.results import ResultsQuery, columns_of
+from dashboard.queries.results import ResultsQuery, column_names
 from dashboard.server.requests import page_number
 from dashboard.server.streaming import stream
 
@@ -31,7 +31,7 @@ def batch_export(request: HttpRequest, batch_id: str, form: str) -> StreamingHtt
     batch, query = get_object_or_404(Batch, id=batch_id), ResultsQuery.of(request.GET)
     kind, write = DOWNLOADS[form]
     name = f"{batch_id}-{query.status}" if query.status else batch_id
-    return stream(write(query.items(batch), columns_of(batch)), kind, f"{name}.{form}")
+    return stream(write(query.items(batch), column_names(batch)), kind, f"{name}.{form}")
 
 
 @require_safe

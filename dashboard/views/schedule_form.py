@@ -22,7 +22,7 @@ from dashboard.pages.definition_launch import LaunchDefinitionPage
 from dashboard.pages.launch import LaunchPage, filled_page
 from dashboard.pages.schedule_form import OVERLAPS, TimetableForm, initial_of
 from dashboard.schedules import actions as schedule_actions
-from dashboard.schedules.stored_launch import KeptLaunch
+from dashboard.schedules.stored_launch import StoredLaunch
 from dashboard.views.definitions import flow_page, item_processor
 from dashboard.views.launch import find_processor
 
@@ -36,7 +36,7 @@ class FormPage:
     """Context of the schedule form. `kept` is what will be launched, `problem` why the times are not known."""
 
     form: TimetableForm
-    kept: KeptLaunch
+    kept: StoredLaunch
     schedule: Schedule | None = None
     times: Sequence[datetime] = ()
     problem: str = ""
@@ -71,7 +71,7 @@ def launch_schedule(request: HttpRequest, name: str) -> HttpResponse:
     launch = filled_page(request, find_processor(name))
     if not launch.is_valid:
         return render(request, "launch/launch.html", {"page": launch}, status=422)
-    return _ask_when(request, KeptLaunch.of(launch.request()), launch.processor.title)
+    return _ask_when(request, StoredLaunch.of(launch.request()), launch.processor.title)
 
 
 @require_POST
@@ -86,10 +86,10 @@ def schedule_saved(request: HttpRequest, version_id: int) -> HttpResponse:
         page, template = flow_page(request, version), "definitions/definition_launch.html"
     if not page.is_valid:
         return render(request, template, {"page": page}, status=422)
-    return _ask_when(request, KeptLaunch.of(page.request()), version.definition.name)
+    return _ask_when(request, StoredLaunch.of(page.request()), version.definition.name)
 
 
-def _ask_when(request: HttpRequest, kept: KeptLaunch, title: str) -> HttpResponse:
+def _ask_when(request: HttpRequest, kept: StoredLaunch, title: str) -> HttpResponse:
     """Show the schedule form as it begins: with the times of what it proposes."""
     first = initial_of({}) | {"name": kept.data["label"] or title}
     page = FormPage(TimetableForm(initial=first), kept)
@@ -124,7 +124,7 @@ def schedule_create(request: HttpRequest) -> HttpResponse:
 def schedule_preview(request: HttpRequest) -> HttpResponse:
     """Show the next ten times of the form as it is."""
     require_operator(request.user)
-    page = FormPage(TimetableForm(request.POST), KeptLaunch({}, 0))
+    page = FormPage(TimetableForm(request.POST), StoredLaunch({}, 0))
     page.look()
     return render(request, "schedules/schedule_form.html#times", {"page": page})
 
@@ -152,7 +152,7 @@ def schedule_edit(request: HttpRequest, schedule_id: str) -> HttpResponse:
 def _first(request: HttpRequest, schedule: Schedule) -> HttpResponse:
     """Show what Temporal holds, or say on the schedule's page why that cannot be told."""
     try:
-        seen = schedule_actions.seen_of([schedule]).get(schedule.pk)
+        seen = schedule_actions.snapshots_of([schedule]).get(schedule.pk)
     except OperationError as error:
         messages.error(request, error.message)
         return HttpResponseRedirect(reverse("schedule-detail", args=[schedule.pk]))
@@ -164,13 +164,13 @@ def _first(request: HttpRequest, schedule: Schedule) -> HttpResponse:
     return render(request, "schedules/schedule_form.html", {"page": page})
 
 
-def _launch_of(schedule: Schedule) -> KeptLaunch:
-    return KeptLaunch(schedule.request, schedule.item_count)
+def _launch_of(schedule: Schedule) -> StoredLaunch:
+    return StoredLaunch(schedule.request, schedule.item_count)
 
 
 def _filled(request: HttpRequest) -> FormPage | None:
     try:
-        kept = KeptLaunch.unsealed(request.POST.get("launch", ""))
+        kept = StoredLaunch.unsealed(request.POST.get("launch", ""))
     except BadSignature:
         return None
     return FormPage(TimetableForm(request.POST), kept)

@@ -22,7 +22,7 @@ from dashboard.models import Batch, Schedule, ScheduleEntry
 from dashboard.pages.batch_list import BatchRow
 from dashboard.pages.schedule_form import OVERLAPS
 from dashboard.schedules import actions as schedule_actions
-from dashboard.schedules.recurrence import in_words
+from dashboard.schedules.recurrence import timing_in_words
 from dashboard.server.requests import page_number
 from orchestration.client.schedule_models import ScheduleSnapshot
 
@@ -42,7 +42,7 @@ class ScheduleRow:
     @property
     def words(self) -> str:
         """When, in words."""
-        return in_words(self.seen.timing) if self.seen else ""
+        return timing_in_words(self.seen.timing) if self.seen else ""
 
     @property
     def overlap(self) -> tuple[Words, Words]:
@@ -174,6 +174,6 @@ def _detail(request: HttpRequest, schedule: Schedule) -> DetailPage:
 def _seen(schedules: Sequence[Schedule]) -> tuple[dict[str, ScheduleSnapshot], str]:
     """Return what Temporal says, and why it could not be asked."""
     try:
-        return schedule_actions.seen_of(schedules), ""
+        return schedule_actions.snapshots_of(schedules), ""
     except OperationError:
         return {}, _("Temporal does not answer, so that times and states are not known. What was scheduled is kept.")

@@ -53,7 +53,7 @@ def workflow_watch(request: HttpRequest) -> HttpResponse:
 def _page(request: HttpRequest, workflow_id: str, error: str) -> WatchPage:
     search = request.GET.get("search", "")[:200]
     try:
-        parents, away = watching.suggestions(search), ""
+        parents, away = watching.suggested_parents(search), ""
     except TemporalUnavailable as problem:
         parents, away = [], str(problem)
     return WatchPage(workflow_id, error, search, parents, away, may_operate(request.user))

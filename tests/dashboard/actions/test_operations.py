@@ -9,8 +9,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from dashboard.actions import operations
-from dashboard.actions.operations import Wishes
-from dashboard.actions.targets import Choice
+from dashboard.actions.operations import OperationOptions
+from dashboard.actions.targets import Targets
 from dashboard.errors import OperationError
 from dashboard.models import Action
 from orchestration.contracts.status import Status
@@ -137,14 +137,14 @@ def test_what_temporal_was_not_there_for_has_no_effect_and_can_be_confirmed_agai
     batch = make_batch(operator, 2)
     start_root(batch)
     run_children(batch, dict.fromkeys(range(2), Status.FAILED))
-    choice = Choice(status="failed")
+    choice = Targets(status="failed")
 
     def ask() -> None:
         if is_at_one_press:
             operations.retry(operator, batch, choice)
         else:
             frozen = operations.freeze(operator, batch, Action.RETRY, choice)
-            operations.confirm(operator, frozen, Wishes(parameters={"seconds_to": 0}))
+            operations.confirm(operator, frozen, OperationOptions(parameters={"seconds_to": 0}))
 
     with pytest.raises(OperationError) as refused:
         ask()

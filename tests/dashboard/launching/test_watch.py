@@ -16,7 +16,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from dashboard.actions import batch as batch_actions
 from dashboard.actions import operations
-from dashboard.actions.targets import Choice
+from dashboard.actions.targets import Targets
 from dashboard.errors import OperationError
 from dashboard.launching import watch as watching
 from dashboard.launching.watch import UnknownWorkflow
@@ -104,7 +104,7 @@ async def test_a_tree_whose_ids_begin_as_ours_do_is_offered_and_watched_all_the_
     await sample.execute_workflow("ProcessOrders", [Order("one"), Order("two")], id=name, task_queue=QUEUE)
 
     async def offered() -> bool:
-        found = await sync_to_async(watching.suggestions)(name)
+        found = await sync_to_async(watching.suggested_parents)(name)
         return [seen.workflow_id for seen in found] == [name]
 
     await until(offered, "it is offered")
@@ -138,7 +138,7 @@ async def test_who_may_watch_what(sample: Client, operator: User) -> None:
     with pytest.raises(OperationError, match="not running"):
         await sync_to_async(batch_actions.cancel)(operator, batch)
     child = await Node.objects.aget(batch=batch, kind="child")
-    outcome = await sync_to_async(operations.retry)(operator, batch, Choice([child.pk]))
+    outcome = await sync_to_async(operations.retry)(operator, batch, Targets([child.pk]))
     assert [refusal.reason for refusal in outcome.refused] == ["already completed"]
 
 
@@ -157,5 +157,5 @@ async def test_what_no_worker_had_begun_cannot_run_again_and_says_so(sample: Cli
     await sync_to_async(batch_actions.terminate)(operator, found.batch, "the test")
     batch = await watched(operator, name)
     assert (batch.status, batch.children_terminated) == ("terminated", 1)
-    outcome = await sync_to_async(operations.retry)(operator, batch, Choice(status="failed"))
+    outcome = await sync_to_async(operations.retry)(operator, batch, Targets(status="failed"))
     assert "no worker had begun it" in outcome.refused[0].reason

@@ -13,7 +13,7 @@ from django.test import Client
 from dashboard.models import Batch, Node
 from dashboard.projection.events import apply_events
 from dashboard.projection.retries import requeue
-from dashboard.queries.batch_map import EMPTY, STATUSES, BatchMap, duration_code, ranges_of, seconds_of
+from dashboard.queries.batch_map import EMPTY, STATUSES, BatchMap, duration_code, ranges_of, seconds_from_code
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
 from tests.dashboard.conftest import MakeBatch
@@ -42,8 +42,8 @@ def test_a_map_has_each_child_s_status_and_duration_in_order(make_batch: MakeBat
     statuses, durations = read(response.content)
     assert statuses == ["pending", "completed", "pending", "pending", "failed"]
     assert durations[0] == 0
-    assert seconds_of(durations[1]) == pytest.approx(2.5, rel=0.001)
-    assert seconds_of(durations[4]) == pytest.approx(90, rel=0.001)
+    assert seconds_from_code(durations[1]) == pytest.approx(2.5, rel=0.001)
+    assert seconds_from_code(durations[4]) == pytest.approx(90, rel=0.001)
     assert response["X-Canopy-Revision"] == str(batch.revision)
 
 
@@ -84,7 +84,7 @@ def test_a_leaf_that_became_a_parent_leaves_its_cell_empty(make_batch: MakeBatch
 
 @pytest.mark.parametrize("given", [0.0, 0.001, 1.0, 59.99, 3_600.0, 2_000_000.0])
 def test_a_duration_is_exact_to_a_tenth_of_a_percent(given: float) -> None:
-    assert seconds_of(duration_code(given)) == pytest.approx(given, rel=0.001, abs=0.0005)
+    assert seconds_from_code(duration_code(given)) == pytest.approx(given, rel=0.001, abs=0.0005)
 
 
 def test_a_table_says_the_same_in_ranges(make_batch: MakeBatch, logged_in: Client) -> None:

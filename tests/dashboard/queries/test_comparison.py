@@ -10,7 +10,7 @@ from django.test import Client
 from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.models import Batch
 from dashboard.projection.events import apply_events
-from dashboard.queries.comparison import Comparison, compare
+from dashboard.queries.comparison import BatchComparison, compare
 from orchestration.contracts.chunks import ItemResult
 from orchestration.contracts.status import Failure, Status
 from tests.dashboard.conftest import MakeBatch
@@ -71,7 +71,7 @@ def test_a_batch_is_compared_with_the_one_before_unless_another_is_chosen(
 
     def shown(batch: Batch, query: str = "") -> tuple[str, str]:
         page = logged_in.get(f"/batches/{batch.pk}/compare/{query}").context["page"]
-        assert isinstance(page, Comparison)
+        assert isinstance(page, BatchComparison)
         return page.batch.pk, page.other.pk if page.other else ""
 
     assert shown(later) == (earlier.pk, later.pk)

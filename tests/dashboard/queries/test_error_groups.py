@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from dashboard.actions import operations
-from dashboard.actions.targets import with_error
+from dashboard.actions.targets import targets_with_error
 from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.errors import OperationError
 from dashboard.models import Batch
@@ -90,7 +90,7 @@ def test_a_group_tells_what_is_done_again_and_what_is_mended(failing: Batch, ope
         ("Timeout", "Timed out (start to close).", 0),
     ]
     with pytest.raises(OperationError, match="No child has failed with this error now"):
-        operations.retry(operator, failing, with_error("0123456789abcdef"))
+        operations.retry(operator, failing, targets_with_error("0123456789abcdef"))
 
 
 def _children_with(batch: Batch, signature: str) -> list[int]:

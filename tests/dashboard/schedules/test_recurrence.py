@@ -6,32 +6,32 @@ from datetime import time, timedelta
 
 import pytest
 
-from dashboard.schedules.recurrence import Cadence, Repeat, in_words
+from dashboard.schedules.recurrence import Recurrence, Repeat, timing_in_words
 from orchestration.client.schedule_models import Timing
 
 
 @pytest.mark.parametrize(
     ("cadence", "cron", "words"),
     [
-        (Cadence(Repeat.HOURLY, minute=5), "5 * * * *", "every hour at :05"),
-        (Cadence(Repeat.DAILY, at=time(23, 30)), "30 23 * * *", "every day at 23:30 Europe/Berlin"),
-        (Cadence(Repeat.WEEKDAYS, at=time(7)), "0 7 * * 1-5", "every weekday at 07:00 Europe/Berlin"),
-        (Cadence(Repeat.WEEKLY, days=(3, 1)), "0 7 * * 1,3", "every Monday, Wednesday at 07:00 Europe/Berlin"),
-        (Cadence(Repeat.CRON, cron="0 7 1 * *"), "0 7 1 * *", "cron 0 7 1 * * Europe/Berlin"),
+        (Recurrence(Repeat.HOURLY, minute=5), "5 * * * *", "every hour at :05"),
+        (Recurrence(Repeat.DAILY, at=time(23, 30)), "30 23 * * *", "every day at 23:30 Europe/Berlin"),
+        (Recurrence(Repeat.WEEKDAYS, at=time(7)), "0 7 * * 1-5", "every weekday at 07:00 Europe/Berlin"),
+        (Recurrence(Repeat.WEEKLY, days=(3, 1)), "0 7 * * 1,3", "every Monday, Wednesday at 07:00 Europe/Berlin"),
+        (Recurrence(Repeat.CRON, cron="0 7 1 * *"), "0 7 1 * *", "cron 0 7 1 * * Europe/Berlin"),
     ],
 )
-def test_choices_are_cron_expressions_and_come_back(cadence: Cadence, cron: str, words: str) -> None:
+def test_choices_are_cron_expressions_and_come_back(cadence: Recurrence, cron: str, words: str) -> None:
     timing = cadence.timing("Europe/Berlin")
     assert timing == Timing(cron=cron, time_zone="Europe/Berlin")
-    assert Cadence.of(timing).repeat is cadence.repeat
-    assert Cadence.of(timing).timing("Europe/Berlin") == timing
-    assert in_words(timing) == words
+    assert Recurrence.of(timing).repeat is cadence.repeat
+    assert Recurrence.of(timing).timing("Europe/Berlin") == timing
+    assert timing_in_words(timing) == words
 
 
 @pytest.mark.parametrize("cron", ["0 7 * * 9", "99 7 * * *", "0 7 * * 1-", "0 7 * * ,", "*/5 * * * *", "@daily", ""])
 def test_everything_else_stays_an_expression(cron: str) -> None:
-    assert Cadence.of(Timing(cron=cron)).repeat is Repeat.CRON
-    assert Cadence.of(Timing(cron=cron)).cron == cron
+    assert Recurrence.of(Timing(cron=cron)).repeat is Repeat.CRON
+    assert Recurrence.of(Timing(cron=cron)).cron == cron
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,9 @@ def test_everything_else_stays_an_expression(cron: str) -> None:
     ],
 )
 def test_intervals_in_words(every: timedelta, words: str) -> None:
-    assert in_words(Timing(every=every)) == words
-    assert Cadence.of(Timing(every=every)).timing("UTC") == Timing(every=every)
+    assert timing_in_words(Timing(every=every)) == words
+    assert Recurrence.of(Timing(every=every)).timing("UTC") == Timing(every=every)
 
 
 def test_days_in_ranges_are_recognised() -> None:
-    assert in_words(Timing(cron="0 7 * * 0,5-6")) == "every Sunday, Friday, Saturday at 07:00 UTC"
+    assert timing_in_words(Timing(cron="0 7 * * 0,5-6")) == "every Sunday, Friday, Saturday at 07:00 UTC"

@@ -25,7 +25,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Done:
+class OperationProgress:
     """An operation as it stands: how many of those taken on are mended, failed again, under way, or of a later one."""
 
     operation: Operation
@@ -40,26 +40,26 @@ class Done:
         return max(0, self.operation.accepted_number - self.mended - self.failed - self.under_way)
 
 
-def newest_done(batch: Batch) -> list[Done]:
+def newest_operations(batch: Batch) -> list[OperationProgress]:
     """Return the newest operations of a batch that were confirmed."""
     confirmed = batch.operations.filter(confirmed_at__isnull=False).select_related("person", "batch")
-    return done_of(list(confirmed.order_by("-confirmed_at")[:SHOWN]))
+    return progress_of(list(confirmed.order_by("-confirmed_at")[:SHOWN]))
 
 
-def done_of(operations: Sequence[Operation]) -> list[Done]:
+def progress_of(operations: Sequence[Operation]) -> list[OperationProgress]:
     """Return how some operations stand."""
     numbers = defaultdict[str, Counter[str]](Counter)
     nodes = Node.objects.filter(operation__in=operations).order_by()
     for operation_id, status, number in nodes.values_list("operation", "status").annotate(Count("pk")):
         numbers[operation_id][status] = number
-    return [_done(operation, numbers[operation.pk]) for operation in operations]
+    return [_progress(operation, numbers[operation.pk]) for operation in operations]
 
 
-def _done(operation: Operation, numbers: Counter[str]) -> Done:
+def _progress(operation: Operation, numbers: Counter[str]) -> OperationProgress:
     mended = numbers[NodeStatus.COMPLETED]
     under_way = numbers[NodeStatus.PENDING] + numbers[NodeStatus.RUNNING]
     changed = differences(operation.batch, operation.parameters) if operation.parameters is not None else []
-    return Done(operation, mended, numbers.total() - mended - under_way, under_way, changed)
+    return OperationProgress(operation, mended, numbers.total() - mended - under_way, under_way, changed)
 
 
 def differences(batch: Batch, parameters: dict[str, Any]) -> list[Difference]:

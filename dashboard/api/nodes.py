@@ -13,6 +13,7 @@ from dashboard.api.batches import find_batch
 from dashboard.api.responses import PROBLEMS
 from dashboard.errors import FieldErrors
 from dashboard.models import Item, Node, NodeStatus
+from dashboard.server.requests import whole_number
 from orchestration.contracts.events import NodeKind
 from orchestration.errors.kinds import error_kind
 
@@ -62,9 +63,10 @@ def list_items(
 def _page(rows: QuerySet[M], order: str, limit: int, cursor: str | None) -> tuple[list[M], str | None]:
     """Return a page of rows after the cursor (the last value seen), and the next cursor."""
     if cursor is not None:
-        if not (cursor.isdecimal() and len(cursor) < 19):
+        last = whole_number(cursor, None)
+        if last is None:
             raise FieldErrors({"cursor": ["This is not a cursor that was given out."]})
-        rows = rows.filter(**{f"{order}__gt": int(cursor)})
+        rows = rows.filter(**{f"{order}__gt": last})
     found = list(rows.order_by(order)[: limit + 1])
     following = str(getattr(found[limit - 1], order)) if len(found) > limit else None
     return found[:limit], following

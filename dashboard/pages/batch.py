@@ -20,7 +20,7 @@ from dashboard.queries.node_pane import Pane
 from dashboard.queries.selection import Selection
 from dashboard.queries.timeline import Timeline, timeline_of
 from dashboard.queries.tree import Tree, tree_of
-from dashboard.server.requests import page_number
+from dashboard.server.requests import page_number, whole_number
 from orchestration.plan.plan import Plan
 
 
@@ -39,10 +39,9 @@ class TreeQuery:
     @classmethod
     def of(cls, request: HttpRequest) -> TreeQuery:
         """Read it from an address."""
-        opened = request.GET.get("open", "")
         return cls(
             selection=Selection.of(request.GET.dict()),
-            opened=int(opened) if opened.isdecimal() and len(opened) < 19 else None,
+            opened=whole_number(request.GET.get("open", ""), None),
             page=page_number(request),
             whole="whole" in request.GET,
         )

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from django.core.paginator import Page, Paginator
+from django.core.paginator import Page
 
 from dashboard.models import Batch, Item, NodeStatus
 from dashboard.queries.charts import Chart, chart_of
 from dashboard.queries.results import ColumnOperator, ResultsQuery, column_names, result_fields
+from dashboard.server.paging import page_of
 
 ROWS_DRAWN = 10_000
 """Results that a chart is drawn of, with every page: the first ones."""
@@ -36,7 +37,7 @@ class ResultsPage:
     @cached_property
     def page(self) -> Page[Item]:
         """The items of this page."""
-        return Paginator(self.query.items(self.batch), PAGE_ROWS).get_page(self.number)
+        return page_of(self.query.items(self.batch), self.number, PAGE_ROWS)
 
     @property
     def rows(self) -> list[tuple[Item, list[Any]]]:

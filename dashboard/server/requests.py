@@ -1,10 +1,12 @@
-"""Reading of query parameters: integers and page numbers, with a default for what is none."""
+"""Requests: what htmx says of one, and integers and page numbers among its parameters."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 from django.http import HttpRequest
+from django_htmx.middleware import HtmxDetails
 
 DIGITS = 18
 """The most digits of a decimal number that always fits into a database's 64-bit integer."""
@@ -12,9 +14,25 @@ DIGITS = 18
 Default = TypeVar("Default")
 
 
+class HtmxHttpRequest(HttpRequest):
+    """A request that HtmxMiddleware has seen: `htmx` is true where htmx sent it, and has what its headers say."""
+
+    htmx: HtmxDetails
+
+
+def wants_fragment(request: HtmxHttpRequest) -> bool:
+    """Whether htmx swaps the response into the page: not when it restores a whole page that its history lost."""
+    return bool(request.htmx) and not request.htmx.history_restore_request
+
+
 def whole_number(given: str, default: Default) -> int | Default:
     """Return what a person or a browser gave as a number; the default if it is not decimal digits, or too many."""
     return int(given) if given.isdecimal() and len(given) <= DIGITS else default
+
+
+def whole_numbers(given: Iterable[str]) -> list[int]:
+    """Return those of several values that are whole numbers."""
+    return [number for each in given if (number := whole_number(each, None)) is not None]
 
 
 def page_number(request: HttpRequest, name: str = "page") -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -18,6 +18,7 @@ from dashboard.errors import OperationError
 from dashboard.i18n.formatting import numeral
 from dashboard.models import Action, Batch
 from dashboard.queries.selection import Selection
+from dashboard.server.requests import HtmxHttpRequest, whole_numbers
 from orchestration.errors.signatures import SIGNATURE_LENGTH
 
 
@@ -30,7 +31,7 @@ class Answer:
     refused: Sequence[Refusal] = ()
 
 
-def answer(request: HttpRequest, batch_id: str, operate: Callable[[Batch], str | OperationResult]) -> HttpResponse:
+def answer(request: HtmxHttpRequest, batch_id: str, operate: Callable[[Batch], str | OperationResult]) -> HttpResponse:
     """Do an operation and answer with the partial, or without htmx with a message on the batch page."""
     batch = get_object_or_404(Batch, id=batch_id)
     try:
@@ -40,16 +41,16 @@ def answer(request: HttpRequest, batch_id: str, operate: Callable[[Batch], str |
     return _said(request, batch, _children_answer(outcome) if isinstance(outcome, OperationResult) else Answer(outcome))
 
 
-def refused(request: HttpRequest, batch: Batch, error: OperationError) -> HttpResponse:
+def refused(request: HtmxHttpRequest, batch: Batch, error: OperationError) -> HttpResponse:
     """Say why nothing was done, where the button is."""
     response = _said(request, batch, Answer(error.message, is_error=True), error.status_code)
     response["HX-Retarget"] = "#answer"
     return response
 
 
-def _said(request: HttpRequest, batch: Batch, said: Answer, status: int = 200) -> HttpResponse:
-    if request.htmx:  # type: ignore[attr-defined]
-        return render(request, "batch_detail.html#answer", {"answer": said, "batch": batch}, status=status)
+def _said(request: HtmxHttpRequest, batch: Batch, said: Answer, status: int = 200) -> HttpResponse:
+    if request.htmx:
+        return render(request, "batches/batch_detail.html#answer", {"answer": said, "batch": batch}, status=status)
     messages.add_message(request, messages.ERROR if said.is_error else messages.SUCCESS, said.text)
     return HttpResponseRedirect(reverse("batch-detail", args=[batch.pk]))
 
@@ -110,4 +111,4 @@ def choice_of(given: QueryDict) -> Targets:
     selection = Selection.of(QueryDict(given.get("selection", "")).dict())
     if selection.is_narrow:
         return Targets(selection=selection)
-    return Targets(nodes=[int(each) for each in given.getlist("nodes") if each.isdecimal() and len(each) < 19])
+    return Targets(nodes=whole_numbers(given.getlist("nodes")))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
@@ -11,18 +11,19 @@ from dashboard.actions import batch as batch_actions
 from dashboard.actions import operations
 from dashboard.i18n.formatting import numeral
 from dashboard.models import Batch, Node
+from dashboard.server.requests import HtmxHttpRequest, whole_number
 from dashboard.views.answers import answer, choice_of
 
 
 @require_POST
-def batch_retry(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_retry(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Retry the nodes named, all in a status, or all with an error of one kind."""
     choice = choice_of(request.POST)
     return answer(request, batch_id, lambda batch: operations.retry(request.user, batch, choice))
 
 
 @require_POST
-def batch_pause(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_pause(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Start no more children."""
 
     def operate(batch: Batch) -> str:
@@ -33,7 +34,7 @@ def batch_pause(request: HttpRequest, batch_id: str) -> HttpResponse:
 
 
 @require_POST
-def node_steer(request: HttpRequest, batch_id: str, node_id: int, action: str) -> HttpResponse:
+def node_steer(request: HtmxHttpRequest, batch_id: str, node_id: int, action: str) -> HttpResponse:
     """Pause one worker of a pool, or have it go on."""
 
     def operate(batch: Batch) -> str:
@@ -47,7 +48,7 @@ def node_steer(request: HttpRequest, batch_id: str, node_id: int, action: str) -
 
 
 @require_POST
-def batch_resume(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_resume(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Start children again."""
 
     def operate(batch: Batch) -> str:
@@ -58,7 +59,7 @@ def batch_resume(request: HttpRequest, batch_id: str) -> HttpResponse:
 
 
 @require_POST
-def batch_skip(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_skip(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Let a held batch go on without what failed."""
 
     def operate(batch: Batch) -> str:
@@ -69,7 +70,7 @@ def batch_skip(request: HttpRequest, batch_id: str) -> HttpResponse:
 
 
 @require_POST
-def batch_finish(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_finish(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """End a held batch as it is."""
 
     def operate(batch: Batch) -> str:
@@ -80,7 +81,7 @@ def batch_finish(request: HttpRequest, batch_id: str) -> HttpResponse:
 
 
 @require_POST
-def batch_decide(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_decide(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Approve that a batch starts, or refuse."""
     approved = request.POST.get("approved") == "yes"
 
@@ -92,7 +93,7 @@ def batch_decide(request: HttpRequest, batch_id: str) -> HttpResponse:
 
 
 @require_POST
-def batch_cancel(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_cancel(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Ask all children to stop."""
 
     def operate(batch: Batch) -> str:
@@ -103,7 +104,7 @@ def batch_cancel(request: HttpRequest, batch_id: str) -> HttpResponse:
 
 
 @require_POST
-def batch_terminate(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_terminate(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """End the batch at once."""
 
     def operate(batch: Batch) -> str:
@@ -114,25 +115,25 @@ def batch_terminate(request: HttpRequest, batch_id: str) -> HttpResponse:
 
 
 @require_POST
-def batch_roll_back(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_roll_back(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Undo what a closed batch has completed."""
     return answer(request, batch_id, lambda batch: batch_actions.roll_back(request.user, batch))
 
 
 @require_POST
-def batch_window(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_window(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Change how many children may be open."""
-    given = request.POST.get("window", "")
+    window = whole_number(request.POST.get("window", ""), 0)
 
     def operate(batch: Batch) -> str:
-        batch_actions.set_window(request.user, batch, int(given) if given.isdecimal() and len(given) < 9 else 0)
-        return _("At most %(given)s children open at a time.") % {"given": numeral(int(given))}
+        batch_actions.set_window(request.user, batch, window)
+        return _("At most %(given)s children open at a time.") % {"given": numeral(window)}
 
     return answer(request, batch_id, operate)
 
 
 @require_POST
-def batch_discard(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_discard(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Give up a batch that has not started."""
 
     def operate(batch: Batch) -> str:

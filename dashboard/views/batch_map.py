@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.gzip import gzip_page
@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from dashboard.models import Batch
 from dashboard.queries.batch_map import map_of, ranges_of, starts_of
 from dashboard.queries.selection import Selection
+from dashboard.server.requests import HtmxHttpRequest
 
 CELLS_AT_ONCE = 500
 REVISION_HEADER = "X-Canopy-Revision"
@@ -18,7 +19,7 @@ REVISION_HEADER = "X-Canopy-Revision"
 
 @require_safe
 @gzip_page
-def batch_map(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_map(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Send every child's status and duration, as `dashboard.batch_map` says, and the revision that they are of."""
     found = map_of(get_object_or_404(Batch, id=batch_id))
     response = HttpResponse(found.content(), content_type="application/octet-stream")
@@ -29,14 +30,14 @@ def batch_map(request: HttpRequest, batch_id: str) -> HttpResponse:
 
 @require_safe
 @gzip_page
-def batch_map_starts(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_map_starts(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Send when each child started, for the timeline."""
     content = starts_of(get_object_or_404(Batch, id=batch_id))
     return HttpResponse(content, content_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
 
 @require_safe
-def batch_map_cells(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_map_cells(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Tell the ids and keys of the children in a `span`, CELLS_AT_ONCE at most."""
     batch = get_object_or_404(Batch, id=batch_id)
     selection = Selection.of(request.GET.dict())
@@ -49,9 +50,9 @@ def batch_map_cells(request: HttpRequest, batch_id: str) -> HttpResponse:
 
 
 @require_safe
-def batch_map_table(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_map_table(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Show the map as a table of ranges; a plain link gets the batch page."""
     batch = get_object_or_404(Batch, id=batch_id)
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         return redirect("batch-detail", batch_id)
     return render(request, "batches/_map_table.html", {"batch": batch, "ranges": ranges_of(batch)})

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -20,24 +19,24 @@ from dashboard.queries.error_groups import error_groups
 from dashboard.queries.operation_progress import newest_operations
 from dashboard.queries.slowest_children import slowest_of
 from dashboard.queries.timeline import timeline_of
-from dashboard.server.requests import page_number
+from dashboard.server.paging import page_of
+from dashboard.server.requests import HtmxHttpRequest, page_number, wants_fragment
 
 BATCHES_PER_PAGE = 50
 
 
 @require_safe
-def batch_list(request: HttpRequest) -> HttpResponse:
+def batch_list(request: HtmxHttpRequest) -> HttpResponse:
     """Show batches, newest first, narrowed by status, processor, person and text."""
     batches = Batch.objects.select_related("launched_by", "schedule").prefetch_related("tags")
     found = BatchFilter(request.GET, batches, request=request)
-    page = Paginator(found.qs, BATCHES_PER_PAGE).get_page(page_number(request))
+    page = page_of(found.qs, page_number(request), BATCHES_PER_PAGE)
     rows = [BatchRow(batch, batch_state(batch)) for batch in page]
     views = list(SavedView.objects.visible_to(request.user))
     newest = timezone.now().isoformat()
     query = saved_query(request.GET)
     context = BatchListPage(found, page, rows, newest, may_operate(request.user), views, query, columns_of(request.GET))
-    htmx = request.htmx  # type: ignore[attr-defined]
-    is_part = htmx and not htmx.history_restore_request
+    is_part = wants_fragment(request)
     template = "batches/batch_list.html#batches" if is_part else "batches/batch_list.html"
     response = render(request, template, {"page": context})
     if is_part and page.number == 1:
@@ -46,7 +45,7 @@ def batch_list(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-def batch_detail(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_detail(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Show one batch: state, buttons, tree."""
     batch = get_object_or_404(
         Batch.objects.select_related("launched_by", "schedule", "definition__definition").prefetch_related("tags"),
@@ -56,10 +55,10 @@ def batch_detail(request: HttpRequest, batch_id: str) -> HttpResponse:
 
 
 @require_safe
-def batch_story(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_story(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Show what happened to a batch, and which children are slow; a plain link gets the batch page."""
     batch = get_object_or_404(Batch, id=batch_id)
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         return redirect("batch-detail", batch_id)
     context = {
         "batch": batch,
@@ -71,17 +70,17 @@ def batch_story(request: HttpRequest, batch_id: str) -> HttpResponse:
 
 
 @require_safe
-def batch_errors(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_errors(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Show what the failures of a batch have in common; a plain link gets the batch page."""
     batch = get_object_or_404(Batch, id=batch_id)
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         return redirect("batch-detail", batch_id)
     context = {"batch": batch, "errors": error_groups(batch), "may_operate": may_operate(request.user)}
     return render(request, "batches/batch_detail.html#errors", context)
 
 
 @require_safe
-def batch_diagnosis(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_diagnosis(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Say why a batch does not move; nothing while it does, unless somebody asks."""
     batch = get_object_or_404(Batch, id=batch_id)
     is_asked = "ask" in request.GET

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.contrib import messages
-from django.core.paginator import Page, Paginator
+from django.core.paginator import Page
 from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
@@ -28,7 +28,8 @@ from dashboard.pages.definition_diff import diff_of
 from dashboard.pages.definition_launch import LaunchDefinitionPage
 from dashboard.pages.definitions import DefinitionForm, EditorPage, Preview, VersionPage
 from dashboard.pages.launch import empty_page, filled_page
-from dashboard.server.requests import page_number
+from dashboard.server.paging import page_of
+from dashboard.server.requests import page_number, whole_number
 from dashboard.views.launch import answer_launch
 from orchestration.definitions.source_tree import DefinitionErrors
 from orchestration.plan.plan import Plan
@@ -55,7 +56,7 @@ def definition_list(request: HttpRequest) -> HttpResponse:
     text = request.GET.get("q", "").strip().replace("\x00", "")
     newest = DefinitionVersion.objects.filter(number=F("definition__newest"), definition__name__icontains=text)
     ordered = newest.select_related("definition", "author").order_by("definition__name")
-    page = Paginator(ordered, DEFINITIONS_PER_PAGE).get_page(page_number(request))
+    page = page_of(ordered, page_number(request), DEFINITIONS_PER_PAGE)
     context = {"page": ListPage(page, text, may_operate(request.user))}
     return render(request, "definitions/definition_list.html", context)
 
@@ -105,8 +106,7 @@ def definition_edit(request: HttpRequest, definition_id: int) -> HttpResponse:
     """Show the editor with a version, the newest unless another is asked for, or save it as another version."""
     saved = get_object_or_404(SavedDefinition, pk=definition_id)
     if request.method != "POST":
-        asked = request.GET.get("version", "")
-        number = int(asked) if asked.isdecimal() and len(asked) < 9 else saved.newest
+        number = whole_number(request.GET.get("version", ""), saved.newest)
         text = get_object_or_404(saved.versions, number=number).text
         form = DefinitionForm(initial={"name": saved.name, "text": text, "base": saved.newest})
         return render(request, "definitions/definition_form.html", {"page": _editor(request, form, saved)})
@@ -170,8 +170,7 @@ def _saved(request: HttpRequest, version: DefinitionVersion) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def definition_launch(request: HttpRequest) -> HttpResponse:
     """Show what a saved definition will do, or launch it."""
-    given = request.GET.get("definition", "")
-    version = get_object_or_404(DefinitionVersion, pk=int(given) if given.isdecimal() and len(given) < 19 else 0)
+    version = get_object_or_404(DefinitionVersion, pk=whole_number(request.GET.get("definition", ""), 0))
     if processor := item_processor(version):
         return _launch_over_items(request, version, processor)
     page = flow_page(request, version)

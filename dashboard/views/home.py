@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from dashboard.accounts.permissions import may_operate
 from dashboard.queries.home import home_of
+from dashboard.server.requests import HtmxHttpRequest, wants_fragment
 
 LOOKED = "canopy-looked"
 """In the session: [when this visit began, when the one before ended], in ISO 8601."""
@@ -24,15 +25,14 @@ VISIT = timedelta(minutes=15)
 
 
 @require_safe
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: HtmxHttpRequest) -> HttpResponse:
     """Show what needs a person now, what runs, and what ended since they looked last."""
     since = _since(request)
-    htmx = request.htmx  # type: ignore[attr-defined]
-    template = "home.html#now" if htmx and not htmx.history_restore_request else "home.html"
+    template = "home.html#now" if wants_fragment(request) else "home.html"
     return render(request, template, {"page": home_of(since), "may_operate": may_operate(request.user)})
 
 
-def _since(request: HttpRequest) -> datetime:
+def _since(request: HtmxHttpRequest) -> datetime:
     """Return from when on things are new to this person, and note that they look now."""
     now = timezone.now()
     seen, since = (parse_datetime(each) for each in request.session.get(LOOKED, ("", "")))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from dashboard.actions import labels
 from dashboard.models import Batch
+from dashboard.server.requests import HtmxHttpRequest
 from dashboard.views.answers import answer
 
 
 @require_POST
-def batch_labels(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_labels(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Keep the tags and the note of a batch."""
 
     def operate(batch: Batch) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -12,15 +12,15 @@ from dashboard.models import PARENT_KINDS, Batch, Item, Node
 from dashboard.pages.batch import TreeQuery, batch_page
 from dashboard.queries.node_pane import items_of, pane_of
 from dashboard.queries.tree import branch_of
-from dashboard.server.requests import page_number
+from dashboard.server.requests import HtmxHttpRequest, page_number
 from orchestration.contracts.events import NodeKind
 
 
 @require_safe
-def batch_nodes(request: HttpRequest, batch_id: str) -> HttpResponse:
+def batch_nodes(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Show a page of the tree: of one partition if it is named, otherwise the whole. A plain link gets the page."""
     query = TreeQuery.of(request)
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         return redirect(f"{reverse('batch-detail', args=[batch_id])}?{request.GET.urlencode()}")
     batch = get_object_or_404(Batch, id=batch_id)
     context = {"batch": batch, "may_operate": may_operate(request.user)}
@@ -33,11 +33,11 @@ def batch_nodes(request: HttpRequest, batch_id: str) -> HttpResponse:
 
 
 @require_safe
-def node_detail(request: HttpRequest, batch_id: str, node_id: int) -> HttpResponse:
+def node_detail(request: HtmxHttpRequest, batch_id: str, node_id: int) -> HttpResponse:
     """Show one node in the pane; a plain link gets the batch page with the pane open."""
     node = _node(batch_id, node_id)
     pane = pane_of(node, page_number(request, "items"))
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         context = {
             "pane": pane,
             "batch": node.batch,
@@ -50,21 +50,21 @@ def node_detail(request: HttpRequest, batch_id: str, node_id: int) -> HttpRespon
 
 
 @require_safe
-def node_items(request: HttpRequest, batch_id: str, node_id: int) -> HttpResponse:
+def node_items(request: HtmxHttpRequest, batch_id: str, node_id: int) -> HttpResponse:
     """Show a page of a child's items in the pane; a plain link gets the batch page with that pane."""
     page = page_number(request)
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         return redirect(f"{reverse('node-detail', args=[batch_id, node_id])}?items={page}")
     node = _node(batch_id, node_id)
     return render(request, "batches/node_detail.html#items", {"items": items_of(node, page), "batch": node.batch})
 
 
 @require_safe
-def item_detail(request: HttpRequest, batch_id: str, index: int) -> HttpResponse:
+def item_detail(request: HtmxHttpRequest, batch_id: str, index: int) -> HttpResponse:
     """Show one item: input, result or error with its stack, earlier failures."""
     item = get_object_or_404(Item.objects.select_related("batch"), batch_id=batch_id, index=index)
     node = get_object_or_404(Node, batch_id=batch_id, kind=NodeKind.CHILD, position=item.child)
-    template = "batches/item_detail.html#item" if request.htmx else "batches/item_detail.html"  # type: ignore[attr-defined]
+    template = "batches/item_detail.html#item" if request.htmx else "batches/item_detail.html"
     return render(request, template, {"item": item, "node": node, "batch": item.batch})
 
 

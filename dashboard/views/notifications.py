@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -16,6 +16,7 @@ from dashboard.accounts.permissions import may_operate, require_operator
 from dashboard.models import Channel, Delivery, DeliveryStatus, Subscription
 from dashboard.notifications.delivery import secret_of
 from dashboard.notifications.subscriptions import SubscriptionForm, send_test, subscribe
+from dashboard.server.requests import HtmxHttpRequest
 
 RECENT = 30
 
@@ -44,7 +45,7 @@ class NotificationsPage:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def notification_list(request: HttpRequest) -> HttpResponse:
+def notification_list(request: HtmxHttpRequest) -> HttpResponse:
     """Show a person's subscriptions and what was told by them; take another one."""
     form = SubscriptionForm(initial={"batch": request.GET.get("batch", "")})
     if request.method == "POST":
@@ -53,14 +54,14 @@ def notification_list(request: HttpRequest) -> HttpResponse:
         if made is not None:
             messages.success(request, _("You will be told: %(made)s.") % {"made": made})
             return HttpResponseRedirect(reverse("notification-list"))
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         return render(request, "notifications/notification_list.html#told", {"page": _page(request, form)})
     status = 422 if form.errors else 200
     return render(request, "notifications/notification_list.html", {"page": _page(request, form)}, status=status)
 
 
 @require_POST
-def subscription_delete(request: HttpRequest, subscription_id: str) -> HttpResponse:
+def subscription_delete(request: HtmxHttpRequest, subscription_id: str) -> HttpResponse:
     """Remove one of a person's own subscriptions; those of others are not found."""
     subscription = _own(request, subscription_id)
     subscription.delete()
@@ -69,7 +70,7 @@ def subscription_delete(request: HttpRequest, subscription_id: str) -> HttpRespo
 
 
 @require_POST
-def subscription_test(request: HttpRequest, subscription_id: str) -> HttpResponse:
+def subscription_test(request: HtmxHttpRequest, subscription_id: str) -> HttpResponse:
     """Send something to see whether it arrives."""
     subscription = _own(request, subscription_id)
     send_test(request.user, subscription)
@@ -77,11 +78,11 @@ def subscription_test(request: HttpRequest, subscription_id: str) -> HttpRespons
     return HttpResponseRedirect(reverse("notification-list"))
 
 
-def _own(request: HttpRequest, subscription_id: str) -> Subscription:
+def _own(request: HtmxHttpRequest, subscription_id: str) -> Subscription:
     return get_object_or_404(Subscription, pk=subscription_id, owner=require_operator(request.user))
 
 
-def _page(request: HttpRequest, form: SubscriptionForm) -> NotificationsPage:
+def _page(request: HtmxHttpRequest, form: SubscriptionForm) -> NotificationsPage:
     own = Subscription.objects.filter(owner=request.user.pk).select_related("batch")
     told = Delivery.objects.filter(subscription__owner=request.user.pk).select_related("subscription", "batch")
     return NotificationsPage(

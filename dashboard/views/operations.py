@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
@@ -12,11 +12,12 @@ from dashboard.actions import operations
 from dashboard.errors import OperationError
 from dashboard.models import Action, Batch, Operation
 from dashboard.pages.operation import operation_page
+from dashboard.server.requests import HtmxHttpRequest
 from dashboard.views.answers import answer, choice_of, refused
 
 
 @require_POST
-def operation_create(request: HttpRequest, batch_id: str) -> HttpResponse:
+def operation_create(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Freeze what is chosen, and ask whether it is meant."""
     batch = get_object_or_404(Batch, id=batch_id)
     given = request.POST.get("action", "")
@@ -25,39 +26,39 @@ def operation_create(request: HttpRequest, batch_id: str) -> HttpResponse:
         operation = operations.freeze(request.user, batch, action, choice_of(request.POST))
     except OperationError as error:
         return refused(request, batch, error)
-    if request.htmx:  # type: ignore[attr-defined]
-        return render(request, "operation.html#dialog", {"page": operation_page(operation)})
+    if request.htmx:
+        return render(request, "batches/operation.html#dialog", {"page": operation_page(operation)})
     return redirect("operation-detail", batch_id, operation.pk)
 
 
 @require_safe
-def operation_detail(request: HttpRequest, batch_id: str, operation_id: str) -> HttpResponse:
+def operation_detail(request: HtmxHttpRequest, batch_id: str, operation_id: str) -> HttpResponse:
     """Show what was frozen; once it is confirmed, the batch."""
     require_operator(request.user)
     operation = _operation(batch_id, operation_id)
     if operation.confirmed_at is not None:
         return HttpResponseRedirect(f"{reverse('batch-detail', args=[batch_id])}?operation={operation.pk}")
-    return render(request, "operation.html", {"page": operation_page(operation)})
+    return render(request, "batches/operation.html", {"page": operation_page(operation)})
 
 
 @require_POST
-def operation_preview(request: HttpRequest, batch_id: str, operation_id: str) -> HttpResponse:
+def operation_preview(request: HtmxHttpRequest, batch_id: str, operation_id: str) -> HttpResponse:
     """Show which parameters differ from the batch's."""
     require_operator(request.user)
     page = operation_page(_operation(batch_id, operation_id), request.POST)
-    return render(request, "operation.html#difference", {"differences": page.differences})
+    return render(request, "batches/operation.html#difference", {"differences": page.differences})
 
 
 @require_POST
-def operation_confirm(request: HttpRequest, batch_id: str, operation_id: str) -> HttpResponse:
+def operation_confirm(request: HtmxHttpRequest, batch_id: str, operation_id: str) -> HttpResponse:
     """Do what was frozen; what was typed wrong is asked again."""
     require_operator(request.user)
     page = operation_page(_operation(batch_id, operation_id), request.POST)
     if page.is_valid:
         return answer(request, batch_id, lambda batch: operations.confirm(request.user, page.operation, page.wishes))
-    if not request.htmx:  # type: ignore[attr-defined]
-        return render(request, "operation.html", {"page": page}, status=422)
-    response = render(request, "operation.html#dialog", {"page": page}, status=422)
+    if not request.htmx:
+        return render(request, "batches/operation.html", {"page": page}, status=422)
+    response = render(request, "batches/operation.html#dialog", {"page": page}, status=422)
     response["HX-Retarget"] = "#operation"
     return response
 

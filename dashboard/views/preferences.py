@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from dashboard.accounts.preferences import COOKIES
+from dashboard.server.requests import HtmxHttpRequest
 
 YEAR = 365 * 24 * 3600
 
 
 @require_POST
-def appearance_set(request: HttpRequest) -> HttpResponse:
+def appearance_set(request: HtmxHttpRequest) -> HttpResponse:
     """Keep what was chosen, and go back to where that was; htmx stays there."""
     back = request.POST.get("back", "")
     is_ours = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
     response: HttpResponse = HttpResponseRedirect(back if is_ours else "/")
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         response = HttpResponse(status=204)
         if "language" in request.POST:
             response["HX-Refresh"] = "true"

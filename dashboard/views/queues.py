@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from dashboard.queries.task_queues import queues_page
+from dashboard.server.requests import HtmxHttpRequest
 
 
 @require_safe
-def queue_list(request: HttpRequest) -> HttpResponse:
+def queue_list(request: HtmxHttpRequest) -> HttpResponse:
     """Show every queue; its table alone to whoever refreshes it."""
-    template = "queue_list.html#queues" if request.htmx else "queue_list.html"  # type: ignore[attr-defined]
+    template = "queue_list.html#queues" if request.htmx else "queue_list.html"
     return render(request, template, {"page": queues_page()})

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.contrib import messages
-from django.core.paginator import Page, Paginator
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.core.paginator import Page
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -23,7 +23,8 @@ from dashboard.pages.batch_list import BatchRow
 from dashboard.pages.schedule_form import OVERLAPS
 from dashboard.schedules import actions as schedule_actions
 from dashboard.schedules.recurrence import timing_in_words
-from dashboard.server.requests import page_number
+from dashboard.server.paging import page_of
+from dashboard.server.requests import HtmxHttpRequest, page_number, wants_fragment
 from orchestration.client.schedule_models import ScheduleSnapshot
 
 SCHEDULES_PER_PAGE = 50
@@ -85,10 +86,10 @@ class DetailPage:
 
 
 @require_safe
-def schedule_list(request: HttpRequest) -> HttpResponse:
+def schedule_list(request: HtmxHttpRequest) -> HttpResponse:
     """Show schedules by name."""
     found = Schedule.objects.filter(deleted_at=None).select_related("made_by")
-    page = Paginator(found, SCHEDULES_PER_PAGE).get_page(page_number(request))
+    page = page_of(found, page_number(request), SCHEDULES_PER_PAGE)
     seen, problem = _seen(list(page))
     last = schedule_actions.last_batches(list(page))
     rows = [ScheduleRow(each, seen.get(each.pk), last.get(each.pk)) for each in page]
@@ -97,11 +98,11 @@ def schedule_list(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-def schedule_detail(request: HttpRequest, schedule_id: str) -> HttpResponse:
+def schedule_detail(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     """Show one schedule: next times, batches, buttons, who did what."""
     schedule = get_object_or_404(Schedule.objects.select_related("made_by", "upload"), pk=schedule_id)
     page = _detail(request, schedule)
-    if not _is_part(request):
+    if not wants_fragment(request):
         return render(request, "schedules/schedule_detail.html", {"page": page})
     if request.GET.get("mark") == page.mark:
         return HttpResponse(status=204)
@@ -109,30 +110,32 @@ def schedule_detail(request: HttpRequest, schedule_id: str) -> HttpResponse:
 
 
 @require_POST
-def schedule_pause(request: HttpRequest, schedule_id: str) -> HttpResponse:
+def schedule_pause(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     """Launch nothing until it is resumed."""
     return _do(request, schedule_id, schedule_actions.pause, _("Paused: nothing is launched until it is resumed."))
 
 
 @require_POST
-def schedule_resume(request: HttpRequest, schedule_id: str) -> HttpResponse:
+def schedule_resume(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     """Launch at its times again."""
     return _do(request, schedule_id, schedule_actions.resume, "Resumed.")
 
 
 @require_POST
-def schedule_trigger(request: HttpRequest, schedule_id: str) -> HttpResponse:
+def schedule_trigger(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     """Launch now."""
     return _do(request, schedule_id, schedule_actions.trigger, _("Triggered: a batch is launched in a moment."))
 
 
 @require_POST
-def schedule_delete(request: HttpRequest, schedule_id: str) -> HttpResponse:
+def schedule_delete(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     """Delete it."""
     return _do(request, schedule_id, schedule_actions.delete, _("Deleted. Its batches are kept."))
 
 
-def _do(request: HttpRequest, schedule_id: str, operate: Callable[[Person, Schedule], None], done: str) -> HttpResponse:
+def _do(
+    request: HtmxHttpRequest, schedule_id: str, operate: Callable[[Person, Schedule], None], done: str
+) -> HttpResponse:
     """Do one thing and say what became of it: in place, or without htmx as a message on the page."""
     schedule = get_object_or_404(Schedule.objects.select_related("made_by", "upload"), pk=schedule_id)
     status = 200
@@ -142,7 +145,7 @@ def _do(request: HttpRequest, schedule_id: str, operate: Callable[[Person, Sched
     except OperationError as error:
         messages.error(request, error.message)
         status = error.status_code
-    if _is_part(request):
+    if wants_fragment(request):
         schedule.refresh_from_db()
         return render(
             request, "schedules/schedule_detail.html#all", {"page": _detail(request, schedule)}, status=status
@@ -150,12 +153,7 @@ def _do(request: HttpRequest, schedule_id: str, operate: Callable[[Person, Sched
     return HttpResponseRedirect(reverse("schedule-detail", args=[schedule.pk]))
 
 
-def _is_part(request: HttpRequest) -> bool:
-    htmx = request.htmx  # type: ignore[attr-defined]
-    return bool(htmx and not htmx.history_restore_request)
-
-
-def _detail(request: HttpRequest, schedule: Schedule) -> DetailPage:
+def _detail(request: HtmxHttpRequest, schedule: Schedule) -> DetailPage:
     seen, problem = _seen([schedule]) if schedule.deleted_at is None else ({}, "")
     batches = list(schedule.batches.select_related("launched_by")[:RECENT_BATCHES])
     entries = list(schedule.entries.select_related("person")[:ENTRIES])

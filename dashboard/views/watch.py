@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods
 from dashboard.accounts.permissions import may_operate
 from dashboard.launching import watch as watching
 from dashboard.launching.watch import UnknownWorkflow
+from dashboard.server.requests import HtmxHttpRequest
 from orchestration.client.workflow_run import WorkflowRun
 from orchestration.temporal.connection import TemporalUnavailable
 
@@ -32,10 +33,10 @@ class WatchPage:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def workflow_watch(request: HttpRequest) -> HttpResponse:
+def workflow_watch(request: HtmxHttpRequest) -> HttpResponse:
     """Watch a workflow's tree, or ask which. With htmx a GET shows the parents that match alone."""
     if request.method != "POST":
-        template = "launch/watch.html#parents" if request.htmx else "launch/watch.html"  # type: ignore[attr-defined]
+        template = "launch/watch.html#parents" if request.htmx else "launch/watch.html"
         return render(request, template, {"page": _page(request, "", "")})
     workflow_id = request.POST.get("workflow_id", "").strip()
     try:
@@ -50,7 +51,7 @@ def workflow_watch(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(reverse("batch-detail", args=[watched.batch.pk]))
 
 
-def _page(request: HttpRequest, workflow_id: str, error: str) -> WatchPage:
+def _page(request: HtmxHttpRequest, workflow_id: str, error: str) -> WatchPage:
     search = request.GET.get("search", "")[:200]
     try:
         parents, away = watching.suggested_parents(search), ""

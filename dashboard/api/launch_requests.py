@@ -23,7 +23,7 @@ from dashboard.models import DefinitionVersion
 from orchestration.plan.plan import Plan
 from orchestration.plan.presets import PRESETS, UnknownPreset, get_preset
 from orchestration.processors.catalogue import UnknownProcessor, get_processor, processors
-from orchestration.processors.registry import Processor
+from orchestration.processors.processor import Processor
 
 BAD_ROWS_TOLD = 100
 

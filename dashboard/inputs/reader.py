@@ -18,7 +18,7 @@ from dashboard.errors import reasons_by_field
 from dashboard.i18n.formatting import numeral
 from dashboard.inputs.rows import BadRow, InputRow
 from dashboard.inputs.source import ROW_NUMBER, Format, Position, Source, SourceError
-from orchestration.processors.registry import Processor
+from orchestration.processors.processor import Processor
 
 LINE_LIMIT = 4 * 1024 * 1024
 CELL_LIMIT = 64 * 1024

@@ -13,7 +13,7 @@ from dashboard.i18n.formatting import numeral
 from dashboard.inputs.reader import InputReader
 from dashboard.inputs.rows import BadRow, InputRow
 from dashboard.inputs.source import Format, Source, SourceError
-from orchestration.processors.registry import Processor
+from orchestration.processors.processor import Processor
 
 SAMPLE_ROWS = 5
 BAD_ROWS_SHOWN = 100

@@ -11,7 +11,7 @@ from dashboard.inputs.rows import InputRow
 from dashboard.launching.request import LaunchRequest
 from dashboard.models import DefinitionVersion
 from orchestration.definitions.models import Definition, Entity, Pool, Saga
-from orchestration.plan.options import Execution
+from orchestration.plan.choices import Execution
 from orchestration.plan.plan import Plan
 from orchestration.plan.validation import problems
 

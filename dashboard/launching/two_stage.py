@@ -11,7 +11,7 @@ from dashboard.launching.request import LaunchRequest
 from orchestration.definitions.models import Pipeline, Stage, Takes
 from orchestration.plan.plan import Plan
 from orchestration.processors.catalogue import get_processor
-from orchestration.processors.registry import Processor
+from orchestration.processors.processor import Processor
 
 NOTE = "Made by the launch form."
 

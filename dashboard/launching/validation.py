@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 
 from dashboard.launching.compensation import has_compensation
-from orchestration.definitions.models import UNSUITED_TO_STAGES
-from orchestration.plan.options import Execution, OnThreshold
+from orchestration.definitions.parts import UNSUITED_TO_STAGES
+from orchestration.plan.choices import Execution, OnThreshold
 from orchestration.plan.plan import Plan
 from orchestration.plan.validation import problems
 from orchestration.processors.catalogue import get_processor

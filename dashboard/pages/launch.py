@@ -39,7 +39,7 @@ from orchestration.plan.layout import Layout
 from orchestration.plan.plan import Plan
 from orchestration.plan.presets import Preset
 from orchestration.plan.validation import warnings
-from orchestration.processors.registry import Processor
+from orchestration.processors.processor import Processor
 
 SURVEY_KEPT = 600
 """Seconds that a survey is remembered: a preview while the plan is being typed does not read the items again."""

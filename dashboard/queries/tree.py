@@ -15,7 +15,7 @@ from django.utils import timezone
 from dashboard.models import BY_INTEREST, NOT_COMPLETED, PARENT_KINDS, Batch, Node, NodeStatus
 from dashboard.queries.selection import ALL_CHILDREN, Selection
 from orchestration.contracts.events import NodeKind
-from orchestration.plan.options import Execution
+from orchestration.plan.choices import Execution
 
 PAGE_SIZE = 100
 BAR_WIDTH = 1000

@@ -20,7 +20,7 @@ from dashboard.models import DefinitionVersion, Schedule
 from orchestration.contracts.dashboard_activities import DueLaunch
 from orchestration.plan.plan import Plan
 from orchestration.processors.catalogue import UnknownProcessor, get_processor
-from orchestration.processors.registry import Processor
+from orchestration.processors.processor import Processor
 
 PER_LAUNCH_FIELDS = {"rows", "count", "digest", "idempotency_key", "via", "schedule"}
 """What every launch makes anew."""

@@ -34,7 +34,7 @@ from dashboard.views.launch import answer_launch
 from orchestration.definitions.source_tree import DefinitionErrors
 from orchestration.plan.plan import Plan
 from orchestration.processors.catalogue import get_processor
-from orchestration.processors.registry import Processor
+from orchestration.processors.processor import Processor
 
 DEFINITIONS_PER_PAGE = 50
 RECENT_BATCHES = 20

@@ -19,7 +19,7 @@ from dashboard.models import Batch
 from dashboard.pages.launch import LaunchPage, empty_page, filled_page
 from orchestration.plan.presets import Preset, UnknownPreset, by_group, get_preset
 from orchestration.processors.catalogue import UnknownProcessor, get_processor, processors
-from orchestration.processors.registry import Processor
+from orchestration.processors.processor import Processor
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from orchestration.activities.result_writer import ResultWriter
 from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkResult, ChunkWork, ItemResult, ItemWork
 from orchestration.contracts.status import Failure
 from orchestration.plan.plan import Plan
-from orchestration.processors.registry import BoundProcessor, ItemContext
+from orchestration.processors.processor import BoundProcessor, ItemContext
 from orchestration.processors.secrets import mask
 
 TURN = 0.01

@@ -44,7 +44,7 @@ from orchestration.contracts.stores import CannotFanOut, InputUnreadable, ItemSt
 from orchestration.errors.failures import failure_of
 from orchestration.processors import uploads
 from orchestration.processors.catalogue import UnknownProcessor, get_processor
-from orchestration.processors.registry import BoundProcessor, ItemContext
+from orchestration.processors.processor import BoundProcessor, ItemContext
 from orchestration.processors.secrets import mask
 from orchestration.temporal.heartbeat import HEARTBEAT_PERIOD, heartbeating
 

@@ -13,9 +13,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestration.definitions.models import MAX_DEPTH, MAX_STEP_RUNS, MAX_STEPS, STEP_TAGS
+from orchestration.definitions.models import MAX_DEPTH, MAX_STEP_RUNS, MAX_STEPS
 from orchestration.definitions.source_tree import MAX_ERRORS, DefinitionError, Mark, Tree
-from orchestration.processors.registry import Processor
+from orchestration.definitions.steps import STEP_TAGS
+from orchestration.processors.processor import Processor
 
 PATH_SHOWN = 300
 MESSAGE_SHOWN = 500

@@ -8,25 +8,17 @@ from typing import Any
 
 from orchestration.contracts.names import SERVICE_WORKFLOW
 from orchestration.definitions.expressions import AllOf, AnyOf, Condition, Not, Operator, Reference, reference_of
-from orchestration.definitions.models import (
+from orchestration.definitions.models import Definition, Entity, Pipeline, Pool, Saga, Services, Stage, Steps, Takes
+from orchestration.definitions.steps import (
     ApprovalStep,
-    Definition,
-    Entity,
     FanOutStep,
     IfStep,
     LoopStep,
     OnTimeout,
     ParallelStep,
-    Pipeline,
-    Pool,
     RunStep,
-    Saga,
-    Services,
     SleepStep,
-    Stage,
     Step,
-    Steps,
-    Takes,
 )
 from orchestration.plan.plan import Plan
 

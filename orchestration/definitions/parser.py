@@ -15,7 +15,7 @@ from orchestration.definitions.models import KINDS, AnyDefinition, Definition
 from orchestration.definitions.reference_checks import check_references
 from orchestration.definitions.source_tree import DefinitionErrors, Tree, read, source_error
 from orchestration.plan.plan import Plan
-from orchestration.processors.registry import Processor
+from orchestration.processors.processor import Processor
 
 _DEFINITIONS: TypeAdapter[Any] = TypeAdapter(AnyDefinition)
 

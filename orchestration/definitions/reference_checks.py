@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from pydantic import RootModel
 
 from orchestration.definitions.checks import ErrorList, SourcePart, all_parts, parts_of
-from orchestration.definitions.models import RESULT_FIELDS
 from orchestration.definitions.source_tree import Tree
-from orchestration.processors.registry import Processor
+from orchestration.definitions.steps import RESULT_FIELDS
+from orchestration.processors.processor import Processor
 
 ITEM, RESULT = "item", "result"
 """What a reference in a saga of each item calls the item, and what a stage keeps by its result."""

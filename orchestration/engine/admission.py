@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.fan_out import BreakerState
     from orchestration.contracts.status import Status
     from orchestration.engine.child_handles import in_background
-    from orchestration.plan.options import WhileOpen
+    from orchestration.plan.choices import WhileOpen
     from orchestration.plan.plan import Plan
 
 Report = Callable[[EventKind, str], None]

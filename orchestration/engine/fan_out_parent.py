@@ -32,7 +32,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.engine.supervisor import Supervisor
     from orchestration.engine.units.factory import Units, units_of
     from orchestration.engine.units.partitions import Partitions
-    from orchestration.plan.options import OnThreshold
+    from orchestration.plan.choices import OnThreshold
 
 DEBOUNCE_IN_PARTITIONS = timedelta(seconds=1)
 """Events of thousands of children reach the dashboard up to a second later, in fewer notifies of their parents."""

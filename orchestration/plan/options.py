@@ -1,82 +1,27 @@
-"""Options: what a plan may say beyond chunk size and window, one group of fields a concern. Pure.
+"""Options of a plan beyond chunk size and window, a class for each concern. Pure.
 
-Titles, descriptions and groups are what the launch form shows. Durations are seconds.
+Titles, descriptions and groups appear in the launch form. Durations are seconds.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-
-class FailurePolicy(StrEnum):
-    """What a parent does when children fail."""
-
-    COLLECT = "collect"
-    FAIL_FAST = "fail_fast"
-    TOLERATE = "tolerate"
-
-
-class OnThreshold(StrEnum):
-    """What a parent does when more children failed than its policy allows."""
-
-    STOP = "stop"
-    ROLL_BACK = "roll_back"
-    HOLD = "hold"
-
-
-class WhileOpen(StrEnum):
-    """What becomes of children that a circuit breaker keeps from starting."""
-
-    WAIT = "wait"
-    SKIP = "skip"
-
-
-class Execution(StrEnum):
-    """What runs the items of a chunk."""
-
-    CHUNK = "chunk"
-    ACTIVITIES = "activities"
-    LOCAL_ACTIVITIES = "local_activities"
-    NO_CHILDREN = "no_children"
-    POOL = "pool"
-    ENTITIES = "entities"
-
-
-class ParentClose(StrEnum):
-    """What becomes of open children when their parent closes. Temporal's parent close policies."""
-
-    TERMINATE = "terminate"
-    REQUEST_CANCEL = "request_cancel"
-    ABANDON = "abandon"
-
-
-class Cancellation(StrEnum):
-    """How a parent that is canceled treats its children. Temporal's child cancellation types."""
-
-    WAIT = "wait"
-    REQUEST = "request"
-    ABANDON = "abandon"
-
-
-class WhenTaken(StrEnum):
-    """What a child does whose resource another batch is using."""
-
-    WAIT = "wait"
-    JOIN = "join"
-
-
-class Partitioning(StrEnum):
-    """Whether children may be put below partitions."""
-
-    AUTO = "auto"
-    NEVER = "never"
+from orchestration.plan.choices import (
+    Cancellation,
+    Execution,
+    FailurePolicy,
+    OnThreshold,
+    ParentClose,
+    Partitioning,
+    WhileOpen,
+)
 
 
 def group(name: str) -> dict[str, Any]:
-    """Return the mark that puts a field into a group of the launch form."""
+    """Return the schema entry that puts a field into a group of the launch form."""
     return {"group": name}
 
 
@@ -199,7 +144,7 @@ class PaceOptions(BaseModel):
 
 
 class ChildOptions(BaseModel):
-    """How children are run by Temporal."""
+    """How Temporal runs children."""
 
     execution: Execution = Field(
         default=Execution.CHUNK,
@@ -294,7 +239,7 @@ class ChildOptions(BaseModel):
 
 
 class ApprovalOptions(BaseModel):
-    """Whose word it takes to start."""
+    """Whether a person has to approve the start."""
 
     approval: bool = Field(
         default=False,
@@ -313,31 +258,13 @@ class ApprovalOptions(BaseModel):
 
 
 class EndOptions(BaseModel):
-    """What is done once the last child has closed."""
+    """What happens once the last child has closed."""
 
     summarise: bool = Field(
         default=False,
         title="Write a report",
         description="Counts, durations and grouped errors, to be downloaded.",
         json_schema_extra=group(END),
-    )
-
-
-class ResourceOptions(BaseModel):
-    """What children must not share."""
-
-    resource_field: str = Field(
-        default="",
-        max_length=100,
-        title="Resource",
-        description="Field of the items that names what only one child at a time may use, in all batches.",
-        json_schema_extra=group(RESOURCES),
-    )
-    resource_taken: WhenTaken = Field(
-        default=WhenTaken.WAIT,
-        title="When it is in use",
-        description="Wait, or join: be skipped once the other has completed.",
-        json_schema_extra=group(RESOURCES),
     )
 
 
@@ -357,32 +284,4 @@ class InputOptions(BaseModel):
         title="Children of a page",
         description="Each page is a partition of its own; two are open at a time.",
         json_schema_extra=group(INPUT),
-    )
-
-
-class EntityOptions(BaseModel):
-    """Which long-lived workflow an item is an operation of, where items run as operations."""
-
-    entity_field: str = Field(
-        default="",
-        max_length=100,
-        title="Entity",
-        description="Field of the items that names their account or device; empty: the business key.",
-        json_schema_extra=group(RESOURCES),
-    )
-    entity_continue_after: int = Field(
-        default=100,
-        ge=1,
-        le=1_000,
-        title="Operations of one run",
-        description="After so many an entity goes on in a new run.",
-        json_schema_extra=group(RESOURCES),
-    )
-    entity_idle: float = Field(
-        default=300,
-        gt=0,
-        le=2_592_000,
-        title="Idle",
-        description="Seconds without an operation after which an entity shuts down; the next one starts it again.",
-        json_schema_extra=group(RESOURCES),
     )

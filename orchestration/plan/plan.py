@@ -8,21 +8,18 @@ from typing import Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from orchestration.plan.choices import Execution, FailurePolicy, Partitioning
 from orchestration.plan.options import (
     CHILDREN,
     ApprovalOptions,
     ChildOptions,
     EndOptions,
-    EntityOptions,
-    Execution,
     FailureOptions,
-    FailurePolicy,
     InputOptions,
     PaceOptions,
-    Partitioning,
-    ResourceOptions,
     group,
 )
+from orchestration.plan.resource_options import EntityOptions, ResourceOptions
 
 MAX_OPEN_PARTITIONS = 2
 """Partitions that share the window at one time: enough to hide a partition's start and end, and no more, for the fewer

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from math import ceil
 
+from orchestration.plan.choices import FailurePolicy
 from orchestration.plan.layout import MAX_FLAT_CHILDREN, Layout
-from orchestration.plan.options import FailurePolicy
 from orchestration.plan.plan import Plan
 from orchestration.translation import _
 

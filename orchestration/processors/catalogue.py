@@ -9,7 +9,8 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from orchestration.processors.registry import Processor, registered
+from orchestration.processors.processor import Processor
+from orchestration.processors.registry import registered
 
 BUILTIN_MODULES = (
     "orchestration.processors.builtin.simulate",

@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.engine.retry import await_retry
     from orchestration.engine.summary import summarise
     from orchestration.engine.units.factory import units_of
-    from orchestration.plan.options import OnThreshold
+    from orchestration.plan.choices import OnThreshold
 
 REFUSED = "Refused"
 POLICY_EXCEEDED = "FailurePolicyExceeded"

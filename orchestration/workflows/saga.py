@@ -20,7 +20,8 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.names import READ_SAGA_ITEM_ACTIVITY
     from orchestration.contracts.status import ROLLED_BACK
     from orchestration.definitions.expressions import Missing
-    from orchestration.definitions.models import Saga, SagaStep, Work
+    from orchestration.definitions.models import Saga, SagaStep
+    from orchestration.definitions.parts import Work
     from orchestration.engine.flows.flow import FlowParent, failed_step
     from orchestration.engine.item_store import read_item, write_result
     from orchestration.errors.failures import failure_of

@@ -14,7 +14,8 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import NodeKind, Place
     from orchestration.contracts.flows import FlowInput, ServiceInput
     from orchestration.contracts.names import SERVICE_WORKFLOW
-    from orchestration.definitions.models import Service, Services, Work
+    from orchestration.definitions.models import Service, Services
+    from orchestration.definitions.parts import Work
     from orchestration.engine.flows.flow import FlowParent, result_note
     from orchestration.engine.flows.resumable import ResumableFlow
 

@@ -17,7 +17,8 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.names import BEGIN_FAN_OUT_ACTIVITY
     from orchestration.contracts.status import Counts, Status
     from orchestration.definitions.expressions import Reference, holds, resolve
-    from orchestration.definitions.models import (
+    from orchestration.definitions.models import Steps
+    from orchestration.definitions.steps import (
         Approval,
         ApprovalStep,
         FanOutStep,
@@ -29,7 +30,6 @@ with workflow.unsafe.imports_passed_through():
         RunStep,
         SleepStep,
         Step,
-        Steps,
     )
     from orchestration.engine.approval import verdict
     from orchestration.engine.flows.flow import failed_step

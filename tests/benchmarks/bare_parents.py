@@ -21,8 +21,8 @@ from orchestration.contracts.events import EventKind, NotifyInput, TreeEvent
 from orchestration.contracts.names import DASHBOARD_TASK_QUEUE, NOTIFY_ACTIVITY
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import child_id
+from orchestration.plan.choices import Execution
 from orchestration.plan.layout import Layout
-from orchestration.plan.options import Execution
 from orchestration.plan.plan import Plan
 
 BARE_TASK_QUEUE = "bare"

@@ -9,7 +9,7 @@ from typing import Any
 
 from temporalio.client import Client
 
-from orchestration.plan.options import Execution
+from orchestration.plan.choices import Execution
 from tests.benchmarks.bare_parents import BARE_TASK_QUEUE, ConcurrentParent, ItemActivityParent, SequentialParent
 from tests.benchmarks.report import Figure
 from tests.support.stack import Stack

@@ -11,7 +11,7 @@ from orchestration.definitions.parser import parse
 from orchestration.definitions.source_tree import DefinitionErrors
 from orchestration.processors.catalogue import get_processor, load
 from orchestration.processors.function_signature import ArgumentType, Signature
-from orchestration.processors.registry import ItemContext, Processor
+from orchestration.processors.processor import ItemContext, Processor
 
 
 class Anything(BaseModel, extra="allow"):

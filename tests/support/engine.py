@@ -30,7 +30,8 @@ from orchestration.contracts.workflow_ids import WorkflowTree, partition_id, roo
 from orchestration.gateway import Gateway
 from orchestration.plan.layout import Layout
 from orchestration.plan.plan import Plan
-from orchestration.processors.registry import ItemContext, processor
+from orchestration.processors.processor import ItemContext
+from orchestration.processors.registry import processor
 from orchestration.temporal.connection import Connection
 from orchestration.worker import build_workers
 from tests.support.waiting import until

@@ -23,7 +23,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.names import RUN_STEP_ACTIVITY, UNDELIVERED_EVENTS_QUERY
     from orchestration.contracts.status import Counts, Failure, RunStatus, Status
     from orchestration.definitions.expressions import Missing, fill
-    from orchestration.definitions.models import Work
+    from orchestration.definitions.parts import Work
     from orchestration.engine.approval import Approvals
     from orchestration.engine.chunk_execution import HEARTBEAT_TIMEOUT
     from orchestration.engine.node_run import NodeRun

@@ -38,7 +38,7 @@ with workflow.unsafe.imports_passed_through():
         runs_with_workflows,
         untouched_outcomes,
     )
-    from orchestration.plan.options import Execution, WhenTaken
+    from orchestration.plan.choices import Execution, WhenTaken
 
 
 class _Activity:

@@ -20,8 +20,8 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.engine.units.partitions import Partitions
     from orchestration.engine.units.pool import Pool
     from orchestration.engine.units.rollbacks import Rollbacks
+    from orchestration.plan.choices import Execution
     from orchestration.plan.layout import Layout
-    from orchestration.plan.options import Execution
 
 
 class Units(Source, Protocol):

@@ -29,8 +29,8 @@ with workflow.unsafe.imports_passed_through():
         PARENT_CLOSE,
         untouched_outcomes,
     )
+    from orchestration.plan.choices import ParentClose
     from orchestration.plan.layout import share_window
-    from orchestration.plan.options import ParentClose
 
 Handle = ChildWorkflowHandle[Any, Any]
 

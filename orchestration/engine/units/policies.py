@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.fan_out import FanOutInput
     from orchestration.contracts.names import CHILD_TASK_QUEUE
     from orchestration.contracts.status import Status
-    from orchestration.plan.options import Cancellation, ParentClose
+    from orchestration.plan.choices import Cancellation, ParentClose
     from orchestration.plan.plan import Plan
 
 ALREADY_RUNNING = "already running"

@@ -20,7 +20,7 @@ from dashboard.inputs.source import ROW_NUMBER, Format, Source, list_source
 from dashboard.inputs.survey import Survey, rows, survey
 from orchestration.processors.catalogue import get_processor
 from orchestration.processors.function_signature import ArgumentType
-from orchestration.processors.registry import Processor
+from orchestration.processors.processor import Processor
 
 
 class Typed(BaseModel):

@@ -17,7 +17,7 @@ from dashboard.models import Batch, DefinitionVersion
 from dashboard.temporal import gateway
 from orchestration.definitions.models import Takes
 from orchestration.definitions.parser import parse
-from orchestration.plan.options import OnThreshold
+from orchestration.plan.choices import OnThreshold
 from orchestration.plan.plan import Plan
 from orchestration.processors.catalogue import get_processor, processors
 

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, field_validator
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from orchestration.definitions.models import AnyDefinition, Definition, FanOutStep, Pipeline, Steps
+from orchestration.definitions.models import AnyDefinition, Definition, Pipeline, Steps
 from orchestration.definitions.parser import parse
 from orchestration.definitions.source_tree import DefinitionError, DefinitionErrors, read
+from orchestration.definitions.steps import FanOutStep
 from orchestration.processors.catalogue import processors
-from orchestration.processors.registry import Processor
+from orchestration.processors.processor import Processor
 from tests.support.definition_texts import KNOWN, STEPS, Anything, ok, only, pay, signature, step, wrong
 
 

@@ -14,7 +14,8 @@ from pydantic import Field
 
 from orchestration.processors import registry
 from orchestration.processors.catalogue import CannotLoad, get_processor, load, processor_of
-from orchestration.processors.registry import ItemContext, processor
+from orchestration.processors.processor import ItemContext
+from orchestration.processors.registry import processor
 from orchestration.testing import process_items, run_items
 
 

@@ -13,7 +13,8 @@ from orchestration.processors import registry
 from orchestration.processors.builtin.simulate import SimulatedFailure, SimulateItem, SimulateParameters, SimulateResult
 from orchestration.processors.catalogue import UnknownProcessor, get_processor, processors
 from orchestration.processors.function_signature import ArgumentType, Signature
-from orchestration.processors.registry import ItemContext, Processor, processor
+from orchestration.processors.processor import ItemContext, Processor
+from orchestration.processors.registry import processor
 from tests.support.waiting import until
 
 

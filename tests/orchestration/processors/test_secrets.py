@@ -12,7 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 from dashboard.forms.model_forms import form_of
 from orchestration.processors import registry, secrets
 from orchestration.processors.catalogue import get_processor, load, processor_of
-from orchestration.processors.registry import ItemContext, processor
+from orchestration.processors.processor import ItemContext
+from orchestration.processors.registry import processor
 from orchestration.processors.secrets import MASK, MaskSecrets, Secret, mask
 from orchestration.processors.templating import fill_json, fill_text, fill_url
 from orchestration.testing import run_items

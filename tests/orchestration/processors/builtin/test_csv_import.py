@@ -17,7 +17,7 @@ from orchestration.processors.builtin.csv_import import ImportParameters, take_o
 from orchestration.processors.catalogue import load
 from orchestration.processors.data import import_tables
 from orchestration.processors.data.row_schema import Column, as_json, parse_columns, read_row
-from orchestration.processors.registry import ItemContext
+from orchestration.processors.processor import ItemContext
 from orchestration.processors.templating import Fields
 from orchestration.testing import process_items
 from tests.support.servers import postgres

@@ -31,7 +31,7 @@ from orchestration.processors.http.egress import (
     is_public,
 )
 from orchestration.processors.http.host_limits import host_slot, retry_after_seconds
-from orchestration.processors.registry import ItemContext
+from orchestration.processors.processor import ItemContext
 from orchestration.processors.templating import UnknownField, fill_json, fill_url
 from orchestration.testing import process_items
 

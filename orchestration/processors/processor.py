@@ -1,0 +1,222 @@
+"""Processors: their description, the context of an item, and how they run on items."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from orchestration.processors.function_signature import NoParameters, Signature
+from orchestration.processors.uploads import Upload
+from orchestration.processors.worker_setup import Setup, resource_of
+
+ITEMS_PER_CALL = 100
+"""Items that a function which takes many gets at once, unless it says otherwise."""
+Compensation = Callable[[Any, Any, Any, "ItemContext"], Awaitable[None]]
+"""What undoes an item: given the item, the parameters, the result that it had (as data), and its context."""
+
+Report = Callable[[Iterable[Any]], Mapping[str, Any]]
+"""What sums a batch up: given the results of its completed items (as data), what its report says of them."""
+
+
+@dataclass(slots=True)
+class _End:
+    """Whether an item is to stop. Set by one thread and read by another; nobody waits for it."""
+
+    is_wanted: bool = False
+
+
+@dataclass(frozen=True)
+class ItemContext:
+    """What a processor may know besides its item. `attempt` counts from 1 over all runs of the child.
+
+    `idempotency_key` is the same for every attempt and retry of the same work, and of no other: for the other side to
+    tell that it has done it before. `batch` is the batch's id. `resource` is what the processor's setup made.
+    """
+
+    key: str
+    index: int
+    attempt: int
+    report: Callable[[str], None] = field(default=lambda text: None, compare=False)
+    idempotency_key: str = ""
+    batch: str = ""
+    resource: Any = field(default=None, compare=False)
+    waiting: Callable[[], AbstractContextManager[None]] = field(default=nullcontext, compare=False)
+    """While it lasts, nothing counts against the item's timeout: for waiting until it is its turn somewhere."""
+    _end: _End = field(default_factory=_End, compare=False)
+
+    def fields(self, item: BaseModel) -> dict[str, Any]:
+        """Return what a template may name: the fields of an item, and its key and index."""
+        return {"key": self.key, "index": self.index} | item.model_dump()
+
+    def progress(self, done: float, total: float | None = None, note: str = "") -> None:
+        """Say how far a long item is: shown at its child within seconds. Call as often as you like, from any thread."""
+        share = f"{done:,} of {total:,}" if total is not None else f"{done:,}"
+        self.report(f"{share} {note}".strip())
+
+    @property
+    def is_canceled(self) -> bool:
+        """Whether to stop: for plain functions, which nothing can interrupt. Others get asyncio.CancelledError."""
+        return self._end.is_wanted
+
+    def cancel(self) -> None:
+        """Let a plain function know that nobody waits for it any more."""
+        self._end.is_wanted = True
+
+
+@dataclass(frozen=True)
+class Processor:
+    """A kind of work: its function, what that takes and returns, and what the launch page says of it.
+
+    `example` is input as a person would paste it, in the format `example_format` ("lines", "csv", "jsonl", "count").
+    `key` names the field of an item that is its business key, `together` how many items a function that takes many
+    gets at once. With a `child_workflow` each child is one of that type and of one item, and the function returns what
+    that does. One with a `then` is the first of two stages: another processor of that name, with the same parameters,
+    gets the results of what it lets through.
+    """
+
+    name: str
+    title: str
+    summary: str
+    function: Callable[..., Any]
+    signature: Signature
+    non_retryable: tuple[type[BaseException], ...] = ()
+    compensation: Compensation | None = None
+    setup: Setup | None = None
+    report: Report | None = None
+    key: str = ""
+    together: int = ITEMS_PER_CALL
+    icon: str = "cube"
+    example: str = ""
+    example_format: str = "lines"
+    default_plan: Mapping[str, Any] = field(default_factory=dict)
+    child_workflow: str = ""
+    then: str = ""
+
+    @property
+    def item_model(self) -> type[BaseModel]:
+        """By which each item is validated."""
+        return self.signature.item.model
+
+    @property
+    def parameters_model(self) -> type[BaseModel]:
+        """Of which the launch form is made."""
+        return self.signature.parameters.model if self.signature.parameters is not None else NoParameters
+
+    @property
+    def result_model(self) -> type[BaseModel]:
+        """Whose fields are the columns of results."""
+        return self.signature.result_model
+
+    @property
+    def place(self) -> str:
+        """Where its function stands."""
+        return f"{inspect.getsourcefile(self.function)}: {self.function.__qualname__}"
+
+    def validate_item(self, data: Mapping[str, Any]) -> BaseModel:
+        """Return an item as its model. Raises pydantic.ValidationError."""
+        return self.item_model.model_validate(dict(data))
+
+    def validate_parameters(self, data: Mapping[str, Any]) -> BaseModel:
+        """Return parameters as their model. Raises pydantic.ValidationError."""
+        return self.parameters_model.model_validate(dict(data))
+
+    def bind(self, parameters: Mapping[str, Any]) -> BoundProcessor:
+        """Return the processor with its parameters validated once. Raises pydantic.ValidationError."""
+        return BoundProcessor(self, self.validate_parameters(parameters))
+
+
+@dataclass(frozen=True)
+class BoundProcessor:
+    """A processor and the parameters of one batch."""
+
+    processor: Processor
+    parameters: BaseModel
+
+    async def run(self, data: Mapping[str, Any], context: ItemContext) -> Any:
+        """Process one item and return its result as JSON-able data. Raises whatever the function raises."""
+        if self.processor.signature.takes_many:
+            result = (await self.run_many([data], [context]))[0]
+            if isinstance(result, Exception):
+                raise result
+            return result
+        context = await self._with_resource(context)
+        return self.processor.signature.dump(await self._call(self._item(data), context, [context]))
+
+    async def run_many(self, data: Sequence[Mapping[str, Any]], contexts: Sequence[ItemContext]) -> list[Any]:
+        """Process items at once; return for each its result as JSON-able data, or the exception that it failed with.
+
+        Raises whatever the function raises for all of them.
+        """
+        found: list[Any] = [None] * len(data)
+        items = dict[int, Any]()
+        for place, each in enumerate(data):
+            try:
+                items[place] = self._item(each)
+            except ValidationError as error:
+                found[place] = error
+        if items:
+            given = [await self._with_resource(contexts[place]) for place in items]
+            results = await self._call(list(items.values()), given, given)
+            if len(results) != len(items):
+                raise ValueError(f"{len(items)} items were given, and {len(results)} results came back.")
+            for place, result in zip(items, results, strict=True):
+                found[place] = result if isinstance(result, Exception) else self.processor.signature.dump(result)
+        return found
+
+    async def undo(self, data: Mapping[str, Any], result: Any, context: ItemContext) -> None:
+        """Compensate an item that completed. Raises whatever the compensation raises."""
+        assert self.processor.compensation is not None
+        context = await self._with_resource(context)
+        await self.processor.compensation(self._item(data), self._given_parameters, result, context)
+
+    def may_retry(self, error: Exception) -> bool:
+        """Whether another attempt may help: not for an invalid item, nor for what the processor rules out."""
+        return not isinstance(error, (ValidationError, *self.processor.non_retryable))
+
+    async def _call(self, item: Any, context: Any, contexts: Iterable[ItemContext]) -> Any:
+        """Call the function; a plain one in a thread, so that it does not hold up other items."""
+        await self._fetch_uploads()
+        function = self.processor.function
+        arguments = self.processor.signature.arguments(item, self._given_parameters, context)
+        if self._is_async:
+            return await function(*arguments)
+        try:
+            return await asyncio.to_thread(function, *arguments)
+        except asyncio.CancelledError:
+            for each in contexts:
+                each.cancel()
+            raise
+
+    async def _fetch_uploads(self) -> None:
+        """Have the files that are parameters here before a function asks for them: an async one may not wait."""
+        for upload in self._uploads:
+            await asyncio.to_thread(getattr, upload, "path")
+        self._uploads.clear()
+
+    @cached_property
+    def _uploads(self) -> list[Upload]:
+        return [value for _, value in self.parameters if isinstance(value, Upload)]
+
+    @cached_property
+    def _is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.processor.function)
+
+    @cached_property
+    def _given_parameters(self) -> Any:
+        parameters = self.processor.signature.parameters
+        return parameters.make(self.parameters) if parameters is not None else None
+
+    def _item(self, data: Mapping[str, Any]) -> Any:
+        return self.processor.signature.item.make(self.processor.validate_item(data))
+
+    async def _with_resource(self, context: ItemContext) -> ItemContext:
+        if self.processor.setup is None:
+            return context
+        return replace(context, resource=await resource_of(self.processor.setup))

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import httpx
 
-from orchestration.activities.items import ItemActivities
+from orchestration.activities.chunks import ChunkActivities
 from orchestration.contracts.names import CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE
 from orchestration.remote.store import RemoteStore, StoreRefused
 from orchestration.startup import CannotStart, prepare
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (CannotStart, StoreRefused, httpx.HTTPError) as error:
         parser.exit(2, f"canopy: {error}\n")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    serve(connection_of_environment(), ItemActivities(store), given.queue, timedelta(seconds=given.grace))
+    serve(connection_of_environment(), ChunkActivities(store), given.queue, timedelta(seconds=given.grace))
 
 
 def _prepare(given: argparse.Namespace) -> RemoteStore:

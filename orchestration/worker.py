@@ -16,7 +16,7 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from orchestration.activities.await_batch import waiting_worker
-from orchestration.activities.items import ItemActivities
+from orchestration.activities.chunks import ChunkActivities
 from orchestration.contracts.names import CHILD_TASK_QUEUE
 from orchestration.processors import catalogue, worker_setup
 from orchestration.processors.secrets import mask_logs
@@ -68,7 +68,7 @@ have threads of their own, and hand over to each other several times for each ch
 
 def build_workers(
     client: Client,
-    activities: ItemActivities,
+    activities: ChunkActivities,
     *,
     queues: Sequence[str] = (CHILD_TASK_QUEUE,),
     workflow_runner: WorkflowRunner | None = None,
@@ -96,7 +96,7 @@ def build_workers(
     ]
 
 
-def serve(connection: Connection, activities: ItemActivities, queues: Sequence[str], grace: timedelta) -> NoReturn:
+def serve(connection: Connection, activities: ChunkActivities, queues: Sequence[str], grace: timedelta) -> NoReturn:
     """Serve the queues until SIGTERM or SIGINT, and end the process."""
     sys.setswitchinterval(SWITCH_INTERVAL)
     gc.freeze()  # what is loaded by now stays: the collector need not look through it again
@@ -107,7 +107,7 @@ def serve(connection: Connection, activities: ItemActivities, queues: Sequence[s
     os._exit(0)
 
 
-async def _serve(connection: Connection, activities: ItemActivities, queues: Sequence[str], grace: timedelta) -> None:
+async def _serve(connection: Connection, activities: ChunkActivities, queues: Sequence[str], grace: timedelta) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -116,7 +116,7 @@ async def _serve(connection: Connection, activities: ItemActivities, queues: Seq
 
 async def run_worker(
     connection: Connection,
-    activities: ItemActivities,
+    activities: ChunkActivities,
     stop: asyncio.Event,
     *,
     queues: Sequence[str] = (CHILD_TASK_QUEUE,),
@@ -124,7 +124,7 @@ async def run_worker(
 ) -> None:
     """Serve the queues until `stop` is set, then finish what is open within `grace`.
 
-    CHILD_TASK_QUEUE, where workflows run, needs ChunkActivities.
+    CHILD_TASK_QUEUE, where workflows run, needs ParentActivities.
     """
     catalogue.load()
     mask_logs()

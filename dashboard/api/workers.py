@@ -14,7 +14,7 @@ from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.inputs.uploads import open_upload, parts_of
 from dashboard.reconciliation.plugin_events import take_in
 from dashboard.server.streaming import stream
-from orchestration.remote.wire import ALL_TOLD, CHUNK, NOTE, RESULTS, WORK
+from orchestration.remote.wire import CHUNK, EVENTS, NOTE, RESULTS, WORK
 from orchestration.temporal.connection import TemporalUnavailable
 
 router = Router(tags=["Workers"])
@@ -60,7 +60,7 @@ def read_upload(request: HttpRequest, upload_id: str) -> StreamingHttpResponse:
 def take_events(request: HttpRequest) -> HttpResponse:
     """Take in what a worker with our plugin tells."""
     try:
-        take_in(request.user, _given(request, ALL_TOLD))
+        take_in(request.user, _given(request, EVENTS))
     except TemporalUnavailable as error:
         raise HttpError(503, str(error)) from error
     return HttpResponse(status=204)

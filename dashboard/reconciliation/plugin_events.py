@@ -1,4 +1,4 @@
-"""Told: events of workers that Canopy does not run, put to the batches that watch their trees."""
+"""WorkflowEvent: events of workers that Canopy does not run, put to the batches that watch their trees."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from dashboard.reconciliation.repair import place_of
 from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.status import Status
-from orchestration.remote.wire import Told
+from orchestration.remote.wire import WorkflowEvent
 
 log = logging.getLogger(__name__)
 
 
-def take_in(person: Person, told: Sequence[Told]) -> None:
+def take_in(person: Person, told: Sequence[WorkflowEvent]) -> None:
     """Project events. A root that nobody watches is watched once a child of it is heard of; others are left alone.
 
     Raises PermissionDenied, TemporalUnavailable.
     """
-    trees = defaultdict[tuple[str, str], list[Told]](list)
+    trees = defaultdict[tuple[str, str], list[WorkflowEvent]](list)
     for event in told:
         trees[event.root, event.root_run_id].append(event)
     for (root, run_id), events in trees.items():
@@ -48,7 +48,7 @@ def _batch_of(person: Person, root: str, run_id: str, *, has_child: bool) -> str
         return ""
 
 
-def _tree_event(told: Told) -> TreeEvent:
+def _tree_event(told: WorkflowEvent) -> TreeEvent:
     run = WorkflowRun(
         told.workflow_id,
         told.run_id,

@@ -22,12 +22,12 @@ from orchestration.plan.plan import Plan
 from orchestration.processors.processor import BoundProcessor, ItemContext
 from orchestration.processors.secrets import mask
 
-TURN = 0.01
-"""Seconds that items may be taken without letting others have the loop: a processor need not ever wait."""
+YIELD_PERIOD = 0.01
+"""Seconds after which a run yields to the event loop: a processor may never wait for anything."""
 
 MESSAGE_LIMIT = 4_000
 STACK_LIMIT = 8_000
-WORDS_LIMIT = 300
+STATUS_LIMIT = 300
 
 
 class ChunkRun:
@@ -41,63 +41,63 @@ class ChunkRun:
         processor: BoundProcessor,
         writer: ResultWriter,
         *,
-        made: int = 0,
+        earlier_attempts: int = 0,
     ) -> None:
-        """Take the work; `made` counts the attempts of this run of the child that Temporal has made of it before."""
-        self._made = made
+        """Take the work; `earlier_attempts` are those of the same run of the child, which Temporal has retried."""
+        self._earlier_attempts = earlier_attempts
         self.completed, self.failed = work.completed, work.failed
         self._chunk, self._run_id = chunk, run_id
         self._plan: Plan = work.plan
         self._items = deque(work.items)
         self._sample = work.sample
         self._processor, self._writer = processor, writer
-        self._may_retry, self._rest = True, 0.0
+        self._may_retry, self._retry_after = True, 0.0
         self._written: set[asyncio.Future[None]] = set()
-        self._said = dict[str, str]()
-        self._may_take = asyncio.Event()
-        self._may_take.set()
+        self._status_texts = dict[str, str]()
+        self._not_paused = asyncio.Event()
+        self._not_paused.set()
 
     @property
-    def words(self) -> str:
-        """What the item says that spoke last, of those at work."""
+    def status_text(self) -> str:
+        """The newest status that a running item has set, with the item's key."""
         try:
-            key, text = next(reversed(self._said.items()))
-        except (StopIteration, RuntimeError):  # nobody speaks, or a thread does at this very moment
+            key, text = next(reversed(self._status_texts.items()))
+        except (StopIteration, RuntimeError):  # none is set, or a thread is setting one
             return ""
-        return f"{key}: {text}"[:WORDS_LIMIT]
+        return f"{key}: {text}"[:STATUS_LIMIT]
 
     @property
     def note(self) -> ChunkNote:
-        """The same for the child's row."""
-        return ChunkNote(self._chunk.batch_id, self._chunk.child, self.words)
+        """The same as a note for the child's row."""
+        return ChunkNote(self._chunk.batch_id, self._chunk.child, self.status_text)
 
-    def _say(self, key: str, text: str) -> None:
-        self._said.pop(key, None)
-        self._said[key] = mask(text)
+    def _set_status(self, key: str, text: str) -> None:
+        self._status_texts.pop(key, None)
+        self._status_texts[key] = mask(text)
 
     @property
     def next_item(self) -> int:
-        """The index up to which items have been taken: it is done in order."""
+        """The index up to which items have been taken; they are taken in order."""
         return self._items[0].index if self._items else self._chunk.offset + self._chunk.length
 
     def pause(self) -> None:
-        """Finish the items at work, and take no more for now."""
-        self._may_take.clear()
+        """Finish the running items, and take no more for now."""
+        self._not_paused.clear()
 
     def resume(self) -> None:
         """Take items again."""
-        self._may_take.set()
+        self._not_paused.set()
 
-    def end(self) -> None:
-        """Finish the items at work, and leave the others."""
+    def drain(self) -> None:
+        """Finish the running items, and process no others."""
         self._items.clear()
-        self._may_take.set()
+        self._not_paused.set()
 
     async def process(self) -> ChunkResult:
         """Process all items; on cancellation keep what is finished."""
         takes_many = self._processor.processor.signature.takes_many and not self._chunk.undo
         size = self._processor.processor.together if takes_many else 1
-        take = self._take_groups if takes_many else self._take_items
+        take = self._process_groups if takes_many else self._process_items
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(ceil(min(self._plan.item_concurrency, len(self._items)) / size)):
@@ -116,29 +116,29 @@ class ChunkRun:
             result = await self._process_item(self._items.popleft())
             failure = result.failure
             if failure is not None and not is_last and self._may_retry:
-                delay = timedelta(seconds=self._rest) if self._rest else None
+                delay = timedelta(seconds=self._retry_after) if self._retry_after else None
                 raise ApplicationError(failure.message, type=failure.type, next_retry_delay=delay)
             await self._writer.put(result)
             return ChunkResult(int(failure is None), int(failure is not None), failure)
         return ChunkResult(self.completed, self.failed, self._sample)
 
-    async def _take_items(self) -> None:
+    async def _process_items(self) -> None:
         clock = asyncio.get_running_loop().time
         turn = clock()
-        while await self._may_take.wait() and self._items:
-            self._take_in(await self._process_item(self._items.popleft()))
-            if clock() - turn > TURN:
+        while await self._not_paused.wait() and self._items:
+            self._record(await self._process_item(self._items.popleft()))
+            if clock() - turn > YIELD_PERIOD:
                 await asyncio.sleep(0)
                 turn = clock()
 
-    async def _take_groups(self) -> None:
-        while await self._may_take.wait() and self._items:
+    async def _process_groups(self) -> None:
+        while await self._not_paused.wait() and self._items:
             together = min(self._processor.processor.together, len(self._items))
             group = [self._items.popleft() for _ in range(together)]
             async for result in self._process_group(group):
-                self._take_in(result)
+                self._record(result)
 
-    def _take_in(self, result: ItemResult) -> None:
+    def _record(self, result: ItemResult) -> None:
         if result.failure is None:
             self.completed += 1
         else:
@@ -158,11 +158,11 @@ class ChunkRun:
             except Exception as error:
                 failure = self._failure_of(error)
                 self._may_retry = self._may_try_again(error)
-                self._rest = rest = _rest_after(error)
+                self._retry_after = rest = _retry_after_of(error)
                 if attempt == self._plan.item_attempts or not self._may_retry:
                     break
             finally:
-                self._said.pop(item.key, None)
+                self._status_texts.pop(item.key, None)
             await asyncio.sleep(max(self._plan.backoff(attempt), rest))
         return self._result(item, attempt, time.monotonic() - started, value, failure)
 
@@ -178,7 +178,7 @@ class ChunkRun:
                 values = [error] * len(group)
             finally:
                 for item in group:
-                    self._said.pop(item.key, None)
+                    self._status_texts.pop(item.key, None)
             duration, again = time.monotonic() - started, list[ItemWork]()
             for item, value in zip(group, values, strict=True):
                 if not isinstance(value, Exception):
@@ -196,11 +196,11 @@ class ChunkRun:
         return ItemContext(
             item.key,
             item.index,
-            item.attempts + self._made + attempt,
-            partial(self._say, item.key),
+            item.attempts + self._earlier_attempts + attempt,
+            partial(self._set_status, item.key),
             self._key_of(item),
             self._chunk.batch_id,
-            waiting=partial(_without, limit),
+            waiting=partial(_suspended, limit),
         )
 
     def _may_try_again(self, error: Exception) -> bool:
@@ -212,7 +212,7 @@ class ChunkRun:
             child=self._chunk.child,
             run_id=self._run_id,
             index=item.index,
-            attempts=item.attempts + self._made + attempt,
+            attempts=item.attempts + self._earlier_attempts + attempt,
             duration=duration,
             result=mask(value),
             failure=failure,
@@ -237,8 +237,8 @@ class ChunkRun:
 
 
 @contextmanager
-def _without(limit: asyncio.Timeout) -> Iterator[None]:
-    """Stop the clock of a timeout for a while."""
+def _suspended(limit: asyncio.Timeout) -> Iterator[None]:
+    """Suspend a timeout while the block runs."""
     clock, until = asyncio.get_running_loop().time, limit.when()
     left = until - clock() if until is not None else None
     limit.reschedule(None)
@@ -249,7 +249,7 @@ def _without(limit: asyncio.Timeout) -> Iterator[None]:
             limit.reschedule(clock() + left if left is not None else None)
 
 
-def _rest_after(error: Exception) -> float:
+def _retry_after_of(error: Exception) -> float:
     """Return how many seconds an error asks to wait before another attempt: its `retry_after`."""
     rest = getattr(error, "retry_after", None)
     return float(rest) if isinstance(rest, int | float) else 0.0

@@ -1,4 +1,4 @@
-"""The activities of parents: what grows, starts or waits beside the work on items, which comes with them."""
+"""The activities of parents: they insert items, signal and await other workflows, and write reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from orchestration.activities.items import ItemActivities
+from orchestration.activities.chunks import ChunkActivities
 from orchestration.contracts.chunks import ChunkInput, ResourcesInput
 from orchestration.contracts.fan_out import InputPage, PageRequest, SummariseInput
 from orchestration.contracts.flows import FanOutRequest, Section, SectionRequest
@@ -34,8 +34,8 @@ from orchestration.contracts.stores import ChunkStore
 from orchestration.temporal.heartbeat import heartbeating
 
 
-class ChunkActivities(ItemActivities):
-    """The activities of workers that share the dashboard's database: those on items, and those of parents."""
+class ParentActivities(ChunkActivities):
+    """The activities of workers that share the dashboard's database: those of chunks, and those of parents."""
 
     def __init__(self, store: ChunkStore) -> None:
         super().__init__(store)
@@ -44,27 +44,27 @@ class ChunkActivities(ItemActivities):
     @activity.defn(name=READ_RESOURCES_ACTIVITY)
     async def read_resources(self, wanted: ResourcesInput) -> list[str]:
         """Return what each item of a slice names as its resource."""
-        return await self.ask(self._store.read_resources, wanted)
+        return await self.call_store(self._store.read_resources, wanted)
 
     @activity.defn(name=READ_PAGE_ACTIVITY)
     async def read_page(self, wanted: PageRequest) -> InputPage:
-        """Read the next page of a batch's input into the store. Raises ApplicationError, not retried, if it cannot."""
-        return await self.ask(self._store.read_page, wanted)
+        """Insert the next page of a batch's input. Raises ApplicationError, not retried, if it cannot."""
+        return await self.call_store(self._store.read_page, wanted)
 
     @activity.defn(name=ADVANCE_ACTIVITY)
     async def advance(self, wanted: SectionRequest) -> Section:
-        """Make the next section of a pipeline, of what the stage before has let through."""
-        return await self.ask(self._store.advance, wanted)
+        """Insert the next section of a pipeline: the items that completed in the stage before."""
+        return await self.call_store(self._store.advance, wanted)
 
     @activity.defn(name=BEGIN_FAN_OUT_ACTIVITY)
     async def begin_fan_out(self, wanted: FanOutRequest) -> Section:
-        """Make the items and children of a step that fans out. Raises ApplicationError, not retried, if it cannot."""
-        return await self.ask(self._store.begin_fan_out, wanted)
+        """Insert the items and children of a step that fans out. Raises ApplicationError, not retried, if it cannot."""
+        return await self.call_store(self._store.begin_fan_out, wanted)
 
     @activity.defn(name=READ_SAGA_ITEM_ACTIVITY)
     async def read_saga_item(self, chunk: ChunkInput) -> SagaItem:
         """Return a child's item, and the saga that it goes through."""
-        return await self.ask(self._store.read_saga_item, chunk)
+        return await self.call_store(self._store.read_saga_item, chunk)
 
     @activity.defn(name=SUBMIT_ACTIVITY)
     async def submit(self, given: Submission) -> None:
@@ -84,7 +84,7 @@ class ChunkActivities(ItemActivities):
     @activity.defn(name=SUMMARISE_ACTIVITY)
     async def summarise(self, given: SummariseInput) -> None:
         """Write the report of a batch's run."""
-        await self.ask(self._store.write_report, given)
+        await self.call_store(self._store.write_report, given)
 
     @activity.defn(name=AWAIT_WORKFLOW_ACTIVITY)
     async def await_workflow(self, workflow_id: str) -> str:

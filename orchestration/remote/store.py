@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkWork, ItemResult
+from orchestration.remote.http_client import bearer_client, post_json
 from orchestration.remote.wire import CHUNK, NOTE, NOTE_PATH, READ_PATH, RESULTS, RESULTS_PATH, UPLOADS_PATH, WORK
 
 RESULTS_PER_CALL = 200
@@ -16,13 +17,13 @@ TIMEOUT = 30.0
 """Seconds for one call."""
 
 PAUSES = (0.5, 1.0, 2.0, 4.0)
-"""Seconds between tries while the dashboard is away: then the chunk fails, and Temporal tries it again later."""
+"""Seconds between tries while the dashboard is unreachable; then the call fails, and Temporal retries the activity."""
 
-AWAY = (502, 503, 504)
+UNAVAILABLE = (502, 503, 504)
 
 
 class StoreRefused(Exception):
-    """The dashboard does not let this worker read or write: its token is wrong, or not an operator's."""
+    """The dashboard denies this worker access: its token is wrong, or not an operator's."""
 
 
 class RemoteStore:
@@ -30,16 +31,14 @@ class RemoteStore:
 
     def __init__(self, url: str, token: str) -> None:
         """Take the dashboard's address and an operator's API token."""
-        self._client = httpx.Client(
-            base_url=url.rstrip("/"), headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT, trust_env=False
-        )
+        self._client = bearer_client(url, token, timeout=TIMEOUT)
 
     def check(self) -> None:
-        """Raise StoreRefused where the token is not good, httpx.HTTPError where nobody answers."""
+        """Raise StoreRefused where the token is not valid, httpx.HTTPError where there is no answer."""
         self._post(RESULTS_PATH, b"[]")
 
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
-        """Return what a run of a child has still to do. Raises LookupError for a batch or slice that is not there."""
+        """Return what a run of a child has still to process. Raises LookupError for an unknown batch or slice."""
         return WORK.validate_json(self._post(READ_PATH, CHUNK.dump_json(work), run_id=run_id).content)
 
     def read_upload(self, upload_id: str) -> Iterator[bytes]:
@@ -54,28 +53,26 @@ class RemoteStore:
         self._post(NOTE_PATH, NOTE.dump_json(note))
 
     def write_results(self, results: Sequence[ItemResult]) -> None:
-        """Record results, so many at a time that no call is large."""
+        """Record results, RESULTS_PER_CALL in a call."""
         for first in range(0, len(results), RESULTS_PER_CALL):
             self._post(RESULTS_PATH, RESULTS.dump_json(list(results[first : first + RESULTS_PER_CALL])))
 
     def _post(self, path: str, body: bytes, **query: Any) -> httpx.Response:
         for pause in (*PAUSES, None):
             try:
-                answer = self._client.post(
-                    path, content=body, params=query, headers={"Content-Type": "application/json"}
-                )
+                answer = post_json(self._client, path, body, **query)
             except httpx.TransportError:
                 if pause is None:
                     raise
             else:
-                if answer.status_code not in AWAY or pause is None:
+                if answer.status_code not in UNAVAILABLE or pause is None:
                     break
             time.sleep(pause)
         return _checked(answer)
 
 
 def _checked(answer: httpx.Response) -> httpx.Response:
-    """Return a good answer. Raises StoreRefused, LookupError, httpx.HTTPStatusError."""
+    """Return the answer if it is a success. Raises StoreRefused, LookupError, httpx.HTTPStatusError."""
     if answer.status_code in (401, 403):
         raise StoreRefused(f"{answer.status_code}: {_detail(answer)}")
     if answer.status_code == 404:

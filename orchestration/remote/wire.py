@@ -10,12 +10,12 @@ from pydantic import TypeAdapter
 from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkWork, ItemResult
 from orchestration.contracts.status import Failure, Status
 
-TOLD_PATH = "/api/v1/watches/events"
+EVENTS_PATH = "/api/v1/watches/events"
 
 
 @dataclass(frozen=True)
-class Told:
-    """A run that has started, or with a `status` has closed. Ids are of workflows; a root has no `parent`."""
+class WorkflowEvent:
+    """The start of a workflow run, or with a `status` its end. `parent` is a workflow id, empty for a root."""
 
     root: str
     root_run_id: str
@@ -28,7 +28,7 @@ class Told:
     failure: Failure | None = None
 
 
-ALL_TOLD = TypeAdapter(list[Told])
+EVENTS = TypeAdapter(list[WorkflowEvent])
 WORK = TypeAdapter(ChunkWork)
 CHUNK = TypeAdapter(ChunkInput)
 NOTE = TypeAdapter(ChunkNote)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from temporalio import activity
 
@@ -12,17 +12,21 @@ HEARTBEAT_PERIOD = 3.0
 """Seconds: a third of the heartbeat timeout."""
 
 
-@contextlib.asynccontextmanager
-async def heartbeating() -> AsyncIterator[None]:
-    """Heartbeat for as long as an activity waits for something."""
+async def _heartbeat() -> None:
+    activity.heartbeat()
 
-    async def beat() -> None:
+
+@contextlib.asynccontextmanager
+async def heartbeating(beat: Callable[[], Awaitable[None]] = _heartbeat) -> AsyncIterator[None]:
+    """Heartbeat every HEARTBEAT_PERIOD while the block runs. `beat` does it where details are to go with it."""
+
+    async def repeat() -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_PERIOD)
-            activity.heartbeat()
+            await beat()
 
-    heart = asyncio.create_task(beat())
+    task = asyncio.create_task(repeat())
     try:
         yield
     finally:
-        heart.cancel()
+        task.cancel()

@@ -16,8 +16,8 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from orchestration.plugin import CanopyPlugin
-from orchestration.remote.event_sender import Teller
-from orchestration.remote.wire import Told
+from orchestration.remote.event_sender import EventSender
+from orchestration.remote.wire import WorkflowEvent
 from tests.support.foreign_sample import Order, ProcessOrder, ProcessOrders, pack
 from tests.support.stack import Stack, free_port
 from tests.support.waiting import until, wait_until
@@ -34,7 +34,7 @@ async def test_parents_and_children_are_told_and_nobody_had_to_ask_for_them(stac
     async with Worker(client, task_queue=QUEUE, workflows=WORKFLOWS, activities=[pack], plugins=[plugin]):
         await client.execute_workflow("ProcessOrders", orders, id=name, task_queue=QUEUE)
         await client.execute_workflow("ProcessOrder", Order("alone"), id=f"{name}-alone", task_queue=QUEUE)
-    assert plugin.teller.waiting == 0
+    assert plugin.sender.pending == 0
 
     async def shown() -> str:
         answer = await asyncio.to_thread(stack.api, "POST", "/watches", {"workflow_id": name})
@@ -72,7 +72,7 @@ async def test_one_plugin_serves_workers_side_by_side_and_one_after_another(stac
         await run(f"{name}-1")
     async with worker(f"{name}-3"):
         await run(f"{name}-3")
-    assert plugin.teller.waiting == 0
+    assert plugin.sender.pending == 0
     for number in (1, 2, 3):
         known = await asyncio.to_thread(stack.api, "POST", "/watches", {"workflow_id": f"{name}-{number}"})
         assert known.status_code == 200, f"{name}-{number} was told"
@@ -114,24 +114,24 @@ async def test_a_dashboard_that_is_away_or_silent_holds_nothing_up(
     assert done == [f"packed {number}" for number in range(10)]
 
 
-def event(number: int) -> Told:
-    return Told("root", "run", "root", f"child-{number}", f"{number}", "Child", datetime.now(UTC))
+def event(number: int) -> WorkflowEvent:
+    return WorkflowEvent("root", "run", "root", f"child-{number}", f"{number}", "Child", datetime.now(UTC))
 
 
 def test_what_cannot_be_told_is_dropped_the_oldest_first() -> None:
-    teller = Teller(f"http://127.0.0.1:{free_port()}", "token", capacity=10)
+    sender = EventSender(f"http://127.0.0.1:{free_port()}", "token", capacity=10)
     for number in range(100):
-        teller.tell(event(number))
-    assert teller.waiting <= 10
-    assert teller._waiting[-1].workflow_id == "child-99"
-    teller.close()
+        sender.send(event(number))
+    assert sender.pending <= 10
+    assert sender._pending[-1].workflow_id == "child-99"
+    sender.close()
 
 
 def test_events_that_nobody_may_tell_are_refused_and_not_told_again(stack: Stack) -> None:
-    teller = Teller(stack.url, "wrong")
-    teller.tell(event(1))
-    wait_until(lambda: teller.waiting == 0, "they are given up")
-    teller.close()
+    sender = EventSender(stack.url, "wrong")
+    sender.send(event(1))
+    wait_until(lambda: sender.pending == 0, "they are given up")
+    sender.close()
     url = f"{stack.url}/api/v1/watches/events"
     headers = {"Authorization": f"Bearer {stack.login['token']}"}
     assert httpx.post(url, content=b'[{"root": 1}]', headers=headers).status_code == 422

@@ -16,7 +16,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from orchestration.activities.parents import ChunkActivities
+from orchestration.activities.parents import ParentActivities
 from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkWork, ItemResult, ItemWork, ResourcesInput
 from orchestration.contracts.events import EventKind, NotifyInput, TreeEvent
@@ -350,7 +350,7 @@ class Engine:
 async def running_engine(client: Client, address: str) -> AsyncIterator[Engine]:
     """Run the workers, workflows in the sandbox, for as long as the context is open."""
     engine = Engine(client, Gateway(Connection(address)))
-    activities = ChunkActivities(engine.store)
+    activities = ParentActivities(engine.store)
     (worker,) = build_workers(client, activities, workflow_runner=SandboxedWorkflowRunner())
     async with worker:
         yield engine

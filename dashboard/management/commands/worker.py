@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.temporal import connection
-from orchestration.activities.parents import ChunkActivities
+from orchestration.activities.parents import ParentActivities
 from orchestration.contracts.names import CHILD_TASK_QUEUE
 from orchestration.startup import CannotStart, prepare
 from orchestration.worker import GRACE, serve
@@ -32,4 +32,4 @@ class Command(BaseCommand):
             prepare()
         except CannotStart as error:
             raise CommandError(str(error)) from error
-        serve(connection(), ChunkActivities(DjangoChunkStore()), queue or [CHILD_TASK_QUEUE], timedelta(seconds=grace))
+        serve(connection(), ParentActivities(DjangoChunkStore()), queue or [CHILD_TASK_QUEUE], timedelta(seconds=grace))

@@ -28,7 +28,7 @@ from dashboard.reconciliation import reconciler as reconciler_module
 from dashboard.reconciliation import repair
 from dashboard.reconciliation.reconciler import Watch, run_reconciler
 from dashboard.temporal import gateway
-from orchestration.activities.parents import ChunkActivities
+from orchestration.activities.parents import ParentActivities
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.names import CHILD_TASK_QUEUE
 from orchestration.contracts.status import Status
@@ -78,7 +78,7 @@ async def client(address: str) -> Client:
 async def worker(client: Client) -> AsyncIterator[None]:
     """Run workflows and chunks; nobody polls the dashboard's queue, so nothing is ever notified."""
     catalogue.load()
-    activities = ChunkActivities(DjangoChunkStore())
+    activities = ParentActivities(DjangoChunkStore())
     (worker,) = build_workers(client, activities)
     async with worker:
         yield

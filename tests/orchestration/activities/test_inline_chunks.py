@@ -1,4 +1,4 @@
-"""Chunks that begin in their child's workflow task: what is done in a moment needs no activity, the rest goes on."""
+"""Inline chunks: a short one needs no activity, a longer one continues in process_chunk."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from temporalio.client import WorkflowFailureError
 from temporalio.testing import ActivityEnvironment
 
 from orchestration.activities import inline_chunks
-from orchestration.activities.inline_chunks import MOST_PASSES, Brief
-from orchestration.activities.parents import ChunkActivities
+from orchestration.activities.inline_chunks import MAX_SKIPPED, InlineBackoff
+from orchestration.activities.parents import ParentActivities
 from orchestration.contracts.chunks import ChunkInput, ChunkResult, ChunkWork, InlineChunk
 from orchestration.contracts.events import EventKind
 from orchestration.contracts.workflow_ids import child_id
@@ -25,9 +25,9 @@ SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
 
 
 @pytest.fixture
-def short_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nobody wait long."""
-    monkeypatch.setattr(inline_chunks, "MOMENT", 0.1)
+def short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the inline limit short."""
+    monkeypatch.setattr(inline_chunks, "INLINE_LIMIT", 0.1)
 
 
 async def activities_of(run: Run, child: int) -> int:
@@ -43,7 +43,7 @@ async def test_a_chunk_that_is_done_in_a_moment_needs_no_activity(engine: Engine
     assert set(run.probe.calls.values()) == {1}
 
 
-@pytest.mark.usefixtures("short_moment")
+@pytest.mark.usefixtures("short_limit")
 async def test_a_chunk_that_takes_longer_goes_on_in_an_activity_and_no_item_runs_twice(engine: Engine) -> None:
     probe = Probe()
     probe.gate.clear()
@@ -59,7 +59,7 @@ async def test_a_chunk_that_takes_longer_goes_on_in_an_activity_and_no_item_runs
     assert [probe.calls[str(index)] for index in range(6)] == [1] * 6
 
 
-@pytest.mark.usefixtures("short_moment")
+@pytest.mark.usefixtures("short_limit")
 async def test_cancel_reaches_what_was_begun_and_claimed(engine: Engine) -> None:
     probe = Probe()
     probe.hold = {"1"}
@@ -76,23 +76,23 @@ async def test_cancel_reaches_what_was_begun_and_claimed(engine: Engine) -> None
 class Process:
     """A worker process, as far as activities go, over a store that it shares."""
 
-    activities: ChunkActivities
+    activities: ParentActivities
     chunk: ChunkInput
 
     @classmethod
     def over(cls, store: MemoryStore, probe: Probe) -> Process:
         store.batches["batch"] = (Plan(item_attempts=1, item_concurrency=1), probe.name)
-        return cls(ChunkActivities(store), ChunkInput("batch", 0, 0, 2, "canopy", timedelta(hours=1), run_id="run"))
+        return cls(ParentActivities(store), ChunkInput("batch", 0, 0, 2, "canopy", timedelta(hours=1), run_id="run"))
 
     async def begin(self) -> InlineChunk:
         return await ActivityEnvironment().run(self.activities.begin_chunk, self.chunk)
 
-    async def go_on(self, begun: InlineChunk) -> ChunkResult:
+    async def resume(self, begun: InlineChunk) -> ChunkResult:
         chunk = replace(self.chunk, begun_before=begun.before)
         return await ActivityEnvironment().run(self.activities.process_chunk, chunk)
 
 
-@pytest.mark.usefixtures("short_moment")
+@pytest.mark.usefixtures("short_limit")
 async def test_another_process_lets_the_first_finish_what_it_has_taken_and_does_the_rest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -112,7 +112,7 @@ async def test_another_process_lets_the_first_finish_what_it_has_taken_and_does_
         return looks > 1
 
     monkeypatch.setattr(store, "read_chunk", counted)
-    other = asyncio.create_task(second.go_on(begun))
+    other = asyncio.create_task(second.resume(begun))
     await until(has_looked_again, "it waits for the first")
     probe.gate.set()
     assert (await other).completed == 2
@@ -121,7 +121,7 @@ async def test_another_process_lets_the_first_finish_what_it_has_taken_and_does_
         process.activities.close()
 
 
-@pytest.mark.usefixtures("short_moment")
+@pytest.mark.usefixtures("short_limit")
 async def test_what_a_lost_process_had_taken_is_done_again_when_it_can_no_longer_be_at_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -132,25 +132,25 @@ async def test_what_a_lost_process_had_taken_is_done_again_when_it_can_no_longer
     begun = await first.begin()
     first.activities.close()
     probe.gate.set()
-    assert (await second.go_on(begun)).completed == 2
+    assert (await second.resume(begun)).completed == 2
     assert probe.calls == {"0": 2, "1": 1}
     second.activities.close()
 
 
-@pytest.mark.usefixtures("short_moment")
+@pytest.mark.usefixtures("short_limit")
 async def test_what_nobody_claims_is_finished_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inline_chunks, "UNCLAIMED", 0.1)
+    monkeypatch.setattr(inline_chunks, "CLAIM_TIMEOUT", 0.1)
     store, probe = MemoryStore(), Probe()
     process = Process.over(store, probe)
     probe.gate.clear()
     left = await process.begin()
 
     async def is_left() -> bool:
-        return not process.activities._begun.unclaimed
+        return not process.activities._inline.unclaimed
 
     await until(is_left, "nobody claims it")
     probe.gate.set()
-    assert (await process.go_on(left)).completed == 2
+    assert (await process.resume(left)).completed == 2
     assert probe.calls == {"0": 1, "1": 1}
     process.activities.close()
 
@@ -170,15 +170,15 @@ async def test_where_beginning_fails_an_activity_says_why(engine: Engine, monkey
 
 
 def test_a_batch_of_long_chunks_is_passed_over_ever_longer_and_tried_again() -> None:
-    brief = Brief()
+    backoff = InlineBackoff()
     passed = []
     for _ in range(9):
-        brief.told("long", is_brief=False)
+        backoff.record("long", is_short=False)
         passed.append(0)
-        while not brief.may_be("long"):
+        while not backoff.may_try("long"):
             passed[-1] += 1
-    assert passed == [1, 2, 4, 8, 16, 32, MOST_PASSES, MOST_PASSES, MOST_PASSES]
-    assert brief.may_be("another")
-    brief.told("long", is_brief=True)
-    brief.told("long", is_brief=False)
-    assert (brief.may_be("long"), brief.may_be("long")) == (False, True)
+    assert passed == [1, 2, 4, 8, 16, 32, MAX_SKIPPED, MAX_SKIPPED, MAX_SKIPPED]
+    assert backoff.may_try("another")
+    backoff.record("long", is_short=True)
+    backoff.record("long", is_short=False)
+    assert (backoff.may_try("long"), backoff.may_try("long")) == (False, True)

@@ -12,7 +12,7 @@ import pytest
 from temporalio import activity, workflow
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from orchestration.activities.parents import ChunkActivities
+from orchestration.activities.parents import ParentActivities
 from orchestration.contracts.chunks import ChunkInput, InlineChunk
 from orchestration.contracts.events import NotifyInput
 from orchestration.contracts.fan_out import FanOutInput
@@ -73,7 +73,7 @@ async def worker(
     engine: Engine, *, workflows: Sequence[type] = WORKFLOWS, activities: Sequence[Any] | None = None, places: int = 50
 ) -> AsyncIterator[None]:
     """Run a worker on the children's queue, by default a whole one."""
-    chunks = ChunkActivities(engine.store)
+    chunks = ParentActivities(engine.store)
     async with Worker(
         engine.client,
         task_queue="canopy",

@@ -1,4 +1,4 @@
-"""The activities on items: read a slice of them, run the processor over it, write results as they come."""
+"""The activities of chunks: read a slice of the items, run the processor over it, write results as they come."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from orchestration.activities.chunk_run import ChunkRun
-from orchestration.activities.inline_chunks import Begun, BegunChunks
+from orchestration.activities.inline_chunks import InlineChunks, StartedChunk
 from orchestration.activities.result_writer import ResultWriter
 from orchestration.contracts.chunks import (
     ChunkInput,
@@ -46,38 +46,38 @@ from orchestration.processors import uploads
 from orchestration.processors.catalogue import UnknownProcessor, get_processor
 from orchestration.processors.processor import BoundProcessor, ItemContext
 from orchestration.processors.secrets import mask
-from orchestration.temporal.heartbeat import HEARTBEAT_PERIOD, heartbeating
+from orchestration.temporal.heartbeat import heartbeating
 
 P = ParamSpec("P")
 R = TypeVar("R")
-LOOK_AGAIN = 1.0
-"""Seconds between looks whether another process has finished items."""
+POLL_PERIOD = 1.0
+"""Seconds between checks whether another process has finished its items."""
 
-READERS = 4
+STORE_THREADS = 4
 
 
-class ItemActivities:
-    """The activities on items, over a store that the installation hands in."""
+class ChunkActivities:
+    """The activities of children and steps, over the store of the installation."""
 
     def __init__(self, store: ItemStore) -> None:
         self._store = store
         self._writer = ResultWriter(store.write_results)
-        self._begun = BegunChunks()
+        self._inline = InlineChunks()
         uploads.fetch_with(store.read_upload)
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="chunks")
+        self._threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="chunks")
 
     @activity.defn(name=BEGIN_CHUNK_ACTIVITY)
     async def begin_chunk(self, chunk: ChunkInput) -> InlineChunk:
-        """Work on a chunk for a moment, as a local activity. What is not done then, process_chunk has to go on with.
+        """Run a chunk inline for a short time, as a local activity. process_chunk continues what has not ended by then.
 
-        So it has where anything is wrong: Temporal retries and shows an activity of its own.
+        It also runs a chunk that cannot be started here: its errors are shown, and retried, by Temporal.
         """
         run_id = _run_id(chunk)
-        if not self._begun.may_begin(chunk.batch_id):
+        if not self._inline.may_start(chunk.batch_id):
             return InlineChunk()
         try:
-            begun = self._begun.claim(run_id) or self._begin(chunk, await self._read(chunk))
-            return await self._begun.work_on(run_id, chunk.batch_id, begun)
+            started = self._inline.claim(run_id) or self._start(chunk, await self._read(chunk))
+            return await self._inline.run(run_id, chunk.batch_id, started)
         except Exception:
             return InlineChunk()
 
@@ -88,19 +88,18 @@ class ItemActivities:
         Raises ApplicationError, not retried, for a slice that is not there, for a processor that this worker does not
         know, and for parameters that it does not accept.
         """
-        begun = self._begun.claim(_run_id(chunk)) or await self._begin_again(chunk)
-        heart = asyncio.create_task(self._beat(begun.run))
-        self._begun.in_activities += 1
+        started = self._inline.claim(_run_id(chunk)) or await self._start_anew(chunk)
+        self._inline.in_activities += 1
         try:
-            return await begun.task
+            async with self._reporting(started.run):
+                return await started.task
         finally:
-            self._begun.in_activities -= 1
-            heart.cancel()
+            self._inline.in_activities -= 1
 
-    async def _begin_again(self, chunk: ChunkInput) -> Begun:
-        """Begin a chunk that nobody has begun, or whoever did is not to be had: then once what was taken is done.
+    async def _start_anew(self, chunk: ChunkInput) -> StartedChunk:
+        """Start a chunk here. Where another process has started it, first wait for the items that it has taken.
 
-        Waits for no longer than one item may take in all its attempts; what then has no result was lost.
+        Waits for no longer than one item may take in all its attempts; what has no result by then was lost.
         """
         work = await self._read(chunk)
         if chunk.begun_before is not None and activity.info().attempt == 1:
@@ -108,22 +107,25 @@ class ItemActivities:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(longest), heartbeating():
                     while any(item.index < chunk.begun_before for item in work.items):
-                        await asyncio.sleep(LOOK_AGAIN)
+                        await asyncio.sleep(POLL_PERIOD)
                         work = await self._read(chunk)
-        return self._begin(chunk, work)
+        return self._start(chunk, work)
 
-    def _begin(self, chunk: ChunkInput, work: ChunkWork) -> Begun:
-        return Begun.of(ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer))
+    def _start(self, chunk: ChunkInput, work: ChunkWork) -> StartedChunk:
+        return StartedChunk.of(ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer))
 
-    async def _beat(self, run: ChunkRun) -> None:
-        """Tell how far it is. A chunk that is done sooner than that needs no call to the server."""
-        loop, told = asyncio.get_running_loop(), ""
-        while True:
-            await asyncio.sleep(HEARTBEAT_PERIOD)
-            activity.heartbeat(run.completed, run.failed, run.words)
-            if run.words != told:
-                told = run.words
-                await loop.run_in_executor(self._readers, self._store.write_note, run.note)
+    def _reporting(self, run: ChunkRun) -> contextlib.AbstractAsyncContextManager[None]:
+        """Heartbeat with a run's progress, and write its note where that has changed."""
+        written = ""
+
+        async def beat() -> None:
+            nonlocal written
+            activity.heartbeat(run.completed, run.failed, run.status_text)
+            if run.status_text != written:
+                written = run.status_text
+                await asyncio.get_running_loop().run_in_executor(self._threads, self._store.write_note, run.note)
+
+        return heartbeating(beat)
 
     @activity.defn(name=PENDING_ITEMS_ACTIVITY)
     async def pending_items(self, chunk: ChunkInput) -> PendingItems:
@@ -141,12 +143,11 @@ class ItemActivities:
         one = replace(chunk, offset=wanted.index, length=1)
         work = await self._read(one)
         once = work.plan.model_copy(update={"item_attempts": 1})
-        run = ChunkRun(one, _run_id(chunk), replace(work, plan=once), _bind(work), self._writer, made=attempt - 1)
-        heart = asyncio.create_task(self._beat(run))
-        try:
+        run = ChunkRun(
+            one, _run_id(chunk), replace(work, plan=once), _bind(work), self._writer, earlier_attempts=attempt - 1
+        )
+        async with self._reporting(run):
             return await run.process_once(is_last=attempt >= wanted.attempts)
-        finally:
-            heart.cancel()
 
     @activity.defn(name=READ_DELEGATION_ACTIVITY)
     async def read_delegation(self, chunk: ChunkInput) -> Delegation | None:
@@ -195,18 +196,18 @@ class ItemActivities:
                 return mask(await bound.run(step.data, context))
             except Exception as error:
                 final = not bound.may_retry(error)
-                # Not from the error: what that says and where would go to Temporal too, with whatever secrets it tells.
+                # Not from the error: its message and stack would go to Temporal as well, unmasked.
                 raise ApplicationError(mask(str(error)), type=type(error).__name__, non_retryable=final) from None
 
     async def _read(self, chunk: ChunkInput) -> ChunkWork:
-        return await self.ask(self._store.read_chunk, chunk, _run_id(chunk))
+        return await self.call_store(self._store.read_chunk, chunk, _run_id(chunk))
 
-    async def ask(self, question: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
-        """Ask the store in a thread. Raises ApplicationError, not retried, where nobody could answer."""
+    async def call_store(self, function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+        """Call the store in a thread. Raises ApplicationError, not retried, where no retry could succeed."""
         loop = asyncio.get_running_loop()
         try:
             async with heartbeating():
-                return await loop.run_in_executor(self._readers, partial(question, *given, **named))
+                return await loop.run_in_executor(self._threads, partial(function, *given, **named))
         except (CannotFanOut, InputUnreadable) as error:
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
         except LookupError as error:
@@ -228,8 +229,8 @@ class ItemActivities:
 
     def close(self) -> None:
         """End the threads, once no activity runs."""
-        self._begun.close()
-        self._readers.shutdown()
+        self._inline.close()
+        self._threads.shutdown()
         uploads.forget()
         self._writer.close()
 

@@ -1,4 +1,4 @@
-"""Who calls the API: a bearer token, or the session of a logged-in browser with its CSRF token."""
+"""Authentication of the API: a bearer token, or the session of a logged-in browser with its CSRF token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TokenAuth(HttpBearer):
     """A token, as `Authorization: Bearer canopy_…`."""
 
     def authenticate(self, request: HttpRequest, token: str) -> User | None:
-        """Return the token's person and let the request be theirs."""
+        """Return the owner of the token and make them the user of the request."""
         person = person_of(token)
         if person is not None:
             request.user = person
@@ -25,13 +25,13 @@ class TokenAuth(HttpBearer):
 
 
 class BrowserAuth(AuthBase):
-    """The session of the try-it page. Its POSTs need the CSRF token, those of strangers get 401 before that."""
+    """The session of the OpenAPI page. Its POSTs need the CSRF token; without a login they get 401 first."""
 
     openapi_type = "apiKey"
     openapi_in = "cookie"
     openapi_name = "sessionid"
     csrf = True
-    """Has the try-it page send the token."""
+    """Makes the OpenAPI page send the token."""
 
     def __call__(self, request: HttpRequest) -> User | None:
         """Return the logged-in person."""

@@ -1,19 +1,20 @@
-"""The API's batches: the same permissions and the same path as the forms."""
+"""Batches: launch, watch, state, diagnosis, errors and reports. Same permissions and actions as the pages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from django.http import HttpRequest
 from django.urls import reverse
-from ninja import Header, Router
+from ninja import Header, Router, Schema
 from ninja.errors import HttpError
+from pydantic import Field
 
 from dashboard.accounts.permissions import require_operator
-from dashboard.api import schemas
-from dashboard.api.launch_requests import launch_request
-from dashboard.api.responses import PROBLEMS
+from dashboard.api.launch import BatchIn, launch_request
+from dashboard.api.responses import PROBLEMS, Problem
 from dashboard.errors import FieldErrors
 from dashboard.launching.launch import launch
 from dashboard.launching.request import IdempotencyConflict
@@ -28,17 +29,119 @@ router = Router(tags=["Batches"])
 T = TypeVar("T")
 
 
-@router.post("/batches", response={201: schemas.BatchCreated, 200: schemas.BatchCreated, **PROBLEMS})
+class BatchCreated(Schema):
+    """A batch that was launched or is watched, and the URL of its page."""
+
+    id: str
+    url: str
+
+
+class WatchIn(Schema):
+    """A workflow whose tree to watch: the id of its root, or of any workflow below it."""
+
+    workflow_id: str = Field(min_length=1, max_length=1000)
+
+
+class CountsOut(Schema):
+    """Children or items by status."""
+
+    total: int
+    pending: int
+    running: int
+    completed: int
+    failed: int
+    canceled: int
+    terminated: int
+    timed_out: int
+    skipped: int
+
+
+class HeldOut(Schema):
+    """Which decision a held batch waits for ("failures", or "gate" for an approval), why, and until when."""
+
+    kind: str
+    reason: str
+    until: datetime | None
+
+
+class NamedOut(Schema):
+    """A reference by id and name."""
+
+    id: str
+    name: str
+
+
+class BatchOut(Schema):
+    """The state of a batch."""
+
+    id: str
+    status: str
+    revision: int
+    processor: str
+    label: str
+    launched_by: str
+    schedule: NamedOut | None
+    created_at: datetime
+    opened_at: datetime | None
+    closed_at: datetime | None
+    window: int
+    rate: float | None
+    eta: float | None
+    start_error: str
+    held: HeldOut | None
+    children: CountsOut
+    items: CountsOut
+
+
+class FindingOut(Schema):
+    """One reason why a batch makes no progress, and what to do about it. Severities: problem, warning, info."""
+
+    code: str
+    severity: str
+    subject: str
+    what: str
+    advice: str
+    detail: str
+    since: datetime | None
+
+
+class DiagnosisOut(Schema):
+    """Whether the batch changed within the last ten seconds, and what is known to block it."""
+
+    moving: bool
+    findings: list[FindingOut]
+
+
+class ErrorGroupOut(Schema):
+    """Failures with the same error signature. `number`: items that have it now (children where no item failed);
+    `under_way`: being retried; `mended`: completed after a retry; `of_batch`: the share of the batch, from 0 to 1.
+    """
+
+    signature: str
+    error_type: str
+    template: str
+    sample: str
+    number: int
+    children: int
+    under_way: int
+    mended: int
+    of_batch: float
+    of_items: bool
+    first: datetime | None
+    last: datetime | None
+
+
+@router.post("/batches", response={201: BatchCreated, 200: BatchCreated, **PROBLEMS})
 def create_batch(
     request: HttpRequest,
-    given: schemas.BatchIn,
+    given: BatchIn,
     idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key")] = None,
 ) -> tuple[int, dict[str, str]]:
-    """Launch a batch. The same Idempotency-Key again gives the same batch, with 200 instead of 201."""
+    """Launch a batch. The same Idempotency-Key again returns the same batch, with 200 instead of 201."""
     operator = require_operator(request.user)
-    asked = launch_request(given, idempotency_key)
+    launch_input = launch_request(given, idempotency_key)
     try:
-        launched = launch(operator, asked)
+        launched = launch(operator, launch_input)
     except FieldErrors as error:
         raise error.below("plan") from error
     except IdempotencyConflict as error:
@@ -50,10 +153,10 @@ def create_batch(
 
 @router.post(
     "/watches",
-    response={201: schemas.BatchCreated, 200: schemas.BatchCreated, **PROBLEMS, 503: schemas.Problem},
+    response={201: BatchCreated, 200: BatchCreated, **PROBLEMS, 503: Problem},
 )
-def create_watch(request: HttpRequest, given: schemas.WatchIn) -> tuple[int, dict[str, str]]:
-    """Watch the tree of a workflow that Canopy did not launch. The same again gives the same batch, with 200."""
+def create_watch(request: HttpRequest, given: WatchIn) -> tuple[int, dict[str, str]]:
+    """Watch the tree of a workflow that Canopy did not launch. Watching it again returns the same batch with 200."""
     try:
         watched = watch(request.user, given.workflow_id, via="api")
     except UnknownWorkflow as error:
@@ -64,24 +167,24 @@ def create_watch(request: HttpRequest, given: schemas.WatchIn) -> tuple[int, dic
     return 201 if watched.created else 200, {"id": watched.batch.pk, "url": url}
 
 
-@router.get("/batches/{batch_id}", response={200: schemas.BatchOut, **PROBLEMS})
+@router.get("/batches/{batch_id}", response={200: BatchOut, **PROBLEMS})
 def get_batch(request: HttpRequest, batch_id: str) -> dict[str, Any]:
-    """Tell how far a batch is."""
+    """Return the state of a batch."""
     batch = find_batch(batch_id)
     more = {"processor": batch.processor, "label": batch.label, "created_at": batch.created_at}
     schedule = {"id": batch.schedule.pk, "name": batch.schedule.name} if batch.schedule else None
     return batch_state(batch) | more | {"launched_by": batch.launched_by.get_username(), "schedule": schedule}
 
 
-@router.get("/batches/{batch_id}/diagnosis", response={200: schemas.DiagnosisOut, **PROBLEMS, 503: schemas.Problem})
+@router.get("/batches/{batch_id}/diagnosis", response={200: DiagnosisOut, **PROBLEMS, 503: Problem})
 def diagnose_batch(request: HttpRequest, batch_id: str) -> Diagnosis:
-    """Say why a batch does not move, gravest first, and what to do."""
+    """List the reasons why a batch makes no progress, gravest first, each with advice."""
     return diagnosis_of(find_batch(batch_id))
 
 
-@router.get("/batches/{batch_id}/errors", response={200: list[schemas.ErrorGroupOut], **PROBLEMS})
+@router.get("/batches/{batch_id}/errors", response={200: list[ErrorGroupOut], **PROBLEMS})
 def list_errors(request: HttpRequest, batch_id: str) -> Sequence[ErrorGroup]:
-    """List the errors of a batch's failures, those together that are one to a person, the most frequent first."""
+    """List the errors of a batch, failures with the same signature grouped, the most frequent first."""
     return error_groups(find_batch(batch_id)).shown
 
 

@@ -1,14 +1,13 @@
-"""What a launch can name over the API: processors, presets, uploads."""
+"""What a launch refers to: processors, presets, uploads."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import File, Router, UploadedFile
+from ninja import File, Router, Schema, UploadedFile
 
 from dashboard.accounts.permissions import require_operator
-from dashboard.api import schemas
 from dashboard.api.responses import PROBLEMS
 from dashboard.errors import FieldErrors
 from dashboard.inputs.uploads import keep, problem_of
@@ -18,9 +17,39 @@ from orchestration.processors.catalogue import processors
 router = Router(tags=["Batches"])
 
 
-@router.get("/processors", response=list[schemas.ProcessorOut])
+class ProcessorOut(Schema):
+    """A processor with the JSON schemas of its parameters and items."""
+
+    name: str
+    title: str
+    summary: str
+    parameters: dict[str, Any]
+    item: dict[str, Any]
+
+
+class PresetOut(Schema):
+    """A fan-out pattern to start from: when to use it, and a launch that shows it."""
+
+    name: str
+    title: str
+    when: str
+    patterns: list[str]
+    processor: str
+    parameters: dict[str, Any]
+    plan: dict[str, Any]
+
+
+class UploadOut(Schema):
+    """A stored file. `size` is in bytes."""
+
+    id: str
+    name: str
+    size: int
+
+
+@router.get("/processors", response=list[ProcessorOut])
 def list_processors(request: HttpRequest) -> list[dict[str, Any]]:
-    """List what can be launched."""
+    """List the processors that can be launched."""
     return [
         {
             "name": processor.name,
@@ -33,9 +62,9 @@ def list_processors(request: HttpRequest) -> list[dict[str, Any]]:
     ]
 
 
-@router.post("/uploads", response={201: schemas.UploadOut, **PROBLEMS})
+@router.post("/uploads", response={201: UploadOut, **PROBLEMS})
 def create_upload(request: HttpRequest, file: File[UploadedFile]) -> tuple[int, dict[str, Any]]:
-    """Keep a file, to be named by its id where a parameter is one: {"upload": id}."""
+    """Store a file; a parameter that is a file refers to it as {"upload": id}."""
     operator = require_operator(request.user)
     if problem := problem_of(file):
         raise FieldErrors({"file": [problem]})
@@ -43,7 +72,7 @@ def create_upload(request: HttpRequest, file: File[UploadedFile]) -> tuple[int, 
     return 201, {"id": upload.pk, "name": upload.name, "size": upload.size}
 
 
-@router.get("/presets", response=list[schemas.PresetOut])
+@router.get("/presets", response=list[PresetOut])
 def list_presets(request: HttpRequest) -> list[Preset]:
-    """List the patterns that a launch may start from."""
+    """List the presets that a launch may start from."""
     return list(PRESETS)

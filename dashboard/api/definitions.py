@@ -1,4 +1,4 @@
-"""The API's definitions: the same permissions and the same path as the pages."""
+"""Definitions: list, save, check, versions. Same permissions and validation as the pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ninja.errors import HttpError
 from pydantic import ConfigDict, Field
 
 from dashboard.accounts.permissions import require_operator
-from dashboard.api import schemas
+from dashboard.api.responses import Problem
 from dashboard.definitions import saving
 from dashboard.models import DefinitionVersion, SavedDefinition
 from orchestration.definitions.outline import outline
@@ -33,7 +33,7 @@ class TextIn(Schema):
 
 
 class VersionIn(TextIn):
-    """Another version. `base`: the number that it was made from; refused if there is a newer one meanwhile."""
+    """Another version. `base`: the number of the version it was edited from; refused if there is a newer one."""
 
     note: str = ""
     base: int | None = None
@@ -81,14 +81,14 @@ class DefinitionWithVersions(DefinitionOut):
 
 
 class CheckedOut(Schema):
-    """What a valid text is, and its outline: {"name", "kind", "summary", "children"}."""
+    """The kind of a valid definition, and its outline: {"name", "kind", "summary", "children"}."""
 
     kind: str
     outline: dict[str, Any]
 
 
 class LineError(Schema):
-    """What is wrong where; lines and columns count from 1."""
+    """An error in a text; lines and columns count from 1."""
 
     line: int
     column: int
@@ -103,10 +103,10 @@ class TextProblem(Schema):
     errors: list[LineError] | dict[str, list[str]] = Field(default_factory=list)
 
 
-PROBLEMS = {401: schemas.Problem, 403: schemas.Problem, 404: schemas.Problem, 422: TextProblem}
+PROBLEMS = {401: Problem, 403: Problem, 404: Problem, 422: TextProblem}
 
 
-@router.get("/definitions", response={200: list[DefinitionOut], 401: schemas.Problem})
+@router.get("/definitions", response={200: list[DefinitionOut], 401: Problem})
 def list_definitions(request: HttpRequest) -> list[dict[str, Any]]:
     """List definitions by name, each with its newest version."""
     newest = DefinitionVersion.objects.filter(number=F("definition__newest")).order_by("definition__name")
@@ -123,7 +123,7 @@ def create_definition(request: HttpRequest, given: DefinitionIn) -> tuple[int, d
 
 @router.post("/definitions/check", response={200: CheckedOut, **PROBLEMS})
 def check_definition(request: HttpRequest, given: TextIn) -> dict[str, Any]:
-    """Check a text and say what it would do; nothing is saved."""
+    """Validate a text and return its outline; nothing is saved."""
     definition = parse(given.text, processors())
     return {"kind": definition.kind, "outline": asdict(outline(definition))}
 
@@ -131,7 +131,7 @@ def check_definition(request: HttpRequest, given: TextIn) -> dict[str, Any]:
 @router.get("/definitions/{definition_id}", response={200: DefinitionWithVersions, **PROBLEMS})
 def get_definition(request: HttpRequest, definition_id: int) -> dict[str, Any]:
     """Return a definition with all its versions."""
-    versions = list(_saved(definition_id).versions.select_related("definition__created_by", "author"))
+    versions = list(_find_definition(definition_id).versions.select_related("definition__created_by", "author"))
     whole = [_version(request, version) | {"text": version.text} for version in versions]
     return _definition(request, versions[0]) | {"versions": whole}
 
@@ -140,11 +140,11 @@ def get_definition(request: HttpRequest, definition_id: int) -> dict[str, Any]:
 def create_version(request: HttpRequest, definition_id: int, given: VersionIn) -> tuple[int, dict[str, Any]]:
     """Save another version."""
     operator = require_operator(request.user)
-    version = saving.add_version(operator, _saved(definition_id), given.text, given.note, base=given.base)
+    version = saving.add_version(operator, _find_definition(definition_id), given.text, given.note, base=given.base)
     return 201, _version(request, version)
 
 
-def _saved(definition_id: int) -> SavedDefinition:
+def _find_definition(definition_id: int) -> SavedDefinition:
     saved = SavedDefinition.objects.filter(pk=definition_id).first() if 0 < definition_id < 2**63 else None
     if saved is None:
         raise HttpError(404, f"There is no definition {definition_id}.")

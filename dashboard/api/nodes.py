@@ -1,14 +1,14 @@
-"""Nodes and items of a batch over the API, in pages."""
+"""Nodes and items of a batch, in pages."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
-from ninja import Query, Router
+from ninja import Query, Router, Schema
 
-from dashboard.api import schemas
 from dashboard.api.batches import find_batch
 from dashboard.api.responses import PROBLEMS
 from dashboard.errors import FieldErrors
@@ -25,7 +25,67 @@ M = TypeVar("M", bound=Model)
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 
 
-@router.get("/batches/{batch_id}/nodes", response={200: schemas.NodePage, **PROBLEMS})
+class ErrorOut(Schema):
+    """Why an attempt did not complete. Kinds: application, validation (not retried), timeout, canceled, terminated,
+    items (of the child), skipped, setup (the worker cannot do it).
+    """
+
+    kind: str
+    type: str
+    message: str
+
+
+class NodeOut(Schema):
+    """One workflow execution in the tree of a batch."""
+
+    id: int
+    workflow_id: str
+    run_id: str
+    parent: int | None
+    kind: str
+    position: int
+    label: str
+    note: str
+    status: str
+    attempt: int
+    started_at: datetime | None
+    closed_at: datetime | None
+    error: ErrorOut | None
+
+
+class NodePage(Schema):
+    """Nodes, and the cursor of the next page or null."""
+
+    results: list[NodeOut]
+    next: str | None
+
+
+class ItemOut(Schema):
+    """One item with its outcome."""
+
+    index: int
+    key: str
+    child: int
+    data: dict[str, Any]
+    status: str
+    attempts: int
+    result: Any
+    error: ErrorOut | None
+    duration: float | None
+    finished_at: datetime | None
+    undone_at: datetime | None
+    dropped: str
+    undo_error: str
+
+
+class ItemPage(Schema):
+    """Items, and the cursor of the next page or null."""
+
+    results: list[ItemOut]
+    next: str | None
+
+
+@router.get("/batches/{batch_id}/nodes", response={200: NodePage, **PROBLEMS})
 def list_nodes(
     request: HttpRequest,
     batch_id: str,
@@ -34,17 +94,17 @@ def list_nodes(
     limit: Limit = 100,
     cursor: str | None = None,
 ) -> dict[str, Any]:
-    """List a batch's nodes in the order they were made, a page at a time."""
+    """List the nodes of a batch in order of creation, a page at a time."""
     nodes = Node.objects.filter(batch=find_batch(batch_id))
     if kind:
         nodes = nodes.filter(kind=kind)
     if status:
         nodes = nodes.filter(status=status)
-    page, following = _page(nodes, "pk", limit, cursor)
-    return {"results": [_node(node) for node in page], "next": following}
+    page, next_cursor = _page(nodes, "pk", limit, cursor)
+    return {"results": [_node(node) for node in page], "next": next_cursor}
 
 
-@router.get("/batches/{batch_id}/items", response={200: schemas.ItemPage, **PROBLEMS})
+@router.get("/batches/{batch_id}/items", response={200: ItemPage, **PROBLEMS})
 def list_items(
     request: HttpRequest,
     batch_id: str,
@@ -52,12 +112,12 @@ def list_items(
     limit: Limit = 100,
     cursor: str | None = None,
 ) -> dict[str, Any]:
-    """List a batch's items in input order, a page at a time."""
+    """List the items of a batch in input order, a page at a time."""
     items = Item.objects.filter(batch=find_batch(batch_id)).with_shown_status()
     if status:
         items = items.filter(Q(shown_status=status))
-    page, following = _page(items, "index", limit, cursor)
-    return {"results": [_item(item) for item in page], "next": following}
+    page, next_cursor = _page(items, "index", limit, cursor)
+    return {"results": [_item(item) for item in page], "next": next_cursor}
 
 
 def _page(rows: QuerySet[M], order: str, limit: int, cursor: str | None) -> tuple[list[M], str | None]:
@@ -68,8 +128,8 @@ def _page(rows: QuerySet[M], order: str, limit: int, cursor: str | None) -> tupl
             raise FieldErrors({"cursor": ["This is not a cursor that was given out."]})
         rows = rows.filter(**{f"{order}__gt": last})
     found = list(rows.order_by(order)[: limit + 1])
-    following = str(getattr(found[limit - 1], order)) if len(found) > limit else None
-    return found[:limit], following
+    next_cursor = str(getattr(found[limit - 1], order)) if len(found) > limit else None
+    return found[:limit], next_cursor
 
 
 def _error(row: Node | Item) -> dict[str, str] | None:

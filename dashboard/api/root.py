@@ -1,4 +1,4 @@
-"""The JSON API: one error shape for everything, {"detail", "errors"}, and an OpenAPI page for trying it."""
+"""The JSON API: its routers, one error shape for all of them ({"detail", "errors"}), and the OpenAPI page."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from dashboard.api.batches import router as batch_router
 from dashboard.api.catalogue import router as catalogue_router
 from dashboard.api.definitions import router as definition_router
 from dashboard.api.nodes import router as node_router
+from dashboard.api.notifications import router as notification_router
 from dashboard.api.operations import router as operation_router
 from dashboard.api.schedules import router as schedule_router
-from dashboard.api.subscriptions import router as subscription_router
 from dashboard.api.workers import router as worker_router
 from dashboard.errors import FieldErrors, OperationError, reasons_by_field
 from orchestration.definitions.source_tree import DefinitionErrors
 
-RESOURCES = {"batch_actions": "batches", "nodes": "batches", "catalogue": "batches"}
-"""Modules whose operations belong to another one's resource."""
+RESOURCES = {"batch_actions": "batches", "nodes": "batches", "catalogue": "batches", "notifications": "subscriptions"}
+"""Modules whose operation ids name another resource: generated clients are not renamed when a route moves."""
 
 
 class CanopyAPI(NinjaAPI):
-    """The API, with operation ids that do not follow files: generated clients name their methods after them."""
+    """The API, with operation ids that name the resource: generated clients call their methods so."""
 
     def get_openapi_operation_id(self, operation: Operation) -> str:
         """Return `dashboard_api_<resource>_<function>`."""
@@ -55,7 +55,7 @@ for router in (
     schedule_router,
     definition_router,
     worker_router,
-    subscription_router,
+    notification_router,
 ):
     api.add_router("", router)
 
@@ -65,12 +65,12 @@ def _problem(status: int, detail: str, errors: dict[str, list[str]] | None = Non
 
 
 @api.exception_handler(FieldErrors)
-def _invalid(request: HttpRequest, error: FieldErrors) -> HttpResponse:
+def _field_errors(request: HttpRequest, error: FieldErrors) -> HttpResponse:
     return _problem(422, "Some fields are not valid.", error.errors)
 
 
 @api.exception_handler(ValidationError)
-def _malformed(request: HttpRequest, error: ValidationError) -> HttpResponse:
+def _validation_error(request: HttpRequest, error: ValidationError) -> HttpResponse:
     places = [
         {**each, "loc": [step for step in each["loc"][1:] if step != "given"] or ["body"]} for each in error.errors
     ]
@@ -78,41 +78,41 @@ def _malformed(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 
 @api.exception_handler(DefinitionErrors)
-def _no_definition(request: HttpRequest, error: DefinitionErrors) -> HttpResponse:
+def _definition_errors(request: HttpRequest, error: DefinitionErrors) -> HttpResponse:
     errors = [asdict(each) for each in error.errors]
     return JsonResponse({"detail": "The text is no valid definition.", "errors": errors}, status=422)
 
 
 @api.exception_handler(OperationError)
-def _not_done(request: HttpRequest, error: OperationError) -> HttpResponse:
+def _operation_error(request: HttpRequest, error: OperationError) -> HttpResponse:
     return _problem(error.status_code, error.message)
 
 
 @api.exception_handler(PermissionDenied)
-def _denied(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
+def _permission_denied(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
     return _problem(403, str(error) or "You may not do this.")
 
 
 @api.exception_handler(AuthenticationError)
-def _unknown(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
+def _unauthenticated(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
     answer = _problem(401, "Send an API token: Authorization: Bearer canopy_….")
     answer["WWW-Authenticate"] = "Bearer"
     return answer
 
 
 @api.exception_handler(HttpError)
-def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
+def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     malformed = {"body": [str(error)]} if error.status_code == 400 else {}
     return _problem(422 if error.status_code == 400 else error.status_code, str(error), malformed)
 
 
 @api.exception_handler(Http404)
-def _missing(request: HttpRequest, error: Http404) -> HttpResponse:
+def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
     return _problem(404, str(error) or "There is nothing here.")
 
 
 def urls() -> tuple[list[URLPattern | URLResolver], str, str]:
-    """Return the API's addresses: it asks for a token itself, only its documentation asks for a login."""
+    """Return the API's URLs. Routes authenticate by themselves; only the documentation needs a login."""
     patterns, app_name, namespace = api.urls
     for pattern in patterns:
         assert isinstance(pattern, URLPattern)
@@ -123,5 +123,5 @@ def urls() -> tuple[list[URLPattern | URLResolver], str, str]:
 
 @login_not_required
 def unknown_address(request: HttpRequest, rest: str = "") -> HttpResponse:
-    """Answer for every other address below /api/ in JSON too."""
+    """Return a JSON 404 for every other URL below /api/."""
     return _problem(404, f"There is nothing at {request.path}.")

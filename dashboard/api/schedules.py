@@ -1,4 +1,4 @@
-"""The API's schedules: the same permissions and the same path as the pages."""
+"""Schedules: create, change, pause, resume, trigger, delete. Same permissions and actions as the pages."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from ninja.errors import HttpError
 from pydantic import ConfigDict, ValidationError
 
 from dashboard.accounts.permissions import require_operator
-from dashboard.api import schemas
-from dashboard.api.launch_requests import launch_request
-from dashboard.api.responses import OPERATION, PROBLEMS
+from dashboard.api.launch import BatchIn, launch_request
+from dashboard.api.responses import OPERATION, PROBLEMS, Problem
 from dashboard.errors import FieldErrors, reasons_by_field
 from dashboard.inputs.source import list_source
 from dashboard.inputs.uploads import keep
@@ -34,8 +33,8 @@ router = Router(tags=["Schedules"])
 GIVEN_ITEMS = "items of the API"
 
 
-class ScheduleIn(schemas.BatchIn):
-    """A launch and when: either `cron` or `interval` (seconds); `catchup_window` is in seconds too."""
+class ScheduleIn(BatchIn):
+    """A launch and its timing: either `cron` or `interval` (seconds); `catchup_window` is in seconds too."""
 
     name: str
     cron: str | None = None
@@ -48,7 +47,7 @@ class ScheduleIn(schemas.BatchIn):
 
 
 class SchedulePatch(Schema):
-    """What is to change: `cron` replaces an interval, and the other way round."""
+    """The fields to change: `cron` replaces an interval, and the other way round."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -69,7 +68,7 @@ class LastBatch(Schema):
 
 
 class TemporalOut(Schema):
-    """What Temporal holds: when (with its next ten times), under which policies, and what came of it so far."""
+    """The schedule in Temporal: timing (with the next ten times), policies, and counts of launches so far."""
 
     cron: str | None
     interval: float | None
@@ -87,7 +86,7 @@ class TemporalOut(Schema):
 
 
 class ScheduleOut(Schema):
-    """A schedule: what it launches, and when as Temporal holds it (null once somebody deleted it there)."""
+    """A schedule: what it launches, and its state in Temporal (null once it has been deleted there)."""
 
     id: str
     name: str
@@ -103,97 +102,97 @@ class ScheduleOut(Schema):
     temporal: TemporalOut | None
 
 
-READ = {**PROBLEMS, 503: schemas.Problem}
+READ = {**PROBLEMS, 503: Problem}
 
 
 @router.get("/schedules", response={200: list[ScheduleOut], **READ})
 def list_schedules(request: HttpRequest) -> list[dict[str, Any]]:
     """List schedules by name."""
     found = list(Schedule.objects.filter(deleted_at=None).select_related("made_by"))
-    seen, last = schedule_actions.snapshots_of(found), schedule_actions.last_batches(found)
-    return [_told(request, each, seen.get(each.pk), last.get(each.pk)) for each in found]
+    snapshots, last = schedule_actions.snapshots_of(found), schedule_actions.last_batches(found)
+    return [_state(request, each, snapshots.get(each.pk), last.get(each.pk)) for each in found]
 
 
 @router.post("/schedules", response={201: ScheduleOut, **READ})
 def create_schedule(request: HttpRequest, given: ScheduleIn) -> tuple[int, dict[str, Any]]:
-    """Schedule a launch. Items that are given are kept, and launched at each time."""
+    """Schedule a launch. Its items are stored, and launched at each time."""
     operator = require_operator(request.user)
     errors = dict[str, list[str]]()
-    asked, timetable = None, None
+    launch_input, timetable = None, None
     try:
-        asked = launch_request(given)
+        launch_input = launch_request(given)
     except FieldErrors as error:
         errors |= error.errors
     try:
         timetable = Timetable.model_validate({name: getattr(given, name) for name in Timetable.model_fields})
     except ValidationError as error:
-        errors |= _errors(error)
-    if asked is None or timetable is None:
+        errors |= _timetable_errors(error)
+    if launch_input is None or timetable is None:
         raise FieldErrors(errors)
-    kept = StoredLaunch.of(_kept(operator, given, asked))
-    schedule = schedule_actions.create(operator, timetable, kept, paused=given.paused)
-    return 201, _one(request, schedule)
+    stored_launch = StoredLaunch.of(_with_stored_items(operator, given, launch_input))
+    schedule = schedule_actions.create(operator, timetable, stored_launch, paused=given.paused)
+    return 201, _current_state(request, schedule)
 
 
-def _kept(person: User, given: ScheduleIn, asked: LaunchRequest) -> LaunchRequest:
-    """Return the request with its items kept as an upload, if it has any."""
+def _with_stored_items(person: User, given: ScheduleIn, launch_input: LaunchRequest) -> LaunchRequest:
+    """Return the request with its items, if it has any, stored as an upload."""
     if given.items is None:
-        return asked
+        return launch_input
     content = list_source(given.items, given.key or "").open().read()
     upload = keep(person, GIVEN_ITEMS, ContentFile(content))
-    return replace(asked, source=asked.source | {"upload": upload.pk, "name": upload.name})
+    return replace(launch_input, source=launch_input.source | {"upload": upload.pk, "name": upload.name})
 
 
 @router.get("/schedules/{schedule_id}", response={200: ScheduleOut, **READ})
 def get_schedule(request: HttpRequest, schedule_id: str) -> dict[str, Any]:
-    """Tell of one schedule, with its next ten times."""
-    return _one(request, _schedule(schedule_id))
+    """Return one schedule with its next ten times."""
+    return _current_state(request, _schedule(schedule_id))
 
 
-@router.patch("/schedules/{schedule_id}", response={200: ScheduleOut, **READ, 409: schemas.Problem})
+@router.patch("/schedules/{schedule_id}", response={200: ScheduleOut, **READ, 409: Problem})
 def change_schedule(request: HttpRequest, schedule_id: str, given: SchedulePatch) -> dict[str, Any]:
-    """Change when it launches, its policies, its name or note. What it launches stays."""
+    """Change the timing, policies, name or note. What it launches cannot be changed."""
     operator = require_operator(request.user)
     schedule = _schedule(schedule_id)
-    seen = schedule_actions.snapshots_of([schedule]).get(schedule.pk)
-    if seen is None:
+    snapshot = schedule_actions.snapshots_of([schedule]).get(schedule.pk)
+    if snapshot is None:
         raise HttpError(409, str(schedule_actions.GONE))
     changes = given.model_dump(exclude_unset=True)
-    now = schedule_actions.timetable_of(schedule, seen)
+    current = schedule_actions.timetable_of(schedule, snapshot)
     if {"cron", "interval"} & set(changes):
-        now |= {"cron": None, "interval": None}
+        current |= {"cron": None, "interval": None}
     try:
-        timetable = Timetable.model_validate(now | changes)
+        timetable = Timetable.model_validate(current | changes)
     except ValidationError as error:
-        raise FieldErrors(_errors(error)) from error
+        raise FieldErrors(_timetable_errors(error)) from error
     schedule_actions.edit(operator, schedule, timetable)
-    return _one(request, _schedule(schedule_id))
+    return _current_state(request, _schedule(schedule_id))
 
 
 @router.delete("/schedules/{schedule_id}", response={204: None, **OPERATION})
 def delete_schedule(request: HttpRequest, schedule_id: str) -> tuple[int, None]:
-    """Launch nothing any more. Batches are kept, and an open one goes on."""
+    """Delete a schedule. Its batches are kept, and an open one continues."""
     schedule_actions.delete(request.user, _schedule(schedule_id))
     return 204, None
 
 
 @router.post("/schedules/{schedule_id}/pause", response=OPERATION)
 def pause_schedule(request: HttpRequest, schedule_id: str) -> tuple[int, dict[str, str]]:
-    """Launch nothing until it is resumed."""
+    """Pause a schedule: nothing is launched until it is resumed."""
     schedule_actions.pause(request.user, _schedule(schedule_id))
     return 202, {"detail": "Paused."}
 
 
 @router.post("/schedules/{schedule_id}/resume", response=OPERATION)
 def resume_schedule(request: HttpRequest, schedule_id: str) -> tuple[int, dict[str, str]]:
-    """Launch at its times again."""
+    """Resume a paused schedule."""
     schedule_actions.resume(request.user, _schedule(schedule_id))
     return 202, {"detail": "Resumed."}
 
 
 @router.post("/schedules/{schedule_id}/trigger", response=OPERATION)
 def trigger_schedule(request: HttpRequest, schedule_id: str) -> tuple[int, dict[str, str]]:
-    """Launch now, under the overlap policy: 409 where that is skip and a batch is open."""
+    """Launch now, under the overlap policy: 409 if that is skip and a batch is open."""
     schedule_actions.trigger(request.user, _schedule(schedule_id))
     return 202, {"detail": "Triggered."}
 
@@ -205,17 +204,17 @@ def _schedule(schedule_id: str) -> Schedule:
     return found
 
 
-def _errors(error: ValidationError) -> dict[str, list[str]]:
+def _timetable_errors(error: ValidationError) -> dict[str, list[str]]:
     return {name or "cron": reasons for name, reasons in reasons_by_field(error.errors()).items()}
 
 
-def _one(request: HttpRequest, schedule: Schedule) -> dict[str, Any]:
-    seen, last = schedule_actions.snapshots_of([schedule]), schedule_actions.last_batches([schedule])
-    return _told(request, schedule, seen.get(schedule.pk), last.get(schedule.pk))
+def _current_state(request: HttpRequest, schedule: Schedule) -> dict[str, Any]:
+    snapshots, last = schedule_actions.snapshots_of([schedule]), schedule_actions.last_batches([schedule])
+    return _state(request, schedule, snapshots.get(schedule.pk), last.get(schedule.pk))
 
 
-def _told(
-    request: HttpRequest, schedule: Schedule, seen: ScheduleSnapshot | None, last: Batch | None
+def _state(
+    request: HttpRequest, schedule: Schedule, snapshot: ScheduleSnapshot | None, last: Batch | None
 ) -> dict[str, Any]:
     return {
         "id": schedule.pk,
@@ -229,17 +228,17 @@ def _told(
         "made_by": schedule.made_by.get_username(),
         "made_at": schedule.made_at,
         "last_batch": {"id": last.pk, "status": last.status} if last else None,
-        "temporal": _temporal(schedule, seen) if seen else None,
+        "temporal": _temporal_state(schedule, snapshot) if snapshot else None,
     }
 
 
-def _temporal(schedule: Schedule, seen: ScheduleSnapshot) -> dict[str, Any]:
-    return schedule_actions.timetable_of(schedule, seen) | {
-        "words": timing_in_words(seen.timing),
-        "paused": seen.setting.paused,
-        "next_times": seen.next_times,
-        "running": seen.running,
-        "launched": seen.launched,
-        "skipped": seen.skipped,
-        "missed": seen.missed,
+def _temporal_state(schedule: Schedule, snapshot: ScheduleSnapshot) -> dict[str, Any]:
+    return schedule_actions.timetable_of(schedule, snapshot) | {
+        "words": timing_in_words(snapshot.timing),
+        "paused": snapshot.setting.paused,
+        "next_times": snapshot.next_times,
+        "running": snapshot.running,
+        "launched": snapshot.launched,
+        "skipped": snapshot.skipped,
+        "missed": snapshot.missed,
     }

@@ -1,4 +1,4 @@
-"""The API of workers on other machines: what RemoteStore asks of items, for people who may operate."""
+"""Workers on other machines: the HTTP side of RemoteStore and of the event sender, for operators."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ router = Router(tags=["Workers"])
 
 @router.post("/worker/chunks/read", include_in_schema=False)
 def read_chunk(request: HttpRequest, run_id: str) -> HttpResponse:
-    """Return what a run of a child has still to do."""
-    chunk = _given(request, CHUNK)
+    """Return the items that a run of a child has still to process."""
+    chunk = _body(request, CHUNK)
     try:
         work = DjangoChunkStore().read_chunk(chunk, run_id)
     except LookupError as error:
@@ -33,21 +33,21 @@ def read_chunk(request: HttpRequest, run_id: str) -> HttpResponse:
 
 @router.post("/worker/notes", include_in_schema=False)
 def write_note(request: HttpRequest) -> HttpResponse:
-    """Show what a running child is doing."""
-    DjangoChunkStore().write_note(_given(request, NOTE))
+    """Write the note of a running child."""
+    DjangoChunkStore().write_note(_body(request, NOTE))
     return HttpResponse(status=204)
 
 
 @router.post("/worker/results", include_in_schema=False)
 def write_results(request: HttpRequest) -> HttpResponse:
     """Record results."""
-    DjangoChunkStore().write_results(_given(request, RESULTS))
+    DjangoChunkStore().write_results(_body(request, RESULTS))
     return HttpResponse(status=204)
 
 
 @router.get("/worker/uploads/{upload_id}", include_in_schema=False)
 def read_upload(request: HttpRequest, upload_id: str) -> StreamingHttpResponse:
-    """Return the content of a file that is a parameter."""
+    """Return the content of an upload."""
     require_operator(request.user)
     try:
         opened = open_upload(upload_id)
@@ -58,16 +58,16 @@ def read_upload(request: HttpRequest, upload_id: str) -> StreamingHttpResponse:
 
 @router.post("/watches/events", include_in_schema=False)
 def take_events(request: HttpRequest) -> HttpResponse:
-    """Take in what a worker with our plugin tells."""
+    """Record the events of a worker with the plugin."""
     try:
-        take_in(request.user, _given(request, EVENTS))
+        take_in(request.user, _body(request, EVENTS))
     except TemporalUnavailable as error:
         raise HttpError(503, str(error)) from error
     return HttpResponse(status=204)
 
 
-def _given(request: HttpRequest, kind: TypeAdapter[Any]) -> Any:
-    """Return the body as what it has to be, from somebody who may operate."""
+def _body(request: HttpRequest, kind: TypeAdapter[Any]) -> Any:
+    """Return the validated body of an operator's request. Raises PermissionDenied, HttpError 422."""
     require_operator(request.user)
     try:
         return kind.validate_json(request.body)

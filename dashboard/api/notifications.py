@@ -1,4 +1,4 @@
-"""Subscriptions over the API: those of the token's own person."""
+"""Notifications: the subscriptions of the caller and their deliveries."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from dashboard.notifications.subscriptions import SubscriptionForm, subscribe
 
 router = Router(tags=["Notifications"])
 
-MOST_DELIVERIES = 100
+MAX_DELIVERIES = 100
 
 
 class SubscriptionIn(Schema):
-    """Who wants to be told of what: of one batch, or of all of a processor and with a tag."""
+    """Where to send which notifications: of one batch, or of all batches of a processor and with a tag."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,14 +37,14 @@ class SubscriptionIn(Schema):
 
 
 class SubscriptionOut(SubscriptionIn):
-    """A subscription; a webhook with the secret that its payload is signed with (Standard Webhooks)."""
+    """A subscription; of a webhook with the secret that signs its payloads (Standard Webhooks)."""
 
     id: str
     secret: str
 
 
 class DeliveryOut(Schema):
-    """One notification: `status` is pending, completed (it arrived) or failed (it was given up)."""
+    """One delivery of a notification: `status` is pending, completed or failed (retries are exhausted)."""
 
     id: str
     batch: str | None
@@ -58,25 +58,25 @@ class DeliveryOut(Schema):
 
 @router.get("/subscriptions", response={200: list[SubscriptionOut], **PROBLEMS})
 def list_subscriptions(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return your subscriptions, newest first."""
+    """List your subscriptions, newest first."""
     return [_state(each) for each in Subscription.objects.filter(owner=require_operator(request.user))]
 
 
 @router.post("/subscriptions", response={201: SubscriptionOut, **PROBLEMS})
 def create_subscription(request: HttpRequest, given: SubscriptionIn) -> tuple[int, dict[str, Any]]:
-    """Be told of batches by a webhook or an e-mail."""
+    """Subscribe to batches by webhook or e-mail."""
     form = SubscriptionForm({name: value for name, value in given.model_dump(mode="json").items() if value is not None})
-    made = subscribe(request.user, form)
-    if made is None:
+    subscription = subscribe(request.user, form)
+    if subscription is None:
         raise FieldErrors({name: [str(each) for each in errors] for name, errors in form.errors.items()})
-    return 201, _state(made)
+    return 201, _state(subscription)
 
 
 @router.get("/subscriptions/{subscription_id}/deliveries", response={200: list[DeliveryOut], **PROBLEMS})
 def list_deliveries(request: HttpRequest, subscription_id: str) -> list[dict[str, Any]]:
-    """Return what was told by a subscription, newest first, and whether it has arrived."""
+    """List the deliveries of a subscription, newest first."""
     owner = require_operator(request.user)
-    found = get_object_or_404(Subscription, pk=subscription_id, owner=owner).deliveries.all()[:MOST_DELIVERIES]
+    found = get_object_or_404(Subscription, pk=subscription_id, owner=owner).deliveries.all()[:MAX_DELIVERIES]
     return [
         {
             "id": each.pk,
@@ -94,7 +94,7 @@ def list_deliveries(request: HttpRequest, subscription_id: str) -> list[dict[str
 
 @router.delete("/subscriptions/{subscription_id}", response={204: None, **PROBLEMS})
 def delete_subscription(request: HttpRequest, subscription_id: str) -> tuple[int, None]:
-    """Be told no more."""
+    """Delete a subscription."""
     get_object_or_404(Subscription, pk=subscription_id, owner=require_operator(request.user)).delete()
     return 204, None
 

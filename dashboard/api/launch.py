@@ -1,4 +1,4 @@
-"""What the API's launches ask for, checked: from a body to a LaunchRequest, or what is wrong with which field."""
+"""Validation of a launch: turns the body of a request into a LaunchRequest, or raises its errors by field."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from django.conf import settings
-from pydantic import ValidationError
+from ninja import Schema
+from pydantic import ConfigDict, Field, ValidationError
 
-from dashboard.api import schemas
 from dashboard.definitions.saving import check
 from dashboard.errors import FieldErrors, reasons_by_field
 from dashboard.inputs import survey as input_survey
@@ -25,13 +25,33 @@ from orchestration.plan.presets import PRESETS, UnknownPreset, get_preset
 from orchestration.processors.catalogue import UnknownProcessor, get_processor, processors
 from orchestration.processors.processor import Processor
 
-BAD_ROWS_TOLD = 100
+BAD_ROWS_LISTED = 100
 
 T = TypeVar("T")
 
 
-def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -> LaunchRequest:
-    """Return what is to be launched. Raises FieldErrors."""
+class BatchIn(Schema):
+    """A launch: either `items` or `count`. `key` names the field that is the items' business key.
+
+    The parameters and plan of a `preset` are the defaults for those not given. `definition` (the id of a saved version)
+    launches that flow instead of a processor; it takes items only if the definition works over items.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    processor: str = ""
+    preset: str | None = None
+    definition: int | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    items: list[Any] | None = None
+    count: int | None = None
+    key: str | None = None
+    label: str = Field(default="", max_length=200)
+    plan: dict[str, Any] = Field(default_factory=dict)
+
+
+def launch_request(given: BatchIn, idempotency_key: str | None = None) -> LaunchRequest:
+    """Return the validated launch. Raises FieldErrors."""
     if given.definition is not None:
         return _definition_request(given, given.definition, idempotency_key)
     errors = dict[str, list[str]]()
@@ -41,15 +61,15 @@ def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -
     except UnknownProcessor:
         known = ", ".join(processors())
         raise FieldErrors({"processor": [f"There is no processor {given.processor!r}. There are: {known}."]}) from None
-    parameters = _checked("parameters", lambda: processor.validate_parameters(given.parameters), errors)
+    parameters = _validated("parameters", lambda: processor.validate_parameters(given.parameters), errors)
     if parameters is not None:
         parameters, gone = uploads.complete(parameters)
         errors |= {f"parameters.{name}": [reason] for name, reason in gone.items()}
-    plan = _checked("plan", lambda: Plan.model_validate({**processor.default_plan, **given.plan}), errors)
+    plan = _validated("plan", lambda: Plan.model_validate({**processor.default_plan, **given.plan}), errors)
     if idempotency_key is not None and not 1 <= len(idempotency_key) <= 190:
         errors["Idempotency-Key"] = ["From 1 to 190 characters."]
     is_read_later = plan is not None and plan.paged and given.items is None
-    source, survey = _survey(given, processor, errors, ROWS_LOOKED_AT if is_read_later else None)
+    source, survey = _survey_items(given, processor, errors, ROWS_LOOKED_AT if is_read_later else None)
     if plan is not None and not errors:
         errors |= FieldErrors(plan_problems(processor.name, plan, survey.good)).below("plan").errors
     if errors or parameters is None or plan is None or source is None:
@@ -68,19 +88,19 @@ def launch_request(given: schemas.BatchIn, idempotency_key: str | None = None) -
     )
 
 
-def _definition_request(given: schemas.BatchIn, version_id: int, idempotency_key: str | None) -> LaunchRequest:
+def _definition_request(given: BatchIn, version_id: int, idempotency_key: str | None) -> LaunchRequest:
     version = DefinitionVersion.objects.filter(pk=version_id).first()
     if version is None:
         raise FieldErrors({"definition": [f"There is no version {version_id} of a definition."]})
     errors = dict[str, list[str]]()
-    plan = _checked("plan", lambda: Plan.model_validate(given.plan), errors)
+    plan = _validated("plan", lambda: Plan.model_validate(given.plan), errors)
     checked = check(version.text)
     if checked.definition is None:
         errors["definition"] = [str(error.message) for error in checked.errors]
     items = None
     if checked.definition is not None and (name := first_processor(checked.definition)):
         processor = get_processor(name)
-        source, survey = _survey(given, processor, errors, None)
+        source, survey = _survey_items(given, processor, errors, None)
         errors |= {place: [reason] for place, reason in item_problems(checked.definition, survey.good).items()}
         if source is not None:
             items = LaunchItems(survey.good, _rows_of(source, processor), survey.digest, _source_of(source))
@@ -100,7 +120,7 @@ def _source_of(source: Source) -> dict[str, Any]:
     return {"kind": str(source.format), "upload": None, "name": "", "key": source.key, "left_out": 0}
 
 
-def _with_preset(given: schemas.BatchIn) -> schemas.BatchIn:
+def _with_preset(given: BatchIn) -> BatchIn:
     if given.preset is None:
         return given
     try:
@@ -117,8 +137,8 @@ def _with_preset(given: schemas.BatchIn) -> schemas.BatchIn:
     )
 
 
-def _survey(
-    given: schemas.BatchIn, processor: Processor, errors: dict[str, list[str]], sample: int | None
+def _survey_items(
+    given: BatchIn, processor: Processor, errors: dict[str, list[str]], sample: int | None
 ) -> tuple[Source | None, Survey]:
     if (given.items is None) == (given.count is None):
         errors["items"] = ["Give either items or count."]
@@ -133,11 +153,11 @@ def _survey(
     if survey.error:
         errors[place] = [survey.error]
     elif survey.bad:
-        errors[place] = [f"Item {row.line}: {row.message}" for row in survey.bad[:BAD_ROWS_TOLD]]
+        errors[place] = [f"Item {row.line}: {row.message}" for row in survey.bad[:BAD_ROWS_LISTED]]
     return source, survey
 
 
-def _checked(place: str, validate: Callable[[], T], errors: dict[str, list[str]]) -> T | None:
+def _validated(place: str, validate: Callable[[], T], errors: dict[str, list[str]]) -> T | None:
     try:
         return validate()
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What children are given and give back, and the store that they read and write.
+"""Inputs and results of children, and the slices and results that they exchange with their store.
 
 Everything here may lie in a workflow history for months: a field is added with a default, never renamed or removed.
 """
@@ -13,7 +13,7 @@ from orchestration.plan.plan import Plan
 
 @dataclass(frozen=True)
 class ItemOptions:
-    """How items are run that are activities of their own. `timeout` and `backoff` in seconds."""
+    """How items run that are activities of their own. `timeout` and `backoff` in seconds."""
 
     is_local: bool
     attempts: int
@@ -24,12 +24,12 @@ class ItemOptions:
 
 @dataclass(frozen=True)
 class ChunkInput:
-    """Start of a child: which slice of the batch's items it processes. The items themselves lie in the store.
+    """Input of a child: which slice of the batch's items it processes. The items themselves are in the store.
 
     With `undo` it compensates those that completed. `may_rerun`: Temporal may give it another run when items failed.
-    With `options` each item is an activity of its own. `run_id` names the run where the chunk is no workflow itself,
-    `stage` the stage of its pipeline. `begins_in_task`: the child's workflow task may begin it. A chunk that was begun
-    so has a `begun_before`: the items before that index have been taken.
+    With `options` each item is an activity of its own. `run_id` is the run's id where the chunk is no workflow itself,
+    `stage` the stage of its pipeline. `begins_in_task`: a local activity in the child's first workflow task may start
+    the chunk; the items before the index `begun_before` have been claimed by such an activity.
     """
 
     batch_id: str
@@ -49,7 +49,7 @@ class ChunkInput:
 
 @dataclass(frozen=True)
 class ItemInput:
-    """One item (an index over the whole batch) that is an activity of its own, and the attempts that it may have."""
+    """Input of an item that is an activity of its own: its index over the whole batch, and the attempts it may have."""
 
     chunk: ChunkInput
     index: int
@@ -58,7 +58,7 @@ class ItemInput:
 
 @dataclass(frozen=True)
 class PendingItems:
-    """Indices of a chunk's items that are still to be processed, and how many have completed before."""
+    """Indices of a chunk's items that are still to be processed, and the number of those that have completed."""
 
     indices: list[int]
     completed: int
@@ -66,7 +66,7 @@ class PendingItems:
 
 @dataclass(frozen=True)
 class ResourcesInput:
-    """Which items' resources are asked for: a field of theirs, and a slice. Chunks of one item each."""
+    """Which items' resources to read: a slice, and the field that names the resource. Chunks have one item each."""
 
     batch_id: str
     field: str
@@ -76,7 +76,7 @@ class ResourcesInput:
 
 @dataclass(frozen=True)
 class ChunkResult:
-    """Counts of a closed child's items; failed items come with the first failure as a sample."""
+    """Counts of a closed child's items, and the first failure as a sample."""
 
     completed: int
     failed: int
@@ -85,7 +85,7 @@ class ChunkResult:
 
 @dataclass(frozen=True)
 class InlineChunk:
-    """How far a chunk came in a moment: it is done where there is a result, else items before an index were taken."""
+    """How far a chunk got within its first workflow task: its result, or else the items claimed, `before` an index."""
 
     result: ChunkResult | None = None
     before: int | None = None
@@ -93,7 +93,7 @@ class InlineChunk:
 
 @dataclass(frozen=True)
 class ItemWork:
-    """One item to be processed, or undone (then with the `result` it had). `attempts` counts all those made so far."""
+    """An item to process, or to undo (then with its `result`). `attempts` counts those of all runs so far."""
 
     index: int
     key: str
@@ -104,7 +104,7 @@ class ItemWork:
 
 @dataclass(frozen=True)
 class ChunkNote:
-    """What a child is doing, in words: the newest of what its items say."""
+    """What a child is doing, in words: the newest progress that one of its items has reported."""
 
     batch_id: str
     child: int
@@ -115,8 +115,8 @@ class ChunkNote:
 class ChunkWork:
     """A slice as read from the store.
 
-    `items` are those still to be processed by this run: neither completed ever nor failed in this very run
-    (`completed` and `failed` count those). `sample` is the first failure of this run.
+    `items` are those that this run has still to process. `completed` counts those that completed in any run, `failed`
+    those that failed in this one; `sample` is this run's first failure.
     """
 
     processor: str
@@ -130,10 +130,10 @@ class ChunkWork:
 
 @dataclass(frozen=True)
 class ItemResult:
-    """What became of one item in one run of its child: a JSON-able result, or a failure after all its attempts.
+    """The outcome of one item in one run of its child: a JSON-able result, or a failure after all its attempts.
 
-    `attempts` is the total over all runs, `duration` the seconds of the last attempt. With `undone` it tells what
-    became of undoing the item: nothing more to say, or a failure.
+    `attempts` is the total over all runs, `duration` the seconds of the last attempt. With `undone` it is the outcome
+    of the item's compensation: no result, or a failure.
     """
 
     batch_id: str

@@ -6,23 +6,23 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Notification:
-    """A notification to a person, as the dashboard has written it down."""
+    """Input of a notification workflow: the delivery as the dashboard has recorded it."""
 
     delivery_id: str
 
 
 @dataclass(frozen=True)
 class ScheduledLaunchInput:
-    """What a schedule starts at each of its times."""
+    """Input of the workflow that a schedule starts at each of its times."""
 
     schedule_id: str
 
 
 @dataclass(frozen=True)
 class DueLaunch:
-    """A launch that is due: `at` is its nominal time, `run_id` the first run of what the schedule started then.
+    """A launch that is due: its nominal time `at`, and the first `run_id` of the workflow that the schedule started.
 
-    Together they name the batch once and for all; a nominal time alone may be that of two triggers in one second.
+    Both make the idempotency key: two triggers in one second have the same nominal time.
     """
 
     schedule_id: str
@@ -31,12 +31,12 @@ class DueLaunch:
 
     @property
     def key(self) -> str:
-        """The idempotency key: another try of the same launch finds the same batch."""
+        """The idempotency key: a retry of the same launch finds the same batch."""
         return f"schedule:{self.schedule_id}:{self.at.isoformat()}:{self.run_id}"
 
 
 @dataclass(frozen=True)
 class LaunchedBatch:
-    """What a scheduled launch made: a batch, or with an empty id nothing that is worth waiting for."""
+    """The batch of a scheduled launch; an empty id where there is none to wait for."""
 
     batch_id: str

@@ -1,4 +1,4 @@
-"""Tree events: what a parent reports to the dashboard."""
+"""Tree events: changes in a batch's tree that a parent reports to the dashboard."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,13 +7,14 @@ from enum import StrEnum
 from orchestration.contracts.status import Failure, Status
 
 PAUSED_NOTE = "Paused: takes nothing further."
-"""What a pool worker's row says while it is paused."""
+"""Note of a pool worker's row while it is paused."""
 
 EVENTS_PER_NOTIFY = 500
+"""Of one NotifyInput."""
 
 
 class NodeKind(StrEnum):
-    """What a workflow execution is in its batch's tree. A parent is one that Canopy did not start."""
+    """What a node is in its batch's tree. PARENT is an external workflow that has children."""
 
     ROOT = "root"
     PARENT = "parent"
@@ -29,9 +30,9 @@ class NodeKind(StrEnum):
 
 
 class EventKind(StrEnum):
-    """What a tree event reports. Started and closed are of one run, the next three of a node, the others of the batch.
+    """What a tree event reports: STARTED and CLOSED of a run; WAITING, SKIPPED, NOTE of a node; the rest of the batch.
 
-    Waiting is of a node that cannot start yet, and skipped of one that will not; note is what a running one is doing.
+    WAITING: the node cannot start yet. SKIPPED: it will not start. NOTE: what a running node is doing.
     """
 
     STARTED = "started"
@@ -55,9 +56,9 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a node belongs: below which node (its workflow id), as what, under which name, at which position.
+    """Where a node belongs in the tree: its parent's workflow id, its kind, label and position.
 
-    `is_workflow` is false for what is a part of its parent's execution, and no workflow of its own.
+    `is_workflow` is false for a node that is part of its parent's execution, such as a step.
     """
 
     parent: str
@@ -71,11 +72,10 @@ class Place:
 
 @dataclass(frozen=True)
 class TreeEvent:
-    """One change in a batch's tree, as its parent saw it. May arrive twice, late, or never.
+    """One change in a batch's tree, reported by a parent. May arrive twice, late, or never.
 
-    `at` is the parent's workflow time. `outcome` is set on closed events, `window` (children) on window events. `place`
-    says where a node belongs that was not known at launch; `note` is a sentence for a person (what came of a row
-    that closes), `until` a deadline.
+    `at` is the parent's workflow time. `outcome` is set on closed events, `window` (children) on window events.
+    `place` is set for nodes that were not known at launch, `until` is a deadline, and `note` a sentence for a person.
     """
 
     kind: EventKind

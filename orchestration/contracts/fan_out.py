@@ -14,7 +14,7 @@ from orchestration.plan.plan import Plan
 
 @dataclass(frozen=True)
 class BreakerState:
-    """A circuit breaker between two partitions: failures in a row, and until when it is open if it is."""
+    """State of a circuit breaker, passed between partitions: failures in a row, and until when it is open."""
 
     in_a_row: int = 0
     open_until: datetime | None = None
@@ -22,7 +22,7 @@ class BreakerState:
 
 @dataclass(frozen=True)
 class Cursor:
-    """How much of an input that is read page by page has been read. `counts` are of children of earlier runs."""
+    """Position in an input that is read page by page. `counts` are those of children of earlier runs."""
 
     pages: int = 0
     items: int = 0
@@ -32,7 +32,7 @@ class Cursor:
 
 @dataclass(frozen=True)
 class PageRequest:
-    """Which page of its input a batch wants next, counted from 0."""
+    """Request for the next page of a batch's input, counted from 0."""
 
     batch_id: str
     page: int
@@ -40,7 +40,7 @@ class PageRequest:
 
 @dataclass(frozen=True)
 class InputPage:
-    """A page that has been read, and lies in the store: its items, and whether the input ends with it."""
+    """A page that has been read into the store: its number of items, and whether it is the last one."""
 
     items: int
     is_last: bool
@@ -48,13 +48,13 @@ class InputPage:
 
 @dataclass(frozen=True)
 class FanOutInput:
-    """Start of a root, of a stage (a section of a pipeline) or of a partition.
+    """Input of a root, of a stage (a section of a pipeline) or of a partition.
 
-    `first` and `stop` are the half-open range of child indices below it, `first_child` and `first_item` those at which
-    the section begins that it is a part of. A run that is started to retry has `children`: the root gets an empty list
-    and waits for its `retry` update, the others get those to run. With `roll_back` it undoes those children instead.
-    A root or stage that is started to `undo` does nothing but roll those children back.
-    A root with a `cursor` reads its input page by page, from there on; `items` are those read before.
+    `first` and `stop` are the half-open range of child indices below it, `first_child` and `first_item` the indices at
+    which its section begins. A run that retries has `children`: empty for the root, which waits for its `retry` update,
+    and those to run for the others. With `roll_back` it undoes those children instead. A root or stage that is started
+    to `undo` does nothing but roll those children back. A root with a `cursor` reads its input page by page from that
+    position; `items` counts those read before.
     """
 
     batch_id: str
@@ -80,7 +80,7 @@ class FanOutInput:
 
     @property
     def is_head(self) -> bool:
-        """Whether policies are kept here: in a root or a stage, and not in a partition."""
+        """Whether it applies the policies of its section: a root or a stage, not a partition."""
         return self.partition is None
 
     @property
@@ -90,15 +90,15 @@ class FanOutInput:
 
     @property
     def layout(self) -> Layout:
-        """The tree of the section (or the batch) that it is a part of."""
+        """The layout of its section (or batch)."""
         return Layout.of(self.plan, self.items, first_child=self.first_child, first_item=self.first_item)
 
 
 @dataclass(frozen=True)
 class FanOutResult:
-    """What a parent returns: counts of its children by newest outcome, and the indices of those not completed.
+    """Result of a parent: counts of its children by newest outcome, and the indices of those that did not complete.
 
-    Covers the children that this run of the parent started or skipped: `reran` when those were not all of them.
+    Covers the children that this run of the parent started or skipped; `reran` names them when they were not all.
     """
 
     counts: Counts
@@ -109,7 +109,7 @@ class FanOutResult:
 
 @dataclass(frozen=True)
 class SummariseInput:
-    """What a report is about: one run of a batch's root, how it ended, and its children by outcome."""
+    """Input of a report: one run of a batch's root, its outcome with the reason, and its children by outcome."""
 
     batch_id: str
     run_id: str

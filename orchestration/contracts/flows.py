@@ -1,4 +1,4 @@
-"""Inputs and states of parents with a flow of their own."""
+"""Inputs and states of parents that run a flow: pipelines, sagas, services and steps."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,10 +8,10 @@ from orchestration.plan.plan import Plan
 
 @dataclass(frozen=True)
 class Section:
-    """A stage over some of the items: a range of children and of items, made when it is their turn.
+    """A run of a stage over some of the items: a range of children and of items, created when the stage starts.
 
-    `stage` is the index in its definition of a pipeline's stage, or of a step that fans out. What a retry lets through
-    a pipeline later, and each round of a loop, is a section of its own.
+    `stage` is the index in the definition of a pipeline's stage, or of a step that fans out. Items that pass a stage
+    only after a retry form a section of their own, and so does each round of a loop.
     """
 
     number: int
@@ -23,7 +23,7 @@ class Section:
 
 @dataclass(frozen=True)
 class SectionRequest:
-    """Which section a pipeline wants next: of all items that the stage before has let through since the last one."""
+    """Request for a pipeline's next section: of all items that have passed the stage before since the last one."""
 
     batch_id: str
     number: int
@@ -32,9 +32,9 @@ class SectionRequest:
 
 @dataclass(frozen=True)
 class FanOutRequest:
-    """Which fan-out a flow begins: section `number`, of stage `stage`, over `items` (None: the batch's).
+    """Request for a flow's fan-out: section `number`, of stage `stage`, over `items` (None: the batch's).
 
-    `position` is its row's among those of the flow, and `around` the step that it is in, if it is in one.
+    `position` is that of its row among those of the flow, and `around` the step that contains it, if any.
     """
 
     batch_id: str
@@ -47,7 +47,7 @@ class FanOutRequest:
 
 @dataclass(frozen=True)
 class FlowState:
-    """What a flow that closed had done, for one that goes on: results by row id and by name, sections by row id."""
+    """State of a closed flow for the run that continues it: results by row id and by name, sections by row id."""
 
     done: dict[str, Any] = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)
@@ -57,10 +57,10 @@ class FlowState:
 
 @dataclass(frozen=True)
 class FlowInput:
-    """Start of a parent with a flow of its own. `definition` is a model of orchestration.definitions as data.
+    """Input of a parent that runs a flow. `definition` is a model of orchestration.definitions as data.
 
-    One with fan-outs has the `sections` made so far; one that is started to retry waits for its `retry` update, and
-    goes on from the state `before`. One that is started to `undo` does nothing but roll back the children of sections.
+    `sections` are the fan-outs created so far. A run that `is_retry` waits for its `retry` update, and continues from
+    the state `before`. A run that is started to `undo` does nothing but roll back the children of sections.
     """
 
     batch_id: str
@@ -77,7 +77,7 @@ class FlowInput:
 
 @dataclass(frozen=True)
 class ServiceInput:
-    """Start of a service that is one processor over one input (`work`: definitions.Work as data)."""
+    """Input of a service that is one processor over one input (`work`: definitions.parts.Work as data)."""
 
     batch_id: str
     plan: Plan
@@ -87,7 +87,7 @@ class ServiceInput:
 
 @dataclass(frozen=True)
 class StepInput:
-    """One processor over one input, as a step of a flow. `idempotency_key`: as ItemContext has it."""
+    """One processor over one input, as a step of a flow. `idempotency_key`: see ItemContext."""
 
     batch_id: str
     name: str

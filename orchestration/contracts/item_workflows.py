@@ -1,4 +1,4 @@
-"""What a child of one item gets: delegation to a workflow, or a saga."""
+"""Inputs of children that have one item: a saga, or the delegation to another workflow."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class SagaItem:
-    """An item and the saga (definitions.Saga as data) that it goes through; `is_done` when it has completed before."""
+    """An item and its saga (definitions.models.Saga as data); `is_done` when it has completed before."""
 
     definition: dict[str, Any]
     data: dict[str, Any]
@@ -16,9 +16,9 @@ class SagaItem:
 
 @dataclass(frozen=True)
 class DelegatedWorkflow:
-    """A workflow that is started for an item: any type, its one argument. `timeout` in seconds.
+    """The workflow to which a child delegates its item: of any type, with one argument. `timeout` in seconds.
 
-    Without an id it gets one below its child's.
+    Without an id it gets one below the child's.
     """
 
     workflow_type: str
@@ -30,9 +30,9 @@ class DelegatedWorkflow:
 
 @dataclass(frozen=True)
 class Delegation:
-    """What a child that delegates its item has still to do. `made` counts attempts of earlier runs, `backoff` seconds.
+    """What a delegating child has still to do. `made` counts the attempts of earlier runs, `backoff` is in seconds.
 
-    `non_retryable` are types of errors after which there is no further attempt.
+    After an error of a type in `non_retryable` there is no further attempt.
     """
 
     delegate: DelegatedWorkflow

@@ -8,7 +8,7 @@ from orchestration.contracts.status import Failure, Status
 
 @dataclass(frozen=True)
 class PoolWorkerInput:
-    """Start of a pool worker, or of the run with which it goes on: what it had done before."""
+    """Input of a pool worker, or of the run that continues it: counts of what earlier runs have done."""
 
     number: int
     completed: int = 0
@@ -18,7 +18,7 @@ class PoolWorkerInput:
 
 @dataclass(frozen=True)
 class PoolWorkerState:
-    """Answer to a pool worker's `state` query: the child it is at, if any, and what it has done in all its runs."""
+    """Answer to a pool worker's `state` query: the child it processes, if any, and counts over all its runs."""
 
     doing: int | None
     completed: int
@@ -28,10 +28,10 @@ class PoolWorkerState:
 
 @dataclass(frozen=True)
 class WorkerReport:
-    """What a pool worker tells its coordinator: how a chunk ended (`child`), or that it was paused or resumed.
+    """Report of a pool worker to its coordinator: the outcome of a chunk (`child`), or that it was paused or resumed.
 
-    An entity tells the same of an operation.
-    A chunk that it was handed while it was paused comes back without an outcome: somebody else may have it.
+    An entity sends the same for an operation. A chunk that reaches a paused worker is returned without an outcome, and
+    may be given to another one.
     """
 
     worker: int
@@ -44,7 +44,7 @@ class WorkerReport:
 
 @dataclass(frozen=True)
 class EntityOperation:
-    """One item as an operation on an entity, and the workflow that is told (by HANDED_BACK_SIGNAL) how it ended."""
+    """One item as an operation on an entity; the workflow `reply_to` gets its outcome by WORKER_REPORT_SIGNAL."""
 
     chunk: ChunkInput
     reply_to: str
@@ -52,9 +52,9 @@ class EntityOperation:
 
 @dataclass(frozen=True)
 class EntityInput:
-    """Start of an entity, or of the run with which it goes on: the operations that wait, and how many are done.
+    """Input of an entity, or of the run that continues it: the operations that wait, and how many are done.
 
-    `recent` are the run ids of those done last, so that one that comes twice is not done twice. `idle` in seconds.
+    `recent` are the run ids of the last operations, by which duplicates are recognised. `idle` in seconds.
     """
 
     entity: str
@@ -67,7 +67,7 @@ class EntityInput:
 
 @dataclass(frozen=True)
 class EntityState:
-    """Answer to an entity's `state` query. `doing` is the run id of the operation at work."""
+    """Answer to an entity's `state` query. `doing` is the run id of the current operation."""
 
     doing: str
     waiting: int
@@ -76,7 +76,7 @@ class EntityState:
 
 @dataclass(frozen=True)
 class Submission:
-    """An operation on its way to its entity, which is started (as `entity` says) where it does not run."""
+    """An operation and the entity that it goes to, by signal with start: `entity` is its input if it is not running."""
 
     workflow_id: str
     entity: EntityInput

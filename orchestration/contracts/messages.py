@@ -1,4 +1,4 @@
-"""Signals, updates and queries of parents: their arguments and results."""
+"""Arguments and results of the signals, updates and queries of parents."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ from orchestration.contracts.status import Counts, RunStatus
 
 @dataclass(frozen=True)
 class Progress:
-    """Answer to the `progress` query: what this run has directly below it, children or partitions.
+    """Answer to the `progress` query: counts of what is directly below this run, children or partitions.
 
-    `rate` is how many of them closed per second of the run, by workflow time, and `eta` the seconds that the rest will
-    take: None for what is not known. `held` says why the batch is held, if it is.
+    `rate` is how many of them closed per second of workflow time, and `eta` the seconds that the rest will take; None
+    where unknown. `held` is the reason why the batch is held, "" when it is not.
     """
 
     total: int
@@ -31,7 +31,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a person said at an approval gate."""
+    """A person's decision at an approval gate."""
 
     approved: bool
     person: str
@@ -39,14 +39,14 @@ class Decision:
 
 @dataclass(frozen=True)
 class ChildrenRequest:
-    """Child indices (over the whole batch) that get another attempt, or are to be gone on without."""
+    """Child indices (over the whole batch) to give another attempt, or to continue without."""
 
     children: list[int]
 
 
 @dataclass(frozen=True)
 class ChildrenAnswer:
-    """What parents took on, and what they refused with the reason for a person; for `unasked` no parent was there."""
+    """Children that parents accepted, and refused with the reason for a person; `unasked` had no open parent."""
 
     accepted: list[int] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class ChildrenAnswer:
 
     @classmethod
     def of(cls, request: ChildrenRequest, do: Callable[[int], str | None]) -> Self:
-        """Do something for each child that is named: what returns why not is refused."""
+        """Call `do` for each requested child; a child for which it returns a reason is refused."""
         answer = cls()
         for child in request.children:
             refusal = do(child)

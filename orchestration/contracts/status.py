@@ -1,10 +1,10 @@
-"""Statuses, failures and counts."""
+"""Statuses of nodes, items and parents, failures, and counts of outcomes."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 ROLLED_BACK = "RolledBack"
-"""Type of the error of a root that has undone what had completed."""
+"""Error type of a root that has rolled back."""
 
 
 class Status(StrEnum):
@@ -21,12 +21,12 @@ class Status(StrEnum):
 
     @property
     def is_outcome(self) -> bool:
-        """Whether nothing more happens in this attempt."""
+        """Whether the attempt has ended."""
         return self not in (Status.PENDING, Status.RUNNING)
 
     @property
     def is_retryable(self) -> bool:
-        """Whether a retry may start another attempt: closed, and not completed."""
+        """Whether another attempt may be started: it has ended, and not completed."""
         return self.is_outcome and self is not Status.COMPLETED
 
 
@@ -40,7 +40,7 @@ class Failure:
 
 
 LEFT_OUT = Failure("LeftOut", "The operator chose to go on without it.")
-"""Why a child is skipped that a person did not want any more."""
+"""Failure of a child that a person has skipped."""
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Counts:
 
     @property
     def failures(self) -> int:
-        """Closed otherwise than completed, canceled or skipped: what counts against a failure limit."""
+        """Failed, terminated or timed out: those that count against a failure limit."""
         return self.failed + self.terminated + self.timed_out
 
     @property
@@ -75,7 +75,7 @@ class Counts:
 
 
 class RunStatus(StrEnum):
-    """State of a parent's run, as it tells it by query: one of the first three, or once it closes its outcome."""
+    """State of a parent's run in its answer to a query: one of the first three while it is open, then its outcome."""
 
     RUNNING = "running"
     PAUSED = "paused"

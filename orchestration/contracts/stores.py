@@ -1,4 +1,4 @@
-"""Protocols of the stores that activities read and write."""
+"""Protocols of the stores that activities read and write. Their methods are called from worker threads."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -10,76 +10,76 @@ from orchestration.contracts.item_workflows import SagaItem
 
 
 class ReportStore(Protocol):
-    """Where reports go. Called from worker threads; implemented by the dashboard."""
+    """Stores reports of runs."""
 
     def write_report(self, given: SummariseInput) -> None:
-        """Write the report of a run, once: the same run again changes nothing. Raises LookupError without a batch."""
+        """Write the report of a run. Idempotent. Raises LookupError when the batch does not exist."""
         ...
 
 
 class InputUnreadable(Exception):
-    """An input that cannot be read on, whoever tries: why, for a person."""
+    """The rest of an input cannot be read, and no retry will help; the message is the reason for a person."""
 
 
 class CannotFanOut(Exception):
-    """A fan-out that cannot begin, whoever tries: why, for a person."""
+    """A fan-out cannot start, and no retry will help; the message is the reason for a person."""
 
 
 class SectionStore(Protocol):
-    """Where items and children are added while a batch runs. Called from worker threads."""
+    """Adds items and children while a batch runs."""
 
     def read_page(self, wanted: PageRequest) -> InputPage:
-        """Make a page's items and children of what comes next in the input, once: the same page again is as it is.
+        """Read the next page of the input into items and children. Idempotent for a page.
 
-        Raises LookupError when the batch does not exist, InputUnreadable.
+        Raises InputUnreadable, and LookupError when the batch does not exist.
         """
         ...
 
     def advance(self, wanted: SectionRequest) -> Section:
-        """Make a section of a pipeline, once; one without items where none is let through. Raises LookupError."""
+        """Create a pipeline's section; it is empty where no item has passed. Idempotent. Raises LookupError."""
         ...
 
     def begin_fan_out(self, wanted: FanOutRequest) -> Section:
-        """Make a section of a flow, once; one without items where there are none. Raises LookupError, CannotFanOut."""
+        """Create a section of a flow; it may be empty. Idempotent. Raises LookupError, CannotFanOut."""
         ...
 
 
 class ItemStore(Protocol):
-    """What the work on items needs of where they lie. Called from worker threads.
+    """Reads slices and uploads, and writes results.
 
-    Implemented by the dashboard, and by RemoteStore for workers that have only its address.
+    Implemented by the dashboard, and by RemoteStore for workers that reach the dashboard over HTTP alone.
     """
 
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
-        """Return what this run of the child has still to do.
+        """Return what this run of the child has still to process.
 
         Raises LookupError when the batch or the slice does not exist.
         """
         ...
 
     def read_upload(self, upload_id: str) -> Iterator[bytes]:
-        """Yield the content of a file that is a parameter. Raises LookupError when it is gone."""
+        """Yield the content of an uploaded file. Raises LookupError when it is gone."""
         ...
 
     def write_note(self, note: ChunkNote) -> None:
-        """Show what a running child is doing; of one that has closed nothing is changed."""
+        """Write the note of a running child; a closed child keeps its own."""
         ...
 
     def write_results(self, results: Sequence[ItemResult]) -> None:
-        """Record results, of any number of batches and children, in one transaction a batch.
+        """Record results of any number of batches and children, in one transaction for each batch.
 
-        Writing the same result again changes nothing; a completed item never becomes anything else.
+        Idempotent; a completed item never changes its status.
         """
         ...
 
 
 class ChunkStore(ItemStore, ReportStore, SectionStore, Protocol):
-    """Where items lie. Called from worker threads; implemented by the dashboard."""
+    """Everything that activities need of the dashboard, which implements it."""
 
     def read_resources(self, wanted: ResourcesInput) -> list[str]:
-        """Return what each item of a slice names as its resource. Raises LookupError when the batch does not exist."""
+        """Return the resource that each item of a slice names. Raises LookupError when the batch does not exist."""
         ...
 
     def read_saga_item(self, chunk: ChunkInput) -> SagaItem:
-        """Return the one item of a chunk, and the saga that it goes through. Raises LookupError."""
+        """Return the only item of a chunk, and its saga. Raises LookupError."""
         ...

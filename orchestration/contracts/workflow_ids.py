@@ -1,4 +1,4 @@
-"""Workflow ids: deterministic, from batch, stage, partition and child."""
+"""Workflow ids: deterministic, made of batch, section, partition and child."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime
 from hashlib import sha256
 
 RESOURCE_NAME_LIMIT = 80
-"""A longer name of a resource is hashed to make a workflow id."""
+"""Longer names of resources and entities are hashed in workflow ids."""
 
 CANOPY_ID = re.compile(r"batch-[0-9a-f]{12}(/.*)?", re.DOTALL)
 CONTINUED_ID = re.compile(r"batch-[0-9a-f]+((/s\d+)?/w\d+)?")
@@ -14,7 +14,7 @@ CONTINUED_ID = re.compile(r"batch-[0-9a-f]+((/s\d+)?/w\d+)?")
 
 @dataclass(frozen=True)
 class WorkflowTree:
-    """A root and all that it has started: of the runs of its workflow id, those that began since a time (None: all)."""
+    """A root and all workflows below it; of its workflow id only the runs started since a time (None: all)."""
 
     root: str
     since: datetime | None = None
@@ -26,22 +26,22 @@ def root_id(batch_id: str) -> str:
 
 
 def stage_id(batch_id: str, section: int) -> str:
-    """Return the workflow id of a section of a pipeline: a stage, over some of its items."""
+    """Return the workflow id of a section."""
     return f"{root_id(batch_id)}/s{section}"
 
 
 def section_number(workflow_id: str) -> int:
-    """Return which section a stage is of, by its workflow id."""
+    """Return the number of a section from its workflow id."""
     return int(workflow_id.rsplit("/s", 1)[1])
 
 
 def pool_worker_id(parent: str, number: int) -> str:
-    """Return the workflow id of a worker of a parent's pool."""
+    """Return the workflow id of a worker in a parent's pool."""
     return f"{parent}/w{number}"
 
 
 def partition_id(batch_id: str, partition: int, section: int | None = None) -> str:
-    """Return the workflow id of a partition of a batch, or of a section of one."""
+    """Return the workflow id of a partition of a batch, or of one of its sections."""
     parent = root_id(batch_id) if section is None else stage_id(batch_id, section)
     return f"{parent}/p{partition}"
 
@@ -56,22 +56,22 @@ def child_id(batch_id: str, child: int, partition: int | None, section: int | No
 
 
 def rollback_id(batch_id: str, child: int, partition: int | None, section: int | None = None) -> str:
-    """Return the workflow id of what undoes a child."""
+    """Return the workflow id of a child's rollback."""
     return f"{child_id(batch_id, child, partition, section)}/rollback"
 
 
 def is_canopy_id(workflow_id: str) -> bool:
-    """Whether a workflow is a batch of Canopy's or below one, by its id: others call theirs batch-2026-11-21, too."""
+    """Whether an id is that of a batch's root or of a workflow below one; external ids may start with batch-, too."""
     return CANOPY_ID.fullmatch(workflow_id) is not None
 
 
 def may_continue_as_new(workflow_id: str) -> bool:
-    """Whether a chain of runs with this id is one run that was continued: a root's, or a pool worker's."""
+    """Whether the workflow continues as new, so that a chain of runs counts as one: a root or a pool worker."""
     return bool(CONTINUED_ID.fullmatch(workflow_id))
 
 
 def resource_id(resource: str) -> str:
-    """Return the workflow id of whichever child uses a resource: the same in all batches, so that only one can."""
+    """Return the workflow id of the child that uses a resource: the same in all batches, so that only one can run."""
     is_plain = len(resource) <= RESOURCE_NAME_LIMIT and resource.isprintable()
     return f"resource-{resource if is_plain else sha256(resource.encode()).hexdigest()}"
 

@@ -1,1 +1,1 @@
-"""How a batch is cut and run: plan, options, layout, validation, presets; pure."""
+"""How a batch is cut and run: plan, options, layout, validation, presets. Pure; knows neither Temporal nor Django."""

@@ -8,18 +8,19 @@ from math import ceil
 from orchestration.plan.plan import Plan
 
 MAX_FLAT_CHILDREN = 1_000
-"""Above this, children are put below partitions. Temporal's guidance for children of one parent."""
+"""Above this number, children are put below partitions. Temporal's guidance for children of one parent."""
 
 PARTITION_SIZE = 500
 """Children of one partition."""
+
 HISTORY_EVENTS_PER_CHILD = 5.5
-"""Measured with coalesced notify: shared/FACTS."""
+"""Measured, with events of several children in one notify activity."""
 
 HISTORY_EVENTS_PER_PARTITION = 10
-"""Measured with rebalancing of the window; a root adds about as many of its own."""
+"""Measured, with rebalancing of the window; the root itself adds about as many."""
 
 HISTORY_EVENT_LIMIT = 51_200
-"""Temporal ends a run with more."""
+"""Temporal terminates a run with more events."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Chunk:
 class Layout:
     """The tree that a plan makes of a number of items. Child and item indices run over the whole batch, from 0.
 
-    A stage's begin at `first_child` and `first_item`. A `paged` input has a partition for each page, however few.
+    Those of a stage begin at `first_child` and `first_item`. A `paged` input has a partition for each page.
     """
 
     items: int
@@ -47,7 +48,7 @@ class Layout:
 
     @classmethod
     def of(cls, plan: Plan, items: int, *, first_child: int = 0, first_item: int = 0) -> Layout:
-        """Lay out `items` items. Partitions hold whole groups, and are left out where the plan wants none."""
+        """Lay out items. Partitions hold whole groups; there are none where the plan rules them out."""
         size = plan.group_size or 1
         return cls(
             items=items,
@@ -66,12 +67,12 @@ class Layout:
 
     @property
     def child_range(self) -> range:
-        """The child indices."""
+        """Indices of the children."""
         return range(self.first_child, self.first_child + self.children)
 
     @property
     def partitions(self) -> int:
-        """Number of partitions; 0 when the root starts its children itself."""
+        """Number of partitions; 0 in a flat batch, whose root starts the children itself."""
         is_flat = not self.paged and (self.children <= MAX_FLAT_CHILDREN or not self.may_partition)
         return 0 if is_flat else ceil(self.children / self.partition_size)
 
@@ -103,6 +104,6 @@ class Layout:
 
 
 def share_window(window: int, open_partitions: int) -> list[int]:
-    """Divide the window over partitions: whole numbers that add up to it, each at least 1 if there is enough."""
+    """Divide the window among partitions: whole numbers with that sum, each at least 1 if the window suffices."""
     each, rest = divmod(window, open_partitions)
     return [each + (position < rest) for position in range(open_partitions)]

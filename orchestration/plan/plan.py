@@ -1,4 +1,4 @@
-"""Plan: how a batch is fanned out, and the arithmetic of it. Pure; knows neither Temporal nor Django."""
+"""The plan: how a batch is fanned out, and the limits and timeouts that follow from it. Pure."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from orchestration.plan.options import (
 from orchestration.plan.resource_options import EntityOptions, ResourceOptions
 
 MAX_OPEN_PARTITIONS = 2
-"""Partitions that share the window at one time: enough to hide a partition's start and end, and no more, for the fewer
-children a parent has open, the more workflow tasks each of them costs."""
+"""Partitions that share the window at a time. Two hide a partition's start and end. More would cost workflow tasks: a
+parent with fewer open children needs more tasks for each of them."""
+
 MAX_PAGE_ITEMS = 100_000
-"""Of an input that is read while it runs: a page is written in one transaction."""
+"""Of an input that is read page by page: a page is written in one transaction."""
 
 MAX_POOL_WORKERS = 100
 CHUNK_TIMEOUT_MARGIN = timedelta(minutes=1)
@@ -34,7 +35,7 @@ CHUNK_TIMEOUT_MARGIN = timedelta(minutes=1)
 class Plan(
     EndOptions, EntityOptions, InputOptions, ApprovalOptions, ResourceOptions, ChildOptions, PaceOptions, FailureOptions
 ):
-    """How a batch is fanned out. Durations are seconds. Titles and descriptions are what the launch form shows."""
+    """How a batch is fanned out. Durations are seconds. Titles and descriptions appear in the launch form."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -112,11 +113,11 @@ class Plan(
 
     @property
     def open_partitions(self) -> int:
-        """How many partitions share the window: one where a group or a breaker spans the whole batch."""
+        """Number of partitions that share the window: one where a group or a breaker spans the whole batch."""
         return 1 if self.group_size or self.breaker_failures else MAX_OPEN_PARTITIONS
 
     def backoff(self, attempt: int) -> float:
-        """Seconds to wait after failed attempt number `attempt` (from 1) of an item."""
+        """Return the seconds to wait after failed attempt number `attempt` (from 1) of an item."""
         return float(self.item_backoff * min(2 ** (attempt - 1), 60))
 
     def failure_limit(self, children: int) -> int | None:

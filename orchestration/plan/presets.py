@@ -1,6 +1,6 @@
-"""Presets: the fan-out patterns as named starting points of the launch form and the API.
+"""Presets: fan-out patterns as named starting points for the launch form and the API.
 
-A preset is nothing but a processor, parameters, a plan and example items; docs/patterns.md tells more of each.
+A preset is a processor, parameters, a plan and example items; docs/patterns.md describes each pattern.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class UnknownPreset(LookupError):
 
 @dataclass(frozen=True)
 class Preset:
-    """One pattern: its ids in docs/patterns.md, when to use it in one sentence, and what it fills in."""
+    """One pattern: its ids in docs/patterns.md, when to use it in one sentence, and the values that it fills in."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""Why a plan cannot work, and what to be warned of."""
+"""Validation of a plan against a number of items: errors by field, and warnings."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a person does to a batch or its children, each permitted and audited."""
+"""What a person does to a batch or its children: checked for permission, and audited."""

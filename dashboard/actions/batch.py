@@ -1,7 +1,7 @@
-"""Operations: what a person may do to a batch after its launch. The one path of the buttons and the API; those
-on many children are in `on_children`.
+"""Actions on a batch as a whole: pause, resume, skip, finish, decide, cancel, terminate, roll back, set the window.
 
-Each asks for the operator's role, asks Temporal through the gateway, and leaves an audit entry with its outcome.
+The pages and the API share them. Each requires the operator's role, calls Temporal through the gateway, and writes an
+audit entry with its outcome. Actions on chosen children, which leave an Operation, are in `operations`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from orchestration.plan.plan import Plan
 
 
 def pause(person: Person, batch: Batch) -> None:
-    """Start no more children; open ones go on. Raises PermissionDenied, OperationError."""
+    """Start no more children; running ones continue. Raises PermissionDenied, OperationError."""
     _require_own_batch(batch)
     _request(require_operator(person), batch, "pause", lambda: gateway().pause(batch.pk))
 
@@ -42,7 +42,7 @@ def resume(person: Person, batch: Batch) -> None:
 
 
 def set_worker_paused(person: Person, worker: Node, *, paused: bool) -> None:
-    """Pause one worker of a pool, or have it go on. Raises PermissionDenied, OperationError (409 when it has gone)."""
+    """Pause or resume one worker of a pool. Raises PermissionDenied, OperationError (409 when it is not running)."""
     operator = require_operator(person)
     if worker.kind != NodeKind.POOL_WORKER or worker.status != Status.RUNNING:
         raise OperationError(_("This is no pool worker that runs."), 409)
@@ -57,7 +57,7 @@ def set_worker_paused(person: Person, worker: Node, *, paused: bool) -> None:
 
 
 def skip(person: Person, batch: Batch) -> None:
-    """Let a held batch go on without what failed. Raises PermissionDenied, OperationError (409 when it is not held)."""
+    """Continue a held batch without its failed children. Raises PermissionDenied, OperationError (409 if not held)."""
     _release(require_operator(person), batch, "skip", lambda: gateway().skip(batch.pk))
 
 
@@ -67,7 +67,7 @@ def finish(person: Person, batch: Batch) -> None:
 
 
 def decide(person: Person, batch: Batch, *, approved: bool) -> None:
-    """Approve that a batch starts, or refuse. Raises PermissionDenied, OperationError (409 when nobody is asked)."""
+    """Approve or refuse the start of a batch. Raises PermissionDenied, OperationError (409 if none is pending)."""
     operator = require_operator(person)
     if batch.held_kind != Hold.APPROVAL:
         raise OperationError(_("The batch does not wait for approval."), 409)
@@ -83,12 +83,12 @@ def _release(operator: User, batch: Batch, action: str, call: Callable[[], Await
 
 
 def cancel(person: Person, batch: Batch) -> None:
-    """Ask all children to stop and clean up, and skip those pending. Raises PermissionDenied, OperationError."""
+    """Request cancellation of running children, and skip pending ones. Raises PermissionDenied, OperationError."""
     _request(require_operator(person), batch, "cancel", lambda: gateway().cancel(batch.workflows.root))
 
 
 def terminate(person: Person, batch: Batch, reason: str = "") -> None:
-    """End the batch at once, without cleaning up. Raises PermissionDenied, OperationError."""
+    """Terminate the batch at once, without cleanup. Raises PermissionDenied, OperationError."""
     operator = require_operator(person)
     why = f"{operator.get_username()}: {reason or 'no reason given'}"
     _request(
@@ -101,9 +101,9 @@ def terminate(person: Person, batch: Batch, reason: str = "") -> None:
 
 
 def roll_back(person: Person, batch: Batch) -> str:
-    """Undo all that a closed batch has completed, and return what was begun.
+    """Undo everything that a closed batch has completed, and return a message that says so.
 
-    Raises PermissionDenied, OperationError (409 while it runs, or where nothing is left that could be undone).
+    Raises PermissionDenied, OperationError (409 while it runs, or when nothing is left to undo).
     """
     operator = require_operator(person)
     if not may_roll_back(batch):
@@ -124,7 +124,7 @@ def roll_back(person: Person, batch: Batch) -> str:
 
 
 def set_window(person: Person, batch: Batch, window: int) -> None:
-    """Change how many children may be open. Raises PermissionDenied, OperationError (422 out of bounds)."""
+    """Change how many children may run at once. Raises PermissionDenied, OperationError (422 out of bounds)."""
     operator = require_operator(person)
     _require_own_batch(batch)
     check_window(window)
@@ -148,7 +148,7 @@ def window_bounds() -> tuple[int, int]:
 
 
 def discard(person: Person, batch: Batch) -> None:
-    """Give up a batch that has not started. Raises PermissionDenied, OperationError (409 once it has)."""
+    """Discard a batch that has not started. Raises PermissionDenied, OperationError (409 once it has)."""
     operator = require_operator(person)
     with audited(operator, batch, "discard", ""):
         if not settlement.discard(batch.pk):

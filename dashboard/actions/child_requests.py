@@ -1,4 +1,4 @@
-"""What each action asks of Temporal for children that were frozen, and what the rows say of it."""
+"""Requests to Temporal that carry out an operation on its children, and the events that they cause."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from orchestration.contracts.status import LEFT_OUT, Status
 from orchestration.temporal.connection import BatchNotRunning
 
 AT_ONCE = 20
-"""Requests to Temporal, one a child."""
+"""Concurrent requests to Temporal where there is one per child."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A child that was not taken on, and why."""
+    """A child that an operation does not affect, and why."""
 
     node: int
     position: int
@@ -40,98 +40,98 @@ class Refusal:
 
 @dataclass(frozen=True)
 class OperationResult:
-    """Node ids that an action was taken on for, and those it was not; whether a flow does what it had not done."""
+    """Ids of the nodes that an operation affects, and those it does not; whether a stopped flow is resumed."""
 
     accepted: list[int] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
-    goes_on: bool = False
+    resumes_flow: bool = False
     action: Action = Action.RETRY
 
     def __str__(self) -> str:
         said = f"{len(self.accepted):,} accepted, {len(self.refused):,} refused."
-        return f"Goes on where it stopped. {said}" if self.goes_on else said
+        return f"Goes on where it stopped. {said}" if self.resumes_flow else said
 
 
-def request_action(operation: Operation, root: Node, ready: dict[int, Node], outcome: OperationResult) -> None:
-    """Do an operation's action to children by position, and note in its outcome what was taken on.
+def request_action(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult) -> None:
+    """Request an operation's action for children by position, and add to the result which were accepted.
 
     Raises TemporalUnavailable, BatchNotRunning.
     """
-    _REQUESTS[Action(operation.action)](operation, root, ready, outcome)
+    _REQUESTS[Action(operation.action)](operation, root, eligible, result)
 
 
 def refusal(node: Node, reason: str) -> Refusal:
-    """Return that a child was not taken on, and why."""
+    """Return the refusal of a child."""
     return Refusal(node.pk, node.position, f"#{node.position} {node.key_first}".strip(), reason)
 
 
-def _retry(operation: Operation, root: Node, ready: dict[int, Node], outcome: OperationResult) -> None:
-    """Ask for another attempt of each. What the operation says of it has to be there before the attempt is."""
+def _retry(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult) -> None:
+    """Request another attempt of each. The claim on its node has to be written before the attempt starts."""
     batch = operation.batch
-    before = assign_operation(batch.pk, ready, operation.pk)
+    before = assign_operation(batch.pk, eligible, operation.pk)
     try:
         if batch.watched_id:
-            _rerun_external(batch, ready, outcome)
+            _rerun_external(batch, eligible, result)
         else:
-            _retry_own(operation, root, ready, outcome)
+            _retry_own(operation, root, eligible, result)
     finally:
-        accepted = set(outcome.accepted)
-        restore_operations({node.pk: before[node.pk] for node in ready.values() if node.pk not in accepted})
+        accepted = set(result.accepted)
+        restore_operations({node.pk: before[node.pk] for node in eligible.values() if node.pk not in accepted})
     announce_change_from_thread(batch.pk)
 
 
-def _retry_own(operation: Operation, root: Node, ready: dict[int, Node], outcome: OperationResult) -> None:
+def _retry_own(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult) -> None:
     batch, window = operation.batch, operation.window
     start, parents = root_input(batch), _parents(batch)
     if window is not None and isinstance(start, FanOutInput):
         start = replace(start, window=window)
     answer = async_to_sync(gateway().retry)(
         start,
-        _paths(ready, parents),
-        believed_open=_open(parents),
-        update_id=_digest([*ready.values(), *([root] if outcome.goes_on else [])]),
+        _paths(eligible, parents),
+        believed_open=_open_ids(parents),
+        update_id=_digest([*eligible.values(), *([root] if result.resumes_flow else [])]),
     )
-    _add_answer(answer, ready, outcome)
-    if not answer.accepted and not outcome.goes_on:
+    _add_answer(answer, eligible, result)
+    if not answer.accepted and not result.resumes_flow:
         return
-    attempts = {position: ready[position].attempt for position in answer.accepted}
-    requeue(batch.pk, attempts, root_resumes=outcome.goes_on, window=window)
+    attempts = {position: eligible[position].attempt for position in answer.accepted}
+    requeue(batch.pk, attempts, root_resumes=result.resumes_flow, window=window)
     if window is not None and root.status == Status.RUNNING:
         async_to_sync(gateway().set_window)(batch.pk, window)
 
 
-def _rerun_external(batch: Batch, ready: dict[int, Node], outcome: OperationResult) -> None:
-    """Start leaves of a watched tree again with the same input. Their parents know it if they still wait for them."""
+def _rerun_external(batch: Batch, eligible: dict[int, Node], result: OperationResult) -> None:
+    """Reset leaves of a watched tree, which run again with the same input. A parent that still waits notices it."""
     events = list[TreeEvent]()
-    for node in ready.values():
+    for node in eligible.values():
         reset = gateway().external.reset
         try:
             run_id = async_to_sync(reset)(node.workflow_id, node.run_id, f"Retried in Canopy, batch {batch.pk}.")
         except ResetRefused as error:
-            outcome.refused.append(refusal(node, str(error)))
+            result.refused.append(refusal(node, str(error)))
         else:
             events.append(TreeEvent(EventKind.STARTED, node.workflow_id, run_id, timezone.now()))
-            outcome.accepted.append(node.pk)
+            result.accepted.append(node.pk)
     apply_events(batch.pk, events)
 
 
-def _skip(operation: Operation, root: Node, ready: dict[int, Node], outcome: OperationResult) -> None:
-    """Have parents go on without children. Of what has failed and nobody waits for, the rows alone say it."""
+def _skip(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult) -> None:
+    """Have parents continue without children. Failed ones that no parent waits for are marked in the database alone."""
     batch, parents = operation.batch, _parents(operation.batch)
     answer = async_to_sync(gateway().skip_children)(
         root_input(batch),
-        _paths(ready, parents),
-        believed_open=_open(parents),
+        _paths(eligible, parents),
+        believed_open=_open_ids(parents),
         update_id=f"skip-{operation.pk}",
     )
     for position in answer.unasked:
-        if ready[position].status == Status.PENDING:
+        if eligible[position].status == Status.PENDING:
             answer.refused[position] = _("its parent is not running")
         else:
             answer.accepted.append(position)
-    _add_answer(answer, ready, outcome)
+    _add_answer(answer, eligible, result)
     now = timezone.now()
-    skipped = [ready[position].workflow_id for position in answer.accepted]
+    skipped = [eligible[position].workflow_id for position in answer.accepted]
     apply_events(batch.pk, [TreeEvent(EventKind.SKIPPED, name, "", now, failure=LEFT_OUT) for name in skipped])
     announce_change_from_thread(batch.pk)
 
@@ -141,46 +141,46 @@ def _parents(batch: Batch) -> dict[int, Node]:
     return {node.pk: node for node in above}
 
 
-def _open(parents: Mapping[int, Node]) -> set[str]:
+def _open_ids(parents: Mapping[int, Node]) -> set[str]:
     return {node.workflow_id for node in parents.values() if node.status == Status.RUNNING}
 
 
-def _paths(ready: Mapping[int, Node], parents: Mapping[int, Node]) -> dict[int, list[str]]:
+def _paths(eligible: Mapping[int, Node], parents: Mapping[int, Node]) -> dict[int, list[str]]:
     """Return the workflow ids above each child, by position."""
-    return {position: _path(parents.get(node.parent_id or 0)) for position, node in sorted(ready.items())}
+    return {position: _path(parents.get(node.parent_id or 0)) for position, node in sorted(eligible.items())}
 
 
-def _add_answer(answer: ChildrenAnswer, ready: Mapping[int, Node], outcome: OperationResult) -> None:
-    outcome.accepted.extend(ready[position].pk for position in answer.accepted)
-    outcome.refused.extend(refusal(ready[position], reason) for position, reason in answer.refused.items())
+def _add_answer(answer: ChildrenAnswer, eligible: Mapping[int, Node], result: OperationResult) -> None:
+    result.accepted.extend(eligible[position].pk for position in answer.accepted)
+    result.refused.extend(refusal(eligible[position], reason) for position, reason in answer.refused.items())
 
 
-def _cancel(operation: Operation, root: Node, ready: dict[int, Node], outcome: OperationResult) -> None:
-    async_to_sync(_request_each)(ready.values(), gateway().cancel, outcome)
+def _cancel(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult) -> None:
+    async_to_sync(_request_each)(eligible.values(), gateway().cancel, result)
 
 
-def _terminate(operation: Operation, root: Node, ready: dict[int, Node], outcome: OperationResult) -> None:
+def _terminate(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult) -> None:
     why = f"{operation.person.get_username()}: {operation.reason or 'no reason given'}"
-    async_to_sync(_request_each)(ready.values(), lambda workflow_id: gateway().terminate(workflow_id, why), outcome)
+    async_to_sync(_request_each)(eligible.values(), lambda workflow_id: gateway().terminate(workflow_id, why), result)
 
 
 async def _request_each(
-    nodes: Iterable[Node], request: Callable[[str], Awaitable[None]], outcome: OperationResult
+    nodes: Iterable[Node], request: Callable[[str], Awaitable[None]], result: OperationResult
 ) -> None:
-    """Ask Temporal for each child, some at a time; one that is no workflow, or is gone, is refused."""
-    turns = asyncio.Semaphore(AT_ONCE)
+    """Send one request per child, AT_ONCE concurrently; refuse a child that is no workflow or not running."""
+    slots = asyncio.Semaphore(AT_ONCE)
 
     async def one(node: Node) -> None:
         if not node.is_workflow:
-            outcome.refused.append(refusal(node, _("it is no workflow of its own")))
+            result.refused.append(refusal(node, _("it is no workflow of its own")))
             return
-        async with turns:
+        async with slots:
             try:
                 await request(node.workflow_id)
             except BatchNotRunning:
-                outcome.refused.append(refusal(node, _("not running any more")))
+                result.refused.append(refusal(node, _("not running any more")))
             else:
-                outcome.accepted.append(node.pk)
+                result.accepted.append(node.pk)
 
     await asyncio.gather(*(one(node) for node in nodes))
 
@@ -196,7 +196,7 @@ def _path(parent: Node | None) -> list[str]:
 
 
 def _digest(nodes: Iterable[Node]) -> str:
-    """Name a retry by what it retries, so that a double click, or two operators at once, start one attempt."""
+    """Return an id made of what a retry covers, so that a double click, or two operators at once, start one attempt."""
     content = ",".join(f"{node.pk}:{node.attempt}" for node in sorted(nodes, key=lambda node: node.pk))
     return hashlib.sha256(content.encode()).hexdigest()[:32]
 

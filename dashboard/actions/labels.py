@@ -1,4 +1,4 @@
-"""Labelling: the tags and the note of a batch. Both are for people alone, and change nothing of what it does."""
+"""The tags and the note of a batch. Both are for people only, and do not affect how it runs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ NOTE_LENGTH = 10_000
 
 
 def read_tags(given: str) -> list[str]:
-    """Return the tags that a person typed, with commas between."""
+    """Return the tags of a comma-separated text."""
     return list(dict.fromkeys(" ".join(name.split()) for name in given.split(",") if name.strip()))
 
 
 def set_tags(person: Person, batch: Batch, names: Sequence[str]) -> None:
-    """Give a batch exactly these tags. Raises PermissionDenied, OperationError (422 for one that is too long)."""
+    """Replace the tags of a batch. Raises PermissionDenied, OperationError (422 for one that is too long)."""
     operator = require_operator(person)
     names = _checked(names)
     with transaction.atomic():
@@ -36,12 +36,12 @@ def set_tags(person: Person, batch: Batch, names: Sequence[str]) -> None:
 
 
 def add_tags(person: Person, batch: Batch, names: Sequence[str]) -> None:
-    """Give a batch tags beside those that it has. Raises as `set_tags` does."""
+    """Add tags to those of a batch. Raises as `set_tags` does."""
     set_tags(person, batch, list(dict.fromkeys([*batch.tags.values_list("name", flat=True), *names])))
 
 
 def set_note(person: Person, batch: Batch, note: str) -> None:
-    """Put a note on a batch. Raises PermissionDenied, OperationError (422 for one that is too long)."""
+    """Replace the note of a batch. Raises PermissionDenied, OperationError (422 for one that is too long)."""
     operator = require_operator(person)
     note = text(note.strip().replace("\r\n", "\n"))
     if len(note) > NOTE_LENGTH:

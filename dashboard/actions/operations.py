@@ -1,6 +1,7 @@
-"""Operations on many children: what is chosen is frozen and counted, confirmed, and done; a retry also at one press.
+"""Operations: an action on chosen children, frozen and counted, then confirmed and done; a retry also in one step.
 
-Each leaves an Operation, which tells what was asked for, what was taken on, and what has become of it since.
+Each is stored as an Operation: what was requested, what was accepted, and which children it affects. Actions on a batch
+as a whole are in `batch`.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from orchestration.contracts.status import Status
 from orchestration.processors.catalogue import processors
 
 UNCONFIRMED_LIFETIME = timedelta(days=1)
-"""How long a set that nobody confirms is kept."""
+"""Unconfirmed operations are deleted after this time."""
 
 
 @dataclass(frozen=True)
 class OperationOptions:
-    """What a person says beside what is chosen: a reason, other parameters for it, another window."""
+    """What a person may add when confirming: a reason, other parameters for the children, another window."""
 
     reason: str = ""
     parameters: Mapping[str, Any] | None = None
@@ -42,10 +43,10 @@ class OperationOptions:
 DEFAULT_OPTIONS = OperationOptions()
 
 
-def freeze(person: Person, batch: Batch, action: Action, choice: Targets) -> Operation:
-    """Note which children an action would be done to, and count them. Nothing is done yet.
+def freeze(person: Person, batch: Batch, action: Action, targets: Targets) -> Operation:
+    """Store which children an action would affect, and count them, without doing it.
 
-    Raises PermissionDenied, and OperationError as `Choice.children` does, or 409 where the batch allows no such action.
+    Raises PermissionDenied, and OperationError as `Targets.children` does, or 409 if the batch does not allow it.
     """
     operator = require_operator(person)
     root = Node.objects.get(batch=batch, kind=NodeKind.ROOT)
@@ -53,34 +54,34 @@ def freeze(person: Person, batch: Batch, action: Action, choice: Targets) -> Ope
     Operation.objects.filter(
         batch=batch, confirmed_at=None, frozen_at__lt=timezone.now() - UNCONFIRMED_LIFETIME
     ).delete()
-    return _frozen(operator, batch, action, choice, _chosen(batch, root, action, choice))
+    return _create_operation(operator, batch, action, targets, _target_children(batch, root, action, targets))
 
 
-def confirm(person: Person, operation: Operation, wishes: OperationOptions = DEFAULT_OPTIONS) -> OperationResult:
-    """Do what was frozen, once.
+def confirm(person: Person, operation: Operation, options: OperationOptions = DEFAULT_OPTIONS) -> OperationResult:
+    """Carry out a frozen operation, once.
 
-    Raises PermissionDenied and OperationError: 409 when it was confirmed before, 503 where Temporal is away.
+    Raises PermissionDenied and OperationError: 409 if it was confirmed before, 503 if Temporal is unavailable.
     """
     operator = require_operator(person)
     batch, action = operation.batch, Action(operation.action)
     root = Node.objects.get(batch=batch, kind=NodeKind.ROOT)
     _require_allowed(batch, root, action)
-    if wishes.window is not None:
-        check_window(wishes.window)
-    return _carry_out_once(operator, operation, root, list(_nodes_of(operation)), wishes)
+    if options.window is not None:
+        check_window(options.window)
+    return _carry_out_once(operator, operation, root, list(_nodes_of(operation)), options)
 
 
-def retry(person: Person, batch: Batch, choice: Targets) -> OperationResult:
-    """Give children another attempt at once. A flow that stopped goes on, with what its stages had left.
+def retry(person: Person, batch: Batch, targets: Targets) -> OperationResult:
+    """Retry children in one step. A stopped flow resumes with what its stages have left.
 
-    Raises PermissionDenied and OperationError: as `freeze` and `confirm` do.
+    Raises PermissionDenied and OperationError as `freeze` and `confirm` do.
     """
     operator = require_operator(person)
     root = Node.objects.get(batch=batch, kind=NodeKind.ROOT)
-    chosen = _chosen(batch, root, Action.RETRY, choice)
+    chosen = _target_children(batch, root, Action.RETRY, targets)
     _require_allowed(batch, root, Action.RETRY)
     return _carry_out_once(
-        operator, _frozen(operator, batch, Action.RETRY, choice, chosen), root, chosen, DEFAULT_OPTIONS
+        operator, _create_operation(operator, batch, Action.RETRY, targets, chosen), root, chosen, DEFAULT_OPTIONS
     )
 
 
@@ -101,20 +102,22 @@ def _resumes_flow(batch: Batch, root: Node) -> bool:
     return batch.may_go_on and Status(root.status).is_retryable
 
 
-def _chosen(batch: Batch, root: Node, action: Action, choice: Targets) -> list[Node]:
-    goes_on = action is Action.RETRY and _resumes_flow(batch, root)
-    chosen = choice.children(batch, action, or_none=goes_on)
-    if goes_on:
+def _target_children(batch: Batch, root: Node, action: Action, targets: Targets) -> list[Node]:
+    resumes_flow = action is Action.RETRY and _resumes_flow(batch, root)
+    chosen = targets.children(batch, action, allow_empty=resumes_flow)
+    if resumes_flow:
         chosen = list({node.pk: node for node in (*chosen, *unfinished_in_stopped_stages(batch))}.values())
     return sorted(chosen, key=lambda node: node.position)
 
 
-def _frozen(operator: User, batch: Batch, action: Action, choice: Targets, chosen: Sequence[Node]) -> Operation:
+def _create_operation(
+    operator: User, batch: Batch, action: Action, targets: Targets, chosen: Sequence[Node]
+) -> Operation:
     return Operation.objects.create(
         batch=batch,
         person=operator,
         action=action,
-        words=choice.words(len(chosen))[:200],
+        words=targets.description(len(chosen))[:200],
         chosen=position_ranges([node.position for node in chosen]),
         number=len(chosen),
         items=sum(node.length - node.items_completed for node in chosen),
@@ -122,49 +125,49 @@ def _frozen(operator: User, batch: Batch, action: Action, choice: Targets, chose
 
 
 def _nodes_of(operation: Operation) -> Iterator[Node]:
-    """Yield the children that were frozen, as they are now."""
+    """Yield the children of an operation in their present state."""
     for some in bulk.slices(list(positions_in(operation.chosen))):
         nodes = Node.objects.filter(batch=operation.batch, kind=NodeKind.CHILD, position__in=some)
         yield from nodes.order_by("position")
 
 
 def _carry_out_once(
-    operator: User, operation: Operation, root: Node, chosen: Sequence[Node], wishes: OperationOptions
+    operator: User, operation: Operation, root: Node, chosen: Sequence[Node], options: OperationOptions
 ) -> OperationResult:
-    """Do what was frozen, once; where nothing could be done it can be confirmed again."""
-    same = Operation.objects.filter(pk=operation.pk)
-    if not same.filter(confirmed_at=None).update(confirmed_at=timezone.now()):
+    """Carry out an operation unless it was confirmed before; if that fails as a whole, it can be confirmed again."""
+    row = Operation.objects.filter(pk=operation.pk)
+    if not row.filter(confirmed_at=None).update(confirmed_at=timezone.now()):
         raise OperationError(_("This was confirmed before."), 409)
     try:
-        return _carry_out(operator, operation, root, chosen, wishes)
+        return _carry_out(operator, operation, root, chosen, options)
     except OperationError:
-        same.update(confirmed_at=None)
+        row.update(confirmed_at=None)
         raise
 
 
 def _carry_out(
-    operator: User, operation: Operation, root: Node, chosen: Sequence[Node], wishes: OperationOptions
+    operator: User, operation: Operation, root: Node, chosen: Sequence[Node], options: OperationOptions
 ) -> OperationResult:
     batch, action = operation.batch, Action(operation.action)
-    outcome = OperationResult(goes_on=action is Action.RETRY and _resumes_flow(batch, root), action=action)
-    ready = dict[int, Node]()
+    result = OperationResult(resumes_flow=action is Action.RETRY and _resumes_flow(batch, root), action=action)
+    eligible = dict[int, Node]()
     for node in chosen:
         if node.status in ELIGIBLE_STATUSES[action]:
-            ready[node.position] = node
+            eligible[node.position] = node
         else:
-            outcome.refused.append(refusal(node, _why_not(node, action)))
-    operation.reason, operation.window = wishes.reason[:200], wishes.window
-    operation.parameters = dict(wishes.parameters) if wishes.parameters is not None else None
+            result.refused.append(refusal(node, _why_not(node, action)))
+    operation.reason, operation.window = options.reason[:200], options.window
+    operation.parameters = dict(options.parameters) if options.parameters is not None else None
     operation.save(update_fields=["reason", "window", "parameters"])
-    scope = " · ".join(part for part in (f"{operation.words} ({operation.number:,} children)", wishes.reason) if part)
+    scope = " · ".join(part for part in (f"{operation.words} ({operation.number:,} children)", options.reason) if part)
     with audited(operator, batch, action.value, scope) as audit:
-        if ready or outcome.goes_on:
-            request_action(operation, root, ready, outcome)
-        audit.outcome = str(outcome)
-    operation.accepted_number, operation.refused_number = len(outcome.accepted), len(outcome.refused)
-    operation.refused = [[each.position, each.reason] for each in outcome.refused[: Operation.REFUSALS_KEPT]]
+        if eligible or result.resumes_flow:
+            request_action(operation, root, eligible, result)
+        audit.outcome = str(result)
+    operation.accepted_number, operation.refused_number = len(result.accepted), len(result.refused)
+    operation.refused = [[each.position, each.reason] for each in result.refused[: Operation.REFUSALS_KEPT]]
     operation.save(update_fields=["accepted_number", "refused", "refused_number"])
-    return outcome
+    return result
 
 
 def _why_not(node: Node, action: Action) -> str:
@@ -174,7 +177,7 @@ def _why_not(node: Node, action: Action) -> str:
 
 
 def may_change_parameters(batch: Batch) -> bool:
-    """Whether a retry may give children other parameters: of a batch of one processor that is known here."""
+    """Whether a retry may change parameters: only if the batch is of one processor, which is installed."""
     processor = processors().get(batch.processor)
     is_of_one = batch.definition_id is None and not batch.watched_id
     return is_of_one and processor is not None and bool(processor.parameters_model.model_fields)

@@ -1,4 +1,4 @@
-"""Rolling back on demand: what of a closed batch can be undone, and how its root is started to undo it."""
+"""Rollback of a closed batch: whether it is possible, and the root workflow's input that does it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestration.plan.layout import Layout
 
 
 def can_undo(batch: Batch) -> bool:
-    """Whether what a batch does could be undone: it, or a stage of its pipeline, has a compensation."""
+    """Whether the processor of a batch, or of a stage of its pipeline, has a compensation."""
     if batch.watched_id or not (batch.definition_id is None or batch.processor == "pipeline"):
         return False
     names = [stage.processor for stage in stages_of(batch.definition_id)] or [batch.processor]
@@ -25,13 +25,13 @@ def can_undo(batch: Batch) -> bool:
 
 
 def may_roll_back(batch: Batch) -> bool:
-    """Whether a batch that is closed can be rolled back now, or the rest of it once more."""
+    """Whether a batch is closed and can be rolled back now, for the first time or again for the rest."""
     is_over = not batch.is_open and batch.status != BatchStatus.PENDING and batch.opened_at is not None
     return is_over and can_undo(batch)
 
 
 def rollback_input(batch: Batch) -> tuple[RootInput, int]:
-    """Return how the root is started to undo all that has completed, and how many children that is."""
+    """Return the input of a root that undoes everything completed, and the number of children concerned."""
     root = root_input(batch)
     if isinstance(root, FanOutInput):
         children = _children(batch)

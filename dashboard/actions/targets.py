@@ -1,4 +1,4 @@
-"""Choosing: which children a person means who names nodes, a status, an error, or a selection. Reads only."""
+"""The children that an action targets, given as nodes, a status, an error, or a selection. Reads only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GROUPS = {
     FAILED: FAILURES,
     UNFINISHED: tuple(NodeStatus(status) for status in Status if status.is_retryable),
 }
-"""What "all failed" and "all that is left" mean; any single outcome is a choice too."""
+"""Groups of statuses by name; a single status can be a target too."""
 
 RUNNING = (NodeStatus.RUNNING,)
 ELIGIBLE_STATUSES = {
@@ -30,26 +30,27 @@ ELIGIBLE_STATUSES = {
     Action.CANCEL: RUNNING,
     Action.TERMINATE: RUNNING,
 }
-"""The children that an action can do something to."""
+"""Statuses of children that an action applies to."""
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What a person names: ids of `nodes` (a partition or the root means what is below it that the action can do
-    something to), a `status` ("failed", "unfinished", or one status), or a `selection`.
+    """What a person names: ids of `nodes` (a partition or the root stands for the eligible children below it), a
+    `status` ("failed", "unfinished", or one status), or a `selection`.
     """
 
     nodes: Sequence[int] | None = None
     status: str = ""
     selection: Selection = ALL_CHILDREN
 
-    def children(self, batch: Batch, action: Action = Action.RETRY, *, or_none: bool = False) -> list[Node]:
-        """Return the children that are meant, by position.
+    def children(self, batch: Batch, action: Action = Action.RETRY, *, allow_empty: bool = False) -> list[Node]:
+        """Return the children, by position.
 
-        Raises OperationError: 404 for a node of another batch, 422 for an unknown status or nothing, 409 for none left.
+        Raises OperationError: 404 for a node of another batch, 422 for an unknown status or no node, 409 if no child
+        is eligible and `allow_empty` is not set.
         """
         if self.nodes is not None:
-            return _named(batch, self.nodes, action, or_none=or_none)
+            return _named(batch, self.nodes, action, allow_empty=allow_empty)
         if self.selection.is_narrow:
             return self._selected(batch, action)
         return _in_status(batch, self.status, action)
@@ -68,8 +69,8 @@ class Targets:
             )
         return found
 
-    def words(self, number: int) -> str:
-        """Say what is chosen."""
+    def description(self, number: int) -> str:
+        """Describe the targets, which are so many children."""
         if self.nodes is not None:
             return f"{number:,} selected"
         if self.status:
@@ -87,18 +88,18 @@ class Targets:
 
 
 def targets_with_error(signature: str) -> Targets:
-    """Return the choice of the children with failures of an error."""
+    """Return the children with failures of an error as targets."""
     return Targets(selection=Selection(error=signature))
 
 
 def unfinished_in_stopped_stages(batch: Batch) -> QuerySet[Node]:
-    """Return what stages that have stopped left: what is to be done before their flow can go on."""
+    """Return the unfinished children of stopped stages: a flow resumes after they have run."""
     stopped = Node.objects.filter(batch=batch, kind=NodeKind.STAGE, status__in=GROUPS[UNFINISHED])
     below = Q(parent__in=stopped) | Q(parent__parent__in=stopped)
     return ALL_CHILDREN.children(batch).filter(below, status__in=GROUPS[UNFINISHED])
 
 
-def _named(batch: Batch, ids: Sequence[int], action: Action, *, or_none: bool) -> list[Node]:
+def _named(batch: Batch, ids: Sequence[int], action: Action, *, allow_empty: bool) -> list[Node]:
     if not ids:
         raise OperationError(_("Nothing is selected."), 422)
     found = {node.pk: node for node in Node.objects.filter(batch=batch, pk__in=ids)}
@@ -111,7 +112,7 @@ def _named(batch: Batch, ids: Sequence[int], action: Action, *, or_none: bool) -
         for node in _below(parents):
             if node.kind == NodeKind.CHILD and node.status in ELIGIBLE_STATUSES[action]:
                 children[node.pk] = node
-    if not children and not or_none:
+    if not children and not allow_empty:
         raise OperationError(
             _("There is nothing to %(lower)s below what is selected.") % {"lower": action.label.lower()}, 409
         )

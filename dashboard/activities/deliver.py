@@ -8,7 +8,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from dashboard.models import Channel, Delivery, DeliveryStatus
-from dashboard.notifications.delivery import _SENDERS, ERROR_LENGTH, DeliveryError
+from dashboard.notifications.delivery import ERROR_LENGTH, SENDERS, DeliveryError
 from orchestration.contracts.dashboard_activities import Notification
 from orchestration.contracts.names import DELIVER_ACTIVITY, GIVE_UP_DELIVERY_ACTIVITY
 
@@ -23,7 +23,7 @@ async def deliver(given: Notification) -> None:
     same = Delivery.objects.filter(pk=delivery.pk)
     await same.aupdate(attempts=F("attempts") + 1)
     try:
-        await _SENDERS[Channel(delivery.subscription.channel)](delivery)
+        await SENDERS[Channel(delivery.subscription.channel)](delivery)
     except DeliveryError as error:
         await same.aupdate(error=str(error)[:ERROR_LENGTH])
         raise ApplicationError(str(error), type="NotSent", non_retryable=error.is_final) from error

@@ -72,7 +72,7 @@ def retry_batch(request: HttpRequest, batch_id: str, given: RetryIn) -> tuple[in
     choice = targets_with_error(given.signature) if given.signature else Targets(given.nodes, given.status or "")
     outcome = operations.retry(request.user, find_batch(batch_id), choice)
     refused = [{"id": refusal.node, "reason": refusal.reason} for refusal in outcome.refused]
-    return 202, {"accepted": outcome.accepted, "refused": refused, "goes_on": outcome.goes_on}
+    return 202, {"accepted": outcome.accepted, "refused": refused, "goes_on": outcome.resumes_flow}
 
 
 @router.post("/batches/{batch_id}/pause", response=OPERATION)

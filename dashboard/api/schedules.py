@@ -156,7 +156,7 @@ def change_schedule(request: HttpRequest, schedule_id: str, given: SchedulePatch
     schedule = _schedule(schedule_id)
     snapshot = schedule_actions.snapshots_of([schedule]).get(schedule.pk)
     if snapshot is None:
-        raise HttpError(409, str(schedule_actions.GONE))
+        raise HttpError(409, str(schedule_actions.SCHEDULE_GONE))
     changes = given.model_dump(exclude_unset=True)
     current = schedule_actions.timetable_of(schedule, snapshot)
     if {"cron", "interval"} & set(changes):

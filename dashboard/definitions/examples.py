@@ -1,4 +1,4 @@
-"""Examples that a new definition can start from: one a kind, each with the sentence that says when to use it."""
+"""Example texts that a new definition can start from, one per kind, each with a sentence on when to use it."""
 
 from __future__ import annotations
 

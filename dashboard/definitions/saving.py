@@ -1,4 +1,4 @@
-"""Saving definitions: one path for form and API, which checks the text, the name and what others saved meanwhile."""
+"""Saving definitions and their versions, for form and API: checks the text, the name, and concurrent edits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOTE_LIMIT = 200
 
 @dataclass(frozen=True)
 class CheckedText:
-    """A text, and either the definition that it is or what is wrong with it."""
+    """A text, and either the definition parsed from it or its errors."""
 
     text: str
     definition: Definition | None = None
@@ -33,12 +33,12 @@ class CheckedText:
 
     @property
     def outline(self) -> OutlineNode | None:
-        """What it will do."""
+        """What the definition does, as a tree."""
         return outline(self.definition) if self.definition is not None else None
 
 
 def check(text: str) -> CheckedText:
-    """Check a text."""
+    """Parse a text, and return its definition or its errors."""
     try:
         return CheckedText(text, parse(text, processors()))
     except DefinitionErrors as error:
@@ -65,9 +65,9 @@ def create(person: Person, name: str, text: str, note: str = "") -> DefinitionVe
 def add_version(
     person: Person, saved: SavedDefinition, text: str, note: str = "", *, base: int | None = None
 ) -> DefinitionVersion:
-    """Save another version. `base` is the number that was edited: when it is not the newest any more, it is refused.
+    """Save another version. `base` is the number of the version that was edited.
 
-    Raises PermissionDenied, DefinitionErrors, FieldErrors.
+    Raises PermissionDenied, DefinitionErrors, and FieldErrors, also if `base` is no longer the newest version.
     """
     operator = require_operator(person)
     definition = parse(text, processors())
@@ -106,14 +106,14 @@ def _add(saved: SavedDefinition, operator: User, kind: str, text: str, note: str
 
 
 def _with_newlines(text: str) -> str:
-    """Return a text with the line ends of this machine, not those of a browser's form."""
+    """Return a text with line feeds at its line ends, where a browser's form has CRLF."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def save_generated(operator: User, name: str, definition: Definition, note: str) -> DefinitionVersion:
-    """Return the version of the saved definition `name` that says this; it is saved where there is none.
+    """Return the version of the saved definition `name` with this content, saved if there is none yet.
 
-    The definition was built, not typed: it is not parsed again. Its text is what was set in it, as JSON.
+    The text is JSON of the fields that are set. It is not parsed and checked again.
     """
     text = json.dumps(definition.model_dump(mode="json", by_alias=True, exclude_unset=True), indent=1)
     known = DefinitionVersion.objects.filter(definition__name=name, text=text).first()

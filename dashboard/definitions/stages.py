@@ -1,4 +1,4 @@
-"""Stages: what the definition of a batch says of the work on its items, and which sections a pipeline has."""
+"""Lookups in a batch's definition: its stages, its pool or entity, and the sections that its stages have run in."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ VERSIONS_CACHED = 64
 
 @lru_cache(VERSIONS_CACHED)
 def definition_of(version_id: int) -> Definition:
-    """Return a saved version as it was parsed: a version never changes. Raises DefinitionErrors."""
+    """Return a saved version, parsed; cached, since a version never changes. Raises DefinitionErrors."""
     return parse(DefinitionVersion.objects.values_list("text", flat=True).get(pk=version_id), processors())
 
 
 def stages_of(version_id: int | None) -> tuple[Stage, ...]:
-    """Return the stages of a pipeline, or those that steps fan out to; none of any other batch."""
+    """Return the stages of a pipeline, or the fan-outs of steps; none for any other definition."""
     definition = definition_of(version_id) if version_id is not None else None
     return definition.stages if isinstance(definition, Pipeline | Steps) else ()
 
 
 def first_stage(definition: Definition) -> tuple[int, Stage] | None:
-    """Return the first stage over the batch's items, with its number; None where there is none."""
+    """Return the number of the first stage over the batch's items, and the stage; None if there is none."""
     if isinstance(definition, Pipeline):
         return 0, definition.stages[0]
     if isinstance(definition, Steps):
@@ -39,24 +39,24 @@ def first_stage(definition: Definition) -> tuple[int, Stage] | None:
 
 
 def pool_or_entity_of(version_id: int | None) -> Pool | Entity | None:
-    """Return the definition of a batch that says what one fan-out does with its items; None for any other."""
+    """Return a saved version if it is a pool or an entity, which run as one fan-out; None for any other."""
     definition = definition_of(version_id) if version_id is not None else None
     return definition if isinstance(definition, Pool | Entity) else None
 
 
 def is_saga_of_items(version_id: int) -> bool:
-    """Whether a definition is a saga of each item."""
+    """Whether a definition is a saga that runs once per item."""
     definition = definition_of(version_id)
     return isinstance(definition, Saga) and definition.fan_out
 
 
 def section_nodes(batch: Batch) -> list[Node]:
-    """Return the nodes of a batch's sections, in the order in which they were written."""
+    """Return the nodes of a batch's sections in the order of their items."""
     return list(Node.objects.filter(batch=batch, kind=NodeKind.STAGE).order_by("offset"))
 
 
 def sections_of(batch: Batch) -> list[Section]:
-    """Return the sections that a batch has so far, by number: their children and items follow as they were written."""
+    """Return the sections that a batch has so far, by number; children and items are numbered in the order of nodes."""
     stages = stages_of(batch.definition_id)
     numbers = {stage.name: number for number, stage in enumerate(stages)}
     found, first_child = list[Section](), 0

@@ -1,1 +1,1 @@
-"""A request becomes a batch with its rows and a start on Temporal."""
+"""A launch request becomes a batch with its rows and a started root workflow."""

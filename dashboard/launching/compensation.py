@@ -1,4 +1,4 @@
-"""Whether what a batch does could be undone: whether its processors have a compensation."""
+"""Whether the work of a processor can be undone."""
 
 from __future__ import annotations
 

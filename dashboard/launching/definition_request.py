@@ -1,4 +1,4 @@
-"""Launching saved definitions: the request of one, and what it needs."""
+"""A saved definition becomes a launch request with a plan and items."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from orchestration.plan.plan import Plan
 from orchestration.plan.validation import problems
 
 FLOW_OPTIONS = ("item_attempts", "item_backoff", "item_timeout", "non_retryable", "task_queue")
-"""What a launch may say of the plan of a definition."""
+"""Fields of the plan that a launch of a definition may set."""
 
 
 @dataclass(frozen=True)
 class LaunchItems:
-    """Items that a definition works over, as LaunchRequest has them."""
+    """The items of a definition's launch; the fields are those of LaunchRequest."""
 
     count: int = 0
     rows: Callable[[], Iterator[InputRow]] = lambda: iter(())
@@ -32,17 +32,18 @@ class LaunchItems:
 def definition_request(
     version: DefinitionVersion, plan: Plan, label: str, key: str | None, via: str, items: LaunchItems | None = None
 ) -> LaunchRequest:
-    """Return the launch of a saved definition. Raises DefinitionErrors when it is not valid any more."""
-    given, definition = items or LaunchItems(), definition_of(version.pk)
+    """Return the launch request of a saved version. Raises DefinitionErrors when it is no longer valid."""
+    definition = definition_of(version.pk)
+    items = items or LaunchItems()
     return LaunchRequest(
         processor=definition.kind,
         parameters={},
         plan=plan_of(definition, plan),
-        count=given.count,
-        rows=given.rows,
-        digest=given.digest,
+        count=items.count,
+        rows=items.rows,
+        digest=items.digest,
         label=label or version.definition.name,
-        source=dict(given.source),
+        source=dict(items.source),
         idempotency_key=key,
         via=via,
         definition=version.pk,
@@ -50,20 +51,20 @@ def definition_request(
 
 
 def plan_of(definition: Definition, plan: Plan) -> Plan:
-    """Return the plan that a batch of a definition has: of a pool or entities it is the definition that says it."""
-    said: dict[str, Any] = {}
+    """Return the plan of a batch of a definition; pools, entities and sagas of items determine theirs themselves."""
+    own: dict[str, Any] = {}
     if isinstance(definition, Saga) and definition.fan_out:
         return definition.plan
     if isinstance(definition, Pool):
-        said = {"execution": Execution.POOL, "window": definition.workers, "chunk_size": 1}
+        own = {"execution": Execution.POOL, "window": definition.workers, "chunk_size": 1}
     elif isinstance(definition, Entity):
-        said = {"execution": Execution.ENTITIES, "entity_field": definition.key, "chunk_size": 1}
-        said["entity_continue_after"] = definition.continue_after
-    return Plan.model_validate(plan.model_dump(include=set(FLOW_OPTIONS)) | said) if said else plan
+        own = {"execution": Execution.ENTITIES, "entity_field": definition.key, "chunk_size": 1}
+        own["entity_continue_after"] = definition.continue_after
+    return Plan.model_validate(plan.model_dump(include=set(FLOW_OPTIONS)) | own) if own else plan
 
 
 def first_processor(definition: Definition) -> str:
-    """Return the processor that first meets the items of a definition which works over items; empty for any other."""
+    """Return the processor that items of a definition reach first; empty for a definition without items."""
     if isinstance(definition, Pool | Entity):
         return definition.processor
     if isinstance(definition, Saga) and definition.fan_out:

@@ -30,10 +30,10 @@ from orchestration.temporal.connection import TemporalUnavailable
 
 
 def launch(person: Person, request: LaunchRequest) -> Launched:
-    """Write a batch and start it. Where Temporal is away it stays pending, and the reconciler starts it later.
+    """Write a batch and start it. If Temporal is unavailable, it stays pending and the reconciler starts it later.
 
-    The same person's same idempotency key gives the same batch. Raises PermissionDenied, IdempotencyConflict, and
-    FieldErrors with the plan's fields where it cannot work for these items.
+    A repeated idempotency key of the same person returns the same batch. Raises PermissionDenied, IdempotencyConflict,
+    and FieldErrors with the plan's fields if the plan cannot work for these items.
     """
     operator = require_operator(person)
     if request.definition is None and (errors := plan_problems(request.processor, request.plan, request.count)):
@@ -66,7 +66,7 @@ def _launched_before(person: User, request: LaunchRequest) -> Batch | None:
 def _fingerprints(request: LaunchRequest, batch: Batch) -> set[str]:
     """Return the fingerprints that a batch of the same launch may have.
 
-    A launch of two stages is known by what was asked for; before release 0.3 it was by the pipeline made of it.
+    The fingerprint of a two-stage launch is that of its request; before release 0.3 it was that of the pipeline.
     """
     found = {request.fingerprint}
     if has_two_stages(request) and batch.source.get("form") == request.processor:
@@ -79,7 +79,7 @@ def _scope(request: LaunchRequest) -> str:
 
 
 def _write(person: User, request: LaunchRequest) -> Batch:
-    """Write a batch with all that is known of its tree. What is read while it runs comes later."""
+    """Write a batch with as much of its tree as is known now; pages and sections follow while it runs."""
     fingerprint = request.fingerprint
     definition: Definition | None = None
     if has_two_stages(request):
@@ -121,7 +121,7 @@ def _write(person: User, request: LaunchRequest) -> Batch:
 
 
 def _write_tree(batch: Batch, root: Node, request: LaunchRequest, first: tuple[int, Stage] | None) -> None:
-    """Write what lies below the root: partitions and children, of a flow below the first stage over its items."""
+    """Write partitions and children below the root; in a flow, below the first stage over the batch's items."""
     if first is None:
         write_below(batch, root, Layout.of(request.plan, request.count), request.rows())
         return

@@ -19,10 +19,10 @@ from orchestration.plan.plan import Plan
 class LaunchRequest:
     """What a person wants launched; everything in it has been validated.
 
-    `rows` yields exactly `count` rows, anew at each call: the first reading may be long past. `digest` identifies
-    their content, for idempotency. An input that is read while the batch runs has a `count` of 0; `source` says where
-    it lies, and is kept on the batch as models.Batch says. With `definition` (the id of a saved version) the root is a
-    flow of its own, and `processor` its kind.
+    `rows` returns a new iterator over exactly `count` rows at each call. `digest` identifies their content, for
+    idempotency. An input that is read while the batch runs has a `count` of 0. `source` is where the items come from,
+    stored on the batch (see models.Batch). With `definition` (the id of a saved version) the root is a flow, and
+    `processor` its kind.
     """
 
     processor: str
@@ -40,7 +40,7 @@ class LaunchRequest:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of all that makes two launches the same."""
+        """A digest of everything in which two equal launches agree."""
         content = [
             self.processor,
             self.parameters,
@@ -55,7 +55,7 @@ class LaunchRequest:
 
 @dataclass(frozen=True)
 class Launched:
-    """The batch, and whether this request made it or found it made."""
+    """The batch, and whether this request created it; otherwise an earlier one did."""
 
     batch: Batch
     created: bool

@@ -1,4 +1,4 @@
-"""How a batch's root is started: as a fan-out, or as a flow of its own."""
+"""The input of a batch's root workflow: a fan-out or a flow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestration.processors.catalogue import processors
 
 
 def root_input(batch: Batch) -> RootInput:
-    """Return how a batch's root is started, whatever it is."""
+    """Return the input of a batch's root workflow."""
     if batch.definition is not None and is_saga_of_items(batch.definition.pk):
         return replace(fan_out_input(batch), child_workflow=ITEM_SAGA_WORKFLOW)
     if batch.definition is None or pool_or_entity_of(batch.definition.pk) is not None:
@@ -24,22 +24,22 @@ def root_input(batch: Batch) -> RootInput:
 
 
 def flow_input(batch: Batch, version: DefinitionVersion) -> FlowInput:
-    """Return how the root of a batch with a flow of its own is started."""
+    """Return the input of a root that runs a definition as a flow."""
     definition = definition_of(version.pk).model_dump(mode="json", by_alias=True, exclude_none=True)
     label = f"{batch.processor}: {batch}"
     return FlowInput(batch.pk, batch.plan, batch.item_count, definition, label=label, sections=sections_of(batch))
 
 
 def fan_out_input(batch: Batch) -> FanOutInput:
-    """Return how a batch's root is started."""
+    """Return the input of a root that is one fan-out."""
     label = f"{batch.processor}: {batch.label or batch.pk} ({batch.item_count:,} items)"
     plan = batch.plan
     children = Layout.of(plan, batch.item_count).children
     cursor = Cursor() if plan.paged else None
-    work = pool_or_entity_of(batch.definition_id)
-    name = work.processor if work is not None else batch.processor
+    defined = pool_or_entity_of(batch.definition_id)
+    name = defined.processor if defined is not None else batch.processor
     items = batch.item_count
-    given = FanOutInput(batch.pk, plan, items, 0, children, window=batch.window, label=label)
+    fan_out = FanOutInput(batch.pk, plan, items, 0, children, window=batch.window, label=label)
     found = processors().get(name)
     child_workflow = found.child_workflow if found is not None else ""
-    return replace(given, cursor=cursor, processor=name, child_workflow=child_workflow or CHUNK_WORKFLOW)
+    return replace(fan_out, cursor=cursor, processor=name, child_workflow=child_workflow or CHUNK_WORKFLOW)

@@ -1,4 +1,4 @@
-"""A processor that is the first of two stages is launched as a pipeline of both, kept as a saved definition."""
+"""Two-stage launches: a processor that names a second stage runs as a pipeline of both, a saved definition."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def has_two_stages(request: LaunchRequest) -> bool:
 
 
 def as_pipeline(person: User, request: LaunchRequest) -> tuple[LaunchRequest, Pipeline]:
-    """Return the launch of both stages, and the pipeline that it runs, which is kept as a saved definition."""
+    """Return the request for both stages, and the pipeline that it runs, which is stored as a saved definition."""
     first = get_processor(request.processor)
     pipeline = pipeline_of(first, request)
     version = save_generated(person, f"{first.title} (form)", pipeline, NOTE)
@@ -31,7 +31,7 @@ def as_pipeline(person: User, request: LaunchRequest) -> tuple[LaunchRequest, Pi
 
 
 def pipeline_of(first: Processor, request: LaunchRequest) -> Pipeline:
-    """Return the pipeline of both stages. Only what the second has done can be rolled back."""
+    """Return the pipeline of both stages. Only the second is rolled back."""
     second = get_processor(first.then)
     return Pipeline(
         kind="pipeline",
@@ -51,10 +51,10 @@ def _stage(processor: Processor, request: LaunchRequest) -> dict[str, object]:
 
 
 def _plan(processor: Processor, plan: Plan, leave_out: str = "") -> Plan:
-    """Return a stage's plan in which only those fields are set that its text has to say.
+    """Return a stage's plan with only those fields set that the definition's text must contain.
 
-    Where a definition's text leaves a field open, it becomes what the processor recommends, else the plan's default.
+    A field that the text leaves out gets the processor's recommended value, else the plan's default.
     """
     whole = plan.model_dump()
-    said = {*plan.model_dump(exclude_defaults=True), *processor.default_plan} - {leave_out}
-    return Plan.model_validate({name: whole[name] for name in whole if name in said})
+    explicit = {*plan.model_dump(exclude_defaults=True), *processor.default_plan} - {leave_out}
+    return Plan.model_validate({name: whole[name] for name in whole if name in explicit})

@@ -1,4 +1,4 @@
-"""Why a launch request cannot work, by field."""
+"""Validation of a launch's plan against its processor and number of items."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from orchestration.processors.catalogue import get_processor
 
 def plan_problems(processor: str, plan: Plan, count: int) -> dict[str, str]:
     """Return why a plan cannot work for a processor and a number of items: {field of the plan: reason}."""
-    found = problems(plan, count)
-    made = get_processor(processor)
-    if plan.on_threshold is OnThreshold.ROLL_BACK and not has_compensation(made.then or made.name):
-        found["on_threshold"] = _("%(processor)s has no compensation, so nothing could be rolled back.") % {
+    reasons = problems(plan, count)
+    spec = get_processor(processor)
+    if plan.on_threshold is OnThreshold.ROLL_BACK and not has_compensation(spec.then or spec.name):
+        reasons["on_threshold"] = _("%(processor)s has no compensation, so nothing could be rolled back.") % {
             "processor": processor
         }
-    if made.then:
+    if spec.then:
         unsuited = [name for name in UNSUITED_TO_STAGES if getattr(plan, name)]
-        found |= dict.fromkeys(
+        reasons |= dict.fromkeys(
             unsuited, _("%(processor)s has two stages, and a stage cannot have this.") % {"processor": processor}
         )
-    if made.child_workflow:
+    if spec.child_workflow:
         if plan.chunk_size != 1:
-            found["chunk_size"] = _("%(processor)s starts a workflow for each item: it needs a chunk size of 1.") % {
+            reasons["chunk_size"] = _("%(processor)s starts a workflow for each item: it needs a chunk size of 1.") % {
                 "processor": processor
             }
         if plan.execution is not Execution.CHUNK:
-            found["execution"] = _("%(processor)s has children of its own kind: leave this at its default.") % {
+            reasons["execution"] = _("%(processor)s has children of its own kind: leave this at its default.") % {
                 "processor": processor
             }
-    return found
+    return reasons

@@ -1,6 +1,6 @@
-"""Watching: a workflow that Canopy did not launch becomes a batch, whose tree the reconciler alone keeps true.
+"""Watching external workflows: one that Canopy did not launch becomes a batch whose tree the reconciler alone updates.
 
-What may be done to one is less than to a batch of ours: it is its own parents' affair. See `operations`.
+A watched batch allows fewer actions than a launched one, since its own parents control it: see `actions`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from orchestration.plan.plan import Plan
 
 @dataclass(frozen=True)
 class Watched:
-    """The batch, whether this request made it, and the workflow that was asked for when that is not its root."""
+    """The batch, whether this request created it, and the requested workflow if it is not the root but below it."""
 
     batch: Batch
     created: bool
-    below: str = ""
+    descendant: str = ""
 
 
 class UnknownWorkflow(LookupError):
@@ -37,42 +37,42 @@ class UnknownWorkflow(LookupError):
 
 
 def watch(person: Person, workflow_id: str, *, via: str = "watch") -> Watched:
-    """Watch the tree that a workflow is in, from its newest run on; one that is watched already is found.
+    """Watch the tree of a workflow, from its root's newest run on; a tree that is watched already is returned as it is.
 
     Raises PermissionDenied, UnknownWorkflow, TemporalUnavailable.
     """
     operator = require_operator(person)
     root = _root_of(workflow_id)
-    below = workflow_id if root.workflow_id != workflow_id else ""
-    if (known := _existing(root)) is not None:
-        return Watched(known, created=False, below=below)
+    descendant = workflow_id if root.workflow_id != workflow_id else ""
+    if (existing := _existing(root)) is not None:
+        return Watched(existing, created=False, descendant=descendant)
     try:
         with transaction.atomic():
             batch = _write(operator, root, via)
     except IntegrityError:
-        if (known := _existing(root)) is None:
+        if (existing := _existing(root)) is None:
             raise
-        return Watched(known, created=False, below=below)
+        return Watched(existing, created=False, descendant=descendant)
     apply_events(batch.pk, [TreeEvent(EventKind.STARTED, root.workflow_id, root.run_id, root.started_at)])
     batch.refresh_from_db()
-    return Watched(batch, created=True, below=below)
+    return Watched(batch, created=True, descendant=descendant)
 
 
 def suggested_parents(text: str) -> Sequence[WorkflowRun]:
-    """Return parents that Canopy did not launch and that were busy lately. Raises TemporalUnavailable."""
+    """Return external workflows that started children lately. Raises TemporalUnavailable."""
     return async_to_sync(gateway().external.parents)(text)
 
 
 def _root_of(workflow_id: str) -> WorkflowRun:
-    seen = async_to_sync(gateway().describe_run)(workflow_id) if workflow_id else None
-    if seen is not None and seen.root not in ("", workflow_id):
-        seen = async_to_sync(gateway().describe_run)(seen.root)
-    if seen is None:
+    run = async_to_sync(gateway().describe_run)(workflow_id) if workflow_id else None
+    if run is not None and run.root not in ("", workflow_id):
+        run = async_to_sync(gateway().describe_run)(run.root)
+    if run is None:
         raise UnknownWorkflow(
             _("Temporal knows no workflow %(workflow_id)s in the namespace %(_namespace)s.")
             % {"workflow_id": repr(workflow_id), "_namespace": repr(_namespace())}
         )
-    return seen
+    return run
 
 
 def _namespace() -> str:

@@ -1,7 +1,7 @@
-"""Delivering: starts a workflow for each notification that was written down, and sends it when that says so.
+"""Sending of notifications by webhook and e-mail.
 
-A webhook is signed as Standard Webhooks says (https://www.standardwebhooks.com), and goes where processors may connect
-to, no further. An e-mail goes by the installation's mail server (EMAIL_URL).
+A webhook is signed as Standard Webhooks says (https://www.standardwebhooks.com), and restricted to the hosts that
+processors may connect to. An e-mail goes through the installation's mail server (EMAIL_URL).
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import logging
 from smtplib import SMTPRecipientsRefused, SMTPResponseException
 
 import httpx
@@ -23,16 +22,15 @@ from standardwebhooks import Webhook
 from dashboard.models import Channel, Delivery, Occasion, Subscription
 from orchestration.processors.http.egress import AddressRefused, EgressPolicy, GuardedBackend, GuardedTransport
 
-log = logging.getLogger(__name__)
 TIMEOUT = 15.0
 ERROR_LENGTH = 500
 
 RETRYABLE_STATUSES = (408, 425, 429)
-"""Refusals that are not for good; every other one from 400 to 499 is."""
+"""Client errors that are retried; every other status from 400 to 499 is final."""
 
 
 class DeliveryError(Exception):
-    """Why a notification did not arrive, and whether that is final."""
+    """A notification could not be delivered: why, and whether a retry is pointless."""
 
     def __init__(self, message: str, *, is_final: bool = False) -> None:
         super().__init__(message)
@@ -75,22 +73,22 @@ async def _mail(delivery: Delivery) -> None:
 
 
 def _is_refused(error: OSError) -> bool:
-    """Whether a mail server refused for good: with a code from 500 on."""
+    """Whether a mail server refused permanently: with a code from 500 on."""
     codes = [code for code, _ in error.recipients.values()] if isinstance(error, SMTPRecipientsRefused) else []
     codes += [error.smtp_code] if isinstance(error, SMTPResponseException) else []
     return any(code >= 500 for code in codes)
 
 
-_SENDERS = {Channel.WEBHOOK: _post, Channel.EMAIL: _mail}
+SENDERS = {Channel.WEBHOOK: _post, Channel.EMAIL: _mail}
 
 
 def subject_of(occasion: str) -> str:
-    """Return what has happened, in a few words."""
+    """Return the subject of a notification."""
     words = {Occasion.ENDED: "Ended", Occasion.FAILING: "Failing", Occasion.HELD: "Waits for a decision"}
     return words.get(Occasion(occasion), "") if occasion in Occasion.values else "Test of a notification"
 
 
 def secret_of(subscription: Subscription) -> str:
-    """Return the secret that a webhook's payload is signed with: it follows from SECRET_KEY, and is kept nowhere."""
+    """Return the secret that signs a webhook's payload: derived from SECRET_KEY, and stored nowhere."""
     key = salted_hmac("canopy.webhook", subscription.pk, algorithm="sha256").digest()
     return f"whsec_{base64.b64encode(key).decode()}"

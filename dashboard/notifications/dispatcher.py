@@ -1,27 +1,30 @@
-"""The loop of the web process that starts a delivery workflow for each waiting notification."""
+"""The dispatcher: a loop of the web process that starts a delivery workflow for each new notification."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from django.utils import timezone
 
 from dashboard.database.threads import in_thread
 from dashboard.models import Delivery
-from dashboard.notifications.delivery import log
 from dashboard.temporal import gateway
 from orchestration.temporal.connection import TemporalUnavailable
 
+log = logging.getLogger(__name__)
 POLL_INTERVAL = 1.0
+"""Seconds."""
+
 DELIVERIES_AT_ONCE = 100
 
 
 async def run_dispatcher() -> None:
-    """Start the workflow of every notification, for as long as the web process lives. Twice is no harm."""
+    """Start the workflow of every notification until cancelled. Starting one twice is idempotent."""
     while True:
         try:
-            for delivery_id in await in_thread(_to_start)():
+            for delivery_id in await in_thread(_not_started)():
                 await gateway().notify(delivery_id)
                 await Delivery.objects.filter(pk=delivery_id).aupdate(started_at=timezone.now())
         except TemporalUnavailable as error:
@@ -29,7 +32,7 @@ async def run_dispatcher() -> None:
         await asyncio.sleep(POLL_INTERVAL)
 
 
-def _to_start() -> Sequence[str]:
+def _not_started() -> Sequence[str]:
     return list(
         Delivery.objects.filter(started_at=None).order_by("made_at").values_list("pk", flat=True)[:DELIVERIES_AT_ONCE]
     )

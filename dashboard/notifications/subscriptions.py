@@ -1,4 +1,4 @@
-"""Subscribing: who is told of what, and how. The one path of the page and the API; everybody has their own."""
+"""Subscriptions: which notifications a person gets, and how. The page and the API share them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EMAIL_NOT_CONFIGURED = gettext_lazy("This installation sends no e-mail: EMAIL_UR
 
 
 class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
-    """What a person asks for; `batch` is the id of one, and empty for all that the rest describes."""
+    """The fields of a subscription; an empty `batch` means all batches that the other fields match."""
 
     channel = forms.ChoiceField(
         label=gettext_lazy("By"), choices=Channel.choices, initial=Channel.WEBHOOK, widget=forms.RadioSelect
@@ -58,8 +58,8 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
         }
         help_texts = {"address": gettext_lazy("The webhook's address, or an e-mail address.")}
 
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         names = sorted({*processors(), *Batch.objects.order_by().values_list("processor", flat=True).distinct()})
         self.fields["processor"] = forms.ChoiceField(
             label=_("Only of processor"), required=False, choices=[("", _("Any")), *((name, name) for name in names)]
@@ -67,11 +67,11 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
         self.fields["address"].widget.attrs.update({"autocomplete": "off", "spellcheck": "false"})
 
     def clean_threshold(self) -> int:
-        """Take nothing for 0."""
+        """Return 0 for an empty field."""
         return self.cleaned_data["threshold"] or 0
 
     def clean(self) -> dict[str, Any] | None:
-        """Check the address by what it has to be."""
+        """Validate the address for its channel."""
         given = super().clean() or self.cleaned_data
         address, channel = given.get("address", ""), given.get("channel")
         if channel == Channel.EMAIL and address:
@@ -87,7 +87,7 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 def subscribe(person: Person, form: SubscriptionForm) -> Subscription | None:
-    """Keep what a person asks for, or return None where the form has errors. Raises PermissionDenied."""
+    """Save a subscription; return None if the form has errors. Raises PermissionDenied."""
     operator = require_operator(person)
     if form.is_valid() and operator.subscriptions.count() >= SUBSCRIPTIONS_LIMIT:
         form.add_error(
@@ -95,14 +95,14 @@ def subscribe(person: Person, form: SubscriptionForm) -> Subscription | None:
         )
     if not form.is_valid():
         return None
-    made: Subscription = form.save(commit=False)
-    made.owner = operator
-    made.save()
-    return made
+    subscription: Subscription = form.save(commit=False)
+    subscription.owner = operator
+    subscription.save()
+    return subscription
 
 
 def send_test(person: Person, subscription: Subscription) -> Delivery:
-    """Send something by a subscription to see whether it arrives. Raises PermissionDenied."""
+    """Write a test delivery of a subscription. Raises PermissionDenied."""
     batch = Batch(pk="none", label=TEST_LABEL, launched_by=require_operator(person), item_count=0, child_count=0)
     content = payload_of(batch, Node(), TEST_OCCASION)
     return Delivery.objects.create(subscription=subscription, occasion=TEST_OCCASION, once=new_id(), content=content)

@@ -1,4 +1,4 @@
-"""Noticing: what a change of a batch is worth telling, written down for those who want to know, in its transaction."""
+"""Triggers: a change of a batch writes a delivery per subscription that matches, in the same transaction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestration.contracts.status import Status
 
 @dataclass(frozen=True)
 class NotificationState:
-    """What of a batch is compared before and after a change."""
+    """The state of a batch that is compared before and after a change."""
 
     is_open: bool
     failures: int
@@ -25,18 +25,18 @@ class NotificationState:
 
     @classmethod
     def of(cls, batch: Batch) -> NotificationState:
-        """Look at a batch; a hold is known by when it began."""
+        """Return the present state; a hold is identified by its start."""
         held = batch.held_at.isoformat() if batch.held_kind and batch.held_at else ""
         return cls(batch.is_open, failed_children(batch), held)
 
 
 def write_notifications(before: NotificationState, batch: Batch, root: Node) -> None:
-    """Write a delivery for everybody who wants to be told of what has changed since `before`."""
-    found = list(_occasions(before, NotificationState.of(batch), root))
-    if not found:
+    """Write deliveries for what has happened to a batch since `before`."""
+    events = list(_events(before, NotificationState.of(batch), root))
+    if not events:
         return
     for subscription in subscriptions_to(batch):
-        for occasion, once in found:
+        for occasion, once in events:
             if occasion not in subscription.occasions:
                 continue
             if occasion is Occasion.FAILING and not _exceeds(subscription.threshold, batch):
@@ -54,7 +54,8 @@ def _exceeds(percent: int, batch: Batch) -> bool:
     return failed_children(batch) * 100 > percent * batch.child_count
 
 
-def _occasions(before: NotificationState, now: NotificationState, root: Node) -> Iterator[tuple[Occasion, str]]:
+def _events(before: NotificationState, now: NotificationState, root: Node) -> Iterator[tuple[Occasion, str]]:
+    """Yield what has happened, each with a key that is delivered once per subscription."""
     run = root.run_id or f"attempt {root.attempt}"
     if before.is_open and not now.is_open:
         yield Occasion.ENDED, run
@@ -65,15 +66,15 @@ def _occasions(before: NotificationState, now: NotificationState, root: Node) ->
 
 
 def subscriptions_to(batch: Batch) -> list[Subscription]:
-    """Return the subscriptions that a batch is meant by."""
+    """Return the subscriptions of active people that a batch matches."""
     tagged = BatchTag.objects.filter(batch=batch, name=OuterRef("tag"))
-    is_meant = Q(batch=batch) | Q(batch=None, processor__in=("", batch.processor))
+    matches = Q(batch=batch) | Q(batch=None, processor__in=("", batch.processor))
     has_tag = Q(tag="") | Exists(tagged)
-    return list(Subscription.objects.filter(is_meant & has_tag, owner__is_active=True))
+    return list(Subscription.objects.filter(matches & has_tag, owner__is_active=True))
 
 
 def payload_of(batch: Batch, root: Node, occasion: str) -> dict[str, object]:
-    """Return what is sent of a batch: {"type", "timestamp", "data"}, as Standard Webhooks has it."""
+    """Return the payload of a notification: {"type", "timestamp", "data"}, as Standard Webhooks has it."""
     return {
         "type": f"batch.{occasion}",
         "timestamp": timezone.now().isoformat(),

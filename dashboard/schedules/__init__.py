@@ -1,1 +1,1 @@
-"""Timetables and the launches stored in them."""
+"""Schedules: their timetable, the launch that they store, and what a person does to them."""

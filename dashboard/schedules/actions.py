@@ -1,6 +1,7 @@
-"""Scheduling: what a person may do to schedules. The one path of the pages and the API.
+"""Actions on schedules: create, edit, pause, resume, trigger and delete, and reads of what Temporal knows of them.
 
-Each asks for the operator's role, asks Temporal through the gateway, and leaves an entry with its outcome.
+The pages and the API share them. Each action requires the operator's role, calls Temporal through the gateway, and
+writes an audit entry with its outcome.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from dashboard.temporal import gateway
 from orchestration.client.schedule_models import Overlap, ScheduleGone, ScheduleSnapshot, Timing, TimingRefused
 from orchestration.client.schedules import Schedules
 
-GONE = gettext_lazy(
+SCHEDULE_GONE = gettext_lazy(
     "Temporal does not know this schedule any more: somebody deleted it there. Delete it here, and make another."
 )
-NOT_NOW = gettext_lazy(
+STILL_RUNNING = gettext_lazy(
     "A batch of this schedule is still open, and its overlap policy is to skip: nothing new was launched."
 )
 
@@ -39,27 +40,29 @@ T = TypeVar("T")
 
 
 def next_times(timing: Timing) -> list[datetime]:
-    """Return the next ten times, in their own time zone. Raises FieldErrors, and OperationError
-    (503) where Temporal is away.
+    """Return the next ten times, in the timing's time zone.
+
+    Raises FieldErrors, and OperationError (503) if Temporal is unavailable.
     """
     with _schedule_errors():
-        times = _ask(lambda schedules: schedules.next_times(timing))
+        times = _call(lambda schedules: schedules.next_times(timing))
     return [at.astimezone(ZoneInfo(timing.time_zone)) for at in times]
 
 
-def create(person: Person, timetable: Timetable, kept: StoredLaunch, *, paused: bool = False) -> Schedule:
-    """Make a schedule of a launch, or return the one made of it before. Raises PermissionDenied, FieldErrors,
-    OperationError.
+def create(person: Person, timetable: Timetable, stored: StoredLaunch, *, paused: bool = False) -> Schedule:
+    """Create a schedule of a launch, or return the one that it was created before.
+
+    Raises PermissionDenied, FieldErrors, OperationError.
     """
     operator = require_operator(person)
     next_times(timetable.timing)
     schedule, is_new = Schedule.objects.get_or_create(
-        id=kept.id,
+        id=stored.id,
         defaults={
             "name": timetable.name,
-            "request": kept.data,
-            "item_count": kept.count,
-            "upload_id": kept.data["source"].get("upload"),
+            "request": stored.data,
+            "item_count": stored.count,
+            "upload_id": stored.data["source"].get("upload"),
             "made_by": operator,
         },
     )
@@ -67,7 +70,7 @@ def create(person: Person, timetable: Timetable, kept: StoredLaunch, *, paused: 
         return schedule
     try:
         with _schedule_errors():
-            _ask(lambda schedules: schedules.create(schedule.pk, timetable.setting(paused=paused)))
+            _call(lambda schedules: schedules.create(schedule.pk, timetable.setting(paused=paused)))
     except Exception:
         schedule.delete()
         raise
@@ -79,15 +82,15 @@ def edit(person: Person, schedule: Schedule, timetable: Timetable) -> None:
     """Change when a schedule launches, and its name. Raises PermissionDenied, FieldErrors, OperationError."""
     operator = require_operator(person)
     next_times(timetable.timing)
-    before = _before(schedule)
+    before = _current_timetable(schedule)
     with _audited(schedule, operator, "edit", _changes(before, timetable)):
-        _ask(lambda schedules: schedules.update(schedule.pk, timetable.setting()))
+        _call(lambda schedules: schedules.update(schedule.pk, timetable.setting()))
     Schedule.objects.filter(pk=schedule.pk).update(name=timetable.name)
 
 
-def timetable_of(schedule: Schedule, seen: ScheduleSnapshot) -> dict[str, Any]:
-    """Return what a Timetable of a schedule is made from; without cron and interval where it has several."""
-    setting, timing = seen.setting, seen.timing
+def timetable_of(schedule: Schedule, snapshot: ScheduleSnapshot) -> dict[str, Any]:
+    """Return the fields of a schedule's Timetable; cron and interval are None if it has several times."""
+    setting, timing = snapshot.setting, snapshot.timing
     return {
         "name": schedule.name,
         "cron": timing.cron or None if timing else None,
@@ -99,9 +102,9 @@ def timetable_of(schedule: Schedule, seen: ScheduleSnapshot) -> dict[str, Any]:
     }
 
 
-def _before(schedule: Schedule) -> dict[str, Any]:
+def _current_timetable(schedule: Schedule) -> dict[str, Any]:
     with _schedule_errors():
-        return timetable_of(schedule, _ask(lambda schedules: schedules.describe(schedule.pk)))
+        return timetable_of(schedule, _call(lambda schedules: schedules.describe(schedule.pk)))
 
 
 def _changes(before: dict[str, Any], timetable: Timetable) -> str:
@@ -110,44 +113,44 @@ def _changes(before: dict[str, Any], timetable: Timetable) -> str:
 
 
 def pause(person: Person, schedule: Schedule) -> None:
-    """Launch nothing until it is resumed. Raises PermissionDenied, OperationError."""
+    """Pause a schedule. Raises PermissionDenied, OperationError."""
     with _audited(schedule, require_operator(person), "pause"):
-        _ask(lambda schedules: schedules.set_paused(schedule.pk, True))
+        _call(lambda schedules: schedules.set_paused(schedule.pk, True))
 
 
 def resume(person: Person, schedule: Schedule) -> None:
-    """Launch again at its times. Raises PermissionDenied, OperationError."""
+    """Resume a schedule. Raises PermissionDenied, OperationError."""
     with _audited(schedule, require_operator(person), "resume"):
-        _ask(lambda schedules: schedules.set_paused(schedule.pk, False))
+        _call(lambda schedules: schedules.set_paused(schedule.pk, False))
 
 
 def trigger(person: Person, schedule: Schedule) -> None:
-    """Launch now. Raises PermissionDenied, OperationError (409 where the overlap policy would skip it)."""
+    """Launch now. Raises PermissionDenied, OperationError (409 if the overlap policy would skip it)."""
     with _audited(schedule, require_operator(person), "trigger"):
-        seen = _ask(lambda schedules: schedules.describe(schedule.pk))
-        if seen.running and seen.setting.overlap is Overlap.SKIP:
-            raise OperationError(NOT_NOW, 409)
-        _ask(lambda schedules: schedules.trigger(schedule.pk))
+        snapshot = _call(lambda schedules: schedules.describe(schedule.pk))
+        if snapshot.running and snapshot.setting.overlap is Overlap.SKIP:
+            raise OperationError(STILL_RUNNING, 409)
+        _call(lambda schedules: schedules.trigger(schedule.pk))
 
 
 def delete(person: Person, schedule: Schedule) -> None:
-    """Delete a schedule from Temporal; open batches go on. Raises PermissionDenied, OperationError."""
+    """Delete a schedule from Temporal; its running batches continue. Raises PermissionDenied, OperationError."""
 
-    async def ask(schedules: Schedules) -> None:
+    async def delete_if_known(schedules: Schedules) -> None:
         try:
             await schedules.delete(schedule.pk)
         except ScheduleGone:
             return
 
     with _audited(schedule, require_operator(person), "delete"):
-        _ask(ask)
+        _call(delete_if_known)
     Schedule.objects.filter(pk=schedule.pk).update(deleted_at=timezone.now())
 
 
 def snapshots_of(schedules: Sequence[Schedule]) -> dict[str, ScheduleSnapshot]:
-    """Return what Temporal says of schedules, by id. Raises OperationError 503 where it is away."""
+    """Return Temporal's state of schedules, by id. Raises OperationError (503) if it is unavailable."""
     with _schedule_errors():
-        return _ask(lambda at_temporal: at_temporal.describe_all([each.pk for each in schedules]))
+        return _call(lambda at_temporal: at_temporal.describe_all([each.pk for each in schedules]))
 
 
 def last_batches(schedules: Sequence[Schedule]) -> dict[str, Batch]:
@@ -158,11 +161,11 @@ def last_batches(schedules: Sequence[Schedule]) -> dict[str, Batch]:
     return {str(batch.schedule_id): batch for batch in Batch.objects.filter(pk__in=ids)}
 
 
-def _ask(call: Callable[[Schedules], Awaitable[T]]) -> T:
-    async def ask() -> T:
+def _call(call: Callable[[Schedules], Awaitable[T]]) -> T:
+    async def call_gateway() -> T:
         return await call(gateway().schedules)
 
-    return async_to_sync(ask)()
+    return async_to_sync(call_gateway)()
 
 
 @contextmanager
@@ -174,7 +177,7 @@ def _schedule_errors() -> Iterator[None]:
     except TimingRefused as error:
         raise FieldErrors({error.field: error.reason}) from error
     except ScheduleGone as error:
-        raise OperationError(GONE, 409) from error
+        raise OperationError(SCHEDULE_GONE, 409) from error
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Cadence: the friendly choices of when ("every weekday at 07:00"), as cron expressions and back, and in words."""
+"""Recurrence: the choices of a form such as "every weekday at 07:00", as cron expressions and back, and in words."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AT_A_TIME = re.compile(r"(\d+) (\d+) \* \* ([\d,*-]+)")
 
 
 class Repeat(TextChoices):
-    """The choices."""
+    """The choices of how a schedule repeats."""
 
     HOURLY = "hourly", gettext_lazy("Every hour")
     DAILY = "daily", gettext_lazy("Every day at")
@@ -43,7 +43,7 @@ class Repeat(TextChoices):
 
 @dataclass(frozen=True)
 class Recurrence:
-    """One choice with what belongs to it: a minute, a time of day, days of the week, an interval or an expression."""
+    """A choice with its minute, time of day, days of the week, interval or cron expression."""
 
     repeat: Repeat
     minute: int = 0
@@ -54,7 +54,7 @@ class Recurrence:
 
     @classmethod
     def of(cls, timing: Timing) -> Recurrence:
-        """Recognise a timing."""
+        """Return the recurrence that a timing is equal to; any other cron expression is one as it stands."""
         if timing.every is not None:
             return cls(Repeat.INTERVAL, every=timing.every)
         if found := HOURLY.fullmatch(timing.cron):
@@ -73,7 +73,7 @@ class Recurrence:
         return cls(Repeat.WEEKLY, at=at, days=numbers, cron=timing.cron)
 
     def timing(self, time_zone: str) -> Timing:
-        """Return what Temporal is asked."""
+        """Return it as Temporal takes it."""
         if self.repeat is Repeat.INTERVAL:
             return Timing(every=self.every, time_zone=time_zone)
         return Timing(cron=self._expression(), time_zone=time_zone)
@@ -112,7 +112,7 @@ class Recurrence:
 
 
 def _days(field: str) -> tuple[int, ...]:
-    """Return the days of a field like 0,3-5; none for anything else."""
+    """Return the days of a cron field like 0,3-5; none for anything else."""
     days = set[int]()
     for part in field.split(","):
         found = re.fullmatch(r"([0-6])(?:-([0-6]))?", part)
@@ -123,12 +123,12 @@ def _days(field: str) -> tuple[int, ...]:
 
 
 def timing_in_words(timing: Timing | None) -> str:
-    """Return a timing in words, with its time zone where the time of day counts."""
+    """Return a timing in words, with its time zone if it has a time of day."""
     if timing is None:
         return _("at several times, set outside Canopy")
-    cadence = Recurrence.of(timing)
-    zone = "" if cadence.repeat in (Repeat.INTERVAL, Repeat.HOURLY) else f" {timing.time_zone}"
-    return f"{cadence}{zone}"
+    recurrence = Recurrence.of(timing)
+    zone = "" if recurrence.repeat in (Repeat.INTERVAL, Repeat.HOURLY) else f" {timing.time_zone}"
+    return f"{recurrence}{zone}"
 
 
 def interval_words(every: timedelta) -> str:

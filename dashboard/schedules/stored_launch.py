@@ -1,4 +1,4 @@
-"""A launch request as data: how a schedule keeps what it launches, and makes the same request again at each time."""
+"""The launch that a schedule stores: a launch request as JSON, and the same request again whenever one is due."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from orchestration.processors.catalogue import UnknownProcessor, get_processor
 from orchestration.processors.processor import Processor
 
 PER_LAUNCH_FIELDS = {"rows", "count", "digest", "idempotency_key", "via", "schedule"}
-"""What every launch makes anew."""
+"""Fields of a launch request that are not stored, but made by each launch."""
 
 SALT = "schedule"
 
 
 class CannotLaunch(Exception):
-    """What a schedule is to launch can no longer be launched: why, for a person. Another try does not help."""
+    """A schedule's launch is no longer valid; the message says why. Not worth a retry."""
 
 
 @dataclass(frozen=True)
 class StoredLaunch:
-    """What has to be kept of a launch request, JSON-able, and its number of items; those stay where `source` says.
+    """The JSON of a launch request, and its number of items, which are read from its `source` at each launch.
 
-    `id` is that of the schedule that it becomes: a form sent twice makes one.
+    `id` is that of the schedule that it becomes, so that a form sent twice creates one.
     """
 
     data: dict[str, Any]
@@ -45,24 +45,24 @@ class StoredLaunch:
 
     @classmethod
     def of(cls, request: LaunchRequest) -> StoredLaunch:
-        """Keep a request."""
+        """Return what is stored of a request."""
         data = {
             each.name: getattr(request, each.name) for each in fields(request) if each.name not in PER_LAUNCH_FIELDS
         }
         return cls(data | {"plan": request.plan.model_dump(mode="json")}, request.count)
 
     @classmethod
-    def unsealed(cls, token: str) -> StoredLaunch:
-        """Read what `sealed` returned. Raises signing.BadSignature for anything else."""
+    def from_token(cls, token: str) -> StoredLaunch:
+        """Verify and read a token of `to_token`. Raises signing.BadSignature."""
         return cls(**signing.loads(token, salt=SALT))
 
-    def sealed(self) -> str:
-        """Return it signed, to travel through a form: it was validated, and nobody can change it on the way."""
+    def to_token(self) -> str:
+        """Return it as a signed token for a hidden field, which a browser cannot alter after it was validated."""
         return signing.dumps(asdict(self), salt=SALT, compress=True)
 
 
 def request_of(schedule: Schedule, due: DueLaunch) -> LaunchRequest:
-    """Return the request of a schedule's launch that is due. Raises CannotLaunch."""
+    """Return the launch request that is due. Raises CannotLaunch."""
     data = schedule.request
     try:
         processor = _item_processor(data)
@@ -71,21 +71,24 @@ def request_of(schedule: Schedule, due: DueLaunch) -> LaunchRequest:
         raise CannotLaunch(f"There is no processor {data['processor']!r} any more.") from None
     except ValidationError as error:
         raise CannotLaunch(f"Its parameters or plan are no longer valid: {error}") from error
-    given = _items_of(schedule, processor) if processor is not None else LaunchItems()
-    made = {
+    items = _items_of(schedule, processor) if processor is not None else LaunchItems()
+    per_launch = {
         "plan": plan,
-        "count": given.count,
-        "rows": given.rows,
-        "digest": given.digest,
+        "count": items.count,
+        "rows": items.rows,
+        "digest": items.digest,
         "idempotency_key": due.key,
         "via": "schedule",
         "schedule": schedule.pk,
     }
-    return LaunchRequest(**data | made)
+    return LaunchRequest(**data | per_launch)
 
 
 def _item_processor(data: dict[str, Any]) -> Processor | None:
-    """Return what checks the items; None for a definition over no items. Raises as request_of's parts do."""
+    """Return the processor that validates the items; None for a definition without items.
+
+    Raises UnknownProcessor, ValidationError, CannotLaunch.
+    """
     if data.get("definition") is None:
         processor = get_processor(data["processor"])
         processor.validate_parameters(data["parameters"])
@@ -99,7 +102,7 @@ def _item_processor(data: dict[str, Any]) -> Processor | None:
 
 
 def _items_of(schedule: Schedule, processor: Processor) -> LaunchItems:
-    """Read and check the items anew. Raises CannotLaunch."""
+    """Read and validate the items. Raises CannotLaunch."""
     source = source_of(schedule)
     survey = input_survey.survey(source, processor, limit=settings.CANOPY_MAX_ITEMS)
     if survey.error or len(survey.bad_lines) > schedule.request["source"].get("left_out", 0):
@@ -109,12 +112,12 @@ def _items_of(schedule: Schedule, processor: Processor) -> LaunchItems:
 
 
 def source_of(schedule: Schedule) -> Source:
-    """Return where a schedule's items come from. Raises CannotLaunch where the upload is gone."""
-    told = schedule.request["source"]
-    kind = Format(told["kind"])
+    """Return the source of a schedule's items. Raises CannotLaunch if its upload is gone."""
+    source = schedule.request["source"]
+    kind = Format(source["kind"])
     if kind is Format.COUNT:
         return Source(kind, count=schedule.item_count)
     upload = schedule.upload
     if upload is None or not upload.file.storage.exists(str(upload.file.name)):
         raise CannotLaunch("The file with its items is gone. Make another schedule from the launch form.")
-    return Source(kind, opener(upload), key=told.get("key") or "")
+    return Source(kind, opener(upload), key=source.get("key") or "")

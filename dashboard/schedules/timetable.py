@@ -1,4 +1,4 @@
-"""When a schedule is due: its timetable and name, validated."""
+"""The timetable of a schedule: its name, timing and policies, validated."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 
 
 def time_zones() -> list[str]:
-    """Return the names of time zones that a person may choose, UTC first."""
+    """Return the names of the time zones on offer, UTC first."""
     skipped = ("posix", "right", "Etc/", "US/", "SystemV/")
     named = {name for name in available_timezones() if "/" in name and not name.startswith(skipped)}
     return ["UTC", *sorted(named)]
 
 
 class Timetable(BaseModel):
-    """What a person says of a schedule: either `cron` or `interval` (seconds); `catchup_window` is in seconds too."""
+    """What a person sets of a schedule: either `cron` or `interval` (seconds); `catchup_window` is in seconds too."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,10 +51,10 @@ class Timetable(BaseModel):
 
     @property
     def timing(self) -> Timing:
-        """When, as Temporal is asked."""
+        """The timing as Temporal takes it."""
         every = timedelta(seconds=self.interval) if self.interval is not None else None
         return Timing(self.cron or "", every, self.time_zone)
 
     def setting(self, *, paused: bool = False) -> ScheduleSettings:
-        """All that Temporal holds."""
+        """The settings that Temporal stores."""
         return ScheduleSettings(self.timing, self.overlap, timedelta(seconds=self.catchup_window), paused, self.note)

@@ -88,7 +88,7 @@ def _children_answer(outcome: OperationResult) -> Answer:
         if accepted == 1
         else _("%(accepted)s children %(several)s.") % {"accepted": numeral(accepted), "several": several}
     )
-    if outcome.goes_on:
+    if outcome.resumes_flow:
         text = (
             _("It goes on where it stopped. %(text)s") % {"text": text}
             if accepted
@@ -99,7 +99,7 @@ def _children_answer(outcome: OperationResult) -> Answer:
     if number:
         reasons = sorted({refusal.reason for refusal in outcome.refused})
         text += _(" %(number)s refused: %(reasons)s.") % {"number": numeral(number), "reasons": ", ".join(reasons)}
-    return Answer(text, is_error=not accepted and not outcome.goes_on, refused=outcome.refused)
+    return Answer(text, is_error=not accepted and not outcome.resumes_flow, refused=outcome.refused)
 
 
 def choice_of(given: QueryDict) -> Targets:

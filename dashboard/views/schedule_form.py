@@ -157,7 +157,7 @@ def _first(request: HttpRequest, schedule: Schedule) -> HttpResponse:
         messages.error(request, error.message)
         return HttpResponseRedirect(reverse("schedule-detail", args=[schedule.pk]))
     if seen is None:
-        messages.error(request, schedule_actions.GONE)
+        messages.error(request, schedule_actions.SCHEDULE_GONE)
         return HttpResponseRedirect(reverse("schedule-detail", args=[schedule.pk]))
     first = initial_of(schedule_actions.timetable_of(schedule, seen))
     page = FormPage(TimetableForm(initial=first), _launch_of(schedule), schedule, times=seen.local_times)
@@ -170,7 +170,7 @@ def _launch_of(schedule: Schedule) -> StoredLaunch:
 
 def _filled(request: HttpRequest) -> FormPage | None:
     try:
-        kept = StoredLaunch.unsealed(request.POST.get("launch", ""))
+        kept = StoredLaunch.from_token(request.POST.get("launch", ""))
     except BadSignature:
         return None
     return FormPage(TimetableForm(request.POST), kept)

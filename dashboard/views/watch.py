@@ -44,9 +44,9 @@ def workflow_watch(request: HtmxHttpRequest) -> HttpResponse:
     except (UnknownWorkflow, TemporalUnavailable) as error:
         said = str(error) if workflow_id else _("Enter a workflow id.")
         return render(request, "launch/watch.html", {"page": _page(request, workflow_id, said)}, status=422)
-    if watched.below:
+    if watched.descendant:
         messages.info(
-            request, _("%(below)s is a part of this tree, which is watched as a whole.") % {"below": watched.below}
+            request, _("%(below)s is a part of this tree, which is watched as a whole.") % {"below": watched.descendant}
         )
     return HttpResponseRedirect(reverse("batch-detail", args=[watched.batch.pk]))
 

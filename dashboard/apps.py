@@ -1,4 +1,4 @@
-"""The dashboard as Django knows it."""
+"""The Django app."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from orchestration import translation
 
 
 class DashboardConfig(AppConfig):
-    """Lets the engine's sentences be said in the reader's language."""
+    """Has the engine's texts translated by Django."""
 
     name = "dashboard"
 
     def ready(self) -> None:
-        """Hand the translations to the engine, which knows no Django."""
+        """Give the engine, which does not import Django, its translation function."""
         translation.use(gettext)
         if settings.DEBUG:
             BaseDatabaseWrapper.queries_limit = 0  # what background tasks write would be kept: no request ends for them

@@ -1,4 +1,8 @@
-"""ASGI entry: HTTP, websockets, and a lifespan that runs the notify worker, the reconciler and the dispatcher."""
+"""ASGI entry: HTTP, websockets, and a lifespan that runs what the web process does besides serving.
+
+That is the worker of the dashboard's activities (notify, scheduled launches, deliveries), the reconciler, and the
+dispatcher, which starts the workflows of notifications. Each is started again if it fails.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +38,12 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 RESTART_PAUSE = 2.0
+"""Seconds before a background task that ended is started again."""
 
 EXIT_PAUSE = 0.5
-"""Seconds between the notify worker's end and the process's: without it the SDK's threads sometimes crash it."""
+"""Seconds between the end of the worker and of the process, which the SDK's threads may crash otherwise."""
+
+BACKGROUND = (run_notify_worker, run_reconciler, run_dispatcher)
 
 router = ProtocolTypeRouter(
     {
@@ -47,7 +54,7 @@ router = ProtocolTypeRouter(
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve one connection, or the process's lifespan (which ProtocolTypeRouter rejects)."""
+    """Serve one connection, or the lifespan of the process, which ProtocolTypeRouter rejects."""
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
     else:
@@ -64,10 +71,10 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             except CannotStart as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
-            get_resolver().url_patterns  # noqa: B018  imports what requests need, before the first one
-            gc.freeze()  # what is loaded by now stays: the collector need not look through it again
+            get_resolver().url_patterns  # noqa: B018  imports what requests need before the first one
+            gc.freeze()  # what is loaded by now stays, so the collector need not scan it
             request_finished.connect(_close_connections)
-            tasks = [asyncio.create_task(_keep(run)) for run in (run_notify_worker, run_reconciler, run_dispatcher)]
+            tasks = [asyncio.create_task(_keep_running(run)) for run in BACKGROUND]
             await send({"type": "lifespan.startup.complete"})
         else:
             for task in tasks:
@@ -80,12 +87,12 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 
 
 def _close_connections(**signal: Any) -> None:
-    """Close what a request's thread has opened: it ends with the request. Those of lasting threads are kept."""
+    """Close the connections of a request's thread, which ends with it. Those of long-lived threads are kept."""
     connections.close_all()
 
 
-async def _keep(run: Callable[[], Awaitable[None]]) -> None:
-    """Run a background task for as long as the process lives, whatever befalls it."""
+async def _keep_running(run: Callable[[], Awaitable[None]]) -> None:
+    """Run a background task again whenever it ends or fails, for as long as the process lives."""
     while True:
         try:
             await run()

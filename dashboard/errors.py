@@ -8,14 +8,14 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from dashboard.i18n.formatting import Words, said
+from dashboard.i18n.formatting import StrOrPromise, translated
 from orchestration.temporal.connection import BatchNotRunning, BatchRunning, TemporalUnavailable
 
 
 class OperationError(Exception):
     """An operation that was refused or failed, and nothing was done: a message and an HTTP status."""
 
-    def __init__(self, message: Words, status_code: int) -> None:
+    def __init__(self, message: StrOrPromise, status_code: int) -> None:
         super().__init__(message)
         self.message = str(message)
         self.status_code = status_code
@@ -57,5 +57,5 @@ def reasons_by_field(problems: Iterable[Mapping[str, Any]], *, below: str = "") 
     found = dict[str, list[str]]()
     for problem in problems:
         path = ".".join([*([below] if below else []), *map(str, problem["loc"])])
-        found.setdefault(path, []).append(str(said(str(problem["msg"]).removeprefix("Value error, "))))
+        found.setdefault(path, []).append(str(translated(str(problem["msg"]).removeprefix("Value error, "))))
     return found

@@ -1,4 +1,4 @@
-"""Ids of rows that people see: short, random, readable in a workflow id and a URL."""
+"""Ids of rows that people see: short, random, and fit for workflow ids and URLs."""
 
 from __future__ import annotations
 

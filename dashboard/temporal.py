@@ -1,4 +1,4 @@
-"""The process's one gateway to Temporal, as settings say."""
+"""The gateway to Temporal that all of a process shares, configured by the settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestration.temporal.connection import Connection
 
 
 def connection() -> Connection:
-    """Return where Temporal is."""
+    """Return the connection settings of Temporal."""
     return Connection(
         address=settings.TEMPORAL_ADDRESS,
         namespace=settings.TEMPORAL_NAMESPACE,

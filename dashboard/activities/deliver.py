@@ -15,7 +15,7 @@ from orchestration.contracts.names import DELIVER_ACTIVITY, GIVE_UP_DELIVERY_ACT
 
 @activity.defn(name=DELIVER_ACTIVITY)
 async def deliver(given: Notification) -> None:
-    """Send a notification. Raises ApplicationError, not retried for what was refused for good."""
+    """Send a notification. Raises ApplicationError, non-retryable if the refusal is final."""
     found = Delivery.objects.select_related("subscription", "batch")
     delivery = await found.filter(pk=given.delivery_id).afirst()
     if delivery is None or delivery.status != DeliveryStatus.PENDING:
@@ -32,6 +32,6 @@ async def deliver(given: Notification) -> None:
 
 @activity.defn(name=GIVE_UP_DELIVERY_ACTIVITY)
 async def give_up_delivery(given: Notification) -> None:
-    """Say that a notification will not arrive."""
+    """Mark a notification as failed once its attempts are used up."""
     pending = Delivery.objects.filter(pk=given.delivery_id, status=DeliveryStatus.PENDING)
     await pending.aupdate(status=DeliveryStatus.FAILED, closed_at=timezone.now())

@@ -1,4 +1,4 @@
-"""launch_scheduled: the activity by which a schedule launches a batch, on the dashboard's queue beside notify."""
+"""The activity by which a schedule launches a batch, on the dashboard's task queue beside notify."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import root_id
 from orchestration.temporal.connection import BatchNotRunning
 
-LAUNCHES_AT_ONCE = 4
-LAUNCHES_TAKEN = 32
-"""At a full hour many are due: they queue here, not in front of news of batches."""
+CONCURRENT_LAUNCHES = 4
+QUEUED_LAUNCHES = 32
+"""At a full hour many are due: they queue here, not in front of notifies."""
 
-_threads = ThreadPoolExecutor(LAUNCHES_AT_ONCE, thread_name_prefix="launches")
+_threads = ThreadPoolExecutor(CONCURRENT_LAUNCHES, thread_name_prefix="launches")
 
 ENDED_BY_OVERLAP = "For the next launch of its schedule, as the overlap policy says."
 
 
 @activity.defn(name=LAUNCH_SCHEDULED_ACTIVITY)
 async def launch_scheduled(due: DueLaunch) -> LaunchedBatch:
-    """Launch the batch that is due, as the person who made the schedule. Another try finds the same batch.
+    """Launch the batch that is due, as the person who made the schedule. Idempotent: a retry finds the same batch.
 
-    Raises ApplicationError, not retried, for what can no longer be launched: the schedule's page says so.
+    Raises ApplicationError, non-retryable, for what can no longer be launched; the schedule's page shows it.
     """
     try:
         batch = await database_sync_to_async(_launch, thread_sensitive=False, executor=_threads)(due)

@@ -1,4 +1,4 @@
-"""The notify activity: tree events go into the projection, then the doorbell rings."""
+"""The notify activity: projects tree events, then notifies the viewers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from orchestration.contracts.names import NOTIFY_ACTIVITY
 
 CONCURRENT_NOTIFIES = 8
 _threads = ThreadPoolExecutor(CONCURRENT_NOTIFIES, thread_name_prefix="notify")
-"""Of their own: news do not queue behind what browsers are being sent."""
+"""A pool of its own, so that notifies do not queue behind reads for browsers."""
 
 
 @activity.defn(name=NOTIFY_ACTIVITY)
-async def notify(news: NotifyInput) -> None:
-    """Project a batch's tree events, then ring for its viewers."""
+async def notify(given: NotifyInput) -> None:
+    """Project a batch's tree events, then notify its viewers."""
     project = database_sync_to_async(apply_events, thread_sensitive=False, executor=_threads)
-    await project(news.batch_id, news.events)
-    await doorbell.announce_change(news.batch_id)
+    await project(given.batch_id, given.events)
+    await doorbell.announce_change(given.batch_id)

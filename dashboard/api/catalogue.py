@@ -10,7 +10,7 @@ from ninja import File, Router, Schema, UploadedFile
 from dashboard.accounts.permissions import require_operator
 from dashboard.api.responses import PROBLEMS
 from dashboard.errors import FieldErrors
-from dashboard.inputs.uploads import keep, problem_of
+from dashboard.inputs.uploads import size_problem, store_upload
 from orchestration.plan.presets import PRESETS, Preset
 from orchestration.processors.catalogue import processors
 
@@ -66,9 +66,9 @@ def list_processors(request: HttpRequest) -> list[dict[str, Any]]:
 def create_upload(request: HttpRequest, file: File[UploadedFile]) -> tuple[int, dict[str, Any]]:
     """Store a file; a parameter that is a file refers to it as {"upload": id}."""
     operator = require_operator(request.user)
-    if problem := problem_of(file):
+    if problem := size_problem(file):
         raise FieldErrors({"file": [problem]})
-    upload = keep(operator, file.name or "file", file)
+    upload = store_upload(operator, file.name or "file", file)
     return 201, {"id": upload.pk, "name": upload.name, "size": upload.size}
 
 

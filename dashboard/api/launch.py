@@ -15,7 +15,7 @@ from dashboard.inputs import survey as input_survey
 from dashboard.inputs import uploads
 from dashboard.inputs.rows import InputRow
 from dashboard.inputs.source import Format, Source, list_source
-from dashboard.inputs.survey import ROWS_LOOKED_AT, Survey
+from dashboard.inputs.survey import SURVEYED_ROWS, Survey
 from dashboard.launching.definition_request import LaunchItems, definition_request, first_processor, item_problems
 from dashboard.launching.request import LaunchRequest
 from dashboard.launching.validation import plan_problems
@@ -63,13 +63,13 @@ def launch_request(given: BatchIn, idempotency_key: str | None = None) -> Launch
         raise FieldErrors({"processor": [f"There is no processor {given.processor!r}. There are: {known}."]}) from None
     parameters = _validated("parameters", lambda: processor.validate_parameters(given.parameters), errors)
     if parameters is not None:
-        parameters, gone = uploads.complete(parameters)
+        parameters, gone = uploads.resolve_uploads(parameters)
         errors |= {f"parameters.{name}": [reason] for name, reason in gone.items()}
     plan = _validated("plan", lambda: Plan.model_validate({**processor.default_plan, **given.plan}), errors)
     if idempotency_key is not None and not 1 <= len(idempotency_key) <= 190:
         errors["Idempotency-Key"] = ["From 1 to 190 characters."]
     is_read_later = plan is not None and plan.paged and given.items is None
-    source, survey = _survey_items(given, processor, errors, ROWS_LOOKED_AT if is_read_later else None)
+    source, survey = _survey_items(given, processor, errors, SURVEYED_ROWS if is_read_later else None)
     if plan is not None and not errors:
         errors |= FieldErrors(plan_problems(processor.name, plan, survey.good)).below("plan").errors
     if errors or parameters is None or plan is None or source is None:
@@ -113,7 +113,7 @@ def _definition_request(given: BatchIn, version_id: int, idempotency_key: str | 
 
 
 def _rows_of(source: Source, processor: Processor) -> Callable[[], Iterator[InputRow]]:
-    return lambda: input_survey.rows(source, processor, set())
+    return lambda: input_survey.good_rows(source, processor, set())
 
 
 def _source_of(source: Source) -> dict[str, Any]:

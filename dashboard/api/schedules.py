@@ -19,7 +19,7 @@ from dashboard.api.launch import BatchIn, launch_request
 from dashboard.api.responses import OPERATION, PROBLEMS, Problem
 from dashboard.errors import FieldErrors, reasons_by_field
 from dashboard.inputs.source import list_source
-from dashboard.inputs.uploads import keep
+from dashboard.inputs.uploads import store_upload
 from dashboard.launching.request import LaunchRequest
 from dashboard.models import Batch, Schedule
 from dashboard.schedules import actions as schedule_actions
@@ -139,7 +139,7 @@ def _with_stored_items(person: User, given: ScheduleIn, launch_input: LaunchRequ
     if given.items is None:
         return launch_input
     content = list_source(given.items, given.key or "").open().read()
-    upload = keep(person, GIVEN_ITEMS, ContentFile(content))
+    upload = store_upload(person, GIVEN_ITEMS, ContentFile(content))
     return replace(launch_input, source=launch_input.source | {"upload": upload.pk, "name": upload.name})
 
 

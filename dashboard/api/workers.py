@@ -11,8 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from dashboard.accounts.permissions import require_operator
 from dashboard.chunk_store.store import DjangoChunkStore
-from dashboard.inputs.uploads import open_upload, parts_of
-from dashboard.reconciliation.plugin_events import take_in
+from dashboard.inputs.uploads import open_upload, read_parts
+from dashboard.reconciliation.plugin_events import ingest
 from dashboard.server.streaming import stream
 from orchestration.remote.wire import CHUNK, EVENTS, NOTE, RESULTS, WORK
 from orchestration.temporal.connection import TemporalUnavailable
@@ -53,14 +53,14 @@ def read_upload(request: HttpRequest, upload_id: str) -> StreamingHttpResponse:
         opened = open_upload(upload_id)
     except LookupError as error:
         raise Http404(str(error)) from error
-    return stream(parts_of(opened), "application/octet-stream")
+    return stream(read_parts(opened), "application/octet-stream")
 
 
 @router.post("/watches/events", include_in_schema=False)
 def take_events(request: HttpRequest) -> HttpResponse:
     """Record the events of a worker with the plugin."""
     try:
-        take_in(request.user, _body(request, EVENTS))
+        ingest(request.user, _body(request, EVENTS))
     except TemporalUnavailable as error:
         raise HttpError(503, str(error)) from error
     return HttpResponse(status=204)

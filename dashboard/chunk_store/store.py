@@ -14,7 +14,7 @@ from dashboard.chunk_store.item_results import write_processed, write_undone
 from dashboard.chunk_store.reports import write_report
 from dashboard.database.threads import with_live_connections
 from dashboard.definitions.stages import definition_of
-from dashboard.inputs.uploads import open_upload, parts_of
+from dashboard.inputs.uploads import open_upload, read_parts
 from dashboard.models import Batch, Item, Node
 from dashboard.projection.events import apply_events
 from dashboard.projection.tree_writer import resource_of
@@ -80,7 +80,7 @@ class DjangoChunkStore:
 
     def read_upload(self, upload_id: str) -> Iterator[bytes]:
         """Yield the content of a file that is a parameter. Raises LookupError when it is gone."""
-        return parts_of(with_live_connections(open_upload)(upload_id))
+        return read_parts(with_live_connections(open_upload)(upload_id))
 
     @with_live_connections
     def write_note(self, note: ChunkNote) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext_lazy
 
-from dashboard.i18n.formatting import Words
+from dashboard.i18n.formatting import StrOrPromise
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,8 @@ class Example:
     """A text to start from. `icon` is a heroicon."""
 
     kind: str
-    title: Words
-    when: Words
+    title: StrOrPromise
+    when: StrOrPromise
     icon: str
     text: str
 

@@ -72,8 +72,8 @@ class KeptFile(forms.FileInput):
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         """Return the input, and what it has."""
-        known = uploads.find(str(value)) if value else None
-        chosen = super().render(f"{name}{uploads.CHOSEN}", None, attrs, renderer)
+        known = uploads.find_upload(str(value)) if value else None
+        chosen = super().render(f"{name}{uploads.FILE_INPUT_SUFFIX}", None, attrs, renderer)
         if known is None:
             return chosen
         size = _("%(size)s, uploaded") % {"size": filesizeformat(known.size)}
@@ -103,7 +103,7 @@ class UploadField(forms.CharField):
                 _("The file is too large: at most %(most_mb)s MB are allowed.")
                 % {"most_mb": numeral(uploads.most_mb())}
             )
-        found = uploads.find(str(value))
+        found = uploads.find_upload(str(value))
         if found is None:
             raise forms.ValidationError(uploads.GONE)
         return found

@@ -47,7 +47,7 @@ class ItemsForm(forms.Form):
         file: UploadedFile[bytes] | None = self.cleaned_data.get("file")
         if file is None:
             return None
-        if problem := uploads.problem_of(file):
+        if problem := uploads.size_problem(file):
             raise forms.ValidationError(problem)
         if not file.size:
             raise forms.ValidationError(_("The file is empty."))

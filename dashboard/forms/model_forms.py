@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from dashboard.errors import reasons_by_field
 from dashboard.forms.fields import SECRET_LENGTH, LinesOfPairs, Suggested, UploadField
-from dashboard.i18n.formatting import said
+from dashboard.i18n.formatting import translated
 from orchestration.processors.secrets import VARIABLE, Secret
 from orchestration.processors.uploads import Upload
 
@@ -85,15 +85,15 @@ def choice_title(each: Enum) -> str:
 def _field_of(name: str, info: FieldInfo) -> forms.Field:
     annotation, is_optional = _without_none(info.annotation)
     common: dict[str, Any] = {
-        "label": said(title_of(name, info)),
-        "help_text": said(info.description or ""),
+        "label": translated(title_of(name, info)),
+        "help_text": translated(info.description or ""),
         "initial": None if info.is_required() else _whole(info.get_default(call_default_factory=True)),
         "required": not is_optional and annotation in (int, float),
     }
     if get_origin(annotation) is Literal:
-        return forms.ChoiceField(choices=[(each, said(str(each))) for each in get_args(annotation)], **common)
+        return forms.ChoiceField(choices=[(each, translated(str(each))) for each in get_args(annotation)], **common)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
-        choices = [(each.value, said(choice_title(each))) for each in annotation]
+        choices = [(each.value, translated(choice_title(each))) for each in annotation]
         return forms.ChoiceField(choices=choices, **common)
     if annotation is bool:
         return forms.BooleanField(**common | {"required": False})
@@ -103,7 +103,7 @@ def _field_of(name: str, info: FieldInfo) -> forms.Field:
         return _text_field(info, common)
     if annotation is Secret:
         hint = _("The name of a secret, whose value workers have as %(variable)sNAME.") % {"variable": VARIABLE}
-        common |= {"required": info.is_required(), "help_text": said(info.description or "") or hint}
+        common |= {"required": info.is_required(), "help_text": translated(info.description or "") or hint}
         return forms.CharField(max_length=SECRET_LENGTH, **common)
     if annotation is Upload:
         return UploadField(**common | {"required": info.is_required()})

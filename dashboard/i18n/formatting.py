@@ -7,11 +7,11 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-Words = str | Promise
+StrOrPromise = str | Promise
 """A text, or one that is translated only when it is shown."""
 
 
-def said(text: str) -> Words:
+def translated(text: str) -> StrOrPromise:
     """Return a text that code without Django has written, in the reader's language once it is shown."""
     return gettext_lazy(text) if text else ""
 

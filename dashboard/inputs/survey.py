@@ -17,7 +17,7 @@ from orchestration.processors.processor import Processor
 
 SAMPLE_ROWS = 5
 BAD_ROWS_SHOWN = 100
-ROWS_LOOKED_AT = 1_000
+SURVEYED_ROWS = 1_000
 """Of an input that is read while it runs: enough to see that its columns are right."""
 
 
@@ -75,7 +75,7 @@ def survey(source: Source, processor: Processor, *, limit: int, sample: int | No
     return found
 
 
-def rows(source: Source, processor: Processor, bad_lines: set[int]) -> Iterator[InputRow]:
+def good_rows(source: Source, processor: Processor, bad_lines: set[int]) -> Iterator[InputRow]:
     """Yield the good rows, once a survey has told the bad ones."""
     for line, row in InputReader(source, processor, validates=False):
         if line not in bad_lines and isinstance(row, InputRow):

@@ -21,17 +21,17 @@ from dashboard.models import Upload
 from orchestration.processors.uploads import Upload as Given
 from orchestration.processors.uploads import UploadGone
 
-CHOSEN = "-file"
+FILE_INPUT_SUFFIX = "-file"
 """What follows a field's name in the name of the input where its file is chosen."""
 
-PART = 256 * 1024
+PART_SIZE = 256 * 1024
 MB = 1024 * 1024
 GONE = gettext_lazy("What was uploaded is gone. Choose it again.")
 TOO_LARGE = "too large"
 """Stands in the place of an upload's id where the file that was chosen has not been kept."""
 
 
-def keep(person: User, name: str, content: UploadedFile[bytes] | ContentFile[bytes]) -> Upload:
+def store_upload(person: User, name: str, content: UploadedFile[bytes] | ContentFile[bytes]) -> Upload:
     """Keep content as an upload; the same content of the same person and name is kept once."""
     digest = hashlib.sha256()
     for part in content.chunks():
@@ -46,7 +46,7 @@ def keep(person: User, name: str, content: UploadedFile[bytes] | ContentFile[byt
     return upload
 
 
-def keep_chosen(request: HttpRequest) -> QueryDict:
+def store_chosen_files(request: HttpRequest) -> QueryDict:
     """Keep the files that were chosen for parameters, and return what was sent with their ids in the fields' place.
 
     Of one that is too large there is TOO_LARGE.
@@ -54,13 +54,13 @@ def keep_chosen(request: HttpRequest) -> QueryDict:
     given: QueryDict = request.POST.copy()
     assert request.user.is_authenticated
     for name, file in request.FILES.items():
-        if name.endswith(CHOSEN) and isinstance(file, UploadedFile):
-            kept = TOO_LARGE if problem_of(file) else keep(request.user, file.name or "file", file).pk
-            given[name.removesuffix(CHOSEN)] = kept
+        if name.endswith(FILE_INPUT_SUFFIX) and isinstance(file, UploadedFile):
+            kept = TOO_LARGE if size_problem(file) else store_upload(request.user, file.name or "file", file).pk
+            given[name.removesuffix(FILE_INPUT_SUFFIX)] = kept
     return given
 
 
-def problem_of(file: UploadedFile[bytes]) -> str:
+def size_problem(file: UploadedFile[bytes]) -> str:
     """Return why a file cannot be kept, in words for a person; empty where it can."""
     if (file.size or 0) <= settings.CANOPY_MAX_UPLOAD_BYTES:
         return ""
@@ -75,7 +75,7 @@ def most_mb() -> int:
     return int(settings.CANOPY_MAX_UPLOAD_BYTES // MB)
 
 
-def find(upload_id: str) -> Given | None:
+def find_upload(upload_id: str) -> Given | None:
     """Return an upload as a parameter has it, or None when it is gone."""
     upload = Upload.objects.filter(pk=upload_id).first()
     if upload is None or not upload.file.storage.exists(str(upload.file.name)):
@@ -83,12 +83,12 @@ def find(upload_id: str) -> Given | None:
     return Given(upload.pk, upload.name, upload.size)
 
 
-def complete(parameters: BaseModel) -> tuple[BaseModel, dict[str, str]]:
+def resolve_uploads(parameters: BaseModel) -> tuple[BaseModel, dict[str, str]]:
     """Return parameters with the names and sizes of their uploads, and which are gone: {field: reason}."""
     found, errors = dict[str, Any](), dict[str, str]()
     for name, value in parameters:
         if isinstance(value, Given):
-            known = find(value.upload)
+            known = find_upload(value.upload)
             if known is None:
                 errors[name] = f"There is no upload {value.upload!r}."
             found[name] = known
@@ -103,10 +103,10 @@ def open_upload(upload_id: str) -> BinaryIO:
     return upload.reader()
 
 
-def parts_of(opened: BinaryIO) -> Iterator[bytes]:
+def read_parts(opened: BinaryIO) -> Iterator[bytes]:
     """Yield what is in a file, and close it."""
     with opened as file:
-        while part := file.read(PART):
+        while part := file.read(PART_SIZE):
             yield part
 
 

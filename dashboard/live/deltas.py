@@ -15,18 +15,18 @@ from dashboard.models import OPEN_BATCH_STATUSES, Batch, Node
 
 NODES_PER_MESSAGE = 500
 NODES_PER_DELTA = 2_000
-"""Above this a browser is told to load its rows anew rather than be sent every change."""
+"""Above this number of changed nodes a browser is asked to reload its rows instead."""
 
-BATCHES_WATCHED = 1_000
+BATCHES_LISTED = 1_000
 BATCHES_PER_MESSAGE = 100
-RECENT = timedelta(seconds=30)
+RECENTLY_CLOSED = timedelta(seconds=30)
 
 
-def deltas(batch_id: str, since: int) -> Iterator[dict[str, Any]]:
-    """Yield the messages that bring a browser from revision `since` to the newest; none when it is there already.
+def batch_deltas(batch_id: str, since: int) -> Iterator[dict[str, Any]]:
+    """Yield the messages that bring a browser from revision `since` to the newest; none if it is up to date.
 
-    Only the last one carries `more: false`, and with it the revision to remember. `reload` asks the browser to fetch
-    its rows anew: when too many changed, or when it claims a revision that has never been.
+    Only the last has `more: false`: its revision is the one to remember. `reload` asks the browser to fetch its rows
+    again, when too many changed or the revision is newer than the batch's.
     """
     batch = Batch.objects.exclude(revision=since).defer(*LARGE_COLUMNS).filter(pk=batch_id).first()
     if batch is None:
@@ -48,7 +48,7 @@ def deltas(batch_id: str, since: int) -> Iterator[dict[str, Any]]:
 
 
 def _changed_nodes(batch: Batch, since: int) -> list[Node] | None:
-    """Return what changed after a revision, up to the batch's as it was read, or None when that is too much."""
+    """Return the nodes that changed between a revision and the batch's, or None if they are too many."""
     changed = Node.objects.filter(batch=batch, revision__gt=since, revision__lte=batch.revision)
     nodes = list(changed.order_by("revision")[: NODES_PER_DELTA + 1])
     for node in nodes:
@@ -56,10 +56,10 @@ def _changed_nodes(batch: Batch, since: int) -> list[Node] | None:
     return nodes if len(nodes) <= NODES_PER_DELTA else None
 
 
-def list_delta(sent: dict[str, int]) -> dict[str, Any] | None:
-    """Return what changed in the list of batches, or None. `sent` is what the browser has: {batch id: revision}."""
-    is_fresh = Q(status__in=OPEN_BATCH_STATUSES) | Q(closed_at__gte=timezone.now() - RECENT)
-    revisions = dict(Batch.objects.filter(is_fresh).values_list("pk", "revision")[:BATCHES_WATCHED])
+def batch_list_delta(sent: dict[str, int]) -> dict[str, Any] | None:
+    """Return the changes in the list of batches, or None. `sent` is what the browser has: {batch id: revision}."""
+    is_fresh = Q(status__in=OPEN_BATCH_STATUSES) | Q(closed_at__gte=timezone.now() - RECENTLY_CLOSED)
+    revisions = dict(Batch.objects.filter(is_fresh).values_list("pk", "revision")[:BATCHES_LISTED])
     changed = [pk for pk, revision in revisions.items() if revision != sent.get(pk)][:BATCHES_PER_MESSAGE]
     if not changed:
         return None
@@ -83,10 +83,10 @@ def list_delta(sent: dict[str, int]) -> dict[str, Any] | None:
 
 
 def tick() -> dict[str, Any]:
-    """Return the message that only says that the line is alive."""
+    """Return the message that only shows that the connection is alive."""
     return {"type": "tick", "now": iso(timezone.now())}
 
 
 def _pages(nodes: Sequence[Node]) -> list[Sequence[Node]]:
-    """Cut nodes into messages; a batch that changed without its nodes is one message, too."""
+    """Return the nodes of each message; a batch that changed without its nodes is one message, too."""
     return list(slices(nodes, NODES_PER_MESSAGE)) or [[]]

@@ -1,4 +1,4 @@
-"""The state of a batch or node as a browser and the API get it."""
+"""The state of a batch or node, as browsers and the API get it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from orchestration.throughput import eta_bounds
 from orchestration.throughput import rate_and_eta as pace_of
 
 LARGE_COLUMNS = ("parameters", "plan_data", "source")
-"""Columns of a batch that are large and that no browser is sent."""
+"""Large columns of a batch, which its state does not need."""
 
 
 def batch_state(batch: Batch) -> dict[str, Any]:
-    """Return what pages, deltas and the API say of a batch. Times are ISO 8601, rate items/s, eta seconds.
+    """Return the state of a batch for pages, deltas and the API. Times are ISO 8601, rate items/s, eta seconds.
 
-    `eta_range` is between which seconds it lies, by how the last minute went.
+    `eta_range` is the range of the ETA in seconds, by the variation of the rate over the last minute.
     """
     now = timezone.now()
     rate, eta = rate_and_eta(batch, now)
@@ -33,7 +33,7 @@ def batch_state(batch: Batch) -> dict[str, Any]:
         "children": batch.children | {"total": batch.child_count},
         "partitions": batch.partition_count,
         "watched": batch.watched_id,
-        "reading": reading_of(batch),
+        "reading": input_progress(batch),
         "items": batch.items_by_status | {"total": batch.item_count},
         "rate": rate,
         "eta": eta,
@@ -51,8 +51,8 @@ def batch_state(batch: Batch) -> dict[str, Any]:
     }
 
 
-def reading_of(batch: Batch) -> dict[str, Any] | None:
-    """Return how far an input is that is read while the batch runs, and the first row that was left out, if any."""
+def input_progress(batch: Batch) -> dict[str, Any] | None:
+    """Return the progress of an input that is read while the batch runs, with the first row that was left out."""
     reading = batch.reading
     line, reason = next(iter(reading.get("bad", [])), (None, ""))
     if reading.get("is_last", True) and line is None:
@@ -68,10 +68,10 @@ def reading_of(batch: Batch) -> dict[str, Any] | None:
 
 
 def rate_and_eta(batch: Batch, now: datetime) -> tuple[float | None, float | None]:
-    """Return items per second and the seconds left, as far as they are known.
+    """Return items per second and the seconds left, each None if unknown, for the root's newest run.
 
-    Both are of the root's newest run. In a first run items are counted; a retry knows only how many children are done,
-    and so does a batch that is only watched: its rate is in children, and nobody knows how many are to come.
+    The first run counts items. A retry counts children and takes their average number of items. A watched batch has a
+    rate in children, and no ETA: how many are to come is unknown.
     """
     if batch.opened_at is None:
         return None, None
@@ -88,14 +88,14 @@ def rate_and_eta(batch: Batch, now: datetime) -> tuple[float | None, float | Non
 
 
 def eta_range(batch: Batch, eta: float, now: datetime) -> tuple[float, float] | None:
-    """Return between which seconds the rest will take, as far as that is known; the ETA lies in it."""
+    """Return the range of the ETA in seconds, which includes the ETA itself; None if unknown."""
     left = batch.items_pending + batch.items_running
     found = eta_bounds(batch.samples, int(now.timestamp()), left)
     return (min(eta, found[0]), max(eta, found[1])) if found else None
 
 
 def node_state(node: Node) -> dict[str, Any]:
-    """Return what a delta says of a node."""
+    """Return the state of a node for deltas."""
     state = {
         "id": node.pk,
         "kind": node.kind,

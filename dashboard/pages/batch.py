@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from dashboard.accounts.permissions import may_operate
 from dashboard.actions.rollback import can_undo
 from dashboard.forms.model_forms import title_of
-from dashboard.i18n.formatting import said
+from dashboard.i18n.formatting import translated
 from dashboard.live.state import batch_state
 from dashboard.models import Batch, Report
 from dashboard.queries.error_groups import ErrorGroups, error_groups
@@ -71,7 +71,7 @@ class BatchPage:
 
 def plan_of(batch: Batch) -> list[tuple[str, Any]]:
     """Return the plan as titles and values, without what was not given."""
-    titles = {name: str(said(title_of(name, field))) for name, field in Plan.model_fields.items()}
+    titles = {name: str(translated(title_of(name, field))) for name, field in Plan.model_fields.items()}
     return [(titles.get(name, name), value) for name, value in batch.plan_data.items() if value is not None]
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy
 
-from dashboard.i18n.formatting import Words
+from dashboard.i18n.formatting import StrOrPromise
 
-COLUMNS: Mapping[str, Words] = {
+COLUMNS: Mapping[str, StrOrPromise] = {
     "status": gettext_lazy("Status"),
     "progress": gettext_lazy("Progress"),
     "children": gettext_lazy("Children"),

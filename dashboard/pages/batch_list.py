@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.core.paginator import Page
 from django.http import QueryDict
 
-from dashboard.i18n.formatting import Words
+from dashboard.i18n.formatting import StrOrPromise
 from dashboard.models import Batch, SavedView
 from dashboard.pages.batch_columns import COLUMNS, columns_of, columns_query
 from dashboard.queries.batch_filter import BatchFilter
@@ -38,7 +38,7 @@ class BatchListPage:
     columns: Sequence[str]
 
     @property
-    def all_columns(self) -> Sequence[tuple[str, Words]]:
+    def all_columns(self) -> Sequence[tuple[str, StrOrPromise]]:
         """Columns that can be shown, and their titles."""
         return list(COLUMNS.items())
 

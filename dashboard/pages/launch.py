@@ -22,11 +22,11 @@ from dashboard.accounts.permissions import may_operate
 from dashboard.definitions.stages import definition_of
 from dashboard.forms.items import ItemsForm
 from dashboard.forms.model_forms import ModelForm, form_of
-from dashboard.i18n.formatting import numeral, said
+from dashboard.i18n.formatting import numeral, translated
 from dashboard.inputs import survey as input_survey
 from dashboard.inputs.source import Format, Source
-from dashboard.inputs.survey import ROWS_LOOKED_AT, Survey
-from dashboard.inputs.uploads import keep, keep_chosen, opener
+from dashboard.inputs.survey import SURVEYED_ROWS, Survey
+from dashboard.inputs.uploads import opener, store_chosen_files, store_upload
 from dashboard.launching.definition_request import LaunchItems, definition_request, item_problems, plan_of
 from dashboard.launching.request import LaunchRequest
 from dashboard.launching.validation import plan_problems
@@ -78,7 +78,7 @@ class LaunchPage:
     @property
     def title(self) -> str:
         """What is launched."""
-        return self.version.definition.name if self.version is not None else str(said(self.processor.title))
+        return self.version.definition.name if self.version is not None else str(translated(self.processor.title))
 
     @property
     def definition(self) -> Definition | None:
@@ -174,7 +174,7 @@ class LaunchPage:
             parameters=self.parameters.model.model_dump(mode="json"),
             plan=plan,
             count=0 if plan.paged else survey.good,
-            rows=lambda: iter(()) if plan.paged else input_survey.rows(source, processor, survey.bad_lines),
+            rows=lambda: iter(()) if plan.paged else input_survey.good_rows(source, processor, survey.bad_lines),
             digest=f"{self.upload.sha256 if self.upload else ''}{survey.digest}",
             label=self.items.cleaned_data["label"],
             source={
@@ -207,7 +207,7 @@ def empty_page(
         parameters, plan = like.parameters, like.plan_data
     elif preset is not None:
         first = {"format": Format.CSV, "text": preset.items} if preset.items else {"format": Format.COUNT}
-        first |= {"count": preset.count, "label": str(said(preset.title))}
+        first |= {"count": preset.count, "label": str(translated(preset.title))}
         parameters, plan = dict(preset.parameters), dict(preset.plan)
     page = LaunchPage(
         processor,
@@ -251,7 +251,7 @@ def filled_page(request: HttpRequest, processor: Processor, version: DefinitionV
         processor,
         items=ItemsForm(given, request.FILES),
         parameters=form_of(NoParameters if version else processor.parameters_model)(
-            keep_chosen(request), prefix="parameters"
+            store_chosen_files(request), prefix="parameters"
         ),
         plan=form_of(Plan)(given, prefix="plan"),
         key=given.get("idempotency_key", "")[:64] or secrets.token_urlsafe(12),
@@ -284,7 +284,7 @@ def _survey(page: LaunchPage, request: HttpRequest) -> None:
     name = page.upload.pk if page.upload else str(cleaned["count"])
     page.source = Source(kind, opener(page.upload), key=cleaned["key"], count=cleaned["count"] or 0)
     plan = page.checked_plan
-    sample = ROWS_LOOKED_AT if plan is not None and plan.paged else None
+    sample = SURVEYED_ROWS if plan is not None and plan.paged else None
     content = f"{page.upload.sha256 if page.upload else name}:{kind}:{cleaned['key']}:{page.processor.name}:{sample}"
     cached = f"survey:{hashlib.sha256(content.encode()).hexdigest()}"
     page.survey = cache.get(cached)
@@ -313,10 +313,10 @@ def _kept(cleaned: dict[str, Any], request: HttpRequest) -> Upload | None:
     """
     file: UploadedFile[bytes] | None = cleaned["file"]
     if file is not None:
-        return keep(_person(request), file.name or "upload", file)
+        return store_upload(_person(request), file.name or "upload", file)
     if cleaned["upload"] and not (cleaned["use_text"] and cleaned["text"].strip()):
         return Upload.objects.filter(pk=cleaned["upload"]).first()
-    return keep(_person(request), PASTED, ContentFile(cleaned["text"].encode()))
+    return store_upload(_person(request), PASTED, ContentFile(cleaned["text"].encode()))
 
 
 def _person(request: HttpRequest) -> User:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from django.db.models import Count, Min
 from django.utils.translation import gettext_lazy
 
-from dashboard.i18n.formatting import Words
+from dashboard.i18n.formatting import StrOrPromise
 from dashboard.live.state import LARGE_COLUMNS
 from dashboard.models import BY_INTEREST, FAILURES, Batch
 from dashboard.queries.batch_map import map_of, seconds_from_code
@@ -37,7 +37,7 @@ QUANTILES = (
 class NumberPair:
     """A number of both batches, under a name; `change` is what the second has more."""
 
-    name: Words
+    name: StrOrPromise
     one: float | None
     other: float | None
 

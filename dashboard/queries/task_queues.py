@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from dashboard.i18n.formatting import Words
+from dashboard.i18n.formatting import StrOrPromise
 from dashboard.models import OPEN_BATCH_STATUSES, Batch
 from dashboard.temporal import gateway
 from orchestration.client.task_queues import QueueKind, QueueSnapshot, Slots, WorkerSnapshot
@@ -47,7 +47,7 @@ class QueueRow:
     """A queue with what waits in it: activities, or workflow tasks where those are more."""
 
     name: str
-    purpose: Words
+    purpose: StrOrPromise
     workers: list[WorkerRow]
     backlog: int
     backlog_age: timedelta
@@ -64,7 +64,7 @@ class QueuesPage:
     """Context of the list."""
 
     rows: list[QueueRow]
-    error: Words = ""
+    error: StrOrPromise = ""
 
 
 def queues_page() -> QueuesPage:

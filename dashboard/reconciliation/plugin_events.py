@@ -1,4 +1,4 @@
-"""WorkflowEvent: events of workers that Canopy does not run, put to the batches that watch their trees."""
+"""Events sent by the plugin of external workers, projected into the batches that watch their workflows."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from orchestration.remote.wire import WorkflowEvent
 log = logging.getLogger(__name__)
 
 
-def take_in(person: Person, told: Sequence[WorkflowEvent]) -> None:
-    """Project events. A root that nobody watches is watched once a child of it is heard of; others are left alone.
+def ingest(person: Person, events: Sequence[WorkflowEvent]) -> None:
+    """Project events. A root that no batch watches is ignored until a child of it is reported, and watched then.
 
     Raises PermissionDenied, TemporalUnavailable.
     """
     trees = defaultdict[tuple[str, str], list[WorkflowEvent]](list)
-    for event in told:
+    for event in events:
         trees[event.root, event.root_run_id].append(event)
-    for (root, run_id), events in trees.items():
-        batch_id = _batch_of(person, root, run_id, has_child=any(event.parent for event in events))
+    for (root, run_id), of_tree in trees.items():
+        batch_id = _batch_of(person, root, run_id, has_child=any(event.parent for event in of_tree))
         if batch_id:
-            apply_events(batch_id, [_tree_event(event) for event in events])
+            apply_events(batch_id, [_tree_event(event) for event in of_tree])
             doorbell.announce_change_from_thread(batch_id)
 
 
 def _batch_of(person: Person, root: str, run_id: str, *, has_child: bool) -> str:
-    """Return the batch that shows a root's run; none where it is not known to be a parent, or is gone."""
+    """Return the batch that shows a root's run, watching it if it has a child; empty if there is none."""
     roots = Node.objects.filter(kind=NodeKind.ROOT, workflow_id=root, attempts__run_id=run_id)
     known = roots.order_by("-batch__created_at").values_list("batch_id", flat=True).first()
     if known is not None or not has_child:
@@ -48,15 +48,15 @@ def _batch_of(person: Person, root: str, run_id: str, *, has_child: bool) -> str
         return ""
 
 
-def _tree_event(told: WorkflowEvent) -> TreeEvent:
+def _tree_event(event: WorkflowEvent) -> TreeEvent:
     run = WorkflowRun(
-        told.workflow_id,
-        told.run_id,
-        told.status or Status.RUNNING,
-        told.at,
-        workflow_type=told.workflow_type,
-        parent=told.parent,
-        root=told.root,
+        event.workflow_id,
+        event.run_id,
+        event.status or Status.RUNNING,
+        event.at,
+        workflow_type=event.workflow_type,
+        parent=event.parent,
+        root=event.root,
     )
-    kind = EventKind.CLOSED if told.status is not None else EventKind.STARTED
-    return TreeEvent(kind, run.workflow_id, run.run_id, told.at, told.status, told.failure, place=place_of(run))
+    kind = EventKind.CLOSED if event.status is not None else EventKind.STARTED
+    return TreeEvent(kind, run.workflow_id, run.run_id, event.at, event.status, event.failure, place=place_of(run))

@@ -1,4 +1,4 @@
-"""Repair: tells the projection, as tree events, what Temporal knows of a batch's runs and the rows do not."""
+"""Repair: projects, as tree events, what Temporal knows of a batch's runs and the rows do not."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from orchestration.contracts.workflow_ids import is_canopy_id, root_id
 log = logging.getLogger(__name__)
 
 NOTIFY_HEAD_START = timedelta(seconds=2)
-"""What happened less than this ago is left to notify."""
+"""What happened less than this ago may still be notified."""
 
 RUNS_AT_ONCE = 250
-"""Runs that are compared and repaired together: memory stays flat whatever the batch's size."""
+"""Runs that are compared and repaired together, so that memory stays flat whatever the batch's size."""
 
 LOOKUPS_AT_ONCE = 10
-"""Runs and failures asked for at the same time."""
+"""Concurrent requests for runs and failures."""
 
-GONE = Failure("Terminated", "Temporal no longer knows this run.")
+LOST = Failure("Terminated", "Temporal no longer knows this run.")
 
 T = TypeVar("T")
 
@@ -48,32 +48,32 @@ async def repair_listed(batch: Batch, since: datetime | None) -> None:
         return
     for listing in listings:
         async for runs in _listed_slices(listing):
-            await repair_seen(batch.pk, [run for run in runs if _is_due(run)])
+            await repair_runs(batch.pk, [run for run in runs if _is_past_notify(run)])
 
 
 async def _repair_watched(batch_id: str, listings: Iterable[AsyncIterator[WorkflowRun]]) -> None:
-    """Project all that was listed, and the oldest first: a parent is known before its children."""
+    """Project all listed runs, the oldest first, so that a parent is known before its children."""
     found = {run.run_id: run for listing in listings async for run in listing}
     for runs in slices(sorted(found.values(), key=_started_at), RUNS_AT_ONCE):
-        await repair_seen(batch_id, runs)
+        await repair_runs(batch_id, runs)
 
 
 def _started_at(run: WorkflowRun) -> datetime:
     return run.started_at
 
 
-def _is_due(run: WorkflowRun) -> bool:
+def _is_past_notify(run: WorkflowRun) -> bool:
     return (run.closed_at or run.started_at) < datetime.now(UTC) - NOTIFY_HEAD_START
 
 
 async def repair_lost(batch_id: str) -> None:
-    """Ask for each run that the rows have open: one that Temporal no longer knows counts as terminated."""
+    """Describe each run that is open in the rows; one that Temporal no longer knows counts as terminated."""
     for attempts in slices(await in_thread(_open_attempts)(batch_id), RUNS_AT_ONCE):
         seen = await _gather([gateway().describe_run(workflow_id, run_id) for workflow_id, run_id in attempts])
-        await repair_seen(batch_id, [run for run in seen if run is not None])
+        await repair_runs(batch_id, [run for run in seen if run is not None])
         now = datetime.now(UTC)
         gone = [
-            TreeEvent(EventKind.CLOSED, workflow_id, run_id, now, Status.TERMINATED, GONE)
+            TreeEvent(EventKind.CLOSED, workflow_id, run_id, now, Status.TERMINATED, LOST)
             for (workflow_id, run_id), run in zip(attempts, seen, strict=True)
             if run is None
         ]
@@ -88,9 +88,9 @@ def _open_attempts(batch_id: str) -> list[tuple[str, str]]:
     return list(running.values_list("node__workflow_id", "run_id"))
 
 
-async def repair_seen(batch_id: str, runs: Sequence[WorkflowRun]) -> None:
-    """Project those of some runs that the rows do not know, or know in an earlier state."""
-    missing = await in_thread(_missing)(batch_id, runs) if runs else []
+async def repair_runs(batch_id: str, runs: Sequence[WorkflowRun]) -> None:
+    """Project those of some runs that the rows lack or have in an earlier state."""
+    missing = await in_thread(_runs_to_repair)(batch_id, runs) if runs else []
     if not missing:
         return
     log.info("Batch %s: %s runs were not notified.", batch_id, len(missing))
@@ -98,16 +98,16 @@ async def repair_seen(batch_id: str, runs: Sequence[WorkflowRun]) -> None:
     await _project(batch_id, [event for events in found for event in events])
 
 
-def _missing(batch_id: str, runs: Sequence[WorkflowRun]) -> list[WorkflowRun]:
-    """Return the runs that are unknown, open in the rows alone, or closed later and otherwise than the rows have it."""
+def _runs_to_repair(batch_id: str, runs: Sequence[WorkflowRun]) -> list[WorkflowRun]:
+    """Return the runs that the rows lack, have open although they closed, or have with an earlier, other outcome."""
     ids = {run.workflow_id for run in runs}
     attempts = Attempt.objects.filter(batch=batch_id, node__workflow_id__in=ids)
     rows = attempts.values_list("run_id", "status", "closed_at")
     known = {run_id: (status, closed_at) for run_id, status, closed_at in rows}
-    return [run for run in runs if run.run_id not in known or _is_news(run, *known[run.run_id])]
+    return [run for run in runs if run.run_id not in known or _is_outdated(run, *known[run.run_id])]
 
 
-def _is_news(run: WorkflowRun, status: str, closed_at: datetime | None) -> bool:
+def _is_outdated(run: WorkflowRun, status: str, closed_at: datetime | None) -> bool:
     if run.closed_at is None or status == run.status:
         return False
     return closed_at is None or run.closed_at > closed_at
@@ -125,7 +125,7 @@ async def _events_of(run: WorkflowRun) -> list[TreeEvent]:
 
 
 def place_of(run: WorkflowRun) -> Place | None:
-    """Return where somebody else's workflow belongs: below its parent. Ours have places already."""
+    """Return the place of an external workflow, below its parent; None for Canopy's own, which have places already."""
     if not run.parent or is_canopy_id(run.workflow_id):
         return None
     return Place(run.parent, NodeKind.STEP if is_canopy_id(run.root) else NodeKind.CHILD, run.workflow_type)

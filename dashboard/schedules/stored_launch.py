@@ -108,7 +108,7 @@ def _items_of(schedule: Schedule, processor: Processor) -> LaunchItems:
     if survey.error or len(survey.bad_lines) > schedule.request["source"].get("left_out", 0):
         first = f" Line {survey.bad[0].line}: {survey.bad[0].message}" if survey.bad else ""
         raise CannotLaunch(survey.error or f"{len(survey.bad_lines):,} of its items are not valid any more.{first}")
-    return LaunchItems(survey.good, lambda: input_survey.rows(source, processor, survey.bad_lines), survey.digest)
+    return LaunchItems(survey.good, lambda: input_survey.good_rows(source, processor, survey.bad_lines), survey.digest)
 
 
 def source_of(schedule: Schedule) -> Source:

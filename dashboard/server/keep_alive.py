@@ -26,11 +26,11 @@ SHOW_LOGS = "CANOPY_SHOW_LOGS"
 PAUSES = (0.2, 1.0, 2.0, 5.0)
 """Seconds before the next start, longer while the program keeps dying young."""
 
-YOUNG = 10.0
+EARLY_DEATH = 10.0
 STOP_WITHIN = 3.5
 """Seconds a program has to stop, then it is killed; honcho kills the keepers 5 s after the first was told."""
 
-LOOK_EVERY = 0.5
+POLL_EVERY = 0.5
 LOG_LIMIT = 20 * 1024 * 1024
 PR_SET_PDEATHSIG = 1
 
@@ -54,7 +54,7 @@ class Keeper:
             if self._stopping:
                 _end(program)
                 return
-            self._deaths = self._deaths + 1 if time.monotonic() - began < YOUNG else 1
+            self._deaths = self._deaths + 1 if time.monotonic() - began < EARLY_DEATH else 1
             pause = PAUSES[min(self._deaths, len(PAUSES)) - 1]
             sys.stdout.write(f"{self._name} ended ({program.returncode}), is started again; see {self._log.name}\n")
             sys.stdout.flush()
@@ -73,7 +73,7 @@ class Keeper:
     def _await(self, program: subprocess.Popen[bytes]) -> None:
         while not self._stopping:
             try:
-                program.wait(LOOK_EVERY)
+                program.wait(POLL_EVERY)
             except subprocess.TimeoutExpired:
                 self._stopping = self._stopping or not _is_supervised()
             else:

@@ -18,7 +18,7 @@ from pathlib import Path
 from honcho.manager import Manager
 from honcho.printer import Message, Printer
 
-LAST = "temporal"
+STOPPED_LAST = "temporal"
 """Stops after the others: worker and web hand their work back to it."""
 
 TEMPORAL_LISTS = (
@@ -43,7 +43,7 @@ FREE_PORTS = range(20_000, 32_000)
 FREE_WITHIN = 6.0
 """Seconds that a run which is just stopping may still hold its home; stopping takes 5 s at most."""
 
-EVERY = 0.25
+POLL_EVERY = 0.25
 
 
 class CannotRun(Exception):
@@ -54,7 +54,7 @@ class Processes(Manager):
     """honcho's manager, with an order of stopping, and safe to stop while it is still starting."""
 
     def __init__(self) -> None:
-        super().__init__(_OwnLines(sys.stdout))
+        super().__init__(_OutputPrinter(sys.stdout))
         self._is_asked = False
         self._told: set[str] = set()
 
@@ -73,12 +73,12 @@ class Processes(Manager):
     def _tell_next(self) -> None:
         """Send SIGTERM to all that use Temporal, and to Temporal once they are gone."""
         running = {name for name, process in self._processes.items() if "returncode" not in process}
-        for name in (running - {LAST} or running) - self._told:
+        for name in (running - {STOPPED_LAST} or running) - self._told:
             self._told.add(name)
             self._procmgr.terminate(self._processes[name]["pid"])
 
 
-class _OwnLines(Printer):
+class _OutputPrinter(Printer):
     """Prints what processes say, without honcho's own chatter."""
 
     def write(self, message: Message) -> None:
@@ -87,7 +87,7 @@ class _OwnLines(Printer):
             super().write(message)
 
 
-def hold(home: Path) -> None:
+def lock_home(home: Path) -> None:
     """Keep the home for this run, until the last of its processes is gone. Raises CannotRun while another has it.
 
     Two Temporal servers on one database file would ruin it. Forked processes inherit the lock, which makes it last.
@@ -103,7 +103,7 @@ def hold(home: Path) -> None:
                 raise CannotRun(
                     f"Canopy runs in {home} already (process {holder}). Stop it, or choose another CANOPY_HOME."
                 ) from None
-            time.sleep(EVERY)
+            time.sleep(POLL_EVERY)
         else:
             os.ftruncate(lock, 0)
             os.pwrite(lock, str(os.getpid()).encode(), 0)
@@ -165,7 +165,7 @@ def stop_with_make() -> None:
 
     def watch() -> None:
         while os.getppid() == make and _catches_interrupt(make) == could_catch:
-            time.sleep(EVERY)
+            time.sleep(POLL_EVERY)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from asgiref.sync import sync_to_async
 from django.http import StreamingHttpResponse
 
-PART = 64 * 1024
+PART_SIZE = 64 * 1024
 """Bytes that are sent together: a row at a time would cost more than making it."""
 
 
@@ -30,7 +30,7 @@ async def _sent(parts: Iterable[str | bytes]) -> AsyncIterator[bytes]:
         for part in iterator:
             taken.append(part.encode() if isinstance(part, str) else part)
             size += len(taken[-1])
-            if size >= PART:
+            if size >= PART_SIZE:
                 break
         return b"".join(taken)
 

@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from dashboard.i18n.formatting import duration, numeral, said
+from dashboard.i18n.formatting import duration, numeral, translated
 from dashboard.models import BY_INTEREST, BatchStatus, NodeStatus
 from orchestration.errors.kinds import ErrorKind, error_kind
 
@@ -40,7 +40,7 @@ BAR_ORDER = ("failed", "timed_out", "terminated", "canceled", "completed", "runn
 _LABELS = dict(BatchStatus.choices) | dict(NodeStatus.choices)
 
 
-register.filter("said", said)
+register.filter(translated)
 register.filter("duration", duration)
 
 

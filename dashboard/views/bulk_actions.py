@@ -16,7 +16,7 @@ from dashboard.actions import batch as batch_actions
 from dashboard.actions import labels, operations
 from dashboard.actions.targets import FAILED, Targets
 from dashboard.errors import OperationError
-from dashboard.i18n.formatting import Words, numeral
+from dashboard.i18n.formatting import StrOrPromise, numeral
 from dashboard.models import Batch
 from dashboard.pages.batch_list import saved_query
 from dashboard.queries.batch_filter import BatchFilter
@@ -40,7 +40,7 @@ def _tag(request: HttpRequest, batch: Batch) -> None:
     labels.add_tags(request.user, batch, names)
 
 
-ACTIONS: dict[str, tuple[Callable[[HttpRequest, Batch], None], Words]] = {
+ACTIONS: dict[str, tuple[Callable[[HttpRequest, Batch], None], StrOrPromise]] = {
     "retry": (_retry, gettext_lazy("Retried")),
     "cancel": (_cancel, gettext_lazy("Cancel requested:")),
     "tag": (_tag, gettext_lazy("Tagged")),

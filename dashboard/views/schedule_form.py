@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard.accounts.permissions import require_operator
 from dashboard.errors import FieldErrors, OperationError
-from dashboard.i18n.formatting import Words
+from dashboard.i18n.formatting import StrOrPromise
 from dashboard.models import DefinitionVersion, Schedule
 from dashboard.pages.definition_launch import LaunchDefinitionPage
 from dashboard.pages.launch import LaunchPage, filled_page
@@ -47,7 +47,7 @@ class FormPage:
         return str(self.kept.data["processor"])
 
     @property
-    def overlaps(self) -> Sequence[tuple[str, Words, Words]]:
+    def overlaps(self) -> Sequence[tuple[str, StrOrPromise, StrOrPromise]]:
         """Each overlap policy with its title and sentence."""
         return [(policy.value, title, sentence) for policy, (title, sentence) in OVERLAPS.items()]
 

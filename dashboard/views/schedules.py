@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.accounts.permissions import Person, may_operate
 from dashboard.errors import OperationError
-from dashboard.i18n.formatting import Words
+from dashboard.i18n.formatting import StrOrPromise
 from dashboard.live.state import batch_state
 from dashboard.models import Batch, Schedule, ScheduleEntry
 from dashboard.pages.batch_list import BatchRow
@@ -46,7 +46,7 @@ class ScheduleRow:
         return timing_in_words(self.seen.timing) if self.seen else ""
 
     @property
-    def overlap(self) -> tuple[Words, Words]:
+    def overlap(self) -> tuple[StrOrPromise, StrOrPromise]:
         """The overlap policy's title and sentence."""
         return OVERLAPS[self.seen.setting.overlap] if self.seen else ("", "")
 

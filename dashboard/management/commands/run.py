@@ -25,13 +25,13 @@ from honcho.environ import parse_procfile
 from dashboard.management.commands.first_login import FIRST_LOGIN, make_first_login
 from dashboard.server.keep_alive import SHOW_LOGS, SUPERVISOR
 from dashboard.server.processes import (
-    LAST,
+    STOPPED_LAST,
     TEMPORAL_GARBAGE,
     TEMPORAL_OPTIONS,
     CannotRun,
     Processes,
     claim_port,
-    hold,
+    lock_home,
     stop_with_make,
     temporal_ports,
     temporal_program,
@@ -76,7 +76,7 @@ class Command(BaseCommand):
         connections.close_all()
         processes = Processes()
         for name, command in parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes.items():
-            if name != LAST or "TEMPORAL_PORT" in own:
+            if name != STOPPED_LAST or "TEMPORAL_PORT" in own:
                 processes.add_process(name, command, env={**os.environ, **own}, cwd=str(settings.BASE_DIR))
         threading.Thread(target=self._announce, args=(own, login), daemon=True).start()
         processes.loop()
@@ -104,7 +104,7 @@ class Command(BaseCommand):
 
 def _prepare() -> dict[str, str]:
     """Take the home and the ports, bring database and static files up to date; return what the processes are told."""
-    hold(settings.HOME)
+    lock_home(settings.HOME)
     given = env.str("PORT", default="8000")
     if not given.isdecimal():
         raise CannotRun(f"PORT is {given!r}, which is not a number.")

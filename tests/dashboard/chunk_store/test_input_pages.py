@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 
 from dashboard.chunk_store import input_pages
-from dashboard.live.state import reading_of
+from dashboard.live.state import input_progress
 from dashboard.models import Batch, Item, Node, Upload
 from dashboard.templatetags.canopy import reading_words
 from orchestration.contracts.events import NodeKind
@@ -45,14 +45,15 @@ def page(batch: Batch, number: int) -> InputPage:
 def test_pages_become_partitions_with_children_and_items_and_a_page_is_written_once(batch: Batch) -> None:
     assert page(batch, 0) == page(batch, 0) == InputPage(4, is_last=False)
     assert (
-        reading_words(reading_of(Batch.objects.get(pk=batch.pk))) == "The input is read while it runs: 4 items so far."
+        reading_words(input_progress(Batch.objects.get(pk=batch.pk)))
+        == "The input is read while it runs: 4 items so far."
     )
     assert page(batch, 1) == InputPage(4, is_last=False)
     assert page(batch, 2) == InputPage(0, is_last=True)
     assert page(batch, 1) == InputPage(4, is_last=True)
     batch.refresh_from_db()
     assert (batch.item_count, batch.child_count, batch.partition_count) == (8, 4, 2)
-    assert reading_words(reading_of(batch)).startswith("1 bad row was left out: line 7: Not JSON")
+    assert reading_words(input_progress(batch)).startswith("1 bad row was left out: line 7: Not JSON")
     assert list(Item.objects.filter(batch=batch).values_list("index", "child", "key")) == [
         *((0, 0, "0"), (1, 0, "1"), (2, 1, "2"), (3, 1, "3")),
         *((4, 2, "4"), (5, 2, "5"), (6, 3, "7"), (7, 3, "8")),

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from dashboard.inputs import survey as input_survey
 from dashboard.inputs.reader import InputReader
 from dashboard.inputs.source import ROW_NUMBER, Format, Source, list_source
-from dashboard.inputs.survey import Survey, rows, survey
+from dashboard.inputs.survey import Survey, good_rows, survey
 from orchestration.processors.catalogue import get_processor
 from orchestration.processors.function_signature import ArgumentType
 from orchestration.processors.processor import Processor
@@ -49,38 +49,40 @@ def look(given_source: Source, processor: Processor | None = None, limit: int = 
 
 def test_the_processors_key_comes_before_the_first_column_and_after_the_chosen_one() -> None:
     keyed, text = replace(typed(), key="name"), "id,name\n1,Ann\n"
-    assert [row.key for row in rows(source(text), keyed, set())] == ["Ann"]
-    assert [row.key for row in rows(source(text, key="id"), keyed, set())] == ["1"]
-    assert [row.key for row in rows(source("id,other\n1,Ann\n"), keyed, set())] == ["1"]
-    assert [row.key for row in rows(source('{"id": 1, "name": "Ann"}', Format.JSONL), keyed, set())] == ["Ann"]
+    assert [row.key for row in good_rows(source(text), keyed, set())] == ["Ann"]
+    assert [row.key for row in good_rows(source(text, key="id"), keyed, set())] == ["1"]
+    assert [row.key for row in good_rows(source("id,other\n1,Ann\n"), keyed, set())] == ["1"]
+    assert [row.key for row in good_rows(source('{"id": 1, "name": "Ann"}', Format.JSONL), keyed, set())] == ["Ann"]
 
 
 def test_lines_are_items_with_themselves_as_key() -> None:
     given_source = source("a\n\n  b \r\nc", Format.LINES)
     assert look(given_source).good == 3
-    assert [(row.key, row.data) for row in rows(given_source, typed(), set())] == [(x, {"value": x}) for x in "abc"]
+    assert [(row.key, row.data) for row in good_rows(given_source, typed(), set())] == [
+        (x, {"value": x}) for x in "abc"
+    ]
 
 
 def test_csv_columns_become_fields_and_one_is_the_key() -> None:
     text = 'id;name\n1;"a;\nb"\n2;c\n'
     found = look(source(text))
     assert (found.good, found.columns) == (2, ["id", "name"])
-    assert [row.data for row in rows(source(text), typed(), set())] == [
+    assert [row.data for row in good_rows(source(text), typed(), set())] == [
         {"id": "1", "name": "a;\nb"},
         {"id": "2", "name": "c"},
     ]
-    assert [row.key for row in rows(source(text, key="name"), typed(), set())] == ["a;\nb", "c"]
-    assert [row.key for row in rows(source(text, key=ROW_NUMBER), typed(), set())] == ["1", "2"]
+    assert [row.key for row in good_rows(source(text, key="name"), typed(), set())] == ["a;\nb", "c"]
+    assert [row.key for row in good_rows(source(text, key=ROW_NUMBER), typed(), set())] == ["1", "2"]
 
 
 def test_json_lines_are_objects_or_values() -> None:
     text = '{"id": 7, "x": [1]}\n"plain"\n3\n'
-    assert [row.data for row in rows(source(text, Format.JSONL), typed(), set())] == [
+    assert [row.data for row in good_rows(source(text, Format.JSONL), typed(), set())] == [
         {"id": 7, "x": [1]},
         {"value": "plain"},
         {"value": 3},
     ]
-    assert next(rows(source(text, Format.JSONL), typed(), set())).key == "7"
+    assert next(good_rows(source(text, Format.JSONL), typed(), set())).key == "7"
 
 
 def test_bad_rows_are_listed_with_their_lines_and_can_be_left_out() -> None:
@@ -91,7 +93,7 @@ def test_bad_rows_are_listed_with_their_lines_and_can_be_left_out() -> None:
         (4, "id: Input should be a valid integer, unable to parse string as an integer"),
         (5, "3 cells, but the header has 2"),
     ]
-    assert [row.key for row in rows(given_source, typed(), found.bad_lines)] == ["1", "5"]
+    assert [row.key for row in good_rows(given_source, typed(), found.bad_lines)] == ["1", "5"]
 
 
 def test_a_row_after_a_cell_of_several_lines_keeps_its_line() -> None:
@@ -156,12 +158,12 @@ def test_keys_that_occur_twice_are_counted() -> None:
 
 def test_emoji_and_markup_in_keys_stay_what_they_are() -> None:
     text = "<script>alert(1)</script>\n😀\n"
-    assert [row.key for row in rows(source(text, Format.LINES), typed(), set())] == text.split()
+    assert [row.key for row in good_rows(source(text, Format.LINES), typed(), set())] == text.split()
 
 
 @given(st.lists(st.dictionaries(st.text(min_size=1, max_size=5), st.integers() | st.text(max_size=20)), max_size=20))
 def test_a_list_of_the_api_comes_out_as_it_went_in(given_items: list[dict[str, object]]) -> None:
-    found = [row.data for row in input_survey.rows(list_source(given_items, key=ROW_NUMBER), typed(), set())]
+    found = [row.data for row in input_survey.good_rows(list_source(given_items, key=ROW_NUMBER), typed(), set())]
     assert found == given_items
 
 

@@ -21,7 +21,7 @@ from dashboard.errors import OperationError
 from dashboard.launching import watch as watching
 from dashboard.launching.watch import UnknownWorkflow
 from dashboard.models import Batch, Node
-from dashboard.reconciliation.reconciler import Watch
+from dashboard.reconciliation.reconciler import BatchReconciler
 from dashboard.temporal import gateway
 from tests.support.foreign_sample import Order, ProcessOrder, ProcessOrders, pack
 from tests.support.oracle import assert_consistent
@@ -75,7 +75,7 @@ async def sample(temporal_server: TemporalServer) -> AsyncIterator[Client]:
 async def watched(person: User, workflow_id: str) -> Batch:
     """Watch a workflow until nothing of it runs, without anybody else's help."""
     found = await sync_to_async(watching.watch)(person, workflow_id)
-    watch = Watch(found.batch.pk, is_ours=False)
+    watch = BatchReconciler(found.batch.pk, is_ours=False)
     await until(watch.compare, f"{workflow_id} is settled", deadline=120)
     await found.batch.arefresh_from_db()
     await sync_to_async(assert_consistent)(found.batch.pk)
@@ -147,7 +147,7 @@ async def test_what_no_worker_had_begun_cannot_run_again_and_says_so(sample: Cli
     await sample.start_workflow(Forsaken.run, id=name, task_queue=QUEUE)
     found = await sync_to_async(watching.watch)(operator, name)
     child = Node.objects.filter(batch=found.batch, kind="child")
-    watch = Watch(found.batch.pk, is_ours=False)
+    watch = BatchReconciler(found.batch.pk, is_ours=False)
 
     async def appears() -> bool:
         await watch.compare()

@@ -290,7 +290,7 @@ async def test_a_failure_while_looking_closes_the_line_so_that_the_browser_comes
     def fail(*args: Any) -> Any:
         raise RuntimeError("disk is gone")
 
-    monkeypatch.setattr(deltas, "deltas", fail)
+    monkeypatch.setattr(deltas, "batch_deltas", fail)
     async with open_socket(f"/ws/batches/{batch.pk}/") as line:
         assert await close_code(line) == 1011
 

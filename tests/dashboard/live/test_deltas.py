@@ -28,13 +28,13 @@ def revision_of(batch: Batch) -> int:
 
 
 def changed(batch: Batch, since: int) -> list[dict[str, Any]]:
-    return [node for message in deltas.deltas(batch.pk, since) for node in message["nodes"]]
+    return [node for message in deltas.batch_deltas(batch.pk, since) for node in message["nodes"]]
 
 
 def test_nothing_is_sent_when_nothing_changed(make_batch: MakeBatch) -> None:
     batch = make_batch()
-    assert list(deltas.deltas(batch.pk, revision_of(batch))) == []
-    assert list(deltas.deltas("no-such-batch", 0)) == []
+    assert list(deltas.batch_deltas(batch.pk, revision_of(batch))) == []
+    assert list(deltas.batch_deltas("no-such-batch", 0)) == []
 
 
 def test_a_delta_has_exactly_the_nodes_that_are_newer(make_batch: MakeBatch) -> None:
@@ -42,7 +42,7 @@ def test_a_delta_has_exactly_the_nodes_that_are_newer(make_batch: MakeBatch) -> 
     start_root(batch)
     before = revision_of(batch)
     run_children(batch, {1: Status.FAILED}, failure=Failure("ServerError", "HTTP 500"))
-    [delta] = deltas.deltas(batch.pk, before)
+    [delta] = deltas.batch_deltas(batch.pk, before)
     assert (delta["type"], delta["since"], delta["revision"]) == ("delta", before, revision_of(batch))
     assert (delta["more"], delta["reload"]) == (False, False)
     [node] = delta["nodes"]
@@ -95,7 +95,7 @@ def test_a_gap_is_filled_whatever_happened_in_it(make_batch: MakeBatch) -> None:
 def test_many_nodes_come_in_several_messages_and_the_last_says_so(make_batch: MakeBatch) -> None:
     batch = make_batch(items=700)
     apply_events(batch.pk, [started(node) for node in Node.objects.filter(batch=batch, kind=NodeKind.CHILD)])
-    messages = list(deltas.deltas(batch.pk, 1))
+    messages = list(deltas.batch_deltas(batch.pk, 1))
     assert [(len(message["nodes"]), message["more"]) for message in messages] == [(500, True), (200, False)]
     assert len({node["id"] for message in messages for node in message["nodes"]}) == 700
 
@@ -104,7 +104,7 @@ def test_too_many_nodes_become_a_reload(make_batch: MakeBatch, monkeypatch: pyte
     monkeypatch.setattr(deltas, "NODES_PER_DELTA", 5)
     batch = make_batch(items=6)
     apply_events(batch.pk, [started(node) for node in Node.objects.filter(batch=batch, kind=NodeKind.CHILD)])
-    [message] = deltas.deltas(batch.pk, 1)
+    [message] = deltas.batch_deltas(batch.pk, 1)
     assert (message["reload"], message["more"], message["nodes"]) == (True, False, [])
     assert message["batch"]["children"]["running"] == 6
 
@@ -112,7 +112,7 @@ def test_too_many_nodes_become_a_reload(make_batch: MakeBatch, monkeypatch: pyte
 def test_a_revision_that_never_was_is_a_reload(make_batch: MakeBatch) -> None:
     """The database was restored from a backup while a browser was open."""
     batch = make_batch()
-    [message] = deltas.deltas(batch.pk, revision_of(batch) + 10)
+    [message] = deltas.batch_deltas(batch.pk, revision_of(batch) + 10)
     assert (message["reload"], message["revision"]) == (True, revision_of(batch))
 
 
@@ -120,11 +120,11 @@ def test_a_look_without_news_is_one_query_and_one_with_news_two(make_batch: Make
     batch = make_batch(items=50)
     revision = revision_of(batch)
     with CaptureQueriesContext(connection) as queries:
-        assert list(deltas.deltas(batch.pk, revision)) == []
+        assert list(deltas.batch_deltas(batch.pk, revision)) == []
     assert len(queries) == 1
     run_children(batch, dict.fromkeys(range(50), Status.COMPLETED))
     with CaptureQueriesContext(connection) as queries:
-        list(deltas.deltas(batch.pk, 1))
+        list(deltas.batch_deltas(batch.pk, 1))
     assert len(queries) == 2
 
 
@@ -186,12 +186,12 @@ def test_a_paused_batch_has_no_time_left(make_batch: MakeBatch) -> None:
 def test_the_list_is_sent_what_changed_since_it_was_last_sent(make_batch: MakeBatch) -> None:
     sent = dict[str, int]()
     first, second = make_batch(), make_batch()
-    message = deltas.list_delta(sent)
+    message = deltas.batch_list_delta(sent)
     assert message is not None
     assert {state["id"] for state in message["batches"]} == {first.pk, second.pk}
-    assert deltas.list_delta(sent) is None
+    assert deltas.batch_list_delta(sent) is None
     start_root(second)
-    message = deltas.list_delta(sent)
+    message = deltas.batch_list_delta(sent)
     assert message is not None
     [state] = message["batches"]
     assert (state["id"], state["status"], state["launched_by"]) == (second.pk, "running", "olga")
@@ -203,9 +203,9 @@ def test_the_list_hears_of_a_close_but_not_of_old_batches(make_batch: MakeBatch)
     for each in (batch, old):
         start_root(each)
         run_children(each, {0: Status.COMPLETED})
-    deltas.list_delta(sent)
+    deltas.batch_list_delta(sent)
     close_root(batch, at=timezone.now())
     close_root(old)
-    message = deltas.list_delta(sent)
+    message = deltas.batch_list_delta(sent)
     assert message is not None
     assert [state["id"] for state in message["batches"]] == [batch.pk]

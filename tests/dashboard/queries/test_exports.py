@@ -17,7 +17,7 @@ from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.models import Item
 from dashboard.projection.events import apply_events
 from dashboard.queries.exports import cell
-from dashboard.server.streaming import PART, stream
+from dashboard.server.streaming import PART_SIZE, stream
 from orchestration.contracts.chunks import ItemResult
 from orchestration.contracts.status import Failure, Status
 from orchestration.errors.kinds import ADVICE, ErrorKind
@@ -89,7 +89,7 @@ def test_a_download_is_sent_in_bounded_pieces(operator: User, make_batch: MakeBa
         pieces = list(answer)
     assert b"".join(pieces).count(b"\n") == 5_001
     assert len(pieces) > 3
-    assert max(map(len, pieces)) < 2 * PART
+    assert max(map(len, pieces)) < 2 * PART_SIZE
 
 
 async def test_an_answer_is_made_while_it_is_sent_and_not_before() -> None:
@@ -98,9 +98,9 @@ async def test_an_answer_is_made_while_it_is_sent_and_not_before() -> None:
     def parts() -> Iterator[bytes]:
         for number in range(100):
             made.append(number)
-            yield b"x" * PART
+            yield b"x" * PART_SIZE
 
     sending = aiter(stream(parts(), "text/plain"))
-    assert await anext(sending) == b"x" * PART
+    assert await anext(sending) == b"x" * PART_SIZE
     assert made == [0]
     assert len([part async for part in sending]) == 99

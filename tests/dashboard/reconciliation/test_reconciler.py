@@ -26,7 +26,7 @@ from dashboard.projection.retries import requeue
 from dashboard.projection.settlement import discard
 from dashboard.reconciliation import reconciler as reconciler_module
 from dashboard.reconciliation import repair
-from dashboard.reconciliation.reconciler import Watch, run_reconciler
+from dashboard.reconciliation.reconciler import BatchReconciler, run_reconciler
 from dashboard.temporal import gateway
 from orchestration.activities.parents import ParentActivities
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
@@ -88,7 +88,7 @@ async def worker(client: Client) -> AsyncIterator[None]:
 @pytest.fixture
 async def reconciler(worker: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """Run the reconciler, and end what is left of the batches afterwards."""
-    monkeypatch.setattr(reconciler, "LAUNCH_HEAD_START", timedelta(0))
+    monkeypatch.setattr(reconciler_module, "LAUNCH_HEAD_START", timedelta(0))
     task = asyncio.create_task(run_reconciler())
     yield
     task.cancel()
@@ -199,11 +199,11 @@ async def test_children_ended_from_outside_show_within_10_s(
 async def test_while_rows_move_what_differs_is_left_to_the_news_and_listed_once_they_stop(
     worker: None, operator: User, own_temporal: TemporalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciler, "LAUNCH_HEAD_START", timedelta(0))
-    monkeypatch.setattr(reconciler, "LIST_EVERY", timedelta(hours=1))
+    monkeypatch.setattr(reconciler_module, "LAUNCH_HEAD_START", timedelta(0))
+    monkeypatch.setattr(reconciler_module, "LIST_EVERY", timedelta(hours=1))
     monkeypatch.setattr(repair, "NOTIFY_HEAD_START", timedelta(0))
     batch = await written(operator, 3)
-    watch = Watch(batch.pk)
+    watch = BatchReconciler(batch.pk)
 
     async def temporal_says(counts: dict[Status, int]) -> None:
         async def does() -> bool:
@@ -264,17 +264,17 @@ async def test_a_retry_that_nobody_notified_shows(reconciler: None, operator: Us
 async def test_a_batch_waits_for_temporal_and_says_so(
     operator: User, settings: Settings, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    monkeypatch.setattr(reconciler, "LAUNCH_HEAD_START", timedelta(0))
+    monkeypatch.setattr(reconciler_module, "LAUNCH_HEAD_START", timedelta(0))
     settings.TEMPORAL_ADDRESS = "127.0.0.1:1"
     gateway.cache_clear()
     batch = await written(operator)
-    assert not await Watch(batch.pk).compare()
+    assert not await BatchReconciler(batch.pk).compare()
     await batch.arefresh_from_db()
     assert batch.status == "pending"
     assert "does not answer" in batch.start_error
     settings.TEMPORAL_ADDRESS = address
     gateway.cache_clear()
-    assert not await Watch(batch.pk).compare()
+    assert not await BatchReconciler(batch.pk).compare()
     await batch.arefresh_from_db()
     assert batch.start_error == ""
     assert await gateway().describe_run(root_id(batch.pk)) is not None
@@ -284,10 +284,10 @@ async def test_a_batch_waits_for_temporal_and_says_so(
 async def test_a_batch_discarded_while_it_is_being_started_is_ended_again(
     operator: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciler, "LAUNCH_HEAD_START", timedelta(0))
+    monkeypatch.setattr(reconciler_module, "LAUNCH_HEAD_START", timedelta(0))
     batch = await written(operator)
     assert await sync_to_async(discard)(batch.pk)
-    await reconciler_module._start(batch)
+    await reconciler_module._start_pending(batch)
     seen = await gateway().describe_run(root_id(batch.pk))
     assert seen is not None
     assert seen.status is Status.TERMINATED
@@ -295,7 +295,7 @@ async def test_a_batch_discarded_while_it_is_being_started_is_ended_again(
 
 async def test_what_temporal_no_longer_knows_is_terminated(operator: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """Temporal's database was lost while a batch ran."""
-    monkeypatch.setattr(reconciler, "LASTING", timedelta(0))
+    monkeypatch.setattr(reconciler_module, "LASTING_DIFFERENCE", timedelta(0))
     batch = await written(operator, 3)
 
     def run() -> None:
@@ -304,10 +304,10 @@ async def test_what_temporal_no_longer_knows_is_terminated(operator: User, monke
         apply_events(batch.pk, events)
 
     await sync_to_async(run)()
-    watch = Watch(batch.pk, _patience=timedelta(0))
+    watch = BatchReconciler(batch.pk, _patience=timedelta(0))
     await watch.compare()
     assert await statuses(batch) == ("terminated", ["terminated", "skipped", "skipped"])
-    assert (await sync_to_async(root_of)(batch)).error_message == repair.GONE.message
+    assert (await sync_to_async(root_of)(batch)).error_message == repair.LOST.message
     await sync_to_async(assert_consistent)(batch.pk)
 
 
@@ -325,11 +325,11 @@ async def test_a_difference_that_stays_does_not_keep_a_closed_batch_open(
         )
 
     await sync_to_async(forget)()
-    watch = Watch(batch.pk)
+    watch = BatchReconciler(batch.pk)
     assert not await watch.compare()
     watch._patience = timedelta(0)
     assert await watch.compare()
 
 
 async def test_a_batch_that_is_gone_is_not_watched() -> None:
-    assert await Watch("gone").compare()
+    assert await BatchReconciler("gone").compare()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from orchestration import translation
 
@@ -17,6 +17,6 @@ class DashboardConfig(AppConfig):
 
     def ready(self) -> None:
         """Give the engine, which does not import Django, its translation function."""
-        translation.use(gettext)
+        translation.use(gettext, ngettext)
         if settings.DEBUG:
             BaseDatabaseWrapper.queries_limit = 0  # what background tasks write would be kept: no request ends for them

@@ -20,8 +20,8 @@ from orchestration.worker import GRACE, serve
 
 URL, TOKEN = "CANOPY_URL", "CANOPY_TOKEN"
 ABOUT = f"""
-Where Temporal is: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS.
-Where the dashboard is: {URL}; an operator's API token for it: {TOKEN}.
+Temporal: set TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS.
+Dashboard: set {URL} to its URL and {TOKEN} to an operator's API token.
 """
 
 
@@ -30,13 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser("canopy", description=__doc__)
     worker = parser.add_subparsers(required=True, metavar="COMMAND").add_parser(
         "worker",
-        help="process items of a task queue",
+        help="process the items of a task queue",
         epilog=ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     worker.add_argument("--queue", action="append", required=True, help="task queue, repeatable")
     worker.add_argument("--processors", default="", help="modules with processors, separated by commas")
-    worker.add_argument("--grace", type=float, default=GRACE.total_seconds(), help="seconds that items have at the end")
+    worker.add_argument(
+        "--grace", type=float, default=GRACE.total_seconds(), help="seconds that items get to finish on shutdown"
+    )
     given = parser.parse_args(arguments)
     try:
         store = _prepare(given)
@@ -50,7 +52,9 @@ def _prepare(given: argparse.Namespace) -> RemoteStore:
     """Load the processors and reach the dashboard. Raises CannotStart, StoreRefused, httpx.HTTPError."""
     own = sorted({CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE} & set(given.queue))
     if own:
-        raise CannotStart(f"The queue {own[0]!r} is Canopy's own: workers of it run beside the dashboard's database.")
+        raise CannotStart(
+            f"The queue {own[0]!r} is reserved for Canopy: its workers run next to the dashboard's database."
+        )
     for name in (URL, TOKEN):
         if not os.environ.get(name):
             raise CannotStart(f"{name} is not set.{ABOUT}")

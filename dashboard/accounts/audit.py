@@ -28,7 +28,7 @@ def audited(
         with temporal_errors():
             yield entry
     except OperationError as error:
-        entry.outcome = f"Not done: {error.message}"
+        entry.outcome = f"Failed: {error.message}"
         raise
     finally:
         entry.save()

@@ -13,9 +13,7 @@ OPERATORS = "operator"
 
 Person = User | AnonymousUser
 
-VIEWER_EXPLANATION = gettext_lazy(
-    "You may look at everything, but not change anything: that takes the role of an operator."
-)
+VIEWER_EXPLANATION = gettext_lazy("Read-only: ask for the operator role.")
 
 
 def may_view(person: Person | None) -> TypeGuard[User]:

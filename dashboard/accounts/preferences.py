@@ -8,9 +8,9 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-THEMES: Mapping[str, object] = {"": _("As the system"), "light": _("Light"), "dark": _("Dark")}
+THEMES: Mapping[str, object] = {"": _("System"), "light": _("Light"), "dark": _("Dark")}
 DENSITIES: Mapping[str, object] = {"": _("Comfortable"), "compact": _("Compact")}
-LANGUAGES: Mapping[str, object] = {"": _("As the browser"), **dict(settings.LANGUAGES)}
+LANGUAGES: Mapping[str, object] = {"": _("Browser default"), **dict(settings.LANGUAGES)}
 
 COOKIES: dict[str, tuple[str, Mapping[str, object]]] = {
     "theme": ("canopy-theme", THEMES),

@@ -12,6 +12,7 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from dashboard.accounts.audit import audited
 from dashboard.accounts.permissions import Person, require_operator
@@ -45,7 +46,7 @@ def set_worker_paused(person: Person, worker: Node, *, paused: bool) -> None:
     """Pause or resume one worker of a pool. Raises PermissionDenied, OperationError (409 when it is not running)."""
     operator = require_operator(person)
     if worker.kind != NodeKind.POOL_WORKER or worker.status != Status.RUNNING:
-        raise OperationError(_("This is no pool worker that runs."), 409)
+        raise OperationError(_("This is not a running pool worker."), 409)
     action, scope = "pause worker" if paused else "resume worker", f"worker {worker.label}"
     _request(
         operator,
@@ -70,7 +71,7 @@ def decide(person: Person, batch: Batch, *, approved: bool) -> None:
     """Approve or refuse the start of a batch. Raises PermissionDenied, OperationError (409 if none is pending)."""
     operator = require_operator(person)
     if batch.held_kind != Hold.APPROVAL:
-        raise OperationError(_("The batch does not wait for approval."), 409)
+        raise OperationError(_("The batch is not waiting for approval."), 409)
     name = operator.get_username()
     action = "approve" if approved else "refuse"
     _request(operator, batch, action, lambda: gateway().decide(batch.pk, approved=approved, person=name))
@@ -107,20 +108,22 @@ def roll_back(person: Person, batch: Batch) -> str:
     """
     operator = require_operator(person)
     if not may_roll_back(batch):
-        why = _("It is still open.") if batch.is_open else _("Nothing that it does can be undone.")
+        why = (
+            _("The batch is still open.")
+            if batch.is_open
+            else _("This batch cannot be rolled back: its processor has no compensation.")
+        )
         raise OperationError(why, 409)
     root, number = rollback_input(batch)
     if not number:
-        raise OperationError(_("Nothing of it is left to undo."), 409)
-    with audited(operator, batch, "roll back", f"{number:,} children"):
+        raise OperationError(_("There is nothing left to undo."), 409)
+    with audited(operator, batch, "roll back", f"{number:,} {'child' if number == 1 else 'children'}"):
         run_id = async_to_sync(gateway().roll_back)(root)
     started = TreeEvent(EventKind.STARTED, root_id(batch.pk), run_id, timezone.now())
     apply_events(batch.pk, [started])
     announce_change_from_thread(batch.pk)
-    return _("Rolling back: what %(number)s %(else)s completed is undone.") % {
-        "number": numeral(number),
-        "else": "child" if number == 1 else "children",
-    }
+    begun = ngettext("Rolling back %(number)s completed child.", "Rolling back %(number)s completed children.", number)
+    return begun % {"number": numeral(number)}
 
 
 def set_window(person: Person, batch: Batch, window: int) -> None:
@@ -137,7 +140,7 @@ def check_window(window: int) -> None:
     least, most = window_bounds()
     if not least <= window <= most:
         raise OperationError(
-            _("The window must be from %(least)s to %(most)s.") % {"least": least, "most": numeral(most)}, 422
+            _("Max concurrency must be between %(least)s and %(most)s.") % {"least": least, "most": numeral(most)}, 422
         )
 
 
@@ -152,13 +155,13 @@ def discard(person: Person, batch: Batch) -> None:
     operator = require_operator(person)
     with audited(operator, batch, "discard", ""):
         if not settlement.discard(batch.pk):
-            raise OperationError(_("The batch has started: cancel it instead."), 409)
+            raise OperationError(_("The batch has already started: cancel it instead."), 409)
     announce_change_from_thread(batch.pk)
 
 
 def _require_own_batch(batch: Batch) -> None:
     if batch.watched_id:
-        raise OperationError(_("Canopy only watches this tree: its own parents say how it goes on."), 409)
+        raise OperationError(_("Canopy only watches this tree; its own parents control it."), 409)
 
 
 def _request(

@@ -49,7 +49,7 @@ class OperationResult:
 
     def __str__(self) -> str:
         said = f"{len(self.accepted):,} accepted, {len(self.refused):,} refused."
-        return f"Goes on where it stopped. {said}" if self.resumes_flow else said
+        return f"Continues where it stopped. {said}" if self.resumes_flow else said
 
 
 def request_action(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult) -> None:
@@ -172,13 +172,13 @@ async def _request_each(
 
     async def one(node: Node) -> None:
         if not node.is_workflow:
-            result.refused.append(refusal(node, _("it is no workflow of its own")))
+            result.refused.append(refusal(node, _("it is not a separate workflow")))
             return
         async with slots:
             try:
                 await request(node.workflow_id)
             except BatchNotRunning:
-                result.refused.append(refusal(node, _("not running any more")))
+                result.refused.append(refusal(node, _("no longer running")))
             else:
                 result.accepted.append(node.pk)
 

@@ -46,8 +46,8 @@ def set_note(person: Person, batch: Batch, note: str) -> None:
     note = text(note.strip().replace("\r\n", "\n"))
     if len(note) > NOTE_LENGTH:
         raise OperationError(
-            _("A note has at most %(note_length)s characters; this one has %(note)s.")
-            % {"note_length": numeral(NOTE_LENGTH), "note": numeral(len(note))},
+            _("A note may have at most %(limit)s characters; this one has %(length)s.")
+            % {"limit": numeral(NOTE_LENGTH), "length": numeral(len(note))},
             422,
         )
     if note != batch.note:
@@ -59,10 +59,10 @@ def _checked(names: Sequence[str]) -> list[str]:
     names = [text(name) for name in names]
     if long := [name for name in names if len(name) > TAG_LENGTH]:
         raise OperationError(
-            _("A tag has at most %(tag_length)s characters: %(long)s… has more.")
-            % {"tag_length": TAG_LENGTH, "long": long[0][:TAG_LENGTH]},
+            _("A tag may have at most %(limit)s characters: %(tag)s… is too long.")
+            % {"limit": TAG_LENGTH, "tag": long[0][:TAG_LENGTH]},
             422,
         )
     if len(names) > MOST_TAGS:
-        raise OperationError(_("A batch has at most %(most_tags)s tags.") % {"most_tags": MOST_TAGS}, 422)
+        raise OperationError(_("A batch may have at most %(limit)s tags.") % {"limit": MOST_TAGS}, 422)
     return names

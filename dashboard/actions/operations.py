@@ -88,13 +88,13 @@ def retry(person: Person, batch: Batch, targets: Targets) -> OperationResult:
 def _require_allowed(batch: Batch, root: Node, action: Action) -> None:
     if root.attempt == 0:
         raise OperationError(
-            _("The batch has not started yet, so there is nothing to %(lower)s.") % {"lower": action.label.lower()}, 409
+            _("%(action)s is not possible: the batch has not started yet.") % {"action": action.label}, 409
         )
     if action is Action.SKIP and batch.watched_id:
-        raise OperationError(_("Canopy only watches this tree: its own parents say how it goes on."), 409)
+        raise OperationError(_("Canopy only watches this tree; its own parents control it."), 409)
     if action is Action.RETRY and batch.status == BatchStatus.ROLLED_BACK:
         raise OperationError(
-            _("The batch was rolled back: what had completed is undone. Launch it again instead."), 409
+            _("The batch was rolled back, and completed children were undone. Launch it again instead."), 409
         )
 
 
@@ -137,7 +137,7 @@ def _carry_out_once(
     """Carry out an operation unless it was confirmed before; if that fails as a whole, it can be confirmed again."""
     row = Operation.objects.filter(pk=operation.pk)
     if not row.filter(confirmed_at=None).update(confirmed_at=timezone.now()):
-        raise OperationError(_("This was confirmed before."), 409)
+        raise OperationError(_("This was already confirmed."), 409)
     try:
         return _carry_out(operator, operation, root, chosen, options)
     except OperationError:
@@ -159,7 +159,14 @@ def _carry_out(
     operation.reason, operation.window = options.reason[:200], options.window
     operation.parameters = dict(options.parameters) if options.parameters is not None else None
     operation.save(update_fields=["reason", "window", "parameters"])
-    scope = " · ".join(part for part in (f"{operation.words} ({operation.number:,} children)", options.reason) if part)
+    scope = " · ".join(
+        part
+        for part in (
+            f"{operation.words} ({operation.number:,} {'child' if operation.number == 1 else 'children'})",
+            options.reason,
+        )
+        if part
+    )
     with audited(operator, batch, action.value, scope) as audit:
         if eligible or result.resumes_flow:
             request_action(operation, root, eligible, result)
@@ -172,7 +179,7 @@ def _carry_out(
 
 def _why_not(node: Node, action: Action) -> str:
     if action is not Action.RETRY:
-        return _("it is %(lower)s") % {"lower": node.get_status_display().lower()}
+        return _("it is %(status)s") % {"status": node.get_status_display().lower()}
     return _("already completed") if node.status == Status.COMPLETED else _("already running")
 
 

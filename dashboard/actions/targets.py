@@ -62,9 +62,9 @@ class Targets:
         found = list(chosen.order_by("position"))
         if not found:
             raise OperationError(
-                _("No child has failed with this error now.")
+                _("No children failed with this error.")
                 if self.selection.error
-                else _("There is nothing to %(lower)s in what is selected.") % {"lower": action.label.lower()},
+                else _("%(action)s is not possible for any selected child.") % {"action": action.label},
                 409,
             )
         return found
@@ -114,7 +114,7 @@ def _named(batch: Batch, ids: Sequence[int], action: Action, *, allow_empty: boo
                 children[node.pk] = node
     if not children and not allow_empty:
         raise OperationError(
-            _("There is nothing to %(lower)s below what is selected.") % {"lower": action.label.lower()}, 409
+            _("%(action)s is not possible for any child below the selection.") % {"action": action.label}, 409
         )
     return sorted(children.values(), key=lambda node: node.position)
 
@@ -133,8 +133,8 @@ def _in_status(batch: Batch, status: str, action: Action) -> list[Node]:
     if not statuses:
         known = ", ".join(dict.fromkeys([*groups, *ELIGIBLE_STATUSES[action]]))
         raise OperationError(
-            _("%(label)s takes children by status %(known)s; not %(status)s.")
-            % {"label": action.label, "known": known, "status": repr(status)},
+            _("%(action)s accepts children with the status %(known)s, not %(status)s.")
+            % {"action": action.label, "known": known, "status": repr(status)},
             422,
         )
     return list(ALL_CHILDREN.children(batch).filter(status__in=statuses).order_by("position"))

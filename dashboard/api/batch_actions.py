@@ -68,7 +68,7 @@ def retry_batch(request: HttpRequest, batch_id: str, given: RetryIn) -> tuple[in
     """Retry children: those named, all in a status, or all with one error."""
     chosen = {"nodes": given.nodes, "status": given.status, "signature": given.signature or None}
     if sum(each is not None for each in chosen.values()) != 1:
-        raise FieldErrors({"nodes": ["Give either nodes or status, or the signature of an error."]})
+        raise FieldErrors({"nodes": ["Provide nodes, a status or the signature of an error."]})
     choice = targets_with_error(given.signature) if given.signature else Targets(given.nodes, given.status or "")
     outcome = operations.retry(request.user, find_batch(batch_id), choice)
     refused = [{"id": refusal.node, "reason": refusal.reason} for refusal in outcome.refused]
@@ -107,7 +107,7 @@ def resume_worker(request: HttpRequest, batch_id: str, node_id: int) -> tuple[in
 def skip_failed(request: HttpRequest, batch_id: str) -> tuple[int, dict[str, str]]:
     """Skip the failed children of a held batch and continue it."""
     batch_actions.skip(request.user, find_batch(batch_id))
-    return 202, {"detail": "Going on without what failed."}
+    return 202, {"detail": "Skipped the failed children."}
 
 
 @router.post("/batches/{batch_id}/decide", response=OPERATION)
@@ -150,7 +150,7 @@ def roll_back_batch(request: HttpRequest, batch_id: str) -> tuple[int, dict[str,
 def set_batch_window(request: HttpRequest, batch_id: str, given: WindowIn) -> tuple[int, dict[str, str]]:
     """Change how many children may be open at a time."""
     batch_actions.set_window(request.user, find_batch(batch_id), given.window)
-    return 202, {"detail": "Change of window requested."}
+    return 202, {"detail": "Window change requested."}
 
 
 def _find_worker(batch_id: str, node_id: int) -> Node:

@@ -67,7 +67,7 @@ def launch_request(given: BatchIn, idempotency_key: str | None = None) -> Launch
         errors |= {f"parameters.{name}": [reason] for name, reason in gone.items()}
     plan = _validated("plan", lambda: Plan.model_validate({**processor.default_plan, **given.plan}), errors)
     if idempotency_key is not None and not 1 <= len(idempotency_key) <= 190:
-        errors["Idempotency-Key"] = ["From 1 to 190 characters."]
+        errors["Idempotency-Key"] = ["Enter 1 to 190 characters."]
     is_read_later = plan is not None and plan.paged and given.items is None
     source, survey = _survey_items(given, processor, errors, SURVEYED_ROWS if is_read_later else None)
     if plan is not None and not errors:
@@ -105,7 +105,7 @@ def _definition_request(given: BatchIn, version_id: int, idempotency_key: str | 
         if source is not None:
             items = LaunchItems(survey.good, _rows_of(source, processor), survey.digest, _source_of(source))
     elif given.items is not None or given.count is not None:
-        errors["items"] = ["This definition works over no items."]
+        errors["items"] = ["This definition takes no items."]
     if errors or plan is None:
         raise FieldErrors(errors)
     key = f"api:{idempotency_key}" if idempotency_key else None
@@ -141,7 +141,7 @@ def _survey_items(
     given: BatchIn, processor: Processor, errors: dict[str, list[str]], sample: int | None
 ) -> tuple[Source | None, Survey]:
     if (given.items is None) == (given.count is None):
-        errors["items"] = ["Give either items or count."]
+        errors["items"] = ["Provide either items or count."]
         return None, Survey()
     if given.items is not None:
         source = list_source(given.items, given.key or "")

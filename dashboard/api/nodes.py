@@ -125,7 +125,7 @@ def _page(rows: QuerySet[M], order: str, limit: int, cursor: str | None) -> tupl
     if cursor is not None:
         last = whole_number(cursor, None)
         if last is None:
-            raise FieldErrors({"cursor": ["This is not a cursor that was given out."]})
+            raise FieldErrors({"cursor": ["Invalid cursor."]})
         rows = rows.filter(**{f"{order}__gt": last})
     found = list(rows.order_by(order)[: limit + 1])
     next_cursor = str(getattr(found[limit - 1], order)) if len(found) > limit else None

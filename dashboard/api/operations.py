@@ -88,7 +88,7 @@ def _targets(given: OperationIn) -> Targets:
     selection = Selection.of({name: value for name, value in narrowed.items() if value})
     named = [given.nodes is not None, bool(given.status), selection.is_narrow]
     if sum(named) != 1:
-        raise FieldErrors({"nodes": ["Give one of nodes, status, and signature, span or text."]})
+        raise FieldErrors({"nodes": ["Provide exactly one of: nodes; status; any of signature, span and text."]})
     return Targets(given.nodes, given.status, selection)
 
 

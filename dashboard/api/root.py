@@ -41,7 +41,7 @@ class CanopyAPI(NinjaAPI):
 api = CanopyAPI(
     title="Canopy",
     version="1",
-    description="Launch batches, watch them, retry what failed. The same permissions as in the browser.",
+    description="Launch batches, watch them and retry failures, with the same permissions as in the browser.",
     auth=AUTH,
     docs_url="/docs",
     urls_namespace="api-1",
@@ -66,7 +66,7 @@ def _problem(status: int, detail: str, errors: dict[str, list[str]] | None = Non
 
 @api.exception_handler(FieldErrors)
 def _field_errors(request: HttpRequest, error: FieldErrors) -> HttpResponse:
-    return _problem(422, "Some fields are not valid.", error.errors)
+    return _problem(422, "Some fields are invalid.", error.errors)
 
 
 @api.exception_handler(ValidationError)
@@ -74,13 +74,13 @@ def _validation_error(request: HttpRequest, error: ValidationError) -> HttpRespo
     places = [
         {**each, "loc": [step for step in each["loc"][1:] if step != "given"] or ["body"]} for each in error.errors
     ]
-    return _problem(422, "Some fields are not valid.", reasons_by_field(places))
+    return _problem(422, "Some fields are invalid.", reasons_by_field(places))
 
 
 @api.exception_handler(DefinitionErrors)
 def _definition_errors(request: HttpRequest, error: DefinitionErrors) -> HttpResponse:
     errors = [asdict(each) for each in error.errors]
-    return JsonResponse({"detail": "The text is no valid definition.", "errors": errors}, status=422)
+    return JsonResponse({"detail": "The text is not a valid definition.", "errors": errors}, status=422)
 
 
 @api.exception_handler(OperationError)
@@ -90,7 +90,7 @@ def _operation_error(request: HttpRequest, error: OperationError) -> HttpRespons
 
 @api.exception_handler(PermissionDenied)
 def _permission_denied(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
-    return _problem(403, str(error) or "You may not do this.")
+    return _problem(403, str(error) or "You don't have permission to do this.")
 
 
 @api.exception_handler(AuthenticationError)
@@ -108,7 +108,7 @@ def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 @api.exception_handler(Http404)
 def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
-    return _problem(404, str(error) or "There is nothing here.")
+    return _problem(404, str(error) or "Not found.")
 
 
 def urls() -> tuple[list[URLPattern | URLResolver], str, str]:
@@ -124,4 +124,4 @@ def urls() -> tuple[list[URLPattern | URLResolver], str, str]:
 @login_not_required
 def unknown_address(request: HttpRequest, rest: str = "") -> HttpResponse:
     """Return a JSON 404 for every other URL below /api/."""
-    return _problem(404, f"There is nothing at {request.path}.")
+    return _problem(404, f"Not found: {request.path}.")

@@ -65,7 +65,7 @@ def _read_page(ledger: Ledger, page: int) -> InputPage:
     if items == 0:
         partition.delete()
         if batch.item_count == 0:
-            raise InputUnreadable("There is not a single item.")
+            raise InputUnreadable("There are no items.")
         return InputPage(0, is_last=True)
     children = Layout.of(plan, items).children
     partition.length = partition.items_pending = items
@@ -81,7 +81,7 @@ def source_of(batch: Batch) -> Source:
     upload = Upload.objects.filter(pk=given["upload"]).first() if given.get("upload") else None
     kind = Format(given["kind"])
     if upload is None and kind is not Format.COUNT:
-        raise LookupError(f"What was uploaded for batch {batch.pk} is gone.")
+        raise LookupError(f"The upload of batch {batch.pk} no longer exists.")
     position = Position(**batch.reading.get("position", {}))
     opened = upload.reader if upload is not None else io.BytesIO
     return Source(kind, opened, key=given.get("key") or "", count=given.get("count") or 0, start=position)
@@ -93,7 +93,7 @@ def _good_rows(batch: Batch, reading: InputReader) -> Iterator[InputRow]:
         if isinstance(row, InputRow):
             yield row
         elif not batch.source.get("leave_out"):
-            raise InputUnreadable(f"Line {row.line:,}: {row.message} Nothing from its page on was started.")
+            raise InputUnreadable(f"Line {row.line:,}: {row.message} Nothing from this page onwards was started.")
         else:
             _count_left_out(batch, row)
 

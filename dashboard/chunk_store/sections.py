@@ -124,7 +124,7 @@ def _completed_in(batch: Batch, sections: list[Section]) -> QuerySet[Item]:
 def _mark_dropped(completed: QuerySet[Item], stage: Stage) -> None:
     """Mark completed items that the stage's condition does not keep as dropped, with the reason."""
     assert stage.keep is not None
-    why = f"Not kept by {stage.name}: {condition_text(stage.keep)} does not hold."
+    why = f"Dropped by {stage.name}: {condition_text(stage.keep)} is not met."
     rows = completed.values_list("pk", "data", "result").iterator(chunk_size=ROWS_AT_ONCE)
     dropped = [pk for pk, data, result in rows if not holds(stage.keep, {"item": data, "result": result})]
     for some in slices(dropped, ROWS_AT_ONCE):
@@ -153,4 +153,4 @@ def _note_outcomes(ledger: Ledger, sections: list[Section]) -> None:
             "failed": items.filter(status=Status.FAILED).count(),
             "dropped": dropped,
         }
-        node.note = ", ".join(f"{number:,} {what}" for what, number in numbers_of.items() if number) or "Nothing passed"
+        node.note = ", ".join(f"{number:,} {what}" for what, number in numbers_of.items() if number) or "None passed"

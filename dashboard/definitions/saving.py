@@ -50,16 +50,16 @@ def create(person: Person, name: str, text: str, note: str = "") -> DefinitionVe
     operator = require_operator(person)
     name = storable_text(name).strip()
     if not 1 <= len(name) <= NAME_LIMIT:
-        raise FieldErrors({"name": _("A name of 1 to %(name_limit)s characters.") % {"name_limit": NAME_LIMIT}})
+        raise FieldErrors({"name": _("Enter a name of 1 to %(limit)s characters.") % {"limit": NAME_LIMIT}})
     definition = parse(text, processors())
     if SavedDefinition.objects.filter(name=name).exists():
-        raise FieldErrors({"name": _('There is a definition called "%(name)s" already.') % {"name": name}})
+        raise FieldErrors({"name": _('A definition named "%(name)s" already exists.') % {"name": name}})
     try:
         with transaction.atomic():
             saved = SavedDefinition.objects.create(name=name, created_by=operator)
             return _add(saved, operator, definition.kind, text, note)
     except IntegrityError as error:
-        raise FieldErrors({"name": _('There is a definition called "%(name)s" already.') % {"name": name}}) from error
+        raise FieldErrors({"name": _('A definition named "%(name)s" already exists.') % {"name": name}}) from error
 
 
 def add_version(
@@ -78,21 +78,22 @@ def add_version(
             if base is not None and base != newest.number:
                 author = newest.author.get_username()
                 message = _(
-                    "%(author)s saved version %(number)s meanwhile. Compare, then save again to put this on top."
+                    "%(author)s saved version %(number)s in the meantime. Compare, then save again to make yours the "
+                    "latest version."
                 ) % {"author": author, "number": newest.number}
                 raise FieldErrors({"text": message})
             if newest.text == _with_newlines(text):
                 raise FieldErrors(
-                    {"text": _("Nothing to save: version %(number)s has this very text.") % {"number": newest.number}}
+                    {"text": _("Nothing to save: version %(number)s has the same text.") % {"number": newest.number}}
                 )
             return _add(saved, operator, definition.kind, text, note)
     except IntegrityError as error:
-        raise FieldErrors({"text": _("Another version was saved at the same moment. Save again.")}) from error
+        raise FieldErrors({"text": _("Another version was saved at the same time. Save again.")}) from error
 
 
 def _add(saved: SavedDefinition, operator: User, kind: str, text: str, note: str) -> DefinitionVersion:
     if len(note) > NOTE_LIMIT:
-        raise FieldErrors({"note": _("At most %(note_limit)s characters.") % {"note_limit": NOTE_LIMIT}})
+        raise FieldErrors({"note": _("Enter at most %(limit)s characters.") % {"limit": NOTE_LIMIT}})
     saved.newest += 1
     saved.save(update_fields=["newest"])
     return DefinitionVersion.objects.create(

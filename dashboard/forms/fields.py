@@ -35,7 +35,9 @@ class LinesOfPairs(forms.CharField):
         for number, line in enumerate(str(value or "").splitlines(), start=1):
             name, colon, text = line.partition(":")
             if line.strip() and not (colon and name.strip()):
-                raise forms.ValidationError(_("Line %(number)s is not of the form Name: value.") % {"number": number})
+                raise forms.ValidationError(
+                    _("Line %(number)s does not have the form Name: value.") % {"number": number}
+                )
             if line.strip():
                 pairs[name.strip()] = text.strip()
         return pairs
@@ -100,8 +102,7 @@ class UploadField(forms.CharField):
             return None
         if value == uploads.TOO_LARGE:
             raise forms.ValidationError(
-                _("The file is too large: at most %(most_mb)s MB are allowed.")
-                % {"most_mb": numeral(uploads.most_mb())}
+                _("The file is too large: the limit is %(limit)s MB.") % {"limit": numeral(uploads.most_mb())}
             )
         found = uploads.find_upload(str(value))
         if found is None:

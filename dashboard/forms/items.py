@@ -17,28 +17,31 @@ class ItemsForm(forms.Form):
     """Where the items come from: pasted text, an upload (kept from an earlier try, too), or a number."""
 
     format = forms.ChoiceField(
-        label=gettext_lazy("Given as"),
+        label=gettext_lazy("Input format"),
         choices=[
             (Format.CSV.value, gettext_lazy("CSV with a header")),
             (Format.LINES.value, gettext_lazy("Lines")),
             (Format.JSONL.value, "JSON Lines"),
-            (Format.COUNT.value, gettext_lazy("A number of items")),
+            (Format.COUNT.value, gettext_lazy("Number of items")),
         ],
     )
     count = forms.IntegerField(label=gettext_lazy("Number of items"), required=False)
-    text = forms.CharField(label=gettext_lazy("Paste items"), required=False, widget=forms.Textarea, strip=False)
+    text = forms.CharField(label=gettext_lazy("Items"), required=False, widget=forms.Textarea, strip=False)
     file = forms.FileField(label=gettext_lazy("Or choose a file"), required=False, allow_empty_file=True)
     upload = forms.CharField(required=False, widget=forms.HiddenInput)
-    use_text = forms.BooleanField(label=gettext_lazy("Take what is pasted instead"), required=False)
+    use_text = forms.BooleanField(label=gettext_lazy("Use the pasted items instead"), required=False)
     key = forms.CharField(label=gettext_lazy("Business key"), required=False, widget=forms.Select)
     label = forms.CharField(
-        label=gettext_lazy("Label"), required=False, max_length=200, help_text=gettext_lazy("To find this batch again.")
+        label=gettext_lazy("Label"),
+        required=False,
+        max_length=200,
+        help_text=gettext_lazy("Optional name shown in lists."),
     )
-    leave_out = forms.BooleanField(label=gettext_lazy("Leave out the bad rows"), required=False)
+    leave_out = forms.BooleanField(label=gettext_lazy("Leave out invalid rows"), required=False)
 
     def offer_keys(self, columns: list[str]) -> None:
         """Let the key be chosen among columns."""
-        choices = [("", _("First column") if self["format"].value() == Format.CSV else _("As found"))]
+        choices = [("", _("First column") if self["format"].value() == Format.CSV else _("Detected"))]
         choices += [(name, name) for name in columns] + [(ROW_NUMBER, _("Row number"))]
         self.fields["key"].widget.choices = choices
 
@@ -59,7 +62,7 @@ class ItemsForm(forms.Form):
         given = cleaned.get("format")
         if given == Format.COUNT:
             if cleaned.get("count") is None and "count" not in self.errors:
-                self.add_error("count", _("How many items?"))
+                self.add_error("count", _("Enter the number of items."))
         elif not (cleaned.get("text", "").strip() or cleaned.get("file") or cleaned.get("upload") or self.errors):
-            self.add_error("text", _("Paste items, or choose a file."))
+            self.add_error("text", _("Paste items or choose a file."))
         return cleaned

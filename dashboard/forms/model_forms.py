@@ -102,7 +102,7 @@ def _field_of(name: str, info: FieldInfo) -> forms.Field:
     if annotation is str:
         return _text_field(info, common)
     if annotation is Secret:
-        hint = _("The name of a secret, whose value workers have as %(variable)sNAME.") % {"variable": VARIABLE}
+        hint = _("Name of a secret; workers read its value from %(variable)sNAME.") % {"variable": VARIABLE}
         common |= {"required": info.is_required(), "help_text": translated(info.description or "") or hint}
         return forms.CharField(max_length=SECRET_LENGTH, **common)
     if annotation is Upload:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from pydantic import ValidationError
 
 from dashboard.errors import reasons_by_field
@@ -109,7 +109,7 @@ class InputReader:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield begins, BadRow(begins, _("Not CSV: %(error)s.") % {"error": error})
+                yield begins, BadRow(begins, _("Invalid CSV: %(error)s.") % {"error": error})
                 continue
             if any(cell.strip() for cell in cells):
                 self._rows += 1
@@ -117,11 +117,12 @@ class InputReader:
 
     def _csv_row(self, cells: Sequence[str], line: int) -> InputRow | BadRow:
         if len(cells) != len(self._columns):
-            found = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
-            return BadRow(
-                line,
-                _("%(found)s, but the header has %(_columns)s.") % {"found": found, "_columns": len(self._columns)},
+            found = ngettext(
+                "%(cells)s cell, but the header has %(columns)s.",
+                "%(cells)s cells, but the header has %(columns)s.",
+                len(cells),
             )
+            return BadRow(line, found % {"cells": len(cells), "columns": len(self._columns)})
         data = dict(zip(self._columns, cells, strict=True))
         return _row(data, str(self._rows) if self._key == ROW_NUMBER else data[self._key].strip(), line)
 
@@ -135,7 +136,7 @@ class InputReader:
         try:
             value = json.loads(line)
         except ValueError as error:
-            return BadRow(self._line, _("Not JSON: %(error)s.") % {"error": error})
+            return BadRow(self._line, _("Invalid JSON: %(error)s.") % {"error": error})
         data = value if isinstance(value, dict) else {"value": value}
         if not self._columns:
             self._columns = list(data)
@@ -149,8 +150,8 @@ class InputReader:
         given, columns, own = self._source.key, self._columns, self._processor.key
         if given and given != ROW_NUMBER and given not in columns:
             raise SourceError(
-                _("There is no column %(given)s to take the key from. There are: %(columns)s.")
-                % {"given": repr(given), "columns": ", ".join(columns)}
+                _("There is no column %(column)s to use as the key. Columns: %(columns)s.")
+                % {"column": repr(given), "columns": ", ".join(columns)}
             )
         return given or (own if own in columns else default)
 
@@ -165,8 +166,8 @@ def _text(raw: bytes, number: int, file: BinaryIO) -> str:
         raise SourceError(BINARY)
     if len(raw) == LINE_LIMIT:
         raise SourceError(
-            _("Line %(number)s is longer than %(line_limit)s MB.")
-            % {"number": numeral(number), "line_limit": LINE_LIMIT // 1024 // 1024}
+            _("Line %(number)s is longer than %(limit)s MB.")
+            % {"number": numeral(number), "limit": LINE_LIMIT // 1024 // 1024}
         )
     try:
         return raw.decode()
@@ -185,7 +186,7 @@ def _columns(header: Sequence[str]) -> list[str]:
         raise SourceError(_("Column %(index)s of the header has no name.") % {"index": names.index("") + 1})
     for name in names:
         if names.count(name) > 1:
-            raise SourceError(_("The header has the column %(name)s twice.") % {"name": repr(name[:KEY_LIMIT])})
+            raise SourceError(_("The header contains the column %(name)s twice.") % {"name": repr(name[:KEY_LIMIT])})
     return names
 
 
@@ -198,8 +199,8 @@ def _row(data: dict[str, Any], key: str, line: int) -> InputRow | BadRow:
         if isinstance(value, str) and len(value) > CELL_LIMIT:
             return BadRow(
                 line,
-                _("%(name)s: %(value)s characters; at most %(cell_limit)s are allowed.")
-                % {"name": name[:50], "value": numeral(len(value)), "cell_limit": numeral(CELL_LIMIT)},
+                _("%(name)s: %(length)s characters exceed the limit of %(limit)s.")
+                % {"name": name[:50], "length": numeral(len(value)), "limit": numeral(CELL_LIMIT)},
             )
     if not key:
         return BadRow(line, _("The key is empty."))

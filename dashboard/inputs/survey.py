@@ -57,17 +57,14 @@ def survey(source: Source, processor: Processor, *, limit: int, sample: int | No
                 continue
             found.good += 1
             if found.good > limit:
-                raise SourceError(
-                    _("More than %(limit)s items: that is the most that one batch may have.")
-                    % {"limit": numeral(limit)}
-                )
+                raise SourceError(_("Too many items: a batch may have at most %(limit)s.") % {"limit": numeral(limit)})
             if len(found.sample) < SAMPLE_ROWS:
                 found.sample.append(row)
             number = hash(row.key)
             found.duplicates += number in keys
             keys.add(number)
         if not found.total:
-            raise SourceError(_("There is not a single item."))
+            raise SourceError(_("There are no items."))
     except SourceError as error:
         found.error = str(error)
     found.columns = reading.position.columns
@@ -84,4 +81,4 @@ def good_rows(source: Source, processor: Processor, bad_lines: set[int]) -> Iter
 
 def _check_count(count: int, limit: int) -> None:
     if not 1 <= count <= limit:
-        raise SourceError(_("The number of items must be from 1 to %(limit)s.") % {"limit": numeral(limit)})
+        raise SourceError(_("Enter a number of items between 1 and %(limit)s.") % {"limit": numeral(limit)})

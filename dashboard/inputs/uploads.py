@@ -26,7 +26,7 @@ FILE_INPUT_SUFFIX = "-file"
 
 PART_SIZE = 256 * 1024
 MB = 1024 * 1024
-GONE = gettext_lazy("What was uploaded is gone. Choose it again.")
+GONE = gettext_lazy("The uploaded file no longer exists. Choose it again.")
 TOO_LARGE = "too large"
 """Stands in the place of an upload's id where the file that was chosen has not been kept."""
 
@@ -64,9 +64,9 @@ def size_problem(file: UploadedFile[bytes]) -> str:
     """Return why a file cannot be kept, in words for a person; empty where it can."""
     if (file.size or 0) <= settings.CANOPY_MAX_UPLOAD_BYTES:
         return ""
-    return _("The file has %(mb)s MB; at most %(most_mb)s MB are allowed.") % {
-        "mb": numeral((file.size or 0) // MB),
-        "most_mb": numeral(most_mb()),
+    return _("The file has %(size)s MB; the limit is %(limit)s MB.") % {
+        "size": numeral((file.size or 0) // MB),
+        "limit": numeral(most_mb()),
     }
 
 
@@ -99,7 +99,7 @@ def open_upload(upload_id: str) -> BinaryIO:
     """Open an upload for reading. Raises UploadGone."""
     upload = Upload.objects.filter(pk=upload_id).first()
     if upload is None or not upload.file.storage.exists(str(upload.file.name)):
-        raise UploadGone(f"Upload {upload_id} is gone.")
+        raise UploadGone(f"Upload {upload_id} no longer exists.")
     return upload.reader()
 
 

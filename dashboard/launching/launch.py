@@ -59,7 +59,7 @@ def _launched_before(person: User, request: LaunchRequest) -> Batch | None:
         return None
     batch = Batch.objects.filter(launched_by=person, idempotency_key=request.idempotency_key).first()
     if batch is not None and batch.fingerprint not in _fingerprints(request, batch):
-        raise IdempotencyConflict(_("This idempotency key was used before, for a launch with other content."))
+        raise IdempotencyConflict(_("This idempotency key was already used for a launch with different content."))
     return batch
 
 
@@ -75,7 +75,11 @@ def _fingerprints(request: LaunchRequest, batch: Batch) -> set[str]:
 
 
 def _scope(request: LaunchRequest) -> str:
-    return "items as they are read" if request.plan.paged and not request.count else f"{request.count:,} items"
+    return (
+        "items as they are read"
+        if request.plan.paged and not request.count
+        else f"{request.count:,} {'item' if request.count == 1 else 'items'}"
+    )
 
 
 def _write(person: User, request: LaunchRequest) -> Batch:

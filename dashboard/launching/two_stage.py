@@ -13,7 +13,7 @@ from orchestration.plan.plan import Plan
 from orchestration.processors.catalogue import get_processor
 from orchestration.processors.processor import Processor
 
-NOTE = "Made by the launch form."
+NOTE = "Created by the launch form."
 
 
 def has_two_stages(request: LaunchRequest) -> bool:

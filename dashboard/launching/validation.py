@@ -17,21 +17,21 @@ def plan_problems(processor: str, plan: Plan, count: int) -> dict[str, str]:
     reasons = problems(plan, count)
     spec = get_processor(processor)
     if plan.on_threshold is OnThreshold.ROLL_BACK and not has_compensation(spec.then or spec.name):
-        reasons["on_threshold"] = _("%(processor)s has no compensation, so nothing could be rolled back.") % {
+        reasons["on_threshold"] = _("%(processor)s has no compensation, so it cannot be rolled back.") % {
             "processor": processor
         }
     if spec.then:
         unsuited = [name for name in UNSUITED_TO_STAGES if getattr(plan, name)]
         reasons |= dict.fromkeys(
-            unsuited, _("%(processor)s has two stages, and a stage cannot have this.") % {"processor": processor}
+            unsuited, _("%(processor)s has two stages, and stages do not support this.") % {"processor": processor}
         )
     if spec.child_workflow:
         if plan.chunk_size != 1:
-            reasons["chunk_size"] = _("%(processor)s starts a workflow for each item: it needs a chunk size of 1.") % {
+            reasons["chunk_size"] = _("%(processor)s starts a workflow for each item, so the chunk size must be 1.") % {
                 "processor": processor
             }
         if plan.execution is not Execution.CHUNK:
-            reasons["execution"] = _("%(processor)s has children of its own kind: leave this at its default.") % {
+            reasons["execution"] = _("%(processor)s uses its own type of children: leave this at its default.") % {
                 "processor": processor
             }
     return reasons

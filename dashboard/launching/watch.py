@@ -69,8 +69,8 @@ def _root_of(workflow_id: str) -> WorkflowRun:
         run = async_to_sync(gateway().describe_run)(run.root)
     if run is None:
         raise UnknownWorkflow(
-            _("Temporal knows no workflow %(workflow_id)s in the namespace %(_namespace)s.")
-            % {"workflow_id": repr(workflow_id), "_namespace": repr(_namespace())}
+            _("There is no workflow %(workflow_id)s in the namespace %(namespace)s.")
+            % {"workflow_id": repr(workflow_id), "namespace": repr(_namespace())}
         )
     return run
 

@@ -48,9 +48,9 @@ class DefinitionVersion(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Insert it. Raises VersionIsImmutable for one that is stored."""
         if not self._state.adding:
-            raise VersionIsImmutable(f"{self} is kept as it is: save another version.")
+            raise VersionIsImmutable(f"{self} cannot be changed: save a new version.")
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         """Raise VersionIsImmutable."""
-        raise VersionIsImmutable(f"{self} is kept: batches may have been launched with it.")
+        raise VersionIsImmutable(f"{self} cannot be deleted: batches may have been launched with it.")

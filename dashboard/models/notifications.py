@@ -15,7 +15,7 @@ from dashboard.ids import new_id
 class Occasion(models.TextChoices):
     """What happens to a batch that people can subscribe to."""
 
-    ENDED = "ended", gettext_lazy("ended")
+    ENDED = "ended", gettext_lazy("finished")
     FAILING = "failing", gettext_lazy("failing")
     HELD = "held", gettext_lazy("waiting for a decision")
 
@@ -49,8 +49,8 @@ class Subscription(models.Model):
         ordering: ClassVar = ["-made_at", "-id"]
 
     def __str__(self) -> str:
-        return _("%(get_channel_display)s to %(address)s") % {
-            "get_channel_display": self.get_channel_display(),
+        return _("%(channel)s to %(address)s") % {
+            "channel": self.get_channel_display(),
             "address": self.address,
         }
 

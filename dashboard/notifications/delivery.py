@@ -55,7 +55,7 @@ async def _post(delivery: Delivery) -> None:
         raise DeliveryError(f"{type(error).__name__}: {error}") from error
     if not answer.is_success:
         is_final = answer.status_code < 500 and answer.status_code not in RETRYABLE_STATUSES
-        raise DeliveryError(f"It answered {answer.status_code} {answer.reason_phrase}.", is_final=is_final)
+        raise DeliveryError(f"The webhook answered {answer.status_code} {answer.reason_phrase}.", is_final=is_final)
 
 
 async def _mail(delivery: Delivery) -> None:
@@ -84,8 +84,8 @@ SENDERS = {Channel.WEBHOOK: _post, Channel.EMAIL: _mail}
 
 def subject_of(occasion: str) -> str:
     """Return the subject of a notification."""
-    words = {Occasion.ENDED: "Ended", Occasion.FAILING: "Failing", Occasion.HELD: "Waits for a decision"}
-    return words.get(Occasion(occasion), "") if occasion in Occasion.values else "Test of a notification"
+    words = {Occasion.ENDED: "Ended", Occasion.FAILING: "Failing", Occasion.HELD: "Waiting for a decision"}
+    return words.get(Occasion(occasion), "") if occasion in Occasion.values else "Test notification"
 
 
 def secret_of(subscription: Subscription) -> str:

@@ -23,28 +23,28 @@ TEST_LABEL = "This is a test"
 SUBSCRIPTIONS_LIMIT = 100
 """Subscriptions of one person."""
 
-EMAIL_NOT_CONFIGURED = gettext_lazy("This installation sends no e-mail: EMAIL_URL is not set.")
+EMAIL_NOT_CONFIGURED = gettext_lazy("E-mail is not configured: EMAIL_URL is not set.")
 
 
 class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
     """The fields of a subscription; an empty `batch` means all batches that the other fields match."""
 
     channel = forms.ChoiceField(
-        label=gettext_lazy("By"), choices=Channel.choices, initial=Channel.WEBHOOK, widget=forms.RadioSelect
+        label=gettext_lazy("Channel"), choices=Channel.choices, initial=Channel.WEBHOOK, widget=forms.RadioSelect
     )
     occasions = forms.MultipleChoiceField(
-        label=gettext_lazy("Tell me when it is"),
+        label=gettext_lazy("Notify when a batch is"),
         choices=Occasion.choices,
         initial=[each.value for each in Occasion],
         widget=forms.CheckboxSelectMultiple,
     )
     threshold = forms.IntegerField(
-        label=gettext_lazy("Failing means more than"),
+        label=gettext_lazy("Alert when failure rate exceeds"),
         min_value=0,
         max_value=99,
         initial=0,
         required=False,
-        help_text=gettext_lazy("Percent of its children. 0: at the first failure."),
+        help_text=gettext_lazy("Percent of the batch's children. 0: at the first failure."),
     )
     batch = forms.ModelChoiceField(Batch.objects.all(), required=False, widget=forms.HiddenInput)
 
@@ -53,16 +53,16 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("channel", "address", "occasions", "threshold", "processor", "tag", "batch")
         labels = {
             "address": gettext_lazy("To"),
-            "processor": gettext_lazy("Only of processor"),
+            "processor": gettext_lazy("Only for processor"),
             "tag": gettext_lazy("Only with tag"),
         }
-        help_texts = {"address": gettext_lazy("The webhook's address, or an e-mail address.")}
+        help_texts = {"address": gettext_lazy("Webhook URL or e-mail address.")}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         names = sorted({*processors(), *Batch.objects.order_by().values_list("processor", flat=True).distinct()})
         self.fields["processor"] = forms.ChoiceField(
-            label=_("Only of processor"), required=False, choices=[("", _("Any")), *((name, name) for name in names)]
+            label=_("Only for processor"), required=False, choices=[("", _("Any")), *((name, name) for name in names)]
         )
         self.fields["address"].widget.attrs.update({"autocomplete": "off", "spellcheck": "false"})
 
@@ -82,7 +82,7 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
             if not settings.EMAIL_URL:
                 self.add_error("channel", EMAIL_NOT_CONFIGURED)
         elif channel == Channel.WEBHOOK and address and not _is_url(address):
-            self.add_error("address", _("A webhook's address begins with http:// or https:// and a host."))
+            self.add_error("address", _("Enter a URL that starts with http:// or https://, followed by a host."))
         return given
 
 
@@ -91,7 +91,7 @@ def subscribe(person: Person, form: SubscriptionForm) -> Subscription | None:
     operator = require_operator(person)
     if form.is_valid() and operator.subscriptions.count() >= SUBSCRIPTIONS_LIMIT:
         form.add_error(
-            None, _("You have %(most)s subscriptions already: remove one first.") % {"most": SUBSCRIPTIONS_LIMIT}
+            None, _("You already have %(limit)s notifications: delete one first.") % {"limit": SUBSCRIPTIONS_LIMIT}
         )
     if not form.is_valid():
         return None

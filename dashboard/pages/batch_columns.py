@@ -19,7 +19,7 @@ COLUMNS: Mapping[str, StrOrPromise] = {
     "left": gettext_lazy("Time left"),
     "took": gettext_lazy("Duration"),
     "launched": gettext_lazy("Launched"),
-    "ended": gettext_lazy("Ended"),
+    "ended": gettext_lazy("Finished"),
     "note": gettext_lazy("Note"),
 }
 """In the order in which they stand, after the batch itself."""

@@ -36,7 +36,7 @@ class LaunchDefinitionPage:
         """Why it cannot be launched, if so."""
         if self.preview.checked.definition is not None:
             return ""
-        return _("This version is not valid any more: processors have changed since it was saved.")
+        return _("This version is no longer valid: processors have changed since it was saved.")
 
     @property
     def is_valid(self) -> bool:

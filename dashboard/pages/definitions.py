@@ -23,7 +23,9 @@ class DefinitionForm(forms.Form):
     """A text, or a file instead of it. `base` is the number of the version that was edited."""
 
     name = forms.CharField(
-        label=gettext_lazy("Name"), max_length=NAME_LIMIT, help_text=gettext_lazy("To find and launch it by.")
+        label=gettext_lazy("Name"),
+        max_length=NAME_LIMIT,
+        help_text=gettext_lazy("Shown in lists and in the launch form."),
     )
     text = forms.CharField(
         label=gettext_lazy("Definition"),
@@ -36,7 +38,7 @@ class DefinitionForm(forms.Form):
         label=gettext_lazy("Note"),
         required=False,
         max_length=NOTE_LIMIT,
-        help_text=gettext_lazy("What this version changes, and why."),
+        help_text=gettext_lazy("What this version changes and why."),
     )
     base = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
@@ -46,13 +48,11 @@ class DefinitionForm(forms.Form):
         if file is None:
             return None
         if (file.size or 0) > MAX_TEXT_BYTES:
-            raise forms.ValidationError(
-                _("The file is larger than %(max_text_bytes)s kB.") % {"max_text_bytes": MAX_TEXT_BYTES // 1024}
-            )
+            raise forms.ValidationError(_("The file is larger than %(limit)s kB.") % {"limit": MAX_TEXT_BYTES // 1024})
         try:
             return str(file.read().decode("utf-8-sig"))
         except UnicodeDecodeError:
-            raise forms.ValidationError(_("The file is not text in UTF-8.")) from None
+            raise forms.ValidationError(_("The file is not UTF-8 text.")) from None
 
     @property
     def given(self) -> str:

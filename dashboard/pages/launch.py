@@ -16,6 +16,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from pydantic import BaseModel
 
 from dashboard.accounts.permissions import may_operate
@@ -142,8 +143,12 @@ class LaunchPage:
         found = list(warnings(plan, self.count)) if plan is not None and self.count and not plan.paged else []
         if self.survey is not None and self.survey.duplicates:
             found.append(
-                _("%(duplicates)s keys occur more than once: each row is an item all the same.")
-                % {"duplicates": numeral(self.survey.duplicates)}
+                ngettext(
+                    "%(number)s duplicate key; each row is still an item of its own.",
+                    "%(number)s duplicate keys; each row is still an item of its own.",
+                    self.survey.duplicates,
+                )
+                % {"number": numeral(self.survey.duplicates)}
             )
         if plan is not None and (unserved := unpolled_warning(plan.task_queue)):
             found.append(unserved)
@@ -278,7 +283,7 @@ def _survey(page: LaunchPage, request: HttpRequest) -> None:
     if kind is not Format.COUNT:
         page.upload = _kept(cleaned, request)
         if page.upload is None:
-            page.items.add_error("file", _("The file that was uploaded before is gone. Choose it again."))
+            page.items.add_error("file", _("The uploaded file no longer exists. Choose it again."))
             return
         page.items.data = _with_upload(page.items.data, page.upload)
     name = page.upload.pk if page.upload else str(cleaned["count"])

@@ -32,8 +32,8 @@ class WishesForm(forms.Form):
             required=False,
             min_value=least,
             max_value=most,
-            label=_("Children open at a time"),
-            help_text=_("Fewer are gentler to the other side."),
+            label=_("Max concurrency"),
+            help_text=_("A lower value puts less load on the target system."),
             widget=forms.NumberInput(attrs={"placeholder": batch.window}),
         )
 

@@ -16,26 +16,26 @@ from dashboard.schedules.timetable import Timetable, time_zones
 from orchestration.client.schedule_models import Overlap, Timing
 
 OVERLAPS = {
-    Overlap.SKIP: (gettext_lazy("Skip"), gettext_lazy("Launch nothing at that time.")),
+    Overlap.SKIP: (gettext_lazy("Skip"), gettext_lazy("Don't launch at that time.")),
     Overlap.BUFFER_ONE: (
-        gettext_lazy("Buffer one"),
-        gettext_lazy("Launch as soon as the open batch has closed; remember one such time."),
+        gettext_lazy("Queue one"),
+        gettext_lazy("Launch as soon as the open batch has finished; queue at most one launch."),
     ),
     Overlap.BUFFER_ALL: (
-        gettext_lazy("Buffer all"),
-        gettext_lazy("Launch one after another, and forget none: a queue may build up."),
+        gettext_lazy("Queue all"),
+        gettext_lazy("Launch one after another without skipping any; the queue may grow."),
     ),
     Overlap.CANCEL_OTHER: (
-        gettext_lazy("Cancel other"),
+        gettext_lazy("Cancel running"),
         gettext_lazy("Cancel the open batch, let it clean up, then launch."),
     ),
     Overlap.TERMINATE_OTHER: (
-        gettext_lazy("Terminate other"),
-        gettext_lazy("End the open batch at once, without cleaning up, and launch."),
+        gettext_lazy("Terminate running"),
+        gettext_lazy("Terminate the open batch without cleanup, then launch."),
     ),
     Overlap.ALLOW_ALL: (
         gettext_lazy("Allow all"),
-        gettext_lazy("Launch all the same: any number of batches may be open."),
+        gettext_lazy("Launch anyway; any number of batches may be open."),
     ),
 }
 """Titles and sentences."""
@@ -44,7 +44,12 @@ PLACES = {"interval": "every", "catchup_window": "catchup"}
 """Fields of the form that say what a Timetable calls otherwise."""
 
 ANY_STEP = forms.NumberInput(attrs={"step": "any"})
-UNIT_CHOICES = [(unit, unit) for unit in UNITS]
+UNIT_CHOICES = [
+    ("seconds", gettext_lazy("seconds")),
+    ("minutes", gettext_lazy("minutes")),
+    ("hours", gettext_lazy("hours")),
+    ("days", gettext_lazy("days")),
+]
 WEEK = [(day, DAYS[day]) for day in (1, 2, 3, 4, 5, 6, 0)]
 ZONES = [(name, name.replace("_", " ")) for name in time_zones()]
 
@@ -78,19 +83,19 @@ class TimetableForm(forms.Form):
         required=False,
         max_length=200,
         help_text=gettext_lazy(
-            "Minute, hour, day of month, month, day of week. A day of month and one of week must both fit."
+            "Minute, hour, day of month, month, day of week. Day of month and day of week must both match."
         ),
     )
     time_zone = forms.ChoiceField(choices=ZONES, help_text=gettext_lazy("Follows daylight saving time."))
     overlap = forms.ChoiceField(
-        label=gettext_lazy("When the last batch is still open"),
+        label=gettext_lazy("When the previous batch is still open"),
         choices=[(name, title) for name, (title, _) in OVERLAPS.items()],
     )
     catchup = forms.IntegerField(
         label=gettext_lazy("Catch-up window"),
         min_value=0,
         help_text=gettext_lazy(
-            "Times missed while Temporal was away are launched late, if they are no older than this."
+            "Launches missed while Temporal was down are made up for if they are no older than this."
         ),
     )
     catchup_unit = forms.ChoiceField(
@@ -98,7 +103,7 @@ class TimetableForm(forms.Form):
         choices=UNIT_CHOICES,
         widget=forms.Select(attrs={"aria-label": gettext_lazy("Unit of the catch-up window")}),
     )
-    paused = forms.BooleanField(label=gettext_lazy("Start paused"), required=False)
+    paused = forms.BooleanField(label=gettext_lazy("Create paused"), required=False)
     note = forms.CharField(max_length=500, required=False, help_text=gettext_lazy("Shown here and in Temporal."))
 
     def clean(self) -> dict[str, Any]:
@@ -143,7 +148,7 @@ class TimetableForm(forms.Form):
         }[repeat]
         missing = [name for name in needed if cleaned.get(name) in (None, "", [])]
         for name in missing:
-            self.add_error(name, _("This is needed."))
+            self.add_error(name, _("This field is required."))
         if missing:
             return None
         every = timedelta(seconds=(cleaned["every"] or 0) * UNITS[cleaned["unit"] or "seconds"])

@@ -38,7 +38,7 @@ SORTS = {
     "created_at": gettext_lazy("Oldest first"),
     "-children_failed": gettext_lazy("Most failures first"),
     "-child_count": gettext_lazy("Largest first"),
-    "-changed_at": gettext_lazy("Last changed first"),
+    "-changed_at": gettext_lazy("Recently changed first"),
 }
 
 
@@ -80,7 +80,7 @@ class BatchFilter(django_filters.FilterSet):
         label=gettext_lazy("Launched"),
         choices=[(value, label) for value, (label, _) in TIMES.items()],
         method="in_time",
-        empty_label=gettext_lazy("At any time"),
+        empty_label=gettext_lazy("Any time"),
     )
     schedule = django_filters.ModelChoiceFilter(
         label=gettext_lazy("Schedule"),
@@ -95,7 +95,7 @@ class BatchFilter(django_filters.FilterSet):
         empty_label=SORTS["-created_at"],
     )
     deep = django_filters.BooleanFilter(
-        label=gettext_lazy("Also in keys and errors"),
+        label=gettext_lazy("Search keys and errors too"),
         method="ignored",
         widget=forms.CheckboxInput(attrs={"value": "true"}),
     )

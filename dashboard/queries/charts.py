@@ -69,8 +69,7 @@ def _bins(values: Sequence[float]) -> list[Bar]:
     highest = max(numbers.values())
     return [
         Bar(
-            _("%(width)s to %(width2)s")
-            % {"width": f"{least + at * width:.4g}", "width2": f"{least + (at + 1) * width:.4g}"},
+            _("%(low)s to %(high)s") % {"low": f"{least + at * width:.4g}", "high": f"{least + (at + 1) * width:.4g}"},
             numbers[at],
             100 * numbers[at] / highest,
         )

@@ -27,9 +27,9 @@ WIDTH, HEIGHT = 1_000, 120
 QUANTILES = (
     (gettext_lazy("Shortest"), 0.0),
     (gettext_lazy("Median"), 0.5),
-    (gettext_lazy("90 of 100 within"), 0.9),
-    (gettext_lazy("99 of 100 within"), 0.99),
-    (gettext_lazy("Longest"), 1.0),
+    (gettext_lazy("p90"), 0.9),
+    (gettext_lazy("p99"), 0.99),
+    (gettext_lazy("Max"), 1.0),
 )
 
 

@@ -42,6 +42,6 @@ def is_moving(batch: Batch) -> bool:
 
 
 def _unreachable(batch: Batch, error: TemporalUnavailable) -> Finding:
-    what = _("Temporal does not answer.")
-    advice = _("Nothing is lost: batches go on by themselves as soon as it is back. Look at its server.")
+    what = _("Can't reach Temporal.")
+    advice = _("Nothing is lost: batches continue automatically once it is back. Check the Temporal server.")
     return Finding(FindingCode.TEMPORAL_AWAY, Severity.PROBLEM, batch.pk, what, advice, str(error))

@@ -87,15 +87,16 @@ def _needs_attention(since: datetime) -> Iterator[HomeEntry]:
 def _reason(batch: Batch, now: datetime) -> tuple[int, str]:
     """Return how soon a person should look at an open batch, and why."""
     if batch.held_kind == Hold.APPROVAL:
-        return 0, _("Waits for approval. %(held_reason)s") % {"held_reason": batch.held_reason}
+        return 0, _("Waiting for approval. %(reason)s") % {"reason": batch.held_reason}
     if batch.held_kind:
-        return 1, _("Held: %(held_reason)s") % {"held_reason": batch.held_reason}
+        return 1, _("Held: %(reason)s") % {"reason": batch.held_reason}
     if batch.start_error:
-        return 2, _("Not started yet: %(start_error)s") % {"start_error": batch.start_error}
+        return 2, _("Not started yet: %(error)s") % {"error": batch.start_error}
     if batch.status == BatchStatus.RUNNING and batch.changed_at < now - STUCK_AFTER:
         minutes = int((now - batch.changed_at).total_seconds() // 60)
-        return 3, _("Stuck: nothing has changed for %(minutes)s minutes") % {"minutes": numeral(minutes)}
-    return 4, _("Failing: %(lower)s so far") % {"lower": _failures(batch).lower()}
+        stuck = ngettext("Stuck: no change for %(minutes)s minute", "Stuck: no change for %(minutes)s minutes", minutes)
+        return 3, stuck % {"minutes": numeral(minutes)}
+    return 4, _("Failing: %(failures)s so far") % {"failures": _failures(batch).lower()}
 
 
 def _failures(batch: Batch) -> str:
@@ -109,12 +110,12 @@ def _failures(batch: Batch) -> str:
 def _temporal_problem() -> str:
     health = async_to_sync(gateway().health)()
     if not health.reachable:
-        return _("Temporal does not answer. Nothing is lost: batches go on by themselves as soon as it is back.")
+        return _("Can't reach Temporal. Nothing is lost: batches continue automatically once it is back.")
     age = health.worker_heartbeat_age
     if age is None:
-        return _("No worker has been seen: nothing will run until one is started.")
+        return _("No worker found: nothing runs until one is started.")
     if not health.has_worker:
-        return _("The last sign of a worker is %(age)s seconds old: nothing runs until one is back.") % {
+        return _("No worker is running: the last heartbeat was %(age)s s ago. Nothing runs until a worker is back.") % {
             "age": f"{age:,.0f}"
         }
     return ""

@@ -20,7 +20,7 @@ def _lines(content: dict[str, Any]) -> Iterator[str]:
     yield f"at {content['launched_at']}.\n"
     yield f"{content['outcome'].capitalize()}. {content['reason']}".rstrip() + "\n"
     yield f"- Items: {items['total']:,}, {items['completed']:,} completed, {items['failed']:,} failed"
-    yield "- Success rate: " + ("none closed" if rate is None else f"{rate:.1%}")
+    yield "- Success rate: " + ("none finished" if rate is None else f"{rate:.1%}")
     yield "- Children: " + ", ".join(f"{number:,} {status}" for status, number in content["children"].items() if number)
     if content["seconds"]:
         yield "- Seconds of an item: " + ", ".join(f"{name} {value:.2f}" for name, value in content["seconds"].items())

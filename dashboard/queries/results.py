@@ -86,7 +86,7 @@ class ResultsQuery:
             return cls(
                 query.text,
                 query.status,
-                error=_("%(value)s is no number to be %(comparison)s.")
+                error=_("“%(comparison)s” needs a number, not %(value)s.")
                 % {"value": repr(query.value), "comparison": query.comparison},
             )
         return query

@@ -20,15 +20,15 @@ from orchestration.contracts.names import CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE
 from orchestration.temporal.connection import TemporalUnavailable
 
 PURPOSES = {
-    CHILD_TASK_QUEUE: gettext_lazy("workflows, and items unless a plan says otherwise"),
-    DASHBOARD_TASK_QUEUE: gettext_lazy("what tells the dashboard of events"),
-    SCHEDULE_TASK_QUEUE: gettext_lazy("what waits for batches of schedules"),
+    CHILD_TASK_QUEUE: gettext_lazy("workflows, and items by default"),
+    DASHBOARD_TASK_QUEUE: gettext_lazy("events for the dashboard"),
+    SCHEDULE_TASK_QUEUE: gettext_lazy("scheduled launches"),
 }
 
 POLLED_CACHE_SECONDS = 5
 """Seconds: a form that is being filled in asks with every change."""
 
-UNREACHABLE = gettext_lazy("Temporal does not answer, so nothing is known of its queues. Nothing is lost.")
+UNREACHABLE = gettext_lazy("Can't reach Temporal, so the state of its task queues is unknown. Nothing is lost.")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def unpolled_warning(name: str) -> str:
         cache.set(kept, is_polled, POLLED_CACHE_SECONDS)
     if is_polled:
         return ""
-    return _("No worker polls the task queue “%(name)s”: nothing is processed until one does.") % {"name": name}
+    return _("No worker polls the task queue “%(name)s”: nothing runs there until one does.") % {"name": name}
 
 
 def _open_batches() -> dict[str, int]:

@@ -56,7 +56,7 @@ KINDS = {
     "half-open": gettext_lazy("Breaker half-open"),
     "rolling-back": gettext_lazy("Rolling back"),
     "gate": gettext_lazy("Waiting for approval"),
-    "action": gettext_lazy("What people did"),
+    "action": gettext_lazy("User actions"),
 }
 """What the line's colours mean."""
 
@@ -133,7 +133,7 @@ def _run_entries(run: Attempt) -> Iterator[TimelineEntry]:
     if run.started_at is not None:
         yield TimelineEntry(
             "started",
-            _("Started") if run.number == 1 else _("Started again, run %(number)s") % {"number": numeral(run.number)},
+            _("Started") if run.number == 1 else _("Restarted, run %(number)s") % {"number": numeral(run.number)},
             run.started_at,
             "",
         )

@@ -30,10 +30,10 @@ from orchestration.client.schedule_models import Overlap, ScheduleGone, Schedule
 from orchestration.client.schedules import Schedules
 
 SCHEDULE_GONE = gettext_lazy(
-    "Temporal does not know this schedule any more: somebody deleted it there. Delete it here, and make another."
+    "Temporal no longer has this schedule: it was deleted there. Delete it here and create a new one."
 )
 STILL_RUNNING = gettext_lazy(
-    "A batch of this schedule is still open, and its overlap policy is to skip: nothing new was launched."
+    "Nothing was launched: a batch of this schedule is still open, and the overlap policy is Skip."
 )
 
 T = TypeVar("T")

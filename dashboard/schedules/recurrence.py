@@ -8,7 +8,7 @@ from datetime import time, timedelta
 
 from django.db.models import TextChoices
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from orchestration.client.schedule_models import Timing
 
@@ -24,6 +24,12 @@ DAYS = (
 """As cron numbers them."""
 
 WEEKDAYS = "1-5"
+ONE = {
+    "seconds": gettext_lazy("second"),
+    "minutes": gettext_lazy("minute"),
+    "hours": gettext_lazy("hour"),
+    "days": gettext_lazy("day"),
+}
 UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400}
 
 HOURLY = re.compile(r"(\d+) \* \* \* \*")
@@ -134,7 +140,16 @@ def timing_in_words(timing: Timing | None) -> str:
 def interval_words(every: timedelta) -> str:
     """Return an interval in its largest whole unit: "90 minutes", "second"."""
     number, unit = interval_parts(every)
-    return f"{number:g} {unit}" if number != 1 else unit.removesuffix("s")
+    if number == 1:
+        return str(ONE[unit])
+    count = round(number) if number == round(number) else 2  # a fraction takes the plural
+    words = {
+        "seconds": ngettext("%(number)s second", "%(number)s seconds", count),
+        "minutes": ngettext("%(number)s minute", "%(number)s minutes", count),
+        "hours": ngettext("%(number)s hour", "%(number)s hours", count),
+        "days": ngettext("%(number)s day", "%(number)s days", count),
+    }
+    return words[unit] % {"number": f"{number:g}"}
 
 
 def interval_parts(every: timedelta) -> tuple[float, str]:

@@ -7,9 +7,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core import signing
+from django.utils.translation import ngettext
 from pydantic import ValidationError
 
 from dashboard.definitions.saving import check
+from dashboard.i18n.formatting import numeral
 from dashboard.ids import new_id
 from dashboard.inputs import survey as input_survey
 from dashboard.inputs.source import Format, Source
@@ -68,7 +70,7 @@ def request_of(schedule: Schedule, due: DueLaunch) -> LaunchRequest:
         processor = _item_processor(data)
         plan = Plan.model_validate(data["plan"])
     except UnknownProcessor:
-        raise CannotLaunch(f"There is no processor {data['processor']!r} any more.") from None
+        raise CannotLaunch(f"The processor {data['processor']!r} no longer exists.") from None
     except ValidationError as error:
         raise CannotLaunch(f"Its parameters or plan are no longer valid: {error}") from error
     items = _items_of(schedule, processor) if processor is not None else LaunchItems()
@@ -96,7 +98,7 @@ def _item_processor(data: dict[str, Any]) -> Processor | None:
     version = DefinitionVersion.objects.get(pk=data["definition"])
     checked = check(version.text)
     if checked.definition is None:
-        raise CannotLaunch(f"{version.definition.name} is not valid any more: {checked.errors[0]}")
+        raise CannotLaunch(f"{version.definition.name} is no longer valid: {checked.errors[0]}")
     name = first_processor(checked.definition)
     return get_processor(name) if name else None
 
@@ -107,7 +109,11 @@ def _items_of(schedule: Schedule, processor: Processor) -> LaunchItems:
     survey = input_survey.survey(source, processor, limit=settings.CANOPY_MAX_ITEMS)
     if survey.error or len(survey.bad_lines) > schedule.request["source"].get("left_out", 0):
         first = f" Line {survey.bad[0].line}: {survey.bad[0].message}" if survey.bad else ""
-        raise CannotLaunch(survey.error or f"{len(survey.bad_lines):,} of its items are not valid any more.{first}")
+        bad = len(survey.bad_lines)
+        invalid = ngettext(
+            "%(number)s of its items is no longer valid.", "%(number)s of its items are no longer valid.", bad
+        )
+        raise CannotLaunch(survey.error or f"{invalid % {'number': numeral(bad)}}{first}")
     return LaunchItems(survey.good, lambda: input_survey.good_rows(source, processor, survey.bad_lines), survey.digest)
 
 
@@ -119,5 +125,5 @@ def source_of(schedule: Schedule) -> Source:
         return Source(kind, count=schedule.item_count)
     upload = schedule.upload
     if upload is None or not upload.file.storage.exists(str(upload.file.name)):
-        raise CannotLaunch("The file with its items is gone. Make another schedule from the launch form.")
+        raise CannotLaunch("The file with its items no longer exists. Create a new schedule from the launch form.")
     return Source(kind, opener(upload), key=source.get("key") or "")

@@ -39,14 +39,14 @@ class Timetable(BaseModel):
     def _known(cls, name: str) -> str:
         if name not in available_timezones():
             raise ValueError(
-                _("There is no time zone %(name)s. Names are like UTC or Europe/Berlin.") % {"name": repr(name)}
+                _("Unknown time zone %(name)s. Use a name such as UTC or Europe/Berlin.") % {"name": repr(name)}
             )
         return name
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if (self.cron is None) == (self.interval is None):
-            raise ValueError(_("Give either cron or interval."))
+            raise ValueError(_("Provide either cron or interval."))
         return self
 
     @property

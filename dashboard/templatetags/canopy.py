@@ -16,7 +16,6 @@ from django.utils.dateparse import parse_datetime
 from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from dashboard.i18n.formatting import duration, numeral, translated
@@ -104,13 +103,19 @@ def reading_words(reading: Mapping[str, Any] | None) -> str:
         {"items": numeral(reading["items"]), "line": reading["line"], "reason": reading["reason"]},
     )
     if not reading["is_last"] and reading["is_open"]:
-        words.append(_("The input is read while it runs: %(items)s items so far.") % values)
+        so_far = ngettext(
+            "Reading the input: %(items)s item so far.", "Reading the input: %(items)s items so far.", reading["items"]
+        )
+        words.append(so_far % values)
     elif not reading["is_last"]:
-        words.append(_("The input was not read to its end: %(items)s items were.") % values)
+        partly = ngettext(
+            "Input only partly read: %(items)s item.", "Input only partly read: %(items)s items.", reading["items"]
+        )
+        words.append(partly % values)
     if reading["left_out"]:
         left_out = ngettext(
-            "%(number)s bad row was left out: line %(line)s: %(reason)s",
-            "%(number)s bad rows were left out; the first: line %(line)s: %(reason)s",
+            "%(number)s invalid row left out: line %(line)s: %(reason)s",
+            "%(number)s invalid rows left out; the first: line %(line)s: %(reason)s",
             reading["left_out"],
         )
         words.append(left_out % {**values, "number": numeral(reading["left_out"])})

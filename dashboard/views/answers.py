@@ -10,7 +10,7 @@ from django.http import HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from dashboard.actions.child_requests import OperationResult, Refusal
 from dashboard.actions.targets import Targets, targets_with_error
@@ -55,47 +55,38 @@ def _said(request: HtmxHttpRequest, batch: Batch, said: Answer, status: int = 20
     return HttpResponseRedirect(reverse("batch-detail", args=[batch.pk]))
 
 
-VERBS = {
-    Action.RETRY: (
-        gettext_lazy("gets another attempt"),
-        gettext_lazy("get another attempt"),
-        gettext_lazy("Nothing was retried."),
+DONE: dict[Action, Callable[[int], str]] = {
+    Action.RETRY: lambda number: ngettext("Retrying %(number)s child.", "Retrying %(number)s children.", number),
+    Action.SKIP: lambda number: ngettext("Skipped %(number)s child.", "Skipped %(number)s children.", number),
+    Action.CANCEL: lambda number: ngettext(
+        "Cancel requested for %(number)s child.", "Cancel requested for %(number)s children.", number
     ),
-    Action.SKIP: (
-        gettext_lazy("is gone on without"),
-        gettext_lazy("are gone on without"),
-        gettext_lazy("Nothing was skipped."),
-    ),
-    Action.CANCEL: (
-        gettext_lazy("is asked to stop"),
-        gettext_lazy("are asked to stop"),
-        gettext_lazy("Nothing was canceled."),
-    ),
-    Action.TERMINATE: (
-        gettext_lazy("was terminated"),
-        gettext_lazy("were terminated"),
-        gettext_lazy("Nothing was terminated."),
+    Action.TERMINATE: lambda number: ngettext(
+        "Terminated %(number)s child.", "Terminated %(number)s children.", number
     ),
 }
-"""What becomes of one child, of several, and what is said where it is none."""
+"""What is said of the children that an action was accepted for."""
+
+NOTHING_DONE = {
+    Action.RETRY: gettext_lazy("Nothing was retried."),
+    Action.SKIP: gettext_lazy("Nothing was skipped."),
+    Action.CANCEL: gettext_lazy("Nothing was canceled."),
+    Action.TERMINATE: gettext_lazy("Nothing was terminated."),
+}
+"""What is said where there are none."""
 
 
 def _children_answer(outcome: OperationResult) -> Answer:
     accepted, number = len(outcome.accepted), len(outcome.refused)
-    one, several, none = VERBS[outcome.action]
-    text = (
-        _("1 child %(one)s.") % {"one": one}
-        if accepted == 1
-        else _("%(accepted)s children %(several)s.") % {"accepted": numeral(accepted), "several": several}
-    )
+    text = DONE[outcome.action](accepted) % {"number": numeral(accepted)}
     if outcome.resumes_flow:
         text = (
-            _("It goes on where it stopped. %(text)s") % {"text": text}
+            _("The batch continues where it stopped. %(text)s") % {"text": text}
             if accepted
-            else _("It goes on where it stopped.")
+            else _("The batch continues where it stopped.")
         )
     elif not accepted:
-        text = str(none)
+        text = str(NOTHING_DONE[outcome.action])
     if number:
         reasons = sorted({refusal.reason for refusal in outcome.refused})
         text += _(" %(number)s refused: %(reasons)s.") % {"number": numeral(number), "reasons": ", ".join(reasons)}

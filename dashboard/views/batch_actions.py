@@ -5,12 +5,14 @@ from __future__ import annotations
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from dashboard.actions import batch as batch_actions
 from dashboard.actions import operations
 from dashboard.i18n.formatting import numeral
 from dashboard.models import Batch, Node
+from dashboard.models.tallies import failed_children
 from dashboard.server.requests import HtmxHttpRequest, whole_number
 from dashboard.views.answers import answer, choice_of
 
@@ -28,7 +30,7 @@ def batch_pause(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
     def operate(batch: Batch) -> str:
         batch_actions.pause(request.user, batch)
-        return _("Paused: open children go on, no further one starts.")
+        return _("Paused: running children continue, no new ones start.")
 
     return answer(request, batch_id, operate)
 
@@ -41,8 +43,8 @@ def node_steer(request: HtmxHttpRequest, batch_id: str, node_id: int, action: st
         worker = get_object_or_404(Node, batch=batch, pk=node_id)
         batch_actions.set_worker_paused(request.user, worker, paused=action == "pause")
         if action == "pause":
-            return _("Worker %(label)s is paused once its hands are free; the others go on.") % {"label": worker.label}
-        return _("Worker %(label)s goes on.") % {"label": worker.label}
+            return _("Worker %(label)s pauses after its current chunk; the others continue.") % {"label": worker.label}
+        return _("Worker %(label)s resumed.") % {"label": worker.label}
 
     return answer(request, batch_id, operate)
 
@@ -53,7 +55,7 @@ def batch_resume(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
     def operate(batch: Batch) -> str:
         batch_actions.resume(request.user, batch)
-        return "Resumed."
+        return _("Resumed.")
 
     return answer(request, batch_id, operate)
 
@@ -64,7 +66,10 @@ def batch_skip(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
     def operate(batch: Batch) -> str:
         batch_actions.skip(request.user, batch)
-        return _("Going on without what failed.")
+        failed = failed_children(batch)
+        return ngettext("Skipped %(number)s failed child.", "Skipped %(number)s failed children.", failed) % {
+            "number": numeral(failed)
+        }
 
     return answer(request, batch_id, operate)
 
@@ -75,7 +80,7 @@ def batch_finish(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
     def operate(batch: Batch) -> str:
         batch_actions.finish(request.user, batch)
-        return _("Finishing: nothing more is started.")
+        return _("Finishing: no more children start.")
 
     return answer(request, batch_id, operate)
 
@@ -87,7 +92,9 @@ def batch_decide(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
     def operate(batch: Batch) -> str:
         batch_actions.decide(request.user, batch, approved=approved)
-        return _("Approved: it goes on.") if approved else _("Refused: it goes no further.")
+        if not approved:
+            return _("Rejected.")
+        return _("Approved. Batch started.") if batch.definition_id is None else _("Approved. Batch resumed.")
 
     return answer(request, batch_id, operate)
 
@@ -98,7 +105,7 @@ def batch_cancel(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
     def operate(batch: Batch) -> str:
         batch_actions.cancel(request.user, batch)
-        return _("Cancel requested: open children are asked to stop, pending ones are skipped.")
+        return _("Cancel requested: running children are asked to stop, pending ones are skipped.")
 
     return answer(request, batch_id, operate)
 
@@ -109,7 +116,7 @@ def batch_terminate(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
     def operate(batch: Batch) -> str:
         batch_actions.terminate(request.user, batch, request.POST.get("reason", "")[:200])
-        return _("Terminated. What had completed stays completed.")
+        return _("Terminated. Completed children stay completed.")
 
     return answer(request, batch_id, operate)
 
@@ -127,7 +134,7 @@ def batch_window(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
     def operate(batch: Batch) -> str:
         batch_actions.set_window(request.user, batch, window)
-        return _("At most %(given)s children open at a time.") % {"given": numeral(window)}
+        return _("Max concurrency set to %(window)s.") % {"given": numeral(window)}
 
     return answer(request, batch_id, operate)
 
@@ -138,6 +145,6 @@ def batch_discard(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
     def operate(batch: Batch) -> str:
         batch_actions.discard(request.user, batch)
-        return _("Discarded: it will not start.")
+        return _("Discarded: the batch will not start.")
 
     return answer(request, batch_id, operate)

@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from dashboard.accounts.permissions import require_operator
@@ -16,7 +16,7 @@ from dashboard.actions import batch as batch_actions
 from dashboard.actions import labels, operations
 from dashboard.actions.targets import FAILED, Targets
 from dashboard.errors import OperationError
-from dashboard.i18n.formatting import StrOrPromise, numeral
+from dashboard.i18n.formatting import numeral
 from dashboard.models import Batch
 from dashboard.pages.batch_list import saved_query
 from dashboard.queries.batch_filter import BatchFilter
@@ -36,14 +36,19 @@ def _cancel(request: HttpRequest, batch: Batch) -> None:
 def _tag(request: HttpRequest, batch: Batch) -> None:
     names = labels.read_tags(request.POST.get("tags", ""))
     if not names:
-        raise OperationError(_("No tag was given."), 422)
+        raise OperationError(_("Enter a tag."), 422)
     labels.add_tags(request.user, batch, names)
 
 
-ACTIONS: dict[str, tuple[Callable[[HttpRequest, Batch], None], StrOrPromise]] = {
-    "retry": (_retry, gettext_lazy("Retried")),
-    "cancel": (_cancel, gettext_lazy("Cancel requested:")),
-    "tag": (_tag, gettext_lazy("Tagged")),
+ACTIONS: dict[str, tuple[Callable[[HttpRequest, Batch], None], Callable[[int], str]]] = {
+    "retry": (_retry, lambda number: ngettext("Retried %(number)s batch.", "Retried %(number)s batches.", number)),
+    "cancel": (
+        _cancel,
+        lambda number: ngettext(
+            "Cancel requested for %(number)s batch.", "Cancel requested for %(number)s batches.", number
+        ),
+    ),
+    "tag": (_tag, lambda number: ngettext("Tagged %(number)s batch.", "Tagged %(number)s batches.", number)),
 }
 
 
@@ -51,7 +56,7 @@ ACTIONS: dict[str, tuple[Callable[[HttpRequest, Batch], None], StrOrPromise]] = 
 def batch_bulk(request: HttpRequest) -> HttpResponse:
     """Retry, cancel or tag the batches that are ticked, or all that the filter shows, and say what became of each."""
     require_operator(request.user)
-    act, done = ACTIONS.get(request.POST.get("action", ""), (None, ""))
+    act, done = ACTIONS.get(request.POST.get("action", ""), (None, None))
     query = QueryDict(request.POST.get("query", ""))
     back = f"{reverse('batch-list')}?{saved_query(query)}".rstrip("?")
     found = BatchFilter(query, Batch.objects.all(), request=request).qs
@@ -62,9 +67,9 @@ def batch_bulk(request: HttpRequest) -> HttpResponse:
         wrong = (
             _("Nothing is selected.")
             if not chosen
-            else _("At most %(most_batches)s batches at once.") % {"most_batches": numeral(MOST_BATCHES)}
+            else _("Select at most %(limit)s batches.") % {"limit": numeral(MOST_BATCHES)}
         )
-        messages.error(request, wrong if act is not None else _("There is no such action."))
+        messages.error(request, wrong if act is not None else _("Unknown action."))
         return HttpResponseRedirect(back)
     refused = list[str]()
     for batch in chosen:
@@ -73,10 +78,12 @@ def batch_bulk(request: HttpRequest) -> HttpResponse:
         except OperationError as error:
             refused.append(f"{batch}: {error.message}")
     number = len(chosen) - len(refused)
-    if number:
-        messages.success(request, f"{done} {number:,} batch{'' if number == 1 else 'es'}.")
+    if number and done is not None:
+        messages.success(request, done(number) % {"number": numeral(number)})
     for text in refused[:5]:
         messages.warning(request, text)
     if len(refused) > 5:
-        messages.warning(request, _("… and %(refused)s more were refused.") % {"refused": numeral(len(refused) - 5)})
+        more = len(refused) - 5
+        words = ngettext("… and %(number)s more was refused.", "… and %(number)s more were refused.", more)
+        messages.warning(request, words % {"number": numeral(more)})
     return HttpResponseRedirect(back)

@@ -19,7 +19,7 @@ def batch_compare(request: HttpRequest, batch_id: str) -> HttpResponse:
     chosen = request.GET.get("with", "")
     other = batches.filter(pk=chosen, processor=batch.processor).exclude(pk=batch.pk).first()
     if chosen and other is None:
-        raise Http404(_("There is no such batch of this processor."))
+        raise Http404(_("This processor has no such batch."))
     if not chosen:
         before = batches.filter(processor=batch.processor, created_at__lt=batch.created_at)
         other = before.filter(label=batch.label).first() or before.first()

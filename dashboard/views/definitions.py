@@ -203,7 +203,7 @@ def definition_items_preview(request: HttpRequest, version_id: int) -> HttpRespo
     version = get_object_or_404(DefinitionVersion, pk=version_id)
     processor = item_processor(version)
     if processor is None:
-        raise Http404(_("This definition works over no items."))
+        raise Http404(_("This definition takes no items."))
     return render(
         request, "launch/launch.html#answer", {"page": filled_page(request, processor, version), "swap": True}
     )

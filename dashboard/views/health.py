@@ -37,6 +37,6 @@ def _database() -> dict[str, Any]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except Error:
-        log.exception("The database does not answer.")  # the reason names hosts, and this page needs no login
-        return {"ok": False, "error": "The database does not answer."}
+        log.exception("Can't reach the database.")  # the reason names hosts, and this page needs no login
+        return {"ok": False, "error": "Can't reach the database."}
     return {"ok": True, "error": ""}

@@ -19,6 +19,6 @@ def batch_labels(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     def operate(batch: Batch) -> str:
         labels.set_tags(request.user, batch, labels.read_tags(request.POST.get("tags", "")))
         labels.set_note(request.user, batch, request.POST.get("note", ""))
-        return _("Tags and note are kept.")
+        return _("Tags and note saved.")
 
     return answer(request, batch_id, operate)

@@ -52,7 +52,7 @@ def notification_list(request: HtmxHttpRequest) -> HttpResponse:
         form = SubscriptionForm(request.POST)
         made = subscribe(request.user, form)
         if made is not None:
-            messages.success(request, _("You will be told: %(made)s.") % {"made": made})
+            messages.success(request, _("Notification created: %(subscription)s.") % {"subscription": made})
             return HttpResponseRedirect(reverse("notification-list"))
     if request.htmx:
         return render(request, "notifications/notification_list.html#told", {"page": _page(request, form)})
@@ -65,7 +65,7 @@ def subscription_delete(request: HtmxHttpRequest, subscription_id: str) -> HttpR
     """Remove one of a person's own subscriptions; those of others are not found."""
     subscription = _own(request, subscription_id)
     subscription.delete()
-    messages.success(request, _("Removed: %(subscription)s.") % {"subscription": subscription})
+    messages.success(request, _("Deleted: %(subscription)s.") % {"subscription": subscription})
     return HttpResponseRedirect(reverse("notification-list"))
 
 
@@ -74,7 +74,7 @@ def subscription_test(request: HtmxHttpRequest, subscription_id: str) -> HttpRes
     """Send something to see whether it arrives."""
     subscription = _own(request, subscription_id)
     send_test(request.user, subscription)
-    messages.success(request, _("A test is on its way: what becomes of it stands below."))
+    messages.success(request, _("Test queued. Its result appears below."))
     return HttpResponseRedirect(reverse("notification-list"))
 
 

@@ -21,11 +21,11 @@ def view_save(request: HttpRequest) -> HttpResponse:
     assert may_view(person)  # the middleware lets nobody else in
     query, name = saved_query(QueryDict(request.POST.get("query", ""))), request.POST.get("name", "").strip()[:60]
     if not name:
-        messages.error(request, _("A saved view needs a name."))
+        messages.error(request, _("Enter a name for the view."))
     else:
         kept = {"query": query[:1_000], "is_shared": bool(request.POST.get("is_shared"))}
         SavedView.objects.update_or_create(owner=person, name=name, defaults=kept)
-        messages.success(request, _("The view “%(name)s” is saved.") % {"name": name})
+        messages.success(request, _("Saved the view “%(name)s”.") % {"name": name})
     return HttpResponseRedirect(f"{reverse('batch-list')}?{query}".rstrip("?"))
 
 
@@ -34,5 +34,5 @@ def view_delete(request: HttpRequest, view_id: int) -> HttpResponse:
     """Remove one of a person's own saved views; those of others are not found."""
     view = get_object_or_404(SavedView, pk=view_id, owner=request.user)
     view.delete()
-    messages.success(request, _("The view “%(name)s” is gone.") % {"name": view.name})
+    messages.success(request, _("Deleted the view “%(name)s”.") % {"name": view.name})
     return HttpResponseRedirect(reverse("batch-list"))

@@ -26,9 +26,7 @@ from dashboard.schedules.stored_launch import StoredLaunch
 from dashboard.views.definitions import flow_page, item_processor
 from dashboard.views.launch import find_processor
 
-STALE = gettext_lazy(
-    "What was to be launched has got lost on the way. Fill in the launch form again; nothing was made."
-)
+STALE = gettext_lazy("The launch data was lost. Fill in the launch form again; nothing was created.")
 
 
 @dataclass

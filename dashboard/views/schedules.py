@@ -112,7 +112,7 @@ def schedule_detail(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
 @require_POST
 def schedule_pause(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     """Launch nothing until it is resumed."""
-    return _do(request, schedule_id, schedule_actions.pause, _("Paused: nothing is launched until it is resumed."))
+    return _do(request, schedule_id, schedule_actions.pause, _("Paused: nothing launches until you resume it."))
 
 
 @require_POST
@@ -124,7 +124,7 @@ def schedule_resume(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
 @require_POST
 def schedule_trigger(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     """Launch now."""
-    return _do(request, schedule_id, schedule_actions.trigger, _("Triggered: a batch is launched in a moment."))
+    return _do(request, schedule_id, schedule_actions.trigger, _("Triggered: a batch launches in a moment."))
 
 
 @require_POST
@@ -174,4 +174,4 @@ def _seen(schedules: Sequence[Schedule]) -> tuple[dict[str, ScheduleSnapshot], s
     try:
         return schedule_actions.snapshots_of(schedules), ""
     except OperationError:
-        return {}, _("Temporal does not answer, so that times and states are not known. What was scheduled is kept.")
+        return {}, _("Can't reach Temporal, so times and states are unknown. Schedules are kept.")

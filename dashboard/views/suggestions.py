@@ -31,6 +31,6 @@ def _options(what: str, typed: str) -> Sequence[tuple[str, str]]:
         return []
     if of_types:
         queues = {each.name: [other.task_queue for other in seen if other.name == each.name] for each in seen}
-        return [(name, _("seen on %(found)s") % {"found": ", ".join(found)}) for name, found in queues.items()]
+        return [(name, _("seen on %(queues)s") % {"queues": ", ".join(found)}) for name, found in queues.items()]
     types = {each.task_queue: [other.name for other in seen if other.task_queue == each.task_queue] for each in seen}
     return [(queue, ", ".join(found)) for queue, found in types.items() if typed.casefold() in queue.casefold()]

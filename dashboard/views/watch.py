@@ -46,7 +46,9 @@ def workflow_watch(request: HtmxHttpRequest) -> HttpResponse:
         return render(request, "launch/watch.html", {"page": _page(request, workflow_id, said)}, status=422)
     if watched.descendant:
         messages.info(
-            request, _("%(below)s is a part of this tree, which is watched as a whole.") % {"below": watched.descendant}
+            request,
+            _("%(workflow_id)s is part of this tree, which is watched as a whole.")
+            % {"workflow_id": watched.descendant},
         )
     return HttpResponseRedirect(reverse("batch-detail", args=[watched.batch.pk]))
 

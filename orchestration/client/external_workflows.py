@@ -99,11 +99,11 @@ class ExternalWorkflows:
         """
         newest = await self._reader.describe_run(workflow_id)
         if newest is None or newest.run_id != run_id or not newest.status.is_retryable:
-            raise ResetRefused("it goes on already, or Temporal no longer knows it")
+            raise ResetRefused("it is already running again, or Temporal no longer has it")
         events = await self._reader.events(workflow_id, run_id)
         start = next((event.event_id for event in events if event.event_type in RESETTABLE), None)
         if start is None:
-            raise ResetRefused("no worker had begun it, so there is nothing that Temporal could start again from")
+            raise ResetRefused("no worker had started it, so Temporal has no point to restart it from")
         client = await self._reader.client()
         with unavailable():
             try:

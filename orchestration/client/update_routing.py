@@ -61,7 +61,7 @@ class Routing(ABC):
                 await self._send_to_level(level, turn, paths, levels)
             if not levels:
                 break
-        self._answer.refused.update(dict.fromkeys(levels, "its parent is closing: try again"))
+        self._answer.refused.update(dict.fromkeys(levels, "its parent is finishing: try again"))
         return self._answer
 
     async def _send_to_level(
@@ -125,7 +125,7 @@ class RetryRouting(Routing):
             await asyncio.sleep(ROUND_PAUSE * turn)
             if (taken := await self._send_to_root([], f"{self._update_id}-{turn}")) is not None:
                 return taken
-        raise TemporalUnavailable("The batch is still closing.")
+        raise TemporalUnavailable("The batch is still finishing.")
 
     async def _send_to_root(self, children: list[int], update_id: str) -> ChildrenAnswer | None:
         """Send the update to the root, and start it again if it is closed."""

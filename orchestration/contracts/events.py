@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from orchestration.contracts.status import Failure, Status
 
-PAUSED_NOTE = "Paused: takes nothing further."
+PAUSED_NOTE = "Paused: takes no further chunks."
 """Note of a pool worker's row while it is paused."""
 
 EVENTS_PER_NOTIFY = 500

@@ -39,7 +39,7 @@ class Failure:
     stack: str = ""
 
 
-LEFT_OUT = Failure("LeftOut", "The operator chose to go on without it.")
+LEFT_OUT = Failure("LeftOut", "Skipped by an operator.")
 """Failure of a child that a person has skipped."""
 
 

@@ -106,7 +106,7 @@ def check_size(root: Tree, kind: str, found: ErrorList) -> bool:
                 return False
     runs = sum(_runs(place) for place in parts_of(root, kind))
     if runs > MAX_STEP_RUNS:
-        message = f"With every loop at its maximum {runs:,} steps would run; at most {MAX_STEP_RUNS:,} may."
+        message = f"With every loop at its maximum {runs:,} steps would run; the limit is {MAX_STEP_RUNS:,}."
         found.add(root.keys.get("steps", root.mark), "steps", message)
     return True
 
@@ -166,7 +166,7 @@ def check_processors(root: Tree, kind: str, processors: Mapping[str, Processor],
             found.add(name.mark, _join(path, "processor"), message)
             continue
         if processor.child_workflow:
-            message = f"{processor.name} has children of its own kind: launch it by itself."
+            message = f"{processor.name} uses its own type of children: launch it on its own."
             found.add(name.mark, _join(path, "processor"), message)
         _check_rollback(processor, work, path, found)
         _check_data(processor.validate_parameters, work, path, "parameters", found)
@@ -176,7 +176,7 @@ def _check_rollback(processor: Processor, work: Tree, path: str, found: ErrorLis
     plan = work.get("plan")
     said = plan.get("on_threshold") if plan is not None else None
     if said is not None and said.value == "roll_back" and processor.compensation is None:
-        message = f"{processor.name} has no compensation, so nothing could be rolled back."
+        message = f"{processor.name} has no compensation, so it cannot be rolled back."
         found.add(said.mark, _join(_join(path, "plan"), "on_threshold"), message)
 
 
@@ -204,7 +204,7 @@ def _check_data(
     except ValidationError as error:
         report(error, data, _join(path, key), found)
     except Exception as error:  # a processor's own validator may raise anything
-        found.add(data.mark, _join(path, key), f"These could not be checked: {type(error).__name__}: {error}")
+        found.add(data.mark, _join(path, key), f"Could not be checked: {type(error).__name__}: {error}")
 
 
 def report(
@@ -248,13 +248,13 @@ def _words(kind: str, message: str, loc: tuple[int | str, ...], at: Tree, known:
         odd = [key for key in at.value if key not in known][:3]
         return " ".join([message, *(f'Unknown key "{key}". {_meant(key, known)}'.strip() for key in odd)])
     if kind in ("tuple_type", "list_type"):
-        return "A list is needed here."
+        return "A list is required here."
     if kind in ("dict_type", "model_type", "model_attributes_type"):
-        return "A mapping (key: value) is needed here."
+        return "A mapping (key: value) is required here."
     if kind == "string_pattern_mismatch" and last == "name":
-        return "A name has letters, digits, - and _ only, and starts with a letter or a digit."
+        return "A name may contain only letters, digits, - and _, and must start with a letter or a digit."
     if kind == "too_short":
-        return "At least one is needed."
+        return "At least one is required."
     return message.removeprefix("Value error, ").removesuffix(".") + "."
 
 

@@ -61,13 +61,13 @@ class Compare(Part):
             if self.value is not None:
                 raise PydanticCustomError("value", "exists takes no value.")
         elif "value" not in self.model_fields_set:
-            raise PydanticCustomError("value", "A value to compare with is missing.")
+            raise PydanticCustomError("value", "The value to compare with is missing.")
         elif self.op is Operator.IN and not isinstance(self.value, list):
-            raise PydanticCustomError("value", "in needs a list as its value.")
+            raise PydanticCustomError("value", "in requires a list as its value.")
         elif self.op in (Operator.LESS, Operator.AT_MOST, Operator.MORE, Operator.AT_LEAST) and (
             isinstance(self.value, bool) or not isinstance(self.value, int | float | str)
         ):
-            raise PydanticCustomError("value", "<, <=, > and >= need a number or a text as their value.")
+            raise PydanticCustomError("value", "<, <=, > and >= require a number or text as their value.")
         return self
 
 
@@ -99,7 +99,7 @@ Condition = Annotated[
     Discriminator(
         lambda value: one_of(CONDITION_TAGS, (Compare, AllOf, AnyOf, Not), value),
         custom_error_type="condition",
-        custom_error_message="A condition has exactly one of: ref (with op and value), all, any, not.",
+        custom_error_message="A condition must have exactly one of: ref (with op and value), all, any, not.",
     ),
 ]
 

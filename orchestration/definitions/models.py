@@ -84,7 +84,7 @@ class Service(Part):
     @model_validator(mode="after")
     def _has_work(self) -> Self:
         if self.workflow_type == SERVICE_WORKFLOW and not self.processor:
-            raise PydanticCustomError("service", "A service needs a processor, or a workflow_type of its own.")
+            raise PydanticCustomError("service", "A service requires a processor or a workflow_type of its own.")
         return self
 
 
@@ -117,7 +117,7 @@ class Saga(Definition):
     def _plan_suits_sagas(self) -> Self:
         """Refuse options that sagas of items cannot have, have anyway, or that would cut off their compensations."""
         if self.fan_out:
-            refuse_unsuited(self.plan, "a saga of each item", _unsuited_to_sagas(self.plan))
+            refuse_unsuited(self.plan, "a saga per item", _unsuited_to_sagas(self.plan))
         return self
 
 
@@ -153,7 +153,7 @@ class Entity(Definition):
     processor: ProcessorName
     parameters: Data = {}
     key: str = Field(default="", max_length=200)
-    continue_after: int = Field(default=100, ge=1, le=1_000, description="Operations of one run.")
+    continue_after: int = Field(default=100, ge=1, le=1_000, description="Operations per run.")
 
 
 class Steps(Definition):

@@ -77,7 +77,7 @@ def _saga(definition: Saga) -> OutlineNode:
         undo = each.compensation
         below = [OutlineNode("", "compensation", f"{undo.processor}{_given(undo.input)}")] if undo is not None else []
         lines.append(OutlineNode(each.name, "step", f"{each.processor}{_given(each.input)}", tuple(below)))
-    number = "one saga an item" if definition.fan_out else "one saga for the batch"
+    number = "one saga per item" if definition.fan_out else "one saga for the batch"
     return OutlineNode("", "saga", f"{_count(len(lines), 'step')} in order, {number}", tuple(lines))
 
 

@@ -19,7 +19,7 @@ Name = Annotated[
         min_length=1,
         max_length=60,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
-        description="Unique in its definition; letters, digits, - and _: it is part of workflow ids.",
+        description="Unique within the definition; letters, digits, - and _ only, as it becomes part of workflow ids.",
     ),
 ]
 ProcessorName = Annotated[str, Field(min_length=1, max_length=100)]

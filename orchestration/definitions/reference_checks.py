@@ -117,14 +117,14 @@ class _Check:
             return f'"{name}" refers to its own result: a cycle.'
         line = self._places[name].tree.mark.line
         if circle := self._circle(name, place.name):
-            return f"These references go round in a circle: {' → '.join([place.name, *circle])}."
+            return f"These references form a cycle: {' → '.join([place.name, *circle])}."
         if name in self._around:
-            return f'"{name}" (line {line}) is around this step, and not over before it.'
+            return f'"{name}" (line {line}) encloses this step, so it has no result yet.'
         if self._kind == "services":
-            return f'"{name}" (line {line}) runs at the same time: services have no results of one another.'
+            return f'"{name}" (line {line}) runs at the same time: services cannot use results of one another.'
         if self._order[name] > self._order[place.name]:
-            return f'"{name}" (line {line}) is not over before this: it comes later, or runs at the same time.'
-        return f'"{name}" (line {line}) is not over on every path that leads here: it is in another branch.'
+            return f'"{name}" (line {line}) is not finished before this: it runs later or at the same time.'
+        return f'"{name}" (line {line}) is not finished on every path that leads here: it is in another branch.'
 
     def _circle(self, start: str, end: str) -> list[str]:
         """Return the way by references from one step to another, or nothing."""

@@ -189,7 +189,7 @@ class _Builder:
         elif isinstance(event, yaml.ScalarEvent):
             self._take_scalar(event, mark)
         else:
-            self._awaits_key(mark, "A key has to be a word, not a list or a mapping.")
+            self._awaits_key(mark, "A key must be a word, not a list or a mapping.")
             if len(self._stack) >= MAX_NESTING:
                 raise source_error(mark, f"Nested more than {MAX_NESTING} levels deep.")
             value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
@@ -259,7 +259,7 @@ def _scalar(text: str, mark: Mark) -> Any:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
         if len(text) > 19:
-            raise source_error(mark, "This number is too large. Put it in quotes if it is a text.")
+            raise source_error(mark, "This number is too large. Put it in quotes if it is text.")
         return int(text)
     if (
         _FLOAT.fullmatch(text)

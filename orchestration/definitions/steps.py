@@ -20,13 +20,13 @@ class Loop(Part):
 
     until: Condition | None = None
     while_: Condition | None = Field(default=None, alias="while")
-    max: int = Field(ge=1, le=1_000, description="Rounds at most.")
+    max: int = Field(ge=1, le=1_000, description="Maximum number of rounds.")
     steps: tuple[Step, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _one_condition(self) -> Self:
         if (self.until is None) == (self.while_ is None):
-            raise PydanticCustomError("loop", "A loop has exactly one of: until, while.")
+            raise PydanticCustomError("loop", "A loop must have exactly one of: until, while.")
         return self
 
 
@@ -55,7 +55,7 @@ class FanOut(Part):
         Discriminator(
             _items_tag,
             custom_error_type="items",
-            custom_error_message='Items are "batch", a list, or a reference to a list: {ref: step.field}.',
+            custom_error_message='Items must be "batch", a list, or a reference to a list: {ref: step.field}.',
         ),
     ] = "batch"
 
@@ -100,7 +100,7 @@ class IfStep(Part):
     @model_validator(mode="after")
     def _some_branch(self) -> Self:
         if not self.then and not self.otherwise:
-            raise PydanticCustomError("if", "An if needs steps in then or in else.")
+            raise PydanticCustomError("if", "An if requires steps in then or else.")
         return self
 
 
@@ -158,7 +158,7 @@ Step = Annotated[
     Discriminator(
         lambda value: one_of(STEP_TAGS, _STEPS, value),
         custom_error_type="step",
-        custom_error_message="A step has exactly one of: run, parallel, if, loop, fan_out, approval, sleep.",
+        custom_error_message="A step must have exactly one of: run, parallel, if, loop, fan_out, approval, sleep.",
     ),
 ]
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from orchestration.translation import ngettext
+
 
 class Severity(StrEnum):
     """What a finding asks for: somebody's doing, a look, or nothing."""
@@ -68,5 +70,8 @@ def merged(findings: Iterable[Finding]) -> list[Finding]:
 def _said_once(group: list[Finding]) -> Finding:
     times = [finding.since for finding in group if finding.since is not None]
     more = len({finding.subject for finding in group}) - 1
-    what = group[0].what + (f" So it is with {more} more of those looked at." if more else "")
+    what = group[0].what
+    if more:
+        affected = ngettext(" %(number)s other is affected, too.", " %(number)s others are affected, too.", more)
+        what += affected % {"number": more}
     return replace(group[0], what=what, since=min(times, default=None))

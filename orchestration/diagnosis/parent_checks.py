@@ -13,7 +13,7 @@ from orchestration.contracts.names import NOTIFY_ACTIVITY
 from orchestration.diagnosis.findings import Finding, FindingCode, Severity
 from orchestration.diagnosis.snapshot import PICKED_UP_WITHIN, WorkflowSnapshot, root_cause
 from orchestration.temporal.protobuf import to_datetime
-from orchestration.translation import _
+from orchestration.translation import _, ngettext
 
 
 def of_parent(seen: WorkflowSnapshot) -> list[Finding]:
@@ -36,14 +36,14 @@ def _ids_taken(seen: WorkflowSnapshot) -> list[Finding]:
             FindingCode.ID_TAKEN,
             Severity.PROBLEM,
             workflow_id,
-            _("The workflow id %(workflow_id)s is taken: a workflow with it runs already, or has completed before.")
+            _("The workflow id %(workflow_id)s is already in use by a running or completed workflow.")
             % {"workflow_id": workflow_id},
             _(
-                "The start is tried again for some seconds. If what has the id is none of this batch, end it in "
-                "Temporal."
+                "The start is retried for a few seconds. If the other workflow does not belong to this batch, "
+                "terminate it in Temporal."
             ),
-            _("%(workflow_id)s could not start %(workflow_id2)s: already exists")
-            % {"workflow_id": seen.workflow_id, "workflow_id2": workflow_id},
+            _("%(parent_id)s could not start %(child_id)s: already exists")
+            % {"parent_id": seen.workflow_id, "child_id": workflow_id},
             since,
         )
         for workflow_id, since in taken.items()
@@ -58,7 +58,7 @@ def _notify_fails(seen: WorkflowSnapshot) -> list[Finding]:
             began = to_datetime(activity.scheduled_time)
             if activity.attempt < 2 and seen.now - began <= PICKED_UP_WITHIN:
                 return []
-            detail, since = root_cause(activity.last_failure) or _("Nobody takes the notify activity."), began
+            detail, since = root_cause(activity.last_failure) or _("No worker picks up the notify activity."), began
             break
     else:
         event = next((event for event in seen.events if _is_end_of_notify(seen, event)), None)
@@ -73,10 +73,13 @@ def _notify_fails(seen: WorkflowSnapshot) -> list[Finding]:
             FindingCode.NOTIFY_FAILS,
             Severity.WARNING,
             seen.workflow_id,
-            _("The batch's news do not reach the dashboard. The batch itself goes on: it never waits for that."),
             _(
-                "Look into the web process's log. What was missed is found by comparing with Temporal, some seconds "
-                "later."
+                "The events of this batch do not reach the dashboard. The batch itself keeps running: it never waits "
+                "for them."
+            ),
+            _(
+                "Check the log of the web process. Missed events are recovered within seconds by reconciling with "
+                "Temporal."
             ),
             detail,
             since,
@@ -119,31 +122,38 @@ def held(
     is_full = all(told.running >= told.window for _, told in lowest if told.pending)
     oldest = min((child.started_at for child in children), default=None)
     window = sum(told.window for _, told in lowest)
-    opening = "" if has_fault else _("Nothing is wrong: ")
+    opening = "" if has_fault else _("No problem found.") + " "
     if pending and is_full:
         return [_window_full(top, opening, running, window, pending, oldest)]
     if has_fault:
         return []
-    are = _("1 child is") if running == 1 else _("%(running)s children are") % {"running": f"{running:,}"}
-    what = _("%(opening)s%(are)s still at work. How long one takes is up to its items.") % {
-        "opening": opening,
-        "are": are,
-    }
-    advice = _("Wait, or open the oldest child to see which items it is at.")
+    what = opening + ngettext(
+        "%(running)s child is still running. How long it takes depends on its items.",
+        "%(running)s children are still running. How long they take depends on their items.",
+        running,
+    ) % {"running": f"{running:,}"}
+    advice = _("Wait, or open the oldest child to see its current items.")
     return [Finding(FindingCode.CHILDREN_OPEN, Severity.INFO, top.workflow_id, what, advice, since=oldest)]
 
 
 def _paused(seen: WorkflowSnapshot, told: Progress) -> Finding:
-    what = _("The batch is paused: %(pending)s wait, and none of them starts.") % {"pending": f"{told.pending:,}"}
-    what += _(" %(running)s that had started go on.") % {"running": f"{told.running:,}"} if told.running else ""
-    return Finding(FindingCode.PAUSED, Severity.INFO, seen.workflow_id, what, _("Resume it when it may go on."))
+    what = _("The batch is paused: %(pending)s pending.") % {"pending": f"{told.pending:,}"}
+    if told.running:
+        still_running = ngettext(
+            " %(running)s running child continues.", " %(running)s running children continue.", told.running
+        )
+        what += still_running % {"running": f"{told.running:,}"}
+    advice = _("Resume the batch when it may continue.")
+    return Finding(FindingCode.PAUSED, Severity.INFO, seen.workflow_id, what, advice)
 
 
 def _window_full(
     seen: WorkflowSnapshot, opening: str, running: int, window: int, pending: int, oldest: datetime | None
 ) -> Finding:
-    what = _(
-        "%(opening)s%(running)s of %(window)s places in the window are taken, and %(pending)s children wait for one."
-    ) % {"opening": opening, "running": f"{running:,}", "window": f"{window:,}", "pending": f"{pending:,}"}
-    advice = _("Wait until one closes, or widen the window if the workers can take more.")
+    what = opening + _("Max concurrency is reached: %(running)s of %(window)s running, %(pending)s pending.") % {
+        "running": f"{running:,}",
+        "window": f"{window:,}",
+        "pending": f"{pending:,}",
+    }
+    advice = _("Wait until a child finishes, or raise max concurrency if the workers can take more.")
     return Finding(FindingCode.WINDOW_FULL, Severity.INFO, seen.workflow_id, what, advice, since=oldest)

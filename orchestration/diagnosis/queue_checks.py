@@ -6,7 +6,7 @@ from datetime import datetime
 
 from orchestration.client.task_queues import QueueKind, QueueSnapshot, WorkerSnapshot
 from orchestration.diagnosis.findings import Finding, FindingCode, Severity
-from orchestration.translation import _
+from orchestration.translation import _, ngettext
 
 MEMORY_SHORT = 0.93
 """Share of a host's memory above which a worker is said to be short of it."""
@@ -28,9 +28,9 @@ def _nobody(queue: QueueSnapshot, since: datetime) -> Finding:
         FindingCode.NO_WORKER,
         Severity.PROBLEM,
         queue.name,
-        _("No worker polls the task queue “%(name)s” for %(queue)s, so nothing there is picked up.")
-        % {"name": queue.name, "queue": _tasks(queue)},
-        _("Start a worker for it: manage.py worker --queue %(name)s. The batch goes on by itself.")
+        _("No worker polls the task queue “%(name)s” for %(tasks)s, so none are picked up.")
+        % {"name": queue.name, "tasks": _tasks(queue)},
+        _("Start a worker for it: manage.py worker --queue %(name)s. The batch then continues automatically.")
         % {"name": queue.name},
         _("%(name)s: no %(kind)s pollers") % {"name": queue.name, "kind": queue.kind},
         since,
@@ -43,9 +43,9 @@ def _lost(queue: QueueSnapshot) -> Finding:
         FindingCode.WORKER_LOST,
         Severity.PROBLEM,
         queue.name,
-        _("The worker %(identity)s has stopped answering, and no other polls the task queue “%(name)s”.")
+        _("The worker %(identity)s is not responding, and no other worker polls the task queue “%(name)s”.")
         % {"identity": newest.identity, "name": queue.name},
-        _("Start the worker again, and look into its log for why it ended. What it was doing goes on where it was."),
+        _("Restart the worker, and check its log for the cause. Its work resumes where it stopped."),
         "\n".join(
             _("%(identity)s: last heartbeat %(beat_at)s UTC")
             % {"identity": worker.identity, "beat_at": f"{worker.heartbeat_at:%H:%M:%S}"}
@@ -57,16 +57,18 @@ def _lost(queue: QueueSnapshot) -> Finding:
 
 def _slots_full(queue: QueueSnapshot, since: datetime) -> Finding:
     used = sum(worker.slots[queue.kind].used for worker in queue.workers)
-    workers = (
-        _("the worker") if len(queue.workers) == 1 else _("all %(workers)s workers") % {"workers": len(queue.workers)}
+    what = ngettext(
+        "The worker of the task queue “%(name)s” has no free slot for %(tasks)s: %(used)s in use, more tasks waiting.",
+        "All workers of the task queue “%(name)s” have no free slots for %(tasks)s: %(used)s in use, more tasks "
+        "waiting.",
+        len(queue.workers),
     )
     return Finding(
         FindingCode.SLOTS_FULL,
         Severity.WARNING,
         queue.name,
-        _("No place is free at %(workers)s of the task queue “%(name)s”: %(used)s %(queue)s run, others wait.")
-        % {"workers": workers, "name": queue.name, "used": f"{used:,}", "queue": _tasks(queue)},
-        _("Wait until one ends, or start another worker for this queue."),
+        what % {"name": queue.name, "used": f"{used:,}", "tasks": _tasks(queue)},
+        _("Wait until a slot is free, or start another worker for this queue."),
         ", ".join(worker.identity for worker in queue.workers),
         since,
     )
@@ -77,9 +79,9 @@ def _memory_short(queue: QueueSnapshot, worker: WorkerSnapshot) -> Finding:
         FindingCode.MEMORY_SHORT,
         Severity.WARNING,
         queue.name,
-        _("The machine of the worker %(identity)s is short of memory: %(memory)s is used.")
+        _("The host of the worker %(identity)s is low on memory: %(memory)s is used.")
         % {"identity": worker.identity, "memory": f"{worker.memory:.0%}"},
-        _("Start another worker on another machine, or use smaller chunks and fewer items at once."),
+        _("Start a worker on another host, or use smaller chunks and fewer concurrent items."),
         worker.identity,
     )
 
@@ -89,7 +91,7 @@ def _not_picked_up(queue: QueueSnapshot, since: datetime) -> Finding:
         FindingCode.NOT_PICKED_UP,
         Severity.WARNING,
         queue.name,
-        _("Work waits in the task queue “%(name)s”, and the workers that poll it do not pick it up.")
+        _("Tasks are waiting in the task queue “%(name)s”, but the workers that poll it do not pick them up.")
         % {"name": queue.name},
         _("It may pass in a moment. If it stays, look into the workers' logs, or start another worker for this queue."),
         _("Polled by ") + ", ".join(queue.pollers),
@@ -98,4 +100,4 @@ def _not_picked_up(queue: QueueSnapshot, since: datetime) -> Finding:
 
 
 def _tasks(queue: QueueSnapshot) -> str:
-    return "activities" if queue.kind is QueueKind.ACTIVITY else _("workflow tasks")
+    return _("activities") if queue.kind is QueueKind.ACTIVITY else _("workflow tasks")

@@ -31,8 +31,11 @@ def not_started(workflow_id: str) -> Finding:
         FindingCode.NOT_STARTED,
         Severity.INFO,
         workflow_id,
-        _("It has not started: Temporal knows no workflow with its id."),
-        _("A child waits for a place in the window, a batch for Temporal to answer; both start by themselves."),
+        _("Not started yet: Temporal has no workflow with this id."),
+        _(
+            "A child waits until max concurrency lets it start, a batch until Temporal can be reached; both then start "
+            "automatically."
+        ),
     )
 
 
@@ -42,8 +45,8 @@ def closed(seen: WorkflowSnapshot) -> Finding:
         FindingCode.CLOSED,
         Severity.INFO,
         seen.workflow_id,
-        _("Its newest run has closed; the dashboard's record has not caught up yet, or another attempt is to come."),
-        _("Nothing needs to be done: the record is compared with Temporal every few seconds."),
+        _("Its latest run has finished; the dashboard has not caught up yet, or another run follows."),
+        _("No action needed: the dashboard reconciles with Temporal every few seconds."),
         since=to_datetime(seen.info.close_time),
     )
 
@@ -84,13 +87,13 @@ def _task_fails(seen: WorkflowSnapshot) -> Finding:
         FindingCode.WORKFLOW_TASK_FAILS,
         Severity.PROBLEM,
         seen.workflow_id,
-        _("The workflow's own code fails again and again (attempt %(attempt)s), and Temporal keeps trying.")
+        _("The workflow code keeps failing (attempt %(attempt)s), and Temporal keeps retrying it.")
         % {"attempt": attempt},
         _(
-            "It is a fault of the program, not of the items: correct it and start the workers again. The workflow "
-            "goes on where it was; terminate the batch if it need not."
+            "This is a bug in the code, not in the items: fix it and restart the workers. The workflow resumes where "
+            "it was; terminate the batch if it is no longer needed."
         ),
-        root_cause(failure) or _("The workflow task timed out: its worker ended in the middle, or was too busy."),
+        root_cause(failure) or _("The workflow task timed out: its worker stopped midway or was overloaded."),
         since,
     )
 
@@ -100,10 +103,10 @@ def _not_registered(seen: WorkflowSnapshot, what: str, failure: Failure, since: 
         FindingCode.NOT_REGISTERED,
         Severity.PROBLEM,
         seen.workflow_id,
-        _("The worker that polls the task queue does not know the %(what)s.") % {"what": what},
+        _("The %(what)s is not registered with the worker that polls the task queue.") % {"what": what},
         _(
-            "Either another program polls this queue, or an older version: start a worker that has it registered, and "
-            "stop the one that does not. The batch goes on by itself."
+            "Another program or an older version polls this queue: start a worker that has it registered, and stop "
+            "the one that does not. The batch then continues automatically."
         ),
         root_cause(failure),
         since,
@@ -133,27 +136,27 @@ def _of_activity(
 
 def _retries(seen: WorkflowSnapshot, activity: PendingActivityInfo, *, is_running: bool) -> Finding:
     name, limit = activity.activity_type.name, activity.maximum_attempts
-    what = _("The activity %(name)s has failed and is tried again: attempt %(attempt)s") % {
+    what = _("The activity %(name)s failed and is being retried: attempt %(attempt)s") % {
         "name": name,
         "attempt": activity.attempt,
     }
     what += _(" of %(limit)s") % {"limit": limit} if limit else ""
     if is_running:
-        what += _(" runs now.")
+        what += _(" is running.")
     elif activity.HasField("next_attempt_schedule_time"):
-        what += _(" starts at %(next_attempt_schedule_time)s UTC.") % {
-            "next_attempt_schedule_time": f"{to_datetime(activity.next_attempt_schedule_time):%H:%M:%S}"
+        what += _(" starts at %(starts_at)s UTC.") % {
+            "starts_at": f"{to_datetime(activity.next_attempt_schedule_time):%H:%M:%S}"
         }
     else:
-        what += _(" waits for a worker.")
+        what += _(" is waiting for a worker.")
     return Finding(
         FindingCode.ACTIVITY_RETRIES,
         Severity.WARNING,
         seen.workflow_id,
         what,
         _(
-            "It goes on by itself once the cause of the last error is gone; after the last attempt the child fails, "
-            "and can be retried."
+            "It succeeds once the cause of the last error is fixed; after the last attempt the child fails and can "
+            "be retried."
         ),
         root_cause(activity.last_failure),
     )
@@ -172,15 +175,21 @@ def _heartbeat_missing(
     is_silent = bool(of_worker) and all(worker.is_lost(seen.now) for worker in of_worker)
     if not timeout or seen.now - beat <= timeout * (HEARTBEAT_DUE if is_silent else HEARTBEAT_OVERDUE):
         return None
-    why = _("has stopped answering, too") if is_silent else _("answers, so it hangs or is far too busy")
+    what = (
+        _("The activity %(name)s has stopped sending heartbeats, and its worker %(identity)s is not responding either.")
+        if is_silent
+        else _(
+            "The activity %(name)s has stopped sending heartbeats. Its worker %(identity)s still responds, so the "
+            "activity hangs or the worker is overloaded."
+        )
+    )
     return Finding(
         FindingCode.HEARTBEAT_MISSING,
         Severity.PROBLEM,
         seen.workflow_id,
-        _("The activity %(name)s does not send its heartbeat any more. The worker that runs it, %(identity)s, %(why)s.")
-        % {"name": name, "identity": identity, "why": why},
-        _("After %(total_seconds)s s without one Temporal gives it to another worker; see that there is one.")
-        % {"total_seconds": f"{timeout.total_seconds():g}"},
+        what % {"name": name, "identity": identity},
+        _("After %(seconds)s s without a heartbeat Temporal gives it to another worker; make sure that one is running.")
+        % {"seconds": f"{timeout.total_seconds():g}"},
         identity,
         beat,
     )

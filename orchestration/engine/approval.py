@@ -53,4 +53,4 @@ def verdict(decision: Decision | None) -> str:
     """Return in a sentence what was decided, and by whom."""
     if decision is None:
         return NO_DECISION
-    return f"{'Approved' if decision.approved else 'Refused'} by {decision.person}."
+    return f"{'Approved' if decision.approved else 'Rejected'} by {decision.person}."

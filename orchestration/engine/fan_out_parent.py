@@ -37,7 +37,7 @@ with workflow.unsafe.imports_passed_through():
 DEBOUNCE_IN_PARTITIONS = timedelta(seconds=1)
 """Events of thousands of children reach the dashboard up to a second later, in fewer notifies of their parents."""
 
-RETRIED = "Failed children were retried, or left out."
+RETRIED = "Failed children were retried or skipped."
 
 
 class FanOutParent:
@@ -172,7 +172,7 @@ class FanOutParent:
         """Go on without the children that failed: they count as skipped. Ends a hold."""
         self._failures.add(-self._units.skip_failed())
         if self._hold:
-            self._hold.end("Skipped what had failed.")
+            self._hold.end("Failed children were skipped.")
 
     @workflow.signal
     def finish(self) -> None:
@@ -180,7 +180,7 @@ class FanOutParent:
         if not self._given.is_head:
             self._units.finish()
         elif self._hold:
-            self._hold.settle("Finished by the operator.")
+            self._hold.settle("Finished by an operator.")
 
     @workflow.query(name=UNDELIVERED_EVENTS_QUERY)
     def undelivered_events(self) -> list[TreeEvent]:
@@ -236,7 +236,7 @@ class FanOutParent:
     @skip_children.validator
     def _validate_skip(self, request: ChildrenRequest) -> None:
         if self._given.undo:
-            raise ApplicationError("The parent undoes.", type=PARENT_CLOSING)
+            raise ApplicationError("The parent is rolling back.", type=PARENT_CLOSING)
         self._validate(request)
 
     def _validate(self, request: ChildrenRequest) -> None:

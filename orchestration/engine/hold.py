@@ -50,4 +50,4 @@ class Hold:
     async def _run_out(self) -> None:
         await workflow.sleep(self._limit)
         self._clock = None
-        self.settle("Nobody decided in time.")
+        self.settle("No decision was made in time.")

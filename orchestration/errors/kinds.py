@@ -24,14 +24,16 @@ class ErrorKind(StrEnum):
 
 
 ADVICE = {
-    ErrorKind.APPLICATION: "The work itself failed. Retry once its cause is gone.",
-    ErrorKind.VALIDATION: "The item is not what the processor takes, so it is not retried: mend it, launch again.",
+    ErrorKind.APPLICATION: "The work itself failed. Retry once the cause is fixed.",
+    ErrorKind.VALIDATION: (
+        "The processor does not accept this item, so it is not retried: fix the item and launch again."
+    ),
     ErrorKind.TIMEOUT: "It took too long. Retry, or allow more time.",
-    ErrorKind.CANCELED: "Somebody stopped it. Retry to run it after all.",
-    ErrorKind.TERMINATED: "Somebody ended it at once, or its parent was ended. Retry to run it again.",
-    ErrorKind.ITEMS: "Some of its items failed: each says why.",
-    ErrorKind.SKIPPED: "It was left out on purpose. Retry to run it after all.",
-    ErrorKind.SETUP: "The worker cannot do this: look at its version, its processors and the batch's parameters.",
+    ErrorKind.CANCELED: "It was canceled. Retry to run it after all.",
+    ErrorKind.TERMINATED: "It or its parent was terminated. Retry to run it again.",
+    ErrorKind.ITEMS: "Some of its items failed: see the error of each item.",
+    ErrorKind.SKIPPED: "It was skipped on purpose. Retry to run it after all.",
+    ErrorKind.SETUP: "The worker cannot run this: check its version, its processors and the batch's parameters.",
 }
 
 KINDS = {

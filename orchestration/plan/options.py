@@ -35,7 +35,8 @@ class FailureOptions(BaseModel):
     failure_policy: FailurePolicy = Field(
         default=FailurePolicy.COLLECT,
         title="When children fail",
-        description="Collect: run all, list failures. Fail fast: stop at the first. Tolerate: stop above a limit.",
+        description="Collect: run everything and list the failures. Fail fast: stop at the first failure. Tolerate: "
+        "stop above a limit.",
         json_schema_extra=group(FAILURES),
     )
     tolerated_failures: int | None = Field(
@@ -50,28 +51,28 @@ class FailureOptions(BaseModel):
         default=None,
         ge=0,
         le=100,
-        title="Tolerated share",
+        title="Tolerated failure rate (%)",
         description="Percent of all children that may fail.",
         json_schema_extra=group(FAILURES),
     )
     on_threshold: OnThreshold = Field(
         default=OnThreshold.STOP,
         title="Above the limit",
-        description="Stop; stop and roll back what completed; or hold for the operator.",
+        description="Stop; stop and roll back completed children; or hold for an operator.",
         json_schema_extra=group(FAILURES),
     )
     hold_at_end: bool = Field(
         default=False,
         title="Hold at the end",
-        description="Stay open when children have failed, until somebody retries, skips or finishes.",
+        description="When children have failed, stay open until an operator retries, skips or finishes.",
         json_schema_extra=group(FAILURES),
     )
     hold_timeout: float = Field(
         default=86_400,
         gt=0,
         le=2_592_000,
-        title="Longest hold",
-        description="Seconds that a held batch waits for the operator before it finishes by itself.",
+        title="Hold timeout",
+        description="Seconds that a held batch waits for an operator before it finishes automatically.",
         json_schema_extra=group(FAILURES),
     )
     breaker_failures: int | None = Field(
@@ -79,7 +80,7 @@ class FailureOptions(BaseModel):
         ge=1,
         le=1_000,
         title="Circuit breaker",
-        description="Failures in a row that open it: nothing more is started then.",
+        description="Consecutive failures that open it; while it is open, no child starts.",
         json_schema_extra=group(FAILURES),
     )
     breaker_cooldown: float = Field(
@@ -87,13 +88,13 @@ class FailureOptions(BaseModel):
         gt=0,
         le=86_400,
         title="Cool-down",
-        description="Seconds until one child may probe whether the fault is gone.",
+        description="Seconds until one child probes whether the fault is gone.",
         json_schema_extra=group(FAILURES),
     )
     breaker_open: WhileOpen = Field(
         default=WhileOpen.WAIT,
         title="While it is open",
-        description="Children wait, or are skipped with that reason.",
+        description="Whether children wait or are skipped.",
         json_schema_extra=group(FAILURES),
     )
 
@@ -102,11 +103,11 @@ class FailureOptions(BaseModel):
         limits = [self.tolerated_failures, self.tolerated_percent]
         given = sum(limit is not None for limit in limits)
         if self.failure_policy is FailurePolicy.TOLERATE and given != 1:
-            raise ValueError("Tolerate needs either a number of failures or a percentage.")
+            raise ValueError("Tolerate requires either a number of failures or a percentage.")
         if self.failure_policy is not FailurePolicy.TOLERATE and given:
-            raise ValueError("A tolerated number or share needs the policy tolerate.")
+            raise ValueError("A tolerated number or failure rate requires the policy tolerate.")
         if self.failure_policy is FailurePolicy.COLLECT and self.on_threshold is not OnThreshold.STOP:
-            raise ValueError("Rolling back and holding above a limit need the policy tolerate or fail fast.")
+            raise ValueError("Rolling back or holding above the limit requires the policy tolerate or fail fast.")
         return self
 
 
@@ -118,7 +119,7 @@ class PaceOptions(BaseModel):
         ge=1,
         le=1_000,
         title="Group size",
-        description="Children of a group: all have closed before the next group starts.",
+        description="Children per group; all of them finish before the next group starts.",
         json_schema_extra=group(PACE),
     )
     group_delay: float = Field(
@@ -132,14 +133,14 @@ class PaceOptions(BaseModel):
     partitions: Partitioning = Field(
         default=Partitioning.AUTO,
         title="Partitions",
-        description="Above 1,000 children, parents between the root and the children.",
+        description="Adds parents between the root and the children above 1,000 children.",
         json_schema_extra=group(PACE),
     )
 
     @model_validator(mode="after")
     def _delay_has_groups(self) -> Self:
         if self.group_delay and self.group_size is None:
-            raise ValueError("A pause between groups needs a group size.")
+            raise ValueError("A pause between groups requires a group size.")
         return self
 
 
@@ -149,8 +150,9 @@ class ChildOptions(BaseModel):
     execution: Execution = Field(
         default=Execution.CHUNK,
         title="Items run as",
-        description="An activity a chunk; a (local) activity an item; activities of the parent, without children; or "
-        "chunks in the hands of a pool of as many long-lived workers as the window says; operations on entities.",
+        description="An activity per chunk; a (local) activity per item; activities of the parent, without children; "
+        "chunks on a pool of long-lived workers, as many as the max concurrency; or operations on "
+        "entities.",
         json_schema_extra=group(CHILDREN),
     )
     child_execution_timeout: float | None = Field(
@@ -158,7 +160,7 @@ class ChildOptions(BaseModel):
         gt=0,
         le=31_536_000,
         title="Execution timeout",
-        description="Seconds that a child may take, all its runs together.",
+        description="Seconds that a child may take, across all its runs.",
         json_schema_extra=group(CHILDREN),
     )
     child_run_timeout: float | None = Field(
@@ -182,40 +184,40 @@ class ChildOptions(BaseModel):
         ge=1,
         le=50,
         title="Runs per child",
-        description="Runs that Temporal gives a child by itself before it counts as failed.",
+        description="Runs that Temporal starts before a child counts as failed.",
         json_schema_extra=group(CHILDREN),
     )
     child_backoff: float = Field(
         default=1,
         gt=0,
         le=3_600,
-        title="Backoff of children",
-        description="Seconds before a child's second run; doubles with each further one.",
+        title="Child backoff",
+        description="Seconds before the second run of a child; doubles with each further run.",
         json_schema_extra=group(CHILDREN),
     )
     non_retryable: str = Field(
         default="",
         max_length=500,
-        title="Not retried",
-        description="Types of error after which neither item nor child is tried again, such as KeyError, NotFound.",
+        title="Non-retryable errors",
+        description="Error types after which neither the item nor the child is retried, such as KeyError, NotFound.",
         json_schema_extra=group(CHILDREN),
     )
     parent_close: ParentClose = Field(
         default=ParentClose.TERMINATE,
         title="When the parent closes",
-        description="Open children are terminated, asked to cancel, or left alone.",
+        description="Whether open children are terminated, requested to cancel or abandoned.",
         json_schema_extra=group(CHILDREN),
     )
     cancellation: Cancellation = Field(
         default=Cancellation.WAIT,
         title="When canceled",
-        description="Wait until children have cleaned up, only ask them to, or leave them alone.",
+        description="Wait until children have cleaned up, only request it, or abandon them.",
         json_schema_extra=group(CHILDREN),
     )
     fire_and_forget: bool = Field(
         default=False,
         title="Fire and forget",
-        description="The parent closes as soon as all children have started; they go on alone.",
+        description="The parent finishes as soon as all children have started; they continue without it.",
         json_schema_extra=group(CHILDREN),
     )
 
@@ -223,7 +225,7 @@ class ChildOptions(BaseModel):
     @classmethod
     def _are_names(cls, given: str) -> str:
         if given.strip() and not all(name.strip().isidentifier() for name in given.split(",")):
-            raise ValueError("Name types of error, with commas between them: KeyError, NotFound.")
+            raise ValueError("Enter error types separated by commas, such as KeyError, NotFound.")
         return given
 
     @property
@@ -234,7 +236,7 @@ class ChildOptions(BaseModel):
     @model_validator(mode="after")
     def _forgotten_children_live_on(self) -> Self:
         if self.fire_and_forget and self.parent_close is not ParentClose.ABANDON:
-            raise ValueError("Fire and forget needs children that are left alone when the parent closes (abandon).")
+            raise ValueError("Fire and forget requires children that are abandoned when the parent finishes (abandon).")
         return self
 
 
@@ -244,15 +246,15 @@ class ApprovalOptions(BaseModel):
     approval: bool = Field(
         default=False,
         title="Wait for approval",
-        description="Start nothing until an operator approves; end when they refuse.",
+        description="Start nothing until an operator approves; end if it is rejected.",
         json_schema_extra=group(APPROVAL),
     )
     approval_timeout: float = Field(
         default=86_400,
         gt=0,
         le=2_592_000,
-        title="Longest wait",
-        description="Seconds until an approval that nobody gave counts as refused.",
+        title="Approval timeout",
+        description="Seconds after which a missing approval counts as rejected.",
         json_schema_extra=group(APPROVAL),
     )
 
@@ -263,7 +265,7 @@ class EndOptions(BaseModel):
     summarise: bool = Field(
         default=False,
         title="Write a report",
-        description="Counts, durations and grouped errors, to be downloaded.",
+        description="Counts, durations and grouped errors, as a download.",
         json_schema_extra=group(END),
     )
 
@@ -274,14 +276,14 @@ class InputOptions(BaseModel):
     paged: bool = Field(
         default=False,
         title="Read while it runs",
-        description="Page by page, for an input of any length: rows are checked as they come, not before.",
+        description="Read page by page, for an input of any length; rows are checked as they are read, not in advance.",
         json_schema_extra=group(INPUT),
     )
     page_children: int = Field(
         default=500,
         ge=1,
         le=1_000,
-        title="Children of a page",
-        description="Each page is a partition of its own; two are open at a time.",
+        title="Children per page",
+        description="Each page is a partition of its own; at most two are open at a time.",
         json_schema_extra=group(INPUT),
     )

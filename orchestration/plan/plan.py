@@ -39,24 +39,26 @@ class Plan(
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    chunk_size: int = Field(
-        default=1, ge=1, le=10_000, title="Chunk size", description="Items that one child processes."
-    )
+    chunk_size: int = Field(default=1, ge=1, le=10_000, title="Chunk size", description="Items per child.")
     window: int = Field(
-        default=50, ge=1, le=1_000, title="Window", description="Children open at the same time, over the whole batch."
+        default=50,
+        ge=1,
+        le=1_000,
+        title="Max concurrency",
+        description="Children that run at the same time, across the whole batch.",
     )
     item_concurrency: int = Field(
-        default=10, ge=1, le=500, title="Items at once", description="Items of one child processed at the same time."
+        default=10, ge=1, le=500, title="Concurrent items", description="Items that a child processes at the same time."
     )
     item_attempts: int = Field(
-        default=3, ge=1, le=50, title="Attempts per item", description="Before an item counts as failed."
+        default=3, ge=1, le=50, title="Attempts per item", description="Attempts before an item counts as failed."
     )
     item_backoff: float = Field(
         default=1.0,
         ge=0,
         le=3_600,
         title="Backoff",
-        description="Seconds before the second attempt; doubles with each further one, up to 60 times.",
+        description="Seconds before the second attempt; doubles with each further attempt, up to 60 times this value.",
     )
     item_timeout: float = Field(
         default=60.0, gt=0, le=86_400, title="Timeout", description="Seconds that one attempt of an item may take."
@@ -66,20 +68,20 @@ class Plan(
         min_length=1,
         max_length=200,
         title="Task queue",
-        description="Which workers process the items.",
+        description="The workers that process the items.",
         json_schema_extra=group(CHILDREN),
     )
 
     @model_validator(mode="after")
     def _options_fit_together(self) -> Self:
         if self.resource_field and self.chunk_size != 1:
-            raise ValueError("A resource needs a chunk size of 1: each child uses one resource.")
+            raise ValueError("A resource requires a chunk size of 1: each child uses one resource.")
         if self.fire_and_forget and (self.failure_policy is not FailurePolicy.COLLECT or self.hold_at_end):
-            raise ValueError("Fire and forget knows no failures: it needs the policy collect, and no hold.")
+            raise ValueError("Fire and forget does not track failures: use the policy collect, without a hold.")
         if not self.has_child_workflows and (self.fire_and_forget or self.resource_field):
-            raise ValueError("Without child workflows there is nothing to forget, and nothing that holds a resource.")
+            raise ValueError("Fire and forget and resources require child workflows.")
         if self.execution is Execution.ENTITIES and self.chunk_size != 1:
-            raise ValueError("Operations on entities need a chunk size of 1: each item is one operation.")
+            raise ValueError("Operations on entities require a chunk size of 1: each item is one operation.")
         if self.execution is Execution.POOL and self.window > MAX_POOL_WORKERS:
             raise ValueError(f"A pool has at most {MAX_POOL_WORKERS} workers: choose a smaller window.")
         return self
@@ -89,11 +91,16 @@ class Plan(
         if not self.paged:
             return self
         if self.tolerated_percent is not None:
-            raise ValueError("A share of an input of unknown length cannot be told: tolerate a number of failures.")
+            raise ValueError(
+                "A failure rate cannot be computed for an input of unknown length: tolerate a number of "
+                "failures instead."
+            )
         if not self.may_partition or self.resource_field:
-            raise ValueError("An input that is read while it runs needs partitions, children, and no resource.")
+            raise ValueError(
+                "An input that is read while the batch runs requires partitions and child workflows, and no resource."
+            )
         if self.page_children % (self.group_size or 1):
-            raise ValueError("A page has to hold whole groups: choose its children as a multiple of the group size.")
+            raise ValueError("A page must hold whole groups: make its number of children a multiple of the group size.")
         if self.page_children * self.chunk_size > MAX_PAGE_ITEMS:
             raise ValueError(
                 f"A page of {self.page_children:,} children of {self.chunk_size:,} items is too large to be read at "

@@ -39,7 +39,7 @@ PRESETS = (
     Preset(
         "fan-out",
         "Fan-out, fan-in",
-        "Run every item on its own and wait for all: the plain case, when items do not depend on each other.",
+        "Run every item on its own and wait for all of them: the basic case, for independent items.",
         ("A1", "A5", "A6", "A14"),
         ONE,
         {"chunk_size": 1, "window": 50},
@@ -47,8 +47,9 @@ PRESETS = (
     ),
     Preset(
         "chunks",
-        "Chunks of a slice",
-        "Give each child a slice of the items by offset and length: many quick items, little overhead for each.",
+        "Chunked",
+        "Give each child a slice of the items by offset and length: for many quick items, with little overhead for "
+        "each.",
         ("A2", "B3"),
         ONE,
         {"chunk_size": 50, "window": 20, "item_concurrency": 10},
@@ -58,7 +59,7 @@ PRESETS = (
     Preset(
         "sliding-window",
         "Sliding window",
-        "Keep n children open at any time, and change n while it runs: when the other side can only take so much.",
+        "Keep n children running, and change n at any time: when the target system can only take so much load.",
         ("A4", "C7"),
         ONE,
         {"chunk_size": 1, "window": 5},
@@ -67,7 +68,8 @@ PRESETS = (
     Preset(
         "groups",
         "Groups with a pause",
-        "Run a group, wait until all of it has closed, rest, and go on: for quotas by the minute, and roll-outs.",
+        "Run a group, wait until all of it has finished, pause, and start the next: for per-minute quotas and "
+        "rollouts.",
         ("A3",),
         ONE,
         {"chunk_size": 1, "window": 50, "group_size": 10, "group_delay": 3},
@@ -75,8 +77,8 @@ PRESETS = (
     ),
     Preset(
         "report",
-        "With a report at the end",
-        "Write a summary that can be downloaded once the last child has closed: when somebody has to account for it.",
+        "With a final report",
+        "Write a summary for download once the last child has finished: when the outcome has to be documented.",
         ("A13",),
         ONE,
         {"chunk_size": 1, "summarise": True},
@@ -94,7 +96,7 @@ PRESETS = (
     Preset(
         "roll-back",
         "Threshold and rollback",
-        "Above a share of failures undo what had completed: when half a change is worse than none.",
+        "Above a failure rate, undo completed children: when half a change is worse than none.",
         ("A7",),
         FAILING,
         {
@@ -110,7 +112,7 @@ PRESETS = (
     Preset(
         "circuit-breaker",
         "Circuit breaker",
-        "After failures in a row stop, cool down and probe: when the other side may be down, and comes back.",
+        "After consecutive failures stop, cool down and probe: when the target system may go down and recover.",
         ("A9",),
         FAILING,
         {"chunk_size": 1, "window": 3, "item_attempts": 1, "breaker_failures": 3, "breaker_cooldown": 5},
@@ -118,8 +120,8 @@ PRESETS = (
     ),
     Preset(
         "hold",
-        "Hold for the operator",
-        "Stay open when children have failed, until somebody retries, skips or finishes: when a person must decide.",
+        "Hold for an operator",
+        "When children have failed, stay open until an operator retries, skips or finishes: when a person must decide.",
         ("A10",),
         FAILING,
         {"chunk_size": 1, "item_attempts": 1, "hold_at_end": True, "hold_timeout": 3_600},
@@ -128,7 +130,7 @@ PRESETS = (
     Preset(
         "approval",
         "Approval gate",
-        "Start nothing until a person approves, or end when they refuse or the time is up: for what needs four eyes.",
+        "Start nothing until a person approves, and end on rejection or timeout: requires a second approver.",
         ("C6",),
         ONE,
         {"chunk_size": 1, "approval": True, "approval_timeout": 3_600},
@@ -136,8 +138,8 @@ PRESETS = (
     ),
     Preset(
         "child-options",
-        "Timeouts and runs of a child",
-        "Give children timeouts and further runs of their own: when an item may hang, or a worker may be lost.",
+        "Child timeouts and retries",
+        "Give children timeouts and retries of their own: when an item may hang, or a worker may be lost.",
         ("A11",),
         RUNNING,
         {"chunk_size": 1, "child_run_timeout": 5, "child_attempts": 2, "child_backoff": 1},
@@ -147,7 +149,7 @@ PRESETS = (
     Preset(
         "fire-and-forget",
         "Fire and forget",
-        "Start children and let go of them: when nobody waits for the parent, and children may outlive it.",
+        "Start children without waiting: when nobody waits for the parent, and children may outlive it.",
         ("A11",),
         RUNNING,
         {"chunk_size": 1, "fire_and_forget": True, "parent_close": "abandon"},
@@ -157,7 +159,8 @@ PRESETS = (
     Preset(
         "resources",
         "One at a time per resource",
-        "Never touch a host or an account twice at once, in whichever batch: the second waits for the first.",
+        "Never access a host or an account concurrently, not even from different batches: the second child waits for "
+        "the first.",
         ("A12",),
         RUNNING,
         {"chunk_size": 1, "resource_field": "host"},
@@ -167,7 +170,8 @@ PRESETS = (
     Preset(
         "item-activities",
         "An activity per item",
-        "Let Temporal time out and retry every item by itself: when items differ, and the history must show each.",
+        "Let Temporal time out and retry each item separately: when items differ, and the history must show each of "
+        "them.",
         ("B4",),
         RUNNING,
         {"chunk_size": 10, "execution": "activities", "item_attempts": 3, "item_backoff": 0.5},
@@ -177,7 +181,7 @@ PRESETS = (
     Preset(
         "no-children",
         "Without children",
-        "Run a few chunks as activities of the parent: a small fan-out that needs no workflow for each.",
+        "Run a few chunks as activities of the parent: for a small fan-out that needs no workflow per chunk.",
         ("B4",),
         RUNNING,
         {"chunk_size": 5, "execution": "no_children"},
@@ -185,8 +189,8 @@ PRESETS = (
     ),
     Preset(
         "long-items",
-        "Items that last",
-        "Watch items that take minutes: each says how far it is, and stops within seconds when it is canceled.",
+        "Long-running items",
+        "Monitor items that take minutes: each reports its progress and stops within seconds when canceled.",
         ("D2",),
         RUNNING,
         {"chunk_size": 1, "window": 4},
@@ -196,7 +200,8 @@ PRESETS = (
     Preset(
         "worker-pool",
         "Worker pool",
-        "Hand chunks to a few workers that stay, and pause one without the others: when workers are dear to start.",
+        "Distribute chunks to a few long-lived workers and pause them individually: when workers are expensive to "
+        "start.",
         ("C4",),
         RUNNING,
         {"chunk_size": 2, "execution": "pool", "window": 4},
@@ -205,7 +210,7 @@ PRESETS = (
     Preset(
         "entities",
         "Operations on entities",
-        "Do operations on an account or a device one after another, in order, whichever batch they come from.",
+        "Run operations on an account or a device one after another, in order, whichever batch they come from.",
         ("C5",),
         RUNNING,
         {"chunk_size": 1, "execution": "entities", "entity_field": "account"},
@@ -215,7 +220,7 @@ PRESETS = (
     Preset(
         "partitions",
         "Tree of partitions",
-        "Put parents between the root and thousands of children: more than one parent's history can hold.",
+        "Put parents between the root and thousands of children: for more children than one parent's history can hold.",
         ("B1",),
         MANY,
         {"chunk_size": 1, "window": 100},
@@ -225,7 +230,7 @@ PRESETS = (
     Preset(
         "iterator",
         "Read while it runs",
-        "Read the input page by page while children run: a file too long to be checked and written down first.",
+        "Read the input page by page while children run: for a file too long to check and store in advance.",
         ("B2",),
         MANY,
         {"chunk_size": 20, "window": 20, "paged": True, "page_children": 25},

@@ -15,13 +15,13 @@ class ResourceOptions(BaseModel):
         default="",
         max_length=100,
         title="Resource",
-        description="Field of the items that names what only one child at a time may use, in all batches.",
+        description="Item field that names a resource which only one child at a time may use, across all batches.",
         json_schema_extra=group(RESOURCES),
     )
     resource_taken: WhenTaken = Field(
         default=WhenTaken.WAIT,
         title="When it is in use",
-        description="Wait, or join: be skipped once the other has completed.",
+        description="Wait, or join: skip the child once the other one has completed.",
         json_schema_extra=group(RESOURCES),
     )
 
@@ -33,15 +33,15 @@ class EntityOptions(BaseModel):
         default="",
         max_length=100,
         title="Entity",
-        description="Field of the items that names their account or device; empty: the business key.",
+        description="Item field that names the account or device; empty: the business key.",
         json_schema_extra=group(RESOURCES),
     )
     entity_continue_after: int = Field(
         default=100,
         ge=1,
         le=1_000,
-        title="Operations of one run",
-        description="After so many an entity goes on in a new run.",
+        title="Operations per run",
+        description="After this many operations an entity continues in a new run.",
         json_schema_extra=group(RESOURCES),
     )
     entity_idle: float = Field(
@@ -49,6 +49,7 @@ class EntityOptions(BaseModel):
         gt=0,
         le=2_592_000,
         title="Idle",
-        description="Seconds without an operation after which an entity shuts down; the next one starts it again.",
+        description="Seconds without an operation after which an entity shuts down; the next "
+        "operation starts it again.",
         json_schema_extra=group(RESOURCES),
     )

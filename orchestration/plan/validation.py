@@ -9,7 +9,7 @@ from math import ceil
 from orchestration.plan.choices import FailurePolicy
 from orchestration.plan.layout import MAX_FLAT_CHILDREN, Layout
 from orchestration.plan.plan import Plan
-from orchestration.translation import _
+from orchestration.translation import _, ngettext
 
 
 def problems(plan: Plan, items: int) -> dict[str, str]:
@@ -19,9 +19,9 @@ def problems(plan: Plan, items: int) -> dict[str, str]:
     if children > MAX_FLAT_CHILDREN and not plan.may_partition:
         where = "partitions" if plan.has_child_workflows else "execution"
         found[where] = _(
-            "%(children)s children directly below one parent: at most %(max_flat_children)s are safe. "
-            "Choose a larger chunk size, or let there be partitions."
-        ) % {"children": f"{children:,}", "max_flat_children": f"{MAX_FLAT_CHILDREN:,}"}
+            "%(children)s children directly below one parent are too many: at most %(limit)s are safe. "
+            "Choose a larger chunk size, or allow partitions."
+        ) % {"children": f"{children:,}", "limit": f"{MAX_FLAT_CHILDREN:,}"}
     return found
 
 
@@ -32,25 +32,29 @@ def warnings(plan: Plan, items: int) -> Sequence[str]:
     if items > 1_000 and plan.chunk_size == 1:
         found.append(
             _(
-                "%(items)s children of one item each: a chunk size of %(items2)s is much faster, unless every item "
-                "takes seconds."
+                "%(items)s children with one item each: a chunk size of %(chunk_size)s is much faster, unless every "
+                "item takes seconds."
             )
-            % {"items": f"{items:,}", "items2": f"{min(100, ceil(items / 100)):,}"}
+            % {"items": f"{items:,}", "chunk_size": f"{min(100, ceil(items / 100)):,}"}
         )
     if plan.chunk_size > 1 and layout.children < min(plan.window, 4) and items >= 4:
         found.append(
-            _("Only %(children)s children: a smaller chunk size lets more workers help.")
+            ngettext(
+                "Only %(children)s child: a smaller chunk size lets more workers help.",
+                "Only %(children)s children: a smaller chunk size lets more workers help.",
+                layout.children,
+            )
             % {"children": layout.children}
         )
     if plan.window > 200:
         found.append(
-            _("A window of %(window)s is rarely faster than 200 and makes pausing and canceling slower.")
+            _("A max concurrency of %(window)s is rarely faster than 200 and slows down pausing and canceling.")
             % {"window": plan.window}
         )
     if plan.window == 1 and layout.children > 1:
-        found.append(_("A window of 1 runs the children one after another."))
+        found.append(_("A max concurrency of 1 runs the children one after another."))
     if plan.chunk_timeout(plan.chunk_size) > timedelta(days=1):
-        found.append(_("With these attempts and timeouts one child may take more than a day."))
+        found.append(_("With these attempts and timeouts a child may take more than a day."))
     if plan.failure_policy is FailurePolicy.TOLERATE and plan.failure_limit(layout.children) == 0:
-        found.append(_("This tolerance rounds down to no failure at all: the batch stops at the first."))
+        found.append(_("This tolerance rounds down to zero: the batch stops at the first failure."))
     return found

@@ -74,5 +74,5 @@ def processor_of(function: Callable[..., Any]) -> Processor:
     """Return the processor that a function was made into. Raises LookupError."""
     found = next((each for each in registered().values() if each.function is function), None)
     if found is None:
-        raise LookupError(f"{function!r} is no processor: it needs the decorator.")
+        raise LookupError(f"{function!r} is not a processor: the decorator is missing.")
     return found

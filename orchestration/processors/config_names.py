@@ -14,7 +14,7 @@ def named(what: str, example: str) -> AfterValidator:
 
     def check(given: str) -> str:
         if not NAME.fullmatch(given):
-            raise ValueError(f"This is not the name of {what}, such as {example}.")
+            raise ValueError(f"Enter the name of {what}, such as {example}.")
         return given
 
     return AfterValidator(check)

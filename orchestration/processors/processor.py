@@ -165,7 +165,7 @@ class BoundProcessor:
             given = [await self._with_resource(contexts[place]) for place in items]
             results = await self._call(list(items.values()), given, given)
             if len(results) != len(items):
-                raise ValueError(f"{len(items)} items were given, and {len(results)} results came back.")
+                raise ValueError(f"Expected {len(items)} results, one per item, but got {len(results)}.")
             for place, result in zip(items, results, strict=True):
                 found[place] = result if isinstance(result, Exception) else self.processor.signature.dump(result)
         return found

@@ -86,7 +86,7 @@ def _signature_of(function: Callable[..., Any]) -> Signature:
 def _add(made: Processor) -> None:
     if made.key and made.key not in made.item_model.model_fields:
         fields = ", ".join(made.item_model.model_fields) or "none"
-        raise ValueError(f"{made.place}: its key {made.key!r} is no field of an item. There are: {fields}.")
+        raise ValueError(f"{made.place}: its key {made.key!r} is not a field of an item. Fields: {fields}.")
     taken = _processors.get(made.name)
     if taken is not None and taken.place != made.place:
         raise ValueError(f"{made.place}: the name {made.name!r} is taken by {taken.place}.")

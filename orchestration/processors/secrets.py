@@ -32,8 +32,8 @@ class Secret:
         """Take the name. Raises ValueError for what is none: the secret itself, perhaps."""
         if name and not NAME.fullmatch(name):
             raise ValueError(
-                "This is not the name of a secret, such as CRM_TOKEN. Its value belongs into the variable "
-                f"{VARIABLE}CRM_TOKEN where workers run, and is kept nowhere else."
+                "This is not a valid secret name: use a name such as CRM_TOKEN. Set its value as "
+                f"{VARIABLE}CRM_TOKEN on the workers; it is stored nowhere else."
             )
         self.name = name
 
@@ -68,7 +68,7 @@ class Secret:
         if isinstance(given, cls):
             return given
         if not isinstance(given, str):
-            raise ValueError("Give the name of a secret.")
+            raise ValueError("Enter the name of a secret.")
         return cls(given)
 
 
@@ -76,7 +76,7 @@ def reveal(name: str) -> str:
     """Return a secret's value, which from then on is masked in what leaves this process. Raises SecretMissing."""
     value = os.environ.get(VARIABLE + name)
     if value is None or not NAME.fullmatch(name):
-        raise SecretMissing(f"There is no secret {name}: {VARIABLE}{name} is not set where this worker runs.")
+        raise SecretMissing(f"There is no secret {name}: {VARIABLE}{name} is not set on this worker.")
     keep_secret(value)
     return value
 

@@ -31,7 +31,7 @@ class Upload:
     def __init__(self, upload: str, name: str = "", size: int = 0, *, at: Path | None = None) -> None:
         """Name an upload. Raises ValueError for what cannot be the id of one."""
         if not upload or len(upload) > ID_LENGTH or not upload.replace("-", "").replace("_", "").isalnum():
-            raise ValueError("This is not the id of an upload.")
+            raise ValueError("This is not an upload id.")
         self.upload, self.name, self.size, self._at = upload, name, size, at
 
     @classmethod
@@ -81,7 +81,7 @@ class Upload:
             return given
         data = {"upload": given} if isinstance(given, str) else given
         if not isinstance(data, dict) or not isinstance(data.get("upload"), str):
-            raise ValueError("Give the id of an upload.")
+            raise ValueError("Enter the id of an upload.")
         name, size = data.get("name", ""), data.get("size", 0)
         return cls(data["upload"], str(name), size if isinstance(size, int) else 0)
 

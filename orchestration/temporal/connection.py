@@ -25,11 +25,11 @@ RECONNECT_PAUSES = (0.5, 1, 2, 5)
 """Seconds before the second and each further try to connect; the last one repeats."""
 
 RPC_TIMEOUT = timedelta(seconds=5)
-UNAVAILABLE = "Temporal does not answer."
+UNAVAILABLE = "Can't reach Temporal."
 
 
 class TemporalUnavailable(Exception):
-    """Temporal does not answer."""
+    """Can't reach Temporal."""
 
 
 class BatchNotRunning(Exception):
@@ -115,5 +115,5 @@ async def connect_with_retries(connection: Connection, *, runtime: Runtime | Non
         except (RPCError, RuntimeError, OSError) as error:
             pause = RECONNECT_PAUSES[min(tries, len(RECONNECT_PAUSES) - 1)]
             tries += 1
-            log.warning("Temporal at %s does not answer (%s); next try in %s s.", connection.address, error, pause)
+            log.warning("Can't reach Temporal at %s (%s); retrying in %s s.", connection.address, error, pause)
             await asyncio.sleep(pause)

@@ -97,7 +97,7 @@ class DelegateWorkflow(FlowParent):
         """Await the workflow that an earlier run of this child started. Raises where another owner has the id."""
         if asked.workflow_id:
             raise ApplicationError(
-                f"A workflow with the id {name!r} runs or has completed already.",
+                f"A workflow with the id {name!r} is already running or has completed.",
                 type="WorkflowAlreadyStarted",
                 non_retryable=True,
             ) from error

@@ -76,7 +76,7 @@ class FanOutWorkflow(FanOutParent):
             return None
         limit = timedelta(seconds=plan.approval_timeout)
         decision = await self._approvals.request(
-            "Starts nothing until somebody approves.", limit, self._report_on_timeline
+            "No child starts until an operator approves.", limit, self._report_on_timeline
         )
         approved = decision is not None and decision.approved
         return None if approved else Failure(REFUSED, verdict(decision))
@@ -108,7 +108,7 @@ class FanOutWorkflow(FanOutParent):
             return
         self._closing = True
         pages = f"{self._units.cursor.pages:,} pages, {self._units.cursor.items:,} items"
-        self._report_on_timeline(EventKind.CONTINUED, f"A new run goes on after {pages}.")
+        self._report_on_timeline(EventKind.CONTINUED, f"Continued in a new run after {pages}.")
         await self._outbox.close()
         await workflow.wait_condition(workflow.all_handlers_finished)
         cursor = self._units.cursor
@@ -139,8 +139,8 @@ class FanOutWorkflow(FanOutParent):
     async def _roll_back(self, children: list[int]) -> str:
         """Undo children, and return in words what came of that."""
         if not children:
-            return "Nothing had completed, so there was nothing to roll back."
-        self._report_on_timeline(EventKind.ROLLING_BACK, f"{len(children):,} children are undone.")
+            return "No child had completed, so there was nothing to roll back."
+        self._report_on_timeline(EventKind.ROLLING_BACK, f"Children to roll back: {len(children):,}.")
         items = self._units.layout.items
         undo = replace(
             self._given,
@@ -155,5 +155,5 @@ class FanOutWorkflow(FanOutParent):
         self._units, self._supervisor = units, self._supervise(units, undo)
         await self._supervisor.run()
         counts = units.result().counts
-        failed = f" {counts.unfinished:,} rollbacks failed." if counts.unfinished else ""
-        return f"{counts.completed:,} children were rolled back.{failed}"
+        failed = f" {counts.unfinished:,}." if counts.unfinished else ""
+        return f"Children rolled back: {counts.completed:,}.{failed}"

@@ -80,7 +80,7 @@ class SagaFlow(FlowParent):
         """Undo what was done, last first, and return in words what was undone and what could not be."""
         undone, left = list[str](), list[str]()
         if self._done:
-            self.report_on_timeline(EventKind.ROLLING_BACK, f"{len(self._done):,} steps are undone.")
+            self.report_on_timeline(EventKind.ROLLING_BACK, f"Steps to undo: {len(self._done):,}.")
         for step, node in reversed(self._done):
             try:
                 await self.step("rollback", partial(self._compensate, step), kind=NodeKind.ROLLBACK, above=node)

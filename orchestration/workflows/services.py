@@ -49,7 +49,9 @@ class ServicesWorkflow(ResumableFlow):
         answers = await asyncio.gather(*(self._run_service(number, each) for number, each in enumerate(self._services)))
         missing = [service.name for service, (ok, _) in zip(self._services, answers, strict=True) if not ok]
         if missing:
-            raise ApplicationError(f"No answer from {', '.join(missing)}.", type="ServicesMissing", non_retryable=True)
+            raise ApplicationError(
+                f"No response from {', '.join(missing)}.", type="ServicesMissing", non_retryable=True
+            )
         return {service.name: value for service, (_, value) in zip(self._services, answers, strict=True)}
 
     async def _run_service(self, position: int, service: Service) -> tuple[bool, Any]:

@@ -37,7 +37,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.engine.item_inserts import insert_items
     from orchestration.engine.units.policies import ALREADY_RUNNING
 
-NOT_STARTED = "its step has not begun yet"
+NOT_STARTED = "its step has not started yet"
 UNFINISHED = ("failed", "timed_out", "terminated", "canceled", "skipped")
 """The other outcomes, in the order in which children that were run again are taken off the counts."""
 
@@ -177,7 +177,7 @@ class StepsWorkflow(SectionFlow):
         if isinstance(items, Reference):
             items = resolve(items.ref, self.results)
             if not isinstance(items, list):
-                message = f"{step.name}: what its items refer to is no list."
+                message = f"{step.name}: its items do not refer to a list."
                 raise ApplicationError(message, type="NotAList", non_retryable=True)
         self.position += 1
         wanted = FanOutRequest(

@@ -81,7 +81,7 @@ async def test_a_sample_that_knows_nothing_of_canopy_is_watched_live_and_its_fai
     await until_live(page)
     stock.touch()
     await page.get_by_role("button", name="Retry failed").click()
-    await expect(page.locator("#answer")).to_contain_text("1 child gets another attempt.")
+    await expect(page.locator("#answer")).to_contain_text("Retrying 1 child.")
     await expect(row).to_have_attribute("data-attempt", "2")
     await expect(row).to_have_attribute("data-status", "completed")
     await expect(page.locator("[data-field='badge']")).to_have_text("Completed")
@@ -96,7 +96,7 @@ async def test_a_workflow_that_nobody_knows_is_said_so_where_it_was_typed(stack:
     page = await new_page(stack, "/watch/", allow=[r"status of 422"])
     await page.get_by_label("Workflow id").fill("it's not there")
     await page.get_by_role("button", name="Watch", exact=True).click()
-    await expect(page.locator("#workflow-id-error")).to_contain_text('Temporal knows no workflow "it\'s not there"')
+    await expect(page.locator("#workflow-id-error")).to_contain_text('There is no workflow "it\'s not there"')
     await expect(page.get_by_label("Workflow id")).to_have_value("it's not there")
 
 
@@ -117,8 +117,8 @@ async def test_a_workflow_of_a_type_that_canopy_does_not_know_is_a_child_of_each
     await kind.fill("ProcessOrder")
     await page.get_by_label("Task queue of the workflow").fill(QUEUE)
     await page.get_by_label("Workflow id").fill("order-{name}")
-    await page.get_by_label("Given as").select_option("jsonl")
-    await page.get_by_label("Paste items").fill("\n".join(json.dumps(item) for item in items))
+    await page.get_by_label("Input format").select_option("jsonl")
+    await page.get_by_label("Items", exact=True).fill("\n".join(json.dumps(item) for item in items))
     await expect(page.locator("#preview")).to_contain_text("3")
     await page.get_by_role("button", name="Launch", exact=True).click()
     await page.wait_for_url("**/batches/*/")

@@ -41,7 +41,7 @@ async def test_every_weekday_at_seven(stack: Stack, new_page: NewPage) -> None:
     await expect(times.first).to_contain_text("07:30 JST")
     await expect(times).to_have_count(10)
     promised = await times.all_inner_texts()
-    await page.get_by_label("Buffer one").check()
+    await page.get_by_label("Queue one").check()
     await page.get_by_role("button", name="Create schedule").click()
     await page.wait_for_url("**/schedules/*/")
     await expect(times).to_have_text(promised)

@@ -91,7 +91,7 @@ async def see_the_reasons(page: Page, stack: Stack, batch: str) -> None:
 async def retry_and_watch(page: Page, *others: Page) -> None:
     """Press the button and see everything complete."""
     await page.click("button:has-text('Retry failed')")
-    await expect(page.locator("#answer")).to_contain_text(f"{BROKEN} children get another attempt.")
+    await expect(page.locator("#answer")).to_contain_text(f"Retrying {BROKEN} children.")
     for each in (page, *others):
         await expect(count(each, "completed")).to_have_text(str(ADDRESSES))
         assert await each.evaluate("window.neverReloaded")

@@ -24,7 +24,7 @@ async def test_filter_open_a_child_and_retry_it(stack: Stack, new_page: NewPage)
     await page.locator("tr[data-kind='child'] .open").first.click()
     await expect(page.locator(".pane .failure")).to_contain_text("SimulatedFailure")
     await page.get_by_role("button", name="Retry this child").click()
-    await expect(page.locator(".notice.success")).to_contain_text("1 child gets another attempt.")
+    await expect(page.locator(".notice.success")).to_contain_text("Retrying 1 child.")
 
 
 async def test_expand_a_partition_and_cancel_with_a_question(stack: Stack, new_page: NewPage) -> None:

@@ -153,7 +153,7 @@ def test_a_changed_template_takes_effect_with_debug(tmp_path: Path, debug: str, 
 def test_a_second_run_in_the_same_home_is_refused(run: Run) -> None:
     run.start()
     second = _fail(run.home, free_port())
-    assert f"Canopy runs in {run.home} already (process {run.process.pid})" in second
+    assert f"Canopy is already running in {run.home} (process {run.process.pid})" in second
     assert run.health == 200
 
 

@@ -16,7 +16,7 @@ def test_a_batch_launched_without_temporal_starts_when_it_is_back(own_stack: Sta
     quick = {"seconds_from": 0, "seconds_to": 0}
     kept = stack.launch(processor="simulate", parameters=quick, count=5)
     given_up = stack.launch(processor="simulate", parameters=quick, count=5)
-    assert "does not answer" in stack.batch(kept)["start_error"]
+    assert "Can't reach Temporal" in stack.batch(kept)["start_error"]
     assert stack.batch(kept)["status"] == "pending"
     health = stack._health()
     assert health == 503

@@ -22,12 +22,12 @@ USERNAME = "operator"
 class Command(BaseCommand):
     """Make the first account, unless there are accounts."""
 
-    help = f"Make an operator account and an API token, and keep both in CANOPY_HOME/{FIRST_LOGIN}."
+    help = f"Create an operator account and an API token, and store both in CANOPY_HOME/{FIRST_LOGIN}."
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Make the account and print it."""
         login = make_first_login()
-        self.stdout.write(json.dumps(login) if login else "There are accounts already.")
+        self.stdout.write(json.dumps(login) if login else "There are already accounts.")
 
 
 @transaction.atomic

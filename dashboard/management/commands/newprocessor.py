@@ -26,7 +26,7 @@ from orchestration.processors.registry import processor
 
 @dataclass
 class Item:
-    """A row of the input: a column for each field. A row that does not fit is refused before anything starts."""
+    """A row of the input: a column for each field. A row that does not fit is rejected before anything starts."""
 
     name: str
     amount: Annotated[int, Field(ge=0)] = 1
@@ -41,7 +41,7 @@ class Parameters:
 
 @dataclass
 class Result:
-    """What is kept of each item: a column for each field."""
+    """The result of each item: a column for each field."""
 
     doubled: int
 
@@ -74,7 +74,7 @@ def test_more_than_the_limit_fails() -> None:
 class Command(BaseCommand):
     """Write two files, and say what to do next."""
 
-    help = "Write a new processor and its test."
+    help = "Create a new processor and its test."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the name and the folder."""
@@ -101,12 +101,12 @@ class Command(BaseCommand):
 def _refuse_if_taken(name: str, files: list[Path]) -> None:
     for file in files:
         if file.exists():
-            raise CommandError(f"{file} is there already.")
+            raise CommandError(f"{file} already exists.")
     try:
         taken = processors().get(name)
     except CannotLoad as error:
         raise CommandError(str(error)) from error
     if taken is not None:
-        raise CommandError(f"There is a processor {name!r} already: {taken.place}.")
+        raise CommandError(f"The processor {name!r} already exists: {taken.place}.")
     if find_spec(name) is not None:
-        raise CommandError(f"There is a Python module {name!r} already: choose another name.")
+        raise CommandError(f"A Python module {name!r} already exists: choose another name.")

@@ -97,7 +97,7 @@ class Command(BaseCommand):
         if login is not None:
             how = f"log in as {login['username']} with {login['password']} (API token {login['token']}; kept in {kept})"
         else:
-            how = f"the first login is in {kept}" if kept.exists() else "log in as you did before"
+            how = f"the first login is in {kept}" if kept.exists() else "log in as before"
         self.stdout.write(f"Canopy is at {address} - {how}")
         self.stdout.flush()
 
@@ -160,9 +160,11 @@ def _missing(health: str) -> str | None:
     except urllib.error.HTTPError as error:
         body = error.read()
     except OSError:
-        return "the web process does not answer"
+        return "the web process is not responding"
     try:
         parts = json.loads(body)
-        return ", ".join(f"{name} is away" for name, part in parts.items() if isinstance(part, dict) and not part["ok"])
+        return ", ".join(
+            f"{name} is not responding" for name, part in parts.items() if isinstance(part, dict) and not part["ok"]
+        )
     except ValueError:
         return body.decode(errors="replace")[:200]

@@ -18,12 +18,12 @@ from orchestration.worker import GRACE, serve
 class Command(BaseCommand):
     """Serve task queues until told to stop."""
 
-    help = "Run a worker: workflows, and the chunks of the given task queues."
+    help = "Run a worker for workflows and for the chunks of the given task queues."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the queues."""
         parser.add_argument("--queue", action="append", help=f"task queue, repeatable (default: {CHILD_TASK_QUEUE})")
-        seconds, about = GRACE.total_seconds(), "seconds that chunks have to finish when the worker is stopped"
+        seconds, about = GRACE.total_seconds(), "seconds that chunks get to finish on shutdown"
         parser.add_argument("--grace", type=float, default=seconds, help=f"{about} (default: {seconds:g})")
 
     def handle(self, *args: Any, queue: list[str] | None = None, grace: float, **options: Any) -> None:

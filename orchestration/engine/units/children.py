@@ -158,7 +158,7 @@ class Children:
     async def _wait_for_resource(self, unit: int) -> bool:
         resource = self._resources[unit - self._given.first]
         name, outbox = self.name(unit), self.supervisor.outbox
-        outbox.put(EventKind.WAITING, name, "", note=f"Waits for {resource}, which another child is using.")
+        outbox.put(EventKind.WAITING, name, "", note=f"Waiting for {resource}, which another child is using.")
         outcome: str = await workflow.execute_activity(
             AWAIT_WORKFLOW_ACTIVITY,
             name,
@@ -169,7 +169,7 @@ class Children:
         if self._given.plan.resource_taken is WhenTaken.WAIT or outcome != Status.COMPLETED:
             return True
         self.supervisor.outcomes[unit] = Status.SKIPPED
-        joined = Failure("Joined", f"{resource} was being processed by another batch, and that completed.")
+        joined = Failure("Joined", f"{resource} was already processed by another batch.")
         outbox.put(EventKind.SKIPPED, name, "", failure=joined)
         return False
 

@@ -129,7 +129,7 @@ class Entities(Children):
             pass
         else:
             for handoff in entity.handoffs:
-                handoff.fail(ApplicationError(f"{entity.name} was ended from outside.", type=ENTITY_GONE))
+                handoff.fail(ApplicationError(f"{entity.name} was ended outside Canopy.", type=ENTITY_GONE))
             entity.handoffs.clear()
         if entity.handoffs and entity.watch is None:
             entity.watch = asyncio.create_task(self._watch(entity))

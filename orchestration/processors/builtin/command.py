@@ -50,26 +50,26 @@ class CommandParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    program: str = Field(title="Program", description="One that the installation allows.")
+    program: str = Field(title="Program", description="A program that the installation allows.")
     arguments: str = Field(
         default="{value}",
         max_length=20_000,
         title="Arguments",
-        description="One a line, with item fields in braces. A field stays within its argument, whatever is in it: "
-        "there is no shell. Put -- before fields that might begin with a dash.",
+        description="One per line, with item fields in braces. There is no shell, so a field always stays within its "
+        "argument. Put -- before fields that might start with a dash.",
         json_schema_extra={"widget": "textarea"},
     )
     standard_input: str = Field(
         default="",
         max_length=100_000,
         title="Standard input",
-        description="With item fields in braces; {secret:NAME} for a secret, which no list of processes shows here.",
+        description="With item fields in braces; {secret:NAME} inserts a secret, which process lists do not show here.",
         json_schema_extra={"widget": "textarea"},
     )
     expected_codes: str = Field(default="0", title="Expected exit codes", description="Separated by commas.")
-    timeout: float = Field(default=60, gt=0, le=86_400, title="Time limit", description="Seconds for one run.")
+    timeout: float = Field(default=60, gt=0, le=86_400, title="Time limit", description="Seconds per run.")
     output_kept: int = Field(
-        default=4_000, ge=0, le=100_000, title="Output kept", description="Bytes of each output, the last ones."
+        default=4_000, ge=0, le=100_000, title="Output kept", description="The last bytes of each output stream."
     )
 
     @field_validator("expected_codes")
@@ -93,7 +93,7 @@ def codes_of(given: str) -> frozenset[int]:
     codes = [part.strip() for part in given.split(",")]
     for code in codes:
         if not code.isdecimal() or int(code) > 255:
-            raise ValueError(f"{code!r} is no exit code from 0 to 255.")
+            raise ValueError(f"{code!r} is not an exit code from 0 to 255.")
     return frozenset(map(int, codes))
 
 
@@ -103,7 +103,7 @@ def allowed_commands(given: str) -> Mapping[str, Path]:
     for part in filter(None, map(str.strip, given.split(","))):
         name, _, path = part.partition("=")
         if not NAME.fullmatch(name) or not Path(path).is_absolute():
-            raise CannotLoad(f"{ALLOWED}: {part!r} is not of the form name=/absolute/path.")
+            raise CannotLoad(f"{ALLOWED}: {part!r} does not have the form name=/absolute/path.")
         found[name] = Path(path)
     return found
 
@@ -112,7 +112,7 @@ async def run_command(item: Fields, parameters: CommandParameters, context: Item
     """Run the program and return how it ended. It ends, with all it has started, when the item is canceled."""
     program = allowed_commands(os.environ.get(ALLOWED, "")).get(parameters.program)
     if program is None:
-        raise InvalidArguments(f"{parameters.program!r} is not allowed where this worker runs ({ALLOWED}).")
+        raise InvalidArguments(f"{parameters.program!r} is not allowed on this worker ({ALLOWED}).")
     fields = context.fields(item)
     arguments = [fill_text(line, fields) for line in parameters.arguments.splitlines() if line.strip()]
     given = fill_text(parameters.standard_input, fields).encode()
@@ -123,7 +123,7 @@ async def run_command(item: Fields, parameters: CommandParameters, context: Item
             async with asyncio.timeout(parameters.timeout):
                 output, errors = await _talk(process, given, parameters.output_kept)
         except TimeoutError as error:
-            raise UnexpectedExit(f"Did not end within {parameters.timeout:g} s, and was killed.") from error
+            raise UnexpectedExit(f"Timed out after {parameters.timeout:g} s and was killed.") from error
         finally:
             await _end(process)
     code = process.returncode or 0
@@ -216,7 +216,7 @@ def _text(output: bytes) -> str:
 def _register(names: list[str]) -> None:
     """Offer what is allowed, as choices of the form."""
     one_of: Any = Literal[tuple(names)]
-    field: Any = Field(default=names[0], title="Program", description="One that the installation allows.")
+    field: Any = Field(default=names[0], title="Program", description="A program that the installation allows.")
     model = create_model("CommandParameters", __base__=CommandParameters, program=(one_of, field))
 
     async def command(item: Fields, parameters: CommandParameters, context: ItemContext) -> CommandResult:
@@ -226,7 +226,7 @@ def _register(names: list[str]) -> None:
     processor(
         name="command",
         title="Command",
-        summary="Run an allowed program for each item, with arguments made of its fields and never through a shell.",
+        summary="Run an allowed program for each item, with arguments built from its fields, never through a shell.",
         non_retryable=(InvalidArguments, SecretMissing, UnknownField),
         icon="command-line",
         example="one\ntwo",

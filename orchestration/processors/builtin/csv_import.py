@@ -45,17 +45,17 @@ class ImportParameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     connection: ConnectionName = Field(
-        description=f"The name of one that the installation configures and lets work write through, such as SHOP for "
-        f"{VARIABLE}SHOP with {VARIABLE}SHOP{WRITABLE}.",
+        description=f"Name of a configured connection with write access, such as SHOP for {VARIABLE}SHOP with "
+        f"{VARIABLE}SHOP{WRITABLE}.",
     )
-    table: str = Field(title="Table", max_length=200, description="Its name, or schema.name.")
+    table: str = Field(title="Table", max_length=200, description="Name, or schema.name.")
     columns: dict[str, str] = Field(
         title="Columns",
         min_length=1,
         max_length=200,
-        description="One a line: name: type, required, unique, from … to …, pattern …. Types: text, integer, decimal, "
-        "boolean, date, datetime. The pattern comes last; the range of text is its length. Other columns of the file "
-        "are left out.",
+        description="One per line: name: type, required, unique, from … to …, pattern …. Types: text, integer, "
+        "decimal, boolean, date, datetime. The pattern comes last; the range of text is its length. "
+        "Other columns of the file are ignored.",
         json_schema_extra={
             "placeholder": "id: integer\nemail: text, required, unique, pattern .+@.+\namount: decimal, from 0 to 10000"
         },
@@ -64,7 +64,7 @@ class ImportParameters(BaseModel):
         title="Key columns",
         min_length=1,
         max_length=1000,
-        description="By which a row is known, with commas between: one that is there already is changed.",
+        description="Columns that identify a row, separated by commas; an existing row is updated.",
     )
 
     @field_validator("table")
@@ -85,7 +85,7 @@ class ImportParameters(BaseModel):
     def _has_columns(cls, given: str, info: ValidationInfo) -> str:
         unknown = [name for name in _names(given) if name not in info.data.get("columns", _names(given))]
         if unknown or not _names(given):
-            raise ValueError(f"The key needs columns of the schema; not {', '.join(unknown) or 'nothing'}.")
+            raise ValueError(f"Key columns must be columns of the schema, not {', '.join(unknown) or 'nothing'}.")
         return given
 
     @cached_property
@@ -118,7 +118,7 @@ class Upserted(BaseModel):
 @processor(
     name="csv_import",
     title="CSV import",
-    summary="Check rows against a schema of columns, then put what passes into a table of a configured database.",
+    summary="Check rows against a schema of columns, then upsert the valid ones into a table of a configured database.",
     non_retryable=(RejectedRow, ConnectionMissing, InvalidTable, InvalidStatement),
     icon="table-cells",
     example="id,email,amount\n1,ann@example.org,10.50\n2,bob@example.org,7\n3,nobody,-1",
@@ -157,7 +157,7 @@ def _seen_before(
         connection.execute(insert_into(connection, VALUES).values(**given).on_conflict_do_nothing())
         first = connection.execute(select(VALUES.c.item).filter_by(**taken)).scalar_one()
         if first != str(context.index):
-            yield f"{name}: {row[name]} is that of item {int(first) + 1:,}, too"
+            yield f"{name}: {row[name]} is already used by item {int(first) + 1:,}"
 
 
 # Upsert
@@ -185,8 +185,8 @@ def _take_out(parameters: ImportParameters, context: ItemContext) -> None:
 @processor(
     name="csv_upsert",
     title="Upsert into a table",
-    summary="Put each row into a table of a configured database, or change the one with its key. "
-    "The second stage of an import.",
+    summary="Insert each row into a table of a configured database, or update the row with its key. The second stage "
+    "of an import.",
     non_retryable=(RejectedRow, ConnectionMissing, InvalidTable, InvalidStatement),
     compensation=take_out,
     icon="table-cells",

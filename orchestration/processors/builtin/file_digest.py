@@ -43,11 +43,11 @@ class DigestParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    store: StoreName = Field(
-        description=f"The name of one that the installation configures, such as ARCHIVE for {VARIABLE}ARCHIVE."
-    )
+    store: StoreName = Field(description=f"Name of a configured file store, such as ARCHIVE for {VARIABLE}ARCHIVE.")
     checksum: Literal["sha256", "sha1", "md5", "blake2b"] = Field(default="sha256", title="Checksum")
-    thumbnails: bool = Field(default=True, title="Thumbnails", description="Of images, shown beside the results.")
+    thumbnails: bool = Field(
+        default=True, title="Thumbnails", description="Thumbnails of images, shown with the results."
+    )
 
 
 class FileDigest(BaseModel):
@@ -66,8 +66,8 @@ class FileDigest(BaseModel):
 @processor(
     name="file_digest",
     title="File digest",
-    summary="Read files of a configured folder or S3-compatible bucket: size, checksum, type, lines, and a thumbnail "
-    "of images.",
+    summary="Read files from a configured folder or S3-compatible bucket: size, checksum, type, lines, and a "
+    "thumbnail of images.",
     key="path",
     non_retryable=(StoreMissing, NoSuchFile),
     icon="finger-print",

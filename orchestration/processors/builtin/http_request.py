@@ -64,13 +64,14 @@ class HttpParameters(BaseModel):
         min_length=1,
         max_length=4_000,
         title="URL",
-        description="With item fields in braces, such as https://example.org/users/{id}. A plain line is {url}.",
+        description="With item fields in braces, such as https://example.org/users/{id}. For plain lines use {url}.",
     )
     headers: dict[str, str] = Field(
         default_factory=dict,
         title="Headers",
-        description="One a line, as Name: value. Item fields in braces; {secret:CRM_TOKEN} for the secret of that "
-        "name, and then no redirect is followed. POST and PATCH have an Idempotency-Key, the same in every attempt.",
+        description="One per line, as Name: value. Item fields in braces; {secret:CRM_TOKEN} inserts the secret of "
+        "that name, and redirects are then not followed. POST and PATCH send an Idempotency-Key that is "
+        "the same in every attempt.",
     )
     body: JsonTemplate = Field(
         default="",
@@ -84,27 +85,26 @@ class HttpParameters(BaseModel):
         title="Expected status",
         description="Numbers and ranges, such as 200,204 or 200-399. Anything else fails the item.",
     )
-    timeout: float = Field(default=30, gt=0, le=600, title="Request timeout", description="Seconds for one request.")
+    timeout: float = Field(default=30, gt=0, le=600, title="Request timeout", description="Seconds per request.")
     at_once: int = Field(
         default=20,
         ge=1,
         le=1_000,
-        title="At once per host",
-        description="Requests that one host gets at the same time from one worker.",
+        title="Concurrent requests per host",
+        description="Concurrent requests from one worker to one host.",
     )
     per_second: float = Field(
         default=0,
         ge=0,
         le=10_000,
-        title="Per second per host",
-        description="Requests that one host gets in a second from one worker; 0 for as many as it can take. "
-        "A Retry-After is respected in any case.",
+        title="Requests per second per host",
+        description="Requests per second from one worker to one host; 0: no limit. Retry-After is always respected.",
     )
     extract: str = Field(
         default="",
         max_length=500,
         title="Extract",
-        description="Dotted path into a JSON response to keep, such as data.items.0.id. Empty: keep nothing.",
+        description="Dotted path of the part of a JSON response to keep, such as data.items.0.id. Empty: keep nothing.",
     )
 
     @field_validator("headers")
@@ -113,8 +113,8 @@ class HttpParameters(BaseModel):
         for name, value in headers.items():
             if name.lower() in SENSITIVE and not PLACEHOLDER.search(value):
                 raise ValueError(
-                    f"{name}: what stands here is kept with the batch. Put the secret into {VARIABLE}NAME where "
-                    "workers run, and {secret:NAME} here."
+                    f"{name}: values entered here are stored with the batch. Put the secret into {VARIABLE}NAME on the "
+                    "workers, and {secret:NAME} here."
                 )
         return headers
 
@@ -183,7 +183,7 @@ def _request(item: HttpItem, parameters: HttpParameters, context: ItemContext) -
     try:
         request = client().build_request(parameters.method, url, headers=headers, json=body, timeout=parameters.timeout)
     except (httpx.InvalidURL, ValueError, TypeError) as error:
-        raise InvalidRequest(f"{url[:200]!r} makes no request: {error}") from error
+        raise InvalidRequest(f"{url[:200]!r} is not a valid URL: {error}") from error
     if request.url.scheme not in ("http", "https") or not request.url.host:
         raise InvalidRequest(f"{url[:200]!r} is not an http or https address.")
     return request

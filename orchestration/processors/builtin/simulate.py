@@ -27,27 +27,33 @@ class SimulateParameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     seconds_from: float = Field(
-        default=0.1, ge=0, le=3_600, title="Seconds from", description="Shortest time an item takes."
+        default=0.1, ge=0, le=3_600, title="Min duration", description="Shortest time an item takes, in seconds."
     )
     seconds_to: float = Field(
-        default=1.0, ge=0, le=3_600, title="Seconds to", description="Longest time an item takes."
+        default=1.0, ge=0, le=3_600, title="Max duration", description="Longest time an item takes, in seconds."
     )
     fail_percent: float = Field(
-        default=0, ge=0, le=100, title="Share that fails", description="Percent of the items that always fail."
+        default=0, ge=0, le=100, title="Failure rate (%)", description="Percent of the items that always fail."
     )
     fail_first_attempts: int = Field(
-        default=0, ge=0, le=100, title="Fails the first n attempts", description="Of every item, before it succeeds."
+        default=0,
+        ge=0,
+        le=100,
+        title="Initial failed attempts",
+        description="Attempts of every item that fail before it succeeds.",
     )
-    seed: int = Field(default=1, title="Seed", description="Another seed, other durations and other failures.")
+    seed: int = Field(default=1, title="Seed", description="Change the seed for a different run.")
     undo_fail_percent: float = Field(
-        default=0, ge=0, le=100, title="Share that cannot be undone", description="Percent of the rollbacks that fail."
+        default=0, ge=0, le=100, title="Rollback failure rate (%)", description="Percent of the rollbacks that fail."
     )
-    result_bytes: int = Field(default=0, ge=0, le=100_000, title="Result bytes", description="Size of each result.")
+    result_bytes: int = Field(
+        default=0, ge=0, le=100_000, title="Result size", description="Size of each result, in bytes."
+    )
 
     @model_validator(mode="after")
     def _from_before_to(self) -> Self:
         if self.seconds_from > self.seconds_to:
-            raise ValueError("Seconds from must not be more than seconds to.")
+            raise ValueError("Min duration must not exceed max duration.")
         return self
 
 
@@ -63,13 +69,13 @@ async def undo(item: SimulateItem, parameters: SimulateParameters, result: Any, 
     """Take as long as the item took, then fail or not, as seed and key say."""
     await asyncio.sleep(float(result["seconds"]))
     if _draw(parameters.seed, context.key, "undo") * 100 < parameters.undo_fail_percent:
-        raise SimulatedFailure("Told to fail to be undone.")
+        raise SimulatedFailure("Simulated rollback failure.")
 
 
 @processor(
     name="simulate",
     title="Simulate",
-    summary="Pretend to work: to see a fan-out, a failure and a retry before you trust it with anything real.",
+    summary="Dry run without side effects: see a fan-out, a failure and a retry before you run anything real.",
     compensation=undo,
     icon="beaker",
     example="200",
@@ -83,9 +89,9 @@ async def simulate(item: SimulateItem, parameters: SimulateParameters, context: 
     if seconds:
         await _work(seconds, context)
     if context.attempt <= parameters.fail_first_attempts:
-        raise SimulatedFailure(f"Told to fail the first {parameters.fail_first_attempts} attempts.")
+        raise SimulatedFailure(f"Simulated failure (fail_first_attempts: {parameters.fail_first_attempts}).")
     if parameters.fail_percent and _draw(parameters.seed, context.key, "fails") * 100 < parameters.fail_percent:
-        raise SimulatedFailure("Told to fail.")
+        raise SimulatedFailure("Simulated failure.")
     return SimulateResult(seconds=seconds, attempt=context.attempt, data="x" * parameters.result_bytes)
 
 

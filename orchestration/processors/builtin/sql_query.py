@@ -31,18 +31,19 @@ class QueryParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    connection: ConnectionName = Field(
-        description=f"The name of one that the installation configures, such as SHOP for {VARIABLE}SHOP."
-    )
+    connection: ConnectionName = Field(description=f"Name of a configured connection, such as SHOP for {VARIABLE}SHOP.")
     statement: str = Field(
         title="Statement",
         min_length=1,
         max_length=20_000,
-        description="One statement, with item fields as :name. They are passed beside it, never put into it.",
+        description="One statement, with item fields as :name. They are passed as bound parameters, never inserted "
+        "into the text.",
         json_schema_extra={"widget": "textarea"},
     )
-    rows_kept: int = Field(default=10, ge=0, le=1_000, title="Rows kept", description="Of what the statement returns.")
-    timeout: float = Field(default=30, gt=0, le=3_600, title="Time limit", description="Seconds for one statement.")
+    rows_kept: int = Field(
+        default=10, ge=0, le=1_000, title="Rows kept", description="Rows of the statement's result that are kept."
+    )
+    timeout: float = Field(default=30, gt=0, le=3_600, title="Time limit", description="Seconds per statement.")
 
 
 class QueryResult(BaseModel):
@@ -56,7 +57,7 @@ class QueryResult(BaseModel):
 @processor(
     name="sql_query",
     title="SQL query",
-    summary="Run one parameterised statement for each item against a database that the installation configures.",
+    summary="Run one parameterised statement for each item against a configured database.",
     non_retryable=(ConnectionMissing, InvalidStatement),
     icon="circle-stack",
     example="id\n17\n18",

@@ -75,15 +75,17 @@ class PageParameters:
     """How politely pages are fetched."""
 
     respect_robots: Annotated[
-        bool, Field(title="Respect robots.txt", description="Leave out what a host does not want to be fetched.")
+        bool, Field(title="Respect robots.txt", description="Skip pages that a host disallows.")
     ] = True
-    timeout: Annotated[float, Field(gt=0, le=600, title="Request timeout", description="Seconds for one page.")] = 30
-    at_once: Annotated[int, Field(ge=1, le=100, title="At once per host")] = 2
+    timeout: Annotated[float, Field(gt=0, le=600, title="Request timeout", description="Seconds per page.")] = 30
+    at_once: Annotated[int, Field(ge=1, le=100, title="Concurrent requests per host")] = 2
     per_second: Annotated[
         float,
-        Field(gt=0, le=1_000, title="Per second per host", description="Or fewer, where robots.txt asks for a delay."),
+        Field(
+            gt=0, le=1_000, title="Requests per second per host", description="Fewer where robots.txt asks for a delay."
+        ),
     ] = 5
-    links_kept: Annotated[int, Field(ge=0, le=1_000, title="Links kept", description="Of each page.")] = 20
+    links_kept: Annotated[int, Field(ge=0, le=1_000, title="Links kept", description="Links kept of each page.")] = 20
 
 
 @dataclass
@@ -102,7 +104,7 @@ class Page:
 @processor(
     name="web_page",
     title="Web page",
-    summary="Fetch each page and keep its title, number of words, language and outgoing links. Respects robots.txt.",
+    summary="Fetch each page and keep its title, word count, language and outgoing links. Respects robots.txt.",
     non_retryable=(AddressRefused, DisallowedByRobots, InvalidRequest, NotAPage, ResponseTooLarge),
     icon="document-magnifying-glass",
     example="https://example.org/\nhttps://www.iana.org/help/example-domains",
@@ -123,7 +125,7 @@ async def web_page(item: PageItem, parameters: PageParameters, context: ItemCont
         raise unexpected(answer, "200-299", host_of(request))
     kind = answer.response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind not in HTML:
-        raise NotAPage(f"{kind or 'Something without a type'} is no page.")
+        raise NotAPage(f"{kind or 'Content without a type'} is not a page.")
     return await asyncio.to_thread(_read, answer, parameters.links_kept)
 
 
@@ -131,7 +133,7 @@ def _get(url: str) -> httpx.Request:
     try:
         request = client().build_request("GET", url)
     except (httpx.InvalidURL, ValueError) as error:
-        raise InvalidRequest(f"{url[:200]!r} makes no request: {error}") from error
+        raise InvalidRequest(f"{url[:200]!r} is not a valid URL: {error}") from error
     if request.url.scheme not in ("http", "https") or not request.url.host:
         raise InvalidRequest(f"{url[:200]!r} is not an http or https address.")
     return request

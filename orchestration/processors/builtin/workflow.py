@@ -35,50 +35,52 @@ class WorkflowParameters(BaseModel):
         title="Workflow type",
         min_length=1,
         max_length=500,
-        description="As its worker registers it, in any SDK's language. Offered are those seen in the namespace.",
+        description="As registered by its worker, in any SDK language. Suggestions come from the namespace.",
         json_schema_extra={"suggest": "workflow-types"},
     )
     task_queue: str = Field(
         title="Task queue of the workflow",
         min_length=1,
         max_length=500,
-        description="Which workers run it. The plan's own task queue reads items and writes results.",
+        description="The workers that run it. The task queue of the plan reads items and writes results.",
         json_schema_extra={"suggest": "workflow-queues"},
     )
     argument: JsonTemplate = Field(
         default="",
         title="Argument",
         max_length=20_000,
-        description='JSON with item fields as {name}, such as {"order": "{id}"}. Left empty: the item, as an object.',
+        description='JSON with item fields as {name}, such as {"order": "{id}"}. Empty: the item as an object.',
         json_schema_extra={"widget": "textarea"},
     )
     workflow_id: str = Field(
         default="",
         title="Workflow id",
         max_length=500,
-        description="With item fields, such as order-{id}: no two run at once with the same id, none again that has "
-        "completed. Left empty: below the child's.",
+        description="With item fields, such as order-{id}: no two workflows run with the same id at once, and a "
+        "completed one does not run again. Empty: an id below the child's.",
     )
     timeout: float | None = Field(
         default=None,
         gt=0,
         le=31_536_000,
         title="Time limit",
-        description="Seconds after which Temporal ends it. Left empty: none.",
+        description="Seconds after which Temporal times it out. Empty: no limit.",
     )
 
     @field_validator("argument", "workflow_id")
     @classmethod
     def _names_no_secret(cls, given: str) -> str:
         if any(name.startswith(SECRET) for name in PLACEHOLDER.findall(given)):
-            raise ValueError("A secret would stand in Temporal's history: let the workflow's own worker know it.")
+            raise ValueError(
+                "A secret would be stored in Temporal's history: give it to the workflow's own worker instead."
+            )
         return given
 
 
 @processor(
     name="workflow",
     title="Workflow",
-    summary="Start a workflow of any type for each item, on any task queue and in any SDK's language, and await it.",
+    summary="Start a workflow of any type for each item, on any task queue and in any SDK language, and wait for it.",
     non_retryable=(UnknownField, InvalidId),
     icon="arrows-pointing-out",
     example='{"order": "A-17", "lines": 3}\n{"order": "A-18", "lines": 1}',

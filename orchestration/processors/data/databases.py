@@ -61,12 +61,12 @@ def url_of(name: str) -> URL:
     """Return where a connection leads. Raises ConnectionMissing, without telling anything of a URL that is wrong."""
     given = os.environ.get(VARIABLE + name, "")
     if not NAME.fullmatch(name) or not given:
-        raise ConnectionMissing(f"There is no connection {name}: {VARIABLE}{name} is not set where this worker runs.")
+        raise ConnectionMissing(f"There is no connection {name}: {VARIABLE}{name} is not set on this worker.")
     try:
         url = make_url(given)
         driver = DRIVERS[url.drivername]
     except (ArgumentError, KeyError):
-        raise ConnectionMissing(f"{VARIABLE}{name} is no URL of PostgreSQL or SQLite.") from None
+        raise ConnectionMissing(f"{VARIABLE}{name} is not a PostgreSQL or SQLite URL.") from None
     if url.password:
         keep_secret(str(url.password))
     return url.set(drivername=driver)

@@ -72,7 +72,7 @@ class Folder:
                 raise NoSuchFile(f"There is no file {path!r}.")
             return Opened(found.stat().st_size, _parts(found))
         except (OSError, ValueError) as error:
-            raise StoreFailed(f"{path!r} cannot be read: {error}") from error
+            raise StoreFailed(f"{path!r}: {error}") from error
 
 
 def _parts(path: Path) -> Generator[bytes, None, None]:
@@ -95,7 +95,7 @@ class Bucket:
         except FileNotFoundError:
             raise NoSuchFile(f"There is no object {path!r}.") from None
         except ValueError as error:
-            raise NoSuchFile(f"{path!r} is no key of an object: {error}") from None
+            raise NoSuchFile(f"{path!r} is not a valid object key: {error}") from None
         except BaseError as error:
             raise _failed(path, error) from None
 
@@ -110,14 +110,14 @@ def _guarded(path: str, found: obstore.GetResult) -> Generator[bytes, None, None
 
 def _failed(path: str, error: BaseError) -> StoreFailed:
     """Return the error in one line: a client's own has its whole state below it, keys included."""
-    return StoreFailed(mask(f"{path!r} cannot be read: {str(error).strip().splitlines()[0][:300]}"))
+    return StoreFailed(mask(f"{path!r}: {str(error).strip().splitlines()[0][:300]}"))
 
 
 def file_store(name: str) -> FileStore:
     """Return a store by its name. Raises StoreMissing."""
     given = os.environ.get(VARIABLE + name, "")
     if not NAME.fullmatch(name) or not given:
-        raise StoreMissing(f"There is no file store {name}: {VARIABLE}{name} is not set where this worker runs.")
+        raise StoreMissing(f"There is no file store {name}: {VARIABLE}{name} is not set on this worker.")
     if given.startswith("/"):
         return Folder(Path(given))
     key, secret = (os.environ.get(f"{VARIABLE}{name}_{part}", "") for part in ("KEY_ID", "SECRET"))
@@ -126,7 +126,7 @@ def file_store(name: str) -> FileStore:
     try:
         return _bucket(given, key, secret)
     except (ValueError, BaseError):
-        raise StoreMissing(f"{VARIABLE}{name} is no absolute folder and no s3:// address.") from None
+        raise StoreMissing(f"{VARIABLE}{name} is neither an absolute folder nor an s3:// address.") from None
 
 
 @lru_cache

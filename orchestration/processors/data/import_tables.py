@@ -136,9 +136,7 @@ def writing(name: str, context: ItemContext) -> Iterator[Connection]:
     Raises ConnectionMissing, InvalidStatement, DatabaseFailed.
     """
     if not is_writable(name):
-        raise ConnectionMissing(
-            f"{name} is for reading alone: {VARIABLE}{name}{WRITABLE}=1 is not set where this worker runs."
-        )
+        raise ConnectionMissing(f"{name} is read-only: {VARIABLE}{name}{WRITABLE}=1 is not set on this worker.")
     try:
         _prepare(name, url_of(name))
         with connected(name, TIMEOUT, lambda: context.is_canceled) as connection:

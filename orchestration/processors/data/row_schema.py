@@ -76,7 +76,7 @@ class Column:
             found = RANGE.fullmatch(option)
             if found is None or not option:
                 known = f"{', '.join(KINDS)}, required, unique, from … to …, pattern …"
-                raise ValueError(f"{name}: {option!r} says nothing of a column. Known are: {known}.")
+                raise ValueError(f"{name}: unknown option {option!r}. Options: {known}.")
             bounds |= {side: _bound(name, kind, text) for side, text in found.groupdict().items() if text}
         return cls(name, kind, "required" in options, "unique" in options, _compiled(name, pattern), **bounds)
 
@@ -98,14 +98,14 @@ class Column:
         return value
 
     def _check_range(self, text: str, value: Any) -> None:
-        measured, what = (len(text), f"{len(text):,} characters are") if self.kind == "text" else (value, f"{text} is")
+        measured, what = (len(text), f"a length of {len(text):,} is") if self.kind == "text" else (value, f"{text} is")
         try:
             if self.least is not None and measured < self.least:
                 raise ValueError(f"{self.name}: {what} less than {self.least}")
             if self.most is not None and measured > self.most:
                 raise ValueError(f"{self.name}: {what} more than {self.most}")
         except TypeError:  # of two times only one says where on earth it is
-            reason = "needs an offset such as +01:00 exactly where its range has one"
+            reason = "must have an offset such as +01:00 if and only if its range has one"
             raise ValueError(f"{self.name}: {text} {reason}") from None
 
 
@@ -114,14 +114,14 @@ def _bound(name: str, kind: str, text: str) -> Any:
     try:
         return convert(text)
     except ValueError:
-        raise ValueError(f"{name}: the range of a {kind} has no {text!r}.") from None
+        raise ValueError(f"{name}: {text!r} is not valid in the range of a {kind}.") from None
 
 
 def _compiled(name: str, pattern: str) -> re.Pattern[str] | None:
     try:
         return re.compile(pattern.strip()) if pattern.strip() else None
     except re.error as error:
-        raise ValueError(f"{name}: the pattern {pattern.strip()!r} cannot be read: {error}.") from None
+        raise ValueError(f"{name}: invalid pattern {pattern.strip()!r}: {error}.") from None
 
 
 def _short(text: str) -> str:

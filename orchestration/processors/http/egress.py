@@ -100,7 +100,7 @@ class GuardedBackend(AsyncNetworkBackend):
         try:
             addresses = await self.resolve(host, port)
         except OSError as error:
-            raise httpcore.ConnectError(f"The host {host} cannot be found: {error.strerror or error}") from error
+            raise httpcore.ConnectError(f"The host {host} cannot be resolved: {error.strerror or error}") from error
         for address in addresses:
             if not self._policy.allows(host, address):
                 raise AddressRefused(
@@ -138,7 +138,7 @@ class GuardedBackend(AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> AsyncNetworkStream:
         """Refuse: there is nothing public behind a socket file."""
-        raise AddressRefused("Socket files are not allowed.")
+        raise AddressRefused("Unix sockets are not allowed.")
 
     async def sleep(self, seconds: float) -> None:
         """Wait before a connection is tried again."""

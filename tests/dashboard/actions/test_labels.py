@@ -41,9 +41,9 @@ def test_tags_and_note_are_kept_shown_and_found(logged_in: Client, operator: Use
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({"tags": "x" * 41}, "A tag has at most 40 characters"),
-        ({"tags": ",".join(f"t{number}" for number in range(21))}, "A batch has at most 20 tags"),
-        ({"note": "x" * 10_001}, "A note has at most 10,000 characters"),
+        ({"tags": "x" * 41}, "A tag may have at most 40 characters"),
+        ({"tags": ",".join(f"t{number}" for number in range(21))}, "A batch may have at most 20 tags"),
+        ({"note": "x" * 10_001}, "A note may have at most 10,000 characters"),
     ],
 )
 def test_too_much_is_refused(logged_in: Client, operator: User, given: dict[str, str], problem: str) -> None:
@@ -97,7 +97,7 @@ def test_a_view_is_saved_shared_and_removed(logged_in: Client, visitor: Client, 
     assert other.post(f"/views/{shared.pk}/delete/").status_code == 404
     said(logged_in, f"/views/{shared.pk}/delete/")
     assert list(SavedView.objects.all()) == [mine]
-    assert "needs a name" in said(logged_in, "/views/", name=" ", query="")
+    assert "Enter a name for the view." in said(logged_in, "/views/", name=" ", query="")
 
 
 def test_several_batches_are_tagged_at_once_and_the_rest_is_left_alone(logged_in: Client, operator: User) -> None:
@@ -109,10 +109,10 @@ def test_several_batches_are_tagged_at_once_and_the_rest_is_left_alone(logged_in
     assert "Tagged 2 batches." in text
     assert three.tags.count() == 0
     assert "Nothing is selected." in said(logged_in, "/batches/bulk/", action="tag", tags="x")
-    assert "There is no such action." in said(logged_in, "/batches/bulk/", action="burn", batches=[one.pk])
+    assert "Unknown action." in said(logged_in, "/batches/bulk/", action="burn", batches=[one.pk])
 
 
 def test_what_is_refused_of_several_says_why(logged_in: Client, operator: User) -> None:
     batch = make_batch(operator, label="Alpha")
     text = said(logged_in, "/batches/bulk/", action="retry", batches=[batch.pk])
-    assert "Alpha: The batch has not started yet, so there is nothing to retry." in text
+    assert "Alpha: Retry is not possible: the batch has not started yet." in text

@@ -102,12 +102,12 @@ def test_what_is_pending_or_failed_is_skipped_in_a_running_batch_and_in_a_closed
 @pytest.mark.parametrize(
     ("given", "status", "message"),
     [
-        ({}, 422, "Give one of"),
-        ({"span": "0-1", "status": "failed"}, 422, "Give one of"),
+        ({}, 422, "Provide exactly one of"),
+        ({"span": "0-1", "status": "failed"}, 422, "Provide exactly one of"),
         ({"span": "1"}, 422, "pattern"),
-        ({"span": "90-99"}, 409, "nothing to retry in what is selected"),
+        ({"span": "90-99"}, 409, "Retry is not possible for any selected child"),
         ({"action": "explode", "status": "failed"}, 422, "retry"),
-        ({"status": "failed", "window": 0}, 422, "The window must be from 1"),
+        ({"status": "failed", "window": 0}, 422, "Max concurrency must be between 1"),
         ({"status": "failed", "parameters": {"fail_percent": "many"}}, 422, "parameters.fail_percent"),
         ({"status": "failed", "parameters": {"nonsense": 1}}, 422, "parameters.nonsense"),
         ({"action": "cancel", "nodes": [1], "parameters": {}}, 409, "cannot be changed"),
@@ -152,4 +152,4 @@ def test_what_temporal_was_not_there_for_has_no_effect_and_can_be_confirmed_agai
     (operation,) = batch.operations.all()
     assert (operation.confirmed_at, operation.number) == (None, 2)
     assert list(operation.nodes.all()) == []
-    assert "Not done" in batch.audit.filter(action="retry").get().outcome
+    assert "Failed: " in batch.audit.filter(action="retry").get().outcome

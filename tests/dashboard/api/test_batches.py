@@ -64,7 +64,7 @@ def test_nodes_come_in_pages_and_can_be_narrowed(stack: Stack, mixed: str) -> No
     failed = stack.nodes(mixed, status="failed")
     assert failed
     assert all(
-        node["error"] == {"kind": "application", "type": "SimulatedFailure", "message": "Told to fail."}
+        node["error"] == {"kind": "application", "type": "SimulatedFailure", "message": "Simulated failure."}
         for node in failed
     )
     assert [node["kind"] for node in stack.nodes(mixed, kind="root")] == ["root"]

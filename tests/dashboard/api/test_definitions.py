@@ -109,8 +109,10 @@ def test_a_version_made_from_an_older_one_is_refused(api: Api) -> None:
     made = body(api.post("/definitions", name="Nightly", text=GOOD), 201)
     path = f"/definitions/{made['id']}/versions"
     body(api.post(path, text=GOOD + "# 2\n", base=1), 201)
-    assert "saved version 2 meanwhile" in body(api.post(path, text=GOOD + "# 3\n", base=1), 422)["errors"]["text"][0]
-    assert "this very text" in body(api.post(path, text=GOOD + "# 2\n"), 422)["errors"]["text"][0]
+    assert (
+        "saved version 2 in the meantime" in body(api.post(path, text=GOOD + "# 3\n", base=1), 422)["errors"]["text"][0]
+    )
+    assert "the same text" in body(api.post(path, text=GOOD + "# 2\n"), 422)["errors"]["text"][0]
 
 
 def test_a_viewer_reads_and_checks_and_saves_nothing(api: Api) -> None:

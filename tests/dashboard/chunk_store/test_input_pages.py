@@ -44,16 +44,13 @@ def page(batch: Batch, number: int) -> InputPage:
 @pytest.mark.django_db
 def test_pages_become_partitions_with_children_and_items_and_a_page_is_written_once(batch: Batch) -> None:
     assert page(batch, 0) == page(batch, 0) == InputPage(4, is_last=False)
-    assert (
-        reading_words(input_progress(Batch.objects.get(pk=batch.pk)))
-        == "The input is read while it runs: 4 items so far."
-    )
+    assert reading_words(input_progress(Batch.objects.get(pk=batch.pk))) == "Reading the input: 4 items so far."
     assert page(batch, 1) == InputPage(4, is_last=False)
     assert page(batch, 2) == InputPage(0, is_last=True)
     assert page(batch, 1) == InputPage(4, is_last=True)
     batch.refresh_from_db()
     assert (batch.item_count, batch.child_count, batch.partition_count) == (8, 4, 2)
-    assert reading_words(input_progress(batch)).startswith("1 bad row was left out: line 7: Not JSON")
+    assert reading_words(input_progress(batch)).startswith("1 invalid row left out: line 7: Invalid JSON")
     assert list(Item.objects.filter(batch=batch).values_list("index", "child", "key")) == [
         *((0, 0, "0"), (1, 0, "1"), (2, 1, "2"), (3, 1, "3")),
         *((4, 2, "4"), (5, 2, "5"), (6, 3, "7"), (7, 3, "8")),
@@ -67,7 +64,7 @@ def test_pages_become_partitions_with_children_and_items_and_a_page_is_written_o
 def test_a_bad_row_that_nobody_said_to_leave_out_is_named_and_its_page_is_not_begun(batch: Batch) -> None:
     Batch.objects.filter(pk=batch.pk).update(source={**batch.source, "leave_out": False})
     assert page(batch, 0) == InputPage(4, is_last=False)
-    with pytest.raises(InputUnreadable, match="Line 7: Not JSON"):
+    with pytest.raises(InputUnreadable, match="Line 7: Invalid JSON"):
         page(batch, 1)
     batch.refresh_from_db()
     assert (batch.item_count, Item.objects.filter(batch=batch).count()) == (4, 4)
@@ -78,10 +75,10 @@ def test_a_bad_row_that_nobody_said_to_leave_out_is_named_and_its_page_is_not_be
 def test_an_input_that_is_gone_or_empty_is_said(batch: Batch) -> None:
     upload = Upload.objects.get(pk=batch.source["upload"])
     upload.file.save("empty", ContentFile(b"\n\n"), save=True)
-    with pytest.raises(InputUnreadable, match="not a single item"):
+    with pytest.raises(InputUnreadable, match="There are no items"):
         page(batch, 0)
     upload.delete()
-    with pytest.raises(LookupError, match="is gone"):
+    with pytest.raises(LookupError, match="no longer exists"):
         page(batch, 0)
 
 
@@ -89,7 +86,7 @@ def test_an_input_that_is_gone_or_empty_is_said(batch: Batch) -> None:
     ("plan", "reason"),
     [
         ({"failure_policy": "tolerate", "tolerated_percent": 5}, "unknown length"),
-        ({"partitions": "never"}, "needs partitions"),
+        ({"partitions": "never"}, "requires partitions"),
         ({"resource_field": "host"}, "no resource"),
         ({"chunk_size": 10_000, "page_children": 500}, "too large to be read at once"),
         ({"group_size": 3, "page_children": 500}, "whole groups"),

@@ -65,17 +65,17 @@ def test_a_pipeline_is_launched_with_its_items_and_a_retry_moves_them_on(stack: 
     items = stack.api("GET", f"/batches/{batch_id}/items?limit=100").json()["results"]
     dropped = {item["key"]: item["dropped"] for item in items if item["dropped"]}
     assert set(dropped) == {"file-8", "file-9", "file-10"}
-    assert dropped["file-8"] == "Not kept by check: item.size < 8 does not hold."
+    assert dropped["file-8"] == "Dropped by check: item.size < 8 is not met."
 
 
 def test_a_pipeline_without_items_and_services_with_them_are_refused(stack: Stack) -> None:
     answer = stack.api("POST", "/batches", {"definition": saved(stack, TEXT)})
     assert answer.status_code == 422
-    assert answer.json()["errors"]["items"] == ["Give either items or count."]
+    assert answer.json()["errors"]["items"] == ["Provide either items or count."]
     services = "kind: services\nservices: [{name: one, processor: simulate}]"
     answer = stack.api("POST", "/batches", {"definition": saved(stack, services), "count": 3})
     assert answer.status_code == 422
-    assert answer.json()["errors"]["items"] == ["This definition works over no items."]
+    assert answer.json()["errors"]["items"] == ["This definition takes no items."]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_plan_that_would_cut_off_the_undoing_of_a_saga_is_refused(option: str,
     text = SAGAS.replace("plan: {item_attempts: 1}", f"plan: {{{option}}}")
     with pytest.raises(DefinitionErrors) as raised:
         parse(text, processors())
-    assert raised.value.errors[0].message == f"The plan of a saga of each item cannot have {named}."
+    assert raised.value.errors[0].message == f"The plan of a saga per item cannot have {named}."
 
 
 @pytest.fixture

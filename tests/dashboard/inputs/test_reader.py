@@ -104,9 +104,9 @@ def test_a_row_after_a_cell_of_several_lines_keeps_its_line() -> None:
 @pytest.mark.parametrize(
     ("content", "kind", "message"),
     [
-        ("", Format.LINES, "There is not a single item."),
-        ("\n \n", Format.CSV, "There is not a single item."),
-        ("id,name\n", Format.CSV, "There is not a single item."),
+        ("", Format.LINES, "There are no items."),
+        ("\n \n", Format.CSV, "There are no items."),
+        ("id,name\n", Format.CSV, "There are no items."),
         (b"\x89PNG\r\n\x1a\n\x00\x00", Format.LINES, "binary file"),
         ("id,\n1,2\n", Format.CSV, "Column 2 of the header has no name"),
         ("id,id\n1,2\n", Format.CSV, "twice"),
@@ -125,7 +125,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column() -> None:
 def test_a_megabyte_in_one_cell_is_a_bad_row() -> None:
     found = look(source("id,name\n1," + "x" * 1_048_576 + "\n2,b\n"))
     assert found.good == 1
-    assert "name: 1,048,576 characters; at most 65,536" in found.bad[0].message
+    assert "name: 1,048,576 characters exceed the limit of 65,536" in found.bad[0].message
 
 
 def test_a_line_that_never_ends_is_refused() -> None:
@@ -135,7 +135,7 @@ def test_a_line_that_never_ends_is_refused() -> None:
 def test_text_that_is_not_json_is_a_bad_row() -> None:
     found = look(source('{"id": 1}\n{oops\n', Format.JSONL))
     assert found.bad[0].line == 2
-    assert "Not JSON" in found.bad[0].message
+    assert "Invalid JSON" in found.bad[0].message
 
 
 def test_an_empty_key_is_a_bad_row_and_an_unknown_column_an_error() -> None:
@@ -145,11 +145,11 @@ def test_an_empty_key_is_a_bad_row_and_an_unknown_column_an_error() -> None:
 
 @pytest.mark.parametrize("count", [0, -1, 1_001, 10_000_000])
 def test_a_number_out_of_bounds_is_refused_without_counting_to_it(count: int) -> None:
-    assert "from 1 to 1,000" in look(Source(Format.COUNT, count=count)).error
+    assert "between 1 and 1,000" in look(Source(Format.COUNT, count=count)).error
 
 
 def test_more_items_than_allowed_are_refused() -> None:
-    assert "More than 10 items" in look(source("a\n" * 11, Format.LINES), limit=10).error
+    assert "Too many items: a batch may have at most 10." in look(source("a\n" * 11, Format.LINES), limit=10).error
 
 
 def test_keys_that_occur_twice_are_counted() -> None:

@@ -135,7 +135,7 @@ async def test_who_may_watch_what(sample: Client, operator: User) -> None:
     for operate in (batch_actions.pause, batch_actions.resume):
         with pytest.raises(OperationError, match="only watches"):
             await sync_to_async(operate)(operator, batch)
-    with pytest.raises(OperationError, match="not running"):
+    with pytest.raises(OperationError, match="no longer running"):
         await sync_to_async(batch_actions.cancel)(operator, batch)
     child = await Node.objects.aget(batch=batch, kind="child")
     outcome = await sync_to_async(operations.retry)(operator, batch, Targets([child.pk]))
@@ -158,4 +158,4 @@ async def test_what_no_worker_had_begun_cannot_run_again_and_says_so(sample: Cli
     batch = await watched(operator, name)
     assert (batch.status, batch.children_terminated) == ("terminated", 1)
     outcome = await sync_to_async(operations.retry)(operator, batch, Targets(status="failed"))
-    assert "no worker had begun it" in outcome.refused[0].reason
+    assert "no worker had started it" in outcome.refused[0].reason

@@ -33,8 +33,8 @@ def test_what_it_writes_passes_its_own_tests(tmp_path: Path) -> None:
         ("not-a-name", "cannot name a Python function"),
         ("class", "cannot name a Python function"),
         ("Resize", "cannot name a Python function"),
-        ("simulate", "There is a processor 'simulate' already: .*simulate.py"),
-        ("json", "There is a Python module 'json' already"),
+        ("simulate", "The processor 'simulate' already exists: .*simulate.py"),
+        ("json", "A Python module 'json' already exists"),
     ],
 )
 def test_a_name_that_cannot_be_is_refused(name: str, reason: str, tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_name_that_cannot_be_is_refused(name: str, reason: str, tmp_path: Path
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     kept = tmp_path / "test_mine.py"
     kept.write_text("mine")
-    with pytest.raises(CommandError, match="is there already"):
+    with pytest.raises(CommandError, match="already exists"):
         call_command("newprocessor", "mine", into=tmp_path)
     assert kept.read_text() == "mine"
     assert list(tmp_path.iterdir()) == [kept]

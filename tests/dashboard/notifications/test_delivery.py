@@ -110,7 +110,7 @@ def test_what_is_refused_for_good_is_not_tried_again(stack: Stack, receiver: Rec
         wait_until(partial(deliveries, stack, made, "failed"), "it is given up")
     refusals = [deliveries(stack, made, "failed") for made in (gone, private)]
     assert [(each["attempts"], each["batch"]) for (each,) in refusals] == [(1, batch)] * 2
-    assert refusals[0][0]["error"] == "It answered 410 Gone."
+    assert refusals[0][0]["error"] == "The webhook answered 410 Gone."
     assert "127.0.0.2, which is not a public address" in refusals[1][0]["error"]
     assert json.loads(receiver.got[0][1])["data"]["reason"] == "1 of 1 children failed."
     for made in (gone, private):
@@ -148,7 +148,7 @@ def test_an_email_arrives_although_the_mail_server_was_away(stack: Stack) -> Non
         server.stop()
     ((mail, text),) = [each for each in mailbox.mails if batch in each[1]]
     assert mail["To"] == "ada@example.org"
-    assert str(make_header(decode_header(mail["Subject"]))).startswith("Ended: Grüße")
+    assert str(make_header(decode_header(mail["Subject"]))).startswith("Finished: Grüße")
     assert "2 completed" in text
     assert f"{stack.url}/batches/{batch}/" in text
     stack.api("DELETE", f"/subscriptions/{made['id']}")
@@ -196,10 +196,10 @@ def test_a_batch_is_told_to_those_who_meant_it(operator: User) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"channel": "webhook", "address": "ftp://example.org"}, "begins with http"),
-        ({"channel": "webhook", "address": "https://"}, "begins with http"),
+        ({"channel": "webhook", "address": "ftp://example.org"}, "starts with http"),
+        ({"channel": "webhook", "address": "https://"}, "starts with http"),
         ({"channel": "email", "address": "nobody"}, "valid email address"),
-        ({"channel": "email", "address": "ada@example.org"}, "sends no e-mail"),
+        ({"channel": "email", "address": "ada@example.org"}, "E-mail is not configured"),
         ({"channel": "pigeon", "address": "https://example.org"}, "not one of the available choices"),
         ({"channel": "webhook", "address": "https://example.org", "threshold": "100"}, "less than or equal to 99"),
         ({"channel": "webhook", "address": "https://example.org", "batch": "nonsense"}, "not one of the available"),

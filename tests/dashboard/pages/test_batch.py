@@ -165,9 +165,9 @@ def test_a_viewer_gets_nothing_that_changes_anything(visitor: Client, operator: 
 
 def test_a_start_error_says_that_nothing_is_lost(logged_in: Client, operator: User) -> None:
     batch = make_batch(operator)
-    Batch.objects.filter(pk=batch.pk).update(start_error="Temporal does not answer.")
+    Batch.objects.filter(pk=batch.pk).update(start_error="Can't reach Temporal.")
     text = page(logged_in, batch)
-    assert 'Not started yet: <span data-field="start_error">Temporal does not answer.</span>' in text
+    assert 'Not started yet: <span data-field="start_error">Can&#x27;t reach Temporal.</span>' in text
 
 
 def test_the_audit_trail_is_escaped_and_newest_first(logged_in: Client, operator: User) -> None:

@@ -89,7 +89,7 @@ def test_a_group_tells_what_is_done_again_and_what_is_mended(failing: Batch, ope
         ("Unreachable", "https://x.example/3 answered with status 503", 0),
         ("Timeout", "Timed out (start to close).", 0),
     ]
-    with pytest.raises(OperationError, match="No child has failed with this error now"):
+    with pytest.raises(OperationError, match="No children failed with this error"):
         operations.retry(operator, failing, targets_with_error("0123456789abcdef"))
 
 

@@ -48,7 +48,7 @@ def test_what_needs_a_person_comes_first_with_the_reason(logged_in: Client, oper
     page = look(logged_in)
     assert [(entry.batch.label, entry.why) for entry in page.needs] == [
         ("Held", "Held: 3 of 4 failed."),
-        ("Stuck", "Stuck: nothing has changed for 7 minutes"),
+        ("Stuck", "Stuck: no change for 7 minutes"),
         ("Failing", "Failing: 2 children failed so far"),
     ]
     assert labels(page.running) == ["Fine"]
@@ -83,6 +83,6 @@ def test_a_viewer_looks_and_launches_nothing(visitor: Client, operator: User) ->
 
 
 def test_without_temporal_it_says_so(logged_in: Client) -> None:
-    assert "Temporal does not answer." in logged_in.get("/").content.decode()
+    assert "Can&#x27;t reach Temporal." in logged_in.get("/").content.decode()
     part = logged_in.get("/", headers={"HX-Request": "true"}).content.decode()
     assert "<html" not in part

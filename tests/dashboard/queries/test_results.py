@@ -78,7 +78,7 @@ def test_any_column_filters_and_sorts(logged_in: Client, batch: Batch, query: di
 def test_a_number_that_is_none_is_said(logged_in: Client, batch: Batch) -> None:
     query = {"column": "degrees", "comparison": "at least", "value": "warm"}
     page = logged_in.get(f"/batches/{batch.pk}/results/", query).content.decode()
-    assert "&#x27;warm&#x27; is no number to be at least." in page
+    assert "“at least” needs a number, not &#x27;warm&#x27;." in page
 
 
 def test_plain_values_are_one_column(logged_in: Client, make_batch: MakeBatch) -> None:

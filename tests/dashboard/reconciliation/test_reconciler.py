@@ -271,7 +271,7 @@ async def test_a_batch_waits_for_temporal_and_says_so(
     assert not await BatchReconciler(batch.pk).compare()
     await batch.arefresh_from_db()
     assert batch.status == "pending"
-    assert "does not answer" in batch.start_error
+    assert "Can't reach Temporal" in batch.start_error
     settings.TEMPORAL_ADDRESS = address
     gateway.cache_clear()
     assert not await BatchReconciler(batch.pk).compare()

@@ -228,7 +228,7 @@ def test_pause_stops_and_resume_goes_on(stack: Stack, made: list[str]) -> None:
     wait_until(lambda: batches(stack, schedule), "it launches")
     browser = Web(stack)
     page = browser.submit(f"/schedules/{schedule}/pause/", {}).text
-    assert "Paused: nothing is launched until it is resumed." in page
+    assert "Paused: nothing launches until you resume it." in page
     held = tell(stack, schedule)["temporal"]
     assert (held["paused"], held["note"]) == (True, "kept")
     wait_until(lambda: tell(stack, schedule)["temporal"]["running"] == 0, "what was launched has ended")
@@ -323,7 +323,7 @@ def test_what_can_no_longer_be_launched_says_so_on_the_page(stack: Stack, made: 
         lambda: text if "The launch at" in (text := Web(stack).get(f"/schedules/{schedule}/").text) else "",
         "the failure shows",
     )
-    assert "Nothing was launched: The file with its items is gone." in page
+    assert "Nothing was launched: The file with its items no longer exists." in page
     wait_until(lambda: tell(stack, schedule)["temporal"]["running"] == 0, "nothing waits for it")
     assert batches(stack, schedule) == []
 

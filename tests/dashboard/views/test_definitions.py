@@ -93,7 +93,7 @@ def test_a_file_is_taken_instead_of_the_text(logged_in: Client) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\xff\xfe\x00", "The file is not text in UTF-8."),
+        (b"\xff\xfe\x00", "The file is not UTF-8 text."),
         (b"x" * 300_000, "The file is larger than 256 kB."),
         (b"", "The definition is empty."),
     ],
@@ -108,7 +108,7 @@ def test_a_name_is_given_once(logged_in: Client, saved: SavedDefinition) -> None
     answer = logged_in.post(NEW, {"name": "Nightly", "text": BETTER})
     assert answer.status_code == 422
     page = html.unescape(answer.content.decode())
-    assert 'There is a definition called "Nightly" already.' in page
+    assert 'A definition named "Nightly" already exists.' in page
     assert BETTER in page
     assert DefinitionVersion.objects.count() == 1
 
@@ -129,8 +129,8 @@ def test_another_version_shows_what_changed(logged_in: Client, saved: SavedDefin
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"text": GOOD, "base": 1}, "version 1 has this very text"),
-        ({"text": BETTER, "base": 0}, "olga saved version 1 meanwhile."),
+        ({"text": GOOD, "base": 1}, "version 1 has the same text"),
+        ({"text": BETTER, "base": 0}, "olga saved version 1 in the meantime."),
         ({"text": WRONG, "base": 1}, 'There is no processor "simulat".'),
         ({"text": BETTER, "base": 1, "note": "x" * 201}, "at most 200 characters"),
     ],

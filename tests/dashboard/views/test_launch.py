@@ -62,7 +62,7 @@ def test_a_launch_writes_batch_nodes_items_and_audit_and_keeps_it_pending(browse
     batch = Batch.objects.get()
     assert answer.headers["Location"] == f"/batches/{batch.pk}/"
     assert (batch.status, batch.label, batch.item_count, batch.child_count) == ("pending", "night run", 3, 2)
-    assert "does not answer" in batch.start_error
+    assert "Can't reach Temporal" in batch.start_error
     assert list(Node.objects.order_by("pk").values_list("kind", "length")) == [("root", 3), ("child", 2), ("child", 1)]
     assert list(Item.objects.order_by("index").values_list("key", "child")) == [("a", 0), ("b", 0), ("c", 1)]
     assert AuditEntry.objects.get().action == "launch"
@@ -104,7 +104,7 @@ def test_a_file_that_is_a_parameter_is_kept_while_the_form_is_mended_and_launche
     again = browser.get(f"/launch/translate/?like={batch.pk}").content.decode()
     assert f'value="{kept[1]}"' in again
     gone = browser.post("/launch/translate/", form(**{"parameters-words": "no-such-upload"}))
-    assert "What was uploaded is gone. Choose it again." in gone.content.decode()
+    assert "The uploaded file no longer exists. Choose it again." in gone.content.decode()
 
 
 def test_a_file_that_is_too_large_is_refused_at_its_field_and_not_kept(
@@ -113,12 +113,12 @@ def test_a_file_that_is_too_large_is_refused_at_its_field_and_not_kept(
     settings.CANOPY_MAX_UPLOAD_BYTES = 1024 * 1024
     chosen = {"parameters-words-file": SimpleUploadedFile("words.txt", b"x" * (1024 * 1024 + 1))}
     answer = browser.post("/launch/translate/", form() | chosen)
-    assert "The file is too large: at most 1 MB are allowed." in answer.content.decode()
+    assert "The file is too large: the limit is 1 MB." in answer.content.decode()
     assert not Upload.objects.filter(name="words.txt").exists()
     sent = browser.post("/api/v1/uploads", {"file": SimpleUploadedFile("words.txt", b"x" * 2 * 1024 * 1024)})
     assert (sent.status_code, sent.json()["errors"]) == (
         422,
-        {"file": ["The file has 2 MB; at most 1 MB are allowed."]},
+        {"file": ["The file has 2 MB; the limit is 1 MB."]},
     )
 
 
@@ -176,7 +176,7 @@ def test_what_was_uploaded_wins_over_the_example_unless_the_text_is_asked_for(br
     page = browser.post("/launch/simulate/preview/", given | {"file": file}).content.decode()
     match = re.search(r'name="upload" value="([^"]+)"', page)
     assert match is not None
-    assert "Take what is pasted instead" in page
+    assert "Use the pasted items instead" in page
     assert "checked" not in page.partition('name="use_text"')[2].partition(">")[0]
     given |= {"upload": match[1]}
     browser.post("/launch/simulate/", given)
@@ -190,17 +190,17 @@ def test_what_was_uploaded_wins_over_the_example_unless_the_text_is_asked_for(br
     [
         ({"plan-window": 0}, "greater than or equal to 1"),
         ({"plan-chunk_size": "many"}, "Enter a whole number"),
-        ({"plan-failure_policy": "tolerate"}, "Tolerate needs either"),
+        ({"plan-failure_policy": "tolerate"}, "Tolerate requires either"),
         ({"plan-tolerated_percent": 130, "plan-failure_policy": "tolerate"}, "less than or equal to 100"),
-        ({"parameters-seconds_from": 5}, "must not be more than seconds to"),
+        ({"parameters-seconds_from": 5}, "must not exceed max duration"),
         ({"parameters-seed": ""}, "This field is required"),
-        ({"text": ""}, "Paste items, or choose a file"),
-        ({"format": "count", "count": 0}, "from 1 to 1,000,000"),
-        ({"format": "count", "count": 10_000_000}, "from 1 to 1,000,000"),
-        ({"format": "count"}, "How many items?"),
+        ({"text": ""}, "Paste items or choose a file"),
+        ({"format": "count", "count": 0}, "between 1 and 1,000,000"),
+        ({"format": "count", "count": 10_000_000}, "between 1 and 1,000,000"),
+        ({"format": "count"}, "Enter the number of items."),
         ({"text": "", "file": SimpleUploadedFile("x", b"")}, "The file is empty"),
         ({"text": "", "file": SimpleUploadedFile("x.png", b"\x89PNG\x00\x01")}, "binary file"),
-        ({"text": "", "upload": "gone"}, "is gone"),
+        ({"text": "", "upload": "gone"}, "no longer exists"),
         ({"format": "csv", "text": "a,a\n1,2"}, "twice"),
     ],
 )
@@ -215,7 +215,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(browser: Client, 
     settings.CANOPY_MAX_UPLOAD_BYTES = 1024 * 1024
     file = SimpleUploadedFile("large.csv", b"x" * (2 * 1024 * 1024))
     answer = browser.post("/launch/simulate/", form(text="", file=file))
-    assert "The file has 2 MB; at most 1 MB are allowed." in answer.content.decode()
+    assert "The file has 2 MB; the limit is 1 MB." in answer.content.decode()
     assert Upload.objects.count() == 0
 
 

@@ -18,7 +18,8 @@ from tests.dashboard.views.test_launch import form
 
 pytestmark = pytest.mark.django_db
 
-AWAY = "Temporal does not answer"
+AWAY = "Can't reach Temporal"
+ON_A_PAGE = "Can&#x27;t reach Temporal"
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +46,7 @@ def test_the_pages_show_what_is_known_and_say_what_is_not(logged_in: Client, sch
         answer = logged_in.get(path)
         assert answer.status_code == 200
         assert "Nightly" in answer.content.decode()
-        assert AWAY in answer.content.decode()
+        assert ON_A_PAGE in answer.content.decode()
 
 
 def test_an_empty_list_says_how_to_begin(logged_in: Client) -> None:
@@ -54,13 +55,13 @@ def test_an_empty_list_says_how_to_begin(logged_in: Client) -> None:
 
 def test_a_new_schedule_is_not_made_and_what_was_typed_stays(logged_in: Client) -> None:
     page = logged_in.post("/launch/simulate/schedule/", form()).content.decode()
-    assert AWAY in page
+    assert ON_A_PAGE in page
     answer = logged_in.post("/schedules/new/", when(launch=sealed(page), note="typed"))
     assert answer.status_code == 503
-    assert AWAY in answer.content.decode()
+    assert ON_A_PAGE in answer.content.decode()
     assert 'value="typed"' in answer.content.decode()
     assert Schedule.objects.count() == 0
-    assert AWAY in logged_in.post("/schedules/preview/", when()).content.decode()
+    assert ON_A_PAGE in logged_in.post("/schedules/preview/", when()).content.decode()
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "trigger", "delete"])
@@ -70,13 +71,13 @@ def test_a_button_says_that_nothing_was_done(logged_in: Client, schedule: Schedu
     assert "Nothing was changed; try again in a moment." in answer.content.decode()
     schedule.refresh_from_db()
     assert schedule.deleted_at is None
-    assert "Not done" in schedule.entries.get().outcome
+    assert "Failed: " in schedule.entries.get().outcome
 
 
 def test_the_edit_form_sends_back_to_the_page(logged_in: Client, schedule: Schedule) -> None:
     answer = logged_in.get(f"/schedules/{schedule.pk}/edit/", follow=True)
     assert answer.redirect_chain == [(f"/schedules/{schedule.pk}/", 302)]
-    assert AWAY in answer.content.decode()
+    assert ON_A_PAGE in answer.content.decode()
     assert logged_in.post(f"/schedules/{schedule.pk}/edit/", when()).status_code == 503
 
 

@@ -169,7 +169,7 @@ ENTITY_LINE = "one workflow for each value of the field account; each operation:
         (
             SAGA,
             [
-                "[saga] 1 step in order, one saga an item",
+                "[saga] 1 step in order, one saga per item",
                 "  a [step] simulate",
                 "    [compensation] simulate with x: → a.data",
             ],

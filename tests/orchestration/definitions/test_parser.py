@@ -49,11 +49,11 @@ steps:
         (
             12,
             "steps[2]",
-            "A step has exactly one of: run, parallel, if, loop, fan_out, approval, sleep. "
+            "A step must have exactly one of: run, parallel, if, loop, fan_out, approval, sleep. "
             'Unknown key "sleeep". Did you mean "sleep"?',
         ),
         (15, "steps[3].fan_out.plan.window", "Input should be greater than or equal to 1."),
-        (15, "steps[3].fan_out.items", 'Items are "batch", a list, or a reference to a list: {ref: step.field}.'),
+        (15, "steps[3].fan_out.items", 'Items must be "batch", a list, or a reference to a list: {ref: step.field}.'),
     ]
 
 
@@ -82,7 +82,7 @@ def test_columns_count_from_one() -> None:
         ('kind: "a\\0"', 1, "The character U+0000 is not allowed."),
         ("kind: pool\nworkers: \x07", 2, "The character U+0007 is not allowed."),
         ("kind: \ud800", 1, "The character U+D800 is not allowed."),
-        ("? [a]\n: b", 1, "A key has to be a word"),
+        ("? [a]\n: b", 1, "A key must be a word"),
         ("a: 1e999", 1, "too large"),
         ("a: " + "9" * 5_000, 1, "too large"),
         ("x" * 300_000, 1, "The definition is larger than 256 kB."),
@@ -183,7 +183,7 @@ def test_inputs_and_parameters_are_checked_with_the_processors_models() -> None:
     assert only("kind: pool\nworkers: 2\nprocessor: strict")[1:] == ("parameters", '"amount" is missing.')
     assert (
         only("kind: pool\nworkers: 2\nprocessor: strict\nparameters: [1]")[2]
-        == "A mapping (key: value) is needed here."
+        == "A mapping (key: value) is required here."
     )
 
 
@@ -197,7 +197,7 @@ def test_a_validator_that_breaks_is_an_error_of_the_text() -> None:
         amount: int = 1
 
     broken = Processor("broken", "", "", pay, signature(Anything, Breaks, Anything))
-    with pytest.raises(DefinitionErrors, match="could not be checked: KeyError"):
+    with pytest.raises(DefinitionErrors, match="Could not be checked: KeyError"):
         parse("kind: pool\nworkers: 1\nprocessor: broken\nparameters: {amount: 1}", {"broken": broken})
 
 

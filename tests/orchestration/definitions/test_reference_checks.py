@@ -16,35 +16,35 @@ def refer(ref: str) -> str:
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
-        (step(0, refer("s1.x")) + step(1, "sleep: 1"), '"s1" (line 4) is not over before this'),
+        (step(0, refer("s1.x")) + step(1, "sleep: 1"), '"s1" (line 4) is not finished before this'),
         (step(0, refer("s0.x")), '"s0" refers to its own result: a cycle.'),
-        (step(0, refer("s1.x")) + step(1, refer("s0.data")), "go round in a circle: s0 → s1 → s0."),
+        (step(0, refer("s1.x")) + step(1, refer("s0.data")), "form a cycle: s0 → s1 → s0."),
         (step(0, refer("ss0.x")), 'There is no step "ss0". Did you mean "s0"?'),
         (step(0, "run: {processor: simulate}") + step(1, refer("s0.sekonds")), 'The result of "s0" has no "sekonds".'),
         (step(0, "sleep: 1") + step(1, refer("s0.x")), '"s0" only waits: it has no result.'),
         (step(0, "run: {processor: simulate}") + step(1, refer("s0..x")), "has an empty part"),
         (
             step(0, "parallel: [{name: a, sleep: 1}, {name: b, " + refer("a.x") + "}]"),
-            '"a" (line 3) is not over on every path that leads here',
+            '"a" (line 3) is not finished on every path that leads here',
         ),
-        (step(0, "parallel: [{name: b, " + refer("s0.b") + "}]"), '"s0" (line 3) is around this step'),
+        (step(0, "parallel: [{name: b, " + refer("s0.b") + "}]"), '"s0" (line 3) encloses this step'),
         (
             step(0, "sleep: 1")
             + step(1, "if: {ref: s0, op: exists}, then: [{name: a, run: {processor: simulate}}]")
             + step(2, refer("a.data")),
-            '"a" (line 4) is not over on every path that leads here: it is in another branch.',
+            '"a" (line 4) is not finished on every path that leads here: it is in another branch.',
         ),
         (
             step(0, "approval: {title: Go}, refused: [{name: a, run: {processor: simulate}}]")
             + step(1, refer("a.data")),
-            '"a" (line 3) is not over on every path',
+            '"a" (line 3) is not finished on every path',
         ),
         (step(0, "if: {all: [{ref: s9, op: exists}]}, then: [{name: a, sleep: 1}]"), 'There is no step "s9".'),
         (step(0, "fan_out: {processor: simulate, items: {ref: s9.list}}"), 'There is no step "s9".'),
         (
             step(0, "loop: {max: 2, until: {ref: s1.data, op: exists}, steps: [{name: a, sleep: 1}]}")
             + step(1, "run: {processor: simulate}"),
-            '"s1" (line 4) is not over before this',
+            '"s1" (line 4) is not finished before this',
         ),
     ],
 )
@@ -92,7 +92,7 @@ def test_services_know_nothing_of_one_another() -> None:
     services = "- {name: a, processor: simulate}\n- {name: b, processor: simulate, input: {x: {ref: a.y}}}"
     text = f"kind: services\nservices:\n{services}"
     assert "runs at the same time" in only(text)[2]
-    assert "needs a processor" in only("kind: services\nservices: [{name: a}]")[2]
+    assert "requires a processor" in only("kind: services\nservices: [{name: a}]")[2]
     assert (
         ok("kind: services\nservices: [{name: a, workflow_type: Own, task_queue: theirs}]").services[0].processor == ""
     )

@@ -179,7 +179,7 @@ async def test_an_activity_that_is_retried_says_its_error_and_its_next_try(engin
         async def says(words: str) -> bool:
             return words in (await found(engine, run, FindingCode.ACTIVITY_RETRIES)).what
 
-        await until(lambda: says("So it is with 2 more"), "all three children are told of at once")
+        await until(lambda: says("2 others are affected, too"), "all three children are told of at once")
         await until(lambda: says(" starts at "), "the time of the next try is told")
 
 
@@ -203,17 +203,17 @@ async def test_a_full_window_a_pause_and_children_at_work_are_no_faults(engine: 
         await run.calls(2)
         finding = await found(engine, run, FindingCode.WINDOW_FULL)
         assert finding.severity is Severity.INFO
-        assert finding.what.startswith("Nothing is wrong: 2 of 2 places in the window are taken, and 3 children wait")
+        assert finding.what.startswith("No problem found. Max concurrency is reached: 2 of 2 running, 3 pending.")
         assert finding.since is not None
         await engine.gateway.pause(run.id)
         finding = await found(engine, run, FindingCode.PAUSED)
-        assert "3 wait" in finding.what
-        assert "2 that had started go on" in finding.what
+        assert "3 pending" in finding.what
+        assert "2 running children continue" in finding.what
         await engine.gateway.resume(run.id)
         await engine.gateway.set_window(run.id, 10)
         await run.calls(5)
         finding = await found(engine, run, FindingCode.CHILDREN_OPEN)
-        assert "5 children are still at work" in finding.what
+        assert "5 children are still running" in finding.what
         assert len(await engine.gateway.diagnose(run.id)) == 1
         probe.gate.set()
         await run.result()
@@ -225,7 +225,7 @@ async def test_partitions_are_looked_into(engine: Engine) -> None:
         run = await engine.launch(12, probe := held(), window=2)
         await run.calls(2)
         finding = await found(engine, run, FindingCode.WINDOW_FULL)
-        assert "2 of 2 places" in finding.what
+        assert "2 of 2 running" in finding.what
         assert (await found(engine, run, FindingCode.WINDOW_FULL, partition_id(run.id, 0))).subject.endswith("/p0")
         probe.gate.set()
         await run.result()
@@ -236,7 +236,7 @@ async def test_a_worker_without_a_free_place_or_memory(engine: Engine, monkeypat
         run = await engine.launch(3, probe := held())
         finding = await found(engine, run, FindingCode.SLOTS_FULL)
         assert finding.subject == "canopy"
-        assert "1 activities run" in finding.what
+        assert "slot for activities: 1 in use" in finding.what
         monkeypatch.setattr(queue_checks, "MEMORY_SHORT", 0.001)
         finding = await found(engine, run, FindingCode.MEMORY_SHORT)
         assert "% is used" in finding.what

@@ -85,5 +85,5 @@ def test_what_is_unwise_is_said() -> None:
 
 
 def test_what_names_no_type_of_error_is_refused() -> None:
-    with pytest.raises(ValidationError, match="Name types of error, with commas"):
+    with pytest.raises(ValidationError, match="Enter error types separated by commas"):
         Plan(non_retryable="Key Error; x")

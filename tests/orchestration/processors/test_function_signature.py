@@ -119,7 +119,7 @@ def test_a_call_for_many_that_fails_fails_each_of_them() -> None:
 
     assert [each.error for each in run_items(many, [{"value": "a"}, {"value": "break"}])] == ["all of them"] * 2
     forgotten = run_items(many, [{"value": "a"}, {"value": "b"}])
-    assert [each.error for each in forgotten] == ["2 items were given, and 1 results came back."] * 2
+    assert [each.error for each in forgotten] == ["Expected 2 results, one per item, but got 1."] * 2
 
 
 async def test_a_setup_is_made_once_and_left_at_the_end() -> None:
@@ -188,7 +188,7 @@ def test_two_of_one_name_in_one_file_are_refused() -> None:
 
 
 def test_a_key_that_no_item_has_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"its key 'email' is no field of an item\. There are: name, age\."):
+    with pytest.raises(ValueError, match=r"its key 'email' is not a field of an item\. Fields: name, age\."):
 
         @processor(key="email")
         def keyed(item: Person) -> str:

@@ -78,7 +78,7 @@ def test_parameters_hold_the_name_alone() -> None:
     assert given.model_dump(mode="json") == {"token": "CRM_TOKEN"}
     assert TypeAdapter(model).dump_json(given) == b'{"token":"CRM_TOKEN"}'
     assert "string" in str(model.model_json_schema())
-    with pytest.raises(ValidationError, match="This is not the name of a secret") as refused:
+    with pytest.raises(ValidationError, match="This is not a valid secret name") as refused:
         model.model_validate({"token": VALUE})
     assert "CANOPY_SECRET_CRM_TOKEN" in str(refused.value)
 
@@ -88,13 +88,13 @@ def test_a_form_asks_for_the_name_and_says_so_where_the_secret_itself_was_given(
     assert "CANOPY_SECRET_NAME" in form_class.base_fields["token"].help_text
     assert form_class({"token": "CRM_TOKEN"}).is_valid()
     wrong = form_class({"token": VALUE})
-    assert "This is not the name of a secret" in wrong.errors["token"][0]
+    assert "This is not a valid secret name" in wrong.errors["token"][0]
 
 
 def test_a_secret_that_is_not_there_fails_the_item_once_and_says_where_it_belongs() -> None:
     missing = {"token": "OTHER"}
     (outcome,) = run_items(leaky(), [{"value": "x"}], missing, item_attempts=1)
-    assert outcome.error == "There is no secret OTHER: CANOPY_SECRET_OTHER is not set where this worker runs."
+    assert outcome.error == "There is no secret OTHER: CANOPY_SECRET_OTHER is not set on this worker."
     http = get_processor("http_request")
     url = "http://127.0.0.1:1/{secret:OTHER}"
     (outcome,) = run_items(http.function, [{"url": "x"}], {"url": url}, item_attempts=3)

@@ -70,7 +70,7 @@ async def test_a_step_fans_out_over_the_batch_a_list_and_an_earlier_result(engin
 
 async def test_a_fan_out_over_what_is_no_list_fails_its_step(engine: Engine) -> None:
     run = await engine.flow(steps({"name": "one", "run": work(Probe())}, fan_out("all", {"ref": "one.calls"})))
-    assert "what its items refer to is no list" in (await failure(run)).message
+    assert "its items do not refer to a list" in (await failure(run)).message
 
 
 async def test_fan_outs_side_by_side_and_a_retry_while_the_flow_goes_on(engine: Engine) -> None:
@@ -135,7 +135,7 @@ async def test_services_that_were_missing_are_asked_again_alone(engine: Engine) 
     probe = Probe()
     async with stock_worker(engine):
         run = await engine.flow(services(probe, answers=False))
-        assert (await failure(run)).message == "No answer from stock."
+        assert (await failure(run)).message == "No response from stock."
         definition = services(probe, answers=True)
         assert isinstance(run.given, FlowInput)
         run.given = replace(run.given, definition=definition)

@@ -120,7 +120,7 @@ async def test_services_of_any_type_and_queue_answer_by_name(engine: Engine) -> 
 async def test_a_missing_service_times_out_alone(engine: Engine) -> None:
     async with stock_worker(engine):
         run = await engine.flow(services(Probe(), answers=False))
-        assert (await failure(run)).message == "No answer from stock."
+        assert (await failure(run)).message == "No response from stock."
         told = await engine.gateway.progress(run.id)
         assert (told.total, told.counts.completed, told.counts.timed_out, told.status) == (2, 1, 1, RunStatus.FAILED)
         assert told.rate is not None

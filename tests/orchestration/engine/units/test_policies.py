@@ -174,7 +174,7 @@ async def test_nobody_decides_and_the_batch_finishes_by_itself(engine: Engine) -
     run = await engine.launch(3, told(1), hold_at_end=True, hold_timeout=1)
     assert failed(Status.FAILED, await run.result()) == [1]
     await run.closed_event()
-    assert [event.note for event in run.events(EventKind.RELEASED)] == ["Nobody decided in time."]
+    assert [event.note for event in run.events(EventKind.RELEASED)] == ["No decision was made in time."]
 
 
 # rolling back (A7)
@@ -187,7 +187,7 @@ async def test_above_the_limit_what_completed_is_rolled_back(engine: Engine) -> 
     run = await engine.launch(8, probe, **plan)
     error = await failure(run)
     assert error.type == "RolledBack"
-    assert "2 children were rolled back. 1 rollbacks failed." in error.message
+    assert "Children rolled back: 2. Failed rollbacks: 1." in error.message
     assert dict(probe.undone) == {"0": 1, "1": 1, "2": 1}
     await run.closed_event()
     places = [event.place for event in run.events(EventKind.STARTED) if event.place]
@@ -203,7 +203,7 @@ async def test_a_batch_of_partitions_is_rolled_back_whole(engine: Engine, small_
     }
     assert error.type == "RolledBack"
     assert {int(key) for key in probe.undone} == completed
-    assert " were rolled back." in error.message
+    assert "Children rolled back: " in error.message
 
 
 @pytest.mark.parametrize("items", [3, 18])
@@ -220,7 +220,7 @@ async def test_a_batch_that_has_closed_is_rolled_back_when_somebody_asks(
     await engine.gateway.roll_back(replace(run.given, children=completed, undo=True))
     error = await failure(run)
     assert error.type == "RolledBack"
-    assert error.message == f"{items - 2} children were rolled back. 1 rollbacks failed."
+    assert error.message == f"Children rolled back: {items - 2}. Failed rollbacks: 1."
     assert {int(key) for key in probe.undone} == set(completed)
     assert {event.kind for event in run.events()} >= {EventKind.ROLLING_BACK}
     rolled_back = [event.place for event in run.events(EventKind.STARTED) if event.place is not None]
@@ -352,7 +352,7 @@ async def test_two_batches_never_use_a_resource_at_once(engine: Engine) -> None:
     async def waits() -> Sequence[Any]:
         return second_run.events(EventKind.WAITING)
 
-    assert (await until(waits, "the second batch waits"))[0].note.startswith(f"Waits for {name}-")
+    assert (await until(waits, "the second batch waits"))[0].note.startswith(f"Waiting for {name}-")
     assert not second.calls
     slow.gate.set()
     await first_run.result()

@@ -119,7 +119,7 @@ async def test_it_is_ended_with_all_that_it_started(program: Program, tmp_path: 
             await running
     else:
         (outcome,) = await running
-        assert outcome.error in ("Did not end within 0.5 s, and was killed.", "No result within 0.5 s.")
+        assert outcome.error in ("Timed out after 0.5 s and was killed.", "No result within 0.5 s.")
 
     async def gone() -> bool:
         return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -164,7 +164,7 @@ async def test_what_is_not_allowed_or_makes_no_arguments_is_refused(
     assert unknown.error_type == "UnknownField"
     monkeypatch.setenv("CANOPY_COMMANDS", "other=/bin/false")
     (withdrawn,) = await run("x")
-    assert withdrawn.error == "'mine' is not allowed where this worker runs (CANOPY_COMMANDS)."
+    assert withdrawn.error == "'mine' is not allowed on this worker (CANOPY_COMMANDS)."
     monkeypatch.setenv("CANOPY_COMMANDS", f"mine={os.sep}nowhere/at/all")
     (missing,) = await run("x")
     assert "cannot be started" in missing.error
@@ -172,9 +172,9 @@ async def test_what_is_not_allowed_or_makes_no_arguments_is_refused(
 
 @pytest.mark.parametrize("wrong", ["ls", "ls=bin/ls", "=/bin/ls", "l s=/bin/ls"])
 def test_an_allow_list_that_is_none_is_said(wrong: str) -> None:
-    with pytest.raises(CannotLoad, match="is not of the form name=/absolute/path"):
+    with pytest.raises(CannotLoad, match="does not have the form name=/absolute/path"):
         command.allowed_commands(wrong)
     assert command.codes_of("0, 255") == {0, 255}
     for code in ("", "256", "-1", "x"):
-        with pytest.raises(ValueError, match="no exit code"):
+        with pytest.raises(ValueError, match="is not an exit code"):
             command.codes_of(code)

@@ -125,11 +125,11 @@ async def test_what_is_not_below_the_store_is_not_there(archive: str, path: str)
 
 async def test_a_store_that_nobody_configured_is_said_so(archive: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CANOPY_FILES_ODD", "ftp://archive")
-    for name, reason in {"OTHER": "CANOPY_FILES_OTHER is not set", "ODD": "is no absolute folder"}.items():
+    for name, reason in {"OTHER": "CANOPY_FILES_OTHER is not set", "ODD": "is neither an absolute folder"}.items():
         (none,) = await digest("notes.txt", store=name)
         assert none.error_type == "StoreMissing"
         assert reason in none.error
-    with pytest.raises(ValidationError, match="not the name of a file store"):
+    with pytest.raises(ValidationError, match="Enter the name of a file store"):
         await digest("notes.txt", store="../etc")
 
 

@@ -313,7 +313,7 @@ def test_retry_after_is_seconds_or_a_date() -> None:
 @pytest.mark.parametrize("name", ["Authorization", "X-API-Key", "cookie"])
 def test_a_secret_itself_is_not_taken_into_a_batch(name: str) -> None:
     http = get_processor("http_request")
-    with pytest.raises(ValidationError, match=f"{name}: what stands here is kept with the batch"):
+    with pytest.raises(ValidationError, match=f"{name}: values entered here are stored with the batch"):
         http.bind({"headers": {name: "Bearer abc"}})
     for kept in ("Bearer {secret:CRM}", "{token_of_the_item}"):
         http.bind({"headers": {name: kept}})

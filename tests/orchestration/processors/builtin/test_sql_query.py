@@ -161,15 +161,13 @@ async def test_values_become_json(shop: str) -> None:
 async def test_a_connection_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     load()
     (missing,) = await ask("SELECT 1", connection="NOWHERE")
-    assert missing.error == (
-        "There is no connection NOWHERE: CANOPY_CONNECTION_NOWHERE is not set where this worker runs."
-    )
+    assert missing.error == ("There is no connection NOWHERE: CANOPY_CONNECTION_NOWHERE is not set on this worker.")
     monkeypatch.setenv("CANOPY_CONNECTION_ODD", "mysql://user:geheim@host/x")
     (odd,) = await ask("SELECT 1", connection="ODD")
-    assert odd.error == "CANOPY_CONNECTION_ODD is no URL of PostgreSQL or SQLite."
+    assert odd.error == "CANOPY_CONNECTION_ODD is not a PostgreSQL or SQLite URL."
     monkeypatch.setenv("CANOPY_CONNECTION_AWAY", "postgres://user:geheim@127.0.0.1:1/x")
     (away,) = await ask("SELECT 1", connection="AWAY")
     assert away.error_type == "DatabaseFailed"
     assert "geheim" not in away.error
-    with pytest.raises(ValidationError, match="not the name of a connection"):
+    with pytest.raises(ValidationError, match="Enter the name of a connection"):
         await ask("SELECT 1", connection="postgres://user:geheim@host/x")

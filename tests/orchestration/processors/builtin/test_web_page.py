@@ -114,7 +114,7 @@ async def test_a_robots_txt_that_cannot_be_read_allows_nothing(site: Any) -> Non
 
 async def test_what_is_no_page_fails_with_the_reason(site: Any) -> None:
     pdf, missing, no_address = await fetch(site, "/file.pdf", "/nothing", "")
-    assert (pdf.error_type, pdf.error) == ("NotAPage", "application/pdf is no page.")
+    assert (pdf.error_type, pdf.error) == ("NotAPage", "application/pdf is not a page.")
     assert (missing.error_type, missing.error) == ("UnexpectedStatus", "Expected 200-299, got 404 Not Found.")
     items = [{"url": "ftp://example.org/x"}, {"url": ""}, {"other": "x"}]
     wrong, *invalid = await process_items(web_page, items, item_attempts=1)

@@ -93,7 +93,7 @@ def test_every_text_is_in_the_catalogue() -> None:
 
 
 def test_what_code_without_django_says_is_in_the_catalogue() -> None:
-    assert (ROOT / "dashboard" / "engine_texts.py").read_text() == as_module(said_texts())
+    assert (ROOT / "dashboard" / "i18n" / "engine_texts.py").read_text() == as_module(said_texts())
 
 
 @pytest.mark.parametrize("domain", ["django", "djangojs"])

@@ -155,5 +155,5 @@ class FanOutWorkflow(FanOutParent):
         self._units, self._supervisor = units, self._supervise(units, undo)
         await self._supervisor.run()
         counts = units.result().counts
-        failed = f" {counts.unfinished:,}." if counts.unfinished else ""
+        failed = f" Failed rollbacks: {counts.unfinished:,}." if counts.unfinished else ""
         return f"Children rolled back: {counts.completed:,}.{failed}"

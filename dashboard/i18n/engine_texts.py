@@ -81,7 +81,7 @@ TEXTS = (
     gettext_noop('Hold for an operator'),
     gettext_noop('Hold timeout'),
     gettext_noop('How children run'),
-    gettext_noop('Idle timeout'),
+    gettext_noop('Idle'),
     gettext_noop('Initial failed attempts'),
     gettext_noop('Input'),
     gettext_noop('Insert each row into a table of a configured database, or update the row with its key. The second stage of an import.'),

@@ -25,7 +25,7 @@ BINS = 40
 WIDTH, HEIGHT = 1_000, 120
 
 QUANTILES = (
-    (gettext_lazy("Shortest"), 0.0),
+    (gettext_lazy("Min"), 0.0),
     (gettext_lazy("Median"), 0.5),
     (gettext_lazy("p90"), 0.9),
     (gettext_lazy("p99"), 0.99),

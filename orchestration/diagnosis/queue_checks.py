@@ -93,8 +93,11 @@ def _not_picked_up(queue: QueueSnapshot, since: datetime) -> Finding:
         queue.name,
         _("Tasks are waiting in the task queue “%(name)s”, but the workers that poll it do not pick them up.")
         % {"name": queue.name},
-        _("It may pass in a moment. If it stays, look into the workers' logs, or start another worker for this queue."),
-        _("Polled by ") + ", ".join(queue.pollers),
+        _(
+            "This may resolve itself in a moment. If not, check the workers' logs, or start another worker for this "
+            "queue."
+        ),
+        _("Polled by %(workers)s") % {"workers": ", ".join(queue.pollers)},
         since,
     )
 

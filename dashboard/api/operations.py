@@ -116,7 +116,7 @@ def _state(operation: Operation) -> dict[str, Any]:
         "accepted": operation.accepted_number,
         "refused": [{"position": position, "reason": reason} for position, reason in operation.refused],
         "refused_number": operation.refused_number,
-        "mended": done.mended,
+        "mended": done.fixed,
         "failed": done.failed,
         "under_way": done.under_way,
     }

@@ -32,7 +32,7 @@ class ResultsPage:
     @cached_property
     def columns(self) -> list[str]:
         """The result columns."""
-        return column_names(self.batch)[1]
+        return column_names(self.batch).results
 
     @cached_property
     def page(self) -> Page[Item]:
@@ -53,7 +53,7 @@ class ResultsPage:
         first: Chart | None = None
         for name in names:
             chart = chart_of(name, (result_fields(result).get(name) for result in found))
-            if chart is not None and chart.is_telling:
+            if chart is not None and chart.is_informative:
                 return chart
             first = first or chart
         return first

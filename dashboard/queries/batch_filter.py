@@ -1,4 +1,4 @@
-"""What a person may narrow the batch list by. The same names in the address, the form and the live rows."""
+"""The filter of the batch list; query string, form and live rows use the same names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dashboard.models import Batch, BatchStatus, BatchTag, Item, Schedule
 
 
 def _processors() -> list[tuple[str, str]]:
-    """Return the processors that a batch was ever launched with; one that is gone from the code can still be found."""
+    """Return the processors of all batches, also those no longer installed."""
     names = Batch.objects.order_by("processor").values_list("processor", flat=True).distinct()
     return [(name, name) for name in names]
 
@@ -129,7 +129,7 @@ class BatchFilter(django_filters.FilterSet):
 
     @property
     def is_active(self) -> bool:
-        """Whether anything is narrowed: an empty result then means something else than an empty list."""
+        """Whether it filters anything, so that an empty result is not an empty list."""
         shown = {"sort", "deep"}
         given = self.form.cleaned_data.items() if self.form.is_valid() else ()
         return any(value for name, value in given if name not in shown)

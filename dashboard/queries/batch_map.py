@@ -1,8 +1,8 @@
-"""The map: every child of a batch as one cell, by position. Reads only; what is known of a batch is kept and followed.
+"""The map: every child of a batch as one cell, by position. Reads only; maps are cached and updated by revision.
 
-As bytes it is a status and a duration for each position, all statuses first. A status is its place in STATUSES, EMPTY
-where no child is (in watched trees a leaf may turn out to be a parent). A duration is of two bytes, little-endian:
-0 while it is not known, otherwise 1 + STEPS * log10(1 + milliseconds), which is exact to a tenth of a percent.
+As bytes it is a status and a duration for each position, all statuses first. A status is its index in STATUSES, or
+EMPTY where there is no child (in watched trees a leaf may become a parent). A duration has two bytes, little-endian:
+0 while it is unknown, otherwise 1 + STEPS * log10(1 + milliseconds), which is exact to a tenth of a percent.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ EMPTY = 255
 STEPS = 4_000
 
 MAPS_CACHED = 16
-"""Batches whose maps are kept in memory, those looked at last: three bytes a child."""
+"""Batches whose maps are cached, least recently used evicted first: three bytes per child."""
 
 RANGES = 20
-"""Rows of the table that says in words what the map shows."""
+"""Rows of the table that is the map's text alternative."""
 
 NO_KEYS = ("", "")
 
@@ -54,8 +54,8 @@ class BatchMap:
     durations: array[int] = field(default_factory=lambda: array("H"))
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def follow(self, batch: Batch) -> None:
-        """Take in what has changed up to the batch's revision. A leaf that became a parent leaves its cell."""
+    def update(self, batch: Batch) -> None:
+        """Read what has changed up to the batch's revision. The cell of a leaf that became a parent is emptied."""
         with self.lock:
             if batch.revision <= self.revision:
                 return
@@ -78,36 +78,36 @@ class BatchMap:
         self.durations[position] = duration_code(duration)
 
     def content(self) -> bytes:
-        """Return the bytes that a browser is sent."""
+        """Return the bytes that a browser gets."""
         with self.lock:
             return bytes(self.statuses) + self.durations.tobytes()
 
 
 def duration_code(seconds: float | None) -> int:
-    """Return a duration as the map has it."""
+    """Return the code of a duration, 0 for None."""
     return 0 if seconds is None else min(1 + round(STEPS * log10(1 + 1000 * seconds)), 0xFFFF)
 
 
 def seconds_from_code(code: int) -> float:
-    """Return the duration that a code of the map stands for."""
+    """Return the duration that a code stands for."""
     return float(10 ** ((code - 1) / STEPS) - 1) / 1000
 
 
 class _MapCache:
-    """The maps of the batches that were looked at last."""
+    """A cache of maps, least recently used evicted first."""
 
     def __init__(self) -> None:
-        self._kept = OrderedDict[str, BatchMap]()
+        self._maps = OrderedDict[str, BatchMap]()
         self._lock = threading.Lock()
 
     def of(self, batch: Batch) -> BatchMap:
         """Return the map of a batch, up to its revision."""
         with self._lock:
-            found = self._kept.setdefault(batch.pk, BatchMap())
-            self._kept.move_to_end(batch.pk)
-            while len(self._kept) > MAPS_CACHED:
-                self._kept.popitem(last=False)
-        found.follow(batch)
+            found = self._maps.setdefault(batch.pk, BatchMap())
+            self._maps.move_to_end(batch.pk)
+            while len(self._maps) > MAPS_CACHED:
+                self._maps.popitem(last=False)
+        found.update(batch)
         return found
 
 
@@ -116,9 +116,9 @@ map_of = _MapCache().of
 
 
 def starts_of(batch: Batch) -> bytes:
-    """Return when each child's newest attempt started, by position: seconds since the launch, as floats of four bytes.
+    """Return the start of each child's newest attempt, by position: seconds since the launch as 4-byte floats.
 
-    Not a number where it has not.
+    NaN for one that has not started.
     """
     starts = array("f", [nan]) * len(map_of(batch).statuses)
     began = ALL_CHILDREN.children(batch).filter(started_at__isnull=False).values_list("position", "started_at")
@@ -130,7 +130,7 @@ def starts_of(batch: Batch) -> bytes:
 
 @dataclass(frozen=True)
 class Range:
-    """A stretch of a batch's children, by position, and how they fare: (status, label, number), failures first."""
+    """A range of a batch's children, by position, and their statuses: (status, label, number), failures first."""
 
     first: int
     last: int
@@ -145,7 +145,7 @@ class Range:
 
 
 def ranges_of(batch: Batch) -> list[Range]:
-    """Return what the map shows as a table: RANGES stretches of equal length."""
+    """Return the map as a table of RANGES ranges of equal length."""
     number = len(map_of(batch).statuses)
     size = max(1, ceil(number / RANGES))
     counted = ALL_CHILDREN.children(batch).annotate(stretch=Floor(F("position") / size))

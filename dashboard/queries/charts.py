@@ -15,7 +15,7 @@ BARS = 12
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar of a chart: what it is of, how many, and where it stands in a drawing of 100 by 100."""
+    """One bar of a chart: its label, its number, and its height in a drawing of 100 by 100."""
 
     label: str
     number: int
@@ -23,13 +23,13 @@ class Bar:
 
     @property
     def top(self) -> float:
-        """Where it begins, from above."""
+        """Distance of its top from the top of the drawing."""
         return 100 - self.height
 
 
 @dataclass(frozen=True)
 class Chart:
-    """How the values of one result column are distributed: in bins where they are numbers, by value where not."""
+    """The distribution of a result column: a histogram of numbers, or the most frequent of other values."""
 
     column: str
     bars: list[Bar]
@@ -40,13 +40,13 @@ class Chart:
     most: str = ""
 
     @property
-    def is_telling(self) -> bool:
-        """Whether it says more than that every value is another one."""
+    def is_informative(self) -> bool:
+        """Whether it shows more than that all values differ."""
         return self.is_histogram or self.bars[0].number > 1 or self.of == 1
 
 
 def chart_of(column: str, values: Iterable[Any]) -> Chart | None:
-    """Draw a column of results; None where there is nothing to draw."""
+    """Return the chart of a result column; None if there are no plain values."""
     found = [value for value in values if value is not None and not isinstance(value, dict | list)]
     if not found:
         return None

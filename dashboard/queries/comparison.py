@@ -1,25 +1,23 @@
-"""Comparing two batches of one processor: counts, how long children took, and which errors are new, gone or grown."""
+"""Comparison of two batches of one processor: counts, durations of children, and errors. Reads only."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from django.db.models import Count, Min
 from django.utils.translation import gettext_lazy
 
 from dashboard.i18n.formatting import StrOrPromise
 from dashboard.live.state import LARGE_COLUMNS
-from dashboard.models import BY_INTEREST, FAILURES, Batch
+from dashboard.models import BY_INTEREST, Batch
 from dashboard.queries.batch_map import map_of, seconds_from_code
-from dashboard.queries.error_groups import failed_items
-from dashboard.queries.selection import ALL_CHILDREN
+from dashboard.queries.error_groups import Failures, failures_of
 from orchestration.errors.signatures import template_of
 
 OFFERED = 50
-"""Other batches that may be chosen, the newest."""
+"""Batches that are offered to compare with, the newest."""
 
 BINS = 40
 WIDTH, HEIGHT = 1_000, 120
@@ -35,7 +33,7 @@ QUANTILES = (
 
 @dataclass(frozen=True)
 class NumberPair:
-    """A number of both batches, under a name; `change` is what the second has more."""
+    """A number of both batches, and its name."""
 
     name: StrOrPromise
     one: float | None
@@ -43,13 +41,13 @@ class NumberPair:
 
     @property
     def change(self) -> float:
-        """How much more the second has."""
+        """The second number minus the first."""
         return (self.other or 0) - (self.one or 0)
 
 
 @dataclass(frozen=True)
 class ErrorPair:
-    """An error, and how often each batch has it. `fate` is "new", "gone", "grown", "shrunk" or "same"."""
+    """An error, and how often each batch has it. `trend` is "new", "gone", "grown", "shrunk" or "same"."""
 
     signature: str
     error_type: str
@@ -58,8 +56,8 @@ class ErrorPair:
     other: int
 
     @property
-    def fate(self) -> str:
-        """What has become of it from the first batch to the second."""
+    def trend(self) -> str:
+        """How its number changed from the first batch to the second."""
         if not self.one:
             return "new"
         if not self.other:
@@ -71,8 +69,8 @@ class ErrorPair:
 
 @dataclass(frozen=True)
 class Histogram:
-    """How many children took how long, as two outlines of WIDTH and HEIGHT. Durations are on a logarithmic axis, and
-    `ticks` its quarters, in seconds.
+    """The distribution of both batches' durations, as outlines of WIDTH and HEIGHT. The axis is logarithmic; `ticks`
+    are its quarters, in seconds.
     """
 
     one: str
@@ -82,7 +80,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class BatchComparison:
-    """Context of the page. Without an `other` batch, those that may be chosen are offered alone."""
+    """Context of the page. Without an `other` batch it only has those on offer."""
 
     batch: Batch
     other: Batch | None
@@ -110,7 +108,7 @@ def compare(batch: Batch, other: Batch) -> BatchComparison:
         offered=candidates(batch),
         children=_counts(one.children, two.children),
         items=_counts(one.items_by_status, two.items_by_status),
-        durations=[NumberPair(name, *(_at(share, codes) for codes in durations)) for name, share in QUANTILES],
+        durations=[NumberPair(name, *(_quantile(share, codes) for codes in durations)) for name, share in QUANTILES],
         histogram=_histogram(*durations),
         errors=_errors(one, two),
     )
@@ -122,16 +120,16 @@ def _counts(one: dict[str, int], other: dict[str, int]) -> list[NumberPair]:
 
 
 def _durations(batch: Batch) -> list[int]:
-    """Return the durations of children as codes of the map, in order."""
+    """Return the durations of children as codes of the map, sorted."""
     return sorted(code for code in map_of(batch).durations if code)
 
 
-def _at(share: float, codes: Sequence[int]) -> float | None:
+def _quantile(share: float, codes: Sequence[int]) -> float | None:
     return seconds_from_code(codes[min(len(codes) - 1, int(share * len(codes)))]) if codes else None
 
 
 def _histogram(one: Sequence[int], other: Sequence[int]) -> Histogram | None:
-    """Outline both, each against its own number of children: batches of any size can be compared."""
+    """Outline both, each relative to its own number of children, so that batches of any size compare."""
     if not one or not other:
         return None
     low, high = min(one[0], other[0]), max(one[-1], other[-1]) + 1
@@ -157,27 +155,24 @@ def _outline(shares: Sequence[float], most: float) -> str:
 
 
 def _errors(one: Batch, other: Batch) -> list[ErrorPair]:
-    groups = [_groups(batch) for batch in (one, other)]
+    before, after = _failures(one), _failures(other)
+    both = {**before, **after, **before}  # samples of the earlier batch, where it has one
     pairs = [
-        ErrorPair(signature, *_error_text(groups, signature), *(each.get(signature, (0, "", ""))[0] for each in groups))
-        for signature in {**groups[0], **groups[1]}
+        ErrorPair(
+            signature=signature,
+            error_type=sample.error_type,
+            template=template_of(sample.message),
+            one=before[signature].number if signature in before else 0,
+            other=after[signature].number if signature in after else 0,
+        )
+        for signature, each in both.items()
+        if (sample := each.sample) is not None
     ]
     order = ("new", "grown", "same", "shrunk", "gone")
-    return sorted(pairs, key=lambda pair: (order.index(pair.fate), -pair.other, -pair.one))
+    return sorted(pairs, key=lambda pair: (order.index(pair.trend), -pair.other, -pair.one))
 
 
-def _groups(batch: Batch) -> dict[str, tuple[int, str, str]]:
-    """Return the failures of a batch by signature: how many, and the type and message of one."""
-    found = dict[str, tuple[int, str, str]]()
-    children = ALL_CHILDREN.children(batch).filter(status__in=FAILURES, signature__gt="")
-    for failed in (failed_items(batch), children):
-        rows = failed.values_list("signature").annotate(Count("pk"), Min("error_type"), Min("error_message"))
-        found |= {signature: (number, kind, message) for signature, number, kind, message in rows}
-    return found
-
-
-def _error_text(groups: Iterable[dict[str, tuple[int, str, str]]], signature: str) -> tuple[str, str]:
-    for each in groups:
-        if signature in each:
-            return each[signature][1], template_of(each[signature][2])
-    return "", ""
+def _failures(batch: Batch) -> dict[str, Failures]:
+    """Return what fails in a batch now, by signature."""
+    found = sorted(failures_of(batch), key=lambda each: not each.of_items)
+    return {each.signature: each for each in found if each.number}

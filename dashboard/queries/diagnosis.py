@@ -1,4 +1,4 @@
-"""Diagnosis: whether a batch moves, and what Temporal knows of why it does not. Reads only."""
+"""Diagnosis: whether a batch makes progress, and if not, why, as far as Temporal knows. Reads only."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from orchestration.diagnosis.findings import Finding, FindingCode, Severity
 from orchestration.temporal.connection import TemporalUnavailable
 
 IDLE_AFTER = timedelta(seconds=10)
-"""A batch that has not changed for this long does not move."""
+"""A batch that has not changed for this long makes no progress."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Context of the panel, and answer of the API."""
+    """Context of the panel, and response of the API."""
 
     moving: bool
     findings: Sequence[Finding]
 
 
 def diagnosis_of(batch: Batch, workflow_id: str = "") -> Diagnosis:
-    """Return what keeps a batch, or one workflow of it, from moving."""
+    """Return what keeps a batch, or one workflow of it, from making progress."""
     try:
         findings = async_to_sync(gateway().diagnose)(batch.pk, workflow_id or batch.watched_id)
     except TemporalUnavailable as error:
@@ -37,7 +37,7 @@ def diagnosis_of(batch: Batch, workflow_id: str = "") -> Diagnosis:
 
 
 def is_moving(batch: Batch) -> bool:
-    """Whether a batch has changed a moment ago."""
+    """Whether a batch has changed within IDLE_AFTER."""
     return batch.changed_at is not None and timezone.now() - batch.changed_at < IDLE_AFTER
 
 

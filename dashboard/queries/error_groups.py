@@ -1,14 +1,14 @@
-"""Error groups: why items and children failed, those together that are one error to a person. Reads only.
+"""Error groups: the failures of a batch grouped by signature, the one rule for every list of errors. Reads only.
 
-Items are grouped by their own errors. Children are, too, where no item of theirs is to blame: timed out, terminated, or
-not processed by us at all. A signature stays where it was once what failed is mended.
+Items are grouped by their own errors; children only where no item is to blame: they timed out, were terminated, or run
+a workflow that is not ours. A signature remains after a retry has succeeded, so a group also counts what is fixed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,18 +20,18 @@ from orchestration.contracts.events import NodeKind
 from orchestration.errors.signatures import template_of
 
 SHOWN = 8
-"""Groups, the largest first; how many more there are is said."""
+"""Groups that a page shows, the largest ones."""
 
 RETRIED = {NodeStatus.PENDING: "under_way", NodeStatus.RUNNING: "under_way", NodeStatus.COMPLETED: "mended"}
-"""What has failed before, by what became of it."""
+"""Present status of what has failed before, as the field of a group that counts it."""
 
 
 @dataclass(frozen=True)
 class ErrorGroup:
-    """One error: how many have failed with it now, at how many children, since when, and what one of them says.
+    """One error: how many items or children fail with it now, in how many children, when, and one of their messages.
 
-    `under_way` got another attempt and are not through yet, `mended` completed after it. `share` is of the largest
-    group, from 0 to 1000; `of_batch` of the batch's items or children, from 0 to 1.
+    `under_way` got another attempt that has not ended, `mended` completed after one. `share` is relative to the largest
+    group, from 0 to 1000; `of_batch` to the batch's items or children, from 0 to 1.
     """
 
     signature: str
@@ -51,125 +51,135 @@ class ErrorGroup:
 
 @dataclass(frozen=True)
 class ErrorGroups:
-    """The largest groups, and how many there are beside them."""
+    """The largest groups, and how many more there are."""
 
     shown: Sequence[ErrorGroup]
     more: int = 0
 
 
+@dataclass(frozen=True)
+class Sample:
+    """Type and message of one failure of a group, the number of children that failed, and the first and last time."""
+
+    error_type: str
+    message: str
+    children: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+
+    def joined(self, other: Sample) -> Sample:
+        """Return the sample of failures that share a signature but not a status."""
+        times = [at for at in (self.first, other.first, self.last, other.last) if at is not None]
+        return replace(
+            self,
+            children=self.children + other.children,
+            first=min(times, default=None),
+            last=max(times, default=None),
+        )
+
+
 @dataclass
-class _Found:
-    """A group as it is gathered, from one row of a query for each status."""
+class Failures:
+    """What failed, or had failed before a retry, with one signature; without a `sample` nothing fails with it now."""
 
     signature: str
     of_items: bool
-    failed: dict[str, Any] | None = None
+    sample: Sample | None = None
     numbers: Counter[str] = field(default_factory=Counter)
 
     @property
     def number(self) -> int:
+        """How many items or children fail now."""
         return self.numbers["failed"]
 
 
 def error_groups(batch: Batch) -> ErrorGroups:
-    """Return the groups of a batch's failures as they are now, and of those that have been mended."""
-    items = Item.objects.filter(batch=batch, signature__gt="").order_by().annotate(said_at=F("finished_at"))
+    """Return the groups of a batch's failures, present and fixed, the largest first."""
+    found = failures_of(batch)
+    found.sort(key=lambda each: (-each.number, -each.numbers.total()))
+    largest = max((each.number for each in found), default=0) or 1
+    return ErrorGroups([_group(batch, each, largest) for each in found[:SHOWN]], max(0, len(found) - SHOWN))
+
+
+def failures_of(batch: Batch) -> list[Failures]:
+    """Return the failures of a batch's items and children by signature, in no order."""
+    items = Item.objects.filter(batch=batch, signature__gt="").order_by().annotate(failed_at=F("finished_at"))
     of_items = _grouped(items, Count("child", distinct=True), of_items=True)
     children = Node.objects.filter(batch=batch, kind=NodeKind.CHILD, signature__gt="").order_by()
-    of_children = _grouped(children.annotate(said_at=F("closed_at")), Count("pk"), of_items=False)
-    found = _merged_by_signature(of_items.union(of_children, all=True))
-    found.sort(key=lambda each: (-each.number, -each.numbers.total()))
-    most = max((each.number for each in found), default=0) or 1
-    return ErrorGroups([_group(batch, each, most) for each in found[:SHOWN]], max(0, len(found) - SHOWN))
+    of_children = _grouped(children.annotate(failed_at=F("closed_at")), Count("pk"), of_items=False)
+    return _merged(of_items.union(of_children, all=True))
 
 
 def failed_items(batch: Batch) -> QuerySet[Item]:
-    """Return the items that have failed."""
+    """Return the items that fail now and have a signature, in no order."""
     return Item.objects.filter(batch=batch, status=NodeStatus.FAILED, signature__gt="").order_by()
 
 
 def children_with_error(batch: Batch, signature: str) -> Q:
-    """Return what is true of the children with a failure of a group."""
+    """Return a filter for the children that fail with a signature, or have an item that does."""
     of_items = failed_items(batch).filter(signature=signature)
     return Q(position__in=of_items.values("child")) | Q(signature=signature, status__in=FAILURES)
 
 
 def _grouped(failed: Any, children: Count, *, of_items: bool) -> Any:
-    """Group failures by signature and status; what one of them says is the first by the alphabet."""
+    """Group by signature and status; type and message are the alphabetically first."""
     return failed.values("signature", "status").annotate(
         number=Count("pk"),
         children=children,
-        first=Min("said_at"),
-        last=Max("said_at"),
+        first=Min("failed_at"),
+        last=Max("failed_at"),
         type=Min("error_type"),
         sample=Min("error_message"),
         of_items=Value(of_items),
     )
 
 
-def _merged_by_signature(rows: Iterable[dict[str, Any]]) -> list[_Found]:
-    """Return groups from rows of one status each."""
-    found = dict[str, _Found]()
+def _merged(rows: Iterable[dict[str, Any]]) -> list[Failures]:
+    """Merge the rows of `_grouped`, one per status, by signature."""
+    found = dict[tuple[str, bool], Failures]()
     for row in rows:
-        is_of_items = bool(row["of_items"])
-        key = f"{row['signature']} {is_of_items}"
-        group = found.setdefault(key, _Found(row["signature"], is_of_items))
+        of_items = bool(row["of_items"])
+        failures = found.setdefault((row["signature"], of_items), Failures(row["signature"], of_items))
         if row["status"] in FAILURES:
-            group.failed = _merged(group.failed, row) if group.failed else row
-            group.numbers["failed"] += row["number"]
+            sample = Sample(row["type"], row["sample"], row["children"], row["first"], row["last"])
+            failures.sample = failures.sample.joined(sample) if failures.sample is not None else sample
+            failures.numbers["failed"] += row["number"]
         elif row["status"] in RETRIED:
-            group.numbers[RETRIED[row["status"]]] += row["number"]
-    return [group for group in found.values() if group.numbers]
+            failures.numbers[RETRIED[row["status"]]] += row["number"]
+    return [failures for failures in found.values() if failures.numbers]
 
 
-def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Return what was found of failures with one error, but different statuses."""
-    return one | {
-        "children": one["children"] + other["children"],
-        "first": min(one["first"], other["first"]),
-        "last": max(one["last"], other["last"]),
-    }
-
-
-def _group(batch: Batch, found: _Found, most: int) -> ErrorGroup:
-    said = found.failed or (_sample_item(batch, found) if found.of_items else _sample_child(batch, found))
+def _group(batch: Batch, failures: Failures, largest: int) -> ErrorGroup:
+    sample = failures.sample or (_sample_item if failures.of_items else _sample_child)(batch, failures.signature)
     return ErrorGroup(
-        signature=found.signature,
-        error_type=said["type"],
-        template=template_of(said["sample"]),
-        sample=said["sample"],
-        number=found.number,
-        children=said["children"],
-        under_way=found.numbers["under_way"],
-        mended=found.numbers["mended"],
-        share=round(1000 * found.number / most),
-        of_batch=found.number / max(1, batch.item_count if found.of_items else batch.child_count),
-        first=said["first"],
-        last=said["last"],
-        of_items=found.of_items,
+        signature=failures.signature,
+        error_type=sample.error_type,
+        template=template_of(sample.message),
+        sample=sample.message,
+        number=failures.number,
+        children=sample.children,
+        under_way=failures.numbers["under_way"],
+        mended=failures.numbers["mended"],
+        share=round(1000 * failures.number / largest),
+        of_batch=failures.number / max(1, batch.item_count if failures.of_items else batch.child_count),
+        first=sample.first,
+        last=sample.last,
+        of_items=failures.of_items,
     )
 
 
-def _sample_item(batch: Batch, found: _Found) -> dict[str, Any]:
-    """Return what one item said that has failed so before, and is done or under way again."""
-    item = Item.objects.filter(batch=batch, signature=found.signature).order_by("status", "index")[0]
-    kept = {"type": item.error_type, "message": item.error_message, "at": None}
-    said = kept if item.error_type or not item.earlier else item.earlier[-1]
-    at = parse_datetime(said["at"]) if said["at"] else item.finished_at
-    return {"type": said["type"], "sample": said["message"], "children": 0, "first": at, "last": at}
+def _sample_item(batch: Batch, signature: str) -> Sample:
+    """Return the error of an item that has failed before, and is completed or retried now."""
+    item = Item.objects.filter(batch=batch, signature=signature).order_by("status", "index")[0]
+    if item.error_type or not item.earlier:
+        return Sample(item.error_type, item.error_message, first=item.finished_at, last=item.finished_at)
+    earlier = item.earlier[-1]
+    at = parse_datetime(earlier["at"]) if earlier["at"] else item.finished_at
+    return Sample(earlier["type"], earlier["message"], first=at, last=at)
 
 
-def _sample_child(batch: Batch, found: _Found) -> dict[str, Any]:
-    """Return what one child's earlier attempt said."""
-    run = (
-        Attempt.objects.filter(node__batch=batch, node__signature=found.signature)
-        .exclude(error_type="")
-        .latest("number")
-    )
-    return {
-        "type": run.error_type,
-        "sample": run.error_message,
-        "children": 0,
-        "first": run.closed_at,
-        "last": run.closed_at,
-    }
+def _sample_child(batch: Batch, signature: str) -> Sample:
+    """Return the error of a child's earlier attempt."""
+    attempts = Attempt.objects.filter(node__batch=batch, node__signature=signature).exclude(error_type="")
+    attempt = attempts.latest("number")
+    return Sample(attempt.error_type, attempt.error_message, first=attempt.closed_at, last=attempt.closed_at)

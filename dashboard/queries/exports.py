@@ -1,4 +1,4 @@
-"""Downloads of a batch's items with what became of them: streamed, so that memory does not grow with their number."""
+"""Downloads of a batch's items with their outcome, streamed in constant memory."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from django.core.serializers.json import DjangoJSONEncoder
 from pyarrow.parquet import ParquetWriter
 
 from dashboard.models import Batch, Item, ItemQuerySet
-from dashboard.queries.results import result_fields
+from dashboard.queries.results import ColumnNames, result_fields
 from orchestration.contracts.status import Status
 from orchestration.errors.kinds import error_kind
 
 ROWS_AT_ONCE = 2_000
 ROWS_IN_A_GROUP = 20_000
-"""Of a Parquet file: what is held in memory."""
+"""Rows of a Parquet row group, which is held in memory."""
 
 INT64 = range(-(2**63), 2**63)
 
@@ -35,21 +35,18 @@ ITEM_COLUMNS = {
     "error_type": pyarrow.string(),
     "error_message": pyarrow.string(),
 }
-"""An item's own columns, and what they are in a Parquet file."""
+"""An item's own columns, and their types in a Parquet file."""
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the start of a formula."""
+"""Prefixes that a spreadsheet takes for a formula."""
 
 NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
 REASON_COLUMN = "why_rejected"
 
-Columns = tuple[list[str], list[str]]
-"""The fields of items, and of their results."""
-
 
 class _Echo:
-    """Hands a row that csv has written straight on."""
+    """A file for csv.writer, whose write returns the row."""
 
     def write(self, value: str) -> str:
         return value
@@ -65,14 +62,14 @@ def _rows(items: ItemQuerySet) -> Iterator[Item]:
     return items.iterator(chunk_size=ROWS_AT_ONCE)
 
 
-def json_lines(items: ItemQuerySet, columns: Columns) -> Iterator[str]:
+def json_lines(items: ItemQuerySet, columns: ColumnNames) -> Iterator[str]:
     """Yield each item as one line of JSON, with its data and result."""
     for item in _rows(items):
         whole = _own(item) | {"data": item.data, "result": item.result}
         yield json.dumps(whole, cls=DjangoJSONEncoder, ensure_ascii=False) + "\n"
 
 
-def csv_lines(items: ItemQuerySet, columns: Columns) -> Iterator[str]:
+def csv_lines(items: ItemQuerySet, columns: ColumnNames) -> Iterator[str]:
     """Yield a header and each item as a line of CSV; fields of data and result are columns of their own."""
     data, results = columns
     writer = csv.writer(_Echo())
@@ -84,7 +81,7 @@ def csv_lines(items: ItemQuerySet, columns: Columns) -> Iterator[str]:
 
 
 def rejected_lines(batch: Batch) -> Iterator[str]:
-    """Yield the items that failed as CSV as they were given, each with why: to be mended and launched again."""
+    """Yield the failed items as CSV in the columns of their input, with the reason: to be fixed and launched again."""
     failed = batch.items.filter(status=Status.FAILED).order_by("index").only("data", "error_message")
     columns = dict[str, None]()
     for data in failed.values_list("data", flat=True).iterator(chunk_size=ROWS_AT_ONCE):
@@ -96,7 +93,7 @@ def rejected_lines(batch: Batch) -> Iterator[str]:
 
 
 def cell(value: Any) -> Any:
-    """Return a value as a cell that no spreadsheet takes for a formula; a number is none, whatever its sign."""
+    """Return a value as a cell that no spreadsheet takes for a formula; signed numbers stay as they are."""
     if isinstance(value, dict | list):
         value = json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False)
     if isinstance(value, str) and value.startswith(FORMULA) and not NUMBER.fullmatch(value):
@@ -108,7 +105,7 @@ def cell(value: Any) -> Any:
 
 
 class _Sink:
-    """Takes what a writer of files writes, to be handed on."""
+    """A file whose written parts are taken out as they come."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -123,22 +120,22 @@ class _Sink:
         return self._at
 
     def flush(self) -> None:
-        """Do nothing: all is handed on."""
+        """Do nothing: there is no buffer."""
 
     def close(self) -> None:
         self.closed = True
 
     def take(self) -> bytes:
-        """Return what was written since it was last asked."""
+        """Return what was written since the last call."""
         taken = b"".join(self._parts)
         self._parts.clear()
         return taken
 
 
-def parquet_parts(items: ItemQuerySet, columns: Columns) -> Iterator[bytes]:
-    """Yield a Parquet file. A column has the type that all its values have; JSON text where they have none in common.
+def parquet_parts(items: ItemQuerySet, columns: ColumnNames) -> Iterator[bytes]:
+    """Yield a Parquet file. A column has the type that its values share, else it is JSON text.
 
-    The items are read twice: what a column is has to be known before the first of it is written.
+    The items are read twice, since the schema has to be known before the first row is written.
     """
     schema = _schema(items, columns)
     sink = _Sink()
@@ -146,7 +143,7 @@ def parquet_parts(items: ItemQuerySet, columns: Columns) -> Iterator[bytes]:
         for group in _groups(_rows(items)):
             rows = [_flat(item, columns) for item in group]
             arrays = [
-                pyarrow.array([_fitting(row.get(field.name), field.type) for row in rows], field.type)
+                pyarrow.array([_as_type(row.get(field.name), field.type) for row in rows], field.type)
                 for field in schema
             ]
             writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
@@ -159,21 +156,21 @@ def _groups(rows: Iterator[Item]) -> Iterator[list[Item]]:
         yield group
 
 
-def _flat(item: Item, columns: Columns) -> dict[str, Any]:
+def _flat(item: Item, columns: ColumnNames) -> dict[str, Any]:
     data, results = columns
     result = result_fields(item.result)
     flat = {f"item.{name}": item.data.get(name) for name in data}
     return _own(item) | flat | {f"result.{name}": result.get(name) for name in results}
 
 
-def _schema(items: ItemQuerySet, columns: Columns) -> pyarrow.Schema:
-    kinds: dict[str, set[type]] = {f"item.{name}": set() for name in columns[0]}
-    kinds |= {f"result.{name}": set() for name in columns[1]}
+def _schema(items: ItemQuerySet, columns: ColumnNames) -> pyarrow.Schema:
+    kinds: dict[str, set[type]] = {f"item.{name}": set() for name in columns.data}
+    kinds |= {f"result.{name}": set() for name in columns.results}
     for data, result in items.values_list("data", "result").iterator(chunk_size=ROWS_AT_ONCE):
-        for name in columns[0]:
+        for name in columns.data:
             kinds[f"item.{name}"].add(_kind(data.get(name)))
         fields = result_fields(result)
-        for name in columns[1]:
+        for name in columns.results:
             kinds[f"result.{name}"].add(_kind(fields.get(name)))
     return pyarrow.schema(
         [*ITEM_COLUMNS.items(), *((name, _type(found - {type(None)})) for name, found in kinds.items())]
@@ -181,7 +178,7 @@ def _schema(items: ItemQuerySet, columns: Columns) -> pyarrow.Schema:
 
 
 def _kind(value: Any) -> type:
-    """Return a value's type; a number that no column of a file can hold is text."""
+    """Return a value's type; str for an integer of more than 64 bits."""
     return str if isinstance(value, int) and value not in INT64 else type(value)
 
 
@@ -193,13 +190,13 @@ def _type(kinds: set[type]) -> pyarrow.DataType:
     return pyarrow.float64() if kinds and kinds <= {int, float} else pyarrow.string()
 
 
-def _fitting(value: Any, kind: pyarrow.DataType) -> Any:
+def _as_type(value: Any, kind: pyarrow.DataType) -> Any:
     if value is None or kind != pyarrow.string() or isinstance(value, str):
         return value
     return json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False)
 
 
-DOWNLOADS: dict[str, tuple[str, Callable[[ItemQuerySet, Columns], Iterable[str | bytes]]]] = {
+DOWNLOADS: dict[str, tuple[str, Callable[[ItemQuerySet, ColumnNames], Iterable[str | bytes]]]] = {
     "csv": ("text/csv; charset=utf-8", csv_lines),
     "jsonl": ("application/x-ndjson", json_lines),
     "parquet": ("application/vnd.apache.parquet", parquet_parts),

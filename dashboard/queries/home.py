@@ -1,4 +1,4 @@
-"""Home: what needs a person now, what runs, and what has ended since somebody looked. Reads only."""
+"""The home page: batches that require action, run, or have finished since the last visit. Reads only."""
 
 from __future__ import annotations
 
@@ -20,44 +20,44 @@ from dashboard.models.tallies import failed_children
 from dashboard.temporal import gateway
 
 SHOWN = 25
-"""Batches of each kind, the newest."""
+"""Batches in each list, at most: the newest."""
 
 STUCK_AFTER = timedelta(minutes=5)
-"""Without any change, while something is said to run."""
+"""A running batch that has not changed for this long is stuck."""
 
 ENDED_BADLY = (BatchStatus.FAILED, BatchStatus.TIMED_OUT, BatchStatus.COMPLETED_WITH_FAILURES)
 
 
 @dataclass(frozen=True)
 class HomeEntry:
-    """A batch, its state as the live rows get it, and why it is here."""
+    """A batch, its state as live rows get it, and why it requires action."""
 
     batch: Batch
     state: dict[str, Any]
-    why: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
 class Home:
-    """Context of the page. `trouble` is what is wrong with Temporal or its workers, in a sentence."""
+    """Context of the page. `problem` says what is wrong with Temporal or its workers."""
 
-    trouble: str
-    needs: Sequence[HomeEntry]
+    problem: str
+    attention: Sequence[HomeEntry]
     running: Sequence[HomeEntry]
     ended: Sequence[HomeEntry]
     since: datetime
 
 
 def home_of(since: datetime) -> Home:
-    """Return what there is to see for somebody who looked last at a time."""
-    needs = list(_needs_attention(since))
-    shown = {entry.batch.pk for entry in needs}
+    """Return the home page of a person whose last visit was at `since`."""
+    attention = list(_needs_attention(since))
+    shown = {entry.batch.pk for entry in attention}
     batches = _batches()
     running = batches.filter(status__in=OPEN_BATCH_STATUSES).exclude(pk__in=shown)[:SHOWN]
     ended = batches.filter(closed_at__gt=since).exclude(pk__in=shown).order_by("-closed_at")[:SHOWN]
     return Home(
         _temporal_problem(),
-        needs,
+        attention,
         [HomeEntry(batch, batch_state(batch)) for batch in running],
         [HomeEntry(batch, batch_state(batch)) for batch in ended],
         since,
@@ -69,7 +69,7 @@ def _batches() -> QuerySet[Batch]:
 
 
 def _needs_attention(since: datetime) -> Iterator[HomeEntry]:
-    """Yield what waits for a person, gravest first: held, stuck, failing while it runs, ended with failures."""
+    """Yield batches that require action: open ones, most urgent first, then those that ended with failures."""
     now = timezone.now()
     open_ones = _batches().filter(status__in=OPEN_BATCH_STATUSES)
     failing = Q()
@@ -85,7 +85,7 @@ def _needs_attention(since: datetime) -> Iterator[HomeEntry]:
 
 
 def _reason(batch: Batch, now: datetime) -> tuple[int, str]:
-    """Return how soon a person should look at an open batch, and why."""
+    """Return the rank of an open batch that requires action, and the reason."""
     if batch.held_kind == Hold.APPROVAL:
         return 0, _("Waiting for approval. %(reason)s") % {"reason": batch.held_reason}
     if batch.held_kind:

@@ -1,21 +1,22 @@
-"""What the pane of one node shows: its attempts and a page of its items. Reads only."""
+"""The pane of one node: its attempts and a page of its items. Reads only."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 
+from django.core.paginator import Page
 from django.db.models import Case, Count, IntegerField, Value, When
 
 from dashboard.models import Attempt, Item, Node, NodeStatus
+from dashboard.server.paging import page_of
 from orchestration.contracts.events import NodeKind
 
 ITEMS_PER_PAGE = 50
 REASONS_SHOWN = 20
 
 _BULKY = ("data", "result", "error_stack", "earlier")
-"""Not read for a list of items: each may be megabytes."""
+"""Columns that a list of items does not read: each may be megabytes."""
 
 _RANK = Case(
     When(status=NodeStatus.FAILED, then=Value(0)),
@@ -26,73 +27,45 @@ _RANK = Case(
 
 
 @dataclass(frozen=True)
-class ItemPage:
-    """A page of a child's items, failures first. A single item comes whole, of several only the outlines."""
+class NodeItems:
+    """A page of a child's items, failures first. A single item has all its columns, several lack the large ones."""
 
     node: Node
-    items: Sequence[Item]
-    page: int
-
-    @property
-    def pages(self) -> int:
-        """Number of pages, at least 1."""
-        return max(1, ceil(self.node.length / ITEMS_PER_PAGE))
-
-    @property
-    def first(self) -> int:
-        """Number of the first item on this page, from 1."""
-        return (self.page - 1) * ITEMS_PER_PAGE + 1
-
-    @property
-    def last(self) -> int:
-        """Number of the last item on this page."""
-        return min(self.page * ITEMS_PER_PAGE, self.node.length)
-
-    @property
-    def previous(self) -> int:
-        """The page before, or 0."""
-        return self.page - 1
-
-    @property
-    def next(self) -> int:
-        """The page after, or 0."""
-        return self.page + 1 if self.page < self.pages else 0
+    page: Page[Item]
 
     @property
     def only(self) -> Item | None:
-        """The item of a child that has just one."""
-        return self.items[0] if self.node.length == 1 and self.items else None
+        """The item of a child that has only one."""
+        return self.page[0] if self.node.length == 1 and self.page else None
 
 
 @dataclass(frozen=True)
 class Pane:
-    """One node: attempts newest first; for a child its items, for a stage why items went no further, and how many.
+    """One node with its attempts, the newest first, and the nodes above it, the root first, as `path`.
 
-    `path` are the nodes above it, the root first.
+    A child has its items; a stage has the reasons why items did not reach the next one, each with their number.
     """
 
     node: Node
     attempts: Sequence[Attempt]
-    items: ItemPage | None
-    left: Sequence[tuple[str, int]] = ()
+    items: NodeItems | None
+    drop_reasons: Sequence[tuple[str, int]] = ()
     path: Sequence[Node] = ()
 
 
-def items_of(node: Node, page: int) -> ItemPage:
+def items_of(node: Node, number: int) -> NodeItems:
     """Return a page of a child's items."""
-    page = min(max(page, 1), max(1, ceil(node.length / ITEMS_PER_PAGE)))
     items = Item.objects.filter(batch=node.batch_id, child=node.position).order_by(_RANK, "index")
     if node.length > 1:
         items = items.defer(*_BULKY)
-    first = (page - 1) * ITEMS_PER_PAGE
-    return ItemPage(node, list(items[first : first + ITEMS_PER_PAGE]), page)
+    return NodeItems(node, page_of(items, number, ITEMS_PER_PAGE, node.length))
 
 
 def pane_of(node: Node, page: int) -> Pane:
-    """Return what the pane of a node shows."""
+    """Return the pane of a node; `page` is that of its items."""
     attempts = list(Attempt.objects.filter(node=node).order_by("-number"))
     if node.kind == NodeKind.STAGE:
-        return Pane(node, attempts, None, _left(node), _path(node))
+        return Pane(node, attempts, None, _drop_reasons(node), _path(node))
     items = items_of(node, page) if node.kind == NodeKind.CHILD and node.length else None
     return Pane(node, attempts, items, path=_path(node))
 
@@ -105,8 +78,8 @@ def _path(node: Node) -> list[Node]:
     return path
 
 
-def _left(stage: Node) -> list[tuple[str, int]]:
-    """Return why items of a stage went no further, and how many for each reason, the most first."""
+def _drop_reasons(stage: Node) -> list[tuple[str, int]]:
+    """Return why items of a stage did not reach the next, and how many for each reason, the most first."""
     items = Item.objects.filter(
         batch=stage.batch_id, index__gte=stage.offset, index__lt=stage.offset + stage.length
     ).order_by()

@@ -1,6 +1,6 @@
-"""Results: the items of a batch with what became of them, as a table that can be filtered, sorted and drawn.
+"""Results: the items of a batch with their outcome, as a table that can be filtered and sorted. Reads only.
 
-Reads only. Result columns are what the results have as fields; a result that is a plain value is the column `value`.
+The fields of results are columns; a result that is a plain value is the column `value`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from django.db.models import F, FloatField, OrderBy, Q, TextField
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
@@ -21,20 +21,27 @@ from django.utils.translation import gettext as _
 from dashboard.models import Batch, Item, NodeStatus
 from dashboard.models import ItemQuerySet as Items
 
-ROWS_LOOKED_AT = 2_000
-"""Items that say which columns there are."""
+ROWS_SAMPLED = 2_000
+"""Items whose fields become the columns."""
 ITEM_SORTS = {"index": "index", "key": "key", "status": "shown_status", "duration": "duration"}
 VALUE = "value"
 
 
 class ColumnOperator(StrEnum):
-    """How a result column is held against a value."""
+    """How a result column is compared with a value."""
 
     CONTAINS = "contains"
     IS = "is"
     IS_NOT = "is not"
     AT_LEAST = "at least"
     AT_MOST = "at most"
+
+
+class ColumnNames(NamedTuple):
+    """The fields of a batch's items, and of their results."""
+
+    data: list[str]
+    results: list[str]
 
 
 def result_fields(result: Any) -> Mapping[str, Any]:
@@ -44,21 +51,21 @@ def result_fields(result: Any) -> Mapping[str, Any]:
     return {} if result is None else {VALUE: result}
 
 
-def column_names(batch: Batch) -> tuple[list[str], list[str]]:
-    """Return the fields of the items and of their results, as the first ones have them."""
+def column_names(batch: Batch) -> ColumnNames:
+    """Return the fields of the first items, and of the first results."""
     data, results = dict[str, None](), dict[str, None]()
-    first = batch.items.order_by("index").values_list("data", flat=True)[:ROWS_LOOKED_AT]
+    first = batch.items.order_by("index").values_list("data", flat=True)[:ROWS_SAMPLED]
     completed = batch.items.filter(status=NodeStatus.COMPLETED).order_by("index").values_list("result", flat=True)
     for given in first:
         data |= dict.fromkeys(given)
-    for result in completed[:ROWS_LOOKED_AT]:
+    for result in completed[:ROWS_SAMPLED]:
         results |= dict.fromkeys(result_fields(result))
-    return list(data), list(results)
+    return ColumnNames(list(data), list(results))
 
 
 @dataclass(frozen=True)
 class ResultsQuery:
-    """What of a batch's items is wanted. `sort` is a column, with a minus before it for the other way round."""
+    """A filter and an order of a batch's items. `sort` is a column, with a leading minus for descending order."""
 
     text: str = ""
     status: str = ""
@@ -71,7 +78,7 @@ class ResultsQuery:
 
     @classmethod
     def of(cls, given: QueryDict) -> Self:
-        """Read a query string; what makes no sense in it is left out, or said in `error`."""
+        """Read a query string; invalid parameters are ignored, or reported in `error`."""
         comparison, status = given.get("comparison", ""), given.get("status", "")
         query = cls(
             text=given.get("q", "").strip(),
@@ -93,12 +100,12 @@ class ResultsQuery:
 
     @property
     def is_active(self) -> bool:
-        """Whether anything is left out."""
+        """Whether it filters anything."""
         return bool(self.text or self.status or self.signature or (self.column and self.value))
 
     @property
     def is_of_numbers(self) -> bool:
-        """Whether a column is held against a number."""
+        """Whether a column is compared with a number."""
         is_order = self.comparison in (ColumnOperator.AT_LEAST, ColumnOperator.AT_MOST)
         return bool(self.column and self.value) and is_order
 
@@ -111,7 +118,7 @@ class ResultsQuery:
             return None
 
     def items(self, batch: Batch) -> Items:
-        """Return the items that are wanted, in the order that is wanted."""
+        """Return the matching items in order."""
         items = Item.objects.filter(batch=batch).with_shown_status()
         if self.text:
             items = items.filter(key__icontains=self.text)
@@ -139,7 +146,7 @@ class ResultsQuery:
 
     @property
     def _is_equal(self) -> Q:
-        """A field that is the value: as text, and as the number or truth that it may stand for."""
+        """Equality with the value as text, and as the number or boolean that it may stand for."""
         is_equal = Q(compared=self.value)
         if (number := self.number) is not None and math.isfinite(number):
             return is_equal | Q(compared=number)
@@ -147,7 +154,7 @@ class ResultsQuery:
 
     @property
     def _as_texts(self) -> set[str]:
-        """The value as JSON that is a whole result: a string, or the number or truth that it may stand for."""
+        """The value as the JSON text of a whole result: a string, or the number or boolean that it may stand for."""
         number = self.number
         as_number = {f"{number:g}", f"{number:.1f}"} if number is not None else set()
         return {json.dumps(self.value), self.value, *as_number}
@@ -165,14 +172,14 @@ class ResultsQuery:
 
 
 def _column(name: str, *, is_whole: bool) -> tuple[Any, Any]:
-    """Return a result column as it is compared and sorted, and as text. A plain value is the whole of a result."""
+    """Return the expressions of a result column, to compare and sort by, and as text."""
     if is_whole:
         return Cast("result", FloatField()), Cast("result", TextField())
     return KeyTransform(name, "result"), KeyTextTransform(name, "result")
 
 
 def _is_whole(batch: Batch, column: str) -> bool:
-    """Whether a column is the whole of results that are plain values."""
+    """Whether a column stands for results that are plain values."""
     if column != VALUE:
         return False
     completed = batch.items.filter(status=NodeStatus.COMPLETED).order_by("index")

@@ -1,6 +1,6 @@
-"""Selection: which children of a batch are meant, by what is true of all of them. Never "the visible rows".
+"""Selection: children of a batch by criteria, never by the rows that happen to be visible.
 
-The tree shows one, an address names one, and operations act on one.
+The tree shows one, a query string encodes one, and operations act on one.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ POSITION_DIGITS = 7
 
 @dataclass(frozen=True)
 class Selection:
-    """Children in a `status`, with failures of an `error` (a signature), with a `text` in their id or in the key of an
-    item, within a `span` (first and last position), taken on by an `operation` (its id): all that is given together.
+    """Children that meet all given criteria: in a `status`, with failures of an `error` (a signature), with a `text` in
+    their id or in an item's key, within a `span` (first and last position), accepted by an `operation` (its id).
     """
 
     status: NodeStatus | None = None
@@ -36,7 +36,7 @@ class Selection:
 
     @classmethod
     def of(cls, given: Mapping[str, str]) -> Self:
-        """Read it from an address or a form; nonsense is as if not given."""
+        """Read a query string or a form; invalid values are ignored."""
         status = given.get("status", "")
         return cls(
             status=NodeStatus(status) if status in NodeStatus.values else None,
@@ -48,12 +48,12 @@ class Selection:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether it leaves anything out."""
+        """Whether it has any criterion."""
         return self != ALL_CHILDREN
 
     @property
     def is_status_alone(self) -> bool:
-        """Whether a tally tells how many there are."""
+        """Whether the status is its only criterion, so that a tally has the number."""
         return self.is_narrow and self == Selection(status=self.status)
 
     @property
@@ -69,7 +69,7 @@ class Selection:
         return urlencode({name: value for name, value in given.items() if value})
 
     def children(self, batch: Batch) -> QuerySet[Node]:
-        """Return the children that are meant, in no order."""
+        """Return the children, in no order."""
         found = Node.objects.filter(batch=batch, kind=NodeKind.CHILD).order_by()
         if self.status:
             found = found.filter(status=self.status)
@@ -86,14 +86,14 @@ class Selection:
         return found
 
     def number(self, batch: Batch) -> int:
-        """Return how many are meant."""
+        """Return the number of children."""
         if self.is_status_alone and self.status:
             return batch.children[self.status.value]
         return self.children(batch).count()
 
 
 ALL_CHILDREN = Selection()
-"""All children of a batch: nothing is left out."""
+"""All children of a batch: no criterion."""
 
 
 def _span(given: str) -> tuple[int, int] | None:

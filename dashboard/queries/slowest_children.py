@@ -1,4 +1,4 @@
-"""The slowest children of a batch: those that took longest, and those that run longest now. Reads only."""
+"""The slowest children of a batch: those that took longest, and those that have run longest so far. Reads only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Slowest:
-    """The children that took longest, longest first, and the open ones that started first."""
+    """The children that took longest, longest first, and the running ones that started first."""
 
     closed: Sequence[Node]
     running: Sequence[Node]

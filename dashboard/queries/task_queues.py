@@ -1,4 +1,4 @@
-"""Queues: the task queues of batches with their workers, and whether somebody polls one. Reads only."""
+"""Task queues of batches with their workers, and whether a queue is polled. Reads only."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ PURPOSES = {
 }
 
 POLLED_CACHE_SECONDS = 5
-"""Seconds: a form that is being filled in asks with every change."""
+"""A form asks at every change while it is filled in."""
 
 UNREACHABLE = gettext_lazy("Can't reach Temporal, so the state of its task queues is unknown. Nothing is lost.")
 
 
 @dataclass(frozen=True)
 class WorkerRow:
-    """A worker at a queue."""
+    """A worker that polls a queue."""
 
     identity: str
     beat_age: timedelta | None
@@ -44,7 +44,7 @@ class WorkerRow:
 
 @dataclass(frozen=True)
 class QueueRow:
-    """A queue with what waits in it: activities, or workflow tasks where those are more."""
+    """A queue with its backlog: of activities, or of workflow tasks if those are more."""
 
     name: str
     purpose: StrOrPromise
@@ -55,7 +55,7 @@ class QueueRow:
 
     @property
     def is_polled(self) -> bool:
-        """Whether somebody takes what comes."""
+        """Whether any live worker polls it."""
         return any(not worker.is_silent for worker in self.workers)
 
 
@@ -68,14 +68,14 @@ class QueuesPage:
 
 
 def queues_page() -> QueuesPage:
-    """Return the queues of our own, of open batches, and of living workers."""
+    """Return our own queues, those of open batches, and those of live workers."""
     batches = _open_batches()
     try:
-        seen = async_to_sync(gateway().queues)({*PURPOSES, *batches})
+        snapshots = async_to_sync(gateway().queues)({*PURPOSES, *batches})
     except TemporalUnavailable:
         return QueuesPage([], UNREACHABLE)
     by_name = dict[str, list[QueueSnapshot]]()
-    for queue in seen:
+    for queue in snapshots:
         by_name.setdefault(queue.name, []).append(queue)
     now = timezone.now()
     rows = [_row(name, kinds, batches.get(name, 0), now) for name, kinds in by_name.items()]
@@ -83,23 +83,25 @@ def queues_page() -> QueuesPage:
 
 
 def unpolled_warning(name: str) -> str:
-    """Return a warning where nobody takes activities from a queue; nothing where that is not known."""
-    kept = f"polled:{name}"
-    is_polled = cache.get(kept)
+    """Return a warning if no worker polls a queue for activities; nothing if one does or Temporal is unavailable."""
+    cache_key = f"polled:{name}"
+    is_polled = cache.get(cache_key)
     if is_polled is None:
         try:
-            seen = async_to_sync(gateway().queues)([name])
-            is_polled = any(queue.pollers for queue in seen if queue.name == name and queue.kind is QueueKind.ACTIVITY)
+            snapshots = async_to_sync(gateway().queues)([name])
+            is_polled = any(
+                queue.pollers for queue in snapshots if queue.name == name and queue.kind is QueueKind.ACTIVITY
+            )
         except TemporalUnavailable:
-            is_polled = True  # as far as anybody knows
-        cache.set(kept, is_polled, POLLED_CACHE_SECONDS)
+            is_polled = True  # unknown: no warning
+        cache.set(cache_key, is_polled, POLLED_CACHE_SECONDS)
     if is_polled:
         return ""
     return _("No worker polls the task queue “%(name)s”: nothing runs there until one does.") % {"name": name}
 
 
 def _open_batches() -> dict[str, int]:
-    """Return how many open batches have their items processed on a queue, by its name."""
+    """Return the number of open batches by the queue that their items are processed on."""
     numbers = dict[str, int]()
     for name in Batch.objects.filter(status__in=OPEN_BATCH_STATUSES).values_list("plan_data__task_queue", flat=True):
         numbers[name or CHILD_TASK_QUEUE] = numbers.get(name or CHILD_TASK_QUEUE, 0) + 1

@@ -1,4 +1,4 @@
-"""A batch's time line: its runs, what its parents reported, what people did, and the periods. Reads only."""
+"""The timeline of a batch: its runs, the events of its parents, user actions, and periods like pauses. Reads only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orchestration.contracts.events import EventKind, NodeKind
 WIDTH = 1000
 NARROWEST = 2
 SHOWN = 200
-"""Of each kind of what happened, the newest."""
+"""Entries of each source, at most: the newest."""
 
 TITLES = {
     EventKind.PAUSED: gettext_lazy("Paused"),
@@ -46,7 +46,7 @@ PERIODS = {
     EventKind.GATE_OPENED: ("gate", "gate"),
     EventKind.GATE_DECIDED: ("", "gate"),
 }
-"""Which period a moment begins (none: it only ends the one before), and of which track."""
+"""The period that a moment begins (none if it only ends one), and its track: a period ends the one before it."""
 
 KINDS = {
     "run": gettext_lazy("Running"),
@@ -58,23 +58,23 @@ KINDS = {
     "gate": gettext_lazy("Waiting for approval"),
     "action": gettext_lazy("User actions"),
 }
-"""What the line's colours mean."""
+"""Kinds of periods and marks, for the legend."""
 
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """Something that happened, as a line of text: `who` did it, where a person did."""
+    """An entry of the event log; `person` is the user name, if a person did it."""
 
     kind: str
     title: str
     at: datetime
     note: str
-    who: str = ""
+    person: str = ""
 
 
 @dataclass(frozen=True)
 class Period:
-    """A stretch of the batch's time, from `x` on, `width` long, of WIDTH."""
+    """A period or mark on the line, from `x` on, `width` long; the line is WIDTH long."""
 
     kind: str
     title: str
@@ -84,9 +84,9 @@ class Period:
 
 @dataclass(frozen=True)
 class Timeline:
-    """What a batch's time line shows: what happened, newest first; periods by start; and what people did, as points.
+    """Entries, the newest first; periods by start; user actions as marks.
 
-    It begins at `begin`, and ends at the batch's end or now.
+    The line begins at `begin`, and ends at the batch's end or now.
     """
 
     entries: Sequence[TimelineEntry]
@@ -96,13 +96,13 @@ class Timeline:
 
     @property
     def legend(self) -> Sequence[tuple[str, str]]:
-        """The kinds of what is on the line, each with its title."""
+        """The kinds of periods and marks on the line, each with its title."""
         shown = {each.kind for each in (*self.periods, *self.marks)}
         return [(kind, str(title)) for kind, title in KINDS.items() if kind in shown]
 
 
 def timeline_of(batch: Batch) -> Timeline:
-    """Return the time line of a batch, from its launch to its end or to now."""
+    """Return the timeline of a batch, from its launch to its end or to now."""
     moments = list(batch.moments.order_by("-at", "-id")[:SHOWN]) if batch.moment_count else []
     audit = list(batch.audit.select_related("person")[:SHOWN])
     runs = list(Attempt.objects.filter(batch=batch, node__kind=NodeKind.ROOT).order_by("-number")[:SHOWN])
@@ -114,7 +114,7 @@ def timeline_of(batch: Batch) -> Timeline:
     entries.sort(key=lambda entry: entry.at, reverse=True)
     scale = _Scale.of(batch, entries)
     periods = [*_run_periods(runs[::-1], scale), *_periods(moments[::-1], scale)]
-    marks = [scale.period("action", f"{each.who} {each.title}", each.at, each.at) for each in entries if each.who]
+    marks = [scale.period("action", f"{each.person} {each.title}", each.at, each.at) for each in entries if each.person]
     return Timeline(entries, periods, marks, scale.begin)
 
 
@@ -125,11 +125,11 @@ def _moment_entry(moment: Moment) -> TimelineEntry:
 
 def _audit_entry(entry: AuditEntry) -> TimelineEntry:
     note = " ".join(part for part in (entry.scope, entry.outcome) if part)
-    return TimelineEntry("action", entry.action, entry.at, note, who=entry.person.get_username())
+    return TimelineEntry("action", entry.action, entry.at, note, person=entry.person.get_username())
 
 
 def _run_entries(run: Attempt) -> Iterator[TimelineEntry]:
-    """Yield the start of a run of the root, and its end."""
+    """Yield the start and the end of a run of the root."""
     if run.started_at is not None:
         yield TimelineEntry(
             "started",
@@ -144,7 +144,7 @@ def _run_entries(run: Attempt) -> Iterator[TimelineEntry]:
 
 @dataclass(frozen=True)
 class _Scale:
-    """Where a time is on the line."""
+    """Maps times to places on the line."""
 
     begin: datetime
     seconds: float

@@ -1,4 +1,4 @@
-"""Which rows of a batch's tree are shown, and in which order. Reads only; a page costs the same at any size."""
+"""The tree of a batch: which rows are shown, and in which order. Reads only; a page costs the same at any size."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from math import ceil
 from urllib.parse import urlencode
 
-from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
+from django.core.paginator import Page
+from django.db.models import Case, IntegerField, Q, Value, When
 from django.utils import timezone
 
 from dashboard.models import BY_INTEREST, NOT_COMPLETED, PARENT_KINDS, Batch, Node, NodeStatus
 from dashboard.queries.selection import ALL_CHILDREN, Selection
+from dashboard.server.paging import page_of
 from orchestration.contracts.events import NodeKind
 from orchestration.plan.choices import Execution
 
@@ -21,16 +22,16 @@ PAGE_SIZE = 100
 BAR_WIDTH = 1000
 NARROWEST = 12
 NESTED_LIMIT = 1_000
-"""Rows that stand below others on one page: what an item starts for itself may have no end."""
+"""Nested rows on one page, at most: a workflow that an item starts may start any number of others."""
 
 DEEPEST_EXPANDED = 3
 """Level of the deepest rows that are expanded in place; below them a page of its own shows the path from the root."""
 
 SEQUENTIAL_KINDS = ("pipeline", "steps")
-"""Kinds of definitions (what a batch of one has for its processor) of which the rows below the root are a sequence."""
+"""Kinds of definitions, as a batch's `processor` names them, whose rows below the root are in sequence."""
 
 LONG_LIVED_KINDS = (NodeKind.POOL_WORKER, NodeKind.ENTITY)
-"""What stands beside the children that it processes, and before them."""
+"""Nodes beside the children that they process, listed before them."""
 
 _RANK = Case(
     When(kind__in=LONG_LIVED_KINDS, then=Value(-1)),
@@ -51,10 +52,10 @@ _IN_SEQUENCE = Case(default=Value(0), output_field=IntegerField())
 
 @dataclass(frozen=True)
 class TreeRow:
-    """A node as a row. `start` and `bar` are when it ran and for how long, of BAR_WIDTH on the page's time axis; it has
-    rows `below` if expanded. On the path to what is shown it `is_open`.
+    """A node as a row. `start` and `bar` are its start and duration on the page's time axis, which is BAR_WIDTH long.
 
-    `under` are the few nodes that always stand below it, such as the rollback of a child.
+    An expanded row has the rows `below`. A row on the path to what is shown `is_open`. `nested` rows are always shown
+    below it, such as the rollback of a child.
     """
 
     node: Node
@@ -64,43 +65,32 @@ class TreeRow:
     bar: int
     below: Branch | None = None
     is_open: bool = False
-    under: Sequence[TreeRow] = ()
+    nested: Sequence[TreeRow] = ()
 
 
 @dataclass(frozen=True)
 class Branch:
-    """A page of what lies below a node, or of the children of the batch that a selection means."""
+    """A page of the rows below a node, or of the selected children of the batch."""
 
     parent: Node
     rows: Sequence[TreeRow]
-    total: int
-    page: int
+    page: Page[Node]
     selection: Selection = ALL_CHILDREN
     level: int = 2
 
     @property
-    def pages(self) -> int:
-        """Number of pages, at least 1."""
-        return max(1, ceil(self.total / PAGE_SIZE))
-
-    @property
-    def first(self) -> int:
-        """Number of the first row on this page, from 1."""
-        return (self.page - 1) * PAGE_SIZE + 1
-
-    @property
-    def last(self) -> int:
-        """Number of the last row on this page."""
-        return min(self.page * PAGE_SIZE, self.total)
+    def total(self) -> int:
+        """Number of rows on all pages."""
+        return self.page.paginator.count
 
     @property
     def is_part(self) -> bool:
-        """Whether this is below a row that can be expanded, and swapped alone; others come with the whole tree."""
+        """Whether it belongs to an expandable row and is swapped alone; any other is swapped with the whole tree."""
         return self.parent.has_tallies and not self.is_deep
 
     @property
     def is_deep(self) -> bool:
-        """Whether this is below a path from the root."""
+        """Whether it is shown below a path from the root."""
         return self.level > DEEPEST_EXPANDED
 
     def _query(self, page: int) -> str:
@@ -111,17 +101,17 @@ class Branch:
     @property
     def previous(self) -> str:
         """Query string of the page before, or nothing."""
-        return f"?{self._query(self.page - 1)}" if self.page > 1 else ""
+        return f"?{self._query(self.page.number - 1)}" if self.page.has_previous() else ""
 
     @property
     def next(self) -> str:
         """Query string of the page after, or nothing."""
-        return f"?{self._query(self.page + 1)}" if self.page < self.pages else ""
+        return f"?{self._query(self.page.number + 1)}" if self.page.has_next() else ""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """The root and what is shown below it; with a `path` down from it, what is shown below the last of that."""
+    """The root and the branch shown below it; with a `path` down from the root, below its last row."""
 
     root: TreeRow
     branch: Branch
@@ -129,19 +119,19 @@ class Tree:
 
     @property
     def is_folded(self) -> bool:
-        """Whether the rows below the root are partitions or stages, to be expanded."""
+        """Whether the rows below the root are partitions or stages, which can be expanded."""
         is_part = self.branch.selection.is_narrow or self.path
         return not is_part and any(row.node.kind in PARENT_KINDS for row in self.branch.rows)
 
     @property
     def chips(self) -> list[tuple[str, str, int]]:
-        """Statuses by which children can be narrowed, failures first: value, label, number of children."""
+        """Filters by status, failures first: value, label, number of children."""
         numbers = self.root.node.batch.children
         return [(status.value, str(status.label), numbers[status.value]) for status in BY_INTEREST]
 
 
 def _bars(nodes: Sequence[Node], now: datetime) -> list[tuple[int, int]]:
-    """Return where each of some nodes begins on one time axis, and how long it is there; 0 for what never started."""
+    """Return start and length of each node on a common time axis; (0, 0) for one that has not started."""
     begin = min((node.started_at for node in nodes if node.started_at), default=now)
     ran = [((node.started_at or begin) - begin).total_seconds() for node in nodes]
     took = [elapsed_seconds(node, now) for node in nodes]
@@ -158,16 +148,16 @@ def _bars(nodes: Sequence[Node], now: datetime) -> list[tuple[int, int]]:
 
 
 def elapsed_seconds(node: Node, now: datetime) -> float:
-    """Return how long the newest attempt has taken up to now, or took; 0 before it started."""
+    """Return the duration of the newest attempt, so far if it is running; 0 before it started."""
     if node.started_at is None:
         return 0.0
     return max(0.0, ((node.closed_at or now) - node.started_at).total_seconds())
 
 
-def _rows(nodes: Sequence[Node], level: int, first: int, opened: Branch | None) -> list[TreeRow]:
+def _rows(nodes: Sequence[Node], level: int, first: int = 1, opened: Branch | None = None) -> list[TreeRow]:
     now = timezone.now()
     bars = _bars(nodes, now)
-    under = _nested(nodes, level)
+    nested = _nested(nodes, level)
     return [
         TreeRow(
             node=node,
@@ -176,14 +166,14 @@ def _rows(nodes: Sequence[Node], level: int, first: int, opened: Branch | None) 
             start=bars[place][0],
             bar=bars[place][1],
             below=opened if opened and opened.parent.pk == node.pk else None,
-            under=under.get(node.pk, ()),
+            nested=nested.get(node.pk, ()),
         )
         for place, node in enumerate(nodes)
     ]
 
 
 def _nested(nodes: Sequence[Node], level: int) -> dict[int, list[TreeRow]]:
-    """Return the rows that always stand below some nodes, and below those: {node id: rows}."""
+    """Return the nested rows of nodes, recursively: {node id: rows}."""
     above = [node.pk for node in nodes if node.kind not in (NodeKind.ROOT, *PARENT_KINDS)]
     below = list(Node.objects.filter(parent__in=above).order_by("position", "pk")[:NESTED_LIMIT]) if above else []
     further = _nested(below, level + 1) if below else {}
@@ -191,17 +181,12 @@ def _nested(nodes: Sequence[Node], level: int) -> dict[int, list[TreeRow]]:
     for node in below:
         rows = found[node.parent_id or 0]
         bar = BAR_WIDTH if elapsed_seconds(node, now) else 0
-        rows.append(TreeRow(node, level + 1, len(rows) + 1, 0, bar, under=further.get(node.pk, ())))
+        rows.append(TreeRow(node, level + 1, len(rows) + 1, 0, bar, nested=further.get(node.pk, ())))
     return found
 
 
-def _page(nodes: QuerySet[Node], page: int) -> list[Node]:
-    first = (page - 1) * PAGE_SIZE
-    return list(nodes[first : first + PAGE_SIZE])
-
-
 def _number_below(parent: Node) -> int:
-    """Return how many nodes lie directly below a root or partition; a root's tallies are its batch's."""
+    """Return the number of rows of a branch, from tallies where there are any; a root's are its batch's."""
     if parent.kind == NodeKind.PARENT or (parent.kind == NodeKind.ROOT and not parent.batch.is_laid_out):
         return Node.objects.filter(parent=parent).count()
     if parent.kind == NodeKind.ROOT:
@@ -210,42 +195,40 @@ def _number_below(parent: Node) -> int:
 
 
 def _long_lived_count(root: Node) -> int:
-    """Return how many workers of a pool, or entities, a batch has had to do with."""
+    """Return the number of a batch's pool workers or entities."""
     has_some = root.batch.plan_data.get("execution") in (Execution.POOL, Execution.ENTITIES)
     return Node.objects.filter(parent=root, kind__in=LONG_LIVED_KINDS).count() if has_some else 0
 
 
 def branch_of(parent: Node, page: int, opened: Branch | None = None, level: int = 0) -> Branch:
-    """Return a page of what lies below a root or a parent: failures first, then by position.
+    """Return a page of the rows below a root or a parent: failures first, then by position.
 
-    Stages and steps stand in their order. Below one stand its children, of all its partitions together.
+    Stages and steps are in sequence. Below a stage are its children, of all its partitions together.
     """
     partitioned = parent.kind == NodeKind.ROOT and parent.batch.partition_count > 0
-    total = _number_below(parent)
-    page = min(max(page, 1), max(1, ceil(total / PAGE_SIZE)))
     rank = _PARTITION_RANK if partitioned else _RANK
     below = Node.objects.filter(parent=parent)
     if parent.kind == NodeKind.STAGE:
         below = Node.objects.filter(Q(parent=parent) | Q(parent__parent=parent), kind=NodeKind.CHILD)
     elif parent.kind == NodeKind.ROOT and parent.batch.processor in SEQUENTIAL_KINDS:
         rank = _IN_SEQUENCE
-    nodes = _page(below.order_by(rank, "position"), page)
+    nodes = page_of(below.order_by(rank, "position"), page, PAGE_SIZE, _number_below(parent))
     level = level or (DEEPEST_EXPANDED if parent.has_tallies else 2)
-    return Branch(parent, _rows(nodes, level, (page - 1) * PAGE_SIZE + 1, opened), total, page, level=level)
+    return Branch(parent, _rows(list(nodes), level, nodes.start_index(), opened), nodes, level=level)
 
 
 def selected_branch(root: Node, selection: Selection, page: int) -> Branch:
-    """Return a page of the children that a selection means, wherever they are in the tree: failures first."""
-    total = selection.number(root.batch)
-    page = min(max(page, 1), max(1, ceil(total / PAGE_SIZE)))
+    """Return a page of the selected children, wherever they are in the tree: failures first."""
     order = ("position",) if selection.status else (_RANK, "position")
-    nodes = _page(selection.children(root.batch).order_by(*order), page)
-    return Branch(root, _rows(nodes, 2, (page - 1) * PAGE_SIZE + 1, None), total, page, selection)
+    children = selection.children(root.batch).order_by(*order)
+    nodes = page_of(children, page, PAGE_SIZE, selection.number(root.batch))
+    return Branch(root, _rows(list(nodes), 2, nodes.start_index()), nodes, selection)
 
 
 def tree_of(batch: Batch, *, selection: Selection, page: int, opened: int | None) -> Tree:
-    """Return the tree of a batch: the children that a selection means, or the whole with one parent (a node's id)
-    expanded to a page.
+    """Return the tree of a batch: the selected children, or all rows with one parent (`opened`, a node's id) expanded.
+
+    `page` is that of the selected children, else of the expanded parent, else of the rows below the root.
     """
     root = Node.objects.select_related("batch").get(batch=batch, kind=NodeKind.ROOT)
     if selection.is_narrow:
@@ -255,25 +238,25 @@ def tree_of(batch: Batch, *, selection: Selection, page: int, opened: int | None
         and Node.objects.select_related("batch").filter(batch=batch, kind__in=PARENT_KINDS, pk=opened).first()
     ):
         if path := _path(root, partition):
-            return Tree(_rows([root], 1, 1, None)[0], branch_of(partition, page, level=len(path) + 2), path)
+            return Tree(_rows([root], 1)[0], branch_of(partition, page, level=len(path) + 2), path)
         branch = branch_of(root, _page_of_partition(root, partition), branch_of(partition, page))
     else:
         branch = branch_of(root, page)
-    return Tree(_rows([root], 1, 1, None)[0], branch)
+    return Tree(_rows([root], 1)[0], branch)
 
 
 def _path(root: Node, opened: Node) -> list[TreeRow]:
-    """Return the rows from below the root down to a parent that does not stand directly below it; else nothing."""
+    """Return the rows from below the root down to a parent; none if it is directly below the root."""
     nodes = [opened]
     while nodes[0].parent_id != root.pk and (above := nodes[0].parent) is not None:
         nodes.insert(0, above)
     if len(nodes) == 1:
         return []
-    return [replace(_rows([node], level, 1, None)[0], is_open=True) for level, node in enumerate(nodes, start=2)]
+    return [replace(_rows([node], level)[0], is_open=True) for level, node in enumerate(nodes, start=2)]
 
 
 def _page_of_partition(root: Node, partition: Node) -> int:
-    """Return the page of the root's branch that an expanded partition lies on."""
+    """Return the page of the root's branch that an expanded row is on."""
     if partition.kind == NodeKind.PARENT:
         below = Node.objects.filter(parent=root).order_by(_RANK, "position").values_list("pk", flat=True)
         return list(below).index(partition.pk) // PAGE_SIZE + 1

@@ -50,16 +50,16 @@ def test_a_map_has_each_child_s_status_and_duration_in_order(make_batch: MakeBat
 def test_a_map_follows_what_has_changed_since_it_was_read(make_batch: MakeBatch) -> None:
     batch = make_batch(3)
     found = BatchMap()
-    found.follow(batch)
+    found.update(batch)
     run(batch, 0, Status.TIMED_OUT, 1)
-    found.follow(batch)
+    found.update(batch)
     assert read(found.content())[0] == ["timed_out", "pending", "pending"]
     requeue(batch.pk, {0: 1})
     batch.refresh_from_db()
-    found.follow(batch)
+    found.update(batch)
     assert read(found.content()) == (["pending", "pending", "pending"], [0, 0, 0])
     before = found.content()
-    found.follow(batch)
+    found.update(batch)
     assert found.content() == before
 
 
@@ -75,10 +75,10 @@ def test_starts_are_seconds_since_the_launch(make_batch: MakeBatch, logged_in: C
 def test_a_leaf_that_became_a_parent_leaves_its_cell_empty(make_batch: MakeBatch) -> None:
     batch = make_batch(2)
     found = BatchMap()
-    found.follow(batch)
+    found.update(batch)
     batch.revision += 1
     Node.objects.filter(pk=child_of(batch, 0).pk).update(kind=NodeKind.PARENT, revision=batch.revision)
-    found.follow(batch)
+    found.update(batch)
     assert found.content()[:2] == bytes([EMPTY, 0])
 
 

@@ -46,7 +46,7 @@ def pair(make_batch: MakeBatch) -> tuple[Batch, Batch]:
 def test_errors_are_new_gone_or_grown_from_the_earlier_to_the_later(pair: tuple[Batch, Batch]) -> None:
     for page in (compare(*pair), compare(*pair[::-1])):
         assert (page.batch, page.other) == pair
-        assert [(error.fate, error.error_type, error.one, error.other) for error in page.errors] == [
+        assert [(error.trend, error.error_type, error.one, error.other) for error in page.errors] == [
             ("new", "RateLimited", 0, 1),
             ("grown", "OutOfStock", 2, 3),
             ("gone", "NoRoute", 1, 0),

@@ -46,7 +46,7 @@ def test_what_needs_a_person_comes_first_with_the_reason(logged_in: Client, oper
     event = TreeEvent(EventKind.HELD, root_of(held).workflow_id, "", timezone.now(), note="3 of 4 failed.")
     apply_events(held.pk, [event])
     page = look(logged_in)
-    assert [(entry.batch.label, entry.why) for entry in page.needs] == [
+    assert [(entry.batch.label, entry.reason) for entry in page.attention] == [
         ("Held", "Held: 3 of 4 failed."),
         ("Stuck", "Stuck: no change for 7 minutes"),
         ("Failing", "Failing: 2 children failed so far"),
@@ -63,14 +63,14 @@ def test_what_ended_is_new_until_it_was_looked_at(logged_in: Client, operator: U
         close_root(batch, Status.COMPLETED, at=timezone.now() - timedelta(minutes=20))
     page = look(logged_in)
     assert labels(page.ended) == ["Good"]
-    assert [(entry.batch.label, entry.why) for entry in page.needs] == [("Bad", "4 children failed")]
+    assert [(entry.batch.label, entry.reason) for entry in page.attention] == [("Bad", "4 children failed")]
     assert labels(look(logged_in).ended) == ["Good"], "within the same visit it stays"
     session = logged_in.session
     seen = timezone.now() - timedelta(minutes=16)
     session[LOOKED] = [seen.isoformat(), (seen - timedelta(days=1)).isoformat()]
     session.save()
     page = look(logged_in)
-    assert (labels(page.needs), labels(page.ended)) == ([], [])
+    assert (labels(page.attention), labels(page.ended)) == ([], [])
     assert page.since == seen
 
 

@@ -131,8 +131,8 @@ def test_numbers_are_drawn_in_bins_and_others_by_value() -> None:
     words = chart_of("w", [f"word {number // 2}" for number in range(40)])
     assert words is not None
     assert (words.is_histogram, len(words.bars), words.others) == (False, 12, 16)
-    assert words.is_telling
+    assert words.is_informative
     different = chart_of("key", ["a", "b", "c"])
     assert different is not None
-    assert not different.is_telling
+    assert not different.is_informative
     assert chart_of("x", [None, {"a": 1}]) is None

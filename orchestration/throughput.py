@@ -1,4 +1,4 @@
-"""Pace: how fast something goes and when it will be done. Pure; the one arithmetic of query and dashboard."""
+"""Throughput: rate, ETA and its spread, for the `progress` query and the dashboard alike. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import pairwise
 from statistics import fmean, stdev
 
 ETA_AFTER = 15.0
-"""Seconds: before, a rate says too little about the rest."""
+"""Seconds after which the rate is steady enough for an ETA."""
 
 SAMPLE_WINDOW = 60
 """Seconds of which samples are kept."""

@@ -23,7 +23,7 @@ class BatchWaiting:
 
     @activity.defn(name=AWAIT_BATCH_ACTIVITY)
     async def await_batch(self, launched: LaunchedBatch) -> None:
-        """Return when the root has closed, however it did; a root that Temporal does not know (any more) is closed."""
+        """Return when the root has closed, with any outcome; one that Temporal does not know (any more) is closed."""
         try:
             async with heartbeating():
                 await self._client.get_workflow_handle(root_id(launched.batch_id)).result()

@@ -1,4 +1,4 @@
-"""ResultWriter: group commit. Every chunk of a worker hands its results here, and one thread writes them."""
+"""ResultWriter: group commit. The chunks of a worker share one thread that writes their results."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ResultWriter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="results")
 
     def put(self, result: ItemResult) -> asyncio.Future[None]:
-        """Hand in a result; the future is done when it is durable, or carries the store's error."""
+        """Queue a result; the future is done when it is durable, or carries the store's error."""
         loop = asyncio.get_running_loop()
         if not self._groups or len(self._groups[-1].results) >= RESULTS_PER_WRITE:
             self._groups.append(_Group(loop.create_future()))

@@ -1,4 +1,4 @@
-"""Chunks: how a slice of the items is processed by activities. The same below a child and below a childless parent.
+"""How a chunk is processed by activities: of a child workflow, or of the parent itself.
 
 Workflow code: deterministic.
 """
@@ -36,13 +36,13 @@ HEARTBEAT_TIMEOUT = timedelta(seconds=10)
 
 LIST_TIMEOUT = timedelta(seconds=30)
 
-BEGIN_TIMEOUT = timedelta(seconds=30)
-"""For a store that is slow to answer: what is begun is left to process_chunk after a moment."""
+INLINE_TIMEOUT = timedelta(seconds=30)
+"""Allows for a slow store: the activity itself returns within a second or so of reading."""
 
 ONCE = RetryPolicy(maximum_attempts=1)
 
 TIMEOUT_MARGIN = timedelta(seconds=5)
-"""The activity times its item out itself, and says so; Temporal does where the worker is lost."""
+"""The activity applies the item's timeout itself, with a message; Temporal's is for a lost worker."""
 
 WORKER_LOST_RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1),
@@ -66,10 +66,10 @@ async def run_chunk(chunk: ChunkInput) -> ChunkResult:
 
 async def _process_chunk(chunk: ChunkInput) -> ChunkResult:
     if chunk.begins_in_task:
-        begun = await _begin_chunk(chunk)
-        if begun.result is not None:
-            return begun.result
-        chunk = replace(chunk, begun_before=begun.before)
+        inline = await _run_inline(chunk)
+        if inline.result is not None:
+            return inline.result
+        chunk = replace(chunk, begun_before=inline.before)
     result: ChunkResult = await workflow.execute_activity(
         PROCESS_CHUNK_ACTIVITY,
         chunk,
@@ -83,14 +83,14 @@ async def _process_chunk(chunk: ChunkInput) -> ChunkResult:
     return result
 
 
-async def _begin_chunk(chunk: ChunkInput) -> InlineChunk:
-    """Work on a chunk within the workflow task: what is done in a moment costs the server no activity."""
+async def _run_inline(chunk: ChunkInput) -> InlineChunk:
+    """Start a chunk within the workflow task: a short one costs the server no activity."""
     try:
-        begun: InlineChunk = await workflow.execute_local_activity(
+        inline: InlineChunk = await workflow.execute_local_activity(
             BEGIN_CHUNK_ACTIVITY,
             chunk,
             result_type=InlineChunk,
-            start_to_close_timeout=BEGIN_TIMEOUT,
+            start_to_close_timeout=INLINE_TIMEOUT,
             retry_policy=ONCE,
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
@@ -98,7 +98,7 @@ async def _begin_chunk(chunk: ChunkInput) -> InlineChunk:
         if is_cancelled_exception(error):
             raise
         return InlineChunk()
-    return begun
+    return inline
 
 
 async def _process_items(chunk: ChunkInput, options: ItemOptions) -> ChunkResult:

@@ -11,24 +11,22 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts.events import EventKind, TreeEvent
+    from orchestration.contracts.events import EventKind
     from orchestration.contracts.fan_out import FanOutInput
     from orchestration.contracts.long_lived import WorkerReport
     from orchestration.contracts.messages import ChildrenAnswer, ChildrenRequest, Decision, Progress
     from orchestration.contracts.names import (
         CHILD_FAILURES_SIGNAL,
         PARENT_CLOSING,
-        UNDELIVERED_EVENTS_QUERY,
         WORKER_REPORT_SIGNAL,
     )
     from orchestration.contracts.status import Failure, RunStatus, Status
     from orchestration.engine.admission import admission_rules
-    from orchestration.engine.approval import Approvals
     from orchestration.engine.failure_limit import FailureLimit
     from orchestration.engine.hold import Hold
     from orchestration.engine.outbox import Outbox
+    from orchestration.engine.parent import Parent
     from orchestration.engine.retry import validate_request
-    from orchestration.engine.run_clock import RunClock
     from orchestration.engine.supervisor import Supervisor
     from orchestration.engine.units.factory import Units, units_of
     from orchestration.engine.units.partitions import Partitions
@@ -40,7 +38,7 @@ DEBOUNCE_IN_PARTITIONS = timedelta(seconds=1)
 RETRIED = "Failed children were retried or skipped."
 
 
-class FanOutParent:
+class FanOutParent(Parent):
     """Base of the fan-out workflow: its units, their supervisor, and the signals, updates and queries.
 
     Signals: `pause`, `resume`, `set_window`; `decide` at an approval gate; `skip` and `finish` on a held batch; `stop`
@@ -49,14 +47,12 @@ class FanOutParent:
     """
 
     def __init__(self, given: FanOutInput) -> None:
+        super().__init__(Outbox(given.batch_id, timedelta(0) if given.is_head else DEBOUNCE_IN_PARTITIONS))
         self._given = given
         self._window = given.window or given.plan.window
         self._retry_came = False
         self._closing = False
-        self._approvals = Approvals()
-        self._clock = RunClock()
         self._failures = FailureLimit(given)
-        self._outbox = Outbox(given.batch_id, timedelta(0) if given.is_head else DEBOUNCE_IN_PARTITIONS)
         self._hold = Hold(timedelta(seconds=given.plan.hold_timeout), self._hold_changed)
         self._units = units_of(given, self._count_failures)
         self._supervisor = self._supervise(self._units, given)
@@ -66,7 +62,7 @@ class FanOutParent:
         supervisor = Supervisor(
             units.first(),
             units,
-            outbox=self._outbox,
+            outbox=self.outbox,
             window=units.places(self._window),
             paused=given.paused,
             admission=admission_rules(given.plan, self._report_on_timeline, given.breaker) if starts_children else (),
@@ -78,21 +74,19 @@ class FanOutParent:
         self._closing = True
         self._clock.close(outcome)
         self._report_self(EventKind.CLOSED, outcome, failure)
-        await self._outbox.close()
+        await self.outbox.close()
 
     def _report_self(self, kind: EventKind, outcome: Status | None = None, failure: Failure | None = None) -> None:
         """Report the root itself, all runs of a start as one; others are reported by their parent."""
         if self._given.is_root:
             name, run_id = workflow.info().workflow_id, workflow.info().first_execution_run_id
             window = self._window if kind is EventKind.WINDOW else None
-            self._outbox.put(kind, name, run_id, outcome=outcome, failure=failure, window=window)
+            self.outbox.put(kind, name, run_id, outcome=outcome, failure=failure, window=window)
 
     def _report_on_timeline(self, kind: EventKind, note: str, until: datetime | None = None) -> None:
         """Report an event of the batch's timeline."""
         info = workflow.info()
-        self._outbox.put(
-            kind, info.workflow_id, info.first_execution_run_id, note=note, until=until or self._hold.until
-        )
+        self.outbox.put(kind, info.workflow_id, info.first_execution_run_id, note=note, until=until or self._hold.until)
 
     # The failure limit is that of the root or stage: partitions forward the number of their failures, and it stops.
 
@@ -138,16 +132,6 @@ class FanOutParent:
 
     # What a person may do
 
-    @workflow.signal
-    def pause(self) -> None:
-        """Start no more children; open ones go on."""
-        self._set_paused(True)
-
-    @workflow.signal
-    def resume(self) -> None:
-        """Start children again."""
-        self._set_paused(False)
-
     def _set_paused(self, paused: bool) -> None:
         if self._supervisor.paused is not paused:
             self._supervisor.paused = paused
@@ -181,11 +165,6 @@ class FanOutParent:
             self._units.finish()
         elif self._hold:
             self._hold.settle("Finished by an operator.")
-
-    @workflow.query(name=UNDELIVERED_EVENTS_QUERY)
-    def undelivered_events(self) -> list[TreeEvent]:
-        """Return the events that the dashboard has not acknowledged."""
-        return self._outbox.undelivered
 
     @workflow.query
     def progress(self) -> Progress:

@@ -1,4 +1,4 @@
-"""Hold: a parent that waits for a person, for as long as its plan says and no longer.
+"""Hold: a parent starts nothing until a person decides, for at most as long as its plan says.
 
 Workflow code: deterministic.
 """
@@ -13,7 +13,7 @@ from temporalio import workflow
 
 
 class Hold:
-    """True while the parent is held. `changed` is told a sentence whenever that begins or ends."""
+    """True while the parent is held. `changed` is called with a sentence when a hold begins or ends."""
 
     def __init__(self, limit: timedelta, changed: Callable[[str], None]) -> None:
         self.reason = ""
@@ -35,7 +35,7 @@ class Hold:
         self._changed(reason)
 
     def end(self, note: str) -> None:
-        """Go on. It may be held again."""
+        """End the hold. The parent may be held again."""
         self.reason, self.until = "", None
         if self._clock is not None:
             self._clock.cancel()
@@ -43,7 +43,7 @@ class Hold:
         self._changed(note)
 
     def settle(self, note: str) -> None:
-        """Go on, and never hold again."""
+        """End the hold for good: the parent is never held again."""
         self.is_settled = True
         self.end(note)
 

@@ -34,7 +34,7 @@ CLOSE_TIMEOUT = timedelta(seconds=5)
 """How long a parent that is about to close waits for the delivery of its last events."""
 
 LONG_CLOSE_TIMEOUT = timedelta(seconds=60)
-"""The same for a parent whose events say more than Temporal itself can: rows of steps."""
+"""The same for a parent whose events cannot be recovered from Temporal: rows of steps."""
 
 FEW_EVENTS = 4
 """A second notify may run beside one of no more events; under load each carries many, and is alone."""

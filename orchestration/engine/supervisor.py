@@ -1,7 +1,7 @@
 """Supervisor: the kernel that every parent shares. Starts its units in a window, awaits, counts, pauses, retries.
 
-A unit is what stands directly below the parent, known by an integer: a child, a partition, a rollback. What starting
-one means, and what its result says, its source knows; admission rules hold units back. Workflow code: deterministic.
+A unit is directly below the parent and identified by an integer: a child, a partition, a rollback. Its source defines
+how it is started and what its result means; admission rules hold units back. Workflow code: deterministic.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Source(Protocol):
 
 
 class Supervisor:
-    """Runs units of a parent, `window` at a time, and knows the newest outcome of each.
+    """Runs units of a parent, `window` at a time, and keeps the newest outcome of each.
 
     While it `expects_more` it does not end, although nothing may be open or pending.
     """
@@ -155,7 +155,7 @@ class Supervisor:
                 self._source.stop(unit)
 
     def skip_pending(self, reason: str = "") -> None:
-        """Skip what is pending. With a reason each is reported; without, the parent's end says it."""
+        """Skip what is pending. With a reason each unit is reported; without, the end of the parent implies it."""
         for unit in self._queue:
             self.outcomes[unit] = Status.SKIPPED
             if reason:

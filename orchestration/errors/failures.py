@@ -21,7 +21,7 @@ MESSAGE_LIMIT = 500
 
 
 def outcome_of(error: FailureError) -> tuple[Status, Failure]:
-    """Tell how a unit ended, and why in words for a person."""
+    """Return the outcome that an error stands for, and the failure to show."""
     cause: BaseException | None = error.cause if isinstance(error, ActivityError | ChildWorkflowError) else error
     outcome = Status.FAILED
     if isinstance(cause, CancelledError):

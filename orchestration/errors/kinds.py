@@ -1,4 +1,4 @@
-"""Kinds of error: what an operator would treat differently, told from the type that a failure carries. Pure."""
+"""Kinds of error: groups that an operator treats differently, by the type that a failure carries. Pure."""
 
 from __future__ import annotations
 

@@ -70,32 +70,34 @@ class DelegateWorkflow(FlowParent):
             await workflow.sleep(found.backoff * min(2 ** (attempt - found.made - 1), 60))
         raise AssertionError("the last attempt returns or raises")
 
-    async def _delegate(self, asked: DelegatedWorkflow) -> Any:
+    async def _delegate(self, delegated: DelegatedWorkflow) -> Any:
         """Run the workflow once, as a row below the child's. Raises what it failed with."""
         own = workflow.info().workflow_id
-        name = asked.workflow_id or f"{own}/workflow"
+        name = delegated.workflow_id or f"{own}/workflow"
         try:
             handle = await workflow.start_child_workflow(
-                asked.workflow_type,
-                asked.argument,
+                delegated.workflow_type,
+                delegated.argument,
                 id=name,
-                task_queue=asked.task_queue,
-                execution_timeout=timedelta(seconds=asked.timeout) if asked.timeout is not None else None,
+                task_queue=delegated.task_queue,
+                execution_timeout=timedelta(seconds=delegated.timeout) if delegated.timeout is not None else None,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
                 parent_close_policy=ParentClosePolicy.TERMINATE,
                 cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
             )
         except WorkflowAlreadyStartedError as error:
-            return await self._result_of_running(asked, name, error)
+            return await self._result_of_running(delegated, name, error)
         with self.node_run() as run:
-            run.started(name, handle.first_execution_run_id, Place(own, NodeKind.STEP, asked.workflow_type, 1))
+            run.started(name, handle.first_execution_run_id, Place(own, NodeKind.STEP, delegated.workflow_type, 1))
             result: Any = await handle
             run.note = result_note(result)
             return result
 
-    async def _result_of_running(self, asked: DelegatedWorkflow, name: str, error: WorkflowAlreadyStartedError) -> Any:
+    async def _result_of_running(
+        self, delegated: DelegatedWorkflow, name: str, error: WorkflowAlreadyStartedError
+    ) -> Any:
         """Await the workflow that an earlier run of this child started. Raises where another owner has the id."""
-        if asked.workflow_id:
+        if delegated.workflow_id:
             raise ApplicationError(
                 f"A workflow with the id {name!r} is already running or has completed.",
                 type="WorkflowAlreadyStarted",

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts.chunks import ChunkResult
     from orchestration.contracts.long_lived import EntityInput, EntityOperation, EntityState, WorkerReport
     from orchestration.contracts.names import WORKER_REPORT_SIGNAL
-    from orchestration.contracts.status import Status
     from orchestration.engine.child_handles import signal_if_open
-    from orchestration.engine.chunk_execution import run_chunk
-    from orchestration.errors.failures import outcome_of
+    from orchestration.engine.chunk_runner import ChunkRunner
 
 RECENT = 200
 """Completed operations remembered: one that is submitted twice arrives twice within a short time."""
@@ -36,8 +31,7 @@ class EntityWorkflow:
         self._waiting = list(given.waiting)
         self._recent = list(given.recent)
         self._done = given.done
-        self._dropped = set[str]()
-        self._running: asyncio.Task[ChunkResult] | None = None
+        self._runner = ChunkRunner()
         self._is_closing = False
 
     @workflow.run
@@ -59,17 +53,7 @@ class EntityWorkflow:
 
     async def _process(self, operation: EntityOperation) -> None:
         """Run one operation, and report to the workflow that submitted it how it ended."""
-        outcome, failure = Status.COMPLETED, None
-        try:
-            if operation.chunk.run_id in self._dropped:
-                raise asyncio.CancelledError
-            self._running = asyncio.create_task(run_chunk(operation.chunk))
-            await self._running
-        except asyncio.CancelledError:
-            outcome = Status.CANCELED
-        except FailureError as error:
-            outcome, failure = outcome_of(error)
-        self._running = None
+        outcome, failure = await self._runner.run(operation.chunk)
         self._done += 1
         self._waiting.remove(operation)
         self._recent = [*self._recent, operation.chunk.run_id][-RECENT:]
@@ -86,9 +70,7 @@ class EntityWorkflow:
     @workflow.signal
     def drop(self, run_id: str) -> None:
         """Cancel an operation, whether it runs or waits."""
-        self._dropped.add(run_id)
-        if self._running is not None and self._waiting[0].chunk.run_id == run_id:
-            self._running.cancel()
+        self._runner.drop(run_id)
 
     @workflow.signal
     def close(self) -> None:
@@ -98,5 +80,5 @@ class EntityWorkflow:
     @workflow.query
     def state(self) -> EntityState:
         """Return which operation runs, how many wait, and how many have ended."""
-        doing = self._waiting[0].chunk.run_id if self._running is not None else ""
-        return EntityState(doing, len(self._waiting) - bool(doing), self._done)
+        running = self._runner.run_id
+        return EntityState(running, len(self._waiting) - bool(running), self._done)

@@ -39,7 +39,7 @@ class FanOutWorkflow(FanOutParent):
     @workflow.run
     async def run(self, given: FanOutInput) -> FanOutResult:
         """Return the counts of the children that this run started or skipped."""
-        self._outbox.open()
+        self.outbox.open()
         if not self._is_continued:
             self._report_self(EventKind.STARTED)
         forwarding = asyncio.create_task(self._failures.forward())
@@ -109,7 +109,7 @@ class FanOutWorkflow(FanOutParent):
         self._closing = True
         pages = f"{self._units.cursor.pages:,} pages, {self._units.cursor.items:,} items"
         self._report_on_timeline(EventKind.CONTINUED, f"Continued in a new run after {pages}.")
-        await self._outbox.close()
+        await self.outbox.close()
         await workflow.wait_condition(workflow.all_handlers_finished)
         cursor = self._units.cursor
         workflow.continue_as_new(

@@ -18,9 +18,9 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn
 class PipelineWorkflow(SectionFlow):
-    """Run the stages of a pipeline, one after another, and return how many children each let through.
+    """Run the stages of a pipeline, one after another, and return how many children of each completed.
 
-    Signals, update: SectionFlow's; what a retry lets through goes on to the later stages as a section of its own.
+    Signals, update: SectionFlow's; what completes in a retry goes through the later stages as a section of its own.
     Query: `progress`, in sections. Ends when no stage has anything left to do; fails when a stage's failure limit was
     exceeded. One that is started to undo rolls the named children back, and fails as rolled back.
     """
@@ -38,7 +38,7 @@ class PipelineWorkflow(SectionFlow):
 
     @property
     def planned(self) -> int:
-        """The number of stages; what a retry lets through comes on top."""
+        """The number of stages; the sections of retries come on top."""
         return len(self.stages)
 
     async def _flow(self) -> dict[str, int]:
@@ -53,7 +53,7 @@ class PipelineWorkflow(SectionFlow):
                 number = min(self._selected)
                 section, children = self.sections[number], self._selected.pop(number)
                 self._next_stage = min(self._next_stage, section.stage + 1)
-            elif (following := await self._following()) is not None:
+            elif (following := await self._next_section()) is not None:
                 section, children = following, None
             elif not self._selected:
                 self.is_closing = True
@@ -76,8 +76,8 @@ class PipelineWorkflow(SectionFlow):
                 reports.append(f"{self.stages[section.stage].name}: {failure_of(error).message}")
         return " ".join(reports)
 
-    async def _following(self) -> Section | None:
-        """Return the section that is next: the first stage's, or of what the stage before the next has let through."""
+    async def _next_section(self) -> Section | None:
+        """Return the next section: the first stage's, or one of the items that completed in the stage before."""
         if self._next_stage == 0:
             self._next_stage = 1
             return self.sections[0]

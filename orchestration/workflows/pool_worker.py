@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 from temporalio import workflow
-from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts.chunks import ChunkInput, ChunkResult
+    from orchestration.contracts.chunks import ChunkInput
     from orchestration.contracts.long_lived import PoolWorkerInput, PoolWorkerState, WorkerReport
     from orchestration.contracts.names import ASSIGN_CHUNK_SIGNAL, WORKER_REPORT_SIGNAL
     from orchestration.contracts.status import Failure, Status
     from orchestration.engine.child_handles import signal_if_open
-    from orchestration.engine.chunk_execution import run_chunk
-    from orchestration.errors.failures import outcome_of
+    from orchestration.engine.chunk_runner import ChunkRunner
 
 
 @workflow.defn
@@ -32,8 +29,7 @@ class PoolWorkerWorkflow:
         self._completed, self._failed = given.completed, given.failed
         self._is_paused, self._is_closing = given.is_paused, False
         self._assigned: list[ChunkInput] = []
-        self._running: asyncio.Task[ChunkResult] | None = None
-        self._dropped = set[str]()
+        self._runner = ChunkRunner()
 
     @workflow.run
     async def run(self, given: PoolWorkerInput) -> int:
@@ -52,21 +48,13 @@ class PoolWorkerWorkflow:
 
     async def _process(self, chunk: ChunkInput) -> None:
         """Run a chunk and report how it ended; one that was assigned while paused is returned unprocessed."""
-        outcome, failure = Status.COMPLETED, None
-        if chunk.run_id in self._dropped:
+        if self._runner.is_dropped(chunk):
             await self._report(chunk, Status.CANCELED)
             return
         if self._is_paused:
             await self._report(chunk)
             return
-        self._running = asyncio.create_task(run_chunk(chunk))
-        try:
-            await self._running
-        except asyncio.CancelledError:
-            outcome = Status.CANCELED
-        except FailureError as error:
-            outcome, failure = outcome_of(error)
-        self._running = None
+        outcome, failure = await self._runner.run(chunk)
         self._completed += outcome is Status.COMPLETED
         self._failed += outcome is not Status.COMPLETED
         await self._report(chunk, outcome, failure)
@@ -88,9 +76,7 @@ class PoolWorkerWorkflow:
     @workflow.signal
     def drop(self, run_id: str) -> None:
         """Cancel a chunk, whether it runs or waits."""
-        self._dropped.add(run_id)
-        if self._running is not None and self._assigned[0].run_id == run_id:
-            self._running.cancel()
+        self._runner.drop(run_id)
 
     @workflow.signal
     async def pause(self) -> None:

@@ -157,9 +157,9 @@ class StepsWorkflow(SectionFlow):
             return done
         self._started.add(row)
         is_new = row not in self.fan_outs
-        section = await self._begin(step, row, above) if is_new else self.sections[self.fan_outs[row]]
+        section = await self._insert_section(step, row, above) if is_new else self.sections[self.fan_outs[row]]
         if not section.items:
-            await self.as_row(row, self._no_items, kind=NodeKind.STEP, above=above, label=step.name)
+            await self.run_as_row(row, self._no_items, kind=NodeKind.STEP, above=above, label=step.name)
             return _fan_out_result(section, Counts())
         children = None if is_new else sorted(self._selected.pop(section.number, []))
         try:
@@ -171,8 +171,8 @@ class StepsWorkflow(SectionFlow):
         self.done[row] = counts
         return counts
 
-    async def _begin(self, step: FanOutStep, row: str, above: str) -> Section:
-        """Have a section's items and children written."""
+    async def _insert_section(self, step: FanOutStep, row: str, above: str) -> Section:
+        """Insert a section's items and children."""
         stage, items = self._stage_of[step.name], step.fan_out.items
         if isinstance(items, Reference):
             items = resolve(items.ref, self.results)
@@ -192,9 +192,9 @@ class StepsWorkflow(SectionFlow):
         return section
 
     def _number_for(self, stage: int) -> int:
-        """Return the number of a new section, or that of the one which was written at launch and not begun."""
-        begun = self.fan_outs.values()
-        kept = [each.number for each in self.sections.values() if each.stage == stage and each.number not in begun]
+        """Return the number of a new section, or that of one which was inserted at launch and has not started."""
+        started = self.fan_outs.values()
+        kept = [each.number for each in self.sections.values() if each.stage == stage and each.number not in started]
         if kept:
             return kept[0]
         self._next_section += 1

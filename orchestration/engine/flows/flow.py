@@ -17,18 +17,17 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError,
 from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts.events import EventKind, NodeKind, Place, TreeEvent
+    from orchestration.contracts.events import EventKind, NodeKind, Place
     from orchestration.contracts.flows import FlowInput, StepInput
     from orchestration.contracts.messages import Decision, Progress
-    from orchestration.contracts.names import RUN_STEP_ACTIVITY, UNDELIVERED_EVENTS_QUERY
+    from orchestration.contracts.names import RUN_STEP_ACTIVITY
     from orchestration.contracts.status import Counts, Failure, RunStatus, Status
     from orchestration.definitions.expressions import Missing, fill
     from orchestration.definitions.parts import Work
-    from orchestration.engine.approval import Approvals
     from orchestration.engine.chunk_execution import HEARTBEAT_TIMEOUT
     from orchestration.engine.node_run import NodeRun
     from orchestration.engine.outbox import LONG_CLOSE_TIMEOUT, Outbox
-    from orchestration.engine.run_clock import RunClock
+    from orchestration.engine.parent import Parent
     from orchestration.errors.failures import failure_of
 
 STEP_MARGIN = timedelta(seconds=10)
@@ -42,7 +41,7 @@ RESULT_SHOWN = 200
 T = TypeVar("T")
 
 
-class FlowParent:
+class FlowParent(Parent):
     """Base of the parents that run steps of their own.
 
     Signals: `pause`, `resume` (between steps), `decide` at an approval gate. Queries: `progress`, in steps, and
@@ -50,16 +49,14 @@ class FlowParent:
     """
 
     def __init__(self, given: FlowInput) -> None:
+        super().__init__(Outbox(given.batch_id, close_timeout=LONG_CLOSE_TIMEOUT))
         self.given = given
-        self.outbox = Outbox(given.batch_id, close_timeout=LONG_CLOSE_TIMEOUT)
         self._paused = given.paused
         self.counts = Counts()
         self.running = 0
         self.done = dict(given.before.done)
         self.position = given.before.rows
         self._rounds = dict[str, int]()
-        self._approvals = Approvals()
-        self._clock = RunClock()
         self.is_closing = False
 
     async def run_flow(self, flow: Callable[[], Awaitable[T]]) -> T:
@@ -99,7 +96,7 @@ class FlowParent:
         return f"{parent}/{name}"
 
     def next_row_id(self, name: str, above: str = "") -> str:
-        """Return the id of the row of a step that begins: numbered from the second round on."""
+        """Return the id of the row of a step that starts: numbered from the second round on."""
         plain = self.node_id(name, above)
         self._rounds[plain] = self._rounds.get(plain, 0) + 1
         return plain if self._rounds[plain] == 1 else f"{plain}.{self._rounds[plain]}"
@@ -122,9 +119,9 @@ class FlowParent:
         if node in self.done:
             before: T = self.done[node]
             return before
-        return await self.as_row(node, work, kind=kind, above=above, label=label or name)
+        return await self.run_as_row(node, work, kind=kind, above=above, label=label or name)
 
-    async def as_row(
+    async def run_as_row(
         self, node: str, work: Callable[[str], Awaitable[T]], *, kind: NodeKind, above: str, label: str
     ) -> T:
         """Do some work as a row with this id, and report how it ended. Raises what it raises."""
@@ -207,16 +204,6 @@ class FlowParent:
         self._approvals.decide(decision)
         self.forward("decide", decision)
 
-    @workflow.signal
-    def pause(self) -> None:
-        """Start no further step; those under way go on."""
-        self._set_paused(True)
-
-    @workflow.signal
-    def resume(self) -> None:
-        """Go on."""
-        self._set_paused(False)
-
     def _set_paused(self, paused: bool) -> None:
         if self._paused is not paused:
             self._paused = paused
@@ -231,26 +218,21 @@ class FlowParent:
         """Whether nothing further may start."""
         return self._paused
 
-    @workflow.query(name=UNDELIVERED_EVENTS_QUERY)
-    def undelivered_events(self) -> list[TreeEvent]:
-        """Return the events that the dashboard has not acknowledged."""
-        return self.outbox.undelivered
-
     @workflow.query
     def progress(self) -> Progress:
-        """Return how far this run is, in steps: those that have begun, and those to come where that is known."""
-        begun, planned = self.running + self.counts.total, self.planned
-        pending = max(0, planned - begun) if planned is not None else 0
+        """Return how far this run is, in steps: those that have started, and the others where these are known."""
+        started, planned = self.running + self.counts.total, self.planned
+        pending = max(0, planned - started) if planned is not None else 0
         open_as = RunStatus.PAUSED if self._paused else RunStatus.RUNNING
         left = pending + self.running
         status, rate, eta = self._clock.pace(self.counts.total, left, open_as, is_planned=planned is not None)
         return Progress(
-            *(begun + pending, pending, self.running, self.counts, 0, self._paused), status=status, rate=rate, eta=eta
+            *(started + pending, pending, self.running, self.counts, 0, self._paused), status=status, rate=rate, eta=eta
         )
 
     @property
     def planned(self) -> int | None:
-        """How many steps there are before any has begun; None where only running it tells."""
+        """How many steps there will be; None where that only turns out as they run."""
         return None
 
 

@@ -29,8 +29,8 @@ with workflow.unsafe.imports_passed_through():
 class SectionFlow(ResumableFlow, ABC):
     """A flow with fan-outs in it.
 
-    Signals: FlowParent's, and `set_window`, `skip`, `finish` for the stages that are open. Update: `retry`; a child of
-    a stage that is open is asked for there.
+    Signals: FlowParent's, and `set_window`, `skip`, `finish` for the stages that are open. Update: `retry`; for a
+    child of an open stage the request goes to that stage.
     """
 
     def __init__(self, given: FlowInput, stages: Sequence[Stage]) -> None:

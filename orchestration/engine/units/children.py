@@ -17,7 +17,6 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EventKind, Place
     from orchestration.contracts.fan_out import Cursor, FanOutInput, FanOutResult
     from orchestration.contracts.long_lived import WorkerReport
-    from orchestration.contracts.names import AWAIT_WORKFLOW_ACTIVITY, READ_RESOURCES_ACTIVITY
     from orchestration.contracts.status import LEFT_OUT, Failure, Status
     from orchestration.contracts.workflow_ids import child_id, resource_id
     from orchestration.engine.child_handles import ID_TAKEN_PAUSES, pause_while_id_is_taken
@@ -29,20 +28,18 @@ with workflow.unsafe.imports_passed_through():
         ALREADY_SKIPPED,
         CANCELLATION,
         FAILURES,
-        HEARTBEAT_TIMEOUT,
-        LONGEST_WAIT,
         PARENT_CLOSE,
-        READ_TIMEOUT,
         child_retry_policy,
         optional_seconds,
         runs_with_workflows,
         untouched_outcomes,
     )
+    from orchestration.engine.units.resources import read_resources, start_awaiting
     from orchestration.plan.choices import Execution, WhenTaken
 
 
-class _Activity:
-    """A chunk that runs as an activity of the parent itself: a unit like a child workflow."""
+class _ChunkTask:
+    """A chunk that runs as activities of the parent itself: a unit that is awaited like a child workflow."""
 
     def __init__(self, name: str, chunk: ChunkInput) -> None:
         self.id, self.first_execution_run_id = name, chunk.run_id
@@ -75,7 +72,7 @@ class Children:
         return None
 
     def first(self) -> list[int]:
-        """Return the children asked for, or all in the range."""
+        """Return the children that are selected, or all in the range."""
         given = self._given
         return list(range(given.first, given.stop)) if given.children is None else list(given.children)
 
@@ -84,14 +81,11 @@ class Children:
         return window
 
     async def prepare(self) -> None:
-        """Learn which resource each child uses, where the plan names any."""
+        """Read which resource each child uses, where the plan names any."""
         given = self._given
         if given.plan.resource_field:
-            self._resources = await workflow.execute_activity(
-                READ_RESOURCES_ACTIVITY,
-                ResourcesInput(given.batch_id, given.plan.resource_field, given.first, given.stop - given.first),
-                result_type=list[str],
-                start_to_close_timeout=READ_TIMEOUT,
+            self._resources = await read_resources(
+                ResourcesInput(given.batch_id, given.plan.resource_field, given.first, given.stop - given.first)
             )
 
     def name(self, unit: int) -> str:
@@ -108,7 +102,7 @@ class Children:
         """Start a child. One that completed may not run again."""
         plan, chunk = self._given.plan, self._chunk(unit)
         if plan.execution is Execution.NO_CHILDREN:
-            return _Activity(self.name(unit), chunk)
+            return _ChunkTask(self.name(unit), chunk)
         last = chunk.offset + chunk.length
         reuse = WorkflowIDReusePolicy
         return await workflow.start_child_workflow(
@@ -150,7 +144,7 @@ class Children:
         )
 
     async def wait_for_id(self, unit: int, tries: int) -> bool:
-        """Wait until whoever has the id is done. A child whose own id stays taken has completed before."""
+        """Wait until the workflow that has the id ends. A child whose own id stays taken has completed before."""
         if self._resources:
             return await self._wait_for_resource(unit)
         return tries <= len(ID_TAKEN_PAUSES) and await pause_while_id_is_taken(tries)
@@ -159,13 +153,7 @@ class Children:
         resource = self._resources[unit - self._given.first]
         name, outbox = self.name(unit), self.supervisor.outbox
         outbox.put(EventKind.WAITING, name, "", note=f"Waiting for {resource}, which another child is using.")
-        outcome: str = await workflow.execute_activity(
-            AWAIT_WORKFLOW_ACTIVITY,
-            name,
-            result_type=str,
-            schedule_to_close_timeout=LONGEST_WAIT,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
-        )
+        outcome = await start_awaiting(name)
         if self._given.plan.resource_taken is WhenTaken.WAIT or outcome != Status.COMPLETED:
             return True
         self.supervisor.outcomes[unit] = Status.SKIPPED

@@ -17,19 +17,14 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EventKind, NodeKind, Place
     from orchestration.contracts.fan_out import FanOutInput
     from orchestration.contracts.long_lived import EntityInput, EntityOperation, Submission, WorkerReport
-    from orchestration.contracts.names import (
-        AWAIT_WORKFLOW_ACTIVITY,
-        DROP_CHUNK_SIGNAL,
-        READ_RESOURCES_ACTIVITY,
-        SUBMIT_ACTIVITY,
-    )
+    from orchestration.contracts.names import DROP_CHUNK_SIGNAL, SUBMIT_ACTIVITY
     from orchestration.contracts.status import Status
     from orchestration.contracts.workflow_ids import entity_id
     from orchestration.engine.child_handles import in_background, signal_if_open
     from orchestration.engine.supervisor import Unit
     from orchestration.engine.units.children import Children
     from orchestration.engine.units.handoff import Handoff
-    from orchestration.engine.units.policies import HEARTBEAT_TIMEOUT, LONGEST_WAIT, READ_TIMEOUT
+    from orchestration.engine.units.resources import read_resources, start_awaiting
 
 SUBMIT_TIMEOUT = timedelta(seconds=30)
 ENTITY_GONE = "EntityGone"
@@ -55,13 +50,10 @@ class Entities(Children):
         self._entity_of_child = dict[int, _Entity]()
 
     async def prepare(self) -> None:
-        """Learn which entity each item is an operation of."""
+        """Read which entity each item is an operation of."""
         given = self._given
-        self._names = await workflow.execute_activity(
-            READ_RESOURCES_ACTIVITY,
-            ResourcesInput(given.batch_id, given.plan.entity_field, given.first_item, given.items),
-            result_type=list[str],
-            start_to_close_timeout=READ_TIMEOUT,
+        self._names = await read_resources(
+            ResourcesInput(given.batch_id, given.plan.entity_field, given.first_item, given.items)
         )
 
     async def start(self, unit: int) -> Unit:
@@ -96,7 +88,7 @@ class Entities(Children):
         return self._entities[name]
 
     def _row(self, entity: _Entity) -> str:
-        """Return the id of an entity's row: it stands in many batches."""
+        """Return the id of an entity's row in this batch: an entity has one in each of its batches."""
         return f"{workflow.info().workflow_id}/e{entity.position}"
 
     @property
@@ -112,13 +104,7 @@ class Entities(Children):
 
     async def _watch(self, entity: _Entity) -> None:
         """Wait for an entity to close while it has operations of this batch: those fail with it."""
-        wait = workflow.start_activity(
-            AWAIT_WORKFLOW_ACTIVITY,
-            entity.workflow_id,
-            result_type=str,
-            schedule_to_close_timeout=LONGEST_WAIT,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
-        )
+        wait = start_awaiting(entity.workflow_id)
         await workflow.wait_condition(lambda: wait.done() or not entity.handoffs)
         entity.watch = None
         if not wait.done():

@@ -33,7 +33,7 @@ class Pages(Partitions):
 
     @property
     def cursor(self) -> Cursor | None:
-        """Where a next run of the root goes on; None once nothing is left to be read."""
+        """Where the next run of the root resumes; None once the input is read to its end."""
         if self._cursor.is_last or self._is_finished:
             return None
         return replace(self._cursor, counts=self.result().counts)
@@ -88,7 +88,7 @@ class Pages(Partitions):
         super().finish()
 
     def closed(self, unit: int, outcome: Status, result: Any) -> None:
-        """Take in a page's result. One of an earlier run was counted there: what it reran has failed before."""
+        """Record a page's result. Children that were rerun on a page of an earlier run count there as failed."""
         if result is not None and result.reran is not None and unit not in self._below:
             self._earlier.failed = max(0, self._earlier.failed - len(result.reran))
         super().closed(unit, outcome, result)

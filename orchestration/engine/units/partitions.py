@@ -129,7 +129,7 @@ class Partitions:
         in_background(signal_if_open(unit, "stop"))
 
     def closed(self, unit: int, outcome: Status, result: Any) -> None:
-        """Take in a partition's result, and give its share of the window to the others."""
+        """Record a partition's result, and give its share of the window to the others."""
         self._steered.pop(unit, None)
         if result is not None:
             self._below[unit] = merged(self._below.get(unit), result)
@@ -169,7 +169,7 @@ class Partitions:
         self.supervisor.outbox.put(EventKind.SKIPPED, name, "", failure=failure)
 
     def skip(self, child: int) -> str | None:
-        """Leave a child out of a partition that waits to start, or that has closed; one that is open is to be asked."""
+        """Leave a child out of a partition that is pending or closed; an open one gets the request itself."""
         partition, supervisor = self.layout.partition_of(child) or 0, self.supervisor
         if partition in supervisor.open:
             return PARTITION_OPEN

@@ -22,10 +22,6 @@ ALREADY_SKIPPED = "already skipped"
 FAILURES = (Status.FAILED, Status.TIMED_OUT, Status.TERMINATED)
 """Outcomes that count against a failure limit; a cancellation was asked for."""
 
-READ_TIMEOUT = timedelta(seconds=30)
-HEARTBEAT_TIMEOUT = timedelta(seconds=15)
-LONGEST_WAIT = timedelta(days=30)
-
 PARENT_CLOSE = {
     ParentClose.TERMINATE: ParentClosePolicy.TERMINATE,
     ParentClose.REQUEST_CANCEL: ParentClosePolicy.REQUEST_CANCEL,

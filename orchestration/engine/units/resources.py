@@ -1,0 +1,38 @@
+"""Resources and entities that items name, and the wait for a workflow that is not a child of this parent.
+
+Workflow code: deterministic.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.workflow import ActivityHandle
+
+with workflow.unsafe.imports_passed_through():
+    from orchestration.contracts.chunks import ResourcesInput
+    from orchestration.contracts.names import AWAIT_WORKFLOW_ACTIVITY, READ_RESOURCES_ACTIVITY
+
+READ_TIMEOUT = timedelta(seconds=30)
+HEARTBEAT_TIMEOUT = timedelta(seconds=15)
+LONGEST_WAIT = timedelta(days=30)
+
+
+async def read_resources(wanted: ResourcesInput) -> list[str]:
+    """Return the value of a field for each item of a slice."""
+    resources: list[str] = await workflow.execute_activity(
+        READ_RESOURCES_ACTIVITY, wanted, result_type=list[str], start_to_close_timeout=READ_TIMEOUT
+    )
+    return resources
+
+
+def start_awaiting(workflow_id: str) -> ActivityHandle[str]:
+    """Start the wait for the workflow that has an id now; its result is the Status with which that one ends."""
+    return workflow.start_activity(
+        AWAIT_WORKFLOW_ACTIVITY,
+        workflow_id,
+        result_type=str,
+        schedule_to_close_timeout=LONGEST_WAIT,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+    )

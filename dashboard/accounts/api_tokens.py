@@ -1,4 +1,4 @@
-"""API tokens: made once, shown once, kept as a digest."""
+"""API tokens: shown once when they are created, and stored as a digest."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ PREFIX = "canopy_"
 
 
 def create_token(person: User, name: str) -> str:
-    """Make a token for a person and return it: the only time that it can be read."""
+    """Create a token for a person and return it, which is the only time it can be read."""
     token = PREFIX + secrets.token_urlsafe(32)
     ApiToken.objects.create(person=person, name=name, digest=_digest(token))
     return token
 
 
 def person_of(token: str) -> User | None:
-    """Return the active person that a token belongs to, and note that it was used."""
+    """Return the active person to whom a token belongs, if any, and record its use."""
     found = ApiToken.objects.select_related("person").filter(digest=_digest(token), person__is_active=True).first()
     if found is None:
         return None

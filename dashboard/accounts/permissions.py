@@ -1,4 +1,4 @@
-"""The only access policy. Whoever is logged in may view; operators may launch, retry and steer."""
+"""The only access policy: whoever is logged in may view; operators may launch batches and act on them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VIEWER_EXPLANATION = gettext_lazy("Read-only: ask for the operator role.")
 
 
 def may_view(person: Person | None) -> TypeGuard[User]:
-    """Whether a person may see batches."""
+    """Whether a person may view batches: anyone who is logged in and active."""
     return person is not None and person.is_authenticated and person.is_active
 
 

@@ -1,4 +1,4 @@
-"""Appearance: light or dark, how dense, in which language, as a person chose. In cookies: the first paint is right."""
+"""A person's choice of theme, density and language, kept in cookies so that the first paint is right."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ COOKIES: dict[str, tuple[str, Mapping[str, object]]] = {
     "density": ("canopy-density", DENSITIES),
     "language": (settings.LANGUAGE_COOKIE_NAME, LANGUAGES),
 }
-"""What can be chosen: the cookie that keeps it, and the choices by value."""
+"""Preferences: the cookie of each, and its choices by value."""
 
 
 def appearance(request: HttpRequest) -> dict[str, dict[str, object]]:
-    """Add `appearance` to every context: what is chosen, and what can be."""
+    """Context processor: add `appearance`, with what is chosen and the choices, to every template context."""
     chosen = {}
     for name, (cookie, choices) in COOKIES.items():
         kept = request.COOKIES.get(cookie, "")

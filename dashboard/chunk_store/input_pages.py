@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -11,6 +10,7 @@ from dashboard.database.sanitising import text
 from dashboard.inputs.reader import InputReader
 from dashboard.inputs.rows import BadRow, InputRow
 from dashboard.inputs.source import Format, Position, Source, SourceError
+from dashboard.inputs.uploads import opener
 from dashboard.models import Batch, Node, Upload
 from dashboard.projection.ledger import Ledger, extending_batch
 from dashboard.projection.tree_writer import write_page
@@ -49,7 +49,7 @@ def _read_page(ledger: Ledger, page: int) -> InputPage:
     batch, plan = ledger.batch, ledger.batch.plan
     full = plan.page_children * plan.chunk_size
     layout = Layout.of(plan, (page + 1) * full)
-    reading = InputReader(source_of(batch), get_processor(batch.processor))
+    reader = InputReader(source_of(batch), get_processor(batch.processor))
     partition = Node.objects.create(
         batch=batch,
         parent=ledger.root,
@@ -60,8 +60,8 @@ def _read_page(ledger: Ledger, page: int) -> InputPage:
         length=0,
         revision=ledger.revision,
     )
-    items = write_page(batch, partition, layout, layout.partition_range(page), _good_rows(batch, reading))
-    batch.reading = {**batch.reading, "is_last": items < full, "position": asdict(reading.position)}
+    items = write_page(batch, partition, layout, layout.partition_range(page), _good_rows(batch, reader))
+    batch.reading = {**batch.reading, "is_last": items < full, "position": asdict(reader.position)}
     if items == 0:
         partition.delete()
         if batch.item_count == 0:
@@ -83,13 +83,12 @@ def source_of(batch: Batch) -> Source:
     if upload is None and kind is not Format.COUNT:
         raise LookupError(f"The upload of batch {batch.pk} no longer exists.")
     position = Position(**batch.reading.get("position", {}))
-    opened = upload.reader if upload is not None else io.BytesIO
-    return Source(kind, opened, key=given.get("key") or "", count=given.get("count") or 0, start=position)
+    return Source(kind, opener(upload), key=given.get("key") or "", count=given.get("count") or 0, start=position)
 
 
-def _good_rows(batch: Batch, reading: InputReader) -> Iterator[InputRow]:
+def _good_rows(batch: Batch, reader: InputReader) -> Iterator[InputRow]:
     """Yield good rows. Raises InputUnreadable at a bad one, or counts it if the batch leaves bad rows out."""
-    for _, row in reading:
+    for _, row in reader:
         if isinstance(row, InputRow):
             yield row
         elif not batch.source.get("leave_out"):

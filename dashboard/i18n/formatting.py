@@ -1,4 +1,4 @@
-"""Wording: texts in the reader's language once they are shown, and numbers and durations as that language has them."""
+"""Lazily translated texts, and localised numbers and durations."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 StrOrPromise = str | Promise
-"""A text, or one that is translated only when it is shown."""
+"""A string, or a lazily translated one."""
 
 
 def translated(text: str) -> StrOrPromise:
-    """Return a text that code without Django has written, in the reader's language once it is shown."""
+    """Return the lazy translation of a text from code that does not import Django."""
     return gettext_lazy(text) if text else ""
 
 
 def numeral(number: float) -> str:
-    """Return a number without decimals: 1,204 or 1.204."""
+    """Return a number without decimals, localised: 1,204 or 1.204."""
     return str(number_format(number, 0, force_grouping=True))
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds as a person reads them: 0.42 s, 12.3 s, 3 m 05 s, 2 h 04 m, 3 d 04 h."""
+    """Return seconds in readable units: 0.42 s, 12.3 s, 3 m 05 s, 2 h 04 m, 3 d 04 h."""
     if seconds is None:
         return ""
     if seconds < 10:

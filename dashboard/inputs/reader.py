@@ -1,6 +1,6 @@
-"""Items: what a person gives (lines, CSV, JSON Lines, a list, a number) becomes rows, or bad rows with their lines.
+"""Reads an input (lines, CSV, JSON Lines, a list, a number) as rows, or bad rows with their lines.
 
-Everything streams: a file is read once to be surveyed and once to be launched, and never held in memory.
+It streams: a file is read once for the survey and once for the launch, and never held in memory.
 """
 
 from __future__ import annotations
@@ -16,23 +16,22 @@ from pydantic import ValidationError
 
 from dashboard.errors import reasons_by_field
 from dashboard.i18n.formatting import numeral
-from dashboard.inputs.rows import BadRow, InputRow
+from dashboard.inputs.rows import KEY_LIMIT, BadRow, InputRow
 from dashboard.inputs.source import ROW_NUMBER, Format, Position, Source, SourceError
 from orchestration.processors.processor import Processor
 
 LINE_LIMIT = 4 * 1024 * 1024
 CELL_LIMIT = 64 * 1024
-KEY_LIMIT = 200
 DELIMITERS = ",;\t|"
 BINARY = gettext_lazy("This is a binary file, not text.")
-BINARY_LOOK = 64 * 1024
-"""Bytes after one that is not text in which a NUL tells a binary file from text in another encoding."""
+BINARY_LOOKAHEAD = 64 * 1024
+"""Bytes after an invalid one in which a NUL distinguishes a binary file from text in another encoding."""
 
 csv.field_size_limit(LINE_LIMIT)
 
 
 class InputReader:
-    """Reads an input from its start on, row by row, and knows where it is: (line, row or what is wrong with it)."""
+    """Iterates over an input from its start position: (line, row or bad row). Keeps track of its position."""
 
     def __init__(
         self,
@@ -42,7 +41,7 @@ class InputReader:
         *,
         validates: bool = True,
     ) -> None:
-        """Take what to read, whose items they are to be, what is fed the bytes, and whether rows are validated."""
+        """Take an input, the processor of its items, a hash to update with its bytes, and whether to validate rows."""
         self._source, self._processor, self._digest, self._validates = source, processor, digest, validates
         start = source.start
         self._at, self._line, self._rows, self._columns, self._key = (
@@ -52,7 +51,7 @@ class InputReader:
 
     @property
     def position(self) -> Position:
-        """Where another reading goes on after the row that came last."""
+        """Where another reader may resume after the last row."""
         return Position(self._at, self._line, self._rows, self._columns, self._key)
 
     def __iter__(self) -> Iterator[tuple[int, InputRow | BadRow]]:
@@ -73,7 +72,7 @@ class InputReader:
             yield from readers[source.format](file)
 
     def _lines(self, file: BinaryIO) -> Iterator[str]:
-        """Yield lines of text from where it is. Raises SourceError for what is not UTF-8 text."""
+        """Yield lines of text from the current position. Raises SourceError for what is not UTF-8 text."""
         if self._at:
             file.seek(self._at)
         while raw := file.readline(LINE_LIMIT):
@@ -90,7 +89,7 @@ class InputReader:
                 yield self._line, _row({"value": text}, text[:KEY_LIMIT], self._line)
 
     def _read_csv(self, file: BinaryIO) -> Iterator[tuple[int, InputRow | BadRow]]:
-        goes_on, self._at, self._line = self._source.start, 0, 0
+        resumed, self._at, self._line = self._source.start, 0, 0
         lines = self._lines(file)
         first = next((line for line in lines if line.strip()), None)
         if first is None:
@@ -98,22 +97,22 @@ class InputReader:
         delimiter = max(DELIMITERS, key=first.count)
         self._columns = _columns(next(csv.reader([first], delimiter=delimiter)))
         self._key = self._key_column(default=self._columns[0])
-        if goes_on.at:
-            self._at, self._line = goes_on.at, goes_on.line
+        if resumed.at:
+            self._at, self._line = resumed.at, resumed.line
             lines = self._lines(file)
         reader = csv.reader(lines, delimiter=delimiter)
         while True:
-            begins = self._line + 1
+            first_line = self._line + 1
             try:
                 cells = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                yield begins, BadRow(begins, _("Invalid CSV: %(error)s.") % {"error": error})
+                yield first_line, BadRow(first_line, _("Invalid CSV: %(error)s.") % {"error": error})
                 continue
             if any(cell.strip() for cell in cells):
                 self._rows += 1
-                yield begins, self._csv_row(cells, begins)
+                yield first_line, self._csv_row(cells, first_line)
 
     def _csv_row(self, cells: Sequence[str], line: int) -> InputRow | BadRow:
         if len(cells) != len(self._columns):
@@ -140,13 +139,13 @@ class InputReader:
         data = value if isinstance(value, dict) else {"value": value}
         if not self._columns:
             self._columns = list(data)
-            self._key = self._key_column(default=_usual_key(data))
+            self._key = self._key_column(default=_default_key(data))
         missing = "" if self._source.key else self._rows
         named = data.get(self._key, missing) if self._key != ROW_NUMBER else self._rows
         return _row(data, str(named) if not isinstance(named, dict | list) else json.dumps(named), self._line)
 
     def _key_column(self, default: str) -> str:
-        """Return the column that is the business key: the one that was chosen, the processor's, or the usual one."""
+        """Return the column of the key: the chosen one, the processor's, or the default. Raises SourceError."""
         given, columns, own = self._source.key, self._columns, self._processor.key
         if given and given != ROW_NUMBER and given not in columns:
             raise SourceError(
@@ -157,7 +156,7 @@ class InputReader:
 
 
 def _text(raw: bytes, number: int, file: BinaryIO) -> str:
-    """Return a line's text. Raises SourceError."""
+    """Decode a line. Raises SourceError for what is not UTF-8 text, or too long."""
     if number == 1:
         if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
             raise SourceError(_("This is UTF-16 text. Save it as UTF-8 and try again."))
@@ -172,7 +171,7 @@ def _text(raw: bytes, number: int, file: BinaryIO) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        if b"\x00" in file.read(BINARY_LOOK):
+        if b"\x00" in file.read(BINARY_LOOKAHEAD):
             raise SourceError(BINARY) from error
         place = _("line %(number)s, byte %(start)s") % {"number": numeral(number), "start": numeral(error.start + 1)}
         raise SourceError(
@@ -190,7 +189,7 @@ def _columns(header: Sequence[str]) -> list[str]:
     return names
 
 
-def _usual_key(data: Mapping[str, Any]) -> str:
+def _default_key(data: Mapping[str, Any]) -> str:
     return next((name for name in ("key", "id", "name", "value", "url") if name in data), ROW_NUMBER)
 
 

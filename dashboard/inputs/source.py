@@ -1,4 +1,4 @@
-"""Where items come from and in which format."""
+"""The source of an input: how to open it, its format, and where to start."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Format(StrEnum):
 
 
 class SourceError(Exception):
-    """The input as a whole cannot be read: why, for a person."""
+    """The input as a whole cannot be read; the message says why to a person."""
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where reading goes on: a byte of the file, the lines and rows before it, and what the first rows have said."""
+    """Where reading resumes: a byte of the file, the lines and rows before it, and the columns and key."""
 
     at: int = 0
     line: int = 0
@@ -39,7 +39,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Source:
-    """Input that can be opened again and again. `key` is a column, ROW_NUMBER, or empty for the usual one."""
+    """Input that can be opened repeatedly. `key` is a column, ROW_NUMBER, or empty for the default."""
 
     format: Format
     open: Callable[[], BinaryIO] = io.BytesIO
@@ -49,6 +49,6 @@ class Source:
 
 
 def list_source(items: Sequence[Any], key: str = "") -> Source:
-    """Return the source of a list of objects or plain values, as the API gets it."""
+    """Return the source of a list of objects or plain values, as in a request to the API."""
     content = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items).encode()
     return Source(Format.JSONL, lambda: io.BytesIO(content), key=key)

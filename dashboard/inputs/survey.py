@@ -1,4 +1,4 @@
-"""A first look at an input before launch: how many rows, a sample, and which are bad."""
+"""The survey of an input before launch: number of rows, a sample, and bad rows."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from orchestration.processors.processor import Processor
 SAMPLE_ROWS = 5
 BAD_ROWS_SHOWN = 100
 SURVEYED_ROWS = 1_000
-"""Of an input that is read while it runs: enough to see that its columns are right."""
+"""Rows surveyed of an input that is read while its batch runs: enough to check its columns."""
 
 
 @dataclass
 class Survey:
-    """What one reading of the input found. `bad` holds the first of the bad rows, `bad_lines` all of them."""
+    """What a survey found. `bad` has the first BAD_ROWS_SHOWN bad rows, `bad_lines` the lines of all."""
 
     good: int = 0
     columns: Sequence[str] = ()
@@ -41,15 +41,15 @@ class Survey:
 
 
 def survey(source: Source, processor: Processor, *, limit: int, sample: int | None = None) -> Survey:
-    """Read the input once, validating every row against the processor's item model; with `sample` only so many."""
+    """Read the input once and validate each row against the processor's item model; at most `sample` rows if given."""
     found = Survey()
     keys = set[int]()
     digest = hashlib.sha256(f"{source.format}:{source.key}:{source.count}".encode())
-    reading = InputReader(source, processor, digest.update)
+    reader = InputReader(source, processor, digest.update)
     try:
         if source.format is Format.COUNT:
             _check_count(source.count, limit)
-        for line, row in islice(reading, sample):
+        for line, row in islice(reader, sample):
             if isinstance(row, BadRow):
                 found.bad_lines.add(line)
                 if len(found.bad) < BAD_ROWS_SHOWN:
@@ -67,13 +67,13 @@ def survey(source: Source, processor: Processor, *, limit: int, sample: int | No
             raise SourceError(_("There are no items."))
     except SourceError as error:
         found.error = str(error)
-    found.columns = reading.position.columns
+    found.columns = reader.position.columns
     found.digest = digest.hexdigest()
     return found
 
 
 def good_rows(source: Source, processor: Processor, bad_lines: set[int]) -> Iterator[InputRow]:
-    """Yield the good rows, once a survey has told the bad ones."""
+    """Yield the good rows of an input whose survey found the bad ones."""
     for line, row in InputReader(source, processor, validates=False):
         if line not in bad_lines and isinstance(row, InputRow):
             yield row

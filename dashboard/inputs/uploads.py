@@ -1,4 +1,4 @@
-"""Uploads: what people give as files, kept once, and found again by whoever names it."""
+"""Uploads: files that people give, stored once, and found by their ids."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from pydantic import BaseModel
 
 from dashboard.i18n.formatting import numeral
 from dashboard.models import Upload
-from orchestration.processors.uploads import Upload as Given
+from orchestration.processors.uploads import Upload as UploadParameter
 from orchestration.processors.uploads import UploadGone
 
 FILE_INPUT_SUFFIX = "-file"
-"""What follows a field's name in the name of the input where its file is chosen."""
+"""Suffix of a field's name in the name of its file input."""
 
 PART_SIZE = 256 * 1024
 MB = 1024 * 1024
 GONE = gettext_lazy("The uploaded file no longer exists. Choose it again.")
 TOO_LARGE = "too large"
-"""Stands in the place of an upload's id where the file that was chosen has not been kept."""
+"""Stands in place of an upload's id for a chosen file that was too large to store."""
 
 
 def store_upload(person: User, name: str, content: UploadedFile[bytes] | ContentFile[bytes]) -> Upload:
-    """Keep content as an upload; the same content of the same person and name is kept once."""
+    """Store content as an upload; the same content of the same person and name is stored once."""
     digest = hashlib.sha256()
     for part in content.chunks():
         digest.update(part)
     sha256 = digest.hexdigest()
     existing = Upload.objects.filter(uploaded_by=person, sha256=sha256, name=name[:200]).first()
-    if existing is not None and existing.file.storage.exists(str(existing.file.name)):
+    if existing is not None and _has_file(existing):
         return existing
     upload = Upload(name=name[:200], size=content.size or 0, sha256=sha256, uploaded_by=person)
     content.seek(0)
@@ -47,9 +47,9 @@ def store_upload(person: User, name: str, content: UploadedFile[bytes] | Content
 
 
 def store_chosen_files(request: HttpRequest) -> QueryDict:
-    """Keep the files that were chosen for parameters, and return what was sent with their ids in the fields' place.
+    """Store the files that were chosen for parameters, and return the form data with their ids as the fields' values.
 
-    Of one that is too large there is TOO_LARGE.
+    The value of one that is too large is TOO_LARGE.
     """
     given: QueryDict = request.POST.copy()
     assert request.user.is_authenticated
@@ -61,7 +61,7 @@ def store_chosen_files(request: HttpRequest) -> QueryDict:
 
 
 def size_problem(file: UploadedFile[bytes]) -> str:
-    """Return why a file cannot be kept, in words for a person; empty where it can."""
+    """Return why a file is too large to store, for a person; empty if it is not."""
     if (file.size or 0) <= settings.CANOPY_MAX_UPLOAD_BYTES:
         return ""
     return _("The file has %(size)s MB; the limit is %(limit)s MB.") % {
@@ -71,23 +71,31 @@ def size_problem(file: UploadedFile[bytes]) -> str:
 
 
 def most_mb() -> int:
-    """Return how large a file may be, in MB."""
+    """Return the size limit of a file in MB."""
     return int(settings.CANOPY_MAX_UPLOAD_BYTES // MB)
 
 
-def find_upload(upload_id: str) -> Given | None:
-    """Return an upload as a parameter has it, or None when it is gone."""
-    upload = Upload.objects.filter(pk=upload_id).first()
-    if upload is None or not upload.file.storage.exists(str(upload.file.name)):
+def find_upload(upload_id: str) -> UploadParameter | None:
+    """Return an upload as the value of a parameter, or None if it is gone."""
+    if (upload := _stored(upload_id)) is None:
         return None
-    return Given(upload.pk, upload.name, upload.size)
+    return UploadParameter(upload.pk, upload.name, upload.size)
+
+
+def _stored(upload_id: str) -> Upload | None:
+    upload = Upload.objects.filter(pk=upload_id).first()
+    return upload if upload is not None and _has_file(upload) else None
+
+
+def _has_file(upload: Upload) -> bool:
+    return upload.file.storage.exists(str(upload.file.name))
 
 
 def resolve_uploads(parameters: BaseModel) -> tuple[BaseModel, dict[str, str]]:
-    """Return parameters with the names and sizes of their uploads, and which are gone: {field: reason}."""
+    """Return parameters with the names and sizes of their uploads, and which of these are gone: {field: reason}."""
     found, errors = dict[str, Any](), dict[str, str]()
     for name, value in parameters:
-        if isinstance(value, Given):
+        if isinstance(value, UploadParameter):
             known = find_upload(value.upload)
             if known is None:
                 errors[name] = f"There is no upload {value.upload!r}."
@@ -97,21 +105,20 @@ def resolve_uploads(parameters: BaseModel) -> tuple[BaseModel, dict[str, str]]:
 
 def open_upload(upload_id: str) -> BinaryIO:
     """Open an upload for reading. Raises UploadGone."""
-    upload = Upload.objects.filter(pk=upload_id).first()
-    if upload is None or not upload.file.storage.exists(str(upload.file.name)):
+    if (upload := _stored(upload_id)) is None:
         raise UploadGone(f"Upload {upload_id} no longer exists.")
     return upload.reader()
 
 
 def read_parts(opened: BinaryIO) -> Iterator[bytes]:
-    """Yield what is in a file, and close it."""
+    """Yield the content of a file in parts, and close it."""
     with opened as file:
         while part := file.read(PART_SIZE):
             yield part
 
 
 def opener(upload: Upload | None) -> Callable[[], BinaryIO]:
-    """Return a function that opens what was uploaded, anew at each call."""
+    """Return a function that opens an upload, or an empty file if there is none."""
     if upload is None:
         return io.BytesIO
     return upload.reader

@@ -1,6 +1,6 @@
-"""Keep one program alive: `python -m dashboard.keep_alive NAME PROGRAM ARG…`, a line of the Procfile.
+"""Keep one program alive: `python -m dashboard.server.keep_alive NAME PROGRAM ARG…`, a line of the Procfile.
 
-honcho stops everything when one process ends; this stands between, so that a program that dies comes back alone. Its
+honcho stops everything when one process ends. Run below this one, a program that dies is started again alone. Its
 output goes to CANOPY_HOME/logs/NAME.log, or with SHOW_LOGS to the terminal. Knows nothing of Django.
 """
 
@@ -18,17 +18,19 @@ from types import FrameType
 from typing import IO
 
 SUPERVISOR = "CANOPY_SUPERVISOR_PID"
-"""Environment: when this process is gone, so is the program."""
+"""Environment: the process at whose end the program is stopped, too."""
 
 SHOW_LOGS = "CANOPY_SHOW_LOGS"
 """Environment: set, programs write to the terminal instead of log files."""
 
 PAUSES = (0.2, 1.0, 2.0, 5.0)
-"""Seconds before the next start, longer while the program keeps dying young."""
+"""Seconds before the next start, longer while the program keeps dying early."""
 
 EARLY_DEATH = 10.0
+"""Seconds of life below which a death counts as early."""
+
 STOP_WITHIN = 3.5
-"""Seconds a program has to stop, then it is killed; honcho kills the keepers 5 s after the first was told."""
+"""Seconds until a program that does not stop is killed; honcho kills the keepers 5 s after it stopped the first."""
 
 POLL_EVERY = 0.5
 LOG_LIMIT = 20 * 1024 * 1024
@@ -36,7 +38,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class Keeper:
-    """Starts a program again whenever it ends, until told to stop."""
+    """Starts a program again whenever it ends, until a signal or the end of the supervisor."""
 
     def __init__(self, name: str, command: Sequence[str], log: IO[bytes]) -> None:
         self._name, self._command, self._log = name, command, log
@@ -44,27 +46,27 @@ class Keeper:
         self._deaths = 0
 
     def run(self) -> None:
-        """Return when a signal, or the end of the supervisor, has stopped the program."""
+        """Run the program; return once a signal or the end of the supervisor has stopped it."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         while not self._stopping:
-            began = time.monotonic()
+            started = time.monotonic()
             program = subprocess.Popen(self._command, stdout=self._log, stderr=self._log, preexec_fn=_die_with_parent)
             self._await(program)
             if self._stopping:
                 _end(program)
                 return
-            self._deaths = self._deaths + 1 if time.monotonic() - began < EARLY_DEATH else 1
+            self._deaths = self._deaths + 1 if time.monotonic() - started < EARLY_DEATH else 1
             pause = PAUSES[min(self._deaths, len(PAUSES)) - 1]
             sys.stdout.write(f"{self._name} ended ({program.returncode}), is started again; see {self._log.name}\n")
             sys.stdout.flush()
-            self._rest(pause)
+            self._pause(pause)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
 
-    def _rest(self, seconds: float) -> None:
-        """Wait, but not when told to stop (a signal alone does not end time.sleep)."""
+    def _pause(self, seconds: float) -> None:
+        """Sleep until stopped: a signal alone does not end time.sleep."""
         until = time.monotonic() + seconds
         while not self._stopping and time.monotonic() < until:
             time.sleep(0.05)
@@ -81,7 +83,7 @@ class Keeper:
 
 
 def _is_supervised() -> bool:
-    """Tell whether the supervisor lives: one that nobody has buried yet (a zombie) does not."""
+    """Whether the supervisor lives; a zombie does not count."""
     supervisor = os.environ.get(SUPERVISOR)
     if supervisor is None:
         return True

@@ -1,4 +1,4 @@
-"""The processes of `make run`: their ports, the home that they alone may use, and the order in which they stop."""
+"""The processes of `make run`: their ports, the lock on their home, and the order in which they stop."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from honcho.manager import Manager
 from honcho.printer import Message, Printer
 
 STOPPED_LAST = "temporal"
-"""Stops after the others: worker and web hand their work back to it."""
+"""Stops after the others, because worker and web return their tasks to it."""
 
 TEMPORAL_LISTS = (
     "--dynamic-config-value history.visibilityProcessorMaxPollRPS=1"
     " --dynamic-config-value history.visibilityTaskBatchSize=1000"
 )
-"""How often the embedded Temporal writes what it lists: once a second."""
+"""The embedded Temporal updates its visibility store once a second."""
 
 TEMPORAL_OPTIONS = (
     "--sqlite-pragma journal_mode=WAL --sqlite-pragma synchronous=NORMAL --sqlite-pragma wal_autocheckpoint=10000"
@@ -38,48 +38,48 @@ TEMPORAL_GARBAGE = "200"
 """Its GOGC, unless the environment has one: it collects half as often, for 80 MB more."""
 
 FREE_PORTS = range(20_000, 32_000)
-"""Where free ports are looked for: below those of outgoing connections, any of which might have taken one by then."""
+"""Range of free ports: below the ephemeral ones, which an outgoing connection might take in the meantime."""
 
 FREE_WITHIN = 6.0
-"""Seconds that a run which is just stopping may still hold its home; stopping takes 5 s at most."""
+"""Seconds to wait for a run that is just stopping, which takes 5 s at most, to release its home."""
 
 POLL_EVERY = 0.25
 
 
 class CannotRun(Exception):
-    """Something that the person who typed `make run` can put right; the message says what."""
+    """Why `make run` cannot start; the message says what to change."""
 
 
 class Processes(Manager):
-    """honcho's manager, with an order of stopping, and safe to stop while it is still starting."""
+    """honcho's manager, which also stops in order, and safely while it is still starting."""
 
     def __init__(self) -> None:
         super().__init__(_OutputPrinter(sys.stdout))
-        self._is_asked = False
-        self._told: set[str] = set()
+        self._is_stopping = False
+        self._terminated: set[str] = set()
 
     def terminate(self) -> None:
-        """Ask for the end. honcho's own fails before every process has begun, so the loop does it when it may."""
-        self._is_asked = True
+        """Request the end, which the loop carries out: honcho's own method fails until every process has started."""
+        self._is_stopping = True
 
     def _any_stopped(self) -> bool:
-        return self._is_asked or bool(super()._any_stopped())
+        return self._is_stopping or bool(super()._any_stopped())
 
     def _all_stopped(self) -> bool:
-        if self._is_asked:
-            self._tell_next()
+        if self._is_stopping:
+            self._terminate_next()
         return bool(super()._all_stopped())
 
-    def _tell_next(self) -> None:
+    def _terminate_next(self) -> None:
         """Send SIGTERM to all that use Temporal, and to Temporal once they are gone."""
         running = {name for name, process in self._processes.items() if "returncode" not in process}
-        for name in (running - {STOPPED_LAST} or running) - self._told:
-            self._told.add(name)
+        for name in (running - {STOPPED_LAST} or running) - self._terminated:
+            self._terminated.add(name)
             self._procmgr.terminate(self._processes[name]["pid"])
 
 
 class _OutputPrinter(Printer):
-    """Prints what processes say, without honcho's own chatter."""
+    """Prints the output of processes without honcho's own lines."""
 
     def write(self, message: Message) -> None:
         """Print a line unless it is honcho's."""
@@ -88,9 +88,9 @@ class _OutputPrinter(Printer):
 
 
 def lock_home(home: Path) -> None:
-    """Keep the home for this run, until the last of its processes is gone. Raises CannotRun while another has it.
+    """Lock the home for this run until the last of its processes is gone. Raises CannotRun while another run has it.
 
-    Two Temporal servers on one database file would ruin it. Forked processes inherit the lock, which makes it last.
+    Two Temporal servers would corrupt one database file. Forked processes inherit the lock, and so keep it.
     """
     lock = os.open(home / "run.lock", os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + FREE_WITHIN
@@ -121,7 +121,7 @@ def claim_port(host: str, port: int) -> int:
 
 
 def free_ports(number: int) -> list[int]:
-    """Return ports of loopback that nobody uses, for processes that are about to start. Raises CannotRun."""
+    """Return unused ports of loopback for processes that are about to start. Raises CannotRun."""
     found = list[int]()
     for port in random.sample(FREE_PORTS, len(FREE_PORTS)):
         with suppress(OSError), _listen("127.0.0.1", port):
@@ -132,7 +132,7 @@ def free_ports(number: int) -> list[int]:
 
 
 def temporal_ports(home: Path) -> tuple[int, int]:
-    """Return the ports of last time if they are free, so that links into Temporal's UI stay good; else free ones."""
+    """Return the last run's ports if they are free, so that links into Temporal's UI stay valid; else free ones."""
     kept = home / "temporal-ports.json"
     try:
         grpc, ui = (claim_port("127.0.0.1", port) for port in json.loads(kept.read_text()))
@@ -143,7 +143,7 @@ def temporal_ports(home: Path) -> tuple[int, int]:
 
 
 def temporal_program() -> str:
-    """Return a temporal that the machine has of its own, else the one of the extra `embedded`. Raises CannotRun."""
+    """Return the `temporal` on the PATH, else the one of the extra `embedded`. Raises CannotRun."""
     beside = str(Path(sys.executable).parent)
     elsewhere = os.pathsep.join(each for each in os.environ.get("PATH", "").split(os.pathsep) if each != beside)
     found = shutil.which("temporal", path=elsewhere) or shutil.which("temporal", path=beside)
@@ -155,8 +155,8 @@ def temporal_program() -> str:
 def stop_with_make() -> None:
     """End this process, as Ctrl-C does, when the make that started it is interrupted or gone.
 
-    A terminal interrupts make and us alike. A SIGINT sent to make alone only makes it wait for us, in silence; what
-    shows is that it no longer catches the signal (Linux).
+    A terminal interrupts make and its child alike. On a SIGINT to make alone it only waits for its child; the one sign
+    of it is that make no longer catches the signal (Linux).
     """
     if "MAKELEVEL" not in os.environ:
         return

@@ -1,4 +1,4 @@
-"""How static files are stored: hashed names, also inside our modules' imports, so that all may be cached forever."""
+"""Storage of static files under hashed names, also in our modules' imports, so that all may be cached forever."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ OUR_MODULES = "js/*.js"
 
 
 class StaticStorage(CompressedManifestStaticFilesStorage):
-    """Hashed and compressed files; a module of ours imports the hashed names of the modules it needs.
+    """Hashed and compressed files; Canopy's JavaScript modules import each other by hashed names.
 
-    Django's own switch for this covers packages' scripts too, which name modules that they do not ship.
+    Django's own setting for this also covers the scripts of packages, which import modules that they do not ship.
     """
 
     patterns: tuple[tuple[str, Any], ...] = (

@@ -1,4 +1,4 @@
-"""Streaming: an answer that is sent while it is being made, in parts, whatever its size."""
+"""Streaming responses, sent in parts while they are produced."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from asgiref.sync import sync_to_async
 from django.http import StreamingHttpResponse
 
 PART_SIZE = 64 * 1024
-"""Bytes that are sent together: a row at a time would cost more than making it."""
+"""Bytes that are sent together: sending row by row would cost more than producing the rows."""
 
 
 def stream(parts: Iterable[str | bytes], content_type: str, name: str = "") -> StreamingHttpResponse:
-    """Return an answer of parts that are made as it is sent; with a name it is a download.
+    """Return a response of parts that are produced while it is sent; with a name it is a download.
 
-    An iterator that is not asynchronous would be read to its end before the first byte is sent (Django, under ASGI).
+    Django under ASGI would consume a synchronous iterator before it sends the first byte, so this one is asynchronous.
     """
-    answer = StreamingHttpResponse(_sent(parts), content_type=content_type)
+    response = StreamingHttpResponse(_sent(parts), content_type=content_type)
     if name:
-        answer["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
+        response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 async def _sent(parts: Iterable[str | bytes]) -> AsyncIterator[bytes]:
@@ -34,6 +34,6 @@ async def _sent(parts: Iterable[str | bytes]) -> AsyncIterator[bytes]:
                 break
         return b"".join(taken)
 
-    # In the request's own thread, always the same: a cursor may not be read in another one.
+    # always in the request's own thread, because a cursor may not be read in another
     while part := await sync_to_async(take)():
         yield part

@@ -40,7 +40,9 @@ class FieldErrors(Exception):
     """A request that cannot be accepted as it is, and nothing was done: {field: reasons}."""
 
     def __init__(self, errors: Mapping[str, str | Sequence[str]]) -> None:
-        self.errors = {name: [given] if isinstance(given, str) else list(given) for name, given in errors.items()}
+        self.errors = {
+            name: [reasons] if isinstance(reasons, str) else list(reasons) for name, reasons in errors.items()
+        }
         super().__init__(" ".join(reason for reasons in self.errors.values() for reason in reasons))
 
     def below(self, prefix: str) -> FieldErrors:

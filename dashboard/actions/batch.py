@@ -169,7 +169,7 @@ def _request(
 ) -> None:
     with audited(operator, batch, action, scope):
 
-        async def ask() -> None:
+        async def call_gateway() -> None:
             await call()
 
-        async_to_sync(ask)()
+        async_to_sync(call_gateway)()

@@ -48,8 +48,8 @@ class OperationResult:
     action: Action = Action.RETRY
 
     def __str__(self) -> str:
-        said = f"{len(self.accepted):,} accepted, {len(self.refused):,} refused."
-        return f"Continues where it stopped. {said}" if self.resumes_flow else said
+        numbers = f"{len(self.accepted):,} accepted, {len(self.refused):,} refused."
+        return f"Continues where it stopped. {numbers}" if self.resumes_flow else numbers
 
 
 def request_action(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult) -> None:

@@ -17,9 +17,9 @@ from dashboard.models import MOST_TAGS, TAG_LENGTH, Batch, BatchTag
 NOTE_LENGTH = 10_000
 
 
-def read_tags(given: str) -> list[str]:
+def read_tags(typed: str) -> list[str]:
     """Return the tags of a comma-separated text."""
-    return list(dict.fromkeys(" ".join(name.split()) for name in given.split(",") if name.strip()))
+    return list(dict.fromkeys(" ".join(name.split()) for name in typed.split(",") if name.strip()))
 
 
 def set_tags(person: Person, batch: Batch, names: Sequence[str]) -> None:

@@ -155,7 +155,7 @@ def _carry_out(
         if node.status in ELIGIBLE_STATUSES[action]:
             eligible[node.position] = node
         else:
-            result.refused.append(refusal(node, _why_not(node, action)))
+            result.refused.append(refusal(node, _refusal_reason(node, action)))
     operation.reason, operation.window = options.reason[:200], options.window
     operation.parameters = dict(options.parameters) if options.parameters is not None else None
     operation.save(update_fields=["reason", "window", "parameters"])
@@ -177,7 +177,7 @@ def _carry_out(
     return result
 
 
-def _why_not(node: Node, action: Action) -> str:
+def _refusal_reason(node: Node, action: Action) -> str:
     if action is not Action.RETRY:
         return _("it is %(status)s") % {"status": node.get_status_display().lower()}
     return _("already completed") if node.status == Status.COMPLETED else _("already running")

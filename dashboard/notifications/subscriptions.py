@@ -72,8 +72,8 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any] | None:
         """Validate the address for its channel."""
-        given = super().clean() or self.cleaned_data
-        address, channel = given.get("address", ""), given.get("channel")
+        cleaned = super().clean() or self.cleaned_data
+        address, channel = cleaned.get("address", ""), cleaned.get("channel")
         if channel == Channel.EMAIL and address:
             try:
                 validate_email(address)
@@ -83,7 +83,7 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
                 self.add_error("channel", EMAIL_NOT_CONFIGURED)
         elif channel == Channel.WEBHOOK and address and not _is_url(address):
             self.add_error("address", _("Enter a URL that starts with http:// or https://, followed by a host."))
-        return given
+        return cleaned
 
 
 def subscribe(person: Person, form: SubscriptionForm) -> Subscription | None:
@@ -108,9 +108,9 @@ def send_test(person: Person, subscription: Subscription) -> Delivery:
     return Delivery.objects.create(subscription=subscription, occasion=TEST_OCCASION, once=new_id(), content=content)
 
 
-def _is_url(given: str) -> bool:
+def _is_url(address: str) -> bool:
     try:
-        parts = urlsplit(given)
+        parts = urlsplit(address)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False

@@ -131,5 +131,5 @@ class BatchFilter(django_filters.FilterSet):
     def is_active(self) -> bool:
         """Whether it filters anything, so that an empty result is not an empty list."""
         shown = {"sort", "deep"}
-        given = self.form.cleaned_data.items() if self.form.is_valid() else ()
-        return any(value for name, value in given if name not in shown)
+        criteria = self.form.cleaned_data.items() if self.form.is_valid() else ()
+        return any(value for name, value in criteria if name not in shown)

@@ -56,8 +56,8 @@ def column_names(batch: Batch) -> ColumnNames:
     data, results = dict[str, None](), dict[str, None]()
     first = batch.items.order_by("index").values_list("data", flat=True)[:ROWS_SAMPLED]
     completed = batch.items.filter(status=NodeStatus.COMPLETED).order_by("index").values_list("result", flat=True)
-    for given in first:
-        data |= dict.fromkeys(given)
+    for fields in first:
+        data |= dict.fromkeys(fields)
     for result in completed[:ROWS_SAMPLED]:
         results |= dict.fromkeys(result_fields(result))
     return ColumnNames(list(data), list(results))
@@ -77,17 +77,17 @@ class ResultsQuery:
     signature: str = ""
 
     @classmethod
-    def of(cls, given: QueryDict) -> Self:
+    def of(cls, parameters: QueryDict) -> Self:
         """Read a query string; invalid parameters are ignored, or reported in `error`."""
-        comparison, status = given.get("comparison", ""), given.get("status", "")
+        comparison, status = parameters.get("comparison", ""), parameters.get("status", "")
         query = cls(
-            text=given.get("q", "").strip(),
+            text=parameters.get("q", "").strip(),
             status=status if status in NodeStatus.values else "",
-            column=given.get("column", ""),
+            column=parameters.get("column", ""),
             comparison=ColumnOperator(comparison) if comparison in list(ColumnOperator) else ColumnOperator.CONTAINS,
-            value=given.get("value", "").strip(),
-            sort=given.get("sort", "") or "index",
-            signature=given.get("signature", ""),
+            value=parameters.get("value", "").strip(),
+            sort=parameters.get("sort", "") or "index",
+            signature=parameters.get("signature", ""),
         )
         if query.is_of_numbers and query.number is None:
             return cls(

@@ -35,15 +35,15 @@ class Selection:
     operation: str = ""
 
     @classmethod
-    def of(cls, given: Mapping[str, str]) -> Self:
+    def of(cls, query: Mapping[str, str]) -> Self:
         """Read a query string or a form; invalid values are ignored."""
-        status = given.get("status", "")
+        status = query.get("status", "")
         return cls(
             status=NodeStatus(status) if status in NodeStatus.values else None,
-            error=given.get("error", "")[:SIGNATURE_LENGTH],
-            text=given.get("q", "").strip()[:TEXT_LENGTH],
-            span=_span(given.get("span", "")),
-            operation=given.get("operation", "")[:OPERATION_LENGTH],
+            error=query.get("error", "")[:SIGNATURE_LENGTH],
+            text=query.get("q", "").strip()[:TEXT_LENGTH],
+            span=_span(query.get("span", "")),
+            operation=query.get("operation", "")[:OPERATION_LENGTH],
         )
 
     @property
@@ -59,14 +59,14 @@ class Selection:
     @property
     def query(self) -> str:
         """The selection as a query string, without a question mark."""
-        given = {
+        criteria = {
             "status": self.status.value if self.status else "",
             "error": self.error,
             "q": self.text,
             "span": f"{self.span[0]}-{self.span[1]}" if self.span else "",
             "operation": self.operation,
         }
-        return urlencode({name: value for name, value in given.items() if value})
+        return urlencode({name: value for name, value in criteria.items() if value})
 
     def children(self, batch: Batch) -> QuerySet[Node]:
         """Return the children, in no order."""
@@ -96,8 +96,8 @@ ALL_CHILDREN = Selection()
 """All children of a batch: no criterion."""
 
 
-def _span(given: str) -> tuple[int, int] | None:
-    first, dash, last = given.partition("-")
+def _span(text: str) -> tuple[int, int] | None:
+    first, dash, last = text.partition("-")
     if not (dash and first.isdecimal() and last.isdecimal() and max(len(first), len(last)) <= POSITION_DIGITS):
         return None
     return int(first), int(last)

@@ -161,7 +161,7 @@ class _Scale:
         x, stop = (round(WIDTH * (at - self.begin).total_seconds() / self.seconds) for at in (since, until))
         return Period(kind, title, min(x, WIDTH - NARROWEST), max(stop - x, NARROWEST))
 
-    def lasting(self, kind: str, since: datetime, until: datetime | None) -> Period:
+    def timed_period(self, kind: str, since: datetime, until: datetime | None) -> Period:
         until = max(until or self.end, since)
         return self.period(
             kind,
@@ -173,7 +173,7 @@ class _Scale:
 
 
 def _run_periods(runs: Sequence[Attempt], scale: _Scale) -> Iterator[Period]:
-    return (scale.lasting("run", each.started_at, each.closed_at) for each in runs if each.started_at is not None)
+    return (scale.timed_period("run", each.started_at, each.closed_at) for each in runs if each.started_at is not None)
 
 
 def _periods(moments: Sequence[Moment], scale: _Scale) -> Iterator[Period]:
@@ -182,8 +182,8 @@ def _periods(moments: Sequence[Moment], scale: _Scale) -> Iterator[Period]:
         kind, track = PERIODS.get(EventKind(moment.kind), ("", ""))
         place = (track, moment.workflow_id)
         if track and place in running:
-            yield scale.lasting(*running.pop(place), moment.at)
+            yield scale.timed_period(*running.pop(place), moment.at)
         if kind:
             running[place] = kind, moment.at
     for kind, since in running.values():
-        yield scale.lasting(kind, since, None)
+        yield scale.timed_period(kind, since, None)

@@ -1,4 +1,4 @@
-"""Tags, notes, saved views, and what is done to several batches at once."""
+"""Tags, notes, saved views, and bulk actions."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ def listed(client: Client, **filters: str) -> list[str]:
     return [row.batch.label for row in page.rows]
 
 
-def said(client: Client, path: str, **given: object) -> str:
+def posted(client: Client, path: str, **given: object) -> str:
     """Post a form and return what the page after it says."""
     return client.post(path, given, follow=True).content.decode()
 
 
-def test_tags_and_note_are_kept_shown_and_found(logged_in: Client, operator: User) -> None:
+def test_tags_and_note_are_stored_shown_and_found(logged_in: Client, operator: User) -> None:
     batch, other = make_batch(operator, label="Alpha"), make_batch(operator, label="Beta")
     given = {"tags": " night  run, invoices,, night run ", "note": "Ask Ann first.\r\n<b>Really.</b>"}
-    text = said(logged_in, f"/batches/{batch.pk}/labels/", **given)
+    text = posted(logged_in, f"/batches/{batch.pk}/labels/", **given)
     assert "Ask Ann first.<br>&lt;b&gt;Really.&lt;/b&gt;" in text
     assert list(batch.tags.values_list("name", flat=True)) == ["invoices", "night run"]
     assert listed(logged_in, tag="invoices") == ["Alpha"]
     assert listed(logged_in, q="night") == ["Alpha"]
     assert listed(logged_in, q="really") == ["Alpha"]
-    said(logged_in, f"/batches/{batch.pk}/labels/", tags="", note="")
+    posted(logged_in, f"/batches/{batch.pk}/labels/", tags="", note="")
     assert not BatchTag.objects.exists()
     assert set(batch.audit.values_list("action", flat=True)) == {"launch", "tag", "note"}
     assert set(other.audit.values_list("action", flat=True)) == {"launch"}
@@ -46,9 +46,11 @@ def test_tags_and_note_are_kept_shown_and_found(logged_in: Client, operator: Use
         ({"note": "x" * 10_001}, "A note may have at most 10,000 characters"),
     ],
 )
-def test_too_much_is_refused(logged_in: Client, operator: User, given: dict[str, str], problem: str) -> None:
+def test_tags_and_notes_that_are_too_long_are_refused(
+    logged_in: Client, operator: User, given: dict[str, str], problem: str
+) -> None:
     batch = make_batch(operator)
-    assert problem in said(logged_in, f"/batches/{batch.pk}/labels/", **given)
+    assert problem in posted(logged_in, f"/batches/{batch.pk}/labels/", **given)
     batch.refresh_from_db()
     assert (batch.note, batch.tags.count()) == ("", 0)
 
@@ -61,7 +63,7 @@ def test_a_viewer_labels_nothing(visitor: Client, operator: User) -> None:
     assert "Tags, note, notifications" not in visitor.get(f"/batches/{batch.pk}/").content.decode()
 
 
-def test_text_is_looked_for_in_keys_and_errors_when_that_is_asked_for(logged_in: Client, operator: User) -> None:
+def test_a_deep_search_finds_text_in_keys_and_errors(logged_in: Client, operator: User) -> None:
     batch = make_batch(operator, label="Alpha")
     make_batch(operator, label="Beta")
     Item.objects.filter(batch=batch, index=1).update(key="Invoice-77", error_message="no route to printer")
@@ -70,7 +72,7 @@ def test_text_is_looked_for_in_keys_and_errors_when_that_is_asked_for(logged_in:
     assert listed(logged_in, q="PRINTER", deep="true") == ["Alpha"]
 
 
-def test_the_list_is_sorted_and_narrowed_by_time(logged_in: Client, operator: User) -> None:
+def test_the_list_is_sorted_and_filtered_by_time(logged_in: Client, operator: User) -> None:
     old, new = make_batch(operator, label="Old"), make_batch(operator, label="New")
     Batch.objects.filter(pk=old.pk).update(created_at="2020-01-01T00:00:00Z", children_failed=3)
     assert listed(logged_in, sort="created_at") == ["Old", "New"]
@@ -83,36 +85,36 @@ def test_the_list_is_sorted_and_narrowed_by_time(logged_in: Client, operator: Us
 def test_a_view_is_saved_shared_and_removed(logged_in: Client, visitor: Client, operator: User) -> None:
     make_batch(operator, label="Alpha")
     query = "status=failed&page=7&sort=created_at&nonsense=1"
-    said(logged_in, "/views/", name="Night shift", query=query, is_shared="on")
-    said(logged_in, "/views/", name="Mine", query="status=running")
+    posted(logged_in, "/views/", name="Night shift", query=query, is_shared="on")
+    posted(logged_in, "/views/", name="Mine", query="status=running")
     shared, mine = SavedView.objects.order_by("-is_shared")
     assert shared.query == "sort=created_at&status=failed"
     assert [view.name for view in logged_in.get("/batches/").context["page"].views] == ["Mine", "Night shift"]
-    said(logged_in, "/views/", name="Mine", query="status=failed")
+    posted(logged_in, "/views/", name="Mine", query="status=failed")
     mine.refresh_from_db()
     assert mine.query == "status=failed"
     other = Client()
     other.force_login(make_person("jon"))
     assert [view.name for view in other.get("/batches/").context["page"].views] == ["Night shift"]
     assert other.post(f"/views/{shared.pk}/delete/").status_code == 404
-    said(logged_in, f"/views/{shared.pk}/delete/")
+    posted(logged_in, f"/views/{shared.pk}/delete/")
     assert list(SavedView.objects.all()) == [mine]
-    assert "Enter a name for the view." in said(logged_in, "/views/", name=" ", query="")
+    assert "Enter a name for the view." in posted(logged_in, "/views/", name=" ", query="")
 
 
-def test_several_batches_are_tagged_at_once_and_the_rest_is_left_alone(logged_in: Client, operator: User) -> None:
+def test_a_bulk_action_tags_the_selected_batches_only(logged_in: Client, operator: User) -> None:
     one, two, three = (make_batch(operator, label=label) for label in ("Alpha", "Alps", "Beta"))
-    text = said(logged_in, "/batches/bulk/", action="tag", tags="mountains", batches=[one.pk, two.pk])
+    text = posted(logged_in, "/batches/bulk/", action="tag", tags="mountains", batches=[one.pk, two.pk])
     assert "Tagged 2 batches." in text
     assert set(BatchTag.objects.values_list("batch", flat=True)) == {one.pk, two.pk}
-    text = said(logged_in, "/batches/bulk/", action="tag", tags="all", all="on", query="q=al")
+    text = posted(logged_in, "/batches/bulk/", action="tag", tags="all", all="on", query="q=al")
     assert "Tagged 2 batches." in text
     assert three.tags.count() == 0
-    assert "Nothing is selected." in said(logged_in, "/batches/bulk/", action="tag", tags="x")
-    assert "Unknown action." in said(logged_in, "/batches/bulk/", action="burn", batches=[one.pk])
+    assert "Nothing is selected." in posted(logged_in, "/batches/bulk/", action="tag", tags="x")
+    assert "Unknown action." in posted(logged_in, "/batches/bulk/", action="burn", batches=[one.pk])
 
 
-def test_what_is_refused_of_several_says_why(logged_in: Client, operator: User) -> None:
+def test_a_bulk_action_shows_why_batches_are_refused(logged_in: Client, operator: User) -> None:
     batch = make_batch(operator, label="Alpha")
-    text = said(logged_in, "/batches/bulk/", action="retry", batches=[batch.pk])
+    text = posted(logged_in, "/batches/bulk/", action="retry", batches=[batch.pk])
     assert "Alpha: Retry is not possible: the batch has not started yet." in text

@@ -1,4 +1,4 @@
-"""Operations on many children against the running product: what is frozen, what is done, and what becomes of it."""
+"""Operations on chosen children against the running product: frozen, confirmed, carried out, and their progress."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def all_fail(stack: Stack, count: int = 6) -> str:
     return batch
 
 
-def test_a_retry_with_other_parameters_mends_exactly_what_was_selected(stack: Stack) -> None:
+def test_a_retry_with_other_parameters_fixes_exactly_the_selected_children(stack: Stack) -> None:
     batch = all_fail(stack)
     answer = operate(stack, batch, span="1-3", parameters={"fail_percent": 0}, window=2, reason="stock is back")
     assert answer.status_code == 201
@@ -43,11 +43,11 @@ def test_a_retry_with_other_parameters_mends_exactly_what_was_selected(stack: St
     assert operation["words"] == "from #1 to #3"
     stack.wait_for(batch, "completed_with_failures")
 
-    def mended() -> bool:
+    def fixed() -> bool:
         found = stack.api("GET", f"/batches/{batch}/operations/{operation['id']}").json()
         return (found["mended"], found["failed"], found["under_way"]) == (3, 0, 0)
 
-    wait_until(mended, "what was accepted is mended")
+    wait_until(fixed, "accepted children are fixed")
     statuses = {node["workflow_id"][-1]: node["status"] for node in stack.nodes(batch, kind="child")}
     assert [statuses[str(position)] for position in range(6)] == ["failed", *["completed"] * 3, *["failed"] * 2]
     assert stack.batch(batch)["window"] == 2
@@ -61,7 +61,7 @@ def test_a_retry_with_other_parameters_mends_exactly_what_was_selected(stack: St
     )
 
 
-def test_what_runs_is_canceled_or_terminated_and_the_rest_is_not_touched(stack: Stack) -> None:
+def test_running_children_are_canceled_or_terminated_and_others_left_alone(stack: Stack) -> None:
     slow = {"seconds_from": 300, "seconds_to": 300}
     batch = stack.launch(processor="simulate", parameters=slow, count=4, plan={"window": 3, **ONE_ATTEMPT})
     wait_until(lambda: len(stack.nodes(batch, status="running", kind="child")) == 3, "three children run")
@@ -81,7 +81,7 @@ def test_what_runs_is_canceled_or_terminated_and_the_rest_is_not_touched(stack: 
     stack.api("POST", f"/batches/{batch}/terminate")
 
 
-def test_what_is_pending_or_failed_is_skipped_in_a_running_batch_and_in_a_closed_one(stack: Stack) -> None:
+def test_pending_and_failed_children_are_skipped_in_a_running_and_in_a_closed_batch(stack: Stack) -> None:
     slow = {"seconds_from": 300, "seconds_to": 300}
     batch = stack.launch(processor="simulate", parameters=slow, count=5, plan={"window": 1, **ONE_ATTEMPT})
     wait_until(lambda: stack.batch(batch)["children"]["running"] == 1, "the first child runs")
@@ -114,7 +114,7 @@ def test_what_is_pending_or_failed_is_skipped_in_a_running_batch_and_in_a_closed
         ({"nodes": [987654321]}, 404, "no node"),
     ],
 )
-def test_what_cannot_be_done_says_why_and_leaves_no_trace(
+def test_a_refused_operation_says_why_and_is_not_stored(
     stack: Stack, failed_batch: str, given: dict[str, Any], status: int, message: str
 ) -> None:
     answer = operate(stack, failed_batch, **given)
@@ -125,13 +125,13 @@ def test_what_cannot_be_done_says_why_and_leaves_no_trace(
 
 @pytest.fixture(scope="module")
 def failed_batch(stack: Stack) -> str:
-    """A batch of two children that failed, which nothing is done to."""
+    """A batch of two failed children that no test changes."""
     return all_fail(stack, 2)
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("is_at_one_press", [True, False])
-def test_what_temporal_was_not_there_for_has_no_effect_and_can_be_confirmed_again(
+def test_an_operation_without_temporal_has_no_effect_and_can_be_confirmed_again(
     operator: User, *, is_at_one_press: bool
 ) -> None:
     batch = make_batch(operator, 2)

@@ -1,4 +1,4 @@
-"""Pipelines: definitions over items, launched with them; stages as rows, what passed, what did not and why."""
+"""Pipelines: definitions over items, launched with them; stages as rows, which items passed, which did not and why."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_stage_that_cannot_work_is_refused_with_line_and_reason(line: str, rea
         ("chunk_size: 2", "chunk_size above 1"),
     ],
 )
-def test_a_plan_that_would_cut_off_the_undoing_of_a_saga_is_refused(option: str, named: str) -> None:
+def test_a_plan_that_would_cut_off_the_compensation_of_a_saga_is_refused(option: str, named: str) -> None:
     text = SAGAS.replace("plan: {item_attempts: 1}", f"plan: {{{option}}}")
     with pytest.raises(DefinitionErrors) as raised:
         parse(text, processors())
@@ -113,7 +113,7 @@ def test_a_plan_that_would_cut_off_the_undoing_of_a_saga_is_refused(option: str,
 
 @pytest.fixture
 def batch(operator: User) -> Batch:
-    """A pipeline over four items, in chunks of two, that has not begun."""
+    """A pipeline over four items, in chunks of two, that has not started."""
     version = create(
         operator, "two stages", TEXT.replace("load\n    processor", "load\n    takes: result\n    processor")
     )
@@ -131,7 +131,7 @@ def finish(batch: Batch, index: int, result: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_a_section_takes_what_was_let_through_since_the_last_one_and_is_written_once(batch: Batch) -> None:
+def test_a_section_has_the_items_passed_since_the_last_one_and_is_written_once(batch: Batch) -> None:
     items = Item.objects.filter(batch=batch)
     for index, size in enumerate((1, 9, 2, 3)):
         items.filter(index=index).update(data={"size": size})
@@ -161,7 +161,7 @@ def test_a_section_takes_what_was_let_through_since_the_last_one_and_is_written_
 
 
 @pytest.mark.django_db
-def test_the_form_takes_items_checks_them_and_keeps_what_was_typed(operator: User, client: Client) -> None:
+def test_the_form_takes_and_checks_items_and_keeps_its_input(operator: User, client: Client) -> None:
     version = create(operator, "over a file", TEXT)
     client.force_login(operator)
     here = f"/launch/definition/?definition={version.pk}"

@@ -1,4 +1,4 @@
-"""Presets and definitions: launched as the page and the API offer them, and what their pages show of them."""
+"""Launches of presets and saved definitions over page and API, and what their pages show."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def batch(client: httpx.Client, batch_id: str) -> dict[str, Any]:
 
 
 def ended(client: httpx.Client, batch_id: str, *statuses: str) -> dict[str, Any]:
-    """Wait until a batch is in one of some statuses."""
+    """Wait until a batch has one of the given statuses."""
 
     def has_ended() -> dict[str, Any] | None:
         seen = batch(client, batch_id)
@@ -62,7 +62,7 @@ def test_the_launch_page_offers_every_preset_and_fills_the_form(stack: Stack) ->
         assert all(each["when"].endswith(".") for each in page)
 
 
-def test_rollbacks_stand_below_what_they_undo_and_say_what_could_not_be_undone(stack: Stack) -> None:
+def test_rollbacks_are_rows_below_their_children_and_show_what_could_not_be_undone(stack: Stack) -> None:
     with api(stack) as client:
         parameters = {**QUICK, "fail_percent": 30, "undo_fail_percent": 20, "seed": 3}
         given = {"preset": "roll-back", "count": 40, "parameters": parameters}
@@ -85,7 +85,7 @@ def test_rollbacks_stand_below_what_they_undo_and_say_what_could_not_be_undone(s
         assert "rolled back" in answer.json()["detail"]
 
 
-def test_a_held_batch_says_until_when_and_goes_on_at_a_persons_word(stack: Stack) -> None:
+def test_a_held_batch_shows_its_deadline_and_continues_when_released(stack: Stack) -> None:
     with api(stack) as client:
         given = {"preset": "hold", "count": 10, "parameters": {**QUICK, "fail_percent": 40}}
         batch_id = client.post("/batches", json=given).json()["id"]
@@ -119,7 +119,7 @@ def test_a_plan_that_cannot_work_is_refused_with_the_field(stack: Stack, plan: d
         assert any(name.split(".")[-1] == field for name in answer.json()["errors"]), answer.text
 
 
-def test_what_has_no_compensation_cannot_be_rolled_back(stack: Stack) -> None:
+def test_a_processor_without_compensation_cannot_be_rolled_back(stack: Stack) -> None:
     with api(stack) as client:
         given = {
             "processor": "http_request",
@@ -244,7 +244,7 @@ def test_operations_on_one_account_are_rows_in_order_below_one_batch(stack: Stac
 
 
 @pytest.mark.parametrize("execution", ["chunk", "activities"])
-def test_an_item_that_lasts_says_how_far_it_is_and_stops_when_canceled(stack: Stack, execution: str) -> None:
+def test_a_long_item_reports_progress_and_stops_when_canceled(stack: Stack, execution: str) -> None:
     parameters = {"seconds_from": 120, "seconds_to": 120}
     plan = {"chunk_size": 1, "execution": execution, "item_timeout": 300}
     batch_id = stack.launch(preset="long-items", items=["slow"], parameters=parameters, plan=plan)
@@ -264,7 +264,7 @@ def test_an_item_that_lasts_says_how_far_it_is_and_stops_when_canceled(stack: St
     assert note() == ""
 
 
-def test_the_attempts_of_an_item_that_is_an_activity_are_counted_over_all_of_temporals(stack: Stack) -> None:
+def test_attempts_of_an_item_that_is_an_activity_include_retries_by_temporal(stack: Stack) -> None:
     plan = {"item_attempts": 3, "item_backoff": 0.1}
     parameters = {**QUICK, "fail_first_attempts": 1}
     batch_id = stack.launch(preset="item-activities", items=ITEMS, key="host", parameters=parameters, plan=plan)

@@ -23,8 +23,8 @@ from orchestration.processors.catalogue import get_processor, processors
 
 
 @pytest.fixture(autouse=True)
-def temporal_away(settings: Settings) -> Iterator[None]:
-    """Point at a port where nobody answers."""
+def temporal_unavailable(settings: Settings) -> Iterator[None]:
+    """Point at a port that nothing listens on."""
     settings.TEMPORAL_ADDRESS = "127.0.0.1:1"
     gateway.cache_clear()
     yield
@@ -43,7 +43,7 @@ def import_of(plan: Plan, names: tuple[str, ...] = ("ada", "bob"), key: str | No
 @pytest.mark.parametrize(
     "plan", [Plan(), Plan(chunk_size=1, item_attempts=1, failure_policy="fail_fast", on_threshold="roll_back")]
 )
-def test_the_text_that_is_kept_says_the_pipeline_that_runs(operator: User, plan: Plan) -> None:
+def test_the_stored_text_is_the_pipeline_that_runs(operator: User, plan: Plan) -> None:
     request = import_of(plan)
     pipeline = pipeline_of(get_processor("csv_import"), request)
     batch = launch(operator, request).batch
@@ -65,7 +65,7 @@ def test_the_same_key_gives_the_same_batch_and_writes_nothing(operator: User) ->
     assert DefinitionVersion.objects.count() == Batch.objects.count() == 1
 
 
-def test_a_batch_that_was_known_by_its_pipeline_is_still_found(operator: User) -> None:
+def test_the_fingerprint_of_the_pipeline_still_finds_its_batch(operator: User) -> None:
     request = import_of(Plan(), key="night")
     batch = launch(operator, request).batch
     of_pipeline = replace(request, processor="pipeline", definition=batch.definition_id)

@@ -1,4 +1,4 @@
-"""Watching what Canopy did not launch: rows made of nothing but what Temporal lists, and who may ask for it."""
+"""Watching external workflows: rows come only from Temporal's visibility, and only operators may watch."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def sample(temporal_server: TemporalServer) -> AsyncIterator[Client]:
 
 
 async def watched(person: User, workflow_id: str) -> Batch:
-    """Watch a workflow until nothing of it runs, without anybody else's help."""
+    """Watch a workflow until nothing of it runs, without a reconciler beside."""
     found = await sync_to_async(watching.watch)(person, workflow_id)
     watch = BatchReconciler(found.batch.pk, is_ours=False)
     await until(watch.compare, f"{workflow_id} is settled", deadline=120)
@@ -82,7 +82,7 @@ async def watched(person: User, workflow_id: str) -> Batch:
     return found.batch
 
 
-async def test_a_tree_of_many_is_projected_whole_whatever_is_listed_first(sample: Client, operator: User) -> None:
+async def test_a_large_tree_is_projected_completely_in_any_order_of_listing(sample: Client, operator: User) -> None:
     orders = [Order(f"{box}", parts=[Order(f"{part}") for part in range(25)]) for box in range(5)]
     name = f"orders-{uuid4().hex[:6]}"
     await sample.execute_workflow("ProcessOrders", orders, id=name, task_queue=QUEUE)
@@ -97,9 +97,7 @@ async def test_a_tree_of_many_is_projected_whole_whatever_is_listed_first(sample
     assert (leaf.parent.children_completed, leaf.parent.status) == (25, "completed")
 
 
-async def test_a_tree_whose_ids_begin_as_ours_do_is_offered_and_watched_all_the_same(
-    sample: Client, operator: User
-) -> None:
+async def test_a_tree_with_ids_that_begin_like_ours_is_offered_and_watched(sample: Client, operator: User) -> None:
     name = f"batch-of-{uuid4().hex[:6]}"
     await sample.execute_workflow("ProcessOrders", [Order("one"), Order("two")], id=name, task_queue=QUEUE)
 
@@ -112,9 +110,7 @@ async def test_a_tree_whose_ids_begin_as_ours_do_is_offered_and_watched_all_the_
     assert (batch.status, batch.children_completed) == ("completed", 2)
 
 
-async def test_a_root_that_continued_as_new_is_one_with_the_children_of_all_its_runs(
-    sample: Client, operator: User
-) -> None:
+async def test_a_root_that_continued_as_new_has_the_children_of_all_its_runs(sample: Client, operator: User) -> None:
     name = f"lasting-{uuid4().hex[:6]}"
     assert await sample.execute_workflow(Lasting.run, 1, id=name, task_queue=QUEUE) == 3
     batch = await watched(operator, name)
@@ -142,7 +138,7 @@ async def test_who_may_watch_what(sample: Client, operator: User) -> None:
     assert [refusal.reason for refusal in outcome.refused] == ["already completed"]
 
 
-async def test_what_no_worker_had_begun_cannot_run_again_and_says_so(sample: Client, operator: User) -> None:
+async def test_a_workflow_that_no_worker_has_started_cannot_be_reset(sample: Client, operator: User) -> None:
     name = f"forsaken-{uuid4().hex[:6]}"
     await sample.start_workflow(Forsaken.run, id=name, task_queue=QUEUE)
     found = await sync_to_async(watching.watch)(operator, name)

@@ -1,4 +1,4 @@
-"""Notifications: what is told, to whom, once; and how it arrives, signed, also after an address was away."""
+"""Notifications: their triggers and subscribers, exactly once, and delivery, signed and retried."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ URL = "/notifications/"
 
 
 class Receiver(ThreadingHTTPServer):
-    """A webhook's other side: keeps what it gets, and answers as it is told."""
+    """A webhook's receiver: stores requests, and answers with the set statuses."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -77,13 +77,13 @@ def deliveries(stack: Stack, made: dict[str, Any], status: str) -> list[dict[str
     return [each for each in found if each["status"] == status]
 
 
-def test_a_webhook_is_signed_sent_once_and_tried_again(stack: Stack, receiver: Receiver) -> None:
+def test_a_webhook_is_signed_sent_once_and_retried(stack: Stack, receiver: Receiver) -> None:
     receiver.answers = [503]
     made = subscribe(stack, channel="webhook", address=receiver.address, processor="simulate")
-    batch = stack.launch(**FAILS, count=3, label="To be told of")
+    batch = stack.launch(**FAILS, count=3, label="To be deliveries_of of")
     stack.wait_for(batch, "completed_with_failures")
 
-    def told() -> dict[str, dict[str, Any]]:
+    def deliveries_of() -> dict[str, dict[str, Any]]:
         read = {}
         for headers, body in list(receiver.got):
             content = Webhook(made["secret"]).verify(body, headers)
@@ -91,8 +91,11 @@ def test_a_webhook_is_signed_sent_once_and_tried_again(stack: Stack, receiver: R
                 read[content["type"]] = content["data"]
         return read
 
-    wait_until(lambda: set(told()) == {"batch.failing", "batch.ended"} and len(receiver.got) >= 3, "both are told")
-    ended = told()["batch.ended"]
+    wait_until(
+        lambda: set(deliveries_of()) == {"batch.failing", "batch.ended"} and len(receiver.got) >= 3,
+        "both are deliveries_of",
+    )
+    ended = deliveries_of()["batch.ended"]
     assert (ended["status"], ended["children"]["failed"]) == ("completed_with_failures", 3)
     assert ended["url"] == f"{stack.url}/batches/{batch}/"
     ids = [headers["webhook-id"] for headers, body in receiver.got if json.loads(body)["data"]["id"] == batch]
@@ -100,7 +103,7 @@ def test_a_webhook_is_signed_sent_once_and_tried_again(stack: Stack, receiver: R
     assert stack.api("DELETE", f"/subscriptions/{made['id']}").status_code == 204
 
 
-def test_what_is_refused_for_good_is_not_tried_again(stack: Stack, receiver: Receiver) -> None:
+def test_a_final_refusal_is_not_retried(stack: Stack, receiver: Receiver) -> None:
     receiver.answers = [410]
     gone = subscribe(stack, channel="webhook", address=receiver.address, occasions=["held"], processor="simulate")
     private = subscribe(stack, channel="webhook", address="http://127.0.0.2:9/", occasions=["held"])
@@ -119,7 +122,7 @@ def test_what_is_refused_for_good_is_not_tried_again(stack: Stack, receiver: Rec
 
 
 class Mailbox(MailHandler):
-    """Keeps what arrives."""
+    """Stores messages."""
 
     def __init__(self) -> None:
         super().__init__(EmailMessage)
@@ -131,7 +134,7 @@ class Mailbox(MailHandler):
         self.mails.append((message, payload.decode()))
 
 
-def test_an_email_arrives_although_the_mail_server_was_away(stack: Stack) -> None:
+def test_an_email_arrives_after_an_outage_of_the_mail_server(stack: Stack) -> None:
     made = subscribe(stack, channel="email", address="ada@example.org", occasions=["ended"], processor="simulate")
     batch = stack.launch(processor="simulate", parameters=AT_ONCE, count=2, label="Grüße\nTo: eve@example.org")
     stack.wait_for(batch, "completed")
@@ -157,37 +160,42 @@ def test_an_email_arrives_although_the_mail_server_was_away(stack: Stack) -> Non
 # What is worth telling
 
 
-def wish(owner: User, **given: Any) -> Subscription:
+def subscription_of(owner: User, **given: Any) -> Subscription:
     return Subscription.objects.create(
         owner=owner,
         **{"channel": "webhook", "address": "https://example.org", "occasions": ["ended", "failing"]} | given,
     )
 
 
-def told(batch: Batch) -> list[tuple[str, str]]:
+def deliveries_of(batch: Batch) -> list[tuple[str, str]]:
     return sorted(Delivery.objects.filter(batch=batch).values_list("subscription", "occasion"))
 
 
 @pytest.mark.django_db
-def test_a_batch_is_told_to_those_who_meant_it(operator: User) -> None:
+def test_a_batch_notifies_matching_subscriptions(operator: User) -> None:
     batch, other = make_batch(operator, 4), make_batch(operator, 4, processor="http_request")
     set_tags(operator, batch, ["nightly"])
     for each in (batch, other):
         start_root(each)
-    all_, its = wish(operator), wish(operator, batch=batch)
-    tagged, more = wish(operator, tag="nightly"), wish(operator, processor="http_request", threshold=50)
+    all_, its = subscription_of(operator), subscription_of(operator, batch=batch)
+    tagged, more = (
+        subscription_of(operator, tag="nightly"),
+        subscription_of(operator, processor="http_request", threshold=50),
+    )
     gone = make_person("gone")
-    wish(gone)
+    subscription_of(gone)
     User.objects.filter(pk=gone.pk).update(is_active=False)
     run_children(batch, {0: Status.FAILED})
-    assert told(batch) == sorted((each.pk, "failing") for each in (all_, its, tagged))
+    assert deliveries_of(batch) == sorted((each.pk, "failing") for each in (all_, its, tagged))
     run_children(other, dict.fromkeys(range(2), Status.FAILED))
-    assert told(other) == [(all_.pk, "failing")]
+    assert deliveries_of(other) == [(all_.pk, "failing")]
     run_children(other, {2: Status.FAILED})
-    assert told(other) == sorted([(all_.pk, "failing"), (more.pk, "failing")])
+    assert deliveries_of(other) == sorted([(all_.pk, "failing"), (more.pk, "failing")])
     run_children(batch, dict.fromkeys(range(1, 4), Status.COMPLETED))
     close_root(batch, Status.COMPLETED)
-    assert told(batch) == sorted((each.pk, what) for each in (all_, its, tagged) for what in ("ended", "failing"))
+    assert deliveries_of(batch) == sorted(
+        (each.pk, what) for each in (all_, its, tagged) for what in ("ended", "failing")
+    )
 
 
 # The page
@@ -207,7 +215,9 @@ def test_a_batch_is_told_to_those_who_meant_it(operator: User) -> None:
     ],
 )
 @pytest.mark.django_db
-def test_what_cannot_be_is_said_at_the_field_and_kept(logged_in: Client, given: dict[str, Any], message: str) -> None:
+def test_an_invalid_field_has_an_error_and_keeps_its_input(
+    logged_in: Client, given: dict[str, Any], message: str
+) -> None:
     answer = logged_in.post(URL, {"occasions": ["ended"], **given})
     assert answer.status_code == 422
     assert message in answer.content.decode()
@@ -216,7 +226,7 @@ def test_what_cannot_be_is_said_at_the_field_and_kept(logged_in: Client, given: 
 
 
 @pytest.mark.django_db
-def test_everybody_has_their_own(logged_in: Client, operator: User) -> None:
+def test_subscriptions_belong_to_one_person(logged_in: Client, operator: User) -> None:
     logged_in.post(URL, {"channel": "webhook", "address": "https://example.org/one", "occasions": ["held"]})
     made = Subscription.objects.get()
     assert (made.owner, made.occasions, made.threshold) == (operator, ["held"], 0)

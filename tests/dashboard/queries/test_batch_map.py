@@ -1,4 +1,4 @@
-"""The map: every child as a cell, in bytes, and the same as a table; kept up to date by revision."""
+"""The map: every child as a cell, in bytes, and the same as a table; updated by revision."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def read(content: bytes) -> tuple[list[str], list[int]]:
-    """Return statuses and duration codes from what a browser is sent."""
+    """Return statuses and duration codes from the bytes that a browser gets."""
     number = len(content) // 3
     return [STATUSES[code].value for code in content[:number]], array("H", content[number:]).tolist()
 
@@ -47,7 +47,7 @@ def test_a_map_has_each_child_s_status_and_duration_in_order(make_batch: MakeBat
     assert response["X-Canopy-Revision"] == str(batch.revision)
 
 
-def test_a_map_follows_what_has_changed_since_it_was_read(make_batch: MakeBatch) -> None:
+def test_a_map_reads_what_has_changed_since_its_revision(make_batch: MakeBatch) -> None:
     batch = make_batch(3)
     found = BatchMap()
     found.update(batch)
@@ -87,7 +87,7 @@ def test_a_duration_is_exact_to_a_tenth_of_a_percent(given: float) -> None:
     assert seconds_from_code(duration_code(given)) == pytest.approx(given, rel=0.001, abs=0.0005)
 
 
-def test_a_table_says_the_same_in_ranges(make_batch: MakeBatch, logged_in: Client) -> None:
+def test_the_table_has_the_same_in_ranges(make_batch: MakeBatch, logged_in: Client) -> None:
     batch = make_batch(50)
     run(batch, 0, Status.COMPLETED, 1)
     run(batch, 49, Status.FAILED, 1)
@@ -102,7 +102,7 @@ def test_a_table_says_the_same_in_ranges(make_batch: MakeBatch, logged_in: Clien
     assert [row.node.position for row in rows] == [49, 48]
 
 
-def test_cells_are_named_some_at_a_time(make_batch: MakeBatch, logged_in: Client) -> None:
+def test_keys_of_cells_are_read_in_pages(make_batch: MakeBatch, logged_in: Client) -> None:
     batch = make_batch(3)
     found = logged_in.get(f"/batches/{batch.pk}/map/cells/?span=1-99").json()["cells"]
     node = child_of(batch, 1)
@@ -115,9 +115,7 @@ def test_cells_are_named_some_at_a_time(make_batch: MakeBatch, logged_in: Client
     assert logged_in.get(f"/batches/{batch.pk}/map/cells/?span=7-99").json()["cells"] == []
 
 
-def test_a_map_is_sent_compressed_and_to_nobody_who_is_not_logged_in(
-    make_batch: MakeBatch, logged_in: Client, client: Client
-) -> None:
+def test_a_map_is_compressed_and_requires_a_login(make_batch: MakeBatch, logged_in: Client, client: Client) -> None:
     batch = make_batch(400)
     response = logged_in.get(f"/batches/{batch.pk}/map/", headers={"Accept-Encoding": "gzip"})
     assert response["Content-Encoding"] == "gzip"

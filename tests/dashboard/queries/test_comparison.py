@@ -53,7 +53,7 @@ def test_errors_are_new_gone_or_grown_from_the_earlier_to_the_later(pair: tuple[
         ]
 
 
-def test_counts_and_durations_stand_side_by_side(pair: tuple[Batch, Batch]) -> None:
+def test_counts_and_durations_are_side_by_side(pair: tuple[Batch, Batch]) -> None:
     page = compare(*pair)
     assert [(each.name, each.one, each.other) for each in page.children] == [("Failed", 3, 4), ("Completed", 2, 1)]
     assert [each.name for each in page.durations][::2] == ["Min", "p90", "Max"]

@@ -1,4 +1,4 @@
-"""Error groups: what failures have in common, how often, and a retry of exactly those."""
+"""Error groups: failures by signature with their numbers, and a retry of exactly those."""
 
 from __future__ import annotations
 
@@ -62,18 +62,18 @@ def test_failures_are_grouped_with_numbers_and_one_of_them_as_a_sample(failing: 
     assert groups[0].first is not None
 
 
-def test_a_group_tells_what_is_done_again_and_what_is_mended(failing: Batch, operator: User) -> None:
+def test_a_group_counts_what_is_being_retried_and_what_is_fixed(failing: Batch, operator: User) -> None:
     stock, unreachable, timeout = (each.signature for each in error_groups(failing).shown)
     assert _children_with(failing, stock) == [0, 1]
     assert _children_with(failing, unreachable) == [1]
     assert _children_with(failing, timeout) == [4]
     first = child_of(failing, 0)
     requeue(failing.pk, {0: first.attempt})
-    assert _fate(failing, stock) == (1, 2, 0)
+    assert _numbers(failing, stock) == (1, 2, 0)
     again = [ItemResult(failing.pk, 0, "again", index, 2, 0.1, {"packed": True}) for index in (0, 1)]
     DjangoChunkStore().write_results(again)
     failing.refresh_from_db()
-    assert _fate(failing, stock) == (1, 0, 2)
+    assert _numbers(failing, stock) == (1, 0, 2)
     second = child_of(failing, 1)
     requeue(failing.pk, {1: second.attempt, 4: child_of(failing, 4).attempt})
     again = [ItemResult(failing.pk, 1, "again", index, 2, 0.1, {"packed": True}) for index in (2, 3)]
@@ -81,10 +81,10 @@ def test_a_group_tells_what_is_done_again_and_what_is_mended(failing: Batch, ope
     late = child_of(failing, 4)
     apply_events(failing.pk, [started(late, run=2), closed(late, Status.COMPLETED, run=2)])
     failing.refresh_from_db()
-    assert _fate(failing, stock) == (0, 0, 3)
-    assert _fate(failing, timeout) == (0, 0, 1)
-    mended = error_groups(failing).shown
-    assert [(each.error_type, each.sample, each.share) for each in mended] == [
+    assert _numbers(failing, stock) == (0, 0, 3)
+    assert _numbers(failing, timeout) == (0, 0, 1)
+    fixed = error_groups(failing).shown
+    assert [(each.error_type, each.sample, each.share) for each in fixed] == [
         ("OutOfStock", "books-17 is out of stock", 0),
         ("Unreachable", "https://x.example/3 answered with status 503", 0),
         ("Timeout", "Timed out (start to close).", 0),
@@ -94,17 +94,17 @@ def test_a_group_tells_what_is_done_again_and_what_is_mended(failing: Batch, ope
 
 
 def _children_with(batch: Batch, signature: str) -> list[int]:
-    """Return the positions of the children that a selection by an error means."""
+    """Return the positions of the children that a selection by an error has."""
     return sorted(Selection(error=signature).children(batch).values_list("position", flat=True))
 
 
-def _fate(batch: Batch, signature: str) -> tuple[int, int, int]:
-    """Return how many failed with an error, got another attempt, and have been mended."""
+def _numbers(batch: Batch, signature: str) -> tuple[int, int, int]:
+    """Return how many failed with an error, got another attempt, and are fixed."""
     (group,) = [each for each in error_groups(batch).shown if each.signature == signature]
     return group.number, group.under_way, group.mended
 
 
-def test_the_page_says_what_failed_and_the_results_show_those(failing: Batch, logged_in: Client) -> None:
+def test_the_page_shows_errors_that_link_to_their_results(failing: Batch, logged_in: Client) -> None:
     page = logged_in.get(f"/batches/{failing.pk}/").content.decode()
     assert "&lt;id&gt; is out of stock" in page
     stock = error_groups(failing).shown[0].signature

@@ -1,4 +1,4 @@
-"""Kinds of error, told apart in API and downloads; and what a download holds."""
+"""Kinds of error in API and downloads, and the content of downloads."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ENDS = [
 
 
 @pytest.mark.django_db
-def test_kinds_of_error_are_told_apart(operator: User, make_batch: MakeBatch, client: Client) -> None:
+def test_api_and_download_have_the_kind_of_error(operator: User, make_batch: MakeBatch, client: Client) -> None:
     batch = make_batch(len(ENDS))
     start_root(batch)
     for place, (outcome, error_type, _) in enumerate(ENDS):
@@ -80,7 +80,7 @@ def test_no_cell_is_a_formula(value: object, shown: object) -> None:
 
 
 @pytest.mark.django_db
-def test_a_download_is_sent_in_bounded_pieces(operator: User, make_batch: MakeBatch, client: Client) -> None:
+def test_a_download_is_streamed_in_bounded_chunks(operator: User, make_batch: MakeBatch, client: Client) -> None:
     batch = make_batch(5_000, chunk_size=100)
     Item.objects.filter(batch=batch).update(finished_at=START + timedelta(seconds=1))
     client.force_login(operator)
@@ -92,7 +92,7 @@ def test_a_download_is_sent_in_bounded_pieces(operator: User, make_batch: MakeBa
     assert max(map(len, pieces)) < 2 * PART_SIZE
 
 
-async def test_an_answer_is_made_while_it_is_sent_and_not_before() -> None:
+async def test_a_response_is_generated_while_it_is_streamed() -> None:
     made = list[int]()
 
     def parts() -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Home: what needs a person comes first, and what has ended is new until they have looked."""
+"""Home: batches that require action come first, and finished ones are new until the next visit."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def labels(entries: object) -> list[str]:
     return [entry.batch.label for entry in entries]  # type: ignore[attr-defined]
 
 
-def test_what_needs_a_person_comes_first_with_the_reason(logged_in: Client, operator: User) -> None:
+def test_batches_that_require_action_come_first_with_the_reason(logged_in: Client, operator: User) -> None:
     running(operator, "Fine")
     failing = running(operator, "Failing")
     run_children(failing, {0: Status.FAILED, 1: Status.TIMED_OUT})
@@ -55,7 +55,7 @@ def test_what_needs_a_person_comes_first_with_the_reason(logged_in: Client, oper
     assert labels(page.ended) == []
 
 
-def test_what_ended_is_new_until_it_was_looked_at(logged_in: Client, operator: User) -> None:
+def test_finished_batches_are_new_until_the_next_visit(logged_in: Client, operator: User) -> None:
     good, bad = make_batch(operator, label="Good"), make_batch(operator, label="Bad")
     for batch, outcome in ((good, Status.COMPLETED), (bad, Status.FAILED)):
         start_root(batch)
@@ -74,7 +74,7 @@ def test_what_ended_is_new_until_it_was_looked_at(logged_in: Client, operator: U
     assert page.since == seen
 
 
-def test_a_viewer_looks_and_launches_nothing(visitor: Client, operator: User) -> None:
+def test_a_viewer_sees_no_launch_button(visitor: Client, operator: User) -> None:
     visitor.force_login(make_viewer())
     text = visitor.get("/").content.decode()
     assert "Nothing needs your attention." in text

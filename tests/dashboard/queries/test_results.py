@@ -1,4 +1,4 @@
-"""The results of a batch: filters, order, charts and downloads, on the database that is in use."""
+"""The results of a batch: filters, order, charts and downloads, on the configured database."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_any_column_filters_and_sorts(logged_in: Client, batch: Batch, query: di
     assert "".join(shown(logged_in, batch, **query)) == keys
 
 
-def test_a_number_that_is_none_is_said(logged_in: Client, batch: Batch) -> None:
+def test_a_comparison_with_an_invalid_number_is_an_error(logged_in: Client, batch: Batch) -> None:
     query = {"column": "degrees", "comparison": "at least", "value": "warm"}
     page = logged_in.get(f"/batches/{batch.pk}/results/", query).content.decode()
     assert "“at least” needs a number, not &#x27;warm&#x27;." in page
@@ -104,7 +104,7 @@ def test_an_empty_batch_an_unknown_one_and_a_stranger(
     assert visitor.get(f"/batches/{nothing_done.pk}/results/").status_code == 302
 
 
-def test_what_a_query_shows_can_be_downloaded_as_parquet(logged_in: Client, batch: Batch) -> None:
+def test_the_result_of_a_query_is_downloaded_as_parquet(logged_in: Client, batch: Batch) -> None:
     answer = logged_in.get(f"/batches/{batch.pk}/items.parquet")
     table = pyarrow.parquet.read_table(io.BytesIO(sent(answer)))
     kinds = {field.name: str(field.type) for field in table.schema}
@@ -120,7 +120,7 @@ def test_what_a_query_shows_can_be_downloaded_as_parquet(logged_in: Client, batc
     assert [json.loads(line)["index"] for line in lines.splitlines()] == [0, 3]
 
 
-def test_numbers_are_drawn_in_bins_and_others_by_value() -> None:
+def test_charts_have_bins_of_numbers_and_bars_of_other_values() -> None:
     bins = chart_of("n", [0, 1, 2, 3, 20, 20, None])
     assert bins is not None
     assert (bins.is_histogram, bins.of, bins.least, bins.most) == (True, 6, "0", "20")

@@ -1,4 +1,4 @@
-"""Schedules over HTTP against the running product: made, shown, triggered, paused, edited, deleted; what is refused."""
+"""Schedules over HTTP against the running product: created, shown, triggered, paused, edited, deleted, refused."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def made(stack: Stack) -> Iterator[list[str]]:
 
 
 def make(stack: Stack, made: list[str], **given: Any) -> dict[str, Any]:
-    """Make a schedule over the API."""
+    """Create a schedule over the API."""
     body = {"name": "test", "processor": "simulate", "parameters": QUICK, "count": 2, **given}
     if "interval" not in body:
         body = RARELY | body
@@ -50,13 +50,13 @@ def make(stack: Stack, made: list[str], **given: Any) -> dict[str, Any]:
 
 
 def tell(stack: Stack, schedule: str) -> dict[str, Any]:
-    """Return what the API says of a schedule."""
+    """Return a schedule from the API."""
     told: dict[str, Any] = stack.api("GET", f"/schedules/{schedule}").raise_for_status().json()
     return told
 
 
 def batches(stack: Stack, schedule: str) -> list[str]:
-    """Return the ids of a schedule's batches as the list shows them when it is narrowed, newest first."""
+    """Return the ids of a schedule's batches as the filtered list shows them, newest first."""
     page = Web(stack).get(f"/batches/?schedule={schedule}").text
     return re.findall(r'<tr id="batch-(\w+)"', page)
 
@@ -82,8 +82,8 @@ def when(**given: Any) -> dict[str, Any]:
     return first | rest | given
 
 
-def sealed(page: str) -> str:
-    """Return what a schedule form carries of the launch."""
+def launch_token(page: str) -> str:
+    """Return the token of the launch in a schedule form."""
     found = re.search(r'name="launch" value="([^"]+)"', page)
     assert found, page
     return found[1]
@@ -95,7 +95,7 @@ async def test_a_launch_form_becomes_a_schedule_whose_times_are_temporals(stack:
     assert page.status_code == 200
     assert "3 items" in page.text
     preview = browser.submit("/schedules/preview/", when()).text
-    filled = when(launch=sealed(page.text), note="for the morning shift")
+    filled = when(launch=launch_token(page.text), note="for the morning shift")
     saved, again = (browser.submit("/schedules/new/", filled) for _ in range(2))
     assert saved.url == again.url, "a double click makes one schedule"
     schedule = saved.url.path.split("/")[2]
@@ -124,7 +124,7 @@ async def test_a_launch_form_becomes_a_schedule_whose_times_are_temporals(stack:
 
 
 def _polls_as_it_changes(browser: Web, page: httpx.Response, change: Callable[[], Any]) -> None:
-    """See that what the page asks for every few seconds is nothing until something has changed."""
+    """Check that what the page polls is empty until something has changed."""
     found = re.search(r'hx-get="([^"]+\?mark=\w+)"', page.text)
     assert found
     address = found[1]
@@ -182,7 +182,7 @@ def test_terminate_other_terminates_the_open_batch(stack: Stack, made: list[str]
 
 
 @pytest.mark.parametrize(("overlap", "launched", "seconds"), [("buffer_one", 2, 15), ("buffer_all", 4, 3)])
-def test_what_a_buffer_keeps_runs_after_the_open_batch(
+def test_buffered_launches_run_after_the_open_batch(
     stack: Stack, made: list[str], overlap: str, launched: int, seconds: int
 ) -> None:
     lasting = {"seconds_from": seconds, "seconds_to": seconds}
@@ -216,14 +216,14 @@ def _trigger(stack: Stack, schedule: str, number: int) -> str:
     )
 
 
-def test_what_skip_would_let_go_is_said_instead_of_triggered(stack: Stack, made: list[str]) -> None:
+def test_a_trigger_that_the_policy_would_skip_is_refused(stack: Stack, made: list[str]) -> None:
     schedule = make(stack, made, parameters=SLOW)["id"]
     _trigger(stack, schedule, 1)
     answer = stack.api("POST", f"/schedules/{schedule}/trigger")
     assert (answer.status_code, "still open" in answer.json()["detail"]) == (409, True)
 
 
-def test_pause_stops_and_resume_goes_on(stack: Stack, made: list[str]) -> None:
+def test_pause_and_resume(stack: Stack, made: list[str]) -> None:
     schedule = make(stack, made, interval=1, count=1, note="kept")["id"]
     wait_until(lambda: batches(stack, schedule), "it launches")
     browser = Web(stack)
@@ -267,7 +267,7 @@ async def test_delete_removes_it_from_temporal_and_keeps_its_batches(stack: Stac
     assert browser.submit(f"/schedules/{schedule}/trigger/", {}).text.count("This schedule was deleted.") == 1
 
 
-def test_edit_changes_when_and_leaves_what(stack: Stack, made: list[str]) -> None:
+def test_edit_changes_the_timing_and_not_the_launch(stack: Stack, made: list[str]) -> None:
     schedule = make(stack, made, paused=True)["id"]
     answer = stack.api("PATCH", f"/schedules/{schedule}", {"interval": 7200, "overlap": "buffer_one"}).json()
     held = answer["temporal"]
@@ -302,7 +302,7 @@ def test_a_viewer_sees_and_does_nothing(stack: Stack, made: list[str]) -> None:
     assert tell(stack, schedule)["temporal"]["paused"] is False
 
 
-async def test_a_schedule_that_temporal_lost_says_so(stack: Stack, made: list[str]) -> None:
+async def test_a_schedule_that_temporal_lost_shows_an_error(stack: Stack, made: list[str]) -> None:
     schedule = make(stack, made)["id"]
     client = await Client.connect(stack.temporal.address)
     await client.get_schedule_handle(f"schedule-{schedule}").delete()
@@ -314,7 +314,7 @@ async def test_a_schedule_that_temporal_lost_says_so(stack: Stack, made: list[st
     assert stack.api("DELETE", f"/schedules/{schedule}").status_code == 204
 
 
-def test_what_can_no_longer_be_launched_says_so_on_the_page(stack: Stack, made: list[str]) -> None:
+def test_a_launch_that_is_no_longer_valid_shows_an_error_on_the_page(stack: Stack, made: list[str]) -> None:
     schedule = make(stack, made, items=["a", "b"], count=None)["id"]
     for file in (stack.home / "uploads").rglob("*.items"):
         file.unlink()
@@ -341,7 +341,7 @@ def test_a_saved_definition_is_scheduled_from_its_form_and_over_the_api(
     options = {f"plan-{name}": value for name, value in Plan().model_dump(mode="json").items() if value is not None}
     page = browser.submit(f"/launch/definition/{version}/schedule/", options | items)
     assert page.status_code == 200, page.text
-    saved = browser.submit("/schedules/new/", when(name="Saved", launch=sealed(page.text)))
+    saved = browser.submit("/schedules/new/", when(name="Saved", launch=launch_token(page.text)))
     schedule = saved.url.path.split("/")[2]
     made.append(schedule)
     assert f"/launch/definition/?definition={version}" in saved.text

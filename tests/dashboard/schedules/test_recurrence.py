@@ -1,4 +1,4 @@
-"""Friendly choices of when: into cron, back from what Temporal holds, and in words."""
+"""Recurrences: to cron, back from a timing of Temporal, and in words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestration.client.schedule_models import Timing
 
 
 @pytest.mark.parametrize(
-    ("cadence", "cron", "words"),
+    ("recurrence", "cron", "words"),
     [
         (Recurrence(Repeat.HOURLY, minute=5), "5 * * * *", "every hour at :05"),
         (Recurrence(Repeat.DAILY, at=time(23, 30)), "30 23 * * *", "every day at 23:30 Europe/Berlin"),
@@ -20,16 +20,16 @@ from orchestration.client.schedule_models import Timing
         (Recurrence(Repeat.CRON, cron="0 7 1 * *"), "0 7 1 * *", "cron 0 7 1 * * Europe/Berlin"),
     ],
 )
-def test_choices_are_cron_expressions_and_come_back(cadence: Recurrence, cron: str, words: str) -> None:
-    timing = cadence.timing("Europe/Berlin")
+def test_recurrences_become_cron_expressions_and_back(recurrence: Recurrence, cron: str, words: str) -> None:
+    timing = recurrence.timing("Europe/Berlin")
     assert timing == Timing(cron=cron, time_zone="Europe/Berlin")
-    assert Recurrence.of(timing).repeat is cadence.repeat
+    assert Recurrence.of(timing).repeat is recurrence.repeat
     assert Recurrence.of(timing).timing("Europe/Berlin") == timing
     assert timing_in_words(timing) == words
 
 
 @pytest.mark.parametrize("cron", ["0 7 * * 9", "99 7 * * *", "0 7 * * 1-", "0 7 * * ,", "*/5 * * * *", "@daily", ""])
-def test_everything_else_stays_an_expression(cron: str) -> None:
+def test_any_other_expression_stays_cron(cron: str) -> None:
     assert Recurrence.of(Timing(cron=cron)).repeat is Repeat.CRON
     assert Recurrence.of(Timing(cron=cron)).cron == cron
 

@@ -1,4 +1,4 @@
-"""Schedules that cannot work are refused where they are wrong, in the API and in the form, and nothing is made."""
+"""Invalid schedules are refused at their fields, in API and form, and nothing is created."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.dashboard.schedules.test_actions import QUICK, Web, sealed, when
+from tests.dashboard.schedules.test_actions import QUICK, Web, launch_token, when
 from tests.dashboard.views.test_launch import form
 from tests.support.stack import Stack
 
@@ -27,7 +27,7 @@ from tests.support.stack import Stack
         ({"interval": 60, "count": None}, "items"),
     ],
 )
-def test_what_cannot_work_is_refused_at_its_field(stack: Stack, given: dict[str, Any], field: str) -> None:
+def test_an_invalid_schedule_is_refused_at_its_field(stack: Stack, given: dict[str, Any], field: str) -> None:
     body = {"name": "bad", "processor": "simulate", "parameters": QUICK, "count": 1, **given}
     answer = stack.api("POST", "/schedules", body)
     assert answer.status_code == 422, answer.text
@@ -35,9 +35,9 @@ def test_what_cannot_work_is_refused_at_its_field(stack: Stack, given: dict[str,
     assert "bad" not in [each["name"] for each in stack.api("GET", "/schedules").json()]
 
 
-def test_a_time_that_never_comes_is_refused_in_the_form_and_what_was_typed_stays(stack: Stack) -> None:
+def test_a_cron_that_never_matches_is_refused_in_the_form_which_keeps_its_input(stack: Stack) -> None:
     browser = Web(stack)
-    launch = sealed(browser.submit("/launch/simulate/schedule/", form()).text)
+    launch = launch_token(browser.submit("/launch/simulate/schedule/", form()).text)
     bad = when(launch=launch, repeat="cron", cron="0 0 30 2 *", note="typed")
     for page in (browser.submit("/schedules/new/", bad), browser.submit("/schedules/preview/", bad)):
         assert "This time never comes: there is no such date." in page.text

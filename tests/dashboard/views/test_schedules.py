@@ -13,7 +13,7 @@ from dashboard.models import Batch, Schedule
 from dashboard.temporal import gateway
 from orchestration.plan.plan import Plan
 from orchestration.processors import catalogue
-from tests.dashboard.schedules.test_actions import sealed, when
+from tests.dashboard.schedules.test_actions import launch_token, when
 from tests.dashboard.views.test_launch import form
 
 pytestmark = pytest.mark.django_db
@@ -56,7 +56,7 @@ def test_an_empty_list_says_how_to_begin(logged_in: Client) -> None:
 def test_a_new_schedule_is_not_made_and_what_was_typed_stays(logged_in: Client) -> None:
     page = logged_in.post("/launch/simulate/schedule/", form()).content.decode()
     assert ON_A_PAGE in page
-    answer = logged_in.post("/schedules/new/", when(launch=sealed(page), note="typed"))
+    answer = logged_in.post("/schedules/new/", when(launch=launch_token(page), note="typed"))
     assert answer.status_code == 503
     assert ON_A_PAGE in answer.content.decode()
     assert 'value="typed"' in answer.content.decode()

@@ -1,4 +1,4 @@
-"""Form fields that Django does not have: pairs a line, suggestions, files that are kept."""
+"""Form fields for pairs, for text with suggestions, and for uploads that a form keeps when it is shown again."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from dashboard.inputs import uploads
 from orchestration.processors.uploads import Upload
 
 SECRET_LENGTH = 1_000
-"""Far longer than a name: what is no name is told so, and not cut."""
+"""Far longer than a name, so that a value which is not a name gets an error instead of being cut."""
 
 
-class LinesOfPairs(forms.CharField):
-    """A mapping of text to text, one "Name: value" a line."""
+class PairsField(forms.CharField):
+    """A mapping of text to text, one "Name: value" per line."""
 
     widget = forms.Textarea
 
@@ -30,7 +30,7 @@ class LinesOfPairs(forms.CharField):
         return "\n".join(f"{name}: {text}" for name, text in value.items()) if isinstance(value, Mapping) else value
 
     def to_python(self, value: Any) -> Any:
-        """Read the lines."""
+        """Return the mapping. Raises ValidationError for a line without a colon."""
         pairs = {}
         for number, line in enumerate(str(value or "").splitlines(), start=1):
             name, colon, text = line.partition(":")
@@ -43,17 +43,17 @@ class LinesOfPairs(forms.CharField):
         return pairs
 
 
-class Suggested(forms.TextInput):
-    """A text field that offers what has been seen, as it says at the address `suggestions`; anything may be typed."""
+class SuggestInput(forms.TextInput):
+    """A text input with suggestions from the `suggestions` view; any value may be typed."""
 
     def __init__(self, what: str) -> None:
         super().__init__({"autocomplete": "off", "spellcheck": "false"})
         self._what = what
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
-        """Return the field and its list, which is fetched when it is entered and while one types."""
+        """Return the input and its datalist, which htmx fetches on focus and while typing."""
         options = f"{(attrs or {}).get('id', name)}-seen"
-        asked = {
+        htmx = {
             "list": options,
             "hx-get": reverse("suggestions", args=[self._what]),
             "hx-trigger": "focus once, input changed delay:200ms",
@@ -61,43 +61,43 @@ class Suggested(forms.TextInput):
             "hx-swap": "innerHTML",
             "hx-sync": "this:replace",
         }
-        field = super().render(name, value, {**(attrs or {}), **asked}, renderer)
+        field = super().render(name, value, {**(attrs or {}), **htmx}, renderer)
         return format_html('{}<datalist id="{}"></datalist>', field, options)
 
 
-class KeptFile(forms.FileInput):
-    """Where a file is chosen, beside the one that was chosen before: its id goes with the form."""
+class UploadInput(forms.FileInput):
+    """A file input that shows the stored upload and submits its id."""
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
-        """Return the id of what was chosen, now or before."""
+        """Return the id of the stored upload."""
         return data.get(name)
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
-        """Return the input, and what it has."""
+        """Return the input, below the stored upload if there is one."""
         known = uploads.find_upload(str(value)) if value else None
-        chosen = super().render(f"{name}{uploads.FILE_INPUT_SUFFIX}", None, attrs, renderer)
+        file_input = super().render(f"{name}{uploads.FILE_INPUT_SUFFIX}", None, attrs, renderer)
         if known is None:
-            return chosen
+            return file_input
         size = _("%(size)s, uploaded") % {"size": filesizeformat(known.size)}
-        kept = '<p class="kept"><strong>{}</strong> <span class="muted">{}</span></p>{}'
+        markup = '<p class="kept"><strong>{}</strong> <span class="muted">{}</span></p>{}'
         hidden = format_html('<input type="hidden" name="{}" value="{}">', name, known.upload)
-        return format_html(kept, known.name, size, hidden) + chosen
+        return format_html(markup, known.name, size, hidden) + file_input
 
 
 class UploadField(forms.CharField):
-    """A parameter that is a file."""
+    """A parameter that is an upload."""
 
-    widget = KeptFile
-    keeps_file = True
+    widget = UploadInput
+    is_upload = True
 
     def prepare_value(self, value: Any) -> Any:
-        """Return the id of an upload, however it is given."""
+        """Return the id of an upload, from an Upload, a mapping or an id."""
         if isinstance(value, Upload):
             return value.upload
         return value.get("upload") if isinstance(value, Mapping) else value
 
     def to_python(self, value: Any) -> Any:
-        """Find the upload. Raises ValidationError when it is gone."""
+        """Return the upload. Raises ValidationError if it does not exist any more."""
         if not value:
             return None
         if value == uploads.TOO_LARGE:
@@ -110,7 +110,7 @@ class UploadField(forms.CharField):
         return found
 
     def clean(self, value: Any) -> Any:
-        """Return the upload, or None where none is chosen and none is needed."""
+        """Return the upload, or None if none is chosen and none is required."""
         found = self.to_python(value)
         if found is None and self.required:
             raise forms.ValidationError(_("Choose a file."))

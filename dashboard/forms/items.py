@@ -14,7 +14,7 @@ from dashboard.inputs.source import ROW_NUMBER, Format
 
 
 class ItemsForm(forms.Form):
-    """Where the items come from: pasted text, an upload (kept from an earlier try, too), or a number."""
+    """The source of the items: pasted text, an upload (also of an earlier submission), or a number."""
 
     format = forms.ChoiceField(
         label=gettext_lazy("Input format"),
@@ -39,14 +39,14 @@ class ItemsForm(forms.Form):
     )
     leave_out = forms.BooleanField(label=gettext_lazy("Leave out invalid rows"), required=False)
 
-    def offer_keys(self, columns: list[str]) -> None:
-        """Let the key be chosen among columns."""
+    def set_key_choices(self, columns: list[str]) -> None:
+        """Offer the columns as choices of the key."""
         choices = [("", _("First column") if self["format"].value() == Format.CSV else _("Detected"))]
         choices += [(name, name) for name in columns] + [(ROW_NUMBER, _("Row number"))]
         self.fields["key"].widget.choices = choices
 
     def clean_file(self) -> UploadedFile[bytes] | None:
-        """Refuse a file that is too large or empty, before reading it."""
+        """Reject a file that is too large or empty before reading it."""
         file: UploadedFile[bytes] | None = self.cleaned_data.get("file")
         if file is None:
             return None
@@ -57,7 +57,7 @@ class ItemsForm(forms.Form):
         return file
 
     def clean(self) -> dict[str, Any]:
-        """Ask for a number, or for text or a file."""
+        """Require a number, or text or a file."""
         cleaned: dict[str, Any] = super().clean() or {}
         given = cleaned.get("format")
         if given == Format.COUNT:

@@ -1,4 +1,4 @@
-"""Forms made from pydantic models, and the form of a launch: items, parameters, plan."""
+"""Forms generated from pydantic models, with the models' errors at their fields."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from dashboard.errors import reasons_by_field
-from dashboard.forms.fields import SECRET_LENGTH, LinesOfPairs, Suggested, UploadField
+from dashboard.forms.fields import SECRET_LENGTH, PairsField, SuggestInput, UploadField
 from dashboard.i18n.formatting import translated
 from orchestration.processors.secrets import VARIABLE, Secret
 from orchestration.processors.uploads import Upload
 
 
 class ModelForm(forms.Form):
-    """A form that a pydantic model was made into; once it is valid, `model` is the model made of it."""
+    """A form generated from a pydantic model; once it is valid, `model` is the validated instance."""
 
     source: type[BaseModel]
     model: BaseModel
@@ -33,7 +33,7 @@ class ModelForm(forms.Form):
             self.data = self._with_defaults(data)
 
     def _with_defaults(self, data: QueryDict) -> QueryDict:
-        """Fill in fields that were not sent at all, as an older page or a script leaves them out."""
+        """Fill in fields that were not submitted, as an older page or a script leaves them out."""
         filled = data.copy()
         for name, field in self.fields.items():
             key = self.add_prefix(name)
@@ -43,7 +43,7 @@ class ModelForm(forms.Form):
 
     @property
     def groups(self) -> list[tuple[str, list[forms.BoundField]]]:
-        """The fields in the groups that the model names, in the model's order; those of no group first."""
+        """The fields by group in the model's order, those without a group first."""
         found: dict[str, list[forms.BoundField]] = {"": []}
         for name, info in self.source.model_fields.items():
             extra = info.json_schema_extra
@@ -52,7 +52,7 @@ class ModelForm(forms.Form):
         return list(found.items())
 
     def clean(self) -> dict[str, Any]:
-        """Validate as the model does, with its errors at its fields."""
+        """Validate with the model and add its errors to the fields."""
         cleaned: dict[str, Any] = super().clean() or {}
         if self.errors:
             return cleaned
@@ -67,18 +67,18 @@ class ModelForm(forms.Form):
 
 
 def form_of(model: type[BaseModel]) -> type[ModelForm]:
-    """Make a form class of a model: its types, bounds, choices, titles, descriptions and defaults."""
+    """Return the form class of a model: fields by its types, bounds, choices, titles, descriptions and defaults."""
     fields = {name: _field_of(name, info) for name, info in model.model_fields.items()}
     return type(f"{model.__name__}Form", (ModelForm,), {**fields, "source": model})
 
 
 def title_of(name: str, info: FieldInfo) -> str:
-    """Return what a field is called."""
+    """Return the title of a field."""
     return info.title or name.replace("_", " ").capitalize()
 
 
 def choice_title(each: Enum) -> str:
-    """Return what a choice is called."""
+    """Return the title of a choice."""
     return str(each.value).replace("_", " ").capitalize()
 
 
@@ -87,7 +87,7 @@ def _field_of(name: str, info: FieldInfo) -> forms.Field:
     common: dict[str, Any] = {
         "label": translated(title_of(name, info)),
         "help_text": translated(info.description or ""),
-        "initial": None if info.is_required() else _whole(info.get_default(call_default_factory=True)),
+        "initial": None if info.is_required() else _without_zero_fraction(info.get_default(call_default_factory=True)),
         "required": not is_optional and annotation in (int, float),
     }
     if get_origin(annotation) is Literal:
@@ -110,12 +110,12 @@ def _field_of(name: str, info: FieldInfo) -> forms.Field:
     if get_origin(annotation) is dict:
         extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
         example = forms.Textarea({"placeholder": str(extra.get("placeholder", ""))})
-        return LinesOfPairs(widget=example, **common | {"required": False})
+        return PairsField(widget=example, **common | {"required": False})
     return forms.JSONField(**common | {"required": info.is_required()})
 
 
-def _whole(default: Any) -> Any:
-    """Return a number without a fraction that says nothing: 60, not 60.0."""
+def _without_zero_fraction(default: Any) -> Any:
+    """Return a float without a fraction as int: 60, not 60.0."""
     return int(default) if isinstance(default, float) and default.is_integer() else default
 
 
@@ -144,5 +144,5 @@ def _text_field(info: FieldInfo, common: dict[str, Any]) -> forms.Field:
     longest = next((each.max_length for each in info.metadata if isinstance(each, MaxLen)), None)
     widget: Any = forms.Textarea if extra.get("widget") == "textarea" else forms.TextInput
     if what := extra.get("suggest"):
-        widget = Suggested(str(what))
+        widget = SuggestInput(str(what))
     return forms.CharField(max_length=longest, widget=widget, **common | {"required": info.is_required()})

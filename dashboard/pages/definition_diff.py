@@ -1,4 +1,4 @@
-"""The difference between two versions of a definition, line by line."""
+"""The diff between two versions of a definition."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from difflib import unified_diff
 from dashboard.models import DefinitionVersion
 
 DIFF_LINES = 5_000
-"""Lines of a text that are compared; above, comparing takes too long for a page."""
+"""The most lines of a text that are compared: more take too long for a page."""
 
 
 @dataclass(frozen=True)
 class DiffLine:
-    """One line of a difference: its sign ("+", "-", " ", or "@" for a gap), its text, its number in either text."""
+    """One line of a diff: its sign ("+", "-", " ", or "@" for a hunk header), its text, its number in either text."""
 
     sign: str
     text: str
@@ -24,7 +24,7 @@ class DiffLine:
 
 @dataclass(frozen=True)
 class Diff:
-    """What changed from one version to the next. `is_too_long`: it was not compared."""
+    """The diff to the version before. `is_too_long`: the texts were not compared."""
 
     before: DefinitionVersion
     lines: Sequence[DiffLine] = ()
@@ -32,7 +32,7 @@ class Diff:
 
 
 def diff_of(version: DefinitionVersion) -> Diff | None:
-    """Compare a version with the one before; None for the first."""
+    """Return the diff to the version before; None for the first version."""
     before = version.definition.versions.filter(number__lt=version.number).select_related("author").first()
     if before is None:
         return None

@@ -16,7 +16,7 @@ from orchestration.plan.plan import Plan
 
 
 @dataclass
-class LaunchDefinitionPage:
+class DefinitionLaunchPage:
     """Context of the launch of a saved definition."""
 
     version: DefinitionVersion
@@ -28,22 +28,22 @@ class LaunchDefinitionPage:
 
     @property
     def options(self) -> list[BoundField]:
-        """The fields of the plan that matter here."""
+        """The fields of the plan that apply to a flow."""
         return [self.plan[name] for name in FLOW_OPTIONS]
 
     @property
     def refusal(self) -> str:
-        """Why it cannot be launched, if so."""
+        """Why it cannot be launched; empty if it can."""
         if self.preview.checked.definition is not None:
             return ""
         return _("This version is no longer valid: processors have changed since it was saved.")
 
     @property
     def is_valid(self) -> bool:
-        """Whether it can be launched as it is filled."""
+        """Whether it can be launched with the submitted form."""
         return not self.refusal and self.plan.is_valid()
 
     def request(self) -> LaunchRequest:
-        """Return what is to be launched; only for a valid page."""
+        """Return the launch request of a valid page."""
         assert isinstance(self.plan.model, Plan)
         return definition_request(self.version, self.plan.model, self.label, f"{self.key}:definition", "form")

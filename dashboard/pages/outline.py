@@ -1,4 +1,4 @@
-"""A definition's outline as rows of a page."""
+"""The outline of a definition as rows, so that templates need not recurse."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ICONS = {
 
 @dataclass(frozen=True)
 class OutlineRow:
-    """One line of an outline in the order of the page. `closes` has one entry for each list that ends after it."""
+    """One line of an outline, depth first. `closes` has one entry for each nested list that ends after it."""
 
     node: OutlineNode
     closes: Sequence[None]
@@ -43,12 +43,12 @@ class OutlineRow:
 
     @property
     def word(self) -> str:
-        """Its kind as a person reads it."""
+        """Its kind in words."""
         return self.node.kind.replace("_", " ")
 
 
 def outline_rows(root: OutlineNode) -> list[OutlineRow]:
-    """Return an outline as lines, so that a template need not recurse."""
+    """Return the rows of an outline, depth first."""
     rows = list[OutlineRow]()
     stack = [(root, 0)]
     while stack:

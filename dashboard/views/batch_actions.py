@@ -1,4 +1,4 @@
-"""POST views of the buttons on a batch: each does one operation and says what became of it where the button is."""
+"""Actions on a batch: each view runs one operation and responds with its outcome."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from dashboard.i18n.formatting import numeral
 from dashboard.models import Batch, Node
 from dashboard.models.tallies import failed_children
 from dashboard.server.requests import HtmxHttpRequest, whole_number
-from dashboard.views.answers import answer, choice_of
+from dashboard.views.answers import answer, targets_of
 
 
 @require_POST
 def batch_retry(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Retry the nodes named, all in a status, or all with an error of one kind."""
-    choice = choice_of(request.POST)
-    return answer(request, batch_id, lambda batch: operations.retry(request.user, batch, choice))
+    """Retry the selected nodes, all in a status, or all with one error."""
+    targets = targets_of(request.POST)
+    return answer(request, batch_id, lambda batch: operations.retry(request.user, batch, targets))
 
 
 @require_POST
 def batch_pause(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Start no more children."""
+    """Pause a batch: start no more children."""
 
     def operate(batch: Batch) -> str:
         batch_actions.pause(request.user, batch)
@@ -36,8 +36,8 @@ def batch_pause(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
 
 @require_POST
-def node_steer(request: HtmxHttpRequest, batch_id: str, node_id: int, action: str) -> HttpResponse:
-    """Pause one worker of a pool, or have it go on."""
+def node_pause_or_resume(request: HtmxHttpRequest, batch_id: str, node_id: int, action: str) -> HttpResponse:
+    """Pause or resume one worker of a pool."""
 
     def operate(batch: Batch) -> str:
         worker = get_object_or_404(Node, batch=batch, pk=node_id)
@@ -51,7 +51,7 @@ def node_steer(request: HtmxHttpRequest, batch_id: str, node_id: int, action: st
 
 @require_POST
 def batch_resume(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Start children again."""
+    """Resume a paused batch."""
 
     def operate(batch: Batch) -> str:
         batch_actions.resume(request.user, batch)
@@ -62,7 +62,7 @@ def batch_resume(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
 @require_POST
 def batch_skip(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Let a held batch go on without what failed."""
+    """Skip the failed children of a held batch and continue it."""
 
     def operate(batch: Batch) -> str:
         batch_actions.skip(request.user, batch)
@@ -76,7 +76,7 @@ def batch_skip(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
 @require_POST
 def batch_finish(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """End a held batch as it is."""
+    """Close a held batch as it is."""
 
     def operate(batch: Batch) -> str:
         batch_actions.finish(request.user, batch)
@@ -87,7 +87,7 @@ def batch_finish(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
 @require_POST
 def batch_decide(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Approve that a batch starts, or refuse."""
+    """Approve or reject the start of a batch."""
     approved = request.POST.get("approved") == "yes"
 
     def operate(batch: Batch) -> str:
@@ -101,7 +101,7 @@ def batch_decide(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
 @require_POST
 def batch_cancel(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Ask all children to stop."""
+    """Request cancellation of a batch."""
 
     def operate(batch: Batch) -> str:
         batch_actions.cancel(request.user, batch)
@@ -112,7 +112,7 @@ def batch_cancel(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
 @require_POST
 def batch_terminate(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """End the batch at once."""
+    """Terminate a batch at once."""
 
     def operate(batch: Batch) -> str:
         batch_actions.terminate(request.user, batch, request.POST.get("reason", "")[:200])
@@ -123,13 +123,13 @@ def batch_terminate(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
 @require_POST
 def batch_roll_back(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Undo what a closed batch has completed."""
+    """Roll back what a closed batch has completed."""
     return answer(request, batch_id, lambda batch: batch_actions.roll_back(request.user, batch))
 
 
 @require_POST
 def batch_window(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Change how many children may be open."""
+    """Change how many children may be open at a time."""
     window = whole_number(request.POST.get("window", ""), 0)
 
     def operate(batch: Batch) -> str:
@@ -141,7 +141,7 @@ def batch_window(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
 @require_POST
 def batch_discard(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Give up a batch that has not started."""
+    """Discard a batch that has not started."""
 
     def operate(batch: Batch) -> str:
         batch_actions.discard(request.user, batch)

@@ -10,9 +10,8 @@ from django.views.decorators.http import require_safe
 from dashboard.accounts.permissions import may_operate
 from dashboard.live.state import batch_state
 from dashboard.models import Batch, SavedView
-from dashboard.pages.batch import TreeQuery, batch_page
 from dashboard.pages.batch_columns import columns_of
-from dashboard.pages.batch_list import BatchListPage, BatchRow, saved_query
+from dashboard.pages.batches import BatchListPage, BatchRow, TreeQuery, batch_page, saved_query
 from dashboard.queries.batch_filter import BatchFilter
 from dashboard.queries.diagnosis import diagnosis_of, is_moving
 from dashboard.queries.error_groups import error_groups

@@ -18,7 +18,7 @@ from dashboard.actions.targets import FAILED, Targets
 from dashboard.errors import OperationError
 from dashboard.i18n.formatting import numeral
 from dashboard.models import Batch
-from dashboard.pages.batch_list import saved_query
+from dashboard.pages.batches import saved_query
 from dashboard.queries.batch_filter import BatchFilter
 
 MOST_BATCHES = 1_000

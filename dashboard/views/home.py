@@ -14,31 +14,31 @@ from dashboard.accounts.permissions import may_operate
 from dashboard.queries.home import home_of
 from dashboard.server.requests import HtmxHttpRequest, wants_fragment
 
-LOOKED = "canopy-looked"
-"""In the session: [when this visit began, when the one before ended], in ISO 8601."""
+VISIT_KEY = "canopy-looked"
+"""Session key of [the last request of this visit, the end of the visit before], in ISO 8601."""
 
-FIRST = timedelta(days=1)
-"""How far back it goes for somebody who has never looked."""
+FIRST_VISIT = timedelta(days=1)
+"""How far back the page goes on a first visit."""
 
-VISIT = timedelta(minutes=15)
-"""Looking again within this time belongs to the same visit: what was new stays on the page."""
+SAME_VISIT = timedelta(minutes=15)
+"""Requests within this time belong to the same visit: what was new stays on the page."""
 
 
 @require_safe
 def home(request: HtmxHttpRequest) -> HttpResponse:
-    """Show what needs a person now, what runs, and what ended since they looked last."""
-    since = _since(request)
+    """Show what needs attention, what is running, and what has finished since the last visit."""
+    since = _last_visit(request)
     template = "home.html#now" if wants_fragment(request) else "home.html"
     return render(request, template, {"page": home_of(since), "may_operate": may_operate(request.user)})
 
 
-def _since(request: HtmxHttpRequest) -> datetime:
-    """Return from when on things are new to this person, and note that they look now."""
+def _last_visit(request: HtmxHttpRequest) -> datetime:
+    """Return when the visit before this one ended, and record this request."""
     now = timezone.now()
-    seen, since = (parse_datetime(each) for each in request.session.get(LOOKED, ("", "")))
-    if seen is None or since is None:
-        since = now - FIRST
-    elif now - seen > VISIT:
-        since = seen
-    request.session[LOOKED] = [now.isoformat(), since.isoformat()]
+    previous, since = (parse_datetime(each) for each in request.session.get(VISIT_KEY, ("", "")))
+    if previous is None or since is None:
+        since = now - FIRST_VISIT
+    elif now - previous > SAME_VISIT:
+        since = previous
+    request.session[VISIT_KEY] = [now.isoformat(), since.isoformat()]
     return since

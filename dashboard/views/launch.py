@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -16,19 +13,12 @@ from dashboard.accounts.permissions import may_operate, require_operator
 from dashboard.errors import FieldErrors
 from dashboard.launching.launch import launch as launch_batch
 from dashboard.models import Batch
-from dashboard.pages.launch import LaunchPage, empty_page, filled_page
+from dashboard.pages.launch import LaunchCataloguePage, LaunchPage
+from dashboard.pages.launch_bound import bound_page
+from dashboard.pages.launch_initial import initial_page
 from orchestration.plan.presets import Preset, UnknownPreset, by_group, get_preset
 from orchestration.processors.catalogue import UnknownProcessor, get_processor, processors
 from orchestration.processors.processor import Processor
-
-
-@dataclass(frozen=True)
-class CataloguePage:
-    """Context of the catalogue."""
-
-    processors: Sequence[Processor]
-    presets: Mapping[str, Sequence[Preset]]
-    may_operate: bool
 
 
 @require_safe
@@ -36,43 +26,45 @@ def launch_catalogue(request: HttpRequest) -> HttpResponse:
     """Show what can be launched."""
     found = sorted(processors().values(), key=lambda processor: processor.title)
     return render(
-        request, "launch/launch_catalogue.html", {"page": CataloguePage(found, by_group(), may_operate(request.user))}
+        request,
+        "launch/launch_catalogue.html",
+        {"page": LaunchCataloguePage(found, by_group(), may_operate(request.user))},
     )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def launch(request: HttpRequest, name: str) -> HttpResponse:
-    """Show the form of a processor, or launch a batch from it."""
+    """Show the launch form of a processor, or launch a batch."""
     processor = find_processor(name)
     if request.method != "POST":
         made = Q(processor=name) | Q(source__form=name)
         like = Batch.objects.filter(made, pk=request.GET.get("like", "")).first()
         return render(
-            request, "launch/launch.html", {"page": empty_page(request, processor, like, _preset(request, name))}
+            request, "launch/launch.html", {"page": initial_page(request, processor, like, _preset(request, name))}
         )
     require_operator(request.user)
-    return answer_launch(request, filled_page(request, processor))
+    return launch_from(request, bound_page(request, processor))
 
 
-def answer_launch(request: HttpRequest, page: LaunchPage) -> HttpResponse:
-    """Launch a batch from a page that a person has filled, or show what is wrong with it."""
+def launch_from(request: HttpRequest, page: LaunchPage) -> HttpResponse:
+    """Launch a batch from a bound page, or show the page with its errors."""
     operator = require_operator(request.user)
     if not page.is_valid:
         return render(request, "launch/launch.html", {"page": page}, status=422)
     try:
         launched = launch_batch(operator, page.request())
     except FieldErrors as error:
-        page.refuse(error.errors)
+        page.add_plan_errors(error.errors)
         return render(request, "launch/launch.html", {"page": page}, status=422)
     return HttpResponseRedirect(reverse("batch-detail", args=[launched.batch.pk]))
 
 
 @require_POST
 def launch_preview(request: HttpRequest, name: str) -> HttpResponse:
-    """Show what a launch would make of the form as it is, and keep a file that was chosen."""
+    """Preview a launch: survey the items, and store a chosen file."""
     require_operator(request.user)
     return render(
-        request, "launch/launch.html#answer", {"page": filled_page(request, find_processor(name)), "swap": True}
+        request, "launch/launch.html#answer", {"page": bound_page(request, find_processor(name)), "swap": True}
     )
 
 
@@ -85,7 +77,7 @@ def find_processor(name: str) -> Processor:
 
 
 def _preset(request: HttpRequest, processor: str) -> Preset | None:
-    """Return the preset that the address names; nonsense, or one of another processor, names none."""
+    """Return the preset in the query string; None for an unknown one, or one of another processor."""
     try:
         preset = get_preset(request.GET.get("preset", ""))
     except UnknownPreset:

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 from dashboard.accounts.permissions import may_operate
 from dashboard.models import PARENT_KINDS, Batch, Item, Node
-from dashboard.pages.batch import TreeQuery, batch_page
+from dashboard.pages.batches import TreeQuery, batch_page
 from dashboard.queries.node_pane import items_of, pane_of
 from dashboard.queries.tree import branch_of
 from dashboard.server.requests import HtmxHttpRequest, page_number

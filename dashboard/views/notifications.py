@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
@@ -13,35 +10,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard.accounts.permissions import may_operate, require_operator
-from dashboard.models import Channel, Delivery, DeliveryStatus, Subscription
+from dashboard.models import Channel, Delivery, Subscription
 from dashboard.notifications.delivery import secret_of
 from dashboard.notifications.subscriptions import SubscriptionForm, send_test, subscribe
+from dashboard.pages.notifications import NotificationsPage, SubscriptionRow
 from dashboard.server.requests import HtmxHttpRequest
 
 RECENT = 30
-
-
-@dataclass(frozen=True)
-class SubscriptionRow:
-    """A subscription; a webhook with the secret that its payload is signed with."""
-
-    subscription: Subscription
-    secret: str
-
-
-@dataclass(frozen=True)
-class NotificationsPage:
-    """Context of the page: what a person has asked to be told of, and what they were told of lately."""
-
-    form: SubscriptionForm
-    rows: Sequence[SubscriptionRow]
-    deliveries: Sequence[Delivery]
-    may_operate: bool
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether something is on its way."""
-        return any(each.status == DeliveryStatus.PENDING for each in self.deliveries)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -1,4 +1,4 @@
-"""Operations on many children, in two steps: what is chosen is frozen and shown with its numbers, then confirmed."""
+"""Operations on many children in two steps: the targets are frozen and shown, then the operation is confirmed."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from dashboard.accounts.permissions import require_operator
 from dashboard.actions import operations
 from dashboard.errors import OperationError
 from dashboard.models import Action, Batch, Operation
-from dashboard.pages.operation import operation_page
+from dashboard.pages.operations import operation_page
 from dashboard.server.requests import HtmxHttpRequest
-from dashboard.views.answers import answer, choice_of, refused
+from dashboard.views.answers import answer, refused, targets_of
 
 
 @require_POST
 def operation_create(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Freeze what is chosen, and ask whether it is meant."""
+    """Freeze the targets of an operation and show its confirmation dialog."""
     batch = get_object_or_404(Batch, id=batch_id)
     given = request.POST.get("action", "")
     action = Action(given) if given in Action.values else Action.RETRY
     try:
-        operation = operations.freeze(request.user, batch, action, choice_of(request.POST))
+        operation = operations.freeze(request.user, batch, action, targets_of(request.POST))
     except OperationError as error:
         return refused(request, batch, error)
     if request.htmx:
@@ -33,7 +33,7 @@ def operation_create(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
 @require_safe
 def operation_detail(request: HtmxHttpRequest, batch_id: str, operation_id: str) -> HttpResponse:
-    """Show what was frozen; once it is confirmed, the batch."""
+    """Show the confirmation dialog of an operation; once it is confirmed, redirect to the batch."""
     require_operator(request.user)
     operation = _operation(batch_id, operation_id)
     if operation.confirmed_at is not None:
@@ -43,7 +43,7 @@ def operation_detail(request: HtmxHttpRequest, batch_id: str, operation_id: str)
 
 @require_POST
 def operation_preview(request: HtmxHttpRequest, batch_id: str, operation_id: str) -> HttpResponse:
-    """Show which parameters differ from the batch's."""
+    """Show which parameters differ from those of the batch."""
     require_operator(request.user)
     page = operation_page(_operation(batch_id, operation_id), request.POST)
     return render(request, "batches/operation.html#difference", {"differences": page.differences})
@@ -51,11 +51,11 @@ def operation_preview(request: HtmxHttpRequest, batch_id: str, operation_id: str
 
 @require_POST
 def operation_confirm(request: HtmxHttpRequest, batch_id: str, operation_id: str) -> HttpResponse:
-    """Do what was frozen; what was typed wrong is asked again."""
+    """Confirm an operation, or show its dialog again with the errors."""
     require_operator(request.user)
     page = operation_page(_operation(batch_id, operation_id), request.POST)
     if page.is_valid:
-        return answer(request, batch_id, lambda batch: operations.confirm(request.user, page.operation, page.wishes))
+        return answer(request, batch_id, lambda batch: operations.confirm(request.user, page.operation, page.options))
     if not request.htmx:
         return render(request, "batches/operation.html", {"page": page}, status=422)
     response = render(request, "batches/operation.html#dialog", {"page": page}, status=422)

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 
 from dashboard.accounts.permissions import may_view
 from dashboard.models import SavedView
-from dashboard.pages.batch_list import saved_query
+from dashboard.pages.batches import saved_query
 
 
 @require_POST

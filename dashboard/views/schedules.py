@@ -1,13 +1,10 @@
-"""The list of schedules, the page of one, and its buttons."""
+"""Schedules: the list, the page of one, and its actions."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from django.contrib import messages
-from django.core.paginator import Page
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -16,13 +13,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.accounts.permissions import Person, may_operate
 from dashboard.errors import OperationError
-from dashboard.i18n.formatting import StrOrPromise
 from dashboard.live.state import batch_state
-from dashboard.models import Batch, Schedule, ScheduleEntry
-from dashboard.pages.batch_list import BatchRow
-from dashboard.pages.schedule_form import OVERLAPS
+from dashboard.models import Schedule
+from dashboard.pages.batches import BatchRow
+from dashboard.pages.schedules import ScheduleDetailPage, ScheduleListPage, ScheduleRow
 from dashboard.schedules import actions as schedule_actions
-from dashboard.schedules.recurrence import timing_in_words
 from dashboard.server.paging import page_of
 from dashboard.server.requests import HtmxHttpRequest, page_number, wants_fragment
 from orchestration.client.schedule_models import ScheduleSnapshot
@@ -32,76 +27,23 @@ RECENT_BATCHES = 10
 ENTRIES = 50
 
 
-@dataclass(frozen=True)
-class ScheduleRow:
-    """A schedule, what Temporal says of it (None: it does not know it, or is away), and its last batch."""
-
-    schedule: Schedule
-    seen: ScheduleSnapshot | None
-    last: Batch | None = None
-
-    @property
-    def words(self) -> str:
-        """When, in words."""
-        return timing_in_words(self.seen.timing) if self.seen else ""
-
-    @property
-    def overlap(self) -> tuple[StrOrPromise, StrOrPromise]:
-        """The overlap policy's title and sentence."""
-        return OVERLAPS[self.seen.setting.overlap] if self.seen else ("", "")
-
-
-@dataclass(frozen=True)
-class ListPage:
-    """Context of the list. `problem` says why Temporal was not asked."""
-
-    page: Page[Schedule]
-    rows: Sequence[ScheduleRow]
-    problem: str
-    may_operate: bool
-
-
-@dataclass(frozen=True)
-class DetailPage:
-    """Context of a schedule's page. `failure` is a launch that failed since the last batch."""
-
-    row: ScheduleRow
-    batches: Sequence[BatchRow]
-    entries: Sequence[ScheduleEntry]
-    failure: ScheduleEntry | None
-    problem: str
-    may_operate: bool
-    confirm: str
-
-    @property
-    def mark(self) -> str:
-        """What changes when that does which time changes: a page that has it already is left in peace."""
-        shown = [
-            self.row.seen,
-            self.failure,
-            self.problem,
-            [(row.batch.pk, row.batch.revision) for row in self.batches],
-        ]
-        return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
-
-
 @require_safe
 def schedule_list(request: HtmxHttpRequest) -> HttpResponse:
     """Show schedules by name."""
     found = Schedule.objects.filter(deleted_at=None).select_related("made_by")
     page = page_of(found, page_number(request), SCHEDULES_PER_PAGE)
-    seen, problem = _seen(list(page))
+    snapshots, problem = _snapshots(list(page))
     last = schedule_actions.last_batches(list(page))
-    rows = [ScheduleRow(each, seen.get(each.pk), last.get(each.pk)) for each in page]
-    context = ListPage(page, rows, problem, may_operate(request.user))
+    rows = [ScheduleRow(each, snapshots.get(each.pk), last.get(each.pk)) for each in page]
+    context = ScheduleListPage(page, rows, problem, may_operate(request.user))
     return render(request, "schedules/schedule_list.html", {"page": context})
 
 
 @require_safe
 def schedule_detail(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
-    """Show one schedule: next times, batches, buttons, who did what."""
+    """Show one schedule: next times, batches, actions, audit entries."""
     schedule = get_object_or_404(Schedule.objects.select_related("made_by", "upload"), pk=schedule_id)
-    page = _detail(request, schedule)
+    page = _detail_page(request, schedule)
     if not wants_fragment(request):
         return render(request, "schedules/schedule_detail.html", {"page": page})
     if request.GET.get("mark") == page.mark:
@@ -111,32 +53,32 @@ def schedule_detail(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
 
 @require_POST
 def schedule_pause(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
-    """Launch nothing until it is resumed."""
-    return _do(request, schedule_id, schedule_actions.pause, _("Paused: nothing launches until you resume it."))
+    """Pause a schedule."""
+    return _act(request, schedule_id, schedule_actions.pause, _("Paused: nothing launches until you resume it."))
 
 
 @require_POST
 def schedule_resume(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
-    """Launch at its times again."""
-    return _do(request, schedule_id, schedule_actions.resume, "Resumed.")
+    """Resume a paused schedule."""
+    return _act(request, schedule_id, schedule_actions.resume, "Resumed.")
 
 
 @require_POST
 def schedule_trigger(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     """Launch now."""
-    return _do(request, schedule_id, schedule_actions.trigger, _("Triggered: a batch launches in a moment."))
+    return _act(request, schedule_id, schedule_actions.trigger, _("Triggered: a batch launches in a moment."))
 
 
 @require_POST
 def schedule_delete(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
-    """Delete it."""
-    return _do(request, schedule_id, schedule_actions.delete, _("Deleted. Its batches are kept."))
+    """Delete a schedule; its batches are kept."""
+    return _act(request, schedule_id, schedule_actions.delete, _("Deleted. Its batches are kept."))
 
 
-def _do(
+def _act(
     request: HtmxHttpRequest, schedule_id: str, operate: Callable[[Person, Schedule], None], done: str
 ) -> HttpResponse:
-    """Do one thing and say what became of it: in place, or without htmx as a message on the page."""
+    """Run an action and show its outcome: in place, or without htmx as a message on the page."""
     schedule = get_object_or_404(Schedule.objects.select_related("made_by", "upload"), pk=schedule_id)
     status = 200
     try:
@@ -148,18 +90,18 @@ def _do(
     if wants_fragment(request):
         schedule.refresh_from_db()
         return render(
-            request, "schedules/schedule_detail.html#all", {"page": _detail(request, schedule)}, status=status
+            request, "schedules/schedule_detail.html#all", {"page": _detail_page(request, schedule)}, status=status
         )
     return HttpResponseRedirect(reverse("schedule-detail", args=[schedule.pk]))
 
 
-def _detail(request: HtmxHttpRequest, schedule: Schedule) -> DetailPage:
-    seen, problem = _seen([schedule]) if schedule.deleted_at is None else ({}, "")
+def _detail_page(request: HtmxHttpRequest, schedule: Schedule) -> ScheduleDetailPage:
+    snapshots, problem = _snapshots([schedule]) if schedule.deleted_at is None else ({}, "")
     batches = list(schedule.batches.select_related("launched_by")[:RECENT_BATCHES])
     entries = list(schedule.entries.select_related("person")[:ENTRIES])
     failed = next((entry for entry in entries if entry.action == "launch"), None)
-    return DetailPage(
-        row=ScheduleRow(schedule, seen.get(schedule.pk), batches[0] if batches else None),
+    return ScheduleDetailPage(
+        row=ScheduleRow(schedule, snapshots.get(schedule.pk), batches[0] if batches else None),
         batches=[BatchRow(batch, batch_state(batch)) for batch in batches],
         entries=entries,
         failure=failed if failed and not (batches and batches[0].created_at > failed.at) else None,
@@ -169,8 +111,8 @@ def _detail(request: HtmxHttpRequest, schedule: Schedule) -> DetailPage:
     )
 
 
-def _seen(schedules: Sequence[Schedule]) -> tuple[dict[str, ScheduleSnapshot], str]:
-    """Return what Temporal says, and why it could not be asked."""
+def _snapshots(schedules: Sequence[Schedule]) -> tuple[dict[str, ScheduleSnapshot], str]:
+    """Return the snapshots in Temporal by schedule id, and why they could not be read."""
     try:
         return schedule_actions.snapshots_of(schedules), ""
     except OperationError:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -15,21 +12,9 @@ from django.views.decorators.http import require_http_methods
 from dashboard.accounts.permissions import may_operate
 from dashboard.launching import watch as watching
 from dashboard.launching.watch import UnknownWorkflow
+from dashboard.pages.watch import WatchPage
 from dashboard.server.requests import HtmxHttpRequest
-from orchestration.client.workflow_run import WorkflowRun
 from orchestration.temporal.connection import TemporalUnavailable
-
-
-@dataclass(frozen=True)
-class WatchPage:
-    """Context of the page: what was typed, what is wrong with it, and the parents that match a search."""
-
-    workflow_id: str
-    error: str
-    search: str
-    parents: Sequence[WorkflowRun]
-    away: str
-    may_operate: bool
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -12,7 +12,7 @@ from django.utils import timezone
 from dashboard.models import Batch
 from dashboard.projection.events import apply_events
 from dashboard.queries.home import Home
-from dashboard.views.home import LOOKED
+from dashboard.views.home import VISIT_KEY
 from orchestration.contracts.events import EventKind, TreeEvent
 from orchestration.contracts.status import Status
 from tests.support.builders import close_root, make_batch, make_viewer, root_of, run_children, start_root
@@ -67,7 +67,7 @@ def test_finished_batches_are_new_until_the_next_visit(logged_in: Client, operat
     assert labels(look(logged_in).ended) == ["Good"], "within the same visit it stays"
     session = logged_in.session
     seen = timezone.now() - timedelta(minutes=16)
-    session[LOOKED] = [seen.isoformat(), (seen - timedelta(days=1)).isoformat()]
+    session[VISIT_KEY] = [seen.isoformat(), (seen - timedelta(days=1)).isoformat()]
     session.save()
     page = look(logged_in)
     assert (labels(page.attention), labels(page.ended)) == ([], [])

@@ -88,7 +88,7 @@ async def worker(client: Client) -> AsyncIterator[None]:
 @pytest.fixture
 async def reconciler(worker: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """Run the reconciler, and end what is left of the batches afterwards."""
-    monkeypatch.setattr(reconciler_module, "LAUNCH_HEAD_START", timedelta(0))
+    monkeypatch.setattr(reconciler, "LAUNCH_HEAD_START", timedelta(0))
     task = asyncio.create_task(run_reconciler())
     yield
     task.cancel()
@@ -199,8 +199,8 @@ async def test_children_ended_from_outside_show_within_10_s(
 async def test_while_rows_move_what_differs_is_left_to_the_news_and_listed_once_they_stop(
     worker: None, operator: User, own_temporal: TemporalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciler_module, "LAUNCH_HEAD_START", timedelta(0))
-    monkeypatch.setattr(reconciler_module, "LIST_EVERY", timedelta(hours=1))
+    monkeypatch.setattr(reconciler, "LAUNCH_HEAD_START", timedelta(0))
+    monkeypatch.setattr(reconciler, "LIST_EVERY", timedelta(hours=1))
     monkeypatch.setattr(repair, "NOTIFY_HEAD_START", timedelta(0))
     batch = await written(operator, 3)
     watch = BatchReconciler(batch.pk)
@@ -264,7 +264,7 @@ async def test_a_retry_that_nobody_notified_shows(reconciler: None, operator: Us
 async def test_a_batch_waits_for_temporal_and_says_so(
     operator: User, settings: Settings, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    monkeypatch.setattr(reconciler_module, "LAUNCH_HEAD_START", timedelta(0))
+    monkeypatch.setattr(reconciler, "LAUNCH_HEAD_START", timedelta(0))
     settings.TEMPORAL_ADDRESS = "127.0.0.1:1"
     gateway.cache_clear()
     batch = await written(operator)
@@ -284,7 +284,7 @@ async def test_a_batch_waits_for_temporal_and_says_so(
 async def test_a_batch_discarded_while_it_is_being_started_is_ended_again(
     operator: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciler_module, "LAUNCH_HEAD_START", timedelta(0))
+    monkeypatch.setattr(reconciler, "LAUNCH_HEAD_START", timedelta(0))
     batch = await written(operator)
     assert await sync_to_async(discard)(batch.pk)
     await reconciler_module._start_pending(batch)
@@ -295,7 +295,7 @@ async def test_a_batch_discarded_while_it_is_being_started_is_ended_again(
 
 async def test_what_temporal_no_longer_knows_is_terminated(operator: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """Temporal's database was lost while a batch ran."""
-    monkeypatch.setattr(reconciler_module, "LASTING_DIFFERENCE", timedelta(0))
+    monkeypatch.setattr(reconciler, "LASTING_DIFFERENCE", timedelta(0))
     batch = await written(operator, 3)
 
     def run() -> None:

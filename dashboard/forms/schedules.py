@@ -1,4 +1,4 @@
-"""TimetableForm: when a schedule launches, as a person fills it in, made into the Timetable that the API takes too."""
+"""The form of a schedule's timing and policies; it makes the Timetable that the API takes too."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ OVERLAPS = {
         gettext_lazy("Launch anyway; any number of batches may be open."),
     ),
 }
-"""Titles and sentences."""
+"""Title and description of each overlap policy."""
 
-PLACES = {"interval": "every", "catchup_window": "catchup"}
-"""Fields of the form that say what a Timetable calls otherwise."""
+FORM_FIELDS = {"interval": "every", "catchup_window": "catchup"}
+"""Form fields of Timetable fields that have another name."""
 
 ANY_STEP = forms.NumberInput(attrs={"step": "any"})
 UNIT_CHOICES = [
@@ -54,14 +54,14 @@ WEEK = [(day, DAYS[day]) for day in (1, 2, 3, 4, 5, 6, 0)]
 ZONES = [(name, name.replace("_", " ")) for name in time_zones()]
 
 
-TIMES = {"repeat", "minute", "at", "days", "every", "unit", "cron", "time_zone"}
-"""The fields that say when."""
+TIMING_FIELDS = {"repeat", "minute", "at", "days", "every", "unit", "cron", "time_zone"}
+"""The fields that the timing is made from."""
 
 
 class TimetableForm(forms.Form):
-    """Friendly choices fill a cron expression; once it is valid, `timetable` is what they make.
+    """Choices that make a cron expression or an interval; `timetable` is set once the form is valid.
 
-    `timing` is there as soon as the fields that say when are, whatever is still wrong elsewhere.
+    `timing` is set once the timing fields are valid, whatever the errors of the others.
     """
 
     timetable: Timetable
@@ -107,9 +107,9 @@ class TimetableForm(forms.Form):
     note = forms.CharField(max_length=500, required=False, help_text=gettext_lazy("Shown here and in Temporal."))
 
     def clean(self) -> dict[str, Any]:
-        """Make the Timetable, with its errors at the fields that they come from."""
+        """Make the Timetable, and put its errors at the fields that they come from."""
         cleaned: dict[str, Any] = super().clean() or {}
-        self.timing = timing = None if TIMES & set(self.errors) else self._timing(cleaned)
+        self.timing = timing = None if TIMING_FIELDS & set(self.errors) else self._timing(cleaned)
         if self.errors or timing is None:
             return cleaned
         given = {name: cleaned[name] for name in ("name", "time_zone", "overlap", "note")}
@@ -119,13 +119,13 @@ class TimetableForm(forms.Form):
         try:
             self.timetable = Timetable.model_validate(given)
         except ValidationError as error:
-            self.refuse({name or "repeat": reasons for name, reasons in reasons_by_field(error.errors()).items()})
+            self.add_errors({name or "repeat": reasons for name, reasons in reasons_by_field(error.errors()).items()})
         return cleaned
 
-    def refuse(self, errors: dict[str, list[str]]) -> None:
-        """Put errors of a Timetable to the fields that they come from."""
+    def add_errors(self, errors: dict[str, list[str]]) -> None:
+        """Add the errors of a Timetable to the fields that they come from."""
         for name, reasons in errors.items():
-            place = PLACES.get(name, name)
+            place = FORM_FIELDS.get(name, name)
             if place == "cron" and self["repeat"].value() != Repeat.CRON:
                 place = "repeat"
             for reason in reasons:
@@ -133,8 +133,10 @@ class TimetableForm(forms.Form):
 
     @property
     def time_errors(self) -> list[tuple[str, str]]:
-        """What is wrong with when: label and reason."""
-        return [(str(field.label), str(error)) for field in self if field.name in TIMES for error in field.errors]
+        """Errors of the timing fields: label and reason."""
+        return [
+            (str(field.label), str(error)) for field in self if field.name in TIMING_FIELDS for error in field.errors
+        ]
 
     def _timing(self, cleaned: dict[str, Any]) -> Timing | None:
         repeat = Repeat(cleaned["repeat"])
@@ -157,7 +159,7 @@ class TimetableForm(forms.Form):
 
 
 def initial_of(timetable: dict[str, Any]) -> dict[str, Any]:
-    """Return the form's first values for what `scheduling.timetable_of` tells, or for {} those of a new schedule."""
+    """Return the form's initial values for a timetable (`schedules.actions.timetable_of`); for {} the defaults."""
     interval, cron = timetable.get("interval"), timetable.get("cron")
     cadence = Recurrence(Repeat.WEEKDAYS) if not timetable else Recurrence(Repeat.CRON)
     if interval or cron:

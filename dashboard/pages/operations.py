@@ -1,17 +1,15 @@
-"""The dialog of an operation on many children: what was frozen, what a person may say beside it, and what differs."""
+"""Context of the confirmation dialog of an operation: its targets, its options, and changed parameters."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django import forms
 from django.db.models import Avg
 from django.http import QueryDict
-from django.utils.translation import gettext as _
 
-from dashboard.actions.batch import window_bounds
 from dashboard.actions.operations import OperationOptions, may_change_parameters
 from dashboard.forms.model_forms import ModelForm, form_of
+from dashboard.forms.operations import OperationOptionsForm
 from dashboard.models import Action, Batch, Operation
 from dashboard.queries.operation_progress import Difference, differences
 from dashboard.queries.selection import ALL_CHILDREN
@@ -20,65 +18,47 @@ from orchestration.processors.catalogue import processors
 PREFIX = "parameters"
 
 
-class WishesForm(forms.Form):
-    """Why, and how many children at a time."""
-
-    reason = forms.CharField(max_length=200, required=False)
-
-    def __init__(self, batch: Batch, data: QueryDict | None = None) -> None:
-        super().__init__(data)
-        least, most = window_bounds()
-        self.fields["window"] = forms.IntegerField(
-            required=False,
-            min_value=least,
-            max_value=most,
-            label=_("Max concurrency"),
-            help_text=_("A lower value puts less load on the target system."),
-            widget=forms.NumberInput(attrs={"placeholder": batch.window}),
-        )
-
-
 @dataclass(frozen=True)
 class OperationPage:
-    """Context of the dialog. `seconds` is how long it may take, where that can be told."""
+    """Context of the dialog. `seconds` is how long a retry may take; None where no child has finished yet."""
 
     batch: Batch
     operation: Operation
-    form: WishesForm
+    form: OperationOptionsForm
     parameters: ModelForm | None
     seconds: float | None
 
     @property
     def is_valid(self) -> bool:
-        """Whether all that was typed can be used."""
+        """Whether the options and the parameters are valid."""
         is_valid = self.form.is_valid()
         return is_valid and (self.parameters is None or not self.parameters.is_bound or self.parameters.is_valid())
 
     @property
     def differences(self) -> list[Difference]:
-        """Which parameters are not the batch's."""
+        """Parameters that differ from those of the batch."""
         if self.parameters is None or not self.parameters.is_bound or not self.parameters.is_valid():
             return []
         return differences(self.batch, self.parameters.model.model_dump(mode="json"))
 
     @property
-    def wishes(self) -> OperationOptions:
-        """What was typed, once it is valid."""
+    def options(self) -> OperationOptions:
+        """The options of a valid page."""
         given = self.form.cleaned_data
         changed = self.parameters.model.model_dump(mode="json") if self.parameters and self.differences else None
         return OperationOptions(given["reason"], changed, given["window"])
 
 
 def operation_page(operation: Operation, data: QueryDict | None = None) -> OperationPage:
-    """Return the dialog of an operation, filled in with what was typed."""
+    """Return the dialog of an operation, bound to submitted data if there is any."""
     batch = operation.batch
     return OperationPage(
-        batch, operation, WishesForm(batch, data), _parameters_form(operation, data), _seconds(operation)
+        batch, operation, OperationOptionsForm(batch, data), _parameters_form(operation, data), _seconds(operation)
     )
 
 
 def _parameters_form(operation: Operation, data: QueryDict | None) -> ModelForm | None:
-    """Return a form of the parameters where a retry may change them."""
+    """Return a form of the parameters if a retry may change them."""
     batch = operation.batch
     if operation.action != Action.RETRY or not may_change_parameters(batch):
         return None
@@ -89,7 +69,7 @@ def _parameters_form(operation: Operation, data: QueryDict | None) -> ModelForm 
 
 
 def _seconds(operation: Operation) -> float | None:
-    """Return how long it may take: as long as children took so far, as many at a time as the window lets."""
+    """Estimate how long a retry takes: the average duration of finished children, a window of them at a time."""
     if operation.action != Action.RETRY:
         return None
     took = ALL_CHILDREN.children(operation.batch).filter(duration__isnull=False).aggregate(Avg("duration"))

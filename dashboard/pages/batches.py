@@ -6,15 +6,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
-from django.http import HttpRequest
+from django.core.paginator import Page
+from django.http import HttpRequest, QueryDict
 
 from dashboard.accounts.permissions import may_operate
 from dashboard.actions.rollback import can_undo
 from dashboard.forms.model_forms import title_of
-from dashboard.i18n.formatting import translated
+from dashboard.i18n.formatting import StrOrPromise, translated
 from dashboard.live.state import batch_state
-from dashboard.models import Batch, Report
+from dashboard.models import Batch, Report, SavedView
+from dashboard.pages.batch_columns import COLUMNS, columns_of, columns_query
+from dashboard.queries.batch_filter import BatchFilter
 from dashboard.queries.error_groups import ErrorGroups, error_groups
 from dashboard.queries.node_pane import Pane
 from dashboard.queries.selection import Selection
@@ -91,3 +95,38 @@ def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane 
         confirm=request.GET.get("confirm", ""),
         pane=pane,
     )
+
+
+@dataclass(frozen=True)
+class BatchRow:
+    """A batch and its state as the live rows get it."""
+
+    batch: Batch
+    state: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BatchListPage:
+    """Context of the batch list. `newest` is when it was made: what is launched later is offered, not inserted."""
+
+    filter: BatchFilter
+    page: Page[Batch]
+    rows: Sequence[BatchRow]
+    newest: str
+    may_operate: bool
+    views: Sequence[SavedView]
+    query: str
+    columns: Sequence[str]
+
+    @property
+    def all_columns(self) -> Sequence[tuple[str, StrOrPromise]]:
+        """Columns that can be shown, and their titles."""
+        return list(COLUMNS.items())
+
+
+def saved_query(given: QueryDict) -> str:
+    """Return what of an address belongs to a saved view: filters, order and columns, in one way of writing."""
+    kept = {name: given[name] for name in BatchFilter.base_filters if given.get(name)}
+    if columns := columns_query(columns_of(given)):
+        kept["columns"] = columns
+    return urlencode(sorted(kept.items()), safe=",")

@@ -1,0 +1,28 @@
+"""The options of an operation on many children: a reason and a window."""
+
+from __future__ import annotations
+
+from django import forms
+from django.http import QueryDict
+from django.utils.translation import gettext as _
+
+from dashboard.actions.batch import window_bounds
+from dashboard.models import Batch
+
+
+class OperationOptionsForm(forms.Form):
+    """A reason for the audit entry, and how many children are open at a time."""
+
+    reason = forms.CharField(max_length=200, required=False)
+
+    def __init__(self, batch: Batch, data: QueryDict | None = None) -> None:
+        super().__init__(data)
+        least, most = window_bounds()
+        self.fields["window"] = forms.IntegerField(
+            required=False,
+            min_value=least,
+            max_value=most,
+            label=_("Max concurrency"),
+            help_text=_("A lower value puts less load on the target system."),
+            widget=forms.NumberInput(attrs={"placeholder": batch.window}),
+        )

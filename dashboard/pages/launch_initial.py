@@ -1,0 +1,75 @@
+"""The launch page with initial values: the processor's example, an earlier batch, or a preset."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from django.http import HttpRequest
+
+from dashboard.accounts.permissions import may_operate
+from dashboard.forms.items import ItemsForm
+from dashboard.forms.model_forms import form_of
+from dashboard.i18n.formatting import translated
+from dashboard.inputs.source import Format
+from dashboard.models import Batch, DefinitionVersion, Upload
+from dashboard.pages.launch import PASTED, LaunchPage, NoParameters
+from orchestration.plan.plan import Plan
+from orchestration.plan.presets import Preset
+from orchestration.processors.processor import Processor
+
+TEXT_SHOWN = 200 * 1024
+"""Bytes of pasted text that are shown as text when a batch is launched again; a larger text is a file then."""
+
+
+def initial_page(
+    request: HttpRequest,
+    processor: Processor,
+    like: Batch | None = None,
+    preset: Preset | None = None,
+    version: DefinitionVersion | None = None,
+) -> LaunchPage:
+    """Return the unbound page, filled from an earlier batch or a preset, else from the processor's example.
+
+    With a version of a definition, the processor is the first one of the definition.
+    """
+    initial: dict[str, Any] = {"format": processor.example_format}
+    initial["count" if processor.example_format == Format.COUNT else "text"] = processor.example
+    upload, parameters, plan = None, None, dict(processor.default_plan)
+    if like is not None:
+        initial, upload = _initial_items(like)
+        parameters, plan = like.parameters, like.plan_data
+    elif preset is not None:
+        initial = {"format": Format.CSV, "text": preset.items} if preset.items else {"format": Format.COUNT}
+        initial |= {"count": preset.count, "label": str(translated(preset.title))}
+        parameters, plan = dict(preset.parameters), dict(preset.plan)
+    page = LaunchPage(
+        processor,
+        items=ItemsForm(initial=initial),
+        parameters=form_of(NoParameters if version else processor.parameters_model)(
+            prefix="parameters", initial=parameters
+        ),
+        plan=form_of(Plan)(prefix="plan", initial={} if version else plan),
+        key=secrets.token_urlsafe(12),
+        may_operate=may_operate(request.user),
+        upload=upload,
+        like=like,
+        preset=preset,
+        version=version,
+    )
+    page.items.set_key_choices([initial["key"]] if initial.get("key") else [])
+    return page
+
+
+def _initial_items(like: Batch) -> tuple[dict[str, Any], Upload | None]:
+    source = like.source
+    count = source.get("count") or like.item_count
+    initial = {"format": source["kind"], "key": source.get("key", ""), "label": like.label, "count": count}
+    initial["leave_out"] = bool(source.get("left_out") or source.get("leave_out"))
+    upload = Upload.objects.filter(pk=source.get("upload")).first()
+    if upload is not None and upload.name == PASTED and upload.size <= TEXT_SHOWN:
+        initial["text"] = upload.file.read().decode()
+        upload = None
+    elif upload is not None:
+        initial["upload"] = upload.pk
+    return initial, upload

@@ -1,0 +1,106 @@
+"""Contexts of the schedule pages: the list, one schedule, and the form."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.core.paginator import Page
+
+from dashboard.errors import FieldErrors, OperationError
+from dashboard.forms.schedules import OVERLAPS, TimetableForm
+from dashboard.i18n.formatting import StrOrPromise
+from dashboard.models import Batch, Schedule, ScheduleEntry
+from dashboard.pages.batches import BatchRow
+from dashboard.schedules import actions as schedule_actions
+from dashboard.schedules.recurrence import timing_in_words
+from dashboard.schedules.stored_launch import StoredLaunch
+from orchestration.client.schedule_models import ScheduleSnapshot
+
+
+@dataclass
+class ScheduleFormPage:
+    """Context of the schedule form. `problem` is why the next times could not be read."""
+
+    form: TimetableForm
+    stored_launch: StoredLaunch
+    schedule: Schedule | None = None
+    times: Sequence[datetime] = ()
+    problem: str = ""
+
+    @property
+    def processor(self) -> str:
+        """Name of the processor that is launched."""
+        return str(self.stored_launch.data["processor"])
+
+    @property
+    def overlaps(self) -> Sequence[tuple[str, StrOrPromise, StrOrPromise]]:
+        """The overlap policies: value, title and description."""
+        return [(policy.value, title, sentence) for policy, (title, sentence) in OVERLAPS.items()]
+
+    def preview_times(self) -> None:
+        """Fill in the next times if the timing of the form is valid."""
+        self.form.is_valid()
+        if self.form.timing is None or self.form.time_errors:
+            return
+        try:
+            self.times = schedule_actions.next_times(self.form.timing)
+        except FieldErrors as error:
+            self.form.add_errors(error.errors)
+        except OperationError as error:
+            self.problem = error.message
+
+
+@dataclass(frozen=True)
+class ScheduleRow:
+    """A schedule, its snapshot in Temporal (None: deleted there, or Temporal is unreachable), and its last batch."""
+
+    schedule: Schedule
+    snapshot: ScheduleSnapshot | None
+    last: Batch | None = None
+
+    @property
+    def words(self) -> str:
+        """The timing in words."""
+        return timing_in_words(self.snapshot.timing) if self.snapshot else ""
+
+    @property
+    def overlap(self) -> tuple[StrOrPromise, StrOrPromise]:
+        """Title and description of the overlap policy."""
+        return OVERLAPS[self.snapshot.setting.overlap] if self.snapshot else ("", "")
+
+
+@dataclass(frozen=True)
+class ScheduleListPage:
+    """Context of the list. `problem` is why Temporal could not be read."""
+
+    page: Page[Schedule]
+    rows: Sequence[ScheduleRow]
+    problem: str
+    may_operate: bool
+
+
+@dataclass(frozen=True)
+class ScheduleDetailPage:
+    """Context of a schedule's page. `failure` is a launch that failed after the last batch."""
+
+    row: ScheduleRow
+    batches: Sequence[BatchRow]
+    entries: Sequence[ScheduleEntry]
+    failure: ScheduleEntry | None
+    problem: str
+    may_operate: bool
+    confirm: str
+
+    @property
+    def mark(self) -> str:
+        """A digest of what changes without an action on the page; a poll that sends the current one gets no content."""
+        shown = [
+            self.row.snapshot,
+            self.failure,
+            self.problem,
+            [(row.batch.pk, row.batch.revision) for row in self.batches],
+        ]
+        return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]

@@ -63,7 +63,7 @@ class ChunkActivities:
         self._store = store
         self._writer = ResultWriter(store.write_results)
         self._inline = InlineChunks()
-        uploads.fetch_with(store.read_upload)
+        uploads.set_upload_source(store.read_upload)
         self._threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="chunks")
 
     @activity.defn(name=BEGIN_CHUNK_ACTIVITY)
@@ -231,7 +231,7 @@ class ChunkActivities:
         """End the threads, once no activity runs."""
         self._inline.close()
         self._threads.shutdown()
-        uploads.forget()
+        uploads.remove_fetched()
         self._writer.close()
 
 

@@ -15,7 +15,7 @@ from orchestration.processors.processor import Processor
 ITEM, RESULT = "item", "result"
 """What a reference in a saga of each item calls the item, and what a stage keeps by its result."""
 
-Names = frozenset[str]
+StepNames = frozenset[str]
 SourceReference = tuple[Tree, str, str]
 """The place, path and text of a reference."""
 
@@ -61,13 +61,13 @@ class _Check:
         self._around: list[str] = []
         self._refers = {name: self._named_by(place) for name, place in self._places.items()}
 
-    def sequence(self, places: list[SourcePart], over: Names) -> Names:
+    def sequence(self, places: list[SourcePart], over: StepNames) -> StepNames:
         """Check steps in order, and return what is over after them."""
         for place in places:
             over = self.step(place, over)
         return over
 
-    def step(self, place: SourcePart, over: Names) -> Names:
+    def step(self, place: SourcePart, over: StepNames) -> StepNames:
         """Check one step and what is in it, and return what is over after it."""
         for key in ("run", "fan_out", "if"):
             self.references(place, _own_references(place, key), over)
@@ -87,7 +87,7 @@ class _Check:
     def saga(self) -> None:
         """Check a saga's steps; a compensation may name the step that it undoes."""
         fan_out = self._root.get("fan_out")
-        over: Names = frozenset({ITEM}) if fan_out is not None and fan_out.value is True else frozenset()
+        over: StepNames = frozenset({ITEM}) if fan_out is not None and fan_out.value is True else frozenset()
         for place in parts_of(self._root, "saga"):
             self.references(place, references_in(place.tree.get("input"), f"{place.path}.input"), over)
             over |= {place.name}
@@ -98,7 +98,7 @@ class _Check:
         for place in parts_of(self._root, "pipeline"):
             self.references(place, _own_references(place, "keep"), frozenset({ITEM, RESULT}))
 
-    def references(self, place: SourcePart, references: Iterator[SourceReference], over: Names) -> None:
+    def references(self, place: SourcePart, references: Iterator[SourceReference], over: StepNames) -> None:
         """Check references at a place, where the steps in `over` are over."""
         for tree, path, ref in references:
             if self._found.is_full:
@@ -158,7 +158,7 @@ class _Check:
             return ""
         return f'The result of "{name}" has no "{rest[0]}". It has: {", ".join(sorted(known))}.'
 
-    def _fields_of(self, place: SourcePart) -> Names | None:
+    def _fields_of(self, place: SourcePart) -> StepNames | None:
         """Return the fields of a step's result, or None where they are not known."""
         if place.kind == "parallel":
             return frozenset(branch.name for branch in place.branch(("parallel",)))

@@ -1,4 +1,4 @@
-"""Findings: what a diagnosis may say of a batch that does not move, in words for a person."""
+"""Findings of a diagnosis: reasons why a batch makes no progress, in words for a person."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestration.translation import ngettext
 
 
 class Severity(StrEnum):
-    """What a finding asks for: somebody's doing, a look, or nothing."""
+    """What a finding calls for: action, attention, or nothing."""
 
     PROBLEM = "problem"
     WARNING = "warning"
@@ -19,7 +19,7 @@ class Severity(StrEnum):
 
 
 class FindingCode(StrEnum):
-    """What was found; the same word in the API and in the page."""
+    """Kind of finding; part of the API and of the page."""
 
     TEMPORAL_AWAY = "temporal_away"
     NOT_STARTED = "not_started"
@@ -43,10 +43,10 @@ class FindingCode(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One reason why a batch does not move. `subject` is a workflow id or a task queue.
+    """One reason why a batch makes no progress. `subject` is a workflow id or a task queue.
 
-    `what` and `advice` are sentences for a person, `detail` is what Temporal said (an error, identities, ids), `since`
-    the time from which on it has been so, where that is known.
+    `what` and `advice` are sentences for a person, `detail` is from Temporal (an error, identities, ids). `since`: from
+    which time on, where known.
     """
 
     code: FindingCode
@@ -58,16 +58,16 @@ class Finding:
     since: datetime | None = None
 
 
-def merged(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings gravest first; those that differ in their subject alone are said once, with their number."""
+def merge_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings gravest first; those that differ only in their subject are merged into one, with their number."""
     alike = dict[tuple[FindingCode, str], list[Finding]]()
     for finding in findings:
         alike.setdefault((finding.code, finding.detail), []).append(finding)
-    said = [_said_once(group) for group in alike.values()]
-    return sorted(said, key=lambda finding: list(Severity).index(finding.severity))
+    groups = [_merge_group(group) for group in alike.values()]
+    return sorted(groups, key=lambda finding: list(Severity).index(finding.severity))
 
 
-def _said_once(group: list[Finding]) -> Finding:
+def _merge_group(group: list[Finding]) -> Finding:
     times = [finding.since for finding in group if finding.since is not None]
     more = len({finding.subject for finding in group}) - 1
     what = group[0].what

@@ -1,4 +1,4 @@
-"""Hold-ups: what keeps a parent from starting what is below it, on purpose or not, and from being heard. Pure."""
+"""Checks of parents: whether they can start children, deliver events, and how far the window is used. Pure."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from orchestration.temporal.protobuf import to_datetime
 from orchestration.translation import _, ngettext
 
 
-def of_parent(seen: WorkflowSnapshot) -> list[Finding]:
-    """Return what keeps a parent from starting what is below it, and from being heard."""
-    return [*_ids_taken(seen), *_notify_fails(seen)]
+def check_parent(workflow: WorkflowSnapshot) -> list[Finding]:
+    """Return why a parent cannot start children, or deliver its events."""
+    return [*_ids_taken(workflow), *_notify_fails(workflow)]
 
 
-def _ids_taken(seen: WorkflowSnapshot) -> list[Finding]:
-    """Find the ids whose newest start was refused. A parent tries again for a while, and says nothing of it."""
+def _ids_taken(workflow: WorkflowSnapshot) -> list[Finding]:
+    """Find the ids whose newest start was refused. A parent retries for a while without reporting it."""
     taken, done = dict[str, datetime](), set[str]()
-    for event in seen.events:
+    for event in workflow.events:
         if event.event_type == EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
             done.add(event.child_workflow_execution_started_event_attributes.workflow_execution.workflow_id)
         elif event.event_type == EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED:
@@ -43,25 +43,25 @@ def _ids_taken(seen: WorkflowSnapshot) -> list[Finding]:
                 "terminate it in Temporal."
             ),
             _("%(parent_id)s could not start %(child_id)s: already exists")
-            % {"parent_id": seen.workflow_id, "child_id": workflow_id},
+            % {"parent_id": workflow.workflow_id, "child_id": workflow_id},
             since,
         )
         for workflow_id, since in taken.items()
     ]
 
 
-def _notify_fails(seen: WorkflowSnapshot) -> list[Finding]:
-    """Judge the notify activity that is under way, or else how the newest one ended."""
+def _notify_fails(workflow: WorkflowSnapshot) -> list[Finding]:
+    """Check the pending notify activity, or else the outcome of the newest one."""
     detail, since = "", None
-    for activity in seen.shown.pending_activities:
+    for activity in workflow.description.pending_activities:
         if activity.activity_type.name == NOTIFY_ACTIVITY:
             began = to_datetime(activity.scheduled_time)
-            if activity.attempt < 2 and seen.now - began <= PICKED_UP_WITHIN:
+            if activity.attempt < 2 and workflow.now - began <= PICKED_UP_WITHIN:
                 return []
             detail, since = root_cause(activity.last_failure) or _("No worker picks up the notify activity."), began
             break
     else:
-        event = next((event for event in seen.events if _is_end_of_notify(seen, event)), None)
+        event = next((event for event in workflow.events if _is_end_of_notify(workflow, event)), None)
         if event is None or event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
             return []
         failure = event.activity_task_failed_event_attributes.failure
@@ -72,7 +72,7 @@ def _notify_fails(seen: WorkflowSnapshot) -> list[Finding]:
         Finding(
             FindingCode.NOTIFY_FAILS,
             Severity.WARNING,
-            seen.workflow_id,
+            workflow.workflow_id,
             _(
                 "The events of this batch do not reach the dashboard. The batch itself keeps running: it never waits "
                 "for them."
@@ -87,7 +87,7 @@ def _notify_fails(seen: WorkflowSnapshot) -> list[Finding]:
     ]
 
 
-def _is_end_of_notify(seen: WorkflowSnapshot, event: HistoryEvent) -> bool:
+def _is_end_of_notify(workflow: WorkflowSnapshot, event: HistoryEvent) -> bool:
     scheduled = 0
     if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
         scheduled = event.activity_task_completed_event_attributes.scheduled_event_id
@@ -95,33 +95,30 @@ def _is_end_of_notify(seen: WorkflowSnapshot, event: HistoryEvent) -> bool:
         scheduled = event.activity_task_failed_event_attributes.scheduled_event_id
     elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
         scheduled = event.activity_task_timed_out_event_attributes.scheduled_event_id
-    origin = seen.event(scheduled) if scheduled else None
+    origin = workflow.event(scheduled) if scheduled else None
     return origin is not None and origin.activity_task_scheduled_event_attributes.activity_type.name == NOTIFY_ACTIVITY
 
 
-# What holds a batch back on purpose
-
-
-def held(
+def check_progress(
     progress: Sequence[tuple[WorkflowSnapshot, Progress]], children: Sequence[WorkflowSnapshot], *, has_fault: bool
 ) -> list[Finding]:
-    """Say what holds parents back as they were told to: a pause, the window. First parent first.
+    """Return what intentionally delays parents (a pause, the window), or that children are at work.
 
-    A breaker, a gate or a hold belongs here, too: as soon as `Progress` tells of one, it is one finding more.
+    `progress` begins with the topmost parent.
     """
     if not progress:
         return []
     top, answer = progress[0]
     if answer.paused:
         return [_paused(top, answer)]
-    lowest = [(seen, told) for seen, told in progress if not seen.open_parents]
-    running = sum(told.running for _, told in lowest)
+    lowest = [(workflow, each) for workflow, each in progress if not workflow.open_parents]
+    running = sum(each.running for _, each in lowest)
     if not running:
         return []
-    pending = sum(told.pending for _, told in lowest)
-    is_full = all(told.running >= told.window for _, told in lowest if told.pending)
+    pending = sum(each.pending for _, each in lowest)
+    is_full = all(each.running >= each.window for _, each in lowest if each.pending)
     oldest = min((child.started_at for child in children), default=None)
-    window = sum(told.window for _, told in lowest)
+    window = sum(each.window for _, each in lowest)
     opening = "" if has_fault else _("No problem found.") + " "
     if pending and is_full:
         return [_window_full(top, opening, running, window, pending, oldest)]
@@ -136,19 +133,19 @@ def held(
     return [Finding(FindingCode.CHILDREN_OPEN, Severity.INFO, top.workflow_id, what, advice, since=oldest)]
 
 
-def _paused(seen: WorkflowSnapshot, told: Progress) -> Finding:
-    what = _("The batch is paused: %(pending)s pending.") % {"pending": f"{told.pending:,}"}
-    if told.running:
+def _paused(workflow: WorkflowSnapshot, each: Progress) -> Finding:
+    what = _("The batch is paused: %(pending)s pending.") % {"pending": f"{each.pending:,}"}
+    if each.running:
         still_running = ngettext(
-            " %(running)s running child continues.", " %(running)s running children continue.", told.running
+            " %(running)s running child continues.", " %(running)s running children continue.", each.running
         )
-        what += still_running % {"running": f"{told.running:,}"}
+        what += still_running % {"running": f"{each.running:,}"}
     advice = _("Resume the batch when it may continue.")
-    return Finding(FindingCode.PAUSED, Severity.INFO, seen.workflow_id, what, advice)
+    return Finding(FindingCode.PAUSED, Severity.INFO, workflow.workflow_id, what, advice)
 
 
 def _window_full(
-    seen: WorkflowSnapshot, opening: str, running: int, window: int, pending: int, oldest: datetime | None
+    workflow: WorkflowSnapshot, opening: str, running: int, window: int, pending: int, oldest: datetime | None
 ) -> Finding:
     what = opening + _("Max concurrency is reached: %(running)s of %(window)s running, %(pending)s pending.") % {
         "running": f"{running:,}",
@@ -156,4 +153,4 @@ def _window_full(
         "pending": f"{pending:,}",
     }
     advice = _("Wait until a child finishes, or raise max concurrency if the workers can take more.")
-    return Finding(FindingCode.WINDOW_FULL, Severity.INFO, seen.workflow_id, what, advice, since=oldest)
+    return Finding(FindingCode.WINDOW_FULL, Severity.INFO, workflow.workflow_id, what, advice, since=oldest)

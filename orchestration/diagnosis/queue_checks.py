@@ -9,11 +9,11 @@ from orchestration.diagnosis.findings import Finding, FindingCode, Severity
 from orchestration.translation import _, ngettext
 
 MEMORY_SHORT = 0.93
-"""Share of a host's memory above which a worker is said to be short of it."""
+"""Used share of a host's memory from which a worker counts as short of memory."""
 
 
-def queue_findings(queue: QueueSnapshot, since: datetime) -> list[Finding]:
-    """Say why what has waited in a queue since a time is not picked up."""
+def check_queue(queue: QueueSnapshot, since: datetime) -> list[Finding]:
+    """Return why no worker has picked up the tasks that have waited in a queue since a time."""
     if not queue.pollers:
         return [_lost(queue) if queue.lost_workers else _nobody(queue, since)]
     found = [_memory_short(queue, worker) for worker in queue.workers if worker.memory >= MEMORY_SHORT]

@@ -1,4 +1,4 @@
-"""Sighting: what Temporal shows of one workflow, as a diagnosis reads it. Pure."""
+"""Snapshots of workflows as Temporal describes them, and what waits in which queue. Pure."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from orchestration.contracts.names import FAN_OUT_WORKFLOW
 from orchestration.temporal.protobuf import to_datetime
 
 PICKED_UP_WITHIN = timedelta(seconds=3)
-"""What has been scheduled for less is on its way."""
+"""A task that was scheduled more recently does not count as waiting."""
 
 TEXT_LIMIT = 2_000
 
 
 @dataclass(frozen=True)
 class WorkflowSnapshot:
-    """What Temporal shows of a workflow's newest run, and of its history the newest events, newest first."""
+    """A workflow's newest run as described at `now`, and the newest events of its history, newest first."""
 
-    shown: DescribeWorkflowExecutionResponse
+    description: DescribeWorkflowExecutionResponse
     events: Sequence[HistoryEvent]
     now: datetime
 
     @property
     def info(self) -> WorkflowExecutionInfo:
-        """What describes the run as a whole."""
-        return self.shown.workflow_execution_info
+        """The run's execution info."""
+        return self.description.workflow_execution_info
 
     @property
     def workflow_id(self) -> str:
@@ -58,7 +58,7 @@ class WorkflowSnapshot:
 
     @property
     def _pending(self) -> list[PendingChildExecutionInfo]:
-        return sorted(self.shown.pending_children, key=lambda child: child.initiated_id)
+        return sorted(self.description.pending_children, key=lambda child: child.initiated_id)
 
     @property
     def started_at(self) -> datetime:
@@ -71,22 +71,22 @@ class WorkflowSnapshot:
 
 
 def oldest_children(parents: Sequence[WorkflowSnapshot], number: int) -> list[str]:
-    """Return the ids of so many open children: the oldest of each parent, then the second oldest of each."""
+    """Return the ids of `number` open children: the oldest of each parent, then the second oldest of each."""
     rounds = zip_longest(*(parent.open_children for parent in parents))
     return list(islice((each for each in chain.from_iterable(rounds) if each is not None), number))
 
 
-def waiting_tasks(seen: Iterable[WorkflowSnapshot]) -> dict[tuple[str, QueueKind], datetime]:
-    """Return the queues in which a workflow task or an activity waits to be picked up, and since when."""
+def waiting_tasks(workflows: Iterable[WorkflowSnapshot]) -> dict[tuple[str, QueueKind], datetime]:
+    """Return the queues in which workflow tasks or activities wait to be picked up, and since when."""
     found = dict[tuple[str, QueueKind], datetime]()
-    for each in seen:
-        task = each.shown.pending_workflow_task
+    for each in workflows:
+        task = each.description.pending_workflow_task
         scheduled = [(each.info.task_queue, QueueKind.WORKFLOW, to_datetime(task.scheduled_time))]
         if task.state != PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED:
             scheduled = []
         scheduled += [
             (activity.activity_options.task_queue.name, QueueKind.ACTIVITY, to_datetime(activity.scheduled_time))
-            for activity in each.shown.pending_activities
+            for activity in each.description.pending_activities
             if activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
         ]
         for name, kind, since in scheduled:
@@ -96,7 +96,7 @@ def waiting_tasks(seen: Iterable[WorkflowSnapshot]) -> dict[tuple[str, QueueKind
 
 
 def root_cause(failure: Failure) -> str:
-    """Return the innermost reason of a failure: Temporal wraps a failure once for each level it passes."""
+    """Return type and message of the innermost cause: Temporal wraps a failure once for each level it passes."""
     while failure.HasField("cause"):
         failure = failure.cause
     kind = failure.application_failure_info.type

@@ -1,4 +1,4 @@
-"""Symptoms: what is wrong with one workflow's own task and its activities. Pure."""
+"""Checks of one workflow: its workflow task and its activities. Pure."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from orchestration.temporal.protobuf import to_datetime
 from orchestration.translation import _
 
 HEARTBEAT_DUE = 1 / 3
-"""Share of the heartbeat timeout after which a heartbeat is missing if the worker has fallen silent, too."""
+"""Share of the heartbeat timeout after which an activity's heartbeat counts as missing if its worker is lost."""
 
 HEARTBEAT_OVERDUE = 0.9
-"""The same where the worker lives: the SDK sends heartbeats only every 0.8 of the timeout."""
+"""The same for a live worker: the SDK sends heartbeats only every 0.8 of the timeout."""
 
 TASK_FAILURES = (EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED, EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT)
 
 
 def not_started(workflow_id: str) -> Finding:
-    """Say that Temporal knows no such workflow."""
+    """Return the finding that Temporal knows no such workflow."""
     return Finding(
         FindingCode.NOT_STARTED,
         Severity.INFO,
@@ -39,54 +39,55 @@ def not_started(workflow_id: str) -> Finding:
     )
 
 
-def closed(seen: WorkflowSnapshot) -> Finding:
-    """Say that Temporal has closed what the record holds for open."""
+def already_closed(workflow: WorkflowSnapshot) -> Finding:
+    """Return the finding that a workflow is closed which the record shows as open."""
     return Finding(
         FindingCode.CLOSED,
         Severity.INFO,
-        seen.workflow_id,
+        workflow.workflow_id,
         _("Its latest run has finished; the dashboard has not caught up yet, or another run follows."),
         _("No action needed: the dashboard reconciles with Temporal every few seconds."),
-        since=to_datetime(seen.info.close_time),
+        since=to_datetime(workflow.info.close_time),
     )
 
 
-def of_workflow(seen: WorkflowSnapshot, workers: Sequence[WorkerSnapshot]) -> list[Finding]:
-    """Return what is wrong with a workflow's own task and its activities, other than that nobody picks them up."""
+def check_workflow(workflow: WorkflowSnapshot, workers: Sequence[WorkerSnapshot]) -> list[Finding]:
+    """Return what is wrong with a workflow's task and its activities, except that no worker picks them up."""
     found = list[Finding]()
-    if seen.info.status == WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED:
-        found.append(_paused_in_temporal(seen))
-    if seen.shown.pending_workflow_task.attempt > 1:
-        found.append(_task_fails(seen))
-    for activity in seen.shown.pending_activities:
+    if workflow.info.status == WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED:
+        found.append(_paused_in_temporal(workflow))
+    if workflow.description.pending_workflow_task.attempt > 1:
+        found.append(_task_fails(workflow))
+    for activity in workflow.description.pending_activities:
         if activity.activity_type.name != NOTIFY_ACTIVITY:
-            found += _of_activity(seen, activity, workers)
+            found += _check_activity(workflow, activity, workers)
     return found
 
 
-def _paused_in_temporal(seen: WorkflowSnapshot) -> Finding:
+def _paused_in_temporal(workflow: WorkflowSnapshot) -> Finding:
     return Finding(
         FindingCode.PAUSED_IN_TEMPORAL,
         Severity.PROBLEM,
-        seen.workflow_id,
+        workflow.workflow_id,
         _("The workflow was paused in Temporal itself, outside this dashboard."),
         _("Unpause it there: temporal workflow unpause --workflow-id %(workflow_id)s.")
-        % {"workflow_id": seen.workflow_id},
+        % {"workflow_id": workflow.workflow_id},
     )
 
 
-def _task_fails(seen: WorkflowSnapshot) -> Finding:
-    """Judge the newest failed workflow task in the history: Temporal keeps the first failure of a row of them."""
-    event = next((event for event in seen.events if event.event_type in TASK_FAILURES), None)
+def _task_fails(workflow: WorkflowSnapshot) -> Finding:
+    """Report the newest failed workflow task in the history, where Temporal keeps the first failure in a row."""
+    event = next((event for event in workflow.events if event.event_type in TASK_FAILURES), None)
     failure = event.workflow_task_failed_event_attributes.failure if event is not None else Failure()
     since = to_datetime(event.event_time) if event is not None else None
     if _is_unregistered(failure):
-        return _not_registered(seen, _("workflow type %(name)s") % {"name": seen.info.type.name}, failure, since)
-    attempt = seen.shown.pending_workflow_task.attempt
+        what = _("workflow type %(name)s") % {"name": workflow.info.type.name}
+        return _not_registered(workflow, what, failure, since)
+    attempt = workflow.description.pending_workflow_task.attempt
     return Finding(
         FindingCode.WORKFLOW_TASK_FAILS,
         Severity.PROBLEM,
-        seen.workflow_id,
+        workflow.workflow_id,
         _("The workflow code keeps failing (attempt %(attempt)s), and Temporal keeps retrying it.")
         % {"attempt": attempt},
         _(
@@ -98,11 +99,11 @@ def _task_fails(seen: WorkflowSnapshot) -> Finding:
     )
 
 
-def _not_registered(seen: WorkflowSnapshot, what: str, failure: Failure, since: datetime | None) -> Finding:
+def _not_registered(workflow: WorkflowSnapshot, what: str, failure: Failure, since: datetime | None) -> Finding:
     return Finding(
         FindingCode.NOT_REGISTERED,
         Severity.PROBLEM,
-        seen.workflow_id,
+        workflow.workflow_id,
         _("The %(what)s is not registered with the worker that polls the task queue.") % {"what": what},
         _(
             "Another program or an older version polls this queue: start a worker that has it registered, and stop "
@@ -113,8 +114,8 @@ def _not_registered(seen: WorkflowSnapshot, what: str, failure: Failure, since: 
     )
 
 
-def _of_activity(
-    seen: WorkflowSnapshot, activity: PendingActivityInfo, workers: Sequence[WorkerSnapshot]
+def _check_activity(
+    workflow: WorkflowSnapshot, activity: PendingActivityInfo, workers: Sequence[WorkerSnapshot]
 ) -> list[Finding]:
     found = list[Finding]()
     is_running = activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
@@ -123,18 +124,18 @@ def _of_activity(
         since = to_datetime(ended) if activity.HasField("last_attempt_complete_time") else None
         found.append(
             _not_registered(
-                seen, _("activity %(name)s") % {"name": activity.activity_type.name}, activity.last_failure, since
+                workflow, _("activity %(name)s") % {"name": activity.activity_type.name}, activity.last_failure, since
             )
         )
     elif activity.attempt > 1:
-        found.append(_retries(seen, activity, is_running=is_running))
+        found.append(_retries(workflow, activity, is_running=is_running))
     if is_running:
-        missing = _heartbeat_missing(seen, activity, workers)
+        missing = _heartbeat_missing(workflow, activity, workers)
         found += [missing] if missing is not None else []
     return found
 
 
-def _retries(seen: WorkflowSnapshot, activity: PendingActivityInfo, *, is_running: bool) -> Finding:
+def _retries(workflow: WorkflowSnapshot, activity: PendingActivityInfo, *, is_running: bool) -> Finding:
     name, limit = activity.activity_type.name, activity.maximum_attempts
     what = _("The activity %(name)s failed and is being retried: attempt %(attempt)s") % {
         "name": name,
@@ -152,7 +153,7 @@ def _retries(seen: WorkflowSnapshot, activity: PendingActivityInfo, *, is_runnin
     return Finding(
         FindingCode.ACTIVITY_RETRIES,
         Severity.WARNING,
-        seen.workflow_id,
+        workflow.workflow_id,
         what,
         _(
             "It succeeds once the cause of the last error is fixed; after the last attempt the child fails and can "
@@ -163,7 +164,7 @@ def _retries(seen: WorkflowSnapshot, activity: PendingActivityInfo, *, is_runnin
 
 
 def _heartbeat_missing(
-    seen: WorkflowSnapshot, activity: PendingActivityInfo, workers: Sequence[WorkerSnapshot]
+    workflow: WorkflowSnapshot, activity: PendingActivityInfo, workers: Sequence[WorkerSnapshot]
 ) -> Finding | None:
     timeout = activity.activity_options.heartbeat_timeout.ToTimedelta()
     identity, name = activity.last_worker_identity, activity.activity_type.name
@@ -172,12 +173,12 @@ def _heartbeat_missing(
     )
     beat = max(beat, to_datetime(activity.last_started_time))
     of_worker = [worker for worker in workers if worker.identity == identity]
-    is_silent = bool(of_worker) and all(worker.is_lost(seen.now) for worker in of_worker)
-    if not timeout or seen.now - beat <= timeout * (HEARTBEAT_DUE if is_silent else HEARTBEAT_OVERDUE):
+    is_lost = bool(of_worker) and all(worker.is_lost(workflow.now) for worker in of_worker)
+    if not timeout or workflow.now - beat <= timeout * (HEARTBEAT_DUE if is_lost else HEARTBEAT_OVERDUE):
         return None
     what = (
         _("The activity %(name)s has stopped sending heartbeats, and its worker %(identity)s is not responding either.")
-        if is_silent
+        if is_lost
         else _(
             "The activity %(name)s has stopped sending heartbeats. Its worker %(identity)s still responds, so the "
             "activity hangs or the worker is overloaded."
@@ -186,7 +187,7 @@ def _heartbeat_missing(
     return Finding(
         FindingCode.HEARTBEAT_MISSING,
         Severity.PROBLEM,
-        seen.workflow_id,
+        workflow.workflow_id,
         what % {"name": name, "identity": identity},
         _("After %(seconds)s s without a heartbeat Temporal gives it to another worker; make sure that one is running.")
         % {"seconds": f"{timeout.total_seconds():g}"},
@@ -196,7 +197,7 @@ def _heartbeat_missing(
 
 
 def _is_unregistered(failure: Failure) -> bool:
-    """Whether a worker said that it does not know a type: Python and TypeScript first, Go and Java second."""
+    """Whether a worker does not know a type: Python's and TypeScript's wording first, Go's and Java's second."""
     text = failure.message.lower()
     is_named = failure.application_failure_info.type == "NotFoundError" and "not registered" in text
     return is_named or text.startswith(("unable to find workflow type", "unable to find activitytype"))

@@ -1,4 +1,4 @@
-"""Catalogue: the processors that this process knows, wherever their modules come from."""
+"""The catalogue of processors: built in, from installed packages, and from CANOPY_PROCESSORS."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class UnknownProcessor(LookupError):
 
 
 class CannotLoad(Exception):
-    """A module with processors cannot be used: which, and why."""
+    """A module with processors cannot be loaded; the message says which, and why."""
 
 
 @lru_cache(maxsize=1)
@@ -57,7 +57,7 @@ def _import(where: str, entry: EntryPoint) -> None:
 
 
 def processors() -> Mapping[str, Processor]:
-    """Return the catalogue, by name."""
+    """Return all processors, by name."""
     load()
     return registered()
 
@@ -71,7 +71,7 @@ def get_processor(name: str) -> Processor:
 
 
 def processor_of(function: Callable[..., Any]) -> Processor:
-    """Return the processor that a function was made into. Raises LookupError."""
+    """Return the processor of a decorated function. Raises LookupError."""
     found = next((each for each in registered().values() if each.function is function), None)
     if found is None:
         raise LookupError(f"{function!r} is not a processor: the decorator is missing.")

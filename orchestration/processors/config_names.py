@@ -1,4 +1,4 @@
-"""Names: how forms and batches call what an installation configures beside its workers: secrets, databases, files."""
+"""Names by which batches refer to what an installation configures for its workers: secrets, databases, file stores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAME = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
 
 
 def named(what: str, example: str) -> AfterValidator:
-    """Return the validator of a parameter that is such a name; `what` in words, with its article."""
+    """Return the validator of a parameter that is such a name. `what` it names has an article: a connection."""
 
     def check(given: str) -> str:
         if not NAME.fullmatch(given):

@@ -1,4 +1,4 @@
-"""Typed: what a processor's function takes and returns, read from its annotations, as models of pydantic."""
+"""Signatures of processors' functions: parameters and results as pydantic models, read from annotations."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, create_model
 
 SCALARS = (str, int, float, bool)
-"""What an item may be by itself: a line of text, or the field `value`."""
+"""Types of an item without fields: a line of text, or the field `value`."""
 
 SUPPORTED_TYPES = "a pydantic model, a dataclass, or one of str, int, float and bool"
 
 
 class NoParameters(BaseModel):
-    """The parameters of a function that takes none."""
+    """Parameters of a function that takes none."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class AnyResult(RootModel[Any]):
-    """The result of a function that says no more of it than that there is one."""
+    """Result of a function whose annotation names no fields."""
 
 
 @dataclass(frozen=True)
 class ArgumentType:
-    """What a function is given: the model by which it is validated, and what is made of a validated one."""
+    """Type of one argument: the model that validates it, and how to make the argument of the model."""
 
     model: type[BaseModel]
     make: Callable[[Any], Any] = lambda model: model
 
     @classmethod
     def of(cls, annotation: Any, *, forbids: bool = False) -> ArgumentType:
-        """Read an annotation. Raises TypeError with words for whoever wrote it; `forbids` fields that it has not."""
+        """Read an annotation; with `forbids`, data with other fields is invalid. Raises TypeError with the reason."""
         plain = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
         if inspect.isclass(plain) and issubclass(plain, BaseModel):
             return cls(plain)
@@ -51,9 +51,9 @@ class ArgumentType:
 
 @dataclass(frozen=True)
 class Signature:
-    """How a processor's function is called.
+    """How to call a processor's function.
 
-    `takes_many`: with a list of items and one of their contexts, and returns a list of their results.
+    `takes_many`: it takes a list of items and a list of their contexts, and returns the list of their results.
     """
 
     item: ArgumentType
@@ -64,7 +64,7 @@ class Signature:
 
     @cached_property
     def result_model(self) -> type[BaseModel]:
-        """The result's model: its fields are the result's columns. AnyResult where there is none."""
+        """Model of the result, whose fields are its columns; AnyResult where it has no fields."""
         if inspect.isclass(self.result) and issubclass(self.result, BaseModel):
             return self.result
         if inspect.isclass(self.result) and dataclasses.is_dataclass(self.result):
@@ -76,13 +76,13 @@ class Signature:
         return TypeAdapter(self.result)
 
     def dump(self, result: Any) -> Any:
-        """Return a result as JSON-able data. Raises pydantic.ValidationError or ValueError for what is none."""
+        """Return a result as JSON-able data. Raises pydantic.ValidationError or ValueError."""
         if isinstance(result, BaseModel):
             return result.model_dump(mode="json")
         return self._dumps.dump_python(result, mode="json", warnings="error")
 
     def arguments(self, item: Any, parameters: Any, context: Any) -> tuple[Any, ...]:
-        """Return what the function is called with, of what it takes."""
+        """Return the arguments that the function takes."""
         given = [item]
         if self.parameters is not None:
             given.append(parameters)
@@ -92,7 +92,7 @@ class Signature:
 
 
 def read_signature(function: Callable[..., Any], context: type) -> Signature:
-    """Read a function `(item[, parameters][, context]) -> result`. Raises TypeError with what is wrong with it."""
+    """Read a function `(item[, parameters][, context]) -> result`. Raises TypeError with the reason."""
     try:
         hints = get_type_hints(function, include_extras=True)
     except NameError as error:
@@ -131,7 +131,7 @@ def _given(annotation: Any, name: str, *, forbids: bool = False) -> ArgumentType
 
 
 def _result(annotation: Any) -> Any:
-    """Return the type of one result; of a batch's, without the exceptions that may stand for single items."""
+    """Return the type of one result, without the exceptions that may be returned for single items."""
     if get_origin(annotation) in (Union, UnionType):
         left = [each for each in get_args(annotation) if not (inspect.isclass(each) and issubclass(each, Exception))]
         return left[0] if len(left) == 1 else Any
@@ -139,7 +139,7 @@ def _result(annotation: Any) -> Any:
 
 
 def _model_of_dataclass(source: type, *, forbids: bool) -> type[BaseModel]:
-    """Make a model with a dataclass's fields, bounds and defaults."""
+    """Return a model with the fields, bounds and defaults of a dataclass."""
     hints = get_type_hints(source, include_extras=True)
     fields: dict[str, Any] = {}
     for each in dataclasses.fields(source):

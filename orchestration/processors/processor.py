@@ -1,4 +1,4 @@
-"""Processors: their description, the context of an item, and how they run on items."""
+"""Processors: their description, the context of an item, and their execution on items."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from orchestration.processors.uploads import Upload
 from orchestration.processors.worker_setup import Setup, resource_of
 
 ITEMS_PER_CALL = 100
-"""Items that a function which takes many gets at once, unless it says otherwise."""
+"""Default for `together`: items per call of a function that takes many."""
 Compensation = Callable[[Any, Any, Any, "ItemContext"], Awaitable[None]]
-"""What undoes an item: given the item, the parameters, the result that it had (as data), and its context."""
+"""Undoes an item; called with the item, the parameters, the item's result (as data), and its context."""
 
 Report = Callable[[Iterable[Any]], Mapping[str, Any]]
-"""What sums a batch up: given the results of its completed items (as data), what its report says of them."""
+"""Summarises a batch in its report; called with the results of its completed items (as data)."""
 
 
 @dataclass(slots=True)
-class _End:
-    """Whether an item is to stop. Set by one thread and read by another; nobody waits for it."""
+class _Cancellation:
+    """Flag that asks an item to stop. Set by one thread and polled by another."""
 
-    is_wanted: bool = False
+    is_requested: bool = False
 
 
 @dataclass(frozen=True)
 class ItemContext:
-    """What a processor may know besides its item. `attempt` counts from 1 over all runs of the child.
+    """Context of an item: `attempt` counts from 1 over all runs of the child, `batch` is the batch's id.
 
-    `idempotency_key` is the same for every attempt and retry of the same work, and of no other: for the other side to
-    tell that it has done it before. `batch` is the batch's id. `resource` is what the processor's setup made.
+    `idempotency_key` is the same for all attempts and retries of the same work, and for no other work, so that a remote
+    system can recognise duplicates. `resource` is what the processor's setup returned.
     """
 
     key: str
@@ -48,37 +48,37 @@ class ItemContext:
     batch: str = ""
     resource: Any = field(default=None, compare=False)
     waiting: Callable[[], AbstractContextManager[None]] = field(default=nullcontext, compare=False)
-    """While it lasts, nothing counts against the item's timeout: for waiting until it is its turn somewhere."""
-    _end: _End = field(default_factory=_End, compare=False)
+    """Context manager that stops the clock of the item's timeout, to wait for a slot or a rate limit."""
+    _cancellation: _Cancellation = field(default_factory=_Cancellation, compare=False)
 
     def fields(self, item: BaseModel) -> dict[str, Any]:
-        """Return what a template may name: the fields of an item, and its key and index."""
+        """Return the fields for templates: those of an item, and its key and index."""
         return {"key": self.key, "index": self.index} | item.model_dump()
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
-        """Say how far a long item is: shown at its child within seconds. Call as often as you like, from any thread."""
+        """Report the progress of a long item, shown within seconds. May be called often, and from any thread."""
         share = f"{done:,} of {total:,}" if total is not None else f"{done:,}"
         self.report(f"{share} {note}".strip())
 
     @property
     def is_canceled(self) -> bool:
-        """Whether to stop: for plain functions, which nothing can interrupt. Others get asyncio.CancelledError."""
-        return self._end.is_wanted
+        """Whether to stop: for plain functions, which cannot be interrupted. Async ones get asyncio.CancelledError."""
+        return self._cancellation.is_requested
 
     def cancel(self) -> None:
-        """Let a plain function know that nobody waits for it any more."""
-        self._end.is_wanted = True
+        """Ask a plain function to stop."""
+        self._cancellation.is_requested = True
 
 
 @dataclass(frozen=True)
 class Processor:
-    """A kind of work: its function, what that takes and returns, and what the launch page says of it.
+    """A kind of work: its function and signature, its options, and its texts on the launch page.
 
     `example` is input as a person would paste it, in the format `example_format` ("lines", "csv", "jsonl", "count").
-    `key` names the field of an item that is its business key, `together` how many items a function that takes many
-    gets at once. With a `child_workflow` each child is one of that type and of one item, and the function returns what
-    that does. One with a `then` is the first of two stages: another processor of that name, with the same parameters,
-    gets the results of what it lets through.
+    `key` names the field of an item that is its business key, `together` the number of items per call of a function
+    that takes many. With a `child_workflow` each child is a workflow of that type with one item, and the function
+    returns its DelegatedWorkflow. With `then` the processor is the first of two stages: the processor of that name gets
+    the results of the items that pass, with the same parameters.
     """
 
     name: str
@@ -101,22 +101,22 @@ class Processor:
 
     @property
     def item_model(self) -> type[BaseModel]:
-        """By which each item is validated."""
+        """Model that validates each item."""
         return self.signature.item.model
 
     @property
     def parameters_model(self) -> type[BaseModel]:
-        """Of which the launch form is made."""
+        """Model that validates parameters, and from which the launch form is made."""
         return self.signature.parameters.model if self.signature.parameters is not None else NoParameters
 
     @property
     def result_model(self) -> type[BaseModel]:
-        """Whose fields are the columns of results."""
+        """Model of the results, whose fields are their columns."""
         return self.signature.result_model
 
     @property
     def place(self) -> str:
-        """Where its function stands."""
+        """Source file and name of its function."""
         return f"{inspect.getsourcefile(self.function)}: {self.function.__qualname__}"
 
     def validate_item(self, data: Mapping[str, Any]) -> BaseModel:
@@ -128,13 +128,13 @@ class Processor:
         return self.parameters_model.model_validate(dict(data))
 
     def bind(self, parameters: Mapping[str, Any]) -> BoundProcessor:
-        """Return the processor with its parameters validated once. Raises pydantic.ValidationError."""
+        """Bind the processor to validated parameters. Raises pydantic.ValidationError."""
         return BoundProcessor(self, self.validate_parameters(parameters))
 
 
 @dataclass(frozen=True)
 class BoundProcessor:
-    """A processor and the parameters of one batch."""
+    """A processor with the parameters of one batch."""
 
     processor: Processor
     parameters: BaseModel
@@ -150,7 +150,7 @@ class BoundProcessor:
         return self.processor.signature.dump(await self._call(self._item(data), context, [context]))
 
     async def run_many(self, data: Sequence[Mapping[str, Any]], contexts: Sequence[ItemContext]) -> list[Any]:
-        """Process items at once; return for each its result as JSON-able data, or the exception that it failed with.
+        """Process items in one call; return for each its result as JSON-able data, or the exception it failed with.
 
         Raises whatever the function raises for all of them.
         """
@@ -177,11 +177,11 @@ class BoundProcessor:
         await self.processor.compensation(self._item(data), self._given_parameters, result, context)
 
     def may_retry(self, error: Exception) -> bool:
-        """Whether another attempt may help: not for an invalid item, nor for what the processor rules out."""
+        """Whether to make another attempt: not for an invalid item, nor for errors that the processor rules out."""
         return not isinstance(error, (ValidationError, *self.processor.non_retryable))
 
     async def _call(self, item: Any, context: Any, contexts: Iterable[ItemContext]) -> Any:
-        """Call the function; a plain one in a thread, so that it does not hold up other items."""
+        """Call the function; a plain one in a thread, so that it does not block other items."""
         await self._fetch_uploads()
         function = self.processor.function
         arguments = self.processor.signature.arguments(item, self._given_parameters, context)
@@ -195,7 +195,7 @@ class BoundProcessor:
             raise
 
     async def _fetch_uploads(self) -> None:
-        """Have the files that are parameters here before a function asks for them: an async one may not wait."""
+        """Fetch the uploads among the parameters in advance, since an async function must not block on them."""
         for upload in self._uploads:
             await asyncio.to_thread(getattr, upload, "path")
         self._uploads.clear()

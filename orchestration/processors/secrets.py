@@ -1,4 +1,4 @@
-"""Secrets: known by name everywhere, by value only in the worker that uses them, and never in what leaves it."""
+"""Secrets: named everywhere, resolved only in the worker that uses them, and masked in everything that leaves it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pydantic_core import CoreSchema, core_schema
 from orchestration.processors.config_names import NAME
 
 VARIABLE = "CANOPY_SECRET_"
-"""Followed by a secret's name: the environment variable of a worker that has its value."""
+"""Prefix of the environment variables in which a worker has the values of secrets."""
 
 MASK = "•••"
 SHORTEST_MASKED = 4
-"""Characters: what is shorter occurs in other words too."""
+"""Characters. Shorter values occur in other words, too."""
 
 _revealed = set[str]()
 
 
 class SecretMissing(LookupError):
-    """A secret that was named is not there where the worker runs."""
+    """A secret has no value where the worker runs."""
 
 
 class Secret:
-    """A parameter that names a secret. In forms, batches and Temporal there is its name; `reveal` gets the value."""
+    """A parameter that names a secret. Forms, batches and Temporal have its name; `reveal` returns the value."""
 
     def __init__(self, name: str) -> None:
-        """Take the name. Raises ValueError for what is none: the secret itself, perhaps."""
+        """Take the name. Raises ValueError for anything else, such as the secret itself."""
         if name and not NAME.fullmatch(name):
             raise ValueError(
                 "This is not a valid secret name: use a name such as CRM_TOKEN. Set its value as "
@@ -55,7 +55,7 @@ class Secret:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Read a name, or take one that was read; write the name."""
+        """Validate a name or a Secret; serialise to the name."""
         named = core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
         return core_schema.json_or_python_schema(
             json_schema=named,
@@ -73,7 +73,7 @@ class Secret:
 
 
 def reveal(name: str) -> str:
-    """Return a secret's value, which from then on is masked in what leaves this process. Raises SecretMissing."""
+    """Return a secret's value, and mask it from now on in everything that leaves the process. Raises SecretMissing."""
     value = os.environ.get(VARIABLE + name)
     if value is None or not NAME.fullmatch(name):
         raise SecretMissing(f"There is no secret {name}: {VARIABLE}{name} is not set on this worker.")
@@ -88,7 +88,7 @@ def keep_secret(value: str) -> None:
 
 
 def mask(value: Any) -> Any:
-    """Return text or data with every secret that was revealed taken out."""
+    """Return text or data with all revealed secrets masked."""
     if not _revealed:
         return value
     if isinstance(value, str):
@@ -103,10 +103,10 @@ def mask(value: Any) -> Any:
 
 
 class MaskSecrets(logging.Filter):
-    """Takes secrets out of what is logged, tracebacks included."""
+    """Masks secrets in log records, tracebacks included."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let the record pass, masked."""
+        """Mask the record, and let it pass."""
         if _revealed:
             record.msg, record.args = mask(record.getMessage()), None
             if record.exc_info and not record.exc_text:
@@ -116,7 +116,7 @@ class MaskSecrets(logging.Filter):
 
 
 def mask_logs() -> None:
-    """Have every handler of this process's logs take secrets out."""
+    """Add the filter to all log handlers of this process."""
     for handler in logging.getLogger().handlers:
         if not any(isinstance(each, MaskSecrets) for each in handler.filters):
             handler.addFilter(MaskSecrets())

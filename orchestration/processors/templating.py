@@ -1,6 +1,6 @@
-"""Templates with {field} placeholders, filled with an item's fields: addresses, header values and JSON bodies.
+"""Templates of addresses, headers and JSON bodies, with {field} placeholders for an item's fields.
 
-{secret:NAME} is filled with a secret of the worker.
+{secret:NAME} stands for a secret of the worker.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PLACEHOLDER = re.compile(r"\{((?:secret:)?[A-Za-z_][\w.\- ]*)\}")
 
 
 class Fields(BaseModel):
-    """An item that is whatever fields it has. A plain line is the field `value`."""
+    """An item with any fields. A plain line becomes the field `value`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -39,7 +39,7 @@ def _is_json(given: str) -> str:
 
 
 JsonTemplate = Annotated[str, AfterValidator(_is_json)]
-"""A parameter that is JSON to be filled, or empty."""
+"""A parameter that is a JSON template, or empty."""
 
 
 def _value(fields: Mapping[str, Any], name: str) -> Any:
@@ -52,12 +52,12 @@ def _value(fields: Mapping[str, Any], name: str) -> Any:
 
 
 def fill_text(template: str, fields: Mapping[str, Any]) -> str:
-    """Fill a template with the fields' text. Raises UnknownField, SecretMissing."""
+    """Fill a text template. Raises UnknownField, SecretMissing."""
     return PLACEHOLDER.sub(lambda match: str(_value(fields, match[1])), template)
 
 
 def fill_url(template: str, fields: Mapping[str, Any]) -> str:
-    """Fill an address: a field at the very start is taken as it is, any other percent-encoded.
+    """Fill a URL template: a field at its very start is inserted as it is, any other percent-encoded.
 
     Raises UnknownField, SecretMissing.
     """
@@ -70,7 +70,7 @@ def fill_url(template: str, fields: Mapping[str, Any]) -> str:
 
 
 def fill_json(template: Any, fields: Mapping[str, Any]) -> Any:
-    """Fill the strings of parsed JSON: one that is only a placeholder becomes the field's value, number or not.
+    """Fill the strings of parsed JSON. A string that is only a placeholder becomes the field's value, of any type.
 
     Raises UnknownField, SecretMissing.
     """
@@ -85,7 +85,7 @@ def fill_json(template: Any, fields: Mapping[str, Any]) -> Any:
 
 
 def extract(data: Any, path: str) -> Any:
-    """Return what lies at a dotted path, such as "data.items.0.id". Raises UnknownField."""
+    """Return the value at a dotted path, such as "data.items.0.id". Raises UnknownField."""
     for step in path.split("."):
         if isinstance(data, dict) and step in data:
             data = data[step]

@@ -1,4 +1,4 @@
-"""Uploads: parameters that are files. A batch has the name of one; a worker fetches its content once and keeps it."""
+"""Uploads: parameters that are files. A batch has the id of one; a worker fetches its content once, into a cache."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ Fetch = Callable[[str], Iterable[bytes]]
 
 
 class UploadGone(LookupError):
-    """What was uploaded is not there any more, or was never."""
+    """There is no such upload, or not any more."""
 
 
 class Upload:
     """A parameter that is a file: chosen in the form, or uploaded over the API and named by its id.
 
-    In forms, batches and Temporal there are its id, name and size in bytes; `path` is the file where the worker runs.
+    Forms, batches and Temporal have its id, name and size in bytes; `path` is the file on the worker's machine.
     """
 
     def __init__(self, upload: str, name: str = "", size: int = 0, *, at: Path | None = None) -> None:
-        """Name an upload. Raises ValueError for what cannot be the id of one."""
+        """Take an upload's id, name and size. Raises ValueError for an id that no upload can have."""
         if not upload or len(upload) > ID_LENGTH or not upload.replace("-", "").replace("_", "").isalnum():
             raise ValueError("This is not an upload id.")
         self.upload, self.name, self.size, self._at = upload, name, size, at
 
     @classmethod
     def at(cls, path: Path) -> Upload:
-        """Return a file of this machine as if it had been uploaded: for tests of a processor."""
+        """Return a local file as an upload: for tests of a processor."""
         return cls("local", path.name, path.stat().st_size, at=path)
 
     @property
     def path(self) -> Path:
-        """The file, fetched when it is first asked for. Raises UploadGone, and what fetching raises."""
-        return self._at or _kept.path(self.upload)
+        """Path of the file, fetched on first use. Raises UploadGone, and whatever fetching raises."""
+        return self._at or _cache.path(self.upload)
 
     def read_text(self) -> str:
-        """Return what is in the file, as text in UTF-8. Raises as `path` does, and UnicodeDecodeError."""
+        """Return the file's content as UTF-8 text. Raises UnicodeDecodeError, and as `path` does."""
         return self.path.read_text("utf-8")
 
     def as_data(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+        """Return it as JSON-able data."""
         return {"upload": self.upload, "name": self.name, "size": self.size}
 
     def __eq__(self, other: object) -> bool:
@@ -66,13 +66,13 @@ class Upload:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Read data, an id alone, or an upload that was read; write data."""
+        """Validate data, an id alone, or an Upload; serialise to data."""
         serialize = core_schema.plain_serializer_function_ser_schema(cls.as_data)
         return core_schema.no_info_plain_validator_function(cls._read, serialization=serialize)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Say what the API takes."""
+        """Return the schema that the API shows."""
         return {"type": "object", "properties": {"upload": {"type": "string"}}, "required": ["upload"]}
 
     @classmethod
@@ -86,8 +86,8 @@ class Upload:
         return cls(data["upload"], str(name), size if isinstance(size, int) else 0)
 
 
-class _Kept:
-    """The files that this process has fetched, in a folder of its own that goes with it."""
+class _UploadCache:
+    """The files that this process has fetched, in a temporary folder of its own."""
 
     def __init__(self) -> None:
         self._fetch: Fetch | None = None
@@ -122,9 +122,9 @@ class _Kept:
             self._folder = None
 
 
-_kept = _Kept()
-fetch_with = _kept.fetch_with
-"""Say where a worker's uploads come from: a function that yields the content of one by its id, or raises UploadGone."""
+_cache = _UploadCache()
+set_upload_source = _cache.fetch_with
+"""Set the function that yields the content of an upload by its id, or raises UploadGone."""
 
-forget = _kept.forget
-"""Remove what was fetched; a worker does so when it stops."""
+remove_fetched = _cache.forget
+"""Delete the fetched files; a worker does so when it stops."""

@@ -1,4 +1,4 @@
-"""Setups: what a processor needs to be made once a worker, such as a connection pool. Made when it is first needed."""
+"""Setups of processors: resources that a worker opens once, on first use, such as connection pools."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Setup = Callable[[], AbstractAsyncContextManager[Any]]
 """An async context manager, entered before the first item and left when the worker stops."""
 
 
-class _Made:
-    """What one setup has made. A task of its own enters and leaves it, as some of them demand."""
+class _Entered:
+    """One setup that was entered. The same task enters and leaves it, as some context managers require."""
 
     def __init__(self, setup: Setup) -> None:
         self.resource: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -32,34 +32,34 @@ class _Made:
 
     @property
     def has_failed(self) -> bool:
-        """Whether it could not be made: the next item tries again."""
+        """Whether entering has failed: the next item tries again."""
         return self.resource.done() and self.resource.exception() is not None
 
     async def close(self) -> None:
-        """Leave it. Raises whatever that raises."""
+        """Leave the setup. Raises whatever that raises."""
         self._over.set()
         await self._task
 
 
 _shutdowns: list[Callable[[], Awaitable[None]]] = []
-_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Setup, _Made]] = WeakKeyDictionary()
+_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Setup, _Entered]] = WeakKeyDictionary()
 
 
 async def resource_of(setup: Setup) -> Any:
-    """Return what a setup has made in this process. Raises whatever it raises."""
+    """Return the resource of a setup, entered on first use. Raises whatever the setup raises."""
     made = _loops.setdefault(asyncio.get_running_loop(), {})
     if setup not in made or made[setup].has_failed:
-        made[setup] = _Made(setup)
+        made[setup] = _Entered(setup)
     return await asyncio.shield(made[setup].resource)
 
 
 def on_shutdown(close: Callable[[], Awaitable[None]]) -> None:
-    """Have something closed when the worker stops, such as a connection pool."""
+    """Register a function that the worker calls when it stops, such as the close of a client."""
     _shutdowns.append(close)
 
 
 async def shutdown() -> None:
-    """Leave everything that was set up in this event loop, and close what processors opened."""
+    """Leave all setups of this event loop, and call the functions given to on_shutdown."""
     made = _loops.pop(asyncio.get_running_loop(), {})
     await asyncio.gather(*(each.close() for each in made.values()))
     for close in _shutdowns:

@@ -1,4 +1,4 @@
-"""Web: the one HTTP client of a worker, kept to public addresses, and how its requests are sent and fail."""
+"""The HTTP client of a worker: restricted to public addresses, with limits for each host."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = Weak
 
 
 class UnexpectedStatus(Exception):
-    """The response's status is not among the expected ones. `retry_after`: seconds that it asks to wait."""
+    """The response's status is not among the expected ones. `retry_after`: seconds of its Retry-After header."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -38,12 +38,12 @@ class RequestFailed(Exception):
 
 
 class InvalidRequest(Exception):
-    """The item makes no request that could be sent."""
+    """No valid request can be made of the item."""
 
 
 @dataclass(frozen=True)
 class RequestLimits:
-    """How a request is sent: seconds it may take, and what its host gets at once and a second from this worker."""
+    """Limits of a request: its timeout in seconds, and its host's concurrent requests and requests per second."""
 
     timeout: float
     at_once: int
@@ -53,7 +53,7 @@ class RequestLimits:
 
 @dataclass(frozen=True)
 class FetchedResponse:
-    """What came back, whole; `duration` is in milliseconds."""
+    """A response with its whole body; `duration` is in milliseconds."""
 
     response: httpx.Response
     body: bytes
@@ -61,16 +61,16 @@ class FetchedResponse:
 
 
 async def send(
-    request: httpx.Request, manners: RequestLimits, waiting: Callable[[], AbstractContextManager[None]]
+    request: httpx.Request, limits: RequestLimits, waiting: Callable[[], AbstractContextManager[None]]
 ) -> FetchedResponse:
-    """Send a request when it is its turn at its host. Raises InvalidRequest, RequestFailed, ResponseTooLarge."""
+    """Send a request within the limits of its host. Raises InvalidRequest, RequestFailed, ResponseTooLarge."""
     try:
-        async with host_slot(host_of(request), manners.at_once, manners.per_second, waiting):
+        async with host_slot(host_of(request), limits.at_once, limits.per_second, waiting):
             started = time.perf_counter()
-            async with asyncio.timeout(manners.timeout):
-                response, body = await _receive(request, follow_redirects=manners.follow_redirects)
+            async with asyncio.timeout(limits.timeout):
+                response, body = await _receive(request, follow_redirects=limits.follow_redirects)
     except TimeoutError as error:
-        raise RequestFailed(f"No response within {manners.timeout:g} s from {request.url}.") from error
+        raise RequestFailed(f"No response within {limits.timeout:g} s from {request.url}.") from error
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
         raise InvalidRequest(f"{error} ({request.url})") from error
     except httpx.HTTPError as error:
@@ -84,7 +84,7 @@ def host_of(request: httpx.Request) -> str:
 
 
 def unexpected(answer: FetchedResponse, expected: str, host: str) -> UnexpectedStatus:
-    """Return the error of a status that was not expected. Where the answer asks to wait, its host is left alone."""
+    """Return the error for an unexpected status. Backs off from the host where Retry-After asks for it."""
     message = f"Expected {expected}, got {answer.response.status_code} {answer.response.reason_phrase}."
     wait = retry_after_seconds(answer.response.headers.get("Retry-After"))
     if wait is not None:
@@ -107,7 +107,7 @@ async def _receive(request: httpx.Request, *, follow_redirects: bool) -> tuple[h
 
 
 def client() -> httpx.AsyncClient:
-    """Return the client of this event loop: its connections are reused by all batches."""
+    """Return the client of this event loop, whose connections all batches share."""
     loop = asyncio.get_running_loop()
     if loop not in _clients:
         _clients[loop] = httpx.AsyncClient(

@@ -1,4 +1,4 @@
-"""Egress: which addresses a processor may connect to. Checked on the very address that is connected to.
+"""Egress rules: which addresses processors may connect to. The check is on the address that is connected to.
 
 Private, loopback, link-local and other special addresses are refused unless the installation allows a host or a
 network (CANOPY_HTTP_ALLOW). The check sits in the connection pool's network backend: after DNS, so that a name cannot
@@ -28,12 +28,12 @@ MAX_CONNECTIONS = 200
 
 
 class AddressRefused(Exception):
-    """The installation does not let processors connect there."""
+    """The egress policy does not allow the address."""
 
 
 @dataclass(frozen=True)
 class EgressPolicy:
-    """Hosts (by name) and networks that are allowed although they are not public."""
+    """Hosts (by name) and networks that are allowed in addition to public addresses."""
 
     hosts: frozenset[str] = frozenset()
     networks: tuple[Network, ...] = ()
@@ -55,14 +55,14 @@ class EgressPolicy:
         return cls.of(os.environ.get("CANOPY_HTTP_ALLOW", "").split(","))
 
     def allows(self, host: str, address: Address) -> bool:
-        """Whether a connection to an address may be made for the sake of a host name."""
+        """Whether to allow a connection to an address to which a host name resolves."""
         if host.lower() in self.hosts or any(_is_in(address, network) for network in self.networks):
             return True
         return all(is_public(each) for each in (address, *_embedded(address)))
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is one that anyone on the Internet could reach."""
+    """Whether an address is reachable on the public Internet."""
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
@@ -72,7 +72,7 @@ def _is_in(address: Address, network: Network) -> bool:
 
 
 def _embedded(address: Address) -> Sequence[IPv4Address]:
-    """Return the IPv4 addresses that an IPv6 address stands for: mapped, 6to4, Teredo, NAT64."""
+    """Return the IPv4 addresses embedded in an IPv6 address: mapped, 6to4, Teredo, NAT64."""
     if not isinstance(address, IPv6Address):
         return ()
     found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
@@ -82,7 +82,7 @@ def _embedded(address: Address) -> Sequence[IPv4Address]:
 
 
 class GuardedBackend(AsyncNetworkBackend):
-    """Resolves a name, checks its addresses, and connects to one that was checked."""
+    """Resolves a host name, checks all its addresses, and connects to one of them."""
 
     def __init__(self, policy: EgressPolicy) -> None:
         self._policy = policy
@@ -137,11 +137,11 @@ class GuardedBackend(AsyncNetworkBackend):
         timeout: float | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> AsyncNetworkStream:
-        """Refuse: there is nothing public behind a socket file."""
+        """Refuse: socket files are never public."""
         raise AddressRefused("Unix sockets are not allowed.")
 
     async def sleep(self, seconds: float) -> None:
-        """Wait before a connection is tried again."""
+        """Sleep between attempts to connect."""
         await self._backend.sleep(seconds)
 
 

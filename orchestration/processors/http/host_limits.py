@@ -1,4 +1,4 @@
-"""Hosts: how many requests one host gets at once and a second from this worker, and when it wants to be left alone."""
+"""Limits for each host: concurrent requests, requests per second, and back-off after Retry-After."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from email.utils import parsedate_to_datetime
 from weakref import WeakKeyDictionary
 
 MAX_BACK_OFF = 300.0
-"""Seconds that a host may ask to be left alone for; more is taken for so much."""
+"""Seconds. Longer values of Retry-After are shortened to this."""
 
 
 @dataclass
 class _Host:
-    """What is known of one host: places by limit, the time of the next request by rate, and when it is at rest."""
+    """State of one host: semaphores by limit, the time of the next request by rate, and the end of a back-off."""
 
-    places: dict[int, asyncio.Semaphore] = field(default_factory=dict)
+    slots: dict[int, asyncio.Semaphore] = field(default_factory=dict)
     next_at: dict[float, float] = field(default_factory=dict)
-    rests_until: float = 0.0
+    backs_off_until: float = 0.0
 
     async def wait(self, per_second: float) -> None:
-        """Wait for this request's time."""
+        """Wait until the rate limit and a back-off allow a request."""
         clock = asyncio.get_running_loop().time
         if per_second:
             at = max(clock(), self.next_at.get(per_second, 0.0))
             self.next_at[per_second] = at + 1 / per_second
             await asyncio.sleep(at - clock())
-        while (back_off := self.rests_until - clock()) > 0:
+        while (back_off := self.backs_off_until - clock()) > 0:
             await asyncio.sleep(back_off)
 
 
@@ -44,27 +44,27 @@ def _host(name: str) -> _Host:
 async def host_slot(
     name: str, at_once: int, per_second: float, waiting: Callable[[], AbstractContextManager[None]]
 ) -> AsyncIterator[None]:
-    """Hold one of `at_once` places at a host, from when it is this request's time. `waiting` lasts while it waits."""
+    """Hold one of `at_once` slots of a host, once its limits allow a request. Enters `waiting` while it waits."""
     host = _host(name)
-    place = host.places.setdefault(at_once, asyncio.Semaphore(at_once))
+    slot = host.slots.setdefault(at_once, asyncio.Semaphore(at_once))
     with waiting():
-        await place.acquire()
+        await slot.acquire()
     try:
         with waiting():
             await host.wait(per_second)
         yield
     finally:
-        place.release()
+        slot.release()
 
 
 def back_off(name: str, seconds: float) -> None:
-    """Leave a host alone for so long: no request of this worker goes there meanwhile."""
+    """Send no requests of this worker to a host for so many seconds."""
     host = _host(name)
-    host.rests_until = max(host.rests_until, asyncio.get_running_loop().time() + seconds)
+    host.backs_off_until = max(host.backs_off_until, asyncio.get_running_loop().time() + seconds)
 
 
 def retry_after_seconds(retry_after: str | None) -> float | None:
-    """Read a Retry-After header, seconds or a date (RFC 9110, 10.2.3); None where it says nothing that can be read."""
+    """Return the seconds of a Retry-After header, seconds or a date (RFC 9110, 10.2.3); None if unreadable."""
     if not retry_after:
         return None
     if retry_after.strip().isdecimal():

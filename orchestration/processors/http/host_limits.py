@@ -29,8 +29,8 @@ class _Host:
             at = max(clock(), self.next_at.get(per_second, 0.0))
             self.next_at[per_second] = at + 1 / per_second
             await asyncio.sleep(at - clock())
-        while (back_off := self.backs_off_until - clock()) > 0:
-            await asyncio.sleep(back_off)
+        while (remaining := self.backs_off_until - clock()) > 0:
+            await asyncio.sleep(remaining)
 
 
 _hosts: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Host]] = WeakKeyDictionary()

@@ -1,4 +1,4 @@
-"""The plugin on a worker of somebody else's: its trees are told as they grow, and a dashboard away slows nothing."""
+"""The plugin on a worker of another team: trees are reported as they grow; an unreachable dashboard delays nothing."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.support.foreign_sample import Order, ProcessOrder, ProcessOrders, pac
 from tests.support.stack import Stack, free_port
 from tests.support.waiting import until, wait_until
 
-QUEUE = "told-orders"
+QUEUE = "plugin-orders"
 WORKFLOWS = [ProcessOrder, ProcessOrders]
 
 
-async def test_parents_and_children_are_told_and_nobody_had_to_ask_for_them(stack: Stack, tmp_path: Path) -> None:
+async def test_parents_and_children_are_reported_without_a_request(stack: Stack, tmp_path: Path) -> None:
     client = await Client.connect(stack.temporal.address)
     plugin = CanopyPlugin(stack.url, stack.login["token"])
-    name = f"told-{uuid4().hex[:6]}"
+    name = f"plugin-{uuid4().hex[:6]}"
     orders = [Order("books", needs=str(tmp_path / "never")), Order("lamps"), Order("desk", parts=[Order("top")])]
     async with Worker(client, task_queue=QUEUE, workflows=WORKFLOWS, activities=[pack], plugins=[plugin]):
         await client.execute_workflow("ProcessOrders", orders, id=name, task_queue=QUEUE)
@@ -75,7 +75,7 @@ async def test_one_plugin_serves_workers_side_by_side_and_one_after_another(stac
     assert plugin.sender.pending == 0
     for number in (1, 2, 3):
         known = await asyncio.to_thread(stack.api, "POST", "/watches", {"workflow_id": f"{name}-{number}"})
-        assert known.status_code == 200, f"{name}-{number} was told"
+        assert known.status_code == 200, f"{name}-{number} was reported"
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def event(number: int) -> WorkflowEvent:
     return WorkflowEvent("root", "run", "root", f"child-{number}", f"{number}", "Child", datetime.now(UTC))
 
 
-def test_what_cannot_be_told_is_dropped_the_oldest_first() -> None:
+def test_events_that_cannot_be_delivered_are_dropped_the_oldest_first() -> None:
     sender = EventSender(f"http://127.0.0.1:{free_port()}", "token", capacity=10)
     for number in range(100):
         sender.send(event(number))
@@ -127,7 +127,7 @@ def test_what_cannot_be_told_is_dropped_the_oldest_first() -> None:
     sender.close()
 
 
-def test_events_that_nobody_may_tell_are_refused_and_not_told_again(stack: Stack) -> None:
+def test_events_with_an_invalid_token_are_refused_and_not_sent_again(stack: Stack) -> None:
     sender = EventSender(stack.url, "wrong")
     sender.send(event(1))
     wait_until(lambda: sender.pending == 0, "they are given up")

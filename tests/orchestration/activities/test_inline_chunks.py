@@ -60,7 +60,7 @@ async def test_a_chunk_that_takes_longer_goes_on_in_an_activity_and_no_item_runs
 
 
 @pytest.mark.usefixtures("short_limit")
-async def test_cancel_reaches_what_was_begun_and_claimed(engine: Engine) -> None:
+async def test_cancel_reaches_a_chunk_that_was_started_inline_and_claimed(engine: Engine) -> None:
     probe = Probe()
     probe.hold = {"1"}
     run = await engine.launch(2, probe, chunk_size=2)
@@ -138,7 +138,9 @@ async def test_what_a_lost_process_had_taken_is_done_again_when_it_can_no_longer
 
 
 @pytest.mark.usefixtures("short_limit")
-async def test_what_nobody_claims_is_finished_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_chunk_that_no_activity_claims_finishes_its_items_and_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(inline_chunks, "CLAIM_TIMEOUT", 0.1)
     store, probe = MemoryStore(), Probe()
     process = Process.over(store, probe)
@@ -155,7 +157,9 @@ async def test_what_nobody_claims_is_finished_and_left(monkeypatch: pytest.Monke
     process.activities.close()
 
 
-async def test_where_beginning_fails_an_activity_says_why(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_where_a_chunk_cannot_start_inline_an_activity_reports_why(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(work: ChunkInput, run_id: str) -> ChunkWork:
         raise LookupError("There is no such slice.")
 

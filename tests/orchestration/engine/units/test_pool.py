@@ -29,7 +29,7 @@ async def state_of(engine: Engine, run: Run, number: int) -> PoolWorkerState:
     return state
 
 
-async def test_workers_share_the_chunks_and_go_home(engine: Engine) -> None:
+async def test_workers_share_the_chunks_and_end_with_the_batch(engine: Engine) -> None:
     probe = Probe()
     probe.fail = {"7"}
     run = await engine.launch(24, probe, **POOL, window=3, chunk_size=2)
@@ -86,7 +86,7 @@ async def test_a_worker_is_paused_alone_and_one_that_is_lost_is_replaced(engine:
     assert (await run.result()).counts.completed == 2
 
 
-async def test_a_chunk_that_a_paused_worker_was_handed_goes_to_another(engine: Engine) -> None:
+async def test_a_chunk_that_was_assigned_to_a_paused_worker_goes_to_another(engine: Engine) -> None:
     probe = Probe()
     probe.gate.clear()
     run = await engine.launch(8, probe, **POOL, window=2)
@@ -116,7 +116,7 @@ async def test_the_window_is_the_number_of_workers(engine: Engine) -> None:
     assert probe.most == 4
 
 
-async def test_cancel_stops_what_is_in_hands(engine: Engine) -> None:
+async def test_cancel_stops_the_chunks_that_workers_run(engine: Engine) -> None:
     probe = Probe()
     probe.gate.clear()
     run = await engine.launch(6, probe, **POOL, window=2)

@@ -1,0 +1,69 @@
+"""Rollbacks of what completed (A7)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestration.contracts.events import EventKind, NodeKind
+from orchestration.contracts.fan_out import FanOutInput
+from orchestration.contracts.workflow_ids import child_id
+from tests.support.engine import Engine
+from tests.support.parents import failing, failure
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_above_the_limit_what_completed_is_rolled_back(engine: Engine) -> None:
+    probe = failing(3, 4)
+    probe.fail_undo = {"1"}
+    plan = {"failure_policy": "tolerate", "tolerated_failures": 1, "on_threshold": "roll_back", "window": 1}
+    run = await engine.launch(8, probe, **plan)
+    error = await failure(run)
+    assert error.type == "RolledBack"
+    assert "Children rolled back: 2. Failed rollbacks: 1." in error.message
+    assert dict(probe.undone) == {"0": 1, "1": 1, "2": 1}
+    await run.closed_event()
+    places = [event.place for event in run.events(EventKind.STARTED) if event.place]
+    assert {place.parent for place in places} == {child_id(run.id, child, None) for child in range(3)}
+
+
+async def test_a_batch_of_partitions_is_rolled_back_whole(engine: Engine, small_partitions: None) -> None:
+    probe = failing(17)
+    run = await engine.launch(18, probe, failure_policy="fail_fast", on_threshold="roll_back", window=4)
+    error = await failure(run)
+    completed = {
+        index for (batch, index), result in engine.store.results.items() if batch == run.id and not result.failure
+    }
+    assert error.type == "RolledBack"
+    assert {int(key) for key in probe.undone} == completed
+    assert "Children rolled back: " in error.message
+
+
+@pytest.mark.parametrize("items", [3, 18])
+async def test_a_batch_that_has_closed_is_rolled_back_when_somebody_asks(
+    engine: Engine, small_partitions: None, items: int
+) -> None:
+    probe = failing(1)
+    run = await engine.launch(items, probe, failure_policy="tolerate", tolerated_failures=1)
+    await run.result()
+    await run.closed_event()
+    assert isinstance(run.given, FanOutInput)
+    completed = [child for child in range(items) if child != 1]
+    probe.fail_undo = {"2"}
+    await engine.gateway.roll_back(replace(run.given, children=completed, undo=True))
+    error = await failure(run)
+    assert error.type == "RolledBack"
+    assert error.message == f"Children rolled back: {items - 2}. Failed rollbacks: 1."
+    assert {int(key) for key in probe.undone} == set(completed)
+    assert {event.kind for event in run.events()} >= {EventKind.ROLLING_BACK}
+    rolled_back = [event.place for event in run.events(EventKind.STARTED) if event.place is not None]
+    assert sum(place.kind is NodeKind.ROLLBACK for place in rolled_back) == items - 1
+
+
+async def test_of_a_chunk_that_failed_in_part_the_completed_items_are_undone_too(engine: Engine) -> None:
+    probe = failing(2)
+    run = await engine.launch(4, probe, chunk_size=4, failure_policy="fail_fast", on_threshold="roll_back")
+    await failure(run)
+    assert set(probe.undone) == {"0", "1", "3"}

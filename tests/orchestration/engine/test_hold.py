@@ -71,7 +71,7 @@ async def test_nothing_starts_before_a_person_approves(engine: Engine, approved:
         assert (await failure(run)).type == "Refused"
         assert not run.probe.calls
     await run.closed_event()
-    verdict = "Approved" if approved else "Refused"
+    verdict = "Approved" if approved else "Rejected"
     assert [event.note for event in run.events(EventKind.GATE_DECIDED)] == [f"{verdict} by ada."]
 
 

@@ -1,1 +1,1 @@
-"""Who is who and who may do what: permissions, API tokens, preferences."""
+"""Who is who and who may do what: permissions, API tokens, preferences; the audit log of what people did."""

@@ -78,10 +78,10 @@ def retry(person: Person, batch: Batch, targets: Targets) -> OperationResult:
     """
     operator = require_operator(person)
     root = Node.objects.get(batch=batch, kind=NodeKind.ROOT)
-    chosen = _target_children(batch, root, Action.RETRY, targets)
+    children = _target_children(batch, root, Action.RETRY, targets)
     _require_allowed(batch, root, Action.RETRY)
     return _carry_out_once(
-        operator, _create_operation(operator, batch, Action.RETRY, targets, chosen), root, chosen, DEFAULT_OPTIONS
+        operator, _create_operation(operator, batch, Action.RETRY, targets, children), root, children, DEFAULT_OPTIONS
     )
 
 
@@ -104,54 +104,54 @@ def _resumes_flow(batch: Batch, root: Node) -> bool:
 
 def _target_children(batch: Batch, root: Node, action: Action, targets: Targets) -> list[Node]:
     resumes_flow = action is Action.RETRY and _resumes_flow(batch, root)
-    chosen = targets.children(batch, action, allow_empty=resumes_flow)
+    children = targets.children(batch, action, allow_empty=resumes_flow)
     if resumes_flow:
-        chosen = list({node.pk: node for node in (*chosen, *unfinished_in_stopped_stages(batch))}.values())
-    return sorted(chosen, key=lambda node: node.position)
+        children = list({node.pk: node for node in (*children, *unfinished_in_stopped_stages(batch))}.values())
+    return sorted(children, key=lambda node: node.position)
 
 
 def _create_operation(
-    operator: User, batch: Batch, action: Action, targets: Targets, chosen: Sequence[Node]
+    operator: User, batch: Batch, action: Action, targets: Targets, children: Sequence[Node]
 ) -> Operation:
     return Operation.objects.create(
         batch=batch,
         person=operator,
         action=action,
-        words=targets.description(len(chosen))[:200],
-        chosen=position_ranges([node.position for node in chosen]),
-        number=len(chosen),
-        items=sum(node.length - node.items_completed for node in chosen),
+        words=targets.description(len(children))[:200],
+        chosen=position_ranges([node.position for node in children]),
+        number=len(children),
+        items=sum(node.length - node.items_completed for node in children),
     )
 
 
 def _nodes_of(operation: Operation) -> Iterator[Node]:
     """Yield the children of an operation in their present state."""
-    for some in bulk.slices(list(positions_in(operation.chosen))):
-        nodes = Node.objects.filter(batch=operation.batch, kind=NodeKind.CHILD, position__in=some)
+    for positions in bulk.slices(list(positions_in(operation.chosen))):
+        nodes = Node.objects.filter(batch=operation.batch, kind=NodeKind.CHILD, position__in=positions)
         yield from nodes.order_by("position")
 
 
 def _carry_out_once(
-    operator: User, operation: Operation, root: Node, chosen: Sequence[Node], options: OperationOptions
+    operator: User, operation: Operation, root: Node, children: Sequence[Node], options: OperationOptions
 ) -> OperationResult:
     """Carry out an operation unless it was confirmed before; if that fails as a whole, it can be confirmed again."""
     row = Operation.objects.filter(pk=operation.pk)
     if not row.filter(confirmed_at=None).update(confirmed_at=timezone.now()):
         raise OperationError(_("This was already confirmed."), 409)
     try:
-        return _carry_out(operator, operation, root, chosen, options)
+        return _carry_out(operator, operation, root, children, options)
     except OperationError:
         row.update(confirmed_at=None)
         raise
 
 
 def _carry_out(
-    operator: User, operation: Operation, root: Node, chosen: Sequence[Node], options: OperationOptions
+    operator: User, operation: Operation, root: Node, children: Sequence[Node], options: OperationOptions
 ) -> OperationResult:
     batch, action = operation.batch, Action(operation.action)
     result = OperationResult(resumes_flow=action is Action.RETRY and _resumes_flow(batch, root), action=action)
     eligible = dict[int, Node]()
-    for node in chosen:
+    for node in children:
         if node.status in ELIGIBLE_STATUSES[action]:
             eligible[node.position] = node
         else:

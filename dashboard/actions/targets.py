@@ -56,10 +56,10 @@ class Targets:
         return _in_status(batch, self.status, action)
 
     def _selected(self, batch: Batch, action: Action) -> list[Node]:
-        chosen = self.selection.children(batch)
+        children = self.selection.children(batch)
         if self.selection.status is None:
-            chosen = chosen.filter(status__in=ELIGIBLE_STATUSES[action])
-        found = list(chosen.order_by("position"))
+            children = children.filter(status__in=ELIGIBLE_STATUSES[action])
+        found = list(children.order_by("position"))
         if not found:
             raise OperationError(
                 _("No children failed with this error.")
@@ -75,15 +75,15 @@ class Targets:
             return f"{number:,} selected"
         if self.status:
             return f"all {self.status}"
-        chosen, parts = self.selection, list[str]()
-        if chosen.status:
-            parts.append(f"all {NodeStatus(chosen.status).label.lower()}")
-        if chosen.error:
-            parts.append(f"with error {chosen.error}")
-        if chosen.text:
-            parts.append(f"with “{chosen.text}”")
-        if chosen.span:
-            parts.append(f"from #{chosen.span[0]} to #{chosen.span[1]}")
+        selection, parts = self.selection, list[str]()
+        if selection.status:
+            parts.append(f"all {NodeStatus(selection.status).label.lower()}")
+        if selection.error:
+            parts.append(f"with error {selection.error}")
+        if selection.text:
+            parts.append(f"with “{selection.text}”")
+        if selection.span:
+            parts.append(f"from #{selection.span[0]} to #{selection.span[1]}")
         return " ".join(parts)
 
 

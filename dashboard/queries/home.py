@@ -71,15 +71,15 @@ def _batches() -> QuerySet[Batch]:
 def _needs_attention(since: datetime) -> Iterator[HomeEntry]:
     """Yield batches that require action: open ones, most urgent first, then those that ended with failures."""
     now = timezone.now()
-    open_ones = _batches().filter(status__in=OPEN_BATCH_STATUSES)
+    open_batches = _batches().filter(status__in=OPEN_BATCH_STATUSES)
     failing = Q()
     for status in FAILURES:
         failing |= Q(**{f"children_{status.value}__gt": 0})
-    still = Q(status=BatchStatus.RUNNING, changed_at__lt=now - STUCK_AFTER)
-    waiting = Q(status=BatchStatus.HELD) | ~Q(start_error="") | still | failing
-    reasons = [(_reason(batch, now), batch) for batch in open_ones.filter(waiting)[:SHOWN]]
-    for (_rank, why), batch in sorted(reasons, key=lambda each: each[0][0]):
-        yield HomeEntry(batch, batch_state(batch), why)
+    stuck = Q(status=BatchStatus.RUNNING, changed_at__lt=now - STUCK_AFTER)
+    waiting = Q(status=BatchStatus.HELD) | ~Q(start_error="") | stuck | failing
+    reasons = [(_reason(batch, now), batch) for batch in open_batches.filter(waiting)[:SHOWN]]
+    for (_rank, reason), batch in sorted(reasons, key=lambda each: each[0][0]):
+        yield HomeEntry(batch, batch_state(batch), reason)
     for batch in _batches().filter(status__in=ENDED_BADLY, closed_at__gt=since).order_by("-closed_at")[:SHOWN]:
         yield HomeEntry(batch, batch_state(batch), _failures(batch))
 
@@ -94,8 +94,8 @@ def _reason(batch: Batch, now: datetime) -> tuple[int, str]:
         return 2, _("Not started yet: %(error)s") % {"error": batch.start_error}
     if batch.status == BatchStatus.RUNNING and batch.changed_at < now - STUCK_AFTER:
         minutes = int((now - batch.changed_at).total_seconds() // 60)
-        stuck = ngettext("Stuck: no change for %(minutes)s minute", "Stuck: no change for %(minutes)s minutes", minutes)
-        return 3, stuck % {"minutes": numeral(minutes)}
+        text = ngettext("Stuck: no change for %(minutes)s minute", "Stuck: no change for %(minutes)s minutes", minutes)
+        return 3, text % {"minutes": numeral(minutes)}
     return 4, _("Failing: %(failures)s so far") % {"failures": _failures(batch).lower()}
 
 

@@ -14,12 +14,12 @@ from django.db.models import Q, QuerySet
 
 from dashboard.models import Batch, Item, Node, NodeStatus
 from dashboard.queries.error_groups import children_with_error
+from dashboard.server.requests import whole_number
 from orchestration.contracts.events import NodeKind
 from orchestration.errors.signatures import SIGNATURE_LENGTH
 
 TEXT_LENGTH = 200
 OPERATION_LENGTH = 32
-POSITION_DIGITS = 7
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,6 @@ ALL_CHILDREN = Selection()
 
 
 def _span(text: str) -> tuple[int, int] | None:
-    first, dash, last = text.partition("-")
-    if not (dash and first.isdecimal() and last.isdecimal() and max(len(first), len(last)) <= POSITION_DIGITS):
-        return None
-    return int(first), int(last)
+    first, _dash, last = text.partition("-")
+    start, end = whole_number(first, None), whole_number(last, None)
+    return (start, end) if start is not None and end is not None else None

@@ -1,1 +1,1 @@
-"""Schedules: their timetable, the launch that they store, and what a person does to them."""
+"""Schedules: their timetable, the launch that they store, and the actions on them."""

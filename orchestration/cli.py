@@ -1,4 +1,4 @@
-"""canopy: the command of a machine with only a worker on it, without Django and the dashboard's database."""
+"""canopy: the command of a machine that runs only a worker, without Django and the dashboard's database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Dashboard: set {URL} to its URL and {TOKEN} to an operator's API token.
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command and end the process: with 2 where it cannot be run as it was given."""
+    """Run the command and end the process; exit code 2 for arguments or settings that cannot work."""
     parser = argparse.ArgumentParser("canopy", description=__doc__)
     worker = parser.add_subparsers(required=True, metavar="COMMAND").add_parser(
         "worker",
@@ -49,7 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _prepare(given: argparse.Namespace) -> RemoteStore:
-    """Load the processors and reach the dashboard. Raises CannotStart, StoreRefused, httpx.HTTPError."""
+    """Load the processors and check the connection to the dashboard.
+
+    Raises CannotStart, StoreRefused, httpx.HTTPError.
+    """
     own = sorted({CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE} & set(given.queue))
     if own:
         raise CannotStart(

@@ -1,4 +1,4 @@
-"""Testing: run a processor over a few items, as a child would, without Temporal and without a database."""
+"""Runs a processor over a few items in a test as a child would, without Temporal and without a database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orchestration.processors.worker_setup import shutdown
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an item: its result as data, or the type and message of its error, after so many attempts."""
+    """Outcome of an item: its result as data, or type and message of its error, and the number of attempts."""
 
     result: Any
     error_type: str
@@ -32,7 +32,7 @@ def run_items(
     parameters: Mapping[str, Any] | None = None,
     **plan: Any,
 ) -> list[Outcome]:
-    """Return what becomes of each item, in order. `plan` is as in a launch; nothing waits between attempts.
+    """Return the outcome of each item, in order. `plan` has the options of a launch; attempts follow without backoff.
 
     Raises LookupError for a function that is no processor, pydantic.ValidationError for parameters it does not take.
     """
@@ -45,7 +45,7 @@ async def process_items(
     parameters: Mapping[str, Any] | None = None,
     **plan: Any,
 ) -> list[Outcome]:
-    """Do the same within a running event loop."""
+    """Do what `run_items` does, within a running event loop."""
     made, results = processor_of(function), list[ItemResult]()
     writer = ResultWriter(results.extend)
     chunk = ChunkInput("test", 0, 0, len(items), "canopy", timedelta(hours=1))

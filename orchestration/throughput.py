@@ -10,22 +10,22 @@ ETA_AFTER = 15.0
 """Seconds after which the rate is steady enough for an ETA."""
 
 SAMPLE_WINDOW = 60
-"""Seconds of which samples are kept."""
+"""Seconds for which samples are kept."""
 
 STRETCH = 5
-"""Seconds of one rate among those whose spread says how sure the rest is."""
+"""Seconds over which each of the compared rates is measured."""
 
 CONFIDENCE = 2.0
-"""Standard errors to each side of a mean: about 95 of 100 times the true one lies between."""
+"""Standard errors to each side of the mean: a confidence interval of about 95 %."""
 
 Samples = list[list[int]]
-"""How much was done at which second, oldest first: [[epoch seconds, done], …]."""
+"""Counts over time, oldest first: [[epoch seconds, done], …]."""
 
 
 def rate_and_eta(done: float, left: float, elapsed: float, *, is_running: bool) -> tuple[float | None, float | None]:
-    """Return `done` per second and the seconds that `left` will take at that rate; None for what is not known.
+    """Return `done` per second, and the seconds that `left` will take at that rate; None where unknown.
 
-    The rate is known once something is done, the rest only of what runs and has run for ETA_AFTER.
+    The rate is known once something is done, the ETA only while running, and after ETA_AFTER seconds.
     """
     if elapsed <= 0 or done <= 0:
         return None, None
@@ -33,7 +33,7 @@ def rate_and_eta(done: float, left: float, elapsed: float, *, is_running: bool) 
 
 
 def add_sample(samples: Samples, second: int, done: int) -> Samples:
-    """Return samples with one more; of one second the last counts. Where less is done than before, it begins anew."""
+    """Return samples with one more, which replaces that of the same second. A lower count starts anew."""
     if samples and done < samples[-1][1]:
         return [[second, done]]
     kept = [each for each in samples if each[0] != second]
@@ -43,9 +43,9 @@ def add_sample(samples: Samples, second: int, done: int) -> Samples:
 
 
 def eta_bounds(samples: Samples, second: int, left: float) -> tuple[float, float] | None:
-    """Return between which seconds `left` will take, by how much the rate of the last minute varied; None if unknown.
+    """Return the lowest and highest number of seconds that `left` will probably take; None where unknown.
 
-    The mean rate of stretches, and its standard error: what may go wrong next minute is not in it.
+    From the mean rate of the last minute's stretches and its standard error, if the next minutes are like the last.
     """
     if not samples:
         return None
@@ -60,5 +60,5 @@ def eta_bounds(samples: Samples, second: int, left: float) -> tuple[float, float
 
 
 def _done_at(samples: Sequence[Sequence[int]], second: int) -> int:
-    """Return what was done by a second: the last sample until then."""
+    """Return the count at a second: that of the last sample until then."""
     return next((done for at, done in reversed(samples) if at <= second), samples[0][1])

@@ -1,7 +1,6 @@
-"""Wording: sentences for a person, which whoever shows them may have put into that person's language.
+"""Translation of sentences for a person: English by default, by the dashboard's translations once it calls `use`.
 
-Here they are English; the dashboard lets `use` its own translations. Not for workflow code, which must say the same
-each time.
+Not for workflow code, which must be deterministic.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Worker: explicit registration, tuning and shutdown of the processes that run workflows and process chunks."""
+"""Worker processes: the workflows and activities they register, their limits, and their shutdown."""
 
 from __future__ import annotations
 
@@ -51,19 +51,19 @@ WORKFLOWS = (
     NotificationWorkflow,
 )
 HEARTBEAT_THROTTLE = timedelta(seconds=3)
-"""An activity hears of its cancellation in the answer to a heartbeat; the SDK holds heartbeats back for longer."""
+"""Longest interval between heartbeats: their answers carry cancellations. The SDK's own limit is higher."""
 
 CONCURRENT_CHUNKS = 200
 CONCURRENT_WORKFLOW_TASKS = 400
-"""More than chunks: a task in which one begins is open for a moment, and parents must not wait for those."""
+"""More than chunks: tasks that run a chunk in a local activity stay open for a while, and must not block parents."""
 
 CACHED_WORKFLOWS = 1_000
 GRACE = timedelta(seconds=5)
-"""What chunks get to finish at shutdown, unless told otherwise; the rest goes on elsewhere from its heartbeat."""
+"""Default time for chunks to finish at shutdown; after it another worker continues them from their heartbeat."""
 
 SWITCH_INTERVAL = 0.0005
-"""Seconds for which a thread may keep the others from Python, a tenth of its default: workflows, items and the database
-have threads of their own, and hand over to each other several times for each child."""
+"""Seconds after which a thread gives up the interpreter lock, a tenth of the default: workflows, items and the database
+have threads of their own, and switch several times for each child."""
 
 
 def build_workers(
@@ -76,7 +76,7 @@ def build_workers(
 ) -> list[Worker]:
     """Return one worker for each queue. Workflows run on CHILD_TASK_QUEUE alone.
 
-    Unsandboxed unless told otherwise: the sandbox costs 9 ms of CPU a child, and tests run in it.
+    Unsandboxed by default: the sandbox costs 9 ms of CPU for each child. Tests run in it.
     """
     return [
         Worker(
@@ -97,13 +97,13 @@ def build_workers(
 
 
 def serve(connection: Connection, activities: ChunkActivities, queues: Sequence[str], grace: timedelta) -> NoReturn:
-    """Serve the queues until SIGTERM or SIGINT, and end the process."""
+    """Serve the queues until SIGTERM or SIGINT, then end the process."""
     sys.setswitchinterval(SWITCH_INTERVAL)
-    gc.freeze()  # what is loaded by now stays: the collector need not look through it again
+    gc.freeze()  # modules stay loaded: the collector need not scan them again
     asyncio.run(_serve(connection, activities, queues, grace))
     logging.shutdown()
     sys.stdout.flush()
-    # The SDK's threads sometimes crash the interpreter on its way out; all work is done and written by now.
+    # The SDK's threads sometimes crash the interpreter at exit; all work is done and written by now.
     os._exit(0)
 
 
@@ -122,7 +122,7 @@ async def run_worker(
     queues: Sequence[str] = (CHILD_TASK_QUEUE,),
     grace: timedelta = GRACE,
 ) -> None:
-    """Serve the queues until `stop` is set, then finish what is open within `grace`.
+    """Serve the queues until `stop` is set, then finish open chunks within `grace`.
 
     CHILD_TASK_QUEUE, where workflows run, needs ParentActivities.
     """

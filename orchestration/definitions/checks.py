@@ -1,7 +1,7 @@
-"""What a model alone cannot check of a definition: names, how deep and how much, processors and their parameters.
+"""Checks beyond the models: names, nesting and size, processors and their parameters.
 
-Works on the text's tree, whatever is wrong with it elsewhere, so that all errors are found at once. References are
-checked by `definition_references`.
+They work on the source tree even where the models reject it, so that all errors are reported at once. References are
+checked by `reference_checks`.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ PATH_SHOWN = 300
 MESSAGE_SHOWN = 500
 
 LISTS = {"pipeline": "stages", "services": "services", "saga": "steps", "steps": "steps"}
-"""Where each kind that has parts keeps them."""
+"""The key of each kind's parts."""
 
 BRANCHES = (("parallel",), ("then",), ("else",), ("loop", "steps"), ("refused",))
-"""Where a step keeps steps of its own."""
+"""The keys under which a step has steps of its own."""
 
 
 @dataclass
 class ErrorList:
-    """The errors found so far."""
+    """Errors found so far, up to MAX_ERRORS."""
 
     errors: list[DefinitionError] = field(default_factory=list)
 
     @property
     def is_full(self) -> bool:
-        """Whether more errors would be left out."""
+        """Whether further errors would be dropped."""
         return len(self.errors) >= MAX_ERRORS
 
     def add(self, mark: Mark, path: str, message: str) -> None:
-        """Note one error."""
+        """Add an error."""
         self.errors.append(DefinitionError(mark.line, mark.column, path[:PATH_SHOWN], message[:MESSAGE_SHOWN]))
 
 
 @dataclass(frozen=True)
 class SourcePart:
-    """A stage, service or step of the text, and where it is. `depth` counts steps around it, from 1."""
+    """A stage, service or step in the source, with its path. `depth` is 1 for the outermost, and grows with nesting."""
 
     tree: Tree
     path: str
@@ -54,12 +54,12 @@ class SourcePart:
 
     @property
     def name(self) -> str:
-        """Its name, or "" where it has none."""
+        """Its name; "" where it has none."""
         return self.tree.text("name") or ""
 
     @property
     def kind(self) -> str:
-        """What a step does: one of STEP_TAGS, or "" if that cannot be told."""
+        """Kind of a step, one of STEP_TAGS; "" where ambiguous or missing."""
         found = [each for each in STEP_TAGS if self.tree.get(each) is not None]
         return found[0] if len(found) == 1 else ""
 
@@ -80,7 +80,7 @@ def parts_of(root: Tree, kind: str) -> list[SourcePart]:
 
 
 def all_parts(root: Tree, kind: str) -> Iterator[SourcePart]:
-    """Yield every stage, service or step in the order of the text; steps too deep are yielded without what is below."""
+    """Yield every stage, service or step in source order; of steps nested too deeply not those within."""
     stack = parts_of(root, kind)[::-1]
     while stack:
         place = stack.pop()
@@ -90,24 +90,24 @@ def all_parts(root: Tree, kind: str) -> Iterator[SourcePart]:
             stack.extend(below[::-1])
 
 
-def check_size(root: Tree, kind: str, found: ErrorList) -> bool:
-    """Check depth, number and the steps that loops come to. Whether it is small enough for the other checks."""
+def check_size(root: Tree, kind: str, errors: ErrorList) -> bool:
+    """Check nesting, number of steps, and step runs of loops. Return whether the other checks can go on."""
     for number, place in enumerate(all_parts(root, kind), start=1):
         if place.depth > MAX_DEPTH:
-            found.add(place.tree.mark, place.path, f"Steps nested more than {MAX_DEPTH} deep.")
+            errors.add(place.tree.mark, place.path, f"Steps nested more than {MAX_DEPTH} deep.")
             return False
         if number > MAX_STEPS:
-            found.add(place.tree.mark, place.path, f"More than {MAX_STEPS:,} steps.")
+            errors.add(place.tree.mark, place.path, f"More than {MAX_STEPS:,} steps.")
             return False
         for key in ("if", "until", "while", "keep"):
             condition = (place.tree.get("loop") or place.tree).get(key)
             if condition is not None and _condition_depth(condition) > MAX_DEPTH:
-                found.add(condition.mark, place.path, f"Conditions nested more than {MAX_DEPTH} deep.")
+                errors.add(condition.mark, place.path, f"Conditions nested more than {MAX_DEPTH} deep.")
                 return False
     runs = sum(_runs(place) for place in parts_of(root, kind))
     if runs > MAX_STEP_RUNS:
         message = f"With every loop at its maximum {runs:,} steps would run; the limit is {MAX_STEP_RUNS:,}."
-        found.add(root.keys.get("steps", root.mark), "steps", message)
+        errors.add(root.keys.get("steps", root.mark), "steps", message)
     return True
 
 
@@ -118,7 +118,7 @@ def _condition_depth(tree: Tree) -> int:
 
 
 def _runs(place: SourcePart) -> int:
-    """Return how many steps a step comes to at most."""
+    """Return the largest number of step runs of a step."""
     loop = place.tree.get("loop")
     rounds = loop.get("max") if loop is not None else None
     times = rounds.value if rounds is not None and isinstance(rounds.value, int) else 1
@@ -127,8 +127,8 @@ def _runs(place: SourcePart) -> int:
     return 1 + rest + max(then, otherwise) + times * sum(map(_runs, place.branch(("loop", "steps"))))
 
 
-def check_names(root: Tree, kind: str, found: ErrorList) -> None:
-    """Check that no name is used twice."""
+def check_names(root: Tree, kind: str, errors: ErrorList) -> None:
+    """Check that names are unique."""
     first = dict[str, Mark]()
     for place in all_parts(root, kind):
         name = place.tree.get("name")
@@ -136,7 +136,7 @@ def check_names(root: Tree, kind: str, found: ErrorList) -> None:
             continue
         if place.name in first:
             message = f'The name "{place.name}" is used twice, first in line {first[place.name].line}.'
-            found.add(name.mark, f"{place.path}.name", message)
+            errors.add(name.mark, f"{place.path}.name", message)
         first.setdefault(place.name, name.mark)
 
 
@@ -152,10 +152,10 @@ def work_nodes(root: Tree, kind: str) -> Iterator[tuple[Tree, str]]:
                 yield work, f"{place.path}.{key}"
 
 
-def check_processors(root: Tree, kind: str, processors: Mapping[str, Processor], found: ErrorList) -> None:
+def check_processors(root: Tree, kind: str, processors: Mapping[str, Processor], errors: ErrorList) -> None:
     """Check that processors exist, and their parameters with their models."""
     for work, path in work_nodes(root, kind):
-        if found.is_full:
+        if errors.is_full:
             return
         name = work.get("processor")
         if name is None or not isinstance(name.value, str) or not name.value:
@@ -163,25 +163,25 @@ def check_processors(root: Tree, kind: str, processors: Mapping[str, Processor],
         processor = processors.get(name.value)
         if processor is None:
             message = f'There is no processor "{name.value}". {_near(name.value, processors)}'
-            found.add(name.mark, _join(path, "processor"), message)
+            errors.add(name.mark, _join(path, "processor"), message)
             continue
         if processor.child_workflow:
             message = f"{processor.name} uses its own type of children: launch it on its own."
-            found.add(name.mark, _join(path, "processor"), message)
-        _check_rollback(processor, work, path, found)
-        _check_data(processor.validate_parameters, work, path, "parameters", found)
+            errors.add(name.mark, _join(path, "processor"), message)
+        _check_rollback(processor, work, path, errors)
+        _check_data(processor.validate_parameters, work, path, "parameters", errors)
 
 
-def _check_rollback(processor: Processor, work: Tree, path: str, found: ErrorList) -> None:
+def _check_rollback(processor: Processor, work: Tree, path: str, errors: ErrorList) -> None:
     plan = work.get("plan")
     said = plan.get("on_threshold") if plan is not None else None
     if said is not None and said.value == "roll_back" and processor.compensation is None:
         message = f"{processor.name} has no compensation, so it cannot be rolled back."
-        found.add(said.mark, _join(_join(path, "plan"), "on_threshold"), message)
+        errors.add(said.mark, _join(_join(path, "plan"), "on_threshold"), message)
 
 
-def check_inputs(root: Tree, kind: str, processors: Mapping[str, Processor], found: ErrorList) -> None:
-    """Check inputs that are known without running: those without references."""
+def check_inputs(root: Tree, kind: str, processors: Mapping[str, Processor], errors: ErrorList) -> None:
+    """Check the inputs without references, which are known before a run."""
     for work, path in work_nodes(root, kind):
         processor = processors.get(work.text("processor") or "")
         if processor is None or kind in ("pipeline", "pool", "entity") or path.endswith("fan_out"):
@@ -189,11 +189,11 @@ def check_inputs(root: Tree, kind: str, processors: Mapping[str, Processor], fou
         given = work.get("input")
         of_item = given is None and kind == "saga" and _is_true(root.get("fan_out"))
         if not of_item and not (given is not None and _has_reference(given)):
-            _check_data(processor.validate_item, work, path, "input", found)
+            _check_data(processor.validate_item, work, path, "input", errors)
 
 
 def _check_data(
-    validate: Callable[[Mapping[str, Any]], object], work: Tree, path: str, key: str, found: ErrorList
+    validate: Callable[[Mapping[str, Any]], object], work: Tree, path: str, key: str, errors: ErrorList
 ) -> None:
     given = work.get(key)
     if given is not None and not isinstance(given.value, dict):
@@ -202,32 +202,32 @@ def _check_data(
     try:
         validate(data.plain())
     except ValidationError as error:
-        report(error, data, _join(path, key), found)
+        report(error, data, _join(path, key), errors)
     except Exception as error:  # a processor's own validator may raise anything
-        found.add(data.mark, _join(path, key), f"Could not be checked: {type(error).__name__}: {error}")
+        errors.add(data.mark, _join(path, key), f"Could not be checked: {type(error).__name__}: {error}")
 
 
 def report(
     error: ValidationError,
     tree: Tree,
     path: str,
-    found: ErrorList,
+    errors: ErrorList,
     *,
     known: frozenset[str] = frozenset(),
     tags: int = 0,
 ) -> None:
-    """Note a model's errors at the places in the text that they are about. `tags`: of unions around the whole."""
+    """Add a model's errors at their places in the source. `tags`: number of union tags around the whole."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     for problem in problems[:MAX_ERRORS]:
         loc = problem["loc"][tags:]
         mark, where, at = _locate(tree, path, loc)
         if problem["type"] == "too_short" and at.value:
-            continue  # what is in it has errors of its own
-        found.add(mark, where, _words(problem["type"], problem["msg"], loc, at, known))
+            continue  # its entries have errors of their own
+        errors.add(mark, where, _words(problem["type"], problem["msg"], loc, at, known))
 
 
 def _locate(tree: Tree, path: str, loc: tuple[int | str, ...]) -> tuple[Mark, str, Tree]:
-    """Follow a model's path into the text as far as it goes; tags of unions are in none of it."""
+    """Follow a model's path into the source as far as possible; union tags are not in it."""
     mark = tree.mark
     for part in loc:
         if isinstance(part, int) and isinstance(tree.value, list) and part < len(tree.value):

@@ -1,6 +1,6 @@
-"""References and conditions: their models, and their values from the results of the steps so far.
+"""References and conditions: their models, and their evaluation against the results of steps.
 
-Pure and deterministic: workflows call it.
+Pure and deterministic, as workflows need it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Ref = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class Part(BaseModel):
-    """What all models of a definition share."""
+    """Base of all models of a definition."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 
@@ -36,7 +36,7 @@ class Reference(Part):
 
 
 class Operator(StrEnum):
-    """How a condition compares what it refers to with its value. `exists`: there is such a field, and not null."""
+    """Comparison of a referenced value with a constant. `exists`: the field is there, and not null."""
 
     EQUAL = "=="
     NOT_EQUAL = "!="
@@ -105,7 +105,7 @@ Condition = Annotated[
 
 
 class Missing(LookupError):
-    """What is referred to is not there: a field that the result does not have, or a step that has no result."""
+    """The referenced value does not exist: the result has no such field, or the step no result."""
 
 
 def resolve(ref: str, results: Mapping[str, Any]) -> Any:
@@ -130,14 +130,14 @@ def resolve(ref: str, results: Mapping[str, Any]) -> Any:
 
 
 def reference_of(value: Any) -> str | None:
-    """Return what a value refers to, or None for a plain value."""
+    """Return the reference that a value is, or None for a plain value."""
     if isinstance(value, Mapping) and len(value) == 1 and isinstance(value.get("ref"), str):
         return str(value["ref"])
     return None
 
 
 def fill(value: Any, results: Mapping[str, Any]) -> Any:
-    """Return a value with every reference in it replaced by what it stands for. Raises Missing."""
+    """Return a value with all references in it resolved. Raises Missing."""
     ref = reference_of(value)
     if ref is not None:
         return resolve(ref, results)
@@ -149,9 +149,9 @@ def fill(value: Any, results: Mapping[str, Any]) -> Any:
 
 
 def holds(condition: Condition, results: Mapping[str, Any]) -> bool:
-    """Whether a condition holds. What is not there equals nothing, and is neither less nor more than anything.
+    """Whether a condition holds. A missing value equals nothing, and is neither less nor more than anything.
 
-    So does a text beside a number: a comparison of unlike values is false, not an error.
+    A comparison of unlike types, such as text and number, is false, not an error.
     """
     if isinstance(condition, AllOf):
         return all(holds(each, results) for each in condition.all)
@@ -189,7 +189,7 @@ def _compares(condition: Compare, results: Mapping[str, Any]) -> bool:
 
 
 def _same(left: Any, right: Any) -> bool:
-    """Whether two JSON values are the same: 1 is 1.0, but not true."""
+    """Whether two JSON values are equal: 1 equals 1.0, but not true."""
     return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
 
 

@@ -1,4 +1,4 @@
-"""The outline of a definition: what it will do, as a tree for a person, before anything runs."""
+"""Outline of a definition: a tree that shows a person what it will do."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from orchestration.definitions.steps import (
 from orchestration.plan.plan import Plan
 
 SHOWN = 80
-"""Characters of a value that a summary shows."""
+"""Characters of a value in a summary."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class OutlineNode:
 
 
 def outline(definition: Definition) -> OutlineNode:
-    """Return the outline of a definition; its root has the kind of the definition."""
+    """Return the outline of a definition; its root has the definition's kind."""
     match definition:
         case Pipeline(stages=stages):
             lines = [OutlineNode(each.name, "stage", _stage(each)) for each in stages]
@@ -114,7 +114,7 @@ def _line(step: Step) -> OutlineNode:
 
 
 def condition_text(condition: Condition) -> str:
-    """Return a condition as a person reads it: check.status == 200 and not (…)."""
+    """Return a condition as text: check.status == 200 and not (…)."""
     if isinstance(condition, AllOf):
         return " and ".join(_within(each) for each in condition.all)
     if isinstance(condition, AnyOf):

@@ -1,4 +1,4 @@
-"""Parsing: the text of a definition becomes a Definition, or a list of all that is wrong with it."""
+"""Parses the text of a definition into a Definition, or into the list of all its errors."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ _DEFINITIONS: TypeAdapter[Any] = TypeAdapter(AnyDefinition)
 
 
 def parse(text: str, processors: Mapping[str, Processor]) -> Definition:
-    """Return the definition that a text (YAML or JSON) is. Raises DefinitionErrors, and nothing else."""
+    """Parse a definition in YAML or JSON. Raises DefinitionErrors, and nothing else."""
     root = read(text)
     kind = _kind_of(root)
-    found = ErrorList()
-    if not checks.check_size(root, kind, found):
-        raise DefinitionErrors(found.errors)
+    errors = ErrorList()
+    if not checks.check_size(root, kind, errors):
+        raise DefinitionErrors(errors.errors)
     _recommend_plans(root, kind, processors)
     definition: Definition | None = None
     try:
         definition = _DEFINITIONS.validate_python(root.plain())
     except ValidationError as error:
-        checks.report(error, root, "", found, known=_known_keys(), tags=1)
-    checks.check_names(root, kind, found)
-    checks.check_processors(root, kind, processors, found)
-    checks.check_inputs(root, kind, processors, found)
-    check_references(root, kind, processors, found)
-    if found.errors or definition is None:
-        raise DefinitionErrors(found.errors)
+        checks.report(error, root, "", errors, known=_known_keys(), tags=1)
+    checks.check_names(root, kind, errors)
+    checks.check_processors(root, kind, processors, errors)
+    checks.check_inputs(root, kind, processors, errors)
+    check_references(root, kind, processors, errors)
+    if errors.errors or definition is None:
+        raise DefinitionErrors(errors.errors)
     return definition
 
 
@@ -55,7 +55,7 @@ def _kind_of(root: Tree) -> str:
 
 
 def _recommend_plans(root: Tree, kind: str, processors: Mapping[str, Processor]) -> None:
-    """Fill what the text leaves open of a plan as the processor recommends it."""
+    """Fill in the processors' default plans for options that the text does not set."""
     for work, path in checks.work_nodes(root, kind):
         processor = processors.get(work.text("processor") or "")
         if processor is None or not processor.default_plan or not (kind == "pipeline" or path.endswith(".fan_out")):
@@ -69,7 +69,7 @@ def _recommend_plans(root: Tree, kind: str, processors: Mapping[str, Processor])
 
 @cache
 def _known_keys() -> frozenset[str]:
-    """Return every key that a definition may have somewhere, for "did you mean"."""
+    """Return every key that any part of a definition may have, for "did you mean"."""
     models = list(_models(Part))
     names = {field.alias or name for model in models for name, field in model.model_fields.items()}
     return frozenset(names | set(Plan.model_fields))

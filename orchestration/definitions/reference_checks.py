@@ -1,4 +1,4 @@
-"""References of a definition: each names a step that is over before, on every path, and a field that it has."""
+"""Checks of references: each names a step that is complete before on every path, and a field of its result."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from orchestration.definitions.steps import RESULT_FIELDS
 from orchestration.processors.processor import Processor
 
 ITEM, RESULT = "item", "result"
-"""What a reference in a saga of each item calls the item, and what a stage keeps by its result."""
+"""Names for the item in a saga of each item and in `keep`, and for a stage's result in `keep`."""
 
 StepNames = frozenset[str]
 SourceReference = tuple[Tree, str, str]
-"""The place, path and text of a reference."""
+"""Tree, path and text of a reference."""
 
 
-def check_references(root: Tree, kind: str, processors: Mapping[str, Processor], found: ErrorList) -> None:
+def check_references(root: Tree, kind: str, processors: Mapping[str, Processor], errors: ErrorList) -> None:
     """Check every reference of a definition."""
-    check = _Check(root, kind, processors, found)
+    check = _Check(root, kind, processors, errors)
     if kind == "services":
         for place in parts_of(root, kind):
             check.references(place, references_in(place.tree.get("input"), f"{place.path}.input"), frozenset())
@@ -51,10 +51,10 @@ def references_in(tree: Tree | None, path: str, *, is_condition: bool = False) -
 
 
 class _Check:
-    """Follows the flow of a definition, with the names of what is over at each place."""
+    """Follows the control flow of a definition with the names of the steps that are complete at each point."""
 
-    def __init__(self, root: Tree, kind: str, processors: Mapping[str, Processor], found: ErrorList) -> None:
-        self._root, self._kind, self._processors, self._found = root, kind, processors, found
+    def __init__(self, root: Tree, kind: str, processors: Mapping[str, Processor], errors: ErrorList) -> None:
+        self._root, self._kind, self._processors, self._errors = root, kind, processors, errors
         places = list(all_parts(root, kind))
         self._places = {place.name: place for place in reversed(places)}
         self._order = {place.name: number for number, place in reversed(list(enumerate(places)))}
@@ -62,13 +62,13 @@ class _Check:
         self._refers = {name: self._named_by(place) for name, place in self._places.items()}
 
     def sequence(self, places: list[SourcePart], over: StepNames) -> StepNames:
-        """Check steps in order, and return what is over after them."""
+        """Check steps in order; return the names complete after them."""
         for place in places:
             over = self.step(place, over)
         return over
 
     def step(self, place: SourcePart, over: StepNames) -> StepNames:
-        """Check one step and what is in it, and return what is over after it."""
+        """Check a step and the steps within it; return the names complete after it."""
         for key in ("run", "fan_out", "if"):
             self.references(place, _own_references(place, key), over)
         self._around.append(place.name)
@@ -94,19 +94,19 @@ class _Check:
             self.references(place, _own_references(place, "compensation"), over)
 
     def pipeline(self) -> None:
-        """Check what stages are to keep: a condition on the item and on its result in that very stage."""
+        """Check the `keep` of stages: a condition on the item and on its result in the same stage."""
         for place in parts_of(self._root, "pipeline"):
             self.references(place, _own_references(place, "keep"), frozenset({ITEM, RESULT}))
 
     def references(self, place: SourcePart, references: Iterator[SourceReference], over: StepNames) -> None:
-        """Check references at a place, where the steps in `over` are over."""
+        """Check references in a part, before which the steps `over` are complete."""
         for tree, path, ref in references:
-            if self._found.is_full:
+            if self._errors.is_full:
                 return
             name = ref.split(".")[0]
             message = self._field_error(ref) if name in over else self._order_error(place, name)
             if message:
-                self._found.add(tree.mark, path, message)
+                self._errors.add(tree.mark, path, message)
 
     def _order_error(self, place: SourcePart, name: str) -> str:
         if name not in self._places:
@@ -127,7 +127,7 @@ class _Check:
         return f'"{name}" (line {line}) is not finished on every path that leads here: it is in another branch.'
 
     def _circle(self, start: str, end: str) -> list[str]:
-        """Return the way by references from one step to another, or nothing."""
+        """Return the path of references from one step to another; empty if there is none."""
         ways, seen = [[start]], {start}
         while ways:
             way = ways.pop()
@@ -144,7 +144,7 @@ class _Check:
         return [ref.split(".")[0] for key in keys for _, _, ref in _own_references(place, key)]
 
     def _field_error(self, ref: str) -> str:
-        """Say which field a step's result does not have, as far as that is known."""
+        """Return the error of a field that a step's result does not have; "" where unknown."""
         name, *rest = ref.split(".")
         if any(not part for part in rest):
             return f'"{ref}" has an empty part: write step.field.'
@@ -159,7 +159,7 @@ class _Check:
         return f'The result of "{name}" has no "{rest[0]}". It has: {", ".join(sorted(known))}.'
 
     def _fields_of(self, place: SourcePart) -> StepNames | None:
-        """Return the fields of a step's result, or None where they are not known."""
+        """Return the fields of a step's result, or None where unknown."""
         if place.kind == "parallel":
             return frozenset(branch.name for branch in place.branch(("parallel",)))
         if place.kind in RESULT_FIELDS:
@@ -175,7 +175,7 @@ class _Check:
 
 
 def _own_references(place: SourcePart, keys: str) -> Iterator[SourceReference]:
-    """Return the references under a key of a step (with dots: of what is below), not those of steps within it."""
+    """Return the references under a dotted key of a step, without those of steps within it."""
     tree: Tree | None = place.tree
     for key in keys.split("."):
         tree = tree.get(key) if tree is not None else None

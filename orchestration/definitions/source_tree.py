@@ -1,7 +1,7 @@
-"""The text of a definition as a tree of values that know their line and column. YAML 1.2 scalars; JSON is read, too.
+"""The source of a definition as a tree of values with line and column. YAML 1.2 scalars; JSON as well.
 
-Nothing is constructed from tags, nothing recurses, and every bound is checked while reading: whatever the text, the
-answer is a tree or DefinitionErrors, soon.
+Safe for untrusted text: no tags, no recursion, and all limits are checked while reading, so that every text soon yields
+a tree or DefinitionErrors.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import yaml
 from orchestration.definitions.models import MAX_TEXT_BYTES
 
 MAX_NESTING = 120
-"""Lists and mappings within one another: what MAX_DEPTH steps and conditions come to, and some data within."""
+"""Nesting of lists and mappings: enough for MAX_DEPTH steps and conditions with some data within."""
 
 MAX_EXPANDED = 1_000_000
-"""Characters, with every alias replaced by what it stands for."""
+"""Characters, with all aliases expanded."""
 
 MAX_ERRORS = 100
 
@@ -34,7 +34,7 @@ _WORDS = {word: value for text, value in (("null", None), ("true", True), ("fals
 
 @dataclass(frozen=True, order=True)
 class DefinitionError:
-    """What is wrong where. `line` and `column` count from 1; `path` is as steps[2].run.processor, "" for the whole."""
+    """An error and its place. `line` and `column` count from 1; `path` is e.g. steps[2].run, "" for the whole."""
 
     line: int
     column: int
@@ -47,7 +47,7 @@ class DefinitionError:
 
 
 class DefinitionErrors(Exception):
-    """The text is no definition: why, in the order of the text."""
+    """The text is no valid definition; `errors` are in the order of the text."""
 
     def __init__(self, errors: list[DefinitionError]) -> None:
         self.errors = tuple(sorted(set(errors)))[:MAX_ERRORS]
@@ -56,7 +56,7 @@ class DefinitionErrors(Exception):
 
 @dataclass(frozen=True)
 class Mark:
-    """A place in the text, from 1."""
+    """A place in the text; both count from 1."""
 
     line: int
     column: int
@@ -64,7 +64,7 @@ class Mark:
 
 @dataclass
 class Tree:
-    """One value of the text: a scalar, a list, or a mapping with the places of its keys."""
+    """One value of the text: a scalar, a list, or a mapping with the marks of its keys."""
 
     mark: Mark
     value: Any
@@ -73,7 +73,7 @@ class Tree:
     height: int = 0
 
     def plain(self) -> Any:
-        """Return the value without its marks. As deep as MAX_NESTING at most."""
+        """Return the value without its marks. Recursion is bounded by MAX_NESTING."""
         if isinstance(self.value, dict):
             return {name: each.plain() for name, each in self.value.items()}
         if isinstance(self.value, list):
@@ -81,7 +81,7 @@ class Tree:
         return self.value
 
     def get(self, name: str) -> Tree | None:
-        """Return the value of a key, or None if this is no mapping or has no such key."""
+        """Return the value of a key; None if this is no mapping, or has no such key."""
         return self.value.get(name) if isinstance(self.value, dict) else None
 
     def entries(self, name: str) -> list[Tree]:
@@ -119,12 +119,12 @@ def read(text: str) -> Tree:
 
 
 def source_error(mark: Mark, message: str) -> DefinitionErrors:
-    """Return one error about the text as such."""
+    """Return DefinitionErrors with one error about the source itself."""
     return DefinitionErrors([DefinitionError(mark.line, mark.column, "", message)])
 
 
 def _json_as_yaml(text: str) -> str:
-    """Mend the two things of JSON that are not YAML: tabs between values, and characters as pairs of surrogates."""
+    """Replace the two things in JSON that YAML rejects: tabs between values, and pairs of surrogates."""
     if not text.lstrip().startswith("{"):
         return text
     try:
@@ -155,7 +155,7 @@ class _Open:
 
 
 class _Builder:
-    """Makes the tree of YAML events, with a stack of its own."""
+    """Builds the tree from YAML events, with an explicit stack."""
 
     def __init__(self, lines: int) -> None:
         self._lines = lines
@@ -166,7 +166,7 @@ class _Builder:
         self._documents = 0
 
     def take(self, event: yaml.Event) -> None:
-        """Take the next event. Raises DefinitionErrors."""
+        """Process the next event. Raises DefinitionErrors."""
         assert event.start_mark is not None
         mark = Mark(min(event.start_mark.line + 1, self._lines), event.start_mark.column + 1)
         if isinstance(event, yaml.DocumentStartEvent):
@@ -237,7 +237,7 @@ class _Builder:
             )
 
     def _put(self, tree: Tree) -> None:
-        """Put a value that is complete where it belongs."""
+        """Add a complete value to its parent."""
         if not self._stack:
             self.root = tree
             return
@@ -254,7 +254,7 @@ class _Builder:
 
 
 def _scalar(text: str, mark: Mark) -> Any:
-    """Return what a scalar without quotes means. 007 and 2026-01-01 are text."""
+    """Return the value of a scalar without quotes. 007 and 2026-01-01 are text."""
     if text in _WORDS:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):

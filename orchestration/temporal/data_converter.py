@@ -1,4 +1,4 @@
-"""Payloads: how what goes through Temporal is written: as JSON by pydantic, and encrypted where there is a key."""
+"""Payloads in Temporal: JSON by pydantic, encrypted where CANOPY_PAYLOAD_KEYS has a key."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ ENCODING = b"binary/encrypted"
 
 
 class CannotDecrypt(Exception):
-    """What came through Temporal was encrypted with a key that this process does not have."""
+    """A payload was encrypted with a key that this process does not have."""
 
 
 class EncryptingCodec(PayloadCodec):
-    """AES-GCM with 256 bits. The first key encrypts; every key decrypts, so that keys can be changed."""
+    """AES-GCM with 256 bits. The first key encrypts, all keys decrypt, so that keys can be rotated."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         """Take keys of 32 bytes each. Raises ValueError."""
@@ -50,7 +50,7 @@ class EncryptingCodec(PayloadCodec):
         return Payload(metadata={"encoding": ENCODING}, data=nonce + data)
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """Decrypt what is encrypted; what is not (written before there was a key) stays as it is.
+        """Decrypt encrypted payloads; others, written before there was a key, stay as they are.
 
         Raises CannotDecrypt.
         """
@@ -69,7 +69,7 @@ class EncryptingCodec(PayloadCodec):
 
 
 def parse_keys(given: str) -> list[bytes]:
-    """Read keys, base64 of 32 bytes each, separated by commas. Raises ValueError without telling any of them."""
+    """Parse keys of 32 bytes each, in base64 and separated by commas. Raises ValueError, which shows none of them."""
     found = []
     for number, text in enumerate(filter(None, map(str.strip, given.split(","))), start=1):
         try:
@@ -86,7 +86,7 @@ _converters = tuple(PydanticPayloadConverter().converters.values())
 
 
 class SharedPayloadConverter(CompositePayloadConverter):
-    """JSON by pydantic. The SDK makes a converter for each workflow: ours share what they have learned of types."""
+    """JSON by pydantic. The SDK creates a converter for each workflow: ours share their cached type adapters."""
 
     def __init__(self) -> None:
         super().__init__(*_converters)
@@ -94,7 +94,7 @@ class SharedPayloadConverter(CompositePayloadConverter):
 
 @cache
 def data_converter() -> DataConverter:
-    """Return what CANOPY_PAYLOAD_KEYS asks for. Raises ValueError."""
+    """Return the converter, which encrypts if CANOPY_PAYLOAD_KEYS is set. Raises ValueError."""
     keys = parse_keys(os.environ.get(KEYS, ""))
     plain = DataConverter(payload_converter_class=SharedPayloadConverter)
     if not keys:
@@ -107,7 +107,7 @@ def data_converter() -> DataConverter:
 
 
 async def decode_failure(client: Client, failure: Failure) -> None:
-    """Make a failure that the raw service has given readable, in place, with those that caused it."""
+    """Decode a failure of the raw service and its causes, in place."""
     codec = client.data_converter.payload_codec
     if codec is None:
         return
@@ -115,6 +115,6 @@ async def decode_failure(client: Client, failure: Failure) -> None:
     cause: Failure | None = failure
     while cause is not None:
         if cause.HasField("encoded_attributes"):
-            said = json.loads(cause.encoded_attributes.data)
-            cause.message, cause.stack_trace = said.get("message", ""), said.get("stack_trace", "")
+            attributes = json.loads(cause.encoded_attributes.data)
+            cause.message, cause.stack_trace = attributes.get("message", ""), attributes.get("stack_trace", "")
         cause = cause.cause if cause.HasField("cause") else None

@@ -1,4 +1,4 @@
-"""Heartbeats of a long activity while its work goes on."""
+"""Heartbeats of a long activity while it works."""
 
 from __future__ import annotations
 

@@ -58,8 +58,9 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pyproject.toml", "README.md"):
         shutil.copy2(ROOT / name, source / name)
     (folder / "elsewhere.py").write_text(PROCESSOR)
-    subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True, timeout=120)
-    install = [str(folder / "venv/bin/pip"), "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True, timeout=120)
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "venv/bin/python")]
+    install = [*pip, "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
     subprocess.run([*install, "--constraint", str(ROOT / "constraints.txt"), str(source)], check=True, timeout=400)
     shutil.rmtree(source)
     return folder

@@ -21,7 +21,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from orchestration.processors.catalogue import CannotLoad
-from orchestration.processors.registry import ItemContext, processor
+from orchestration.processors.processor import ItemContext
+from orchestration.processors.registry import processor
 from orchestration.processors.secrets import SecretMissing
 from orchestration.processors.templating import Fields, UnknownField, fill_text
 

@@ -14,7 +14,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestration.processors.data.file_stores import VARIABLE, NoSuchFile, StoreMissing, StoreName, opened
-from orchestration.processors.registry import ItemContext, processor
+from orchestration.processors.processor import ItemContext
+from orchestration.processors.registry import processor
 
 HEAD = 4_096
 """Bytes that a type is told from."""

@@ -18,7 +18,8 @@ from orchestration.processors.http.client import (
     unexpected,
 )
 from orchestration.processors.http.egress import AddressRefused
-from orchestration.processors.registry import ItemContext, processor
+from orchestration.processors.processor import ItemContext
+from orchestration.processors.registry import processor
 from orchestration.processors.secrets import VARIABLE, SecretMissing
 from orchestration.processors.templating import (
     PLACEHOLDER,

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import time
-from datetime import date, datetime, timedelta
-from datetime import time as time_of_day
-from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import text
-from sqlalchemy.exc import StatementError
 
-from orchestration.processors.data.databases import (
-    VARIABLE,
-    ConnectionMissing,
-    ConnectionName,
-    InvalidStatement,
-    connected,
-    database_failure,
-)
-from orchestration.processors.registry import ItemContext, processor
+from orchestration.processors.data.connections import VARIABLE, ConnectionMissing, ConnectionName, InvalidStatement
+from orchestration.processors.processor import ItemContext
+from orchestration.processors.registry import processor
 from orchestration.processors.templating import Fields
 
 
@@ -66,31 +53,15 @@ class QueryResult(BaseModel):
 )
 def sql_query(item: Fields, parameters: QueryParameters, context: ItemContext) -> QueryResult:
     """Run the statement with the item's fields."""
+    from orchestration.processors.data.databases import run_statement  # imported when one is first run: see there
+
     started = time.monotonic()
-    fields = context.fields(item)
-    try:
-        with connected(parameters.connection, parameters.timeout, lambda: context.is_canceled) as connection:
-            answer = connection.execute(text(parameters.statement), fields)
-            rows, count = list[dict[str, Any]](), answer.rowcount
-            if answer.returns_rows:
-                count = 0
-                for row in answer:
-                    count += 1
-                    if len(rows) < parameters.rows_kept:
-                        rows.append({str(name): plain(value) for name, value in row._mapping.items()})
-    except StatementError as error:
-        raise database_failure(error) from None  # its own words hold the statement with all values
-    return QueryResult(row_count=max(0, count), rows=rows, seconds=round(time.monotonic() - started, 3))
-
-
-def plain(value: Any) -> Any:
-    """Return a value of a database as JSON can hold it."""
-    if isinstance(value, datetime | date | time_of_day):
-        return value.isoformat()
-    if isinstance(value, Decimal | UUID | timedelta):
-        return str(value)
-    if isinstance(value, bytes | memoryview):
-        return base64.b64encode(bytes(value)).decode()
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    return {str(name): plain(each) for name, each in value.items()} if isinstance(value, dict) else value
+    count, rows = run_statement(
+        parameters.connection,
+        parameters.statement,
+        context.fields(item),
+        rows_kept=parameters.rows_kept,
+        seconds=parameters.timeout,
+        is_canceled=lambda: context.is_canceled,
+    )
+    return QueryResult(row_count=count, rows=rows, seconds=round(time.monotonic() - started, 3))

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from orchestration.contracts.item_workflows import DelegatedWorkflow
 from orchestration.contracts.names import DELEGATE_WORKFLOW
 from orchestration.contracts.workflow_ids import is_canopy_id
-from orchestration.processors.registry import ItemContext, processor
+from orchestration.processors.processor import ItemContext
+from orchestration.processors.registry import processor
 from orchestration.processors.templating import (
     PLACEHOLDER,
     SECRET,

@@ -1,36 +1,43 @@
-"""Databases: connections that an installation configures by name, read-only unless it says otherwise.
+"""Databases: a worker's connections to those that are configured, read-only unless the installation says otherwise.
 
-CANOPY_CONNECTION_<NAME> is the URL (postgres://… or sqlite:////absolute/path) where workers run, and
-CANOPY_CONNECTION_<NAME>_WRITABLE=1 lets work write through it. Batches and forms have the name alone.
+Imported when a statement is first run: SQLAlchemy takes a third of a second, and web processes have no use for it.
 """
 
 from __future__ import annotations
 
+import base64
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from datetime import time as time_of_day
+from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Any
+from uuid import UUID
 
-from pydantic import Field
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
 from sqlalchemy.pool import QueuePool
 
-from orchestration.processors.config_names import NAME, named
+from orchestration.processors.config_names import NAME
+from orchestration.processors.data.connections import (
+    VARIABLE,
+    ConnectionMissing,
+    DatabaseFailed,
+    InvalidStatement,
+    is_writable,
+)
 from orchestration.processors.secrets import keep_secret, mask
+
+DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 
 PERMANENT = ("22", "23", "25", "42")
 """Classes of SQLSTATE that another attempt does not change: data, constraint, read-only transaction, syntax."""
-VARIABLE = "CANOPY_CONNECTION_"
-WRITABLE = "_WRITABLE"
-ConnectionName = Annotated[str, Field(title="Connection", max_length=100), named("a connection", "SHOP")]
-
-DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 
 CONNECTIONS = 20
 """Of one database, of one worker."""
@@ -46,15 +53,6 @@ READING = {
     sqlite3.SQLITE_TRANSACTION,
 }
 """What a statement may do that only reads: no PRAGMA and no ATTACH, which could make a way to write."""
-
-
-class ConnectionMissing(LookupError):
-    """A connection that was named is not configured where the worker runs."""
-
-
-def is_writable(name: str) -> bool:
-    """Whether the installation lets work write through a connection."""
-    return os.environ.get(f"{VARIABLE}{name}{WRITABLE}", "").lower() in ("1", "true", "yes", "on")
 
 
 def url_of(name: str) -> URL:
@@ -140,12 +138,45 @@ def _cancel_when(connection: Connection, is_canceled: Callable[[], bool], over: 
             return
 
 
-class InvalidStatement(Exception):
-    """The database refuses the statement with these fields: another attempt would not change that."""
+def run_statement(
+    name: str,
+    statement: str,
+    fields: Mapping[str, Any],
+    *,
+    rows_kept: int,
+    seconds: float,
+    is_canceled: Callable[[], bool],
+) -> tuple[int, list[dict[str, Any]]]:
+    """Run a statement over a connection; return how many rows it returned or changed, and the first of them.
+
+    Raises ConnectionMissing, InvalidStatement, DatabaseFailed.
+    """
+    try:
+        with connected(name, seconds, is_canceled) as connection:
+            answer = connection.execute(text(statement), fields)
+            rows, count = list[dict[str, Any]](), answer.rowcount
+            if answer.returns_rows:
+                count = 0
+                for row in answer:
+                    count += 1
+                    if len(rows) < rows_kept:
+                        rows.append({str(column): plain(value) for column, value in row._mapping.items()})
+    except StatementError as error:
+        raise database_failure(error) from None  # its own words hold the statement with all values
+    return max(0, count), rows
 
 
-class DatabaseFailed(Exception):
-    """The database did not answer, or took too long: another attempt may help."""
+def plain(value: Any) -> Any:
+    """Return a value of a database as JSON can hold it."""
+    if isinstance(value, datetime | date | time_of_day):
+        return value.isoformat()
+    if isinstance(value, Decimal | UUID | timedelta):
+        return str(value)
+    if isinstance(value, bytes | memoryview):
+        return base64.b64encode(bytes(value)).decode()
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return {str(name): plain(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
 def database_failure(error: StatementError) -> Exception:

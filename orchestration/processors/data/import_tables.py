@@ -19,16 +19,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import NoSuchTableError, StatementError
 from sqlalchemy.types import NullType
 
-from orchestration.processors.data.databases import (
-    VARIABLE,
-    WRITABLE,
-    ConnectionMissing,
-    connected,
-    database_failure,
-    is_writable,
-    url_of,
-)
-from orchestration.processors.registry import ItemContext
+from orchestration.processors.data.connections import VARIABLE, WRITABLE, ConnectionMissing, InvalidTable, is_writable
+from orchestration.processors.data.databases import connected, database_failure, url_of
+from orchestration.processors.processor import ItemContext
 
 TIMEOUT = 60.0
 """Seconds for one statement."""
@@ -56,10 +49,6 @@ VALUES = Table(
     TableColumn("item", Text, nullable=False),
     TableColumn("at", Text, nullable=False),
 )
-
-
-class InvalidTable(Exception):
-    """The table is not there, or is not as the import needs it."""
 
 
 class Target:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.dashboard.schedules.test_actions import QUICK, Web, launch_token, when
+from tests.dashboard.schedules.test_actions import QUICK, launch_token, web, when
 from tests.dashboard.views.test_launch import form
 from tests.support.stack import Stack
 
@@ -36,7 +36,7 @@ def test_an_invalid_schedule_is_refused_at_its_field(stack: Stack, given: dict[s
 
 
 def test_a_cron_that_never_matches_is_refused_in_the_form_which_keeps_its_input(stack: Stack) -> None:
-    browser = Web(stack)
+    browser = web(stack)
     launch = launch_token(browser.submit("/launch/simulate/schedule/", form()).text)
     bad = when(launch=launch, repeat="cron", cron="0 0 30 2 *", note="typed")
     for page in (browser.submit("/schedules/new/", bad), browser.submit("/schedules/preview/", bad)):
@@ -51,6 +51,6 @@ def test_a_cron_that_never_matches_is_refused_in_the_form_which_keeps_its_input(
 
 
 def test_an_invalid_launch_form_is_not_scheduled(stack: Stack) -> None:
-    page = Web(stack).submit("/launch/simulate/schedule/", form(**{"plan-window": 0}))
+    page = web(stack).submit("/launch/simulate/schedule/", form(**{"plan-window": 0}))
     assert page.status_code == 422
     assert "Ensure this value is greater than or equal to 1." in page.text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -15,6 +17,7 @@ from orchestration.processors.catalogue import UnknownProcessor, get_processor, 
 from orchestration.processors.function_signature import ArgumentType, Signature
 from orchestration.processors.processor import ItemContext, Processor
 from orchestration.processors.registry import processor
+from tests.support.stack import ROOT
 from tests.support.waiting import until
 
 
@@ -28,6 +31,13 @@ def test_the_catalogue_has_the_built_in_processors() -> None:
     assert {"simulate", "http_request"} <= set(processors())
     with pytest.raises(UnknownProcessor):
         get_processor("nope")
+
+
+def test_what_only_a_worker_needs_is_not_imported_with_the_catalogue() -> None:
+    said = "import sys; from orchestration.processors.catalogue import load; load(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", said], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "orchestration.processors.builtin.csv_import" in done.stdout.split()
+    assert {"sqlalchemy", "bs4"}.isdisjoint(done.stdout.split())
 
 
 def test_an_untyped_parameter_is_refused_with_file_and_reason() -> None:

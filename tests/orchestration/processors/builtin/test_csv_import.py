@@ -13,9 +13,10 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 
-from orchestration.processors.builtin.csv_import import ImportParameters, take_out, upsert_rows, validate_rows
+from orchestration.processors.builtin.csv_import import take_out, upsert_rows, validate_rows
 from orchestration.processors.catalogue import load
 from orchestration.processors.data import import_tables
+from orchestration.processors.data.import_parameters import ImportParameters
 from orchestration.processors.data.row_schema import Column, as_json, parse_columns, read_row
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.templating import Fields

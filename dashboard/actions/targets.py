@@ -70,7 +70,7 @@ class Targets:
         return found
 
     def description(self, number: int) -> str:
-        """Describe the targets, which are so many children."""
+        """Describe the targets, which are `number` children."""
         if self.nodes is not None:
             return f"{number:,} selected"
         if self.status:

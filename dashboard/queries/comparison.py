@@ -173,6 +173,6 @@ def _errors(one: Batch, other: Batch) -> list[ErrorPair]:
 
 
 def _failures(batch: Batch) -> dict[str, Failures]:
-    """Return what fails in a batch now, by signature."""
+    """Return the present failures of a batch, by signature."""
     found = sorted(failures_of(batch), key=lambda each: not each.of_items)
     return {each.signature: each for each in found if each.number}

@@ -80,7 +80,7 @@ class Sample:
 
 @dataclass
 class Failures:
-    """What failed, or had failed before a retry, with one signature; without a `sample` nothing fails with it now."""
+    """Failures with one signature, present ones and those before a retry; `sample` is None if none is present."""
 
     signature: str
     of_items: bool

@@ -36,7 +36,7 @@ class OperationProgress:
 
     @property
     def superseded(self) -> int:
-        """How many accepted children belong to a later operation now."""
+        """How many accepted children belong to a later operation."""
         return max(0, self.operation.accepted_number - self.fixed - self.failed - self.under_way)
 
 

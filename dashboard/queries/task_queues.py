@@ -26,7 +26,7 @@ PURPOSES = {
 }
 
 POLLED_CACHE_SECONDS = 5
-"""A form asks at every change while it is filled in."""
+"""How long the answer is cached: a form asks at every change."""
 
 UNREACHABLE = gettext_lazy("Can't reach Temporal, so the state of its task queues is unknown. Nothing is lost.")
 

@@ -50,7 +50,7 @@ def next_times(timing: Timing) -> list[datetime]:
 
 
 def create(person: Person, timetable: Timetable, stored: StoredLaunch, *, paused: bool = False) -> Schedule:
-    """Create a schedule of a launch, or return the one that it was created before.
+    """Create a schedule of a launch, or return the one created from it before.
 
     Raises PermissionDenied, FieldErrors, OperationError.
     """

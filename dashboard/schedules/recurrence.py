@@ -60,7 +60,7 @@ class Recurrence:
 
     @classmethod
     def of(cls, timing: Timing) -> Recurrence:
-        """Return the recurrence that a timing is equal to; any other cron expression is one as it stands."""
+        """Recognise a timing; a cron expression of another form becomes Repeat.CRON."""
         if timing.every is not None:
             return cls(Repeat.INTERVAL, every=timing.every)
         if found := HOURLY.fullmatch(timing.cron):

@@ -66,4 +66,4 @@ async def test_the_web_process_starts_and_stops_without_temporal(settings: Setti
 
 def _kept() -> list[asyncio.Task[Any]]:
     """The lifespan's own tasks: the loop is shared with the workers of other tests, which come and go."""
-    return [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__name__", "") == "_keep"]
+    return [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__name__", "") == "_keep_running"]

@@ -57,7 +57,7 @@ class Tally(models.Model):
 
 
 class Batch(Tally):
-    """One launch: what was asked for, by whom, and how far it is.
+    """One launch: what was requested, by whom, and its progress.
 
     `revision` rises with every change to the batch or a node of it, the newest of which was at `changed_at`. `source`
     says where the items came from:

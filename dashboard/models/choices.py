@@ -49,7 +49,7 @@ class NodeStatus(models.TextChoices):
 
 
 FAILURES = (NodeStatus.FAILED, NodeStatus.TIMED_OUT, NodeStatus.TERMINATED)
-"""Outcomes that nobody asked for."""
+"""Outcomes that no person requested."""
 
 NOT_COMPLETED = (*FAILURES, NodeStatus.CANCELED)
 """Failures and cancellations, most urgent first: the first rows of every page, and the left end of every bar."""

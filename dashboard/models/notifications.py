@@ -69,10 +69,10 @@ class DeliveryStatus(models.TextChoices):
 
 
 class Delivery(models.Model):
-    """One notification to one address: written with what it tells of, sent by a workflow, tried again until it arrives.
+    """One notification to one address, stored with the change that it is about, and sent by a workflow with retries.
 
-    `once` names what it tells of, so that it is told once: the root's run, or when the hold began. `started_at` is when
-    its workflow was; `content` what is sent, as dashboard.delivering says.
+    `once` is its idempotency key: the root's run, or the start of the hold. `started_at` is when its workflow was
+    started; `content` is what is sent, as built by `notifications`.
     """
 
     id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_id)

@@ -80,7 +80,7 @@ def show_closing_note(node: Node, events: Iterable[TreeEvent]) -> None:
 
 
 def is_reserved(node: Node) -> bool:
-    """Whether a node waits for a run that was asked for. One that never ran is pending with attempt 0."""
+    """Whether a node waits for its next run. One that never ran is pending with attempt 0."""
     return node.status == Status.PENDING and node.attempt > 0
 
 

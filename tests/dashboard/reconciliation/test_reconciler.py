@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,28 +11,21 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from pytest_django import Settings
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
-from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.definitions.saving import create
 from dashboard.launching.root_input import fan_out_input
 from dashboard.models import Attempt, Batch, Node
 from dashboard.projection.events import apply_events
 from dashboard.projection.retries import requeue
 from dashboard.projection.settlement import discard
-from dashboard.reconciliation import reconciler as reconciler_module
-from dashboard.reconciliation import repair
-from dashboard.reconciliation.reconciler import BatchReconciler, run_reconciler
+from dashboard.reconciliation import reconciler, repair
+from dashboard.reconciliation.reconciler import BatchReconciler
 from dashboard.temporal import gateway
-from orchestration.activities.parents import ParentActivities
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.names import CHILD_TASK_QUEUE
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import root_id
 from orchestration.plan.plan import Plan
-from orchestration.processors import catalogue
-from orchestration.temporal.connection import BatchNotRunning
-from orchestration.worker import build_workers
 from orchestration.workflows.fan_out import FanOutWorkflow
 from tests.support import builders
 from tests.support.builders import START, child_of, root_of
@@ -49,53 +38,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SHOWS_WITHIN = 10.0
 FOR_LONG = {"seconds_from": 600, "seconds_to": 600}
 AT_ONCE = {"seconds_from": 0, "seconds_to": 0}
-
-
-@pytest.fixture(scope="module")
-def own_temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
-    """A server on whose queues nobody else's worker polls."""
-    server = TemporalServer(Path(tmp_path_factory.mktemp("reconcile")))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(autouse=True)
-def address(own_temporal: TemporalServer, settings: Settings) -> Iterator[str]:
-    """Point the process's gateway to the server."""
-    settings.TEMPORAL_ADDRESS = own_temporal.address
-    gateway.cache_clear()
-    yield own_temporal.address
-    gateway.cache_clear()
-
-
-@pytest.fixture
-async def client(address: str) -> Client:
-    return await Client.connect(address, data_converter=pydantic_data_converter)
-
-
-@pytest.fixture
-async def worker(client: Client) -> AsyncIterator[None]:
-    """Run workflows and chunks; nobody polls the dashboard's queue, so nothing is ever notified."""
-    catalogue.load()
-    activities = ParentActivities(DjangoChunkStore())
-    (worker,) = build_workers(client, activities)
-    async with worker:
-        yield
-    activities.close()
-
-
-@pytest.fixture
-async def reconciler(worker: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """Run the reconciler, and end what is left of the batches afterwards."""
-    monkeypatch.setattr(reconciler, "LAUNCH_HEAD_START", timedelta(0))
-    task = asyncio.create_task(run_reconciler())
-    yield
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    async for batch in Batch.objects.all():
-        with contextlib.suppress(BatchNotRunning):
-            await gateway().terminate(root_id(batch.pk), "The test is over.")
 
 
 async def written(person: User, items: int = 3, parameters: dict[str, Any] = FOR_LONG, **plan: Any) -> Batch:
@@ -128,7 +70,9 @@ async def shows(batch: Batch, status: str, *children: str, deadline: float = 60)
     await sync_to_async(assert_consistent)(batch.pk)
 
 
-async def test_a_batch_of_which_nothing_is_notified_ends_as_temporal_says(reconciler: None, operator: User) -> None:
+async def test_a_batch_of_which_nothing_is_notified_ends_as_temporal_says(
+    running_reconciler: None, operator: User
+) -> None:
     parameters = {**AT_ONCE, "fail_percent": 100}
     good, bad = await written(operator, 3, AT_ONCE), await written(operator, 2, parameters)
     await shows(good, "completed", "completed", "completed", "completed")
@@ -152,7 +96,7 @@ plan: {item_attempts: 1}
 """
 
 
-async def test_rows_that_only_their_parent_knows_are_asked_of_it(reconciler: None, operator: User) -> None:
+async def test_rows_that_only_their_parent_knows_are_asked_of_it(running_reconciler: None, operator: User) -> None:
     version = await sync_to_async(create)(operator, "undone", FAILING_SAGA)
     batch = await written(operator, 0, {}, processor="saga", definition=version.pk)
     await shows(batch, "rolled_back")
@@ -165,7 +109,7 @@ async def test_rows_that_only_their_parent_knows_are_asked_of_it(reconciler: Non
 
 
 async def test_a_root_terminated_from_outside_shows_within_10_s(
-    reconciler: None, operator: User, own_temporal: TemporalServer
+    running_reconciler: None, operator: User, own_temporal: TemporalServer
 ) -> None:
     batch = await written(operator, 3, window=2)
     await shows(batch, "running", "running", "running", "pending")
@@ -176,7 +120,7 @@ async def test_a_root_terminated_from_outside_shows_within_10_s(
 
 
 async def test_a_root_canceled_from_outside_shows_within_10_s(
-    reconciler: None, operator: User, own_temporal: TemporalServer
+    running_reconciler: None, operator: User, own_temporal: TemporalServer
 ) -> None:
     batch = await written(operator, 2, window=1)
     await shows(batch, "running", "running", "pending")
@@ -185,7 +129,7 @@ async def test_a_root_canceled_from_outside_shows_within_10_s(
 
 
 async def test_children_ended_from_outside_show_within_10_s(
-    reconciler: None, operator: User, own_temporal: TemporalServer
+    running_reconciler: None, operator: User, own_temporal: TemporalServer
 ) -> None:
     batch = await written(operator, 3)
     await shows(batch, "running", "running", "running", "running")
@@ -228,7 +172,9 @@ async def test_while_rows_move_what_differs_is_left_to_the_news_and_listed_once_
     await gateway().terminate(root_id(batch.pk), "The test is over.")
 
 
-async def test_a_root_that_times_out_shows_within_10_s(reconciler: None, operator: User, client: Client) -> None:
+async def test_a_root_that_times_out_shows_within_10_s(
+    running_reconciler: None, operator: User, client: Client
+) -> None:
     timeout = timedelta(seconds=6)
     batch = await written(operator, 2, window=1, item_timeout=3_600)
     await client.start_workflow(
@@ -244,7 +190,7 @@ async def test_a_root_that_times_out_shows_within_10_s(reconciler: None, operato
     assert (await sync_to_async(root_of)(batch)).error_type == "Timeout"
 
 
-async def test_a_retry_that_nobody_notified_shows(reconciler: None, operator: User) -> None:
+async def test_a_retry_that_nobody_notified_shows(running_reconciler: None, operator: User) -> None:
     batch = await written(operator, 2, {**AT_ONCE, "fail_percent": 100})
     await shows(batch, "completed_with_failures", "failed", "failed")
     root = await sync_to_async(fan_out_input)(batch)
@@ -287,7 +233,7 @@ async def test_a_batch_discarded_while_it_is_being_started_is_ended_again(
     monkeypatch.setattr(reconciler, "LAUNCH_HEAD_START", timedelta(0))
     batch = await written(operator)
     assert await sync_to_async(discard)(batch.pk)
-    await reconciler_module._start_pending(batch)
+    await reconciler._start_pending(batch)
     seen = await gateway().describe_run(root_id(batch.pk))
     assert seen is not None
     assert seen.status is Status.TERMINATED
@@ -312,7 +258,7 @@ async def test_what_temporal_no_longer_knows_is_terminated(operator: User, monke
 
 
 async def test_a_difference_that_stays_does_not_keep_a_closed_batch_open(
-    reconciler: None, operator: User, monkeypatch: pytest.MonkeyPatch
+    running_reconciler: None, operator: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rows know an attempt that Temporal has forgotten (its retention is over)."""
     batch = await written(operator, 1, AT_ONCE)

@@ -192,7 +192,7 @@ async def test_a_step_waits_for_approval_and_takes_the_branch_for_a_refusal(engi
     if approved:
         assert (await run.result())["release"]["by"] == "ada"
     else:
-        assert (await failure(run)).message == "Refused by ada."
+        assert (await failure(run)).message == "Rejected by ada."
     assert list(probe.calls) == (["act"] if approved else ["tell"])
 
 

@@ -20,7 +20,7 @@ HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _secret_key() -> str:
-    """Return SECRET_KEY, or a random one that is made once and kept in CANOPY_HOME."""
+    """Return SECRET_KEY, by default a random one that is generated once and kept in CANOPY_HOME."""
     if given := str(env.str("SECRET_KEY", default="")):
         return given
     path = HOME / "secret-key"
@@ -29,7 +29,7 @@ def _secret_key() -> str:
         own.touch(mode=0o600)
         own.write_text(secrets.token_urlsafe(64))
         with contextlib.suppress(FileExistsError):
-            os.link(own, path)  # whole or not at all: another process may be starting, too
+            os.link(own, path)  # atomic: another process may be starting, too
         own.unlink()
     return str(path.read_text().strip())
 
@@ -46,7 +46,7 @@ HTTPS = env.bool("HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked from inside, past the proxy
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # probed from inside, without the proxy
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_HTTPONLY = True
@@ -60,7 +60,7 @@ TEMPORAL_API_KEY = env.str("TEMPORAL_API_KEY", default="")
 TEMPORAL_TLS = env.bool("TEMPORAL_TLS", default=False)
 TEMPORAL_UI_URL = env.str("TEMPORAL_UI_URL", default="http://127.0.0.1:8233")
 
-# Where people reach the dashboard: the links of notifications. And the mail server that sends them, if there is one.
+# The dashboard's public URL, for links in notifications, and the mail server that sends them, if there is one.
 CANOPY_URL = env.str(
     "CANOPY_URL", default=f"http://{env.str('HOST', default='127.0.0.1')}:{env.str('PORT', default='8000')}"
 ).rstrip("/")
@@ -126,7 +126,7 @@ TEMPLATES: list[dict[str, Any]] = [
     }
 ]
 
-if DEBUG:  # templates are read anew by each request: these loaders do not cache
+if DEBUG:  # these loaders do not cache: every request reads its templates again
     TEMPLATES[0]["APP_DIRS"] = False
     TEMPLATES[0]["OPTIONS"]["loaders"] = [
         (
@@ -140,7 +140,7 @@ ASGI_APPLICATION = "dashboard.asgi.application"
 
 DATABASES: dict[str, Any] = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{HOME / 'canopy.sqlite3'}")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATABASES["default"]["CONN_MAX_AGE"] = None  # opening one costs more than most of what it is opened for
+    DATABASES["default"]["CONN_MAX_AGE"] = None  # opening one costs more than most queries
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 30,
@@ -152,7 +152,7 @@ else:
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
         "min_size": 1,
         "max_size": env.int("DATABASE_POOL", default=20),
-        "timeout": 5,  # seconds; a database that is away is said so soon
+        "timeout": 5,  # seconds, so that an unreachable database is reported soon
     }
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -216,7 +216,7 @@ LOGGING: dict[str, Any] = {
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {"axes": {"level": "WARNING"}, "httpx": {"level": "WARNING"}},
 }
-if DEBUG:  # Django would print each line a second time, and `run` asks for the health until all is well
+if DEBUG:  # Django would log each line a second time, and `run` polls /healthz until all parts are healthy
     LOGGING["loggers"]["django"] = {"level": "INFO"}
     LOGGING["filters"] = {
         "not-health": {

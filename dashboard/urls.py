@@ -40,7 +40,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health, name="health"),
     path("login/", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
-    path("texts/<str:language>/", javascript_catalog.script_texts, name="javascript-catalog"),
+    path("texts/<str:language>/", javascript_catalog.javascript_catalog, name="javascript-catalog"),
     path("appearance/", preferences.appearance_set, name="appearance"),
     path("batches/", batches.batch_list, name="batch-list"),
     path("batches/bulk/", bulk_actions.batch_bulk, name="batch-bulk"),

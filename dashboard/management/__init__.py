@@ -1,1 +1,1 @@
-"""Management commands and what only they need."""
+"""Management commands, and modules that only they use."""

@@ -1,4 +1,4 @@
-"""Texts that code without Django has written, gathered for whoever translates: titles, descriptions and choices."""
+"""Extraction of translatable texts from code without Django: titles, descriptions and choices."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ TEXTS = (
 '''
 
 
-def said_texts() -> list[str]:
-    """Return the texts of everything that comes with Canopy, by the alphabet."""
+def translatable_texts() -> list[str]:
+    """Return the texts of Plan, presets, errors and built-in processors, sorted."""
     load()
     found = {*ADVICE.values(), *(str(kind) for kind in ErrorKind), *(str(each) for each in ColumnOperator)}
     found |= {text for preset in PRESETS for text in (preset.title, preset.when, preset.group)}
@@ -36,7 +36,7 @@ def said_texts() -> list[str]:
 
 
 def as_module(texts: list[str]) -> str:
-    """Return a module in which makemessages finds texts."""
+    """Return the source of a module in which makemessages finds the texts."""
     return HEADER + "".join(f"    gettext_noop({text!r}),\n" for text in texts) + ")\n"
 
 

@@ -1,4 +1,4 @@
-"""Columns of the batch list: those that can be shown, and those that an address asks for."""
+"""Columns of the batch list: all of them, and those that a query string requests."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ COLUMNS: Mapping[str, StrOrPromise] = {
     "ended": gettext_lazy("Finished"),
     "note": gettext_lazy("Note"),
 }
-"""In the order in which they stand, after the batch itself."""
+"""In display order, after the batch itself."""
 
-USUAL = ("status", "progress", "children", "launched")
+DEFAULT_COLUMNS = ("status", "progress", "children", "launched")
 
 
-def columns_of(given: QueryDict) -> Sequence[str]:
-    """Return the columns that an address asks for, by commas or one by one; the usual ones where it names none."""
+def requested_columns(given: QueryDict) -> Sequence[str]:
+    """Return the columns in a query string, comma-separated or repeated; the default ones if there are none."""
     named = {name for each in given.getlist("columns") for name in each.split(",")}
-    return [name for name in COLUMNS if name in named] or USUAL
+    return [name for name in COLUMNS if name in named] or DEFAULT_COLUMNS
 
 
 def columns_query(columns: Sequence[str]) -> str:
-    """Return how an address asks for columns: not at all where they are the usual ones."""
-    return "" if tuple(columns) == USUAL else ",".join(columns)
+    """Return columns as a query parameter; empty for the default ones."""
+    return "" if tuple(columns) == DEFAULT_COLUMNS else ",".join(columns)

@@ -1,4 +1,4 @@
-"""Context of a batch's page."""
+"""Contexts of the batch list and the batch page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dashboard.forms.model_forms import title_of
 from dashboard.i18n.formatting import StrOrPromise, translated
 from dashboard.live.state import batch_state
 from dashboard.models import Batch, Report, SavedView
-from dashboard.pages.batch_columns import COLUMNS, columns_of, columns_query
+from dashboard.pages.batch_columns import COLUMNS, columns_query, requested_columns
 from dashboard.queries.batch_filter import BatchFilter
 from dashboard.queries.error_groups import ErrorGroups, error_groups
 from dashboard.queries.node_pane import Pane
@@ -30,9 +30,9 @@ from orchestration.plan.plan import Plan
 
 @dataclass(frozen=True)
 class TreeQuery:
-    """What of a tree is asked for: a selection, an expanded parent, a page. Nonsense is as if not given.
+    """Which part of a tree is requested: a selection, an expanded parent, a page. Invalid values are ignored.
 
-    The rows of an expanded parent are fetched alone, unless the `whole` tree is asked for.
+    The rows of an expanded parent are fetched alone, unless the `whole` tree is requested.
     """
 
     selection: Selection
@@ -42,7 +42,7 @@ class TreeQuery:
 
     @classmethod
     def of(cls, request: HttpRequest) -> TreeQuery:
-        """Read it from an address."""
+        """Read it from a query string."""
         return cls(
             selection=Selection.of(request.GET.dict()),
             opened=whole_number(request.GET.get("open", ""), None),
@@ -51,7 +51,7 @@ class TreeQuery:
         )
 
     def tree(self, batch: Batch) -> Tree:
-        """Return what is asked for of a batch's tree."""
+        """Return the requested part of the tree."""
         return tree_of(batch, selection=self.selection, page=self.page, opened=self.opened)
 
 
@@ -73,14 +73,14 @@ class BatchPage:
     pane: Pane | None
 
 
-def plan_of(batch: Batch) -> list[tuple[str, Any]]:
-    """Return the plan as titles and values, without what was not given."""
+def plan_facts(batch: Batch) -> list[tuple[str, Any]]:
+    """Return titles and values of the plan's options that are set."""
     titles = {name: str(translated(title_of(name, field))) for name, field in Plan.model_fields.items()}
     return [(titles.get(name, name), value) for name, value in batch.plan_data.items() if value is not None]
 
 
 def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane | None = None) -> BatchPage:
-    """Gather what the batch page shows."""
+    """Return the context of the batch page."""
     return BatchPage(
         batch=batch,
         state=batch_state(batch),
@@ -88,7 +88,7 @@ def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane 
         timeline=timeline_of(batch),
         errors=error_groups(batch),
         reports=list(batch.reports.all()) if batch.plan_data.get("summarise") else [],
-        plan=plan_of(batch),
+        plan=plan_facts(batch),
         samples=json.dumps(batch.samples),
         may_operate=may_operate(request.user),
         can_undo=can_undo(batch),
@@ -99,7 +99,7 @@ def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane 
 
 @dataclass(frozen=True)
 class BatchRow:
-    """A batch and its state as the live rows get it."""
+    """A batch and its state as live updates have it."""
 
     batch: Batch
     state: dict[str, Any]
@@ -107,7 +107,7 @@ class BatchRow:
 
 @dataclass(frozen=True)
 class BatchListPage:
-    """Context of the batch list. `newest` is when it was made: what is launched later is offered, not inserted."""
+    """Context of the batch list. `newest` is when it was rendered: later batches are offered, not inserted."""
 
     filter: BatchFilter
     page: Page[Batch]
@@ -120,13 +120,13 @@ class BatchListPage:
 
     @property
     def all_columns(self) -> Sequence[tuple[str, StrOrPromise]]:
-        """Columns that can be shown, and their titles."""
+        """All columns with their titles."""
         return list(COLUMNS.items())
 
 
 def saved_query(given: QueryDict) -> str:
-    """Return what of an address belongs to a saved view: filters, order and columns, in one way of writing."""
+    """Return the canonical query string of a saved view: filters, order and columns."""
     kept = {name: given[name] for name in BatchFilter.base_filters if given.get(name)}
-    if columns := columns_query(columns_of(given)):
+    if columns := columns_query(requested_columns(given)):
         kept["columns"] = columns
     return urlencode(sorted(kept.items()), safe=",")

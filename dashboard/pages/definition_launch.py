@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
 from django.forms import BoundField
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from dashboard.forms.model_forms import ModelForm
+from dashboard.accounts.permissions import may_operate
+from dashboard.definitions.saving import check
+from dashboard.forms.model_forms import ModelForm, form_of
 from dashboard.launching.definition_request import FLOW_OPTIONS, definition_request
 from dashboard.launching.request import LaunchRequest
 from dashboard.models import DefinitionVersion
@@ -47,3 +51,16 @@ class DefinitionLaunchPage:
         """Return the launch request of a valid page."""
         assert isinstance(self.plan.model, Plan)
         return definition_request(self.version, self.plan.model, self.label, f"{self.key}:definition", "form")
+
+
+def definition_launch_page(request: HttpRequest, version: DefinitionVersion) -> DefinitionLaunchPage:
+    """Return the launch page of a definition without items, bound to the form if it was submitted."""
+    is_post = request.method == "POST"
+    return DefinitionLaunchPage(
+        version=version,
+        preview=Preview(check(version.text)),
+        plan=form_of(Plan)(request.POST, prefix="plan") if is_post else form_of(Plan)(prefix="plan"),
+        label=request.POST.get("label", version.definition.name)[:200],
+        key=request.POST.get("idempotency_key", "")[:64] or secrets.token_urlsafe(12),
+        may_operate=may_operate(request.user),
+    )

@@ -11,7 +11,7 @@ from dashboard.notifications.subscriptions import SubscriptionForm
 
 @dataclass(frozen=True)
 class SubscriptionRow:
-    """A subscription; a webhook with the secret that its payload is signed with."""
+    """A subscription; of a webhook with the secret that signs its payloads."""
 
     subscription: Subscription
     secret: str
@@ -19,7 +19,7 @@ class SubscriptionRow:
 
 @dataclass(frozen=True)
 class NotificationsPage:
-    """Context of the page: what a person has asked to be told of, and what they were told of lately."""
+    """Context of the page: a person's subscriptions and recent deliveries."""
 
     form: SubscriptionForm
     rows: Sequence[SubscriptionRow]
@@ -27,6 +27,6 @@ class NotificationsPage:
     may_operate: bool
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether something is on its way."""
+    def has_pending(self) -> bool:
+        """Whether a delivery is pending, so that the page polls."""
         return any(each.status == DeliveryStatus.PENDING for each in self.deliveries)

@@ -13,8 +13,8 @@ from dashboard.queries.charts import Chart, chart_of
 from dashboard.queries.results import ColumnOperator, ResultsQuery, column_names, result_fields
 from dashboard.server.paging import page_of
 
-ROWS_DRAWN = 10_000
-"""Results that a chart is drawn of, with every page: the first ones."""
+CHART_ROWS = 10_000
+"""The first results, which a chart is made of."""
 
 PAGE_ROWS = 100
 
@@ -26,7 +26,7 @@ class ResultsPage:
     batch: Batch
     query: ResultsQuery
     number: int
-    drawn: str
+    chart_column: str
     url: str
 
     @cached_property
@@ -46,10 +46,10 @@ class ResultsPage:
 
     @cached_property
     def chart(self) -> Chart | None:
-        """The chart of the column that is drawn: the one that was chosen, or the first that tells something."""
-        names = [self.drawn] if self.drawn in self.columns else self.columns
+        """The chart of the chosen column, by default the first column with an informative chart."""
+        names = [self.chart_column] if self.chart_column in self.columns else self.columns
         results = self.query.items(self.batch).filter(status=NodeStatus.COMPLETED).order_by("index")
-        found = list(results.values_list("result", flat=True)[:ROWS_DRAWN])
+        found = list(results.values_list("result", flat=True)[:CHART_ROWS])
         first: Chart | None = None
         for name in names:
             chart = chart_of(name, (result_fields(result).get(name) for result in found))
@@ -59,16 +59,16 @@ class ResultsPage:
         return first
 
     @property
-    def is_drawn_in_part(self) -> bool:
-        """Whether there may be more results than the chart is of."""
-        return self.page.paginator.count > ROWS_DRAWN
+    def is_chart_partial(self) -> bool:
+        """Whether there may be more results than the chart is made of."""
+        return self.page.paginator.count > CHART_ROWS
 
     @property
     def statuses(self) -> list[tuple[str, str]]:
-        """Statuses to choose from."""
+        """Choices of the status."""
         return [(value, str(label)) for value, label in NodeStatus.choices]
 
     @property
     def comparisons(self) -> list[str]:
-        """Comparisons to choose from."""
+        """Choices of the comparison."""
         return [str(each) for each in ColumnOperator]

@@ -10,11 +10,11 @@ from orchestration.client.workflow_run import WorkflowRun
 
 @dataclass(frozen=True)
 class WatchPage:
-    """Context of the page: what was typed, what is wrong with it, and the parents that match a search."""
+    """Context of the page. `parents` match the search; `unavailable` is why Temporal could not list them."""
 
     workflow_id: str
     error: str
     search: str
     parents: Sequence[WorkflowRun]
-    away: str
+    unavailable: str
     may_operate: bool

@@ -1,4 +1,4 @@
-"""How values are shown: durations, times, counts, bars, errors, JSON. static/js/lib/format.js writes the same texts."""
+"""Filters and tags that format durations, times, counts, bars, errors and JSON, as static/js/lib/format.js does."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from orchestration.errors.kinds import ErrorKind, error_kind
 register = template.Library()
 
 SHOWN_JSON = 64 * 1024
-"""Characters of a value that a page shows; the API gives the whole."""
+"""The most characters of a value on a page; the API returns all of it."""
 
 PICTURE = re.compile(r"data:image/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/=]+")
 PICTURE_LENGTH = 200 * 1024
@@ -34,7 +34,7 @@ ERROR_LINE = 300
 RESULT_LINE = 120
 
 BAR_ORDER = ("failed", "timed_out", "terminated", "canceled", "completed", "running", "skipped")
-"""Left to right; what is pending is the empty rest."""
+"""From left to right; pending is the empty rest."""
 
 _LABELS = dict(BatchStatus.choices) | dict(NodeStatus.choices)
 
@@ -45,7 +45,7 @@ register.filter("duration", duration)
 
 @register.filter
 def status_label(status: str) -> str:
-    """Return the word for a status of a batch, node or item."""
+    """Return the label of a status of a batch, node or item."""
     return str(_LABELS.get(status, status))
 
 
@@ -57,7 +57,7 @@ def magnitude(value: float) -> float:
 
 @register.filter
 def lasted(run: Any) -> str:
-    """Return how long a node, an attempt or a batch has taken up to now, or took."""
+    """Return the duration of a node, an attempt or a batch, up to now if it is open."""
     started = getattr(run, "started_at", None) or getattr(run, "opened_at", None)
     if started is None:
         return ""
@@ -66,7 +66,7 @@ def lasted(run: Any) -> str:
 
 @register.simple_tag
 def when(at: datetime | None, missing: str = "") -> str | SafeString:
-    """Return a time as `<time>`: UTC in the text, which the page's script turns into the reader's own time."""
+    """Return a time as `<time>` in UTC, which a script converts to the local time zone."""
     if at is None:
         return missing
     return format_html(
@@ -82,7 +82,7 @@ def among(counts: Mapping[str, int], statuses: str) -> int:
 
 @register.filter
 def share_of(counts: Mapping[str, int], statuses: str) -> float:
-    """Return the share of all, from 0 to 1, that has one of some statuses, separated by spaces."""
+    """Return the share, from 0 to 1, of some statuses, separated by spaces."""
     return among(counts, statuses) / (counts["total"] or 1)
 
 
@@ -95,7 +95,7 @@ def tally_words(counts: Mapping[str, int]) -> str:
 
 @register.filter
 def reading_words(reading: Mapping[str, Any] | None) -> str:
-    """Say how far an input is that is read while its batch runs, and what was left out (as reading.js does)."""
+    """Return the progress of an input that is read while its batch runs, and its left-out rows (as reading.js does)."""
     if reading is None:
         return ""
     words, values = (
@@ -124,7 +124,7 @@ def reading_words(reading: Mapping[str, Any] | None) -> str:
 
 @register.inclusion_tag("partials/_bar.html")
 def bar(counts: Mapping[str, int]) -> dict[str, Any]:
-    """Draw counts by status as one bar, failures leftmost; what is pending is left empty."""
+    """Render counts by status as one bar, failures leftmost, pending left empty."""
     total = sum(count for status, count in counts.items() if status != "total") or 1
     parts, at = [], 0.0
     for status in BAR_ORDER:
@@ -159,7 +159,7 @@ def as_json(value: Any) -> str:
 
 @register.filter
 def percent(share: float) -> str:
-    """Return a share from 0 to 1 as percent; one that is little is not said to be nothing, nor one that is most all."""
+    """Return a share from 0 to 1 as percent; only 0 is 0% and only 1 is 100%."""
     if 0 < share < 0.01:
         return "<1%"
     return ">99%" if 0.99 < share < 1 else f"{share:.0%}"
@@ -167,9 +167,9 @@ def percent(share: float) -> str:
 
 @register.filter
 def result_value(value: Any) -> str:
-    """Return a field of a result in one line, cut at RESULT_LINE characters; nothing for what there is none of.
+    """Return a field of a result in one line, cut at RESULT_LINE characters; empty for None.
 
-    A small picture is shown as one.
+    A small picture becomes an `<img>`.
     """
     if value is None:
         return ""
@@ -180,20 +180,20 @@ def result_value(value: Any) -> str:
 
 
 def is_picture(value: Any) -> bool:
-    """Whether a value is a small picture: a data: address of a kind that can hold no script."""
+    """Whether a value is a small picture: a data: URL of a type that cannot contain scripts."""
     return isinstance(value, str) and len(value) <= PICTURE_LENGTH and PICTURE.fullmatch(value) is not None
 
 
 @register.filter
 def pictures(result: Any) -> list[tuple[str, str]]:
-    """Return the fields of a result that are small pictures: (name, address)."""
+    """Return the fields of a result that are small pictures: (name, URL)."""
     fields = result.items() if isinstance(result, Mapping) else ()
     return [(name, value) for name, value in fields if is_picture(value)]
 
 
 @register.simple_tag
 def temporal_url(workflow_id: str, run_id: str = "") -> str:
-    """Return where Temporal's own UI shows a run, or its workflow's newest run; nothing if there is no such UI."""
+    """Return the URL of a run, or of a workflow's newest run, in Temporal's own UI; empty if there is no such UI."""
     if not settings.TEMPORAL_UI_URL:
         return ""
     base = f"{settings.TEMPORAL_UI_URL.rstrip('/')}/namespaces/{quote(settings.TEMPORAL_NAMESPACE, safe='')}"
@@ -202,18 +202,18 @@ def temporal_url(workflow_id: str, run_id: str = "") -> str:
 
 @register.filter
 def item_status(item: Any, node: Any) -> str:
-    """Return the status that an item is shown with: its own, or while it is pending its child's."""
+    """Return the displayed status of an item: its own, or while it is pending that of its child."""
     return str(node.status if item.status == NodeStatus.PENDING else item.status)
 
 
 @register.filter
 def as_time(text: str) -> datetime | None:
-    """Return a time from ISO 8601, as JSON fields keep it."""
+    """Return a time from ISO 8601, as it is stored in JSON fields."""
     return parse_datetime(text)
 
 
 @register.filter
 def zoned(at: datetime) -> SafeString:
-    """Return a time as it is in its own time zone: Mon 23 Nov 2026, 07:00 CET; with seconds where there are any."""
+    """Return a time in its own time zone: Mon 23 Nov 2026, 07:00 CET; with seconds if they are not 0."""
     clock = "%H:%M:%S" if at.second else "%H:%M"
     return format_html('<time datetime="{}">{}</time>', at.isoformat(), at.strftime(f"%a %-d %b %Y, {clock} %Z"))

@@ -1,4 +1,4 @@
-"""The map of a batch: its cells as bytes, what single cells are called, and the same as a table."""
+"""The map of a batch: its cells as bytes, ids and keys of single cells, and the map as a table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REVISION_HEADER = "X-Canopy-Revision"
 @require_safe
 @gzip_page
 def batch_map(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Send every child's status and duration, as `dashboard.batch_map` says, and the revision that they are of."""
+    """Return status and duration of every child in the format of `queries.batch_map`, and their revision."""
     found = map_of(get_object_or_404(Batch, id=batch_id))
     response = HttpResponse(found.content(), content_type="application/octet-stream")
     response[REVISION_HEADER] = str(found.revision)
@@ -31,14 +31,14 @@ def batch_map(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 @require_safe
 @gzip_page
 def batch_map_starts(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Send when each child started, for the timeline."""
+    """Return the start of every child, for the timeline."""
     content = starts_of(get_object_or_404(Batch, id=batch_id))
     return HttpResponse(content, content_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
 
 @require_safe
 def batch_map_cells(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Tell the ids and keys of the children in a `span`, CELLS_AT_ONCE at most."""
+    """Return URLs and keys of the children in a `span`, CELLS_AT_ONCE at most."""
     batch = get_object_or_404(Batch, id=batch_id)
     selection = Selection.of(request.GET.dict())
     found = selection.children(batch).order_by("position").values_list("position", "pk", "key_first")[:CELLS_AT_ONCE]
@@ -51,7 +51,7 @@ def batch_map_cells(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
 @require_safe
 def batch_map_table(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Show the map as a table of ranges; a plain link gets the batch page."""
+    """Show the map as a table of ranges; a request without htmx is redirected to the batch page."""
     batch = get_object_or_404(Batch, id=batch_id)
     if not request.htmx:
         return redirect("batch-detail", batch_id)

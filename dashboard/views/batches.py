@@ -1,4 +1,4 @@
-"""The batch list and the batch page."""
+"""The batch list, the batch page, and the parts of it that are fetched on their own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 from dashboard.accounts.permissions import may_operate
 from dashboard.live.state import batch_state
 from dashboard.models import Batch, SavedView
-from dashboard.pages.batch_columns import columns_of
+from dashboard.pages.batch_columns import requested_columns
 from dashboard.pages.batches import BatchListPage, BatchRow, TreeQuery, batch_page, saved_query
 from dashboard.queries.batch_filter import BatchFilter
 from dashboard.queries.diagnosis import diagnosis_of, is_moving
@@ -26,7 +26,7 @@ BATCHES_PER_PAGE = 50
 
 @require_safe
 def batch_list(request: HtmxHttpRequest) -> HttpResponse:
-    """Show batches, newest first, narrowed by status, processor, person and text."""
+    """Show batches, newest first, filtered by status, processor, person and text."""
     batches = Batch.objects.select_related("launched_by", "schedule").prefetch_related("tags")
     found = BatchFilter(request.GET, batches, request=request)
     page = page_of(found.qs, page_number(request), BATCHES_PER_PAGE)
@@ -34,7 +34,9 @@ def batch_list(request: HtmxHttpRequest) -> HttpResponse:
     views = list(SavedView.objects.visible_to(request.user))
     newest = timezone.now().isoformat()
     query = saved_query(request.GET)
-    context = BatchListPage(found, page, rows, newest, may_operate(request.user), views, query, columns_of(request.GET))
+    context = BatchListPage(
+        found, page, rows, newest, may_operate(request.user), views, query, requested_columns(request.GET)
+    )
     is_part = wants_fragment(request)
     template = "batches/batch_list.html#batches" if is_part else "batches/batch_list.html"
     response = render(request, template, {"page": context})
@@ -45,7 +47,7 @@ def batch_list(request: HtmxHttpRequest) -> HttpResponse:
 
 @require_safe
 def batch_detail(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Show one batch: state, buttons, tree."""
+    """Show one batch: state, actions, tree."""
     batch = get_object_or_404(
         Batch.objects.select_related("launched_by", "schedule", "definition__definition").prefetch_related("tags"),
         id=batch_id,
@@ -55,7 +57,7 @@ def batch_detail(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
 @require_safe
 def batch_story(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Show what happened to a batch, and which children are slow; a plain link gets the batch page."""
+    """Show activity, slowest children and operations; a request without htmx is redirected to the batch page."""
     batch = get_object_or_404(Batch, id=batch_id)
     if not request.htmx:
         return redirect("batch-detail", batch_id)
@@ -70,19 +72,19 @@ def batch_story(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
 @require_safe
 def batch_errors(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Show what the failures of a batch have in common; a plain link gets the batch page."""
+    """Show the error groups of a batch; a request without htmx is redirected to the batch page."""
     batch = get_object_or_404(Batch, id=batch_id)
     if not request.htmx:
         return redirect("batch-detail", batch_id)
     context = {"batch": batch, "errors": error_groups(batch), "may_operate": may_operate(request.user)}
-    return render(request, "batches/batch_detail.html#errors", context)
+    return render(request, "batches/_errors.html", context)
 
 
 @require_safe
 def batch_diagnosis(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Say why a batch does not move; nothing while it does, unless somebody asks."""
+    """Show why a batch makes no progress; while it does, only if `ask` is in the query string."""
     batch = get_object_or_404(Batch, id=batch_id)
-    is_asked = "ask" in request.GET
-    if not is_asked and (not batch.is_open or is_moving(batch)):
+    is_requested = "ask" in request.GET
+    if not is_requested and (not batch.is_open or is_moving(batch)):
         return render(request, "batches/_diagnosis.html", {"batch": batch, "diagnosis": None})
     return render(request, "batches/_diagnosis.html", {"batch": batch, "diagnosis": diagnosis_of(batch)})

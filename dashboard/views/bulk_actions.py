@@ -1,4 +1,4 @@
-"""POST: retry, cancel or tag several batches at once."""
+"""Bulk actions of the batch list: retry, cancel or tag several batches at once."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from dashboard.models import Batch
 from dashboard.pages.batches import saved_query
 from dashboard.queries.batch_filter import BatchFilter
 
-MOST_BATCHES = 1_000
-"""What one press of a button is done to."""
+MAX_BATCHES = 1_000
+"""The most batches of one bulk action."""
 
 
 def _retry(request: HttpRequest, batch: Batch) -> None:
@@ -54,7 +54,7 @@ ACTIONS: dict[str, tuple[Callable[[HttpRequest, Batch], None], Callable[[int], s
 
 @require_POST
 def batch_bulk(request: HttpRequest) -> HttpResponse:
-    """Retry, cancel or tag the batches that are ticked, or all that the filter shows, and say what became of each."""
+    """Run an action on the selected batches or all that match the filter, and report the outcomes as messages."""
     require_operator(request.user)
     act, done = ACTIONS.get(request.POST.get("action", ""), (None, None))
     query = QueryDict(request.POST.get("query", ""))
@@ -62,12 +62,12 @@ def batch_bulk(request: HttpRequest) -> HttpResponse:
     found = BatchFilter(query, Batch.objects.all(), request=request).qs
     if not request.POST.get("all"):
         found = Batch.objects.filter(pk__in=request.POST.getlist("batches"))
-    chosen = list(found[: MOST_BATCHES + 1])
-    if act is None or not chosen or len(chosen) > MOST_BATCHES:
+    chosen = list(found[: MAX_BATCHES + 1])
+    if act is None or not chosen or len(chosen) > MAX_BATCHES:
         wrong = (
             _("Nothing is selected.")
             if not chosen
-            else _("Select at most %(limit)s batches.") % {"limit": numeral(MOST_BATCHES)}
+            else _("Select at most %(limit)s batches.") % {"limit": numeral(MAX_BATCHES)}
         )
         messages.error(request, wrong if act is not None else _("Unknown action."))
         return HttpResponseRedirect(back)

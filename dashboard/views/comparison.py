@@ -13,7 +13,7 @@ from dashboard.queries.comparison import BatchComparison, candidates, compare
 
 @require_safe
 def batch_compare(request: HttpRequest, batch_id: str) -> HttpResponse:
-    """Compare a batch with the one named by `with`; without, with the newest that was launched before it."""
+    """Compare a batch with the one in `with`, by default the newest one launched before it."""
     batches = Batch.objects.select_related("launched_by")
     batch = get_object_or_404(batches, id=batch_id)
     chosen = request.GET.get("with", "")

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
-
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from dashboard.accounts.permissions import may_operate, require_operator
+from dashboard.accounts.permissions import require_operator
 from dashboard.definitions.saving import check
-from dashboard.forms.model_forms import form_of
 from dashboard.launching.definition_request import first_processor
 from dashboard.launching.launch import launch
 from dashboard.models import Batch, DefinitionVersion
-from dashboard.pages.definition_launch import DefinitionLaunchPage
-from dashboard.pages.definitions import Preview
+from dashboard.pages.definition_launch import definition_launch_page
 from dashboard.pages.launch_bound import bound_page
 from dashboard.pages.launch_initial import initial_page
 from dashboard.server.requests import whole_number
 from dashboard.views.launch import launch_from
-from orchestration.plan.plan import Plan
 from orchestration.processors.catalogue import get_processor
 from orchestration.processors.processor import Processor
 
@@ -33,7 +28,7 @@ def definition_launch(request: HttpRequest) -> HttpResponse:
     version = get_object_or_404(DefinitionVersion, pk=whole_number(request.GET.get("definition", ""), 0))
     if processor := item_processor(version):
         return _launch_over_items(request, version, processor)
-    page = flow_page(request, version)
+    page = definition_launch_page(request, version)
     if request.method != "POST":
         return render(request, "definitions/definition_launch.html", {"page": page})
     operator = require_operator(request.user)
@@ -41,19 +36,6 @@ def definition_launch(request: HttpRequest) -> HttpResponse:
         return render(request, "definitions/definition_launch.html", {"page": page}, status=422)
     launched = launch(operator, page.request())
     return HttpResponseRedirect(reverse("batch-detail", args=[launched.batch.pk]))
-
-
-def flow_page(request: HttpRequest, version: DefinitionVersion) -> DefinitionLaunchPage:
-    """Return the launch page of a definition without items, bound to the form if it was submitted."""
-    is_post = request.method == "POST"
-    return DefinitionLaunchPage(
-        version=version,
-        preview=Preview(check(version.text)),
-        plan=form_of(Plan)(request.POST, prefix="plan") if is_post else form_of(Plan)(prefix="plan"),
-        label=request.POST.get("label", version.definition.name)[:200],
-        key=request.POST.get("idempotency_key", "")[:64] or secrets.token_urlsafe(12),
-        may_operate=may_operate(request.user),
-    )
 
 
 @require_POST

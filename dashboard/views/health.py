@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 @never_cache
 @login_not_required
 def health(request: HttpRequest) -> JsonResponse:
-    """Return the state of each part; 503 when one is gone."""
+    """Return the state of each part; 503 if one of them is unavailable."""
     temporal = async_to_sync(gateway().health)()
     parts: dict[str, dict[str, Any]] = {
         "database": _database(),

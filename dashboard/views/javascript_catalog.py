@@ -1,4 +1,4 @@
-"""The texts of scripts, in the language that the address names."""
+"""The message catalogue of scripts, in the language of the URL."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from django.utils import translation
 from django.views.decorators.cache import cache_control
 from django.views.i18n import JavaScriptCatalog
 
-CACHED = 3600
+CACHE_SECONDS = 3600
 """Seconds."""
 
 catalog = JavaScriptCatalog.as_view(packages=["dashboard"])
 
 
 @login_not_required
-@cache_control(max_age=CACHED)
-def script_texts(request: HttpRequest, language: str) -> HttpResponseBase:
-    """Return the catalogue that defines gettext and ngettext; of a language that is not known, English."""
+@cache_control(max_age=CACHE_SECONDS)
+def javascript_catalog(request: HttpRequest, language: str) -> HttpResponseBase:
+    """Return the script that defines gettext and ngettext; English for an unknown language."""
     with translation.override(language):
         return catalog(request)

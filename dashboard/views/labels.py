@@ -1,4 +1,4 @@
-"""Tags, notes, saved views, and what is done to several batches of the list at once."""
+"""Tags and note of a batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dashboard.views.answers import answer
 
 @require_POST
 def batch_labels(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Keep the tags and the note of a batch."""
+    """Save the tags and the note of a batch."""
 
     def operate(batch: Batch) -> str:
         labels.set_tags(request.user, batch, labels.read_tags(request.POST.get("tags", "")))

@@ -1,4 +1,4 @@
-"""The tree's rows, and the pane of one node."""
+"""The rows of a tree, and the pane of one node."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orchestration.contracts.events import NodeKind
 
 @require_safe
 def batch_nodes(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Show a page of the tree: of one partition if it is named, otherwise the whole. A plain link gets the page."""
+    """Show a page of the tree, or of one partition; a request without htmx is redirected to the batch page."""
     query = TreeQuery.of(request)
     if not request.htmx:
         return redirect(f"{reverse('batch-detail', args=[batch_id])}?{request.GET.urlencode()}")
@@ -34,7 +34,7 @@ def batch_nodes(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
 @require_safe
 def node_detail(request: HtmxHttpRequest, batch_id: str, node_id: int) -> HttpResponse:
-    """Show one node in the pane; a plain link gets the batch page with the pane open."""
+    """Show one node in the pane; without htmx the batch page with the pane open."""
     node = _node(batch_id, node_id)
     pane = pane_of(node, page_number(request, "items"))
     if request.htmx:
@@ -51,7 +51,7 @@ def node_detail(request: HtmxHttpRequest, batch_id: str, node_id: int) -> HttpRe
 
 @require_safe
 def node_items(request: HtmxHttpRequest, batch_id: str, node_id: int) -> HttpResponse:
-    """Show a page of a child's items in the pane; a plain link gets the batch page with that pane."""
+    """Show a page of a child's items in the pane; a request without htmx is redirected to the node."""
     page = page_number(request)
     if not request.htmx:
         return redirect(f"{reverse('node-detail', args=[batch_id, node_id])}?items={page}")
@@ -61,7 +61,7 @@ def node_items(request: HtmxHttpRequest, batch_id: str, node_id: int) -> HttpRes
 
 @require_safe
 def item_detail(request: HtmxHttpRequest, batch_id: str, index: int) -> HttpResponse:
-    """Show one item: input, result or error with its stack, earlier failures."""
+    """Show one item: input, result or error with its stack trace, earlier failures."""
     item = get_object_or_404(Item.objects.select_related("batch"), batch_id=batch_id, index=index)
     node = get_object_or_404(Node, batch_id=batch_id, kind=NodeKind.CHILD, position=item.child)
     template = "batches/item_detail.html#item" if request.htmx else "batches/item_detail.html"
@@ -69,5 +69,5 @@ def item_detail(request: HtmxHttpRequest, batch_id: str, index: int) -> HttpResp
 
 
 def _node(batch_id: str, node_id: int) -> Node:
-    """Return a node of this batch; one of another batch is not found."""
+    """Return a node of this batch. Raises Http404."""
     return get_object_or_404(Node.objects.select_related("batch__launched_by", "parent"), batch_id=batch_id, pk=node_id)

@@ -1,4 +1,4 @@
-"""A person's own subscriptions, what was told by them, and their buttons."""
+"""Notifications: a person's own subscriptions, their deliveries, and their actions."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from dashboard.notifications.subscriptions import SubscriptionForm, send_test, s
 from dashboard.pages.notifications import NotificationsPage, SubscriptionRow
 from dashboard.server.requests import HtmxHttpRequest
 
-RECENT = 30
+RECENT_DELIVERIES = 30
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def notification_list(request: HtmxHttpRequest) -> HttpResponse:
-    """Show a person's subscriptions and what was told by them; take another one."""
+    """Show a person's subscriptions and recent deliveries, or create a subscription."""
     form = SubscriptionForm(initial={"batch": request.GET.get("batch", "")})
     if request.method == "POST":
         form = SubscriptionForm(request.POST)
-        made = subscribe(request.user, form)
-        if made is not None:
-            messages.success(request, _("Notification created: %(subscription)s.") % {"subscription": made})
+        subscription = subscribe(request.user, form)
+        if subscription is not None:
+            messages.success(request, _("Notification created: %(subscription)s.") % {"subscription": subscription})
             return HttpResponseRedirect(reverse("notification-list"))
     if request.htmx:
-        return render(request, "notifications/notification_list.html#told", {"page": _page(request, form)})
+        return render(request, "notifications/notification_list.html#deliveries", {"page": _page(request, form)})
     status = 422 if form.errors else 200
     return render(request, "notifications/notification_list.html", {"page": _page(request, form)}, status=status)
 
 
 @require_POST
 def subscription_delete(request: HtmxHttpRequest, subscription_id: str) -> HttpResponse:
-    """Remove one of a person's own subscriptions; those of others are not found."""
+    """Delete one of a person's own subscriptions."""
     subscription = _own(request, subscription_id)
     subscription.delete()
     messages.success(request, _("Deleted: %(subscription)s.") % {"subscription": subscription})
@@ -46,7 +46,7 @@ def subscription_delete(request: HtmxHttpRequest, subscription_id: str) -> HttpR
 
 @require_POST
 def subscription_test(request: HtmxHttpRequest, subscription_id: str) -> HttpResponse:
-    """Send something to see whether it arrives."""
+    """Send a test notification."""
     subscription = _own(request, subscription_id)
     send_test(request.user, subscription)
     messages.success(request, _("Test queued. Its result appears below."))
@@ -59,10 +59,10 @@ def _own(request: HtmxHttpRequest, subscription_id: str) -> Subscription:
 
 def _page(request: HtmxHttpRequest, form: SubscriptionForm) -> NotificationsPage:
     own = Subscription.objects.filter(owner=request.user.pk).select_related("batch")
-    told = Delivery.objects.filter(subscription__owner=request.user.pk).select_related("subscription", "batch")
+    deliveries = Delivery.objects.filter(subscription__owner=request.user.pk).select_related("subscription", "batch")
     return NotificationsPage(
         form=form,
         rows=[SubscriptionRow(each, secret_of(each) if each.channel == Channel.WEBHOOK else "") for each in own],
-        deliveries=list(told[:RECENT]),
+        deliveries=list(deliveries[:RECENT_DELIVERIES]),
         may_operate=may_operate(request.user),
     )

@@ -1,4 +1,4 @@
-"""docs/patterns.md as a page: when to use which way of fanning out."""
+"""The guide to fan-out patterns: docs/patterns.md as a page."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def pattern_guide(request: HttpRequest) -> HttpResponse:
 
 @lru_cache(maxsize=1)
 def _guide() -> SafeString:
-    """Render the guide; it is ours, so its markup is trusted, and raw HTML in it is not let through all the same."""
+    """Render the guide. Its markup is trusted because it is part of Canopy; raw HTML in it is escaped anyway."""
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(GUIDE.read_text())
-    html = html.replace("<table>", '<table tabindex="0">')  # which scrolls where it is narrow
+    html = html.replace("<table>", '<table tabindex="0">')  # focusable, because it scrolls on narrow screens
     rendered: SafeString = mark_safe(html)  # noqa: S308
     return rendered

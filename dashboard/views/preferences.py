@@ -1,4 +1,4 @@
-"""How the pages look to a person."""
+"""Display preferences, kept in cookies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ YEAR = 365 * 24 * 3600
 
 @require_POST
 def appearance_set(request: HtmxHttpRequest) -> HttpResponse:
-    """Keep what was chosen, and go back to where that was; htmx stays there."""
+    """Save the chosen preferences and redirect back; htmx stays on its page."""
     back = request.POST.get("back", "")
     is_ours = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
     response: HttpResponse = HttpResponseRedirect(back if is_ours else "/")

@@ -1,4 +1,4 @@
-"""Reports of a batch, to be downloaded."""
+"""Downloads of the reports of a batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dashboard.queries.report_markdown import markdown
 
 @require_safe
 def report_download(request: HttpRequest, batch_id: str, number: str, form: str) -> HttpResponse:
-    """Send a report, numbered from 1, as JSON or Markdown."""
+    """Return a report, numbered from 1, as JSON or Markdown."""
     report = _report(batch_id, int(number))
     if form == "json":
         answer = HttpResponse(json.dumps(report.content, indent=2), content_type="application/json")

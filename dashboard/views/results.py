@@ -1,4 +1,4 @@
-"""The results of a batch: a table of its items, and downloads of what it shows."""
+"""The results of a batch: a table of its items, and their downloads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def batch_results(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
 @require_safe
 def batch_export(request: HtmxHttpRequest, batch_id: str, form: str) -> StreamingHttpResponse:
-    """Send the items that a query wants, all by default, as CSV, JSON Lines or Parquet."""
+    """Stream the items of a query, by default all, as CSV, JSON Lines or Parquet."""
     batch, query = get_object_or_404(Batch, id=batch_id), ResultsQuery.of(request.GET)
     kind, write = DOWNLOADS[form]
     name = f"{batch_id}-{query.status}" if query.status else batch_id
@@ -36,6 +36,6 @@ def batch_export(request: HtmxHttpRequest, batch_id: str, form: str) -> Streamin
 
 @require_safe
 def batch_rejected(request: HtmxHttpRequest, batch_id: str) -> StreamingHttpResponse:
-    """Send the items that failed as CSV, as they were given and each with why."""
+    """Stream the failed items as CSV: their input, each with its error."""
     batch = get_object_or_404(Batch, id=batch_id)
     return stream(rejected_lines(batch), "text/csv; charset=utf-8", f"{batch_id}-rejected.csv")

@@ -1,4 +1,4 @@
-"""POST: save and delete saved views of the batch list."""
+"""Saved views of the batch list: save and delete."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from dashboard.pages.batches import saved_query
 
 @require_POST
 def view_save(request: HttpRequest) -> HttpResponse:
-    """Keep the filters and the order of the list under a name; one of that name is changed."""
+    """Save the filters, order and columns of the list under a name; overwrites a view of that name."""
     person = request.user
     assert may_view(person)  # the middleware lets nobody else in
     query, name = saved_query(QueryDict(request.POST.get("query", ""))), request.POST.get("name", "").strip()[:60]
     if not name:
         messages.error(request, _("Enter a name for the view."))
     else:
-        kept = {"query": query[:1_000], "is_shared": bool(request.POST.get("is_shared"))}
-        SavedView.objects.update_or_create(owner=person, name=name, defaults=kept)
+        values = {"query": query[:1_000], "is_shared": bool(request.POST.get("is_shared"))}
+        SavedView.objects.update_or_create(owner=person, name=name, defaults=values)
         messages.success(request, _("Saved the view “%(name)s”.") % {"name": name})
     return HttpResponseRedirect(f"{reverse('batch-list')}?{query}".rstrip("?"))
 
 
 @require_POST
 def view_delete(request: HttpRequest, view_id: int) -> HttpResponse:
-    """Remove one of a person's own saved views; those of others are not found."""
+    """Delete one of a person's own saved views."""
     view = get_object_or_404(SavedView, pk=view_id, owner=request.user)
     view.delete()
     messages.success(request, _("Deleted the view “%(name)s”.") % {"name": view.name})

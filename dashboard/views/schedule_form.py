@@ -14,13 +14,13 @@ from dashboard.accounts.permissions import require_operator
 from dashboard.errors import FieldErrors, OperationError
 from dashboard.forms.schedules import TimetableForm, initial_of
 from dashboard.models import DefinitionVersion, Schedule
-from dashboard.pages.definition_launch import DefinitionLaunchPage
+from dashboard.pages.definition_launch import DefinitionLaunchPage, definition_launch_page
 from dashboard.pages.launch import LaunchPage
 from dashboard.pages.launch_bound import bound_page
 from dashboard.pages.schedules import ScheduleFormPage
 from dashboard.schedules import actions as schedule_actions
 from dashboard.schedules.stored_launch import StoredLaunch
-from dashboard.views.definition_launch import flow_page, item_processor
+from dashboard.views.definition_launch import item_processor
 from dashboard.views.launch import find_processor
 
 STALE = gettext_lazy("The launch data was lost. Fill in the launch form again; nothing was created.")
@@ -45,7 +45,7 @@ def schedule_saved(request: HttpRequest, version_id: int) -> HttpResponse:
     if processor := item_processor(version):
         page, template = bound_page(request, processor, version), "launch/launch.html"
     else:
-        page, template = flow_page(request, version), "definitions/definition_launch.html"
+        page, template = definition_launch_page(request, version), "definitions/definition_launch.html"
     if not page.is_valid:
         return render(request, template, {"page": page}, status=422)
     return _new_form(request, StoredLaunch.of(page.request()), version.definition.name)

@@ -1,4 +1,4 @@
-"""What a field of a form offers while one types: values seen in the namespace, as options of its list."""
+"""Suggestions of a form field: workflow types and task queues that are in use in the namespace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestration.temporal.connection import TemporalUnavailable
 
 @require_safe
 def suggestions(request: HttpRequest, what: str) -> HttpResponse:
-    """Return options for "workflow-types" or "workflow-queues"; none where Temporal is away. htmx sends the field."""
+    """Return options for "workflow-types" or "workflow-queues"; none if Temporal is unreachable."""
     if what not in ("workflow-types", "workflow-queues"):
         raise Http404
     typed = str(next(iter(request.GET.values()), ""))
@@ -26,11 +26,11 @@ def suggestions(request: HttpRequest, what: str) -> HttpResponse:
 def _options(what: str, typed: str) -> Sequence[tuple[str, str]]:
     of_types = what == "workflow-types"
     try:
-        seen = async_to_sync(gateway().external.types)(typed if of_types else "")
+        used = async_to_sync(gateway().external.types)(typed if of_types else "")
     except TemporalUnavailable:
         return []
     if of_types:
-        queues = {each.name: [other.task_queue for other in seen if other.name == each.name] for each in seen}
+        queues = {each.name: [other.task_queue for other in used if other.name == each.name] for each in used}
         return [(name, _("seen on %(queues)s") % {"queues": ", ".join(found)}) for name, found in queues.items()]
-    types = {each.task_queue: [other.name for other in seen if other.task_queue == each.task_queue] for each in seen}
+    types = {each.task_queue: [other.name for other in used if other.task_queue == each.task_queue] for each in used}
     return [(queue, ", ".join(found)) for queue, found in types.items() if typed.casefold() in queue.casefold()]

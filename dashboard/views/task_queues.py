@@ -12,6 +12,6 @@ from dashboard.server.requests import HtmxHttpRequest
 
 @require_safe
 def queue_list(request: HtmxHttpRequest) -> HttpResponse:
-    """Show every queue; its table alone to whoever refreshes it."""
+    """Show every queue; with htmx the table alone."""
     template = "queue_list.html#queues" if request.htmx else "queue_list.html"
     return render(request, template, {"page": queues_page()})

@@ -1,4 +1,4 @@
-"""Watching what Canopy did not launch: enter a workflow id, or pick one of the recent parents."""
+"""Watching external workflows: enter a workflow id, or pick one of the recent parents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from orchestration.temporal.connection import TemporalUnavailable
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def workflow_watch(request: HtmxHttpRequest) -> HttpResponse:
-    """Watch a workflow's tree, or ask which. With htmx a GET shows the parents that match alone."""
+    """Show the form, or watch the tree of a workflow. A GET with htmx shows the matching parents alone."""
     if request.method != "POST":
         template = "launch/watch.html#parents" if request.htmx else "launch/watch.html"
         return render(request, template, {"page": _page(request, "", "")})
@@ -27,8 +27,8 @@ def workflow_watch(request: HtmxHttpRequest) -> HttpResponse:
     try:
         watched = watching.watch(request.user, workflow_id)
     except (UnknownWorkflow, TemporalUnavailable) as error:
-        said = str(error) if workflow_id else _("Enter a workflow id.")
-        return render(request, "launch/watch.html", {"page": _page(request, workflow_id, said)}, status=422)
+        reason = str(error) if workflow_id else _("Enter a workflow id.")
+        return render(request, "launch/watch.html", {"page": _page(request, workflow_id, reason)}, status=422)
     if watched.descendant:
         messages.info(
             request,
@@ -41,7 +41,7 @@ def workflow_watch(request: HtmxHttpRequest) -> HttpResponse:
 def _page(request: HtmxHttpRequest, workflow_id: str, error: str) -> WatchPage:
     search = request.GET.get("search", "")[:200]
     try:
-        parents, away = watching.suggested_parents(search), ""
+        parents, unavailable = watching.suggested_parents(search), ""
     except TemporalUnavailable as problem:
-        parents, away = [], str(problem)
-    return WatchPage(workflow_id, error, search, parents, away, may_operate(request.user))
+        parents, unavailable = [], str(problem)
+    return WatchPage(workflow_id, error, search, parents, unavailable, may_operate(request.user))

@@ -1,1 +1,1 @@
-"""One module a command of manage.py."""
+"""Commands of manage.py, one module a command."""

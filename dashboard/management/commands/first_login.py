@@ -20,19 +20,19 @@ USERNAME = "operator"
 
 
 class Command(BaseCommand):
-    """Make the first account, unless there are accounts."""
+    """Create the first account, unless there are accounts."""
 
     help = f"Create an operator account and an API token, and store both in CANOPY_HOME/{FIRST_LOGIN}."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Make the account and print it."""
+        """Create the account and print its login."""
         login = make_first_login()
         self.stdout.write(json.dumps(login) if login else "There are already accounts.")
 
 
 @transaction.atomic
 def make_first_login() -> dict[str, str] | None:
-    """Make the first account and keep its login for the owner alone (mode 600); None where there are accounts."""
+    """Create the first account and write its login to a file of mode 600; None if there are accounts."""
     if User.objects.exists():
         return None
     login = {"username": USERNAME, "password": secrets.token_urlsafe(12)}

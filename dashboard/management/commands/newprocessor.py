@@ -1,4 +1,4 @@
-"""manage.py newprocessor: writes a processor that works, and its test, to start one's own from."""
+"""manage.py newprocessor: writes a working processor and its test as a starting point."""
 
 from __future__ import annotations
 
@@ -72,17 +72,17 @@ def test_more_than_the_limit_fails() -> None:
 
 
 class Command(BaseCommand):
-    """Write two files, and say what to do next."""
+    """Write a processor and its test, and print the next steps."""
 
     help = "Create a new processor and its test."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the name and the folder."""
+        """Add the name and the folder."""
         parser.add_argument("name", help="of the processor, its module and its function, such as resize_images")
         parser.add_argument("--into", type=Path, default=Path(), help="the folder (default: this one)")
 
     def handle(self, *args: Any, name: str, into: Path, **options: Any) -> None:
-        """Refuse a name that cannot be, or is taken; never write over a file."""
+        """Write both files. Rejects an invalid or taken name; never overwrites a file."""
         if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower():
             raise CommandError(f"{name!r} cannot name a Python function: use small letters, digits and underscores.")
         if not into.is_dir():

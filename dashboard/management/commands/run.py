@@ -1,4 +1,4 @@
-"""manage.py run: Temporal, worker and web on this machine, from one command and with nothing prepared."""
+"""manage.py run: Temporal, worker and web on this machine, from one command without any setup."""
 
 from __future__ import annotations
 
@@ -39,27 +39,27 @@ from dashboard.server.processes import (
 from dashboard.server.reload import reload_environment
 from orchestration.startup import CannotStart, prepare
 
-TELL_AFTER = 30.0
-"""Seconds of waiting after which the person is told what for, again and again."""
+REPORT_EVERY = 30.0
+"""Seconds of waiting after which the missing parts are reported, repeatedly."""
 
-EVERY = 0.25
+POLL_INTERVAL = 0.25
 
 env = environ.Env()
 
 
 class Command(BaseCommand):
-    """Run everything, until Ctrl-C."""
+    """Run all processes until Ctrl-C."""
 
     help = "Run Temporal (unless TEMPORAL_ADDRESS is set), a worker and the dashboard."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take whether to restart on change."""
+        """Add --reload."""
         about = "restart worker and web when a Python file changes, and show their logs"
         parser.add_argument("--reload", action="store_true", help=about)
 
     def handle(self, *args: Any, reload: bool = False, **options: Any) -> None:
-        """Prepare, start all processes, say when they answer, and stop them together."""
+        """Prepare, start all processes, announce when they are healthy, and stop them together."""
         stop_with_make()
         if reload and find_spec("watchfiles") is None:
             raise CommandError("--reload needs watchfiles: install canopy[dev].")
@@ -84,15 +84,15 @@ class Command(BaseCommand):
         sys.exit(0 if was_stopped else processes.returncode)
 
     def _announce(self, own: dict[str, str], login: dict[str, str] | None) -> None:
-        """Wait until everything answers, then print in one line where it is and how to get in."""
+        """Wait until all parts are healthy, then print the URL and the login in one line."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(own["HOST"], own["HOST"])  # noqa: S104
         address = f"http://{f'[{host}]' if ':' in host else host}:{own['PORT']}/"
-        told = time.monotonic()
-        while (missing := _missing(f"{address}healthz")) is not None:
-            if time.monotonic() - told > TELL_AFTER:
+        reported = time.monotonic()
+        while (missing := _unavailable_parts(f"{address}healthz")) is not None:
+            if time.monotonic() - reported > REPORT_EVERY:
                 self.stderr.write(f"Still waiting: {missing}. Logs: {settings.HOME / 'logs'}")
-                told = time.monotonic()
-            time.sleep(EVERY)
+                reported = time.monotonic()
+            time.sleep(POLL_INTERVAL)
         kept = settings.HOME / FIRST_LOGIN
         if login is not None:
             how = f"log in as {login['username']} with {login['password']} (API token {login['token']}; kept in {kept})"
@@ -103,7 +103,7 @@ class Command(BaseCommand):
 
 
 def _prepare() -> dict[str, str]:
-    """Take the home and the ports, bring database and static files up to date; return what the processes are told."""
+    """Lock the home, claim ports, migrate, collect static files; return the environment of the processes."""
     lock_home(settings.HOME)
     given = env.str("PORT", default="8000")
     if not given.isdecimal():
@@ -132,13 +132,13 @@ def _prepare() -> dict[str, str]:
     # Without a pool: its threads must not be there when processes are forked, and it hides why a database is away.
     connections[DEFAULT_DB_ALIAS].settings_dict.get("OPTIONS", {}).pop("pool", None)
     call_command("migrate", verbosity=0)
-    if not settings.DEBUG:  # else they are served from where they lie
+    if not settings.DEBUG:  # with DEBUG they are served from their source folders
         _collect_static()
     return own
 
 
 def _collect_static() -> None:
-    """Collect static files when one of them has changed: hashing and compressing them takes seconds."""
+    """Collect static files if one of them has changed: hashing and compressing them takes seconds."""
     listing = hashlib.sha256()
     for finder in get_finders():
         for name, storage in finder.list([]):
@@ -150,8 +150,8 @@ def _collect_static() -> None:
         kept.write_text(listing.hexdigest())
 
 
-def _missing(health: str) -> str | None:
-    """Return what does not answer yet, or None when everything does."""
+def _unavailable_parts(health: str) -> str | None:
+    """Return which parts are not healthy yet, or None if all are."""
     name = settings.ALLOWED_HOSTS[0].lstrip(".")
     request = urllib.request.Request(health, headers={} if name == "*" else {"Host": name})  # noqa: S310  our own
     try:

@@ -1,4 +1,4 @@
-"""`manage.py texts`: writes down what is to be translated beside what Django finds. `make texts` goes on from there."""
+"""`manage.py texts`: writes the texts that makemessages does not find by itself; the first step of `make texts`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from dashboard.management.extract_texts import as_module, said_texts
+from dashboard.management.extract_texts import as_module, translatable_texts
 
-MADE = Path(__file__).resolve().parent.parent.parent / "i18n" / "engine_texts.py"
+ENGINE_TEXTS = Path(__file__).resolve().parent.parent.parent / "i18n" / "engine_texts.py"
 
 
 class Command(BaseCommand):
@@ -18,7 +18,7 @@ class Command(BaseCommand):
     help = __doc__
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Write it."""
-        texts = said_texts()
-        MADE.write_text(as_module(texts))
-        self.stdout.write(f"{MADE.name}: {len(texts)} texts")
+        """Write the module."""
+        texts = translatable_texts()
+        ENGINE_TEXTS.write_text(as_module(texts))
+        self.stdout.write(f"{ENGINE_TEXTS.name}: {len(texts)} texts")

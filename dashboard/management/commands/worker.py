@@ -16,18 +16,18 @@ from orchestration.worker import GRACE, serve
 
 
 class Command(BaseCommand):
-    """Serve task queues until told to stop."""
+    """Serve task queues until stopped."""
 
     help = "Run a worker for workflows and for the chunks of the given task queues."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the queues."""
+        """Add the queues and the grace period."""
         parser.add_argument("--queue", action="append", help=f"task queue, repeatable (default: {CHILD_TASK_QUEUE})")
         seconds, about = GRACE.total_seconds(), "seconds that chunks get to finish on shutdown"
         parser.add_argument("--grace", type=float, default=seconds, help=f"{about} (default: {seconds:g})")
 
     def handle(self, *args: Any, queue: list[str] | None = None, grace: float, **options: Any) -> None:
-        """Run until SIGTERM or SIGINT. Does not start with a processor that cannot be used."""
+        """Run until SIGTERM or SIGINT. Raises CommandError if a processor cannot be used."""
         try:
             prepare()
         except CannotStart as error:

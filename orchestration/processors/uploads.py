@@ -94,7 +94,7 @@ class _UploadCache:
         self._lock = threading.Lock()
         self._folder: Path | None = None
 
-    def fetch_with(self, fetch: Fetch | None) -> None:
+    def set_source(self, fetch: Fetch | None) -> None:
         self._fetch = fetch
 
     def path(self, upload: str) -> Path:
@@ -115,7 +115,7 @@ class _UploadCache:
                 file.write(content)
         part.rename(found)
 
-    def forget(self) -> None:
+    def remove(self) -> None:
         with self._lock:
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
@@ -123,8 +123,8 @@ class _UploadCache:
 
 
 _cache = _UploadCache()
-set_upload_source = _cache.fetch_with
+set_upload_source = _cache.set_source
 """Set the function that yields the content of an upload by its id, or raises UploadGone."""
 
-remove_fetched = _cache.forget
+remove_fetched = _cache.remove
 """Delete the fetched files; a worker does so when it stops."""

@@ -64,7 +64,7 @@ async def test_who_may_not_launch_any_more_does_not_by_schedule(schedule: Schedu
         await ActivityEnvironment().run(launch_scheduled, DueLaunch(schedule.pk, AT, "run"))
     assert refused.value.non_retryable
     entry = await schedule.entries.aget()
-    assert entry.outcome.startswith("Nothing was launched: You may look at everything")
+    assert entry.outcome.startswith("Nothing was launched: Read-only: ")
     assert not await Batch.objects.aexists()
 
 

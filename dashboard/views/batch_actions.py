@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
+from dashboard.accounts.permissions import Person
 from dashboard.actions import batch as batch_actions
 from dashboard.actions import operations
 from dashboard.i18n.formatting import numeral
@@ -27,12 +30,7 @@ def batch_retry(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 @require_POST
 def batch_pause(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Pause a batch: start no more children."""
-
-    def operate(batch: Batch) -> str:
-        batch_actions.pause(request.user, batch)
-        return _("Paused: running children continue, no new ones start.")
-
-    return answer(request, batch_id, operate)
+    return _act(request, batch_id, batch_actions.pause, _("Paused: running children continue, no new ones start."))
 
 
 @require_POST
@@ -52,12 +50,7 @@ def node_pause_or_resume(request: HtmxHttpRequest, batch_id: str, node_id: int, 
 @require_POST
 def batch_resume(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Resume a paused batch."""
-
-    def operate(batch: Batch) -> str:
-        batch_actions.resume(request.user, batch)
-        return _("Resumed.")
-
-    return answer(request, batch_id, operate)
+    return _act(request, batch_id, batch_actions.resume, _("Resumed."))
 
 
 @require_POST
@@ -77,12 +70,7 @@ def batch_skip(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 @require_POST
 def batch_finish(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Close a held batch as it is."""
-
-    def operate(batch: Batch) -> str:
-        batch_actions.finish(request.user, batch)
-        return _("Finishing: no more children start.")
-
-    return answer(request, batch_id, operate)
+    return _act(request, batch_id, batch_actions.finish, _("Finishing: no more children start."))
 
 
 @require_POST
@@ -102,12 +90,12 @@ def batch_decide(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 @require_POST
 def batch_cancel(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Request cancellation of a batch."""
-
-    def operate(batch: Batch) -> str:
-        batch_actions.cancel(request.user, batch)
-        return _("Cancel requested: running children are asked to stop, pending ones are skipped.")
-
-    return answer(request, batch_id, operate)
+    return _act(
+        request,
+        batch_id,
+        batch_actions.cancel,
+        _("Cancel requested: running children are asked to stop, pending ones are skipped."),
+    )
 
 
 @require_POST
@@ -134,7 +122,7 @@ def batch_window(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
     def operate(batch: Batch) -> str:
         batch_actions.set_window(request.user, batch, window)
-        return _("Max concurrency set to %(window)s.") % {"given": numeral(window)}
+        return _("Max concurrency set to %(window)s.") % {"window": numeral(window)}
 
     return answer(request, batch_id, operate)
 
@@ -142,9 +130,16 @@ def batch_window(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 @require_POST
 def batch_discard(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Discard a batch that has not started."""
+    return _act(request, batch_id, batch_actions.discard, _("Discarded: the batch will not start."))
 
-    def operate(batch: Batch) -> str:
-        batch_actions.discard(request.user, batch)
-        return _("Discarded: the batch will not start.")
 
-    return answer(request, batch_id, operate)
+def _act(
+    request: HtmxHttpRequest, batch_id: str, operate: Callable[[Person, Batch], None], message: str
+) -> HttpResponse:
+    """Run an operation that takes nothing but the batch, and respond with a message."""
+
+    def operate_and_report(batch: Batch) -> str:
+        operate(request.user, batch)
+        return message
+
+    return answer(request, batch_id, operate_and_report)

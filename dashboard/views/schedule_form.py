@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.contrib import messages
 from django.core.signing import BadSignature
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -69,17 +71,12 @@ def schedule_create(request: HttpRequest) -> HttpResponse:
     if page is None:
         messages.error(request, STALE)
         return HttpResponseRedirect(reverse("launch-catalogue"))
-    if "show" not in request.POST and page.form.is_valid():
-        try:
-            paused = page.form.cleaned_data["paused"]
-            schedule = schedule_actions.create(operator, page.form.timetable, page.stored_launch, paused=paused)
-        except FieldErrors as error:
-            page.form.add_errors(error.errors)
-        except OperationError as error:
-            page.problem = error.message
-        else:
-            return HttpResponseRedirect(reverse("schedule-detail", args=[schedule.pk]))
-    return _redisplay(request, page)
+
+    def create(form: TimetableForm) -> Schedule:
+        paused = form.cleaned_data["paused"]
+        return schedule_actions.create(operator, form.timetable, page.stored_launch, paused=paused)
+
+    return _save(request, page, create)
 
 
 @require_POST
@@ -99,16 +96,12 @@ def schedule_edit(request: HttpRequest, schedule_id: str) -> HttpResponse:
     if request.method != "POST":
         return _edit_form(request, schedule)
     page = ScheduleFormPage(TimetableForm(request.POST), _stored_launch(schedule), schedule)
-    if "show" not in request.POST and page.form.is_valid():
-        try:
-            schedule_actions.edit(operator, schedule, page.form.timetable)
-        except FieldErrors as error:
-            page.form.add_errors(error.errors)
-        except OperationError as error:
-            page.problem = error.message
-        else:
-            return HttpResponseRedirect(reverse("schedule-detail", args=[schedule.pk]))
-    return _redisplay(request, page)
+
+    def edit(form: TimetableForm) -> Schedule:
+        schedule_actions.edit(operator, schedule, form.timetable)
+        return schedule
+
+    return _save(request, page, edit)
 
 
 def _edit_form(request: HttpRequest, schedule: Schedule) -> HttpResponse:
@@ -140,8 +133,17 @@ def _bound_page(request: HttpRequest) -> ScheduleFormPage | None:
     return ScheduleFormPage(TimetableForm(request.POST), stored_launch)
 
 
-def _redisplay(request: HttpRequest, page: ScheduleFormPage) -> HttpResponse:
-    """Show the form again: for a preview of its times, with errors, or while Temporal is unreachable."""
+def _save(request: HttpRequest, page: ScheduleFormPage, save: Callable[[TimetableForm], Schedule]) -> HttpResponse:
+    """Save a valid form and redirect; else show it again with its errors, its times, or the reason of a failure."""
+    if "show" not in request.POST and page.form.is_valid():
+        try:
+            schedule = save(page.form)
+        except FieldErrors as error:
+            page.form.add_errors(error.errors)
+        except OperationError as error:
+            page.problem = error.message
+        else:
+            return HttpResponseRedirect(reverse("schedule-detail", args=[schedule.pk]))
     page.preview_times()
     if page.problem:
         return render(request, "schedules/schedule_form.html", {"page": page}, status=503)

@@ -13,9 +13,10 @@ from pydantic import ConfigDict, Field
 from dashboard.accounts.permissions import require_operator
 from dashboard.api.responses import PROBLEMS
 from dashboard.errors import FieldErrors
+from dashboard.forms.notifications import SubscriptionForm
 from dashboard.models import Channel, Occasion, Subscription
 from dashboard.notifications.delivery import secret_of
-from dashboard.notifications.subscriptions import SubscriptionForm, subscribe
+from dashboard.notifications.subscriptions import subscribe
 
 router = Router(tags=["Notifications"])
 

@@ -1,92 +1,22 @@
-"""Subscriptions: which notifications a person gets, and how. The page and the API share them."""
+"""Subscriptions: saves one from a valid form, and sends a test notification of one."""
 
 from __future__ import annotations
 
-from typing import Any
-from urllib.parse import urlsplit
-
-from django import forms
-from django.conf import settings
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
+from django.forms import ModelForm
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from dashboard.accounts.permissions import Person, require_operator
 from dashboard.ids import new_id
-from dashboard.models import Batch, Channel, Delivery, Node, Occasion, Subscription
+from dashboard.models import Batch, Delivery, Node, Subscription
 from dashboard.notifications.triggers import payload_of
-from orchestration.processors.catalogue import processors
 
 TEST_OCCASION = "test"
 TEST_LABEL = "This is a test"
 SUBSCRIPTIONS_LIMIT = 100
 """Subscriptions of one person."""
 
-EMAIL_NOT_CONFIGURED = gettext_lazy("E-mail is not configured: EMAIL_URL is not set.")
 
-
-class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
-    """The fields of a subscription; an empty `batch` means all batches that the other fields match."""
-
-    channel = forms.ChoiceField(
-        label=gettext_lazy("Channel"), choices=Channel.choices, initial=Channel.WEBHOOK, widget=forms.RadioSelect
-    )
-    occasions = forms.MultipleChoiceField(
-        label=gettext_lazy("Notify when a batch is"),
-        choices=Occasion.choices,
-        initial=[each.value for each in Occasion],
-        widget=forms.CheckboxSelectMultiple,
-    )
-    threshold = forms.IntegerField(
-        label=gettext_lazy("Alert when failure rate exceeds"),
-        min_value=0,
-        max_value=99,
-        initial=0,
-        required=False,
-        help_text=gettext_lazy("Percent of the batch's children. 0: at the first failure."),
-    )
-    batch = forms.ModelChoiceField(Batch.objects.all(), required=False, widget=forms.HiddenInput)
-
-    class Meta:
-        model = Subscription
-        fields = ("channel", "address", "occasions", "threshold", "processor", "tag", "batch")
-        labels = {
-            "address": gettext_lazy("To"),
-            "processor": gettext_lazy("Only for processor"),
-            "tag": gettext_lazy("Only with tag"),
-        }
-        help_texts = {"address": gettext_lazy("Webhook URL or e-mail address.")}
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        names = sorted({*processors(), *Batch.objects.order_by().values_list("processor", flat=True).distinct()})
-        self.fields["processor"] = forms.ChoiceField(
-            label=_("Only for processor"), required=False, choices=[("", _("Any")), *((name, name) for name in names)]
-        )
-        self.fields["address"].widget.attrs.update({"autocomplete": "off", "spellcheck": "false"})
-
-    def clean_threshold(self) -> int:
-        """Return 0 for an empty field."""
-        return self.cleaned_data["threshold"] or 0
-
-    def clean(self) -> dict[str, Any] | None:
-        """Validate the address for its channel."""
-        cleaned = super().clean() or self.cleaned_data
-        address, channel = cleaned.get("address", ""), cleaned.get("channel")
-        if channel == Channel.EMAIL and address:
-            try:
-                validate_email(address)
-            except ValidationError as error:
-                self.add_error("address", error)
-            if not settings.EMAIL_URL:
-                self.add_error("channel", EMAIL_NOT_CONFIGURED)
-        elif channel == Channel.WEBHOOK and address and not _is_url(address):
-            self.add_error("address", _("Enter a URL that starts with http:// or https://, followed by a host."))
-        return cleaned
-
-
-def subscribe(person: Person, form: SubscriptionForm) -> Subscription | None:
+def subscribe(person: Person, form: ModelForm[Subscription]) -> Subscription | None:
     """Save a subscription; return None if the form has errors. Raises PermissionDenied."""
     operator = require_operator(person)
     if form.is_valid() and operator.subscriptions.count() >= SUBSCRIPTIONS_LIMIT:
@@ -106,11 +36,3 @@ def send_test(person: Person, subscription: Subscription) -> Delivery:
     batch = Batch(pk="none", label=TEST_LABEL, launched_by=require_operator(person), item_count=0, child_count=0)
     content = payload_of(batch, Node(), TEST_OCCASION)
     return Delivery.objects.create(subscription=subscription, occasion=TEST_OCCASION, once=new_id(), content=content)
-
-
-def _is_url(address: str) -> bool:
-    try:
-        parts = urlsplit(address)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False

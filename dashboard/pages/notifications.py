@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dashboard.forms.notifications import SubscriptionForm
 from dashboard.models import Delivery, DeliveryStatus, Subscription
-from dashboard.notifications.subscriptions import SubscriptionForm
 
 
 @dataclass(frozen=True)

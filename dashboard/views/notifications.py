@@ -10,9 +10,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard.accounts.permissions import may_operate, require_operator
+from dashboard.forms.notifications import SubscriptionForm
 from dashboard.models import Channel, Delivery, Subscription
 from dashboard.notifications.delivery import secret_of
-from dashboard.notifications.subscriptions import SubscriptionForm, send_test, subscribe
+from dashboard.notifications.subscriptions import send_test, subscribe
 from dashboard.pages.notifications import NotificationsPage, SubscriptionRow
 from dashboard.server.requests import HtmxHttpRequest
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from dashboard.accounts.permissions import may_operate
 from dashboard.definitions.saving import check
-from dashboard.forms.model_forms import ModelForm, form_of
+from dashboard.forms.pydantic_forms import PydanticForm, form_of
 from dashboard.launching.definition_request import FLOW_OPTIONS, definition_request
 from dashboard.launching.request import LaunchRequest
 from dashboard.models import DefinitionVersion
@@ -25,7 +25,7 @@ class DefinitionLaunchPage:
 
     version: DefinitionVersion
     preview: Preview
-    plan: ModelForm
+    plan: PydanticForm
     label: str
     key: str
     may_operate: bool

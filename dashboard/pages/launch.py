@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from dashboard.definitions.stages import definition_of
 from dashboard.forms.items import ItemsForm
-from dashboard.forms.model_forms import ModelForm
+from dashboard.forms.pydantic_forms import PydanticForm
 from dashboard.i18n.formatting import numeral, translated
 from dashboard.inputs import survey as input_survey
 from dashboard.inputs.source import Source
@@ -40,8 +40,8 @@ class LaunchPage:
 
     processor: Processor
     items: ItemsForm
-    parameters: ModelForm
-    plan: ModelForm
+    parameters: PydanticForm
+    plan: PydanticForm
     key: str
     may_operate: bool
     upload: Upload | None = None

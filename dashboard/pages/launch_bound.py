@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from dashboard.accounts.permissions import may_operate
 from dashboard.forms.items import ItemsForm
-from dashboard.forms.model_forms import form_of
+from dashboard.forms.pydantic_forms import form_of
 from dashboard.inputs import survey as input_survey
 from dashboard.inputs.source import Format, Source
 from dashboard.inputs.survey import SURVEYED_ROWS

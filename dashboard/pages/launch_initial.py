@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from dashboard.accounts.permissions import may_operate
 from dashboard.forms.items import ItemsForm
-from dashboard.forms.model_forms import form_of
+from dashboard.forms.pydantic_forms import form_of
 from dashboard.i18n.formatting import translated
 from dashboard.inputs.source import Format
 from dashboard.models import Batch, DefinitionVersion, Upload

@@ -8,8 +8,8 @@ from django.db.models import Avg
 from django.http import QueryDict
 
 from dashboard.actions.operations import OperationOptions, may_change_parameters
-from dashboard.forms.model_forms import ModelForm, form_of
 from dashboard.forms.operations import OperationOptionsForm
+from dashboard.forms.pydantic_forms import PydanticForm, form_of
 from dashboard.models import Action, Batch, Operation
 from dashboard.queries.operation_progress import Difference, differences
 from dashboard.queries.selection import ALL_CHILDREN
@@ -25,7 +25,7 @@ class OperationPage:
     batch: Batch
     operation: Operation
     form: OperationOptionsForm
-    parameters: ModelForm | None
+    parameters: PydanticForm | None
     seconds: float | None
 
     @property
@@ -57,7 +57,7 @@ def operation_page(operation: Operation, data: QueryDict | None = None) -> Opera
     )
 
 
-def _parameters_form(operation: Operation, data: QueryDict | None) -> ModelForm | None:
+def _parameters_form(operation: Operation, data: QueryDict | None) -> PydanticForm | None:
     """Return a form of the parameters if a retry may change them."""
     batch = operation.batch
     if operation.action != Action.RETRY or not may_change_parameters(batch):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from dashboard.forms.model_forms import form_of
+from dashboard.forms.pydantic_forms import form_of
 from orchestration.processors import registry, secrets
 from orchestration.processors.catalogue import get_processor, load, processor_of
 from orchestration.processors.processor import ItemContext

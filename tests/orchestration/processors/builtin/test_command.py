@@ -13,7 +13,7 @@ import psutil
 import pytest
 from pydantic import ValidationError
 
-from dashboard.forms.model_forms import form_of
+from dashboard.forms.pydantic_forms import form_of
 from orchestration.processors import registry
 from orchestration.processors.builtin import command
 from orchestration.processors.catalogue import CannotLoad, get_processor, load, processors

@@ -21,7 +21,7 @@ from orchestration.processors.secrets import VARIABLE, Secret
 from orchestration.processors.uploads import Upload
 
 
-class ModelForm(forms.Form):
+class PydanticForm(forms.Form):
     """A form generated from a pydantic model; once it is valid, `model` is the validated instance."""
 
     source: type[BaseModel]
@@ -66,10 +66,10 @@ class ModelForm(forms.Form):
         return cleaned
 
 
-def form_of(model: type[BaseModel]) -> type[ModelForm]:
+def form_of(model: type[BaseModel]) -> type[PydanticForm]:
     """Return the form class of a model: fields by its types, bounds, choices, titles, descriptions and defaults."""
     fields = {name: _field_of(name, info) for name, info in model.model_fields.items()}
-    return type(f"{model.__name__}Form", (ModelForm,), {**fields, "source": model})
+    return type(f"{model.__name__}Form", (PydanticForm,), {**fields, "source": model})
 
 
 def title_of(name: str, info: FieldInfo) -> str:

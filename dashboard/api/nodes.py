@@ -121,7 +121,7 @@ def list_items(
 
 
 def _page(rows: QuerySet[M], order: str, limit: int, cursor: str | None) -> tuple[list[M], str | None]:
-    """Return a page of rows after the cursor (the last value seen), and the next cursor."""
+    """Return a page of rows after the cursor (the `order` value of the last row before), and the next cursor."""
     if cursor is not None:
         last = whole_number(cursor, None)
         if last is None:

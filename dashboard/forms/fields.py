@@ -52,7 +52,7 @@ class SuggestInput(forms.TextInput):
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         """Return the input and its datalist, which htmx fetches on focus and while typing."""
-        options = f"{(attrs or {}).get('id', name)}-seen"
+        options = f"{(attrs or {}).get('id', name)}-suggestions"
         htmx = {
             "list": options,
             "hx-get": reverse("suggestions", args=[self._what]),

@@ -126,7 +126,7 @@ class BatchListPage:
 
 def saved_query(given: QueryDict) -> str:
     """Return the canonical query string of a saved view: filters, order and columns."""
-    kept = {name: given[name] for name in BatchFilter.base_filters if given.get(name)}
+    values = {name: given[name] for name in BatchFilter.base_filters if given.get(name)}
     if columns := columns_query(requested_columns(given)):
-        kept["columns"] = columns
-    return urlencode(sorted(kept.items()), safe=",")
+        values["columns"] = columns
+    return urlencode(sorted(values.items()), safe=",")

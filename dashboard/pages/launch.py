@@ -29,6 +29,9 @@ from orchestration.plan.presets import Preset
 from orchestration.plan.validation import warnings
 from orchestration.processors.processor import Processor
 
+PASTED = "pasted items"
+"""Name of the upload that stores pasted text."""
+
 
 class NoParameters(BaseModel):
     """The empty parameters of a definition: its text has them."""
@@ -172,9 +175,6 @@ class LaunchPage:
                 **({"count": source.count, "leave_out": self.items.cleaned_data["leave_out"]} if plan.paged else {}),
             },
         )
-
-
-PASTED = "pasted items"
 
 
 @dataclass(frozen=True)

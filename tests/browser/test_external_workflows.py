@@ -112,7 +112,7 @@ async def test_a_workflow_of_a_type_that_canopy_does_not_know_is_a_child_of_each
     page = await new_page(stack, "/launch/workflow/")
     kind = page.get_by_label("Workflow type")
     await kind.press_sequentially("process")
-    option = page.locator("#id_parameters-workflow_type-seen option[value='ProcessOrder']")
+    option = page.locator("#id_parameters-workflow_type-suggestions option[value='ProcessOrder']")
     await expect(option).to_contain_text(f"seen on {QUEUE}")
     await kind.fill("ProcessOrder")
     await page.get_by_label("Task queue of the workflow").fill(QUEUE)

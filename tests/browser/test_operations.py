@@ -47,7 +47,7 @@ async def test_a_brushed_stretch_is_retried_with_other_parameters_after_it_was_c
     await expect(dialog).to_contain_text("From #3 to #9: 7 children, 7 items, about")
     await dialog.get_by_label("Reason").fill("stock is back")
     await dialog.get_by_text("Change parameters").click()
-    await dialog.get_by_label("Failure rate (%)").fill("0")
+    await dialog.get_by_label("Failure rate (%)", exact=True).fill("0")
     await expect(dialog.locator("#difference")).to_contain_text("fail_percent")
     await dialog.get_by_label("Max concurrency").evaluate("field => { field.type = 'text'; field.value = 'many' }")
     await dialog.get_by_role("button", name="Retry 7").click()

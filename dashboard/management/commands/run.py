@@ -93,11 +93,11 @@ class Command(BaseCommand):
                 self.stderr.write(f"Still waiting: {missing}. Logs: {settings.HOME / 'logs'}")
                 reported = time.monotonic()
             time.sleep(POLL_INTERVAL)
-        kept = settings.HOME / FIRST_LOGIN
+        path = settings.HOME / FIRST_LOGIN
         if login is not None:
-            how = f"log in as {login['username']} with {login['password']} (API token {login['token']}; kept in {kept})"
+            how = f"log in as {login['username']} with {login['password']} (API token {login['token']}; kept in {path})"
         else:
-            how = f"the first login is in {kept}" if kept.exists() else "log in as before"
+            how = f"the first login is in {path}" if path.exists() else "log in as before"
         self.stdout.write(f"Canopy is at {address} - {how}")
         self.stdout.flush()
 
@@ -129,7 +129,7 @@ def _prepare() -> dict[str, str]:
             "TEMPORAL_OPTIONS": TEMPORAL_OPTIONS,
             "GOGC": env.str("GOGC", default=TEMPORAL_GARBAGE),
         }
-    # Without a pool: its threads must not be there when processes are forked, and it hides why a database is away.
+    # Without a pool: its threads must not exist when processes are forked, and it hides why a database is unreachable.
     connections[DEFAULT_DB_ALIAS].settings_dict.get("OPTIONS", {}).pop("pool", None)
     call_command("migrate", verbosity=0)
     if not settings.DEBUG:  # with DEBUG they are served from their source folders
@@ -144,10 +144,10 @@ def _collect_static() -> None:
         for name, storage in finder.list([]):
             found = Path(storage.path(name)).stat()
             listing.update(f"{name} {found.st_mtime_ns} {found.st_size}\n".encode())
-    kept = settings.HOME / "static.collected"
-    if not (kept.exists() and kept.read_text() == listing.hexdigest() and settings.STATIC_ROOT.exists()):
+    digest_file = settings.HOME / "static.collected"
+    if not (digest_file.exists() and digest_file.read_text() == listing.hexdigest() and settings.STATIC_ROOT.exists()):
         call_command("collectstatic", verbosity=0, interactive=False, clear=True)
-        kept.write_text(listing.hexdigest())
+        digest_file.write_text(listing.hexdigest())
 
 
 def _unavailable_parts(health: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Retry over HTTP against the running product: what is accepted, what is refused, and that it happens once."""
+"""Retry over HTTP against the running product: accepted and refused children, and idempotency."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_two_operators_and_a_double_click_start_one_attempt(stack: Stack) -> Non
     assert Counter(node["attempt"] for node in stack.nodes(batch, kind="child")) == {2: 6}
 
 
-def test_what_runs_or_has_completed_is_refused_with_the_reason(stack: Stack) -> None:
+def test_running_and_completed_children_are_refused_with_the_reason(stack: Stack) -> None:
     batch = failing(stack, 2)
     first, second = (node["id"] for node in stack.nodes(batch, kind="child"))
     stack.api("POST", f"/batches/{batch}/retry", {"nodes": [first]})
@@ -94,7 +94,7 @@ def test_what_runs_or_has_completed_is_refused_with_the_reason(stack: Stack) -> 
         ({"nodes": [999_999_999]}, 404),
     ],
 )
-def test_a_selection_that_makes_no_sense_is_refused(stack: Stack, body: dict[str, object], status: int) -> None:
+def test_an_invalid_selection_is_refused(stack: Stack, body: dict[str, object], status: int) -> None:
     batch = failing(stack, 1)
     answer = stack.api("POST", f"/batches/{batch}/retry", body)
     assert answer.status_code == status

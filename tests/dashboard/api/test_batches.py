@@ -28,14 +28,14 @@ def mixed(stack: Stack) -> str:
     return batch
 
 
-def test_the_catalogue_gives_schemas(stack: Stack) -> None:
+def test_the_catalogue_has_schemas(stack: Stack) -> None:
     found = {each["name"]: each for each in stack.api("GET", "/processors").json()}
     assert {"simulate", "http_request"} <= set(found)
     assert found["simulate"]["parameters"]["properties"]["seed"]["type"] == "integer"
     assert set(found["simulate"]) == {"name", "title", "summary", "parameters", "item"}
 
 
-def test_a_batch_says_how_far_it_is(stack: Stack, mixed: str) -> None:
+def test_a_batch_has_its_state_and_counts(stack: Stack, mixed: str) -> None:
     state = stack.batch(mixed)
     assert {"id", "status", "revision", "children", "items"} <= set(state)
     assert set(state["children"]) == set(state["items"]) == KEYS
@@ -44,7 +44,7 @@ def test_a_batch_says_how_far_it_is(stack: Stack, mixed: str) -> None:
     assert state["label"] == "mixed <b>😀</b>"
 
 
-def test_nodes_come_in_pages_and_can_be_narrowed(stack: Stack, mixed: str) -> None:
+def test_nodes_come_in_pages_and_can_be_filtered(stack: Stack, mixed: str) -> None:
     first = stack.api("GET", f"/batches/{mixed}/nodes?kind=child&limit=5").json()
     assert set(first["results"][0]) >= {
         "id",
@@ -113,7 +113,7 @@ def test_an_idempotency_key_launches_once(stack: Stack) -> None:
         ({"processor": "http_request", "count": 1, "parameters": {"body": "{"}}, "parameters.body"),
     ],
 )
-def test_a_launch_that_cannot_work_is_refused_at_its_field(stack: Stack, body: dict[str, Any], field: str) -> None:
+def test_an_invalid_launch_is_refused_with_errors_by_field(stack: Stack, body: dict[str, Any], field: str) -> None:
     answer = stack.api("POST", "/batches", body)
     assert answer.status_code == 422
     assert list(answer.json()["errors"]) == [field]
@@ -145,7 +145,7 @@ def test_every_error_is_json(stack: Stack, mixed: str) -> None:
     assert stack.api("POST", f"/batches/{mixed}/window", {"window": 5}).status_code == 409
 
 
-def test_a_batch_can_be_steered(stack: Stack) -> None:
+def test_a_batch_is_paused_widened_and_resumed(stack: Stack) -> None:
     batch = stack.launch(
         processor="simulate", parameters={"seconds_from": 0.2, "seconds_to": 0.2}, count=60, plan={"window": 2}
     )

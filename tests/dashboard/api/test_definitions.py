@@ -1,4 +1,4 @@
-"""The API's definitions: the same path as the pages, and a list of errors with their lines."""
+"""Definitions over the API: saving, versions, and a list of errors with their lines."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_text_is_checked_without_being_saved(api: Api) -> None:
     assert not DefinitionVersion.objects.exists()
 
 
-def test_what_is_wrong_is_listed_by_line_wherever_a_text_is_taken(api: Api) -> None:
+def test_errors_are_listed_by_line_by_every_route_that_takes_a_text(api: Api) -> None:
     made = body(api.post("/definitions", name="Nightly", text=GOOD), 201)
     calls = [
         api.post("/definitions/check", text=WRONG),
@@ -99,7 +99,7 @@ def test_what_is_wrong_is_listed_by_line_wherever_a_text_is_taken(api: Api) -> N
         ({"name": "Nightly", "text": GOOD, "surprise": 1}, "surprise"),
     ],
 )
-def test_another_field_that_is_wrong_is_named(api: Api, given: dict[str, Any], field: str) -> None:
+def test_errors_of_other_fields_are_listed_by_field(api: Api, given: dict[str, Any], field: str) -> None:
     api.post("/definitions", name="Taken", text=GOOD)
     assert set(body(api.post("/definitions", **given), 422)["errors"]) == {field}
     assert DefinitionVersion.objects.count() == 1
@@ -125,7 +125,7 @@ def test_a_viewer_reads_and_checks_and_saves_nothing(api: Api) -> None:
     assert DefinitionVersion.objects.count() == 1
 
 
-def test_what_is_not_there_is_not_found(api: Api) -> None:
+def test_unknown_definitions_are_not_found(api: Api) -> None:
     for unknown in (0, 7, 10**30):
         body(api.get(f"/definitions/{unknown}"), 404)
         body(api.post(f"/definitions/{unknown}/versions", text=GOOD), 404)

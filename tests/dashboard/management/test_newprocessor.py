@@ -1,4 +1,4 @@
-"""manage.py newprocessor: what it writes works, what cannot be is refused, and nothing is written over."""
+"""manage.py newprocessor: its files work, invalid names are rejected, and no file is overwritten."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from tests.support.stack import ROOT
 
 
-def test_what_it_writes_passes_its_own_tests(tmp_path: Path) -> None:
+def test_a_new_processor_passes_its_own_tests(tmp_path: Path) -> None:
     call_command("newprocessor", "double_up", into=tmp_path)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", str(tmp_path / "test_double_up.py")],
@@ -37,13 +37,13 @@ def test_what_it_writes_passes_its_own_tests(tmp_path: Path) -> None:
         ("json", "A Python module 'json' already exists"),
     ],
 )
-def test_a_name_that_cannot_be_is_refused(name: str, reason: str, tmp_path: Path) -> None:
+def test_an_invalid_name_is_rejected(name: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=reason):
         call_command("newprocessor", name, into=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_written_over(tmp_path: Path) -> None:
+def test_no_file_is_overwritten(tmp_path: Path) -> None:
     kept = tmp_path / "test_mine.py"
     kept.write_text("mine")
     with pytest.raises(CommandError, match="already exists"):
@@ -55,7 +55,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["run", "worker"])
-def test_a_processor_that_cannot_be_used_stops_the_start_with_file_and_reason(command: str, tmp_path: Path) -> None:
+def test_an_unusable_processor_prevents_the_start_with_file_and_reason(command: str, tmp_path: Path) -> None:
     (tmp_path / "half_typed.py").write_text(
         "from orchestration.processors.registry import processor\n@processor\ndef half(item) -> str: ...\n"
     )

@@ -1,4 +1,4 @@
-"""GET /batches/: newest first, narrowed by status, processor, person and text."""
+"""GET /batches/: newest first, filtered by status, processor, person and text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def listed(client: Client, **filters: str) -> list[str]:
     return [row.batch.label for row in page.rows]
 
 
-def test_strangers_are_sent_to_the_login(visitor: Client) -> None:
+def test_a_login_is_required(visitor: Client) -> None:
     answer = visitor.get(URL)
     assert (answer.status_code, answer.headers["Location"]) == (302, "/login/?next=/batches/")
 
@@ -56,7 +56,9 @@ def test_filters(logged_in: Client, operator: User) -> None:
 
 
 @pytest.mark.parametrize("query", [{"status": "nonsense"}, {"person": "nobody"}, {"page": "-1"}, {"page": "x" * 99}])
-def test_nonsense_in_the_address_is_no_error(logged_in: Client, operator: User, query: dict[str, str]) -> None:
+def test_invalid_values_in_the_query_string_are_ignored(
+    logged_in: Client, operator: User, query: dict[str, str]
+) -> None:
     make_batch(operator, label="Still here")
     assert logged_in.get(URL, query).status_code == 200
 
@@ -74,7 +76,7 @@ def test_htmx_gets_the_rows_alone(logged_in: Client, operator: User) -> None:
     assert "<html" not in text
 
 
-def test_coming_back_by_the_back_button_gets_the_whole_page(logged_in: Client) -> None:
+def test_a_history_restore_gets_the_whole_page(logged_in: Client) -> None:
     answer = logged_in.get(URL, headers={**HTMX, "HX-History-Restore-Request": "true"})
     assert "<html" in answer.content.decode()
 

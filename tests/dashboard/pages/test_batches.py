@@ -1,4 +1,4 @@
-"""GET /batches/<id>/ and its tree: head, buttons by role and state, rows in pages, at most 15 queries."""
+"""GET /batches/<id>/ and its tree: head, actions by role and state, rows in pages, at most 15 queries."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_children_come_in_pages_of_a_hundred(logged_in: Client, operator: User) 
     assert "1–100 of 250" in page(logged_in, batch)
 
 
-def test_a_status_narrows_the_tree_over_all_partitions(logged_in: Client, operator: User) -> None:
+def test_a_status_filters_the_tree_across_partitions(logged_in: Client, operator: User) -> None:
     batch = make_batch(operator, 1_200)
     start_root(batch)
     run_children(batch, {7: Status.FAILED, 1_100: Status.FAILED})

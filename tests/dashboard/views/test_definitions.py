@@ -1,4 +1,4 @@
-"""The pages of definitions: what is wrong stands beside the text, versions are kept, viewers only look."""
+"""The pages of definitions: errors beside the text, versions, diffs, read-only for viewers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def saved(operator: User) -> SavedDefinition:
     return saving.create(operator, "Nightly", GOOD, "first").definition
 
 
-def test_every_kind_has_an_example_that_is_right(logged_in: Client) -> None:
+def test_every_kind_has_a_valid_example(logged_in: Client) -> None:
     assert set(EXAMPLES) == set(KINDS)
     new = page_of(logged_in, NEW)
     for kind, example in EXAMPLES.items():
@@ -68,7 +68,7 @@ def test_a_new_definition_is_saved_as_version_1_and_nothing_starts(logged_in: Cl
     assert "Changes since" not in page
 
 
-def test_what_is_wrong_stands_beside_the_text_which_stays(logged_in: Client) -> None:
+def test_errors_are_shown_beside_the_text_which_is_kept(logged_in: Client) -> None:
     answer = logged_in.post(NEW, {"name": "", "text": WRONG, "note": "kept"})
     assert answer.status_code == 422
     raw, page = answer.content.decode(), html.unescape(answer.content.decode())
@@ -98,13 +98,13 @@ def test_a_file_is_taken_instead_of_the_text(logged_in: Client) -> None:
         (b"", "The definition is empty."),
     ],
 )
-def test_a_file_that_is_no_text_is_refused(logged_in: Client, content: bytes, message: str) -> None:
+def test_a_file_that_is_not_text_is_rejected(logged_in: Client, content: bytes, message: str) -> None:
     answer = logged_in.post(NEW, {"name": "x", "text": "", "file": SimpleUploadedFile("x.yaml", content)})
     assert (answer.status_code, message in answer.content.decode()) == (422, True)
     assert not SavedDefinition.objects.exists()
 
 
-def test_a_name_is_given_once(logged_in: Client, saved: SavedDefinition) -> None:
+def test_a_name_is_unique(logged_in: Client, saved: SavedDefinition) -> None:
     answer = logged_in.post(NEW, {"name": "Nightly", "text": BETTER})
     assert answer.status_code == 422
     page = html.unescape(answer.content.decode())
@@ -113,7 +113,7 @@ def test_a_name_is_given_once(logged_in: Client, saved: SavedDefinition) -> None
     assert DefinitionVersion.objects.count() == 1
 
 
-def test_another_version_shows_what_changed(logged_in: Client, saved: SavedDefinition) -> None:
+def test_another_version_shows_its_diff(logged_in: Client, saved: SavedDefinition) -> None:
     edit = f"/definitions/{saved.pk}/edit/"
     assert GOOD in page_of(logged_in, edit)
     logged_in.post(edit, {"text": BETTER, "note": "one more", "base": 1})
@@ -157,7 +157,7 @@ def test_a_version_is_never_changed(saved: SavedDefinition) -> None:
     assert saved.versions.get().text == GOOD
 
 
-def test_a_version_whose_processor_is_gone_says_so_and_cannot_be_launched(
+def test_a_version_without_its_processor_shows_an_error_and_cannot_be_launched(
     logged_in: Client, saved: SavedDefinition
 ) -> None:
     saved.versions.update(text=GOOD.replace("simulate", "gone"))
@@ -178,7 +178,7 @@ def test_a_version_lists_the_batches_that_were_launched_with_it(
     assert f"/batches/{other.pk}/" not in page
 
 
-def test_the_preview_shows_the_tree_or_what_is_wrong(logged_in: Client) -> None:
+def test_the_preview_shows_the_outline_or_the_errors(logged_in: Client) -> None:
     good = logged_in.post("/definitions/preview/", {"text": EXAMPLES["steps"].text}).content.decode()
     assert good.count("<li") == good.count("</li>")
     assert good.count("<ul") == good.count("</ul>")
@@ -205,7 +205,7 @@ def test_an_outline_closes_every_list_that_it_opens() -> None:
     assert all(row.icon for row in rows)
 
 
-def test_the_list_shows_newest_versions_and_can_be_narrowed(logged_in: Client, operator: User) -> None:
+def test_the_list_shows_newest_versions_and_can_be_filtered(logged_in: Client, operator: User) -> None:
     assert "No definitions yet" in page_of(logged_in, "/definitions/")
     for name in ("Nightly", "Restock"):
         saved = saving.create(operator, name, GOOD).definition
@@ -233,7 +233,7 @@ def test_a_viewer_sees_everything_and_saves_nothing(client: Client, saved: Saved
     assert DefinitionVersion.objects.count() == 1
 
 
-def test_strangers_log_in_first_and_what_is_not_there_is_not_found(client: Client, operator: User) -> None:
+def test_a_login_is_required_and_unknown_pages_are_not_found(client: Client, operator: User) -> None:
     for path in ("/definitions/", NEW):
         assert client.get(path).headers["Location"].startswith("/login/")
     client.force_login(operator)

@@ -1,4 +1,4 @@
-"""/healthz: whether database, Temporal and worker answer, and 503 when one is gone."""
+"""/healthz: whether database, Temporal and worker respond, and 503 if one does not."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def state(stack: Stack) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_each_part_that_goes_is_missed_and_each_that_comes_back_is_seen(own_stack: Stack) -> None:
+def test_each_part_that_stops_is_reported_and_each_that_recovers_is_healthy_again(own_stack: Stack) -> None:
     healthy = state(own_stack)
     assert (healthy["code"], healthy["status"]) == (200, "ok")
     assert healthy["worker"]["heartbeat_age"] < WORKER_LOST_AFTER
@@ -52,7 +52,7 @@ def test_each_part_that_goes_is_missed_and_each_that_comes_back_is_seen(own_stac
 
 
 @pytest.mark.django_db
-def test_nobody_has_to_log_in_and_nothing_is_cached(visitor: Client, nobody_there: None) -> None:
+def test_health_needs_no_login_and_is_not_cached(visitor: Client, nobody_there: None) -> None:
     answer = visitor.get("/healthz")
     assert answer.status_code == 503
     assert "no-store" in answer["Cache-Control"]
@@ -60,7 +60,7 @@ def test_nobody_has_to_log_in_and_nothing_is_cached(visitor: Client, nobody_ther
 
 
 @pytest.mark.django_db
-def test_a_database_that_is_gone_is_said_without_its_address(
+def test_an_unreachable_database_is_reported_without_its_address(
     visitor: Client, nobody_there: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Gone:

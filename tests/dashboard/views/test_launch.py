@@ -1,4 +1,4 @@
-"""The launch form with Temporal away: what is refused where, what is kept, and that a batch is launched once."""
+"""The launch form while Temporal is unreachable: errors by field, stored uploads, idempotency."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def translate() -> Iterator[None]:
     registry._processors.pop("translate")
 
 
-def test_a_file_that_is_a_parameter_is_kept_while_the_form_is_mended_and_launched_with(
+def test_a_file_parameter_is_kept_while_the_form_is_fixed_and_is_launched_with(
     browser: Client, translate: None
 ) -> None:
     given = form(**{"plan-window": "0"})
@@ -107,7 +107,7 @@ def test_a_file_that_is_a_parameter_is_kept_while_the_form_is_mended_and_launche
     assert "The uploaded file no longer exists. Choose it again." in gone.content.decode()
 
 
-def test_a_file_that_is_too_large_is_refused_at_its_field_and_not_kept(
+def test_a_too_large_file_is_rejected_at_its_field_and_not_stored(
     browser: Client, translate: None, settings: Settings
 ) -> None:
     settings.CANOPY_MAX_UPLOAD_BYTES = 1024 * 1024
@@ -161,7 +161,7 @@ def test_an_upload_survives_an_error_elsewhere(browser: Client) -> None:
     assert Batch.objects.get().item_count == 2
 
 
-def test_what_was_pasted_and_is_too_much_to_show_is_launched_again(browser: Client) -> None:
+def test_pasted_items_that_are_too_large_to_show_are_launched_again(browser: Client) -> None:
     browser.post("/launch/simulate/", form(text="\n".join(f"item-{number:0180}" for number in range(1_200))))
     page = browser.get(f"/launch/simulate/?like={Batch.objects.get().pk}").content.decode()
     match = re.search(r'name="upload" value="([^"]+)"', page)
@@ -170,7 +170,7 @@ def test_what_was_pasted_and_is_too_much_to_show_is_launched_again(browser: Clie
     assert list(Batch.objects.values_list("item_count", flat=True)) == [1_200, 1_200]
 
 
-def test_what_was_uploaded_wins_over_the_example_unless_the_text_is_asked_for(browser: Client) -> None:
+def test_an_upload_wins_over_the_example_unless_the_text_is_chosen(browser: Client) -> None:
     file = SimpleUploadedFile("items.csv", b"id\n1\n2\n3\n")
     given = form(format="csv", text="id\nexample\n", use_text="on")
     page = browser.post("/launch/simulate/preview/", given | {"file": file}).content.decode()
@@ -204,14 +204,14 @@ def test_what_was_uploaded_wins_over_the_example_unless_the_text_is_asked_for(br
         ({"format": "csv", "text": "a,a\n1,2"}, "twice"),
     ],
 )
-def test_what_is_wrong_is_said_where_it_is(browser: Client, wrong: dict[str, Any], message: str) -> None:
+def test_errors_are_shown_at_their_fields(browser: Client, wrong: dict[str, Any], message: str) -> None:
     answer = browser.post("/launch/simulate/", form(**wrong))
     assert answer.status_code == 422
     assert message in answer.content.decode()
     assert Batch.objects.count() == 0
 
 
-def test_a_file_that_is_too_large_is_refused_before_it_is_read(browser: Client, settings: Settings) -> None:
+def test_a_too_large_file_is_rejected_before_it_is_read(browser: Client, settings: Settings) -> None:
     settings.CANOPY_MAX_UPLOAD_BYTES = 1024 * 1024
     file = SimpleUploadedFile("large.csv", b"x" * (2 * 1024 * 1024))
     answer = browser.post("/launch/simulate/", form(text="", file=file))
@@ -251,12 +251,12 @@ def test_a_viewer_sees_the_form_and_can_launch_nothing(client: Client) -> None:
     assert Batch.objects.count() == 0
 
 
-def test_a_stranger_is_sent_to_the_login(client: Client) -> None:
+def test_a_login_is_required(client: Client) -> None:
     answer = client.post("/launch/simulate/", form())
     assert answer.headers["Location"].startswith("/login/")
 
 
-def test_who_may_only_look_leaves_nothing_behind(client: Client, db: None) -> None:
+def test_a_viewer_stores_nothing(client: Client, db: None) -> None:
     client.force_login(User.objects.create_user("vera"))
     file = SimpleUploadedFile("items.csv", b"key\na\n")
     assert client.post("/launch/simulate/", form(file=file)).status_code == 403

@@ -36,7 +36,7 @@ def test_a_retried_child_shows_both_errors(logged_in: Client, operator: User) ->
     assert "Retry this child" in text
 
 
-def test_the_stack_and_input_of_a_failed_item(logged_in: Client, operator: User) -> None:
+def test_a_failed_item_shows_its_stack_trace_and_input(logged_in: Client, operator: User) -> None:
     batch = make_batch(operator, 1)
     start_root(batch)
     run_children(batch, {0: Status.FAILED}, failure=Failure("ServerError", "HTTP 500", "Traceback: line 7"))
@@ -45,7 +45,7 @@ def test_the_stack_and_input_of_a_failed_item(logged_in: Client, operator: User)
     assert "https://example.org/0" in text
 
 
-def test_the_way_from_the_root_to_a_child_is_shown(logged_in: Client, operator: User) -> None:
+def test_the_path_from_the_root_to_a_child_is_shown(logged_in: Client, operator: User) -> None:
     batch = make_batch(operator, 1_200)
     child = child_of(batch, 700)
     path = logged_in.get(f"/batches/{batch.pk}/nodes/{child.pk}/", headers=HTMX).context["pane"].path
@@ -71,7 +71,7 @@ def test_items_of_a_chunk_come_in_pages_with_failures_first(logged_in: Client, o
     assert "101–120 of 120" in logged_in.get(plain.headers["Location"]).content.decode()
 
 
-def test_one_item_on_its_own(logged_in: Client, operator: User) -> None:
+def test_one_item_has_a_page(logged_in: Client, operator: User) -> None:
     batch = make_batch(operator, 4, plan=Plan(chunk_size=4))
     Item.objects.filter(batch=batch, index=2).update(data={"cell": "x" * 100_000 + "</pre><script>"})
     url = f"/batches/{batch.pk}/items/2/"

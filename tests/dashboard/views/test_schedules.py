@@ -1,4 +1,4 @@
-"""Schedules with Temporal away: what is known is shown, nothing pretends to work, and what was typed stays."""
+"""Schedules while Temporal is unreachable: stored data is shown, actions fail, and forms keep their input."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def schedule(operator: User) -> Schedule:
     return Schedule.objects.create(name="Nightly", request=request, item_count=3, made_by=operator)
 
 
-def test_the_pages_show_what_is_known_and_say_what_is_not(logged_in: Client, schedule: Schedule) -> None:
+def test_the_pages_show_stored_data_and_say_that_the_rest_is_unknown(logged_in: Client, schedule: Schedule) -> None:
     for path in ("/schedules/", f"/schedules/{schedule.pk}/"):
         answer = logged_in.get(path)
         assert answer.status_code == 200
@@ -49,11 +49,11 @@ def test_the_pages_show_what_is_known_and_say_what_is_not(logged_in: Client, sch
         assert ON_A_PAGE in answer.content.decode()
 
 
-def test_an_empty_list_says_how_to_begin(logged_in: Client) -> None:
+def test_an_empty_list_says_how_to_start(logged_in: Client) -> None:
     assert "No schedules yet" in logged_in.get("/schedules/").content.decode()
 
 
-def test_a_new_schedule_is_not_made_and_what_was_typed_stays(logged_in: Client) -> None:
+def test_a_new_schedule_is_not_created_and_the_form_is_kept(logged_in: Client) -> None:
     page = logged_in.post("/launch/simulate/schedule/", form()).content.decode()
     assert ON_A_PAGE in page
     answer = logged_in.post("/schedules/new/", when(launch=launch_token(page), note="typed"))
@@ -65,7 +65,7 @@ def test_a_new_schedule_is_not_made_and_what_was_typed_stays(logged_in: Client) 
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "trigger", "delete"])
-def test_a_button_says_that_nothing_was_done(logged_in: Client, schedule: Schedule, action: str) -> None:
+def test_an_action_reports_that_nothing_was_done(logged_in: Client, schedule: Schedule, action: str) -> None:
     answer = logged_in.post(f"/schedules/{schedule.pk}/{action}/", headers={"HX-Request": "true"})
     assert answer.status_code == 503
     assert "Nothing was changed; try again in a moment." in answer.content.decode()

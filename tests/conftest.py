@@ -1,19 +1,30 @@
-"""Fixtures of all tests: one Temporal server and one stack a session."""
+"""Fixtures of all tests: one Temporal server, one stack and one Chromium a session."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 from temporalio.client import Client
 
 from orchestration.temporal.connection import Connection, connect_with_retries
 from tests.support.stack import Stack, TemporalServer
 
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+    from tests.support.browser import Console, NewPage
+
 SLOWEST_FIRST = ("faults", "browser", "dashboard")
 """Folders of tests. Files are shared out in this order: one of a few long tests that came last would be waited for."""
+
+# Machines are shared and slow: how long an example takes, or is generated for, says nothing about the code.
+settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared-machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -73,3 +84,30 @@ def own_stack(tmp_path: Path) -> Iterator[Stack]:
     yield stack
     stack.stop()
     server.stop()
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """One Chromium for all tests."""
+    from tests.support.browser import running_chromium  # Playwright is imported by tests that use it, not by all
+
+    async with running_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def console() -> Console:
+    """The complaints of this test's pages."""
+    from tests.support.browser import Console
+
+    return Console()
+
+
+@pytest.fixture
+async def new_page(browser: Browser, console: Console) -> AsyncIterator[NewPage]:
+    """A function that opens a logged-in page: new_page(stack, "/batches/"), see Pages.open."""
+    from tests.support.browser import Pages
+
+    pages = Pages(browser, console)
+    yield pages.open
+    await pages.close()

@@ -17,7 +17,7 @@ from orchestration.contracts.workflow_ids import root_id
 from tests.benchmarks.bare_parents import BARE_TASK_QUEUE, Reporter, Reports
 from tests.benchmarks.live import COUNT_QUERIES
 from tests.benchmarks.report import Figure
-from tests.browser.conftest import CHROMIUM, FLAGS, log_in
+from tests.support.browser import CHROMIUM, FLAGS, log_in
 from tests.support.stack import Stack
 
 CHILDREN = 100_000

@@ -12,7 +12,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from orchestration.plugin import CanopyPlugin
 from tests.benchmarks.report import Figure
-from tests.support.foreign_sample import Order, ProcessOrder, ProcessOrders, pack
+from tests.support.external_sample import Order, ProcessOrder, ProcessOrders, pack
 from tests.support.stack import Stack, free_port
 
 BOXES, PARTS = 40, 49

@@ -10,7 +10,7 @@ from playwright.async_api import Page, async_playwright
 from temporalio.client import Client
 
 from tests.benchmarks.report import Figure
-from tests.browser.conftest import CHROMIUM, FLAGS, log_in
+from tests.support.browser import CHROMIUM, FLAGS, log_in
 from tests.support.stack import Stack
 
 CHILDREN = 200

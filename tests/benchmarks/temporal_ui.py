@@ -20,7 +20,7 @@ from temporalio.client import Client
 from orchestration.contracts.workflow_ids import root_id
 from tests.benchmarks.bare_parents import BARE_TASK_QUEUE, WindowedParent
 from tests.benchmarks.report import Figure
-from tests.browser.conftest import CHROMIUM, FLAGS, log_in
+from tests.support.browser import CHROMIUM, FLAGS, log_in
 from tests.support.stack import Stack
 from tests.support.waiting import until, wait_until
 

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import NewPage, until_live
+from tests.support.browser import NewPage, until_live
 from tests.support.stack import VIEWER, Stack
 
 pytestmark = pytest.mark.browser

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import NewPage, until_live
+from tests.support.browser import NewPage, until_live
 from tests.support.stack import Stack, TemporalServer
 
 pytestmark = pytest.mark.browser

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import NewPage
+from tests.support.browser import NewPage
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.browser

@@ -12,8 +12,8 @@ import pytest
 from playwright.async_api import expect
 from temporalio.client import Client
 
-from tests.browser.conftest import NewPage, until_live
-from tests.support.foreign_sample import QUEUE, Order
+from tests.support.browser import NewPage, until_live
+from tests.support.external_sample import QUEUE, Order
 from tests.support.stack import Process, Stack
 from tests.support.waiting import until
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 def sample(stack: Stack, tmp_path: Path) -> Iterator[Process]:
     """The team's worker, as a process of its own."""
-    process = Process([sys.executable, "-m", "tests.support.foreign_sample"], tmp_path / "sample.log", stack.env)
+    process = Process([sys.executable, "-m", "tests.support.external_sample"], tmp_path / "sample.log", stack.env)
     process.start()
     yield process
     process.stop()

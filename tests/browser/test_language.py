@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import NewPage, until_live
+from tests.support.browser import NewPage, until_live
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.browser

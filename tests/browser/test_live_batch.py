@@ -9,7 +9,7 @@ import re
 import pytest
 from playwright.async_api import Page, WebSocketRoute, expect
 
-from tests.browser.conftest import WEB_GONE, Console, NewPage, until_live
+from tests.support.browser import WEB_GONE, Console, NewPage, until_live
 from tests.support.stack import VIEWER, Stack
 
 pytestmark = pytest.mark.browser

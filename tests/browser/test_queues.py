@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import NewPage
+from tests.support.browser import NewPage
 from tests.support.stack import Stack, free_port
 
 pytestmark = pytest.mark.browser

@@ -9,7 +9,7 @@ import re
 import pytest
 from playwright.async_api import Page, Route, WebSocketRoute, expect
 
-from tests.browser.conftest import NewPage, until_live
+from tests.support.browser import NewPage, until_live
 from tests.support.stack import Stack
 from tests.support.waiting import until
 

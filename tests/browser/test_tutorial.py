@@ -16,7 +16,7 @@ import psutil
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.conftest import DEADLINE, log_in
+from tests.support.browser import DEADLINE, log_in
 from tests.support.running import Run
 from tests.support.stack import ROOT
 

@@ -15,7 +15,7 @@ import pytest
 from playwright.async_api import Page, expect
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
-from tests.browser.conftest import WEB_GONE, Console, NewPage, until_live
+from tests.support.browser import WEB_GONE, Console, NewPage, until_live
 from tests.support.site import Site
 from tests.support.stack import VIEWER, Stack
 from tests.support.waiting import until, wait_until

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ from dashboard.definitions.stages import definition_of
 from dashboard.models import Batch
 from orchestration.plan.plan import Plan
 from tests.support import builders
-
-MakeBatch = Callable[..., Batch]
+from tests.support.builders import MakeBatch
 
 
 @pytest.fixture(scope="session")
@@ -69,9 +67,3 @@ def plain_static_files(settings: Settings) -> None:
     """Link static files by their own names: hashed ones exist after collectstatic only, which the browser tests run."""
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
-def sent(answer: Any) -> bytes:
-    """Return the whole of an answer that is streamed; the test client reads it all at once, and warns of it."""
-    with pytest.warns(Warning, match="asynchronous iterators"):
-        return b"".join(answer)

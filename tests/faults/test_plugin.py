@@ -18,7 +18,7 @@ from temporalio.worker import Worker
 from orchestration.plugin import CanopyPlugin
 from orchestration.remote.event_sender import EventSender
 from orchestration.remote.wire import WorkflowEvent
-from tests.support.foreign_sample import Order, ProcessOrder, ProcessOrders, pack
+from tests.support.external_sample import Order, ProcessOrder, ProcessOrders, pack
 from tests.support.stack import Stack, free_port
 from tests.support.waiting import until, wait_until
 

@@ -11,23 +11,25 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import WEB_GONE, Console, NewPage, browser, console, new_page, until_live
+from tests.support.browser import WEB_GONE, Console, NewPage, until_live
 from tests.support.servers import postgres, redis
 from tests.support.stack import ROOT, Stack, TemporalServer, free_port
 from tests.support.waiting import wait_until
 
-__all__ = ["browser", "console", "new_page"]
-
 pytestmark = pytest.mark.slow
 
 DATABASE_TESTS = [
-    *(
-        f"tests/dashboard/test_{name}.py"
-        for name in ("projection", "projection_retry", "store", "live", "batch_list", "batch_detail", "batch_results")
-    ),
-    "tests/dashboard/test_growth.py::test_pages_become_partitions_with_children_and_items_and_a_page_is_written_once",
-    "tests/dashboard/test_pipelines.py::"
-    "test_a_section_takes_what_was_let_through_since_the_last_one_and_is_written_once",
+    "tests/dashboard/projection/test_events.py",
+    "tests/dashboard/projection/test_retries.py",
+    "tests/dashboard/chunk_store/test_store.py",
+    "tests/dashboard/live/test_deltas.py",
+    "tests/dashboard/pages/test_batch_list.py",
+    "tests/dashboard/pages/test_batches.py",
+    "tests/dashboard/queries/test_results.py",
+    "tests/dashboard/chunk_store/test_input_pages.py"
+    "::test_pages_become_partitions_with_children_and_items_and_a_page_is_written_once",
+    "tests/dashboard/definitions/test_stages.py"
+    "::test_a_section_has_the_items_passed_since_the_last_one_and_is_written_once",
 ]
 """Those of the record and of what is read from it, without those that start a stack on the database."""
 

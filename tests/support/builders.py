@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,7 @@ from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.status import Failure, Status
 from orchestration.plan.plan import Plan
 
+MakeBatch = Callable[..., Batch]
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from orchestration.definitions.source_tree import DefinitionErrors
 from orchestration.processors.catalogue import get_processor, load
 from orchestration.processors.function_signature import ArgumentType, Signature
 from orchestration.processors.processor import ItemContext, Processor
+from tests.support.stack import Stack
 
 
 class Anything(BaseModel, extra="allow"):
@@ -67,3 +69,9 @@ def only(text: str) -> tuple[int, str, str]:
 def step(number: int, body: str) -> str:
     """Return a step on one line."""
     return f"- {{name: s{number}, {body}}}\n"
+
+
+def save_definition(stack: Stack, text: str) -> int:
+    """Save a definition and return its version's id."""
+    given = {"name": f"pipeline {secrets.token_hex(4)}", "text": text}
+    return int(stack.api("POST", "/definitions", given).json()["newest"]["id"])

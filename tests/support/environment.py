@@ -1,4 +1,4 @@
-"""Loaded before Django's settings (pytest -p tests.environment): tests have a home of their own and no other server."""
+"""The environment of tests: a home of their own and no other server. Loaded before Django's settings (pytest -p)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from temporalio.exceptions import ApplicationError
 from orchestration.contracts.events import EventKind
 from orchestration.contracts.messages import Progress
 from orchestration.workflows.fan_out import FanOutWorkflow
-from tests.support.engine import Probe, Run
+from tests.support.engine import Run
+from tests.support.probe import Probe
 from tests.support.waiting import until
 
 

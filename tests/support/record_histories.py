@@ -17,11 +17,10 @@ from temporalio.worker import Worker
 import tests.support.environment  # noqa: F401  before anything reads settings
 from orchestration.contracts.workflow_ids import child_id, entity_id, partition_id, pool_worker_id, stage_id
 from orchestration.temporal.connection import Connection, connect_with_retries
-from tests.orchestration.activities.test_inline_chunks import activities_of
-from tests.orchestration.engine.flows.test_flow import saga, services, stock_worker
-from tests.orchestration.workflows.test_steps import fan_out, retry
-from tests.support.engine import Engine, Probe, Run, running_engine
-from tests.support.foreign_sample import QUEUE, ProcessOrder, pack
+from tests.support.engine import Engine, Run, running_engine, scheduled_activities
+from tests.support.external_sample import QUEUE, ProcessOrder, pack
+from tests.support.flows import fan_out_step, retry_children, saga, services, stock_worker
+from tests.support.probe import Probe
 from tests.support.stack import TemporalServer
 from tests.support.waiting import until
 
@@ -110,8 +109,8 @@ async def fan_outs(engine: Engine) -> Run:
     """Fan out twice at the same time and twice more in a loop, and fail."""
     probe = Probe()
     probe.fail = {"1", "last"}
-    both = {"name": "both", "parallel": [fan_out("one", ["a", "b"]), fan_out("other", ["c"])]}
-    loop = {"max": 2, "until": {"ref": "again.failed", "op": "==", "value": 1}, "steps": [fan_out("again", ["d"])]}
+    both = {"name": "both", "parallel": [fan_out_step("one", ["a", "b"]), fan_out_step("other", ["c"])]}
+    loop = {"max": 2, "until": {"ref": "again.failed", "op": "==", "value": 1}, "steps": [fan_out_step("again", ["d"])]}
     last = {"name": "last", "run": {"processor": "probe", "parameters": {"probe": probe.name}}}
     return await engine.flow({"kind": "steps", "steps": [both, {"name": "twice", "loop": loop}, last]}, probe)
 
@@ -121,7 +120,7 @@ async def going_on(engine: Engine) -> Run:
     run = await fan_outs(engine)
     await engine.gateway.wait_closed(run.id)
     run.probe.fail = set()
-    await retry(engine, run, 1)
+    await retry_children(engine, run, 1)
     return run
 
 
@@ -162,7 +161,7 @@ async def begun(engine: Engine) -> Run:
     await run.calls(2)
 
     async def goes_on() -> bool:
-        return await activities_of(run, 1) > 0
+        return await scheduled_activities(run, 1) > 0
 
     await until(goes_on, "an activity goes on with it")
     await run.root.cancel()

@@ -16,8 +16,8 @@ from pytest_django import Settings
 from dashboard.accounts.api_tokens import create_token, person_of
 from dashboard.accounts.permissions import may_operate, may_view
 from dashboard.models import AuditEntry
-from tests.dashboard.conftest import MakeBatch
 from tests.support import builders
+from tests.support.builders import MakeBatch
 from tests.support.stack import ROOT
 
 pytestmark = pytest.mark.django_db

@@ -18,8 +18,7 @@ from dashboard.models import Batch, Node
 from dashboard.temporal import gateway
 from orchestration.contracts.events import NotifyInput
 from orchestration.contracts.status import Status
-from tests.dashboard.conftest import MakeBatch
-from tests.support.builders import child_of, closed
+from tests.support.builders import MakeBatch, child_of, closed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,7 +9,7 @@ from dashboard.models import Item, NodeStatus
 from orchestration.contracts.fan_out import SummariseInput
 from orchestration.contracts.status import Counts, Status
 from orchestration.errors.signatures import signature_of
-from tests.dashboard.conftest import MakeBatch
+from tests.support.builders import MakeBatch
 
 pytestmark = pytest.mark.django_db
 

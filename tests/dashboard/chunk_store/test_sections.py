@@ -13,8 +13,8 @@ from orchestration.contracts.events import NodeKind
 from orchestration.contracts.flows import FanOutRequest, FlowInput, Section
 from orchestration.contracts.stores import CannotFanOut
 from orchestration.contracts.workflow_ids import child_id
-from tests.dashboard.definitions.test_stages import saved
 from tests.support import builders
+from tests.support.definition_texts import save_definition
 from tests.support.oracle import assert_consistent
 from tests.support.stack import Stack
 
@@ -40,7 +40,9 @@ steps:
 
 
 def test_a_flow_stops_at_a_fan_out_that_failed_and_goes_on_after_a_retry(stack: Stack) -> None:
-    batch_id = stack.launch(definition=saved(stack, TEXT), items=[{"id": "a"}, {"id": "b"}, {"id": "c"}], key="id")
+    batch_id = stack.launch(
+        definition=save_definition(stack, TEXT), items=[{"id": "a"}, {"id": "b"}, {"id": "c"}], key="id"
+    )
     stopped = stack.wait_for(batch_id, "failed")
     # The one that was open when the limit was exceeded was canceled, or had failed by then.
     assert sum(stopped["children"][each] for each in ("failed", "canceled", "skipped")) == 3
@@ -70,7 +72,7 @@ services:
   - {name: quick, processor: simulate, parameters: {seconds_from: 0, seconds_to: 0}}
   - {name: flaky, processor: simulate, parameters: {seconds_from: 2, seconds_to: 2}, timeout: 1}
 """
-    batch_id = stack.launch(definition=saved(stack, text))
+    batch_id = stack.launch(definition=save_definition(stack, text))
     stack.wait_for(batch_id, "failed")
     answer = stack.api("POST", f"/batches/{batch_id}/retry", {"status": "unfinished"})
     assert answer.json() == {"accepted": [], "refused": [], "goes_on": True}

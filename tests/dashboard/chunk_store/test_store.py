@@ -17,8 +17,7 @@ from dashboard.projection.settlement import discard
 from orchestration.contracts.chunks import ChunkInput, ItemResult
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Failure, Status
-from tests.dashboard.conftest import MakeBatch
-from tests.support.builders import START, child_of, closed, start_root, started
+from tests.support.builders import START, MakeBatch, child_of, closed, start_root, started
 from tests.support.oracle import assert_consistent
 
 BROKEN = Failure("ServerError", "HTTP 500", "Traceback")

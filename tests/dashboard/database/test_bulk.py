@@ -12,8 +12,7 @@ from dashboard.database.bulk import insert_rows, update_rows
 from dashboard.models import Attempt, Node
 from dashboard.projection.events import apply_events
 from orchestration.contracts.events import NodeKind
-from tests.dashboard.conftest import MakeBatch
-from tests.support.builders import START, started
+from tests.support.builders import START, MakeBatch, started
 
 pytestmark = pytest.mark.django_db
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from orchestration.definitions.parser import parse
 from orchestration.definitions.source_tree import DefinitionErrors
 from orchestration.processors.catalogue import processors
 from tests.support import builders
+from tests.support.definition_texts import save_definition
 from tests.support.oracle import assert_consistent
 from tests.support.stack import Stack
 
@@ -41,14 +41,8 @@ stages:
 SIZES = [{"name": f"file-{size}", "size": size} for size in range(1, 11)]
 
 
-def saved(stack: Stack, text: str) -> int:
-    """Save a definition and return its version's id."""
-    given = {"name": f"pipeline {secrets.token_hex(4)}", "text": text}
-    return int(stack.api("POST", "/definitions", given).json()["newest"]["id"])
-
-
 def test_a_pipeline_is_launched_with_its_items_and_a_retry_moves_them_on(stack: Stack) -> None:
-    version = saved(stack, TEXT)
+    version = save_definition(stack, TEXT)
     batch_id = stack.launch(definition=version, items=SIZES, key="name")
     first = stack.wait_for(batch_id, "completed_with_failures")
     assert (first["children"]["total"], first["items"]["failed"]) == (5, 10), "all items fail their first attempt"
@@ -69,11 +63,11 @@ def test_a_pipeline_is_launched_with_its_items_and_a_retry_moves_them_on(stack: 
 
 
 def test_a_pipeline_without_items_and_services_with_them_are_refused(stack: Stack) -> None:
-    answer = stack.api("POST", "/batches", {"definition": saved(stack, TEXT)})
+    answer = stack.api("POST", "/batches", {"definition": save_definition(stack, TEXT)})
     assert answer.status_code == 422
     assert answer.json()["errors"]["items"] == ["Provide either items or count."]
     services = "kind: services\nservices: [{name: one, processor: simulate}]"
-    answer = stack.api("POST", "/batches", {"definition": saved(stack, services), "count": 3})
+    answer = stack.api("POST", "/batches", {"definition": save_definition(stack, services), "count": 3})
     assert answer.status_code == 422
     assert answer.json()["errors"]["items"] == ["This definition takes no items."]
 
@@ -212,7 +206,7 @@ steps:
 
 def test_a_saga_of_each_item_is_launched_with_its_items_and_drawn_below_its_child(stack: Stack) -> None:
     orders = [{"order": f"A-{number}", "amount": number} for number in range(12)]
-    batch_id = stack.launch(definition=saved(stack, SAGAS), items=orders, key="order")
+    batch_id = stack.launch(definition=save_definition(stack, SAGAS), items=orders, key="order")
     seen = stack.wait_for(batch_id, "completed_with_failures")
     failed, completed = seen["items"]["failed"], seen["items"]["completed"]
     assert failed > 0

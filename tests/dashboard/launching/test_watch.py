@@ -23,7 +23,7 @@ from dashboard.launching.watch import UnknownWorkflow
 from dashboard.models import Batch, Node
 from dashboard.reconciliation.reconciler import BatchReconciler
 from dashboard.temporal import gateway
-from tests.support.foreign_sample import Order, ProcessOrder, ProcessOrders, pack
+from tests.support.external_sample import Order, ProcessOrder, ProcessOrders, pack
 from tests.support.oracle import assert_consistent
 from tests.support.stack import TemporalServer
 from tests.support.waiting import until

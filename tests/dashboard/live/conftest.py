@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import uvicorn
 from django.contrib.auth.models import User
-from django.test import Client
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.client import connect
 
 from dashboard.asgi import router
 from dashboard.models import Batch
-from tests.dashboard.conftest import MakeBatch
+from tests.support.builders import MakeBatch
 from tests.support.waiting import until
-
-PATIENCE = 120
-SMALL_BUFFER = 4_096
-"""Bytes."""
-
-
-def cookie_of(person: User) -> str:
-    browser = Client()
-    browser.force_login(person)
-    return f"sessionid={browser.cookies['sessionid'].value}"
+from tests.support.websockets import SEND_BUFFER, OpenSocket, session_cookie
 
 
 @pytest.fixture
 def cookie(operator: User) -> str:
-    return cookie_of(operator)
+    return session_cookie(operator)
 
 
 @pytest.fixture
@@ -49,7 +36,7 @@ async def address() -> AsyncIterator[str]:
     The system keeps little of what is sent and not yet read, so that it does not take megabytes to be slow.
     """
     listening = socket.create_server(("127.0.0.1", 0))
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     config = uvicorn.Config(router, log_level="warning", lifespan="off", ws_ping_timeout=600)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve([listening]))
@@ -64,11 +51,8 @@ async def address() -> AsyncIterator[str]:
     await serving
 
 
-Open = Callable[..., contextlib.AbstractAsyncContextManager[ClientConnection]]
-
-
 @pytest.fixture
-def open_socket(address: str, cookie: str) -> Open:
+def open_socket(address: str, cookie: str) -> OpenSocket:
     """Return a function that connects as the operator's browser."""
 
     def open_(path: str, *, headers: dict[str, str] | None = None, **given: Any) -> connect:
@@ -76,20 +60,3 @@ def open_socket(address: str, cookie: str) -> Open:
         return connect(f"ws://{address}{path}", additional_headers=sent, proxy=None, **given)
 
     return open_
-
-
-async def read(line: ClientConnection, kind: str = "delta") -> dict[str, Any]:
-    """Return the next message of a kind."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            message: dict[str, Any] = json.loads(await line.recv())
-            if message["type"] == kind:
-                return message
-
-
-async def close_code(line: ClientConnection) -> int | None:
-    with contextlib.suppress(ConnectionClosed):
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                await line.recv()
-    return line.close_code

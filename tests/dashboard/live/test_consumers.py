@@ -21,9 +21,9 @@ from dashboard.models import Batch, Node
 from dashboard.projection.events import apply_events
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
-from tests.dashboard.live.conftest import SMALL_BUFFER, Open, close_code, read
 from tests.support.builders import START, close_root, run_children, start_root, started
 from tests.support.waiting import until
+from tests.support.websockets import SEND_BUFFER, OpenSocket, close_code, read_message
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,9 +49,9 @@ async def change(function: Callable[..., Any], batch: Batch, *args: Any, **given
 
 async def read_until(line: ClientConnection, is_enough: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
     """Return the deltas up to the one that is enough."""
-    messages = [await read(line)]
+    messages = [await read_message(line)]
     while not is_enough(messages[-1]):
-        messages.append(await read(line))
+        messages.append(await read_message(line))
     return messages
 
 
@@ -68,11 +68,11 @@ def positions(messages: Iterable[dict[str, Any]], status: str) -> set[int]:
     }
 
 
-async def test_changes_arrive_at_once_and_to_every_browser(open_socket: Open, batch: Batch) -> None:
+async def test_changes_arrive_at_once_and_to_every_browser(open_socket: OpenSocket, batch: Batch) -> None:
     path = f"/ws/batches/{batch.pk}/?revision={await revision_of(batch)}"
     async with open_socket(path) as first, open_socket(path) as second:
-        await read(first, "tick")
-        await read(second, "tick")
+        await read_message(first, "tick")
+        await read_message(second, "tick")
         await change(start_root, batch)
         await change(run_children, batch, {2: Status.FAILED})
         for line in (first, second):
@@ -80,16 +80,16 @@ async def test_changes_arrive_at_once_and_to_every_browser(open_socket: Open, ba
             assert positions(messages, "failed") == {2}
 
 
-async def test_a_lost_bell_costs_a_second_at_most(open_socket: Open, batch: Batch) -> None:
+async def test_a_lost_bell_costs_a_second_at_most(open_socket: OpenSocket, batch: Batch) -> None:
     async with open_socket(f"/ws/batches/{batch.pk}/?revision={await revision_of(batch)}") as line, no_bell():
-        await read(line, "tick")
+        await read_message(line, "tick")
         await change(run_children, batch, {1: Status.COMPLETED})
         messages = await read_until(line, lambda message: message["batch"]["children"]["completed"] == 1)
         assert positions(messages, "completed") == {1}
 
 
 async def test_a_layer_that_is_away_costs_a_second_at_most(
-    open_socket: Open, batch: Batch, monkeypatch: pytest.MonkeyPatch
+    open_socket: OpenSocket, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*args: Any) -> None:
         raise ConnectionError("Redis is away")
@@ -102,19 +102,19 @@ async def test_a_layer_that_is_away_costs_a_second_at_most(
         await read_until(line, lambda message: message["batch"]["children"]["completed"] == 1)
 
 
-async def test_a_browser_that_comes_back_gets_what_it_missed(open_socket: Open, batch: Batch) -> None:
+async def test_a_browser_that_comes_back_gets_what_it_missed(open_socket: OpenSocket, batch: Batch) -> None:
     async with open_socket(f"/ws/batches/{batch.pk}/?revision={await revision_of(batch)}") as line:
         await change(run_children, batch, {0: Status.COMPLETED})
         had = await read_until(line, lambda message: message["batch"]["children"]["completed"] == 1)
     await change(run_children, batch, {1: Status.FAILED})
     await change(run_children, batch, {2: Status.COMPLETED})
     async with open_socket(f"/ws/batches/{batch.pk}/?revision={had[-1]['revision']}") as line:
-        delta = await read(line)
+        delta = await read_message(line)
     assert (positions([delta], "completed"), positions([delta], "failed")) == ({2}, {1})
     assert delta["since"] == had[-1]["revision"]
 
 
-async def test_revisions_follow_each_other_without_a_gap(open_socket: Open, batch: Batch) -> None:
+async def test_revisions_follow_each_other_without_a_gap(open_socket: OpenSocket, batch: Batch) -> None:
     async with open_socket(f"/ws/batches/{batch.pk}/?revision={await revision_of(batch)}") as line:
         await change(start_root, batch)
         for position in range(6):
@@ -128,28 +128,28 @@ async def test_revisions_follow_each_other_without_a_gap(open_socket: Open, batc
 
 @pytest.mark.parametrize("revision", ["", "-1", "x", "1" * 50, "٣"])
 async def test_a_revision_that_is_no_number_starts_from_the_beginning(
-    open_socket: Open, batch: Batch, revision: str
+    open_socket: OpenSocket, batch: Batch, revision: str
 ) -> None:
     await sync_to_async(run_children)(batch, {0: Status.COMPLETED})
     async with open_socket(f"/ws/batches/{batch.pk}/?revision={revision}") as line:
-        delta = await read(line)
+        delta = await read_message(line)
     assert delta["revision"] == await revision_of(batch)
 
 
-async def test_a_quiet_line_ticks(open_socket: Open, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_quiet_line_ticks(open_socket: OpenSocket, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumers, "TICK_AFTER", 0.2)
     async with open_socket(f"/ws/batches/{batch.pk}/?revision={await revision_of(batch)}") as line:
         for _ in range(3):
-            assert (await read(line, "tick"))["now"]
+            assert (await read_message(line, "tick"))["now"]
 
 
-async def test_a_slow_browser_gets_fewer_and_larger_deltas(open_socket: Open, make_batch: Any) -> None:
+async def test_a_slow_browser_gets_fewer_and_larger_deltas(open_socket: OpenSocket, make_batch: Any) -> None:
     """It reads nothing while 60 revisions of 60 nodes pass (1.2 MB): what waits for it is bounded by buffers."""
     batch = await sync_to_async(make_batch)(items=60)
     nodes = await sync_to_async(lambda: list(Node.objects.filter(batch=batch, kind=NodeKind.CHILD)))()
     host, port = open_socket("/").uri.removeprefix("ws://").rstrip("/").split(":")  # type: ignore[attr-defined]
     narrow = socket.socket()
-    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SEND_BUFFER)
     narrow.connect((host, int(port)))
     narrow.setblocking(False)
     path = f"/ws/batches/{batch.pk}/?revision={await revision_of(batch)}"
@@ -166,7 +166,7 @@ async def test_a_slow_browser_gets_fewer_and_larger_deltas(open_socket: Open, ma
 
 
 async def test_a_failure_while_looking_closes_the_line_so_that_the_browser_comes_again(
-    open_socket: Open, batch: Batch, monkeypatch: pytest.MonkeyPatch
+    open_socket: OpenSocket, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: Any) -> Any:
         raise RuntimeError("disk is gone")
@@ -176,7 +176,7 @@ async def test_a_failure_while_looking_closes_the_line_so_that_the_browser_comes
         assert await close_code(line) == 1011
 
 
-async def test_what_a_browser_says_is_not_heard(open_socket: Open, batch: Batch) -> None:
+async def test_what_a_browser_says_is_not_heard(open_socket: OpenSocket, batch: Batch) -> None:
     async with open_socket(f"/ws/batches/{batch.pk}/?revision={await revision_of(batch)}") as line:
         await line.send(json.dumps({"type": "batch.changed", "retry": [1]}))
         await line.send(b"\x00\xff")
@@ -187,12 +187,12 @@ async def test_what_a_browser_says_is_not_heard(open_socket: Open, batch: Batch)
 # The list
 
 
-async def test_the_list_follows_all_batches(open_socket: Open, batch: Batch, operator: User) -> None:
+async def test_the_list_follows_all_batches(open_socket: OpenSocket, batch: Batch, operator: User) -> None:
     async with open_socket("/ws/batches/") as line:
-        first = await read(line, "batches")
+        first = await read_message(line, "batches")
         assert [state["id"] for state in first["batches"]] == [batch.pk]
         await change(start_root, batch)
-        second = await read(line, "batches")
+        second = await read_message(line, "batches")
         assert [(state["id"], state["status"]) for state in second["batches"]] == [(batch.pk, "running")]
         assert second["batches"][0]["launched_by"] == operator.username
 
@@ -200,13 +200,13 @@ async def test_the_list_follows_all_batches(open_socket: Open, batch: Batch, ope
 # What is left behind
 
 
-async def test_a_browser_that_goes_leaves_no_loop_behind(open_socket: Open, batch: Batch) -> None:
+async def test_a_browser_that_goes_leaves_no_loop_behind(open_socket: OpenSocket, batch: Batch) -> None:
     def loops() -> list[str]:
         names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
         return [name for name in names if name == "_LiveConsumer._run"]
 
     async with open_socket(f"/ws/batches/{batch.pk}/") as line:
-        await read(line)
+        await read_message(line)
         assert len(loops()) == 1
 
     async def is_over() -> bool:

@@ -17,8 +17,7 @@ from dashboard.projection.events import apply_events
 from dashboard.projection.retries import requeue
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Failure, Status
-from tests.dashboard.conftest import MakeBatch
-from tests.support.builders import START, child_of, close_root, root_of, run_children, start_root, started
+from tests.support.builders import START, MakeBatch, child_of, close_root, root_of, run_children, start_root, started
 
 pytestmark = pytest.mark.django_db
 

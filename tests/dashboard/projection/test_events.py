@@ -12,8 +12,17 @@ from dashboard.projection.events import apply_events
 from dashboard.projection.settlement import discard, set_start_error
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.status import Failure, Status
-from tests.dashboard.conftest import MakeBatch
-from tests.support.builders import START, child_of, close_root, closed, root_of, run_children, start_root, started
+from tests.support.builders import (
+    START,
+    MakeBatch,
+    child_of,
+    close_root,
+    closed,
+    root_of,
+    run_children,
+    start_root,
+    started,
+)
 from tests.support.oracle import assert_consistent
 
 pytestmark = pytest.mark.django_db

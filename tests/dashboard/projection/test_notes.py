@@ -11,8 +11,7 @@ from dashboard.projection.events import apply_events
 from dashboard.queries.timeline import timeline_of
 from orchestration.contracts.events import EventKind, NodeKind, Place, TreeEvent
 from orchestration.contracts.status import Failure, Status
-from tests.dashboard.conftest import MakeBatch
-from tests.support.builders import START, child_of, close_root, closed, root_of, start_root, started
+from tests.support.builders import START, MakeBatch, child_of, close_root, closed, root_of, start_root, started
 from tests.support.oracle import assert_consistent
 
 pytestmark = pytest.mark.django_db

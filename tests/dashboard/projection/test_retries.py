@@ -14,8 +14,17 @@ from dashboard.projection.settlement import settle
 from orchestration.contracts.chunks import ItemResult
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Failure, Status
-from tests.dashboard.conftest import MakeBatch
-from tests.support.builders import START, child_of, close_root, closed, root_of, run_children, start_root, started
+from tests.support.builders import (
+    START,
+    MakeBatch,
+    child_of,
+    close_root,
+    closed,
+    root_of,
+    run_children,
+    start_root,
+    started,
+)
 from tests.support.oracle import assert_consistent
 
 pytestmark = pytest.mark.django_db

@@ -16,8 +16,7 @@ from dashboard.projection.retries import requeue
 from dashboard.queries.batch_map import EMPTY, STATUSES, BatchMap, duration_code, ranges_of, seconds_from_code
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
-from tests.dashboard.conftest import MakeBatch
-from tests.support.builders import START, child_of, closed, started
+from tests.support.builders import START, MakeBatch, child_of, closed, started
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

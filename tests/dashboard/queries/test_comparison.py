@@ -13,8 +13,7 @@ from dashboard.projection.events import apply_events
 from dashboard.queries.comparison import BatchComparison, compare
 from orchestration.contracts.chunks import ItemResult
 from orchestration.contracts.status import Failure, Status
-from tests.dashboard.conftest import MakeBatch
-from tests.support.builders import START, child_of, closed, started
+from tests.support.builders import START, MakeBatch, child_of, closed, started
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

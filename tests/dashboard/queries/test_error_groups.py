@@ -17,8 +17,7 @@ from dashboard.queries.error_groups import error_groups
 from dashboard.queries.selection import Selection
 from orchestration.contracts.chunks import ItemResult
 from orchestration.contracts.status import Failure, Status
-from tests.dashboard.conftest import MakeBatch
-from tests.support.builders import child_of, closed, started
+from tests.support.builders import MakeBatch, child_of, closed, started
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

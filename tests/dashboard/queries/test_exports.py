@@ -21,8 +21,8 @@ from dashboard.server.streaming import PART_SIZE, stream
 from orchestration.contracts.chunks import ItemResult
 from orchestration.contracts.status import Failure, Status
 from orchestration.errors.kinds import ADVICE, ErrorKind
-from tests.dashboard.conftest import MakeBatch, sent
-from tests.support.builders import START, child_of, closed, start_root
+from tests.support.builders import START, MakeBatch, child_of, closed, start_root
+from tests.support.streaming import streamed_content
 
 ENDS = [
     (Status.FAILED, "ValidationError", "validation"),
@@ -61,13 +61,13 @@ def test_a_download_has_every_item_with_its_result_or_error(
     ]
     DjangoChunkStore().write_results(results)
     client.force_login(operator)
-    text = sent(client.get(f"/batches/{batch.pk}/items.csv")).decode()
+    text = streamed_content(client.get(f"/batches/{batch.pk}/items.csv")).decode()
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["status"] for row in rows] == ["completed", "failed", "pending"]
     assert rows[0]["result.more"] == '{"a": 1}'
     assert rows[0]["item.url"] == "https://example.org/0"
     assert (rows[1]["error_kind"], rows[1]["error_message"]) == ("timeout", f"'{wrong.message}")
-    lines = sent(client.get(f"/batches/{batch.pk}/items.jsonl?status=failed"))
+    lines = streamed_content(client.get(f"/batches/{batch.pk}/items.jsonl?status=failed"))
     [failed] = [json.loads(line) for line in lines.splitlines()]
     assert (failed["key"], failed["error_message"]) == ("row-0001", wrong.message)
 

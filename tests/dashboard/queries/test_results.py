@@ -15,7 +15,8 @@ from dashboard.models import Batch, Item
 from dashboard.queries.charts import chart_of
 from orchestration.contracts.chunks import ItemResult
 from orchestration.contracts.status import Failure
-from tests.dashboard.conftest import MakeBatch, sent
+from tests.support.builders import MakeBatch
+from tests.support.streaming import streamed_content
 
 pytestmark = pytest.mark.django_db
 
@@ -88,7 +89,7 @@ def test_plain_values_are_one_column(logged_in: Client, make_batch: MakeBatch) -
     assert shown(logged_in, batch, column="value", comparison="at least", value="10") == ["0", "2"]
     assert shown(logged_in, batch, column="value", comparison="is", value="9") == ["1"]
     assert shown(logged_in, batch, column="value", value="10") == ["0", "2"]
-    text = sent(logged_in.get(f"/batches/{batch.pk}/items.csv")).decode()
+    text = streamed_content(logged_in.get(f"/batches/{batch.pk}/items.csv")).decode()
     assert text.splitlines()[1].endswith(",10")
 
 
@@ -106,7 +107,7 @@ def test_an_empty_batch_an_unknown_one_and_a_stranger(
 
 def test_the_result_of_a_query_is_downloaded_as_parquet(logged_in: Client, batch: Batch) -> None:
     answer = logged_in.get(f"/batches/{batch.pk}/items.parquet")
-    table = pyarrow.parquet.read_table(io.BytesIO(sent(answer)))
+    table = pyarrow.parquet.read_table(io.BytesIO(streamed_content(answer)))
     kinds = {field.name: str(field.type) for field in table.schema}
     assert (kinds["result.degrees"], kinds["result.wet"], kinds["result.city"]) == ("double", "bool", "string")
     rows = table.to_pylist()
@@ -116,7 +117,7 @@ def test_the_result_of_a_query_is_downloaded_as_parquet(logged_in: Client, batch
     assert rows[1]["result.city"] == "=1+1"
     assert (rows[4]["error_type"], rows[4]["status"]) == ("KeyError", "failed")
     query = {"column": "degrees", "comparison": "at least", "value": "9.5"}
-    lines = sent(logged_in.get(f"/batches/{batch.pk}/items.jsonl", query))
+    lines = streamed_content(logged_in.get(f"/batches/{batch.pk}/items.jsonl", query))
     assert [json.loads(line)["index"] for line in lines.splitlines()] == [0, 3]
 
 

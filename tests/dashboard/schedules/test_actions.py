@@ -16,11 +16,11 @@ import pytest
 from temporalio.client import Client
 
 from orchestration.plan.plan import Plan
-from tests.dashboard.views.test_launch import form
+from tests.support.forms import QUICK, launch_form, launch_token, schedule_form
+from tests.support.http_browser import HttpBrowser, http_browser
 from tests.support.stack import VIEWER, Stack
 from tests.support.waiting import until, wait_until
 
-QUICK = {"seconds_from": 0, "seconds_to": 0}
 SLOW = {"seconds_from": 600, "seconds_to": 600}
 OPEN = ("pending", "running", "paused")
 RARELY = {"cron": "0 7 * * 1-5", "time_zone": "Europe/Berlin"}
@@ -57,57 +57,17 @@ def tell(stack: Stack, schedule: str) -> dict[str, Any]:
 
 def batches(stack: Stack, schedule: str) -> list[str]:
     """Return the ids of a schedule's batches as the filtered list shows them, newest first."""
-    page = web(stack).get(f"/batches/?schedule={schedule}").text
+    page = http_browser(stack).get(f"/batches/?schedule={schedule}").text
     return re.findall(r'<tr id="batch-(\w+)"', page)
 
 
-class Web(httpx.Client):
-    """A person's browser without scripts, logged in."""
-
-    def __init__(self, stack: Stack, person: dict[str, str]) -> None:
-        closing = httpx.Limits(max_keepalive_connections=0)
-        super().__init__(base_url=stack.url, follow_redirects=True, timeout=60, limits=closing)
-        self.get("/login/")
-        self.submit("/login/", {"username": person["username"], "password": person["password"]})
-
-    def submit(self, path: str, data: dict[str, Any], **more: Any) -> httpx.Response:
-        """Post a form."""
-        return self.post(path, data=data | {"csrfmiddlewaretoken": self.cookies["csrftoken"]}, **more)
-
-
-def web(stack: Stack, login: dict[str, str] | None = None) -> Web:
-    """Return the browser of a person, by default the stack's operator: they log in once, which takes 0.5 s of CPU."""
-    person = login or stack.login
-    name = stack.url, person["username"]
-    if name not in _webs:
-        _webs[name] = Web(stack, person)
-    return _webs[name]
-
-
-_webs: dict[tuple[str, str], Web] = {}
-
-
-def when(**given: Any) -> dict[str, Any]:
-    """Return the schedule form as a browser sends it."""
-    first = {"name": "Nightly", "repeat": "weekdays", "at": "07:00", "time_zone": "Europe/Berlin", "overlap": "skip"}
-    rest = {"catchup": 60, "catchup_unit": "minutes", "unit": "hours", "note": "", "cron": "", "every": "", "minute": 0}
-    return first | rest | given
-
-
-def launch_token(page: str) -> str:
-    """Return the token of the launch in a schedule form."""
-    found = re.search(r'name="launch" value="([^"]+)"', page)
-    assert found, page
-    return found[1]
-
-
 async def test_a_launch_form_becomes_a_schedule_whose_times_are_temporals(stack: Stack, made: list[str]) -> None:
-    browser = web(stack)
-    page = browser.submit("/launch/simulate/schedule/", form(label="each morning", text="a\nb\nc"))
+    browser = http_browser(stack)
+    page = browser.submit("/launch/simulate/schedule/", launch_form(label="each morning", text="a\nb\nc"))
     assert page.status_code == 200
     assert "3 items" in page.text
-    preview = browser.submit("/schedules/preview/", when()).text
-    filled = when(launch=launch_token(page.text), note="for the morning shift")
+    preview = browser.submit("/schedules/preview/", schedule_form()).text
+    filled = schedule_form(launch=launch_token(page.text), note="for the morning shift")
     saved, again = (browser.submit("/schedules/new/", filled) for _ in range(2))
     assert saved.url == again.url, "a double click makes one schedule"
     schedule = saved.url.path.split("/")[2]
@@ -135,7 +95,7 @@ async def test_a_launch_form_becomes_a_schedule_whose_times_are_temporals(stack:
     assert tell(stack, schedule)["last_batch"] == {"id": batch, "status": "completed"}
 
 
-def _polls_as_it_changes(browser: Web, page: httpx.Response, change: Callable[[], Any]) -> None:
+def _polls_as_it_changes(browser: HttpBrowser, page: httpx.Response, change: Callable[[], Any]) -> None:
     """Check that what the page polls is empty until something has changed."""
     found = re.search(r'hx-get="([^"]+\?mark=\w+)"', page.text)
     assert found
@@ -180,7 +140,7 @@ def test_cancel_other_cancels_the_open_batch_before_the_next(stack: Stack, made:
     second = _trigger(stack, schedule, 2)
     canceled = stack.wait_for(first, "canceled")
     assert _at(canceled["closed_at"]) <= _at(stack.wait_for(second, "running")["opened_at"])
-    assert "as the overlap policy says" in web(stack).get(f"/batches/{first}/").text
+    assert "as the overlap policy says" in http_browser(stack).get(f"/batches/{first}/").text
 
 
 def test_terminate_other_terminates_the_open_batch(stack: Stack, made: list[str]) -> None:
@@ -190,7 +150,7 @@ def test_terminate_other_terminates_the_open_batch(stack: Stack, made: list[str]
     second = _trigger(stack, schedule, 2)
     stack.wait_for(first, "terminated")
     stack.wait_for(second, "running")
-    assert "as the overlap policy says" in web(stack).get(f"/batches/{first}/").text
+    assert "as the overlap policy says" in http_browser(stack).get(f"/batches/{first}/").text
 
 
 @pytest.mark.parametrize(("overlap", "launched", "seconds"), [("buffer_one", 2, 15), ("buffer_all", 4, 3)])
@@ -238,7 +198,7 @@ def test_a_trigger_that_the_policy_would_skip_is_refused(stack: Stack, made: lis
 def test_pause_and_resume(stack: Stack, made: list[str]) -> None:
     schedule = make(stack, made, interval=1, count=1, note="kept")["id"]
     wait_until(lambda: batches(stack, schedule), "it launches")
-    browser = web(stack)
+    browser = http_browser(stack)
     page = browser.submit(f"/schedules/{schedule}/pause/", {}).text
     assert "Paused: nothing launches until you resume it." in page
     held = tell(stack, schedule)["temporal"]
@@ -263,7 +223,7 @@ def _seconds_pass(seconds: float) -> Any:
 async def test_delete_removes_it_from_temporal_and_keeps_its_batches(stack: Stack, made: list[str]) -> None:
     schedule = make(stack, made)["id"]
     batch = _trigger(stack, schedule, 1)
-    browser = web(stack)
+    browser = http_browser(stack)
     page = browser.submit(f"/schedules/{schedule}/delete/", {}).text
     assert "Deleted. Its batches are kept." in page
     client = await Client.connect(stack.temporal.address)
@@ -284,10 +244,10 @@ def test_edit_changes_the_timing_and_not_the_launch(stack: Stack, made: list[str
     answer = stack.api("PATCH", f"/schedules/{schedule}", {"interval": 7200, "overlap": "buffer_one"}).json()
     held = answer["temporal"]
     assert (held["cron"], held["interval"], held["overlap"], held["paused"]) == (None, 7200, "buffer_one", True)
-    browser = web(stack)
+    browser = http_browser(stack)
     form_page = browser.get(f"/schedules/{schedule}/edit/").text
     assert 'value="2"' in form_page
-    given = when(repeat="weekly", days=["1", "3"], at="09:30", name="Renamed", overlap="allow_all")
+    given = schedule_form(repeat="weekly", days=["1", "3"], at="09:30", name="Renamed", overlap="allow_all")
     page = browser.submit(f"/schedules/{schedule}/edit/", given).text
     assert "Every Monday, Wednesday at 09:30 Europe/Berlin" in page
     assert "Renamed" in page
@@ -298,14 +258,14 @@ def test_edit_changes_the_timing_and_not_the_launch(stack: Stack, made: list[str
 
 def test_a_viewer_sees_and_does_nothing(stack: Stack, made: list[str]) -> None:
     schedule = make(stack, made)["id"]
-    browser = web(stack, VIEWER)
+    browser = http_browser(stack, VIEWER)
     assert browser.get(f"/schedules/{schedule}/").status_code == 200
     assert "Trigger now" not in browser.get(f"/schedules/{schedule}/").text
     for action in ("pause", "resume", "trigger", "delete", "edit"):
-        assert browser.submit(f"/schedules/{schedule}/{action}/", when()).status_code == 403
-    assert browser.submit("/schedules/preview/", when()).status_code == 403
-    assert browser.submit("/schedules/new/", when()).status_code == 403
-    assert browser.submit("/launch/simulate/schedule/", form()).status_code == 403
+        assert browser.submit(f"/schedules/{schedule}/{action}/", schedule_form()).status_code == 403
+    assert browser.submit("/schedules/preview/", schedule_form()).status_code == 403
+    assert browser.submit("/schedules/new/", schedule_form()).status_code == 403
+    assert browser.submit("/launch/simulate/schedule/", launch_form()).status_code == 403
     headers = {"X-CSRFToken": browser.cookies["csrftoken"]}
     for method, path in (("POST", "/trigger"), ("POST", "/pause"), ("POST", "/resume"), ("DELETE", ""), ("PATCH", "")):
         answer = browser.request(method, f"/api/v1/schedules/{schedule}{path}", headers=headers, json={})
@@ -318,7 +278,7 @@ async def test_a_schedule_that_temporal_lost_shows_an_error(stack: Stack, made: 
     schedule = make(stack, made)["id"]
     client = await Client.connect(stack.temporal.address)
     await client.get_schedule_handle(f"schedule-{schedule}").delete()
-    browser = web(stack)
+    browser = http_browser(stack)
     wait_until(lambda: tell(stack, schedule)["temporal"] is None, "Temporal has lost it")
     assert "it was deleted there" in browser.get(f"/schedules/{schedule}/").text
     assert "deleted in Temporal" in browser.get("/schedules/").text
@@ -332,7 +292,7 @@ def test_a_launch_that_is_no_longer_valid_shows_an_error_on_the_page(stack: Stac
         file.unlink()
     stack.api("POST", f"/schedules/{schedule}/trigger")
     page = wait_until(
-        lambda: text if "The launch at" in (text := web(stack).get(f"/schedules/{schedule}/").text) else "",
+        lambda: text if "The launch at" in (text := http_browser(stack).get(f"/schedules/{schedule}/").text) else "",
         "the failure shows",
     )
     assert "Nothing was launched: The file with its items no longer exists." in page
@@ -348,12 +308,12 @@ def test_a_saved_definition_is_scheduled_from_its_form_and_over_the_api(
     steps = [{"name": "each", "fan_out": step}] if over_items else [{"name": "one", "run": step}]
     given = {"name": f"scheduled {secrets.token_hex(4)}", "text": json.dumps({"kind": "steps", "steps": steps})}
     version = stack.api("POST", "/definitions", given).json()["newest"]["id"]
-    browser = web(stack)
-    items = form(text="a\nb") if over_items else {"label": "", "idempotency_key": secrets.token_hex(4)}
+    browser = http_browser(stack)
+    items = launch_form(text="a\nb") if over_items else {"label": "", "idempotency_key": secrets.token_hex(4)}
     options = {f"plan-{name}": value for name, value in Plan().model_dump(mode="json").items() if value is not None}
     page = browser.submit(f"/launch/definition/{version}/schedule/", options | items)
     assert page.status_code == 200, page.text
-    saved = browser.submit("/schedules/new/", when(name="Saved", launch=launch_token(page.text)))
+    saved = browser.submit("/schedules/new/", schedule_form(name="Saved", launch=launch_token(page.text)))
     schedule = saved.url.path.split("/")[2]
     made.append(schedule)
     assert f"/launch/definition/?definition={version}" in saved.text

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.dashboard.schedules.test_actions import QUICK, launch_token, web, when
-from tests.dashboard.views.test_launch import form
+from tests.support.forms import QUICK, launch_form, launch_token, schedule_form
+from tests.support.http_browser import http_browser
 from tests.support.stack import Stack
 
 
@@ -36,21 +36,21 @@ def test_an_invalid_schedule_is_refused_at_its_field(stack: Stack, given: dict[s
 
 
 def test_a_cron_that_never_matches_is_refused_in_the_form_which_keeps_its_input(stack: Stack) -> None:
-    browser = web(stack)
-    launch = launch_token(browser.submit("/launch/simulate/schedule/", form()).text)
-    bad = when(launch=launch, repeat="cron", cron="0 0 30 2 *", note="typed")
+    browser = http_browser(stack)
+    launch = launch_token(browser.submit("/launch/simulate/schedule/", launch_form()).text)
+    bad = schedule_form(launch=launch, repeat="cron", cron="0 0 30 2 *", note="typed")
     for page in (browser.submit("/schedules/new/", bad), browser.submit("/schedules/preview/", bad)):
         assert "This time never comes: there is no such date." in page.text
     page = browser.submit("/schedules/new/", bad)
     assert page.status_code == 422
     assert 'value="0 0 30 2 *"' in page.text
     assert 'value="typed"' in page.text
-    nonsense = browser.submit("/schedules/new/", when(launch=launch, repeat="cron", cron="61 * * * *"))
+    nonsense = browser.submit("/schedules/new/", schedule_form(launch=launch, repeat="cron", cron="61 * * * *"))
     assert "Minute is not in range [0-59]." in nonsense.text
-    assert browser.submit("/schedules/new/", when(launch="forged")).url.path == "/launch/"
+    assert browser.submit("/schedules/new/", schedule_form(launch="forged")).url.path == "/launch/"
 
 
 def test_an_invalid_launch_form_is_not_scheduled(stack: Stack) -> None:
-    page = web(stack).submit("/launch/simulate/schedule/", form(**{"plan-window": 0}))
+    page = http_browser(stack).submit("/launch/simulate/schedule/", launch_form(**{"plan-window": 0}))
     assert page.status_code == 422
     assert "Ensure this value is greater than or equal to 1." in page.text

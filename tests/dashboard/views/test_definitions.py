@@ -15,8 +15,8 @@ from dashboard.definitions.examples import EXAMPLES
 from dashboard.models import DefinitionVersion, SavedDefinition, VersionIsImmutable
 from dashboard.pages.outline import OutlineRow, outline_rows
 from orchestration.definitions.models import KINDS
-from tests.dashboard.conftest import MakeBatch
 from tests.support import builders
+from tests.support.builders import MakeBatch
 
 pytestmark = pytest.mark.django_db
 

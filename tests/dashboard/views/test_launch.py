@@ -19,6 +19,7 @@ from orchestration.processors import registry
 from orchestration.processors.registry import processor
 from orchestration.processors.uploads import Upload as Given
 from tests.support import builders
+from tests.support.forms import launch_form
 
 pytestmark = pytest.mark.django_db
 
@@ -39,26 +40,8 @@ def browser(operator: User, client: Client) -> Client:
     return client
 
 
-def form(**given: Any) -> dict[str, Any]:
-    """Return the form of `simulate` as a browser sends it."""
-    plan: dict[str, Any] = {
-        "chunk_size": 1,
-        "window": 50,
-        "item_concurrency": 10,
-        "item_attempts": 3,
-        "item_backoff": 1,
-    }
-    plan |= {"item_timeout": 60, "failure_policy": "collect", "task_queue": "canopy"}
-    parameters = {"seconds_from": 0, "seconds_to": 0, "fail_percent": 0, "fail_first_attempts": 0, "seed": 1}
-    parameters["result_bytes"] = 0
-    whole: dict[str, Any] = {f"plan-{name}": value for name, value in plan.items()}
-    whole |= {f"parameters-{name}": value for name, value in parameters.items()}
-    whole |= {"format": "lines", "text": "a\nb\nc", "key": "", "label": "", "idempotency_key": "once", "upload": ""}
-    return whole | given
-
-
 def test_a_launch_writes_batch_nodes_items_and_audit_and_keeps_it_pending(browser: Client) -> None:
-    answer = browser.post("/launch/simulate/", form(**{"plan-chunk_size": 2, "label": "night run"}))
+    answer = browser.post("/launch/simulate/", launch_form(**{"plan-chunk_size": 2, "label": "night run"}))
     batch = Batch.objects.get()
     assert answer.headers["Location"] == f"/batches/{batch.pk}/"
     assert (batch.status, batch.label, batch.item_count, batch.child_count) == ("pending", "night run", 3, 2)
@@ -88,7 +71,7 @@ def translate() -> Iterator[None]:
 def test_a_file_parameter_is_kept_while_the_form_is_fixed_and_is_launched_with(
     browser: Client, translate: None
 ) -> None:
-    given = form(**{"plan-window": "0"})
+    given = launch_form(**{"plan-window": "0"})
     assert "Choose a file." in browser.post("/launch/translate/", given).content.decode()
     chosen = {"parameters-words-file": SimpleUploadedFile("words.txt", b"leaf=Blatt")}
     preview = browser.post("/launch/translate/preview/", given | chosen, headers={"HX-Request": "true"})
@@ -97,13 +80,13 @@ def test_a_file_parameter_is_kept_while_the_form_is_fixed_and_is_launched_with(
     answer = browser.post("/launch/translate/", given | {"parameters-words": kept[1]})
     assert answer.status_code == 422
     assert "words.txt" in answer.content.decode()
-    answer = browser.post("/launch/translate/", form(**{"parameters-words": kept[1]}))
+    answer = browser.post("/launch/translate/", launch_form(**{"parameters-words": kept[1]}))
     batch = Batch.objects.get()
     assert answer.status_code == 302
     assert batch.parameters == {"words": {"upload": kept[1], "name": "words.txt", "size": 10}, "more": None}
     again = browser.get(f"/launch/translate/?like={batch.pk}").content.decode()
     assert f'value="{kept[1]}"' in again
-    gone = browser.post("/launch/translate/", form(**{"parameters-words": "no-such-upload"}))
+    gone = browser.post("/launch/translate/", launch_form(**{"parameters-words": "no-such-upload"}))
     assert "The uploaded file no longer exists. Choose it again." in gone.content.decode()
 
 
@@ -112,7 +95,7 @@ def test_a_too_large_file_is_rejected_at_its_field_and_not_stored(
 ) -> None:
     settings.CANOPY_MAX_UPLOAD_BYTES = 1024 * 1024
     chosen = {"parameters-words-file": SimpleUploadedFile("words.txt", b"x" * (1024 * 1024 + 1))}
-    answer = browser.post("/launch/translate/", form() | chosen)
+    answer = browser.post("/launch/translate/", launch_form() | chosen)
     assert "The file is too large: the limit is 1 MB." in answer.content.decode()
     assert not Upload.objects.filter(name="words.txt").exists()
     sent = browser.post("/api/v1/uploads", {"file": SimpleUploadedFile("words.txt", b"x" * 2 * 1024 * 1024)})
@@ -123,20 +106,20 @@ def test_a_too_large_file_is_rejected_at_its_field_and_not_stored(
 
 
 def test_a_double_click_or_a_resend_launches_once(browser: Client) -> None:
-    first, second = (browser.post("/launch/simulate/", form()) for _ in range(2))
+    first, second = (browser.post("/launch/simulate/", launch_form()) for _ in range(2))
     assert first.headers["Location"] == second.headers["Location"]
     assert Batch.objects.count() == 1
 
 
 def test_the_back_button_with_other_items_is_another_launch(browser: Client) -> None:
-    browser.post("/launch/simulate/", form())
-    browser.post("/launch/simulate/", form(text="d"))
+    browser.post("/launch/simulate/", launch_form())
+    browser.post("/launch/simulate/", launch_form(text="d"))
     assert Batch.objects.count() == 2
 
 
 def test_bad_rows_are_listed_and_nothing_starts_until_someone_chooses(browser: Client) -> None:
     text = "id,name\n1,a\n2\n3,<script>x</script>\n"
-    answer = browser.post("/launch/simulate/", form(format="csv", text=text))
+    answer = browser.post("/launch/simulate/", launch_form(format="csv", text=text))
     page = answer.content.decode()
     assert answer.status_code == 422
     assert Batch.objects.count() == 0
@@ -144,35 +127,35 @@ def test_bad_rows_are_listed_and_nothing_starts_until_someone_chooses(browser: C
     assert "Line 3" in page
     assert "2\n3,&lt;script&gt;" in page, "what was typed is still in the form"
     assert "<script>x" not in page
-    browser.post("/launch/simulate/", form(format="csv", text=text, leave_out="on"))
+    browser.post("/launch/simulate/", launch_form(format="csv", text=text, leave_out="on"))
     batch = Batch.objects.get()
     assert (batch.item_count, batch.source["left_out"]) == (2, 1)
 
 
 def test_an_upload_survives_an_error_elsewhere(browser: Client) -> None:
     file = SimpleUploadedFile("items.csv", b"id\n1\n2\n")
-    answer = browser.post("/launch/simulate/", form(format="csv", text="", file=file, **{"plan-window": 0}))
+    answer = browser.post("/launch/simulate/", launch_form(format="csv", text="", file=file, **{"plan-window": 0}))
     assert answer.status_code == 422
     page = answer.content.decode()
     assert "items.csv" in page
     match = re.search(r'name="upload" value="([^"]+)"', page)
     assert match is not None
-    browser.post("/launch/simulate/", form(format="csv", text="", upload=match[1]))
+    browser.post("/launch/simulate/", launch_form(format="csv", text="", upload=match[1]))
     assert Batch.objects.get().item_count == 2
 
 
 def test_pasted_items_that_are_too_large_to_show_are_launched_again(browser: Client) -> None:
-    browser.post("/launch/simulate/", form(text="\n".join(f"item-{number:0180}" for number in range(1_200))))
+    browser.post("/launch/simulate/", launch_form(text="\n".join(f"item-{number:0180}" for number in range(1_200))))
     page = browser.get(f"/launch/simulate/?like={Batch.objects.get().pk}").content.decode()
     match = re.search(r'name="upload" value="([^"]+)"', page)
     assert match is not None
-    browser.post("/launch/simulate/", form(text="", upload=match[1], idempotency_key="again"))
+    browser.post("/launch/simulate/", launch_form(text="", upload=match[1], idempotency_key="again"))
     assert list(Batch.objects.values_list("item_count", flat=True)) == [1_200, 1_200]
 
 
 def test_an_upload_wins_over_the_example_unless_the_text_is_chosen(browser: Client) -> None:
     file = SimpleUploadedFile("items.csv", b"id\n1\n2\n3\n")
-    given = form(format="csv", text="id\nexample\n", use_text="on")
+    given = launch_form(format="csv", text="id\nexample\n", use_text="on")
     page = browser.post("/launch/simulate/preview/", given | {"file": file}).content.decode()
     match = re.search(r'name="upload" value="([^"]+)"', page)
     assert match is not None
@@ -205,7 +188,7 @@ def test_an_upload_wins_over_the_example_unless_the_text_is_chosen(browser: Clie
     ],
 )
 def test_errors_are_shown_at_their_fields(browser: Client, wrong: dict[str, Any], message: str) -> None:
-    answer = browser.post("/launch/simulate/", form(**wrong))
+    answer = browser.post("/launch/simulate/", launch_form(**wrong))
     assert answer.status_code == 422
     assert message in answer.content.decode()
     assert Batch.objects.count() == 0
@@ -214,13 +197,13 @@ def test_errors_are_shown_at_their_fields(browser: Client, wrong: dict[str, Any]
 def test_a_too_large_file_is_rejected_before_it_is_read(browser: Client, settings: Settings) -> None:
     settings.CANOPY_MAX_UPLOAD_BYTES = 1024 * 1024
     file = SimpleUploadedFile("large.csv", b"x" * (2 * 1024 * 1024))
-    answer = browser.post("/launch/simulate/", form(text="", file=file))
+    answer = browser.post("/launch/simulate/", launch_form(text="", file=file))
     assert "The file has 2 MB; the limit is 1 MB." in answer.content.decode()
     assert Upload.objects.count() == 0
 
 
 def test_the_preview_shows_what_the_form_would_make(browser: Client) -> None:
-    answer = browser.post("/launch/simulate/preview/", form(format="count", count=3_000))
+    answer = browser.post("/launch/simulate/preview/", launch_form(format="count", count=3_000))
     page = answer.content.decode()
     assert "<dd>3,000</dd>" in page
     assert "<dd>6</dd>" in page, "partitions"
@@ -229,7 +212,7 @@ def test_the_preview_shows_what_the_form_would_make(browser: Client) -> None:
 
 
 def test_launch_again_fills_the_form_and_changes_nothing(browser: Client) -> None:
-    browser.post("/launch/simulate/", form(label="first", **{"plan-window": 7, "parameters-seed": 99}))
+    browser.post("/launch/simulate/", launch_form(label="first", **{"plan-window": 7, "parameters-seed": 99}))
     batch = Batch.objects.get()
     page = browser.get(f"/launch/simulate/?like={batch.pk}").content.decode()
     for part in ('value="7"', 'value="99"', 'value="first"', "a\nb\nc"):
@@ -239,25 +222,25 @@ def test_launch_again_fills_the_form_and_changes_nothing(browser: Client) -> Non
 
 def test_an_unknown_processor_is_not_found(browser: Client) -> None:
     assert browser.get("/launch/nope/").status_code == 404
-    assert browser.post("/launch/nope/", form()).status_code == 404
+    assert browser.post("/launch/nope/", launch_form()).status_code == 404
 
 
 def test_a_viewer_sees_the_form_and_can_launch_nothing(client: Client) -> None:
     client.force_login(builders.make_viewer())
     page = client.get("/launch/simulate/").content.decode()
     assert "<fieldset disabled" in page
-    assert client.post("/launch/simulate/", form()).status_code == 403
-    assert client.post("/launch/simulate/preview/", form()).status_code == 403
+    assert client.post("/launch/simulate/", launch_form()).status_code == 403
+    assert client.post("/launch/simulate/preview/", launch_form()).status_code == 403
     assert Batch.objects.count() == 0
 
 
 def test_a_login_is_required(client: Client) -> None:
-    answer = client.post("/launch/simulate/", form())
+    answer = client.post("/launch/simulate/", launch_form())
     assert answer.headers["Location"].startswith("/login/")
 
 
 def test_a_viewer_stores_nothing(client: Client, db: None) -> None:
     client.force_login(User.objects.create_user("vera"))
     file = SimpleUploadedFile("items.csv", b"key\na\n")
-    assert client.post("/launch/simulate/", form(file=file)).status_code == 403
+    assert client.post("/launch/simulate/", launch_form(file=file)).status_code == 403
     assert not Upload.objects.exists()

@@ -13,8 +13,7 @@ from dashboard.models import Batch, Schedule
 from dashboard.temporal import gateway
 from orchestration.plan.plan import Plan
 from orchestration.processors import catalogue
-from tests.dashboard.schedules.test_actions import launch_token, when
-from tests.dashboard.views.test_launch import form
+from tests.support.forms import launch_form, launch_token, schedule_form
 
 pytestmark = pytest.mark.django_db
 
@@ -54,14 +53,14 @@ def test_an_empty_list_says_how_to_start(logged_in: Client) -> None:
 
 
 def test_a_new_schedule_is_not_created_and_the_form_is_kept(logged_in: Client) -> None:
-    page = logged_in.post("/launch/simulate/schedule/", form()).content.decode()
+    page = logged_in.post("/launch/simulate/schedule/", launch_form()).content.decode()
     assert ON_A_PAGE in page
-    answer = logged_in.post("/schedules/new/", when(launch=launch_token(page), note="typed"))
+    answer = logged_in.post("/schedules/new/", schedule_form(launch=launch_token(page), note="typed"))
     assert answer.status_code == 503
     assert ON_A_PAGE in answer.content.decode()
     assert 'value="typed"' in answer.content.decode()
     assert Schedule.objects.count() == 0
-    assert ON_A_PAGE in logged_in.post("/schedules/preview/", when()).content.decode()
+    assert ON_A_PAGE in logged_in.post("/schedules/preview/", schedule_form()).content.decode()
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "trigger", "delete"])
@@ -78,7 +77,7 @@ def test_the_edit_form_sends_back_to_the_page(logged_in: Client, schedule: Sched
     answer = logged_in.get(f"/schedules/{schedule.pk}/edit/", follow=True)
     assert answer.redirect_chain == [(f"/schedules/{schedule.pk}/", 302)]
     assert ON_A_PAGE in answer.content.decode()
-    assert logged_in.post(f"/schedules/{schedule.pk}/edit/", when()).status_code == 503
+    assert logged_in.post(f"/schedules/{schedule.pk}/edit/", schedule_form()).status_code == 503
 
 
 def test_the_api_answers_503(logged_in: Client, schedule: Schedule) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
-from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import ActivityEnvironment
 
@@ -16,12 +15,11 @@ from orchestration.activities.inline_chunks import MAX_SKIPPED, InlineBackoff
 from orchestration.activities.parents import ParentActivities
 from orchestration.contracts.chunks import ChunkInput, ChunkResult, ChunkWork, InlineChunk
 from orchestration.contracts.events import EventKind
-from orchestration.contracts.workflow_ids import child_id
 from orchestration.plan.plan import Plan
-from tests.support.engine import Engine, MemoryStore, Probe, Run
+from tests.support.engine import Engine, scheduled_activities
+from tests.support.memory_store import MemoryStore
+from tests.support.probe import Probe
 from tests.support.waiting import until
-
-SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
 
 
 @pytest.fixture
@@ -30,16 +28,10 @@ def short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inline_chunks, "INLINE_LIMIT", 0.1)
 
 
-async def activities_of(run: Run, child: int) -> int:
-    """Return how many activities a child's history has."""
-    history = await run.engine.client.get_workflow_handle(child_id(run.id, child, None)).fetch_history()
-    return sum(event.event_type == SCHEDULED for event in history.events)
-
-
 async def test_a_chunk_that_is_done_in_a_moment_needs_no_activity(engine: Engine) -> None:
     run = await engine.launch(6, chunk_size=3)
     assert (await run.result()).counts.completed == 2
-    assert await activities_of(run, 0) == await activities_of(run, 1) == 0
+    assert await scheduled_activities(run, 0) == await scheduled_activities(run, 1) == 0
     assert set(run.probe.calls.values()) == {1}
 
 
@@ -50,7 +42,7 @@ async def test_a_chunk_that_takes_longer_goes_on_in_an_activity_and_no_item_runs
     run = await engine.launch(6, probe, chunk_size=6, item_concurrency=2)
 
     async def is_claimed() -> bool:
-        return await activities_of(run, 0) == 1
+        return await scheduled_activities(run, 0) == 1
 
     await run.calls(2)
     await until(is_claimed, "an activity goes on with the chunk")
@@ -166,7 +158,7 @@ async def test_where_a_chunk_cannot_start_inline_an_activity_reports_why(
     monkeypatch.setattr(engine.store, "read_chunk", refuse)
     run = await engine.launch(1)
     assert (await run.result()).counts.failed == 1
-    assert await activities_of(run, 0) == 1
+    assert await scheduled_activities(run, 0) == 1
     await run.closed_event()
     reason = run.events(EventKind.CLOSED)[0].failure
     assert reason is not None

@@ -257,7 +257,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.text(CHARACTERS, max_size=200)
     | st.lists(PIECES | WORDS, max_size=60).map("".join)

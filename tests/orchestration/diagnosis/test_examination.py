@@ -25,7 +25,8 @@ from orchestration.plan.layout import Layout
 from orchestration.plan.plan import Plan
 from orchestration.temporal.connection import Connection, TemporalUnavailable, connect_with_retries, runtime
 from orchestration.worker import WORKFLOWS
-from tests.support.engine import Engine, Probe, Run
+from tests.support.engine import Engine, Run
+from tests.support.probe import Probe
 from tests.support.stack import TemporalServer
 from tests.support.waiting import until
 

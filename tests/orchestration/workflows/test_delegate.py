@@ -16,8 +16,9 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from orchestration.contracts.events import EventKind, NodeKind
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import child_id, root_id
-from tests.support.engine import Engine, Probe, Run, failed
-from tests.support.foreign_sample import Order, ProcessOrder, pack
+from tests.support.engine import Engine, Run, failed
+from tests.support.external_sample import Order, ProcessOrder, pack
+from tests.support.probe import Probe
 from tests.support.waiting import until
 
 QUEUE = "delegated-orders"

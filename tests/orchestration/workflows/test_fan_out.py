@@ -14,7 +14,8 @@ from orchestration.contracts.events import EventKind
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import child_id, partition_id, root_id
 from orchestration.worker import WORKFLOWS
-from tests.support.engine import Engine, Probe, Run, failed
+from tests.support.engine import Engine, Run, failed
+from tests.support.probe import Probe
 from tests.support.waiting import until
 
 
@@ -38,7 +39,7 @@ async def test_every_child_is_notified_once_started_and_once_closed_with_its_rea
         assert [event.kind for event in events] == [EventKind.STARTED, EventKind.CLOSED]
         assert events[1].outcome is (Status.FAILED if child == 1 else Status.COMPLETED)
     reasons = [event.failure for event in run.events() if event.failure is not None]
-    assert [(reason.type, reason.message) for reason in reasons] == [("Probed", "1 was told to fail.")]
+    assert [(reason.type, reason.message) for reason in reasons] == [("ProbeError", "1 was told to fail.")]
 
 
 async def test_a_chunk_with_failed_items_fails_with_their_number_and_keeps_the_rest(engine: Engine) -> None:

@@ -10,7 +10,8 @@ from orchestration.contracts.events import EventKind
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import child_id, partition_id, root_id
 from orchestration.temporal.connection import BatchNotRunning
-from tests.support.engine import Engine, Probe, failed
+from tests.support.engine import Engine, failed
+from tests.support.probe import Probe
 from tests.support.waiting import until
 
 

@@ -7,7 +7,8 @@ import pytest
 from orchestration.contracts.events import EventKind
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import child_id, partition_id
-from tests.support.engine import Engine, Probe, Run, failed
+from tests.support.engine import Engine, Run, failed
+from tests.support.probe import Probe
 from tests.support.waiting import until
 
 

@@ -12,7 +12,8 @@ from orchestration.contracts.events import EventKind
 from orchestration.contracts.flows import FlowInput
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import child_id, partition_id, root_id, stage_id
-from tests.support.engine import Engine, Probe, Run
+from tests.support.engine import Engine, Run
+from tests.support.probe import Probe
 from tests.support.waiting import until
 
 ONE = {"chunk_size": 1, "item_attempts": 1}

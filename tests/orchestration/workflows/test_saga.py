@@ -5,8 +5,9 @@ from __future__ import annotations
 from orchestration.contracts.events import EventKind, NodeKind
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import child_id
-from tests.orchestration.engine.flows.test_flow import saga
-from tests.support.engine import Engine, Probe, failed
+from tests.support.engine import Engine, failed
+from tests.support.flows import saga
+from tests.support.probe import Probe
 
 
 async def test_each_item_goes_through_its_own_saga_and_one_that_fails_is_undone_alone(engine: Engine) -> None:

@@ -15,7 +15,8 @@ from orchestration.activities.await_batch import waiting_worker
 from orchestration.contracts.dashboard_activities import DueLaunch, LaunchedBatch, ScheduledLaunchInput
 from orchestration.contracts.names import CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE, LAUNCH_SCHEDULED_ACTIVITY
 from orchestration.workflows.scheduled_launch import ScheduledLaunchWorkflow
-from tests.support.engine import Engine, Probe, Run
+from tests.support.engine import Engine, Run
+from tests.support.probe import Probe
 from tests.support.waiting import until
 
 

@@ -4,53 +4,39 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from temporalio.client import WorkflowFailureError
 
 from orchestration.contracts.events import EventKind, NodeKind
 from orchestration.contracts.flows import FlowInput
-from orchestration.contracts.messages import ChildrenAnswer
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import child_id, root_id, stage_id
-from tests.orchestration.engine.flows.test_flow import failure, rows, services, stock_worker, work
-from tests.support.engine import Engine, Probe, Run
+from tests.support.engine import Engine
+from tests.support.flows import failure_of, fan_out_step, retry_children, services, steps, stock_worker, tree_rows, work
+from tests.support.probe import Probe
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-ONE = {"chunk_size": 1, "item_attempts": 1}
-
-
-def fan_out(name: str, items: Any, **plan: Any) -> dict[str, Any]:
-    return {"name": name, "fan_out": {"processor": "probe", "plan": ONE | plan, "items": items}}
-
-
-def steps(*given: dict[str, Any]) -> dict[str, Any]:
-    return {"kind": "steps", "steps": list(given)}
-
-
-async def retry(engine: Engine, run: Run, *children: int, open_: bool = False) -> ChildrenAnswer:
-    """Retry children (or just what is not done) as the dashboard does, which knows their sections."""
-    assert isinstance(run.given, FlowInput)
-    sections = engine.store.sections[run.id]
-    given = replace(run.given, sections=sections)
-    of = {child: next(each for each in reversed(sections) if each.first_child <= child) for child in children}
-    parents = {child: [stage_id(run.id, each.number)] for child, each in of.items()}
-    believed = [each for above in parents.values() for each in above] if open_ else []
-    return await engine.gateway.retry(given, parents, believed_open=believed, update_id=f"{children}{open_}")
 
 
 async def test_a_step_fans_out_over_the_batch_a_list_and_an_earlier_result(engine: Engine) -> None:
     probe = Probe()
     probe.fail = {"1"}
-    loop = {"max": 2, "until": {"ref": "all.completed", "op": "==", "value": 99}, "steps": [fan_out("again", ["x"])]}
+    loop = {
+        "max": 2,
+        "until": {"ref": "all.completed", "op": "==", "value": 99},
+        "steps": [fan_out_step("again", ["x"])],
+    }
     definition = steps(
-        fan_out("all", "batch"),
-        {"name": "check", "if": {"ref": "all.failed", "op": ">", "value": 0}, "then": [fan_out("some", ["a", "b"])]},
+        fan_out_step("all", "batch"),
+        {
+            "name": "check",
+            "if": {"ref": "all.failed", "op": ">", "value": 0},
+            "then": [fan_out_step("some", ["a", "b"])],
+        },
         {"name": "twice", "loop": loop},
-        fan_out("none", []),
+        fan_out_step("none", []),
     )
     run = await engine.flow(definition, probe, items=3)
     result = await run.result()
@@ -65,18 +51,18 @@ async def test_a_step_fans_out_over_the_batch_a_list_and_an_earlier_result(engin
     closed = {event.workflow_id: event.outcome for event in run.events(EventKind.CLOSED)}
     assert closed[stage_id(run.id, 1)] is Status.COMPLETED
     assert closed[child_id(run.id, 1, None, 0)] is Status.FAILED
-    assert (await rows(run))["none"] == (NodeKind.STEP, "", Status.COMPLETED)
+    assert (await tree_rows(run))["none"] == (NodeKind.STEP, "", Status.COMPLETED)
 
 
 async def test_a_fan_out_over_what_is_no_list_fails_its_step(engine: Engine) -> None:
-    run = await engine.flow(steps({"name": "one", "run": work(Probe())}, fan_out("all", {"ref": "one.calls"})))
-    assert "its items do not refer to a list" in (await failure(run)).message
+    run = await engine.flow(steps({"name": "one", "run": work(Probe())}, fan_out_step("all", {"ref": "one.calls"})))
+    assert "its items do not refer to a list" in (await failure_of(run)).message
 
 
 async def test_fan_outs_side_by_side_and_a_retry_while_the_flow_goes_on(engine: Engine) -> None:
     probe = Probe()
     probe.fail, probe.hold = {"0"}, {"2"}
-    parallel = {"name": "both", "parallel": [fan_out("quick", ["a", "b"]), fan_out("slow", ["c", "d"])]}
+    parallel = {"name": "both", "parallel": [fan_out_step("quick", ["a", "b"]), fan_out_step("slow", ["c", "d"])]}
     run = await engine.flow(steps(parallel), probe)
 
     async def quick_is_over() -> bool:
@@ -85,7 +71,7 @@ async def test_fan_outs_side_by_side_and_a_retry_while_the_flow_goes_on(engine: 
     await until(quick_is_over, "the first fan-out is over")
     probe.fail.clear()
     assert sorted(each.number for each in engine.store.sections[run.id]) == [0, 1]
-    assert (await retry(engine, run, 0)).accepted == [0]
+    assert (await retry_children(engine, run, 0)).accepted == [0]
 
     async def ran_again() -> bool:
         return probe.calls["0"] == 2
@@ -102,31 +88,31 @@ async def test_a_flow_that_failed_goes_on_where_it_failed(engine: Engine) -> Non
     probe.fail = {"1", "last"}
     definition = steps(
         {"name": "first", "run": work(probe)},
-        fan_out("all", "batch", failure_policy="fail_fast"),
+        fan_out_step("all", "batch", failure_policy="fail_fast"),
         {"name": "last", "run": work(probe)},
     )
     run = await engine.flow(definition, probe, items=2)
-    assert "all: " in (await failure(run)).message
+    assert "all: " in (await failure_of(run)).message
     assert "last" not in probe.calls
     probe.fail = {"last"}
-    assert (await retry(engine, run, 1)).accepted == [1]
-    assert "last was told to fail" in (await failure(run)).message
+    assert (await retry_children(engine, run, 1)).accepted == [1]
+    assert "last was told to fail" in (await failure_of(run)).message
     probe.fail.clear()
-    await retry(engine, run)
+    await retry_children(engine, run)
     result = await run.result()
     assert (result["all"]["completed"], result["all"]["failed"]) == (2, 0)
     assert {name: probe.calls[name] for name in ("first", "0", "1", "last")} == {"first": 1, "0": 1, "1": 2, "last": 2}
-    shown = await rows(run)
+    shown = await tree_rows(run)
     assert shown["last"] == (NodeKind.STEP, "", Status.COMPLETED)
 
 
 async def test_a_child_of_a_flow_that_completed_is_retried_and_nothing_else_is_done_again(engine: Engine) -> None:
     probe = Probe()
     probe.fail = {"1"}
-    run = await engine.flow(steps(fan_out("all", "batch"), {"name": "last", "run": work(probe)}), probe, items=2)
+    run = await engine.flow(steps(fan_out_step("all", "batch"), {"name": "last", "run": work(probe)}), probe, items=2)
     await run.result()
     probe.fail.clear()
-    assert (await retry(engine, run, 1)).accepted == [1]
+    assert (await retry_children(engine, run, 1)).accepted == [1]
     assert (await run.result())["all"]["completed"] == 2
     assert dict(probe.calls) == {"0": 1, "1": 2, "last": 1}
 
@@ -135,11 +121,11 @@ async def test_services_that_were_missing_are_asked_again_alone(engine: Engine) 
     probe = Probe()
     async with stock_worker(engine):
         run = await engine.flow(services(probe, answers=False))
-        assert (await failure(run)).message == "No response from stock."
+        assert (await failure_of(run)).message == "No response from stock."
         definition = services(probe, answers=True)
         assert isinstance(run.given, FlowInput)
         run.given = replace(run.given, definition=definition)
-        await retry(engine, run)
+        await retry_children(engine, run)
         assert set(await run.result()) == {"product", "stock"}
         assert probe.calls["product"] == 1
 
@@ -147,7 +133,7 @@ async def test_services_that_were_missing_are_asked_again_alone(engine: Engine) 
 async def test_a_flow_that_is_canceled_cancels_its_fan_outs(engine: Engine) -> None:
     probe = Probe()
     probe.hold = {"0"}
-    run = await engine.flow(steps(fan_out("all", ["a"])), probe)
+    run = await engine.flow(steps(fan_out_step("all", ["a"])), probe)
     await run.calls(1)
     await asyncio.wait_for(engine.gateway.cancel(root_id(run.id)), 20)
     with pytest.raises(WorkflowFailureError):

@@ -2,61 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from temporalio import workflow
-from temporalio.client import WorkflowFailureError
-from temporalio.exceptions import ApplicationError
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from orchestration.contracts.events import EventKind, NodeKind
 from orchestration.contracts.status import RunStatus, Status
 from orchestration.contracts.workflow_ids import root_id
-from tests.support.engine import Engine, Probe, Run
+from tests.support.engine import Engine
+from tests.support.flows import failure_of, saga, services, stock_worker, tree_rows, work
+from tests.support.probe import Probe
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-def work(probe: Probe) -> dict[str, Any]:
-    return {"processor": "probe", "parameters": {"probe": probe.name}}
-
-
-async def failure(run: Run) -> ApplicationError:
-    with pytest.raises(WorkflowFailureError) as raised:
-        await run.result()
-    assert isinstance(raised.value.cause, ApplicationError)
-    return raised.value.cause
-
-
-async def rows(run: Run) -> dict[str, tuple[NodeKind, str, Status | None]]:
-    """Return what the tree would show: {row: (kind, its parent, outcome)}, without the root's id."""
-    await run.closed_event()
-    root = root_id(run.id)
-    outcomes = {event.workflow_id: event.outcome for event in run.events(EventKind.CLOSED)}
-    return {
-        event.workflow_id.removeprefix(f"{root}/"): (
-            event.place.kind,
-            event.place.parent.removeprefix(root).removeprefix("/"),
-            outcomes.get(event.workflow_id),
-        )
-        for event in run.events(EventKind.STARTED)
-        if event.place is not None
-    }
-
-
-def saga(probe: Probe) -> dict[str, Any]:
-    return {
-        "kind": "saga",
-        "steps": [
-            {"name": "reserve", **work(probe), "compensation": work(probe)},
-            {"name": "charge", **work(probe), "compensation": work(probe)},
-            {"name": "ship", **work(probe)},
-        ],
-    }
 
 
 async def test_a_saga_runs_its_steps_in_order(engine: Engine) -> None:
@@ -70,43 +29,17 @@ async def test_a_failed_saga_undoes_in_reverse_and_says_what_it_could_not_undo(e
     probe = Probe()
     probe.fail = {"ship", "undo charge"}
     run = await engine.flow(saga(probe))
-    error = await failure(run)
+    error = await failure_of(run)
     assert error.type == "RolledBack"
-    assert "ship: Probed: ship was told to fail." in error.message
+    assert "ship: ProbeError: ship was told to fail." in error.message
     assert "Undone: reserve. Could not be undone: charge." in error.message
     assert list(probe.calls) == ["reserve", "charge", "ship", "undo charge", "undo reserve"]
-    assert await rows(run) == {
+    assert await tree_rows(run) == {
         "reserve": (NodeKind.STEP, "", Status.COMPLETED),
         "charge": (NodeKind.STEP, "", Status.COMPLETED),
         "ship": (NodeKind.STEP, "", Status.FAILED),
         "charge/rollback": (NodeKind.ROLLBACK, "charge", Status.FAILED),
         "reserve/rollback": (NodeKind.ROLLBACK, "reserve", Status.COMPLETED),
-    }
-
-
-@workflow.defn
-class StockWorkflow:
-    """A service of another team: its own type, its own queue."""
-
-    @workflow.run
-    async def run(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Answer, or never."""
-        await workflow.wait_condition(lambda: given["answers"])
-        return {"stock": 3}
-
-
-@asynccontextmanager
-async def stock_worker(engine: Engine) -> AsyncIterator[None]:
-    runner = UnsandboxedWorkflowRunner()
-    async with Worker(engine.client, task_queue="stock", workflows=[StockWorkflow], workflow_runner=runner):
-        yield
-
-
-def services(probe: Probe, *, answers: bool) -> dict[str, Any]:
-    stock = {"name": "stock", "workflow_type": "StockWorkflow", "task_queue": "stock", "timeout": 2}
-    return {
-        "kind": "services",
-        "services": [{"name": "product", **work(probe)}, {**stock, "input": {"answers": answers}}],
     }
 
 
@@ -120,11 +53,11 @@ async def test_services_of_any_type_and_queue_answer_by_name(engine: Engine) -> 
 async def test_a_missing_service_times_out_alone(engine: Engine) -> None:
     async with stock_worker(engine):
         run = await engine.flow(services(Probe(), answers=False))
-        assert (await failure(run)).message == "No response from stock."
+        assert (await failure_of(run)).message == "No response from stock."
         told = await engine.gateway.progress(run.id)
         assert (told.total, told.counts.completed, told.counts.timed_out, told.status) == (2, 1, 1, RunStatus.FAILED)
         assert told.rate is not None
-        assert await rows(run) == {
+        assert await tree_rows(run) == {
             "product": (NodeKind.SERVICE, "", Status.COMPLETED),
             "stock": (NodeKind.SERVICE, "", Status.TIMED_OUT),
         }
@@ -160,7 +93,7 @@ async def test_steps_branch_loop_and_run_side_by_side(engine: Engine) -> None:
     assert result["settle"] == {"rounds": 3, "held": True}
     assert dict(probe.calls) == {"measure": 1, "a": 1, "b": 1, "again": 3}
     assert len(probe.idempotency["again"]) == 3, "each round is another piece of work"
-    shown = await rows(run)
+    shown = await tree_rows(run)
     assert set(shown) == {
         *("measure", "check", "check/both", "check/both/a", "check/both/b"),
         *("settle", "settle/again", "settle/again.2", "settle/again.3"),
@@ -192,7 +125,7 @@ async def test_a_step_waits_for_approval_and_takes_the_branch_for_a_refusal(engi
     if approved:
         assert (await run.result())["release"]["by"] == "ada"
     else:
-        assert (await failure(run)).message == "Rejected by ada."
+        assert (await failure_of(run)).message == "Rejected by ada."
     assert list(probe.calls) == (["act"] if approved else ["tell"])
 
 

@@ -9,8 +9,9 @@ import pytest
 from orchestration.contracts.events import EventKind
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import child_id, root_id
-from tests.support.engine import Engine, Probe, failed
+from tests.support.engine import Engine, failed
 from tests.support.parents import failing, first_event, held
+from tests.support.probe import Probe
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -37,7 +38,7 @@ async def test_a_type_of_error_that_is_ruled_out_is_not_retried_by_item_or_child
 ) -> None:
     once, thrice = failing(0), failing(0)
     options = {"item_backoff": 0, "child_backoff": 0.1, **plan}
-    run = await engine.launch(1, once, **options, child_attempts=3, non_retryable="KeyError, Probed")
+    run = await engine.launch(1, once, **options, child_attempts=3, non_retryable="KeyError, ProbeError")
     other = await engine.launch(1, thrice, **options, non_retryable="KeyError")
     assert failed(Status.FAILED, await run.result()) == failed(Status.FAILED, await other.result()) == [0]
     assert (once.calls["0"], thrice.calls["0"]) == (1, 3)

@@ -16,7 +16,8 @@ from orchestration.contracts.long_lived import EntityState
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import child_id, entity_id, root_id
 from orchestration.worker import WORKFLOWS
-from tests.support.engine import Engine, Probe, failed
+from tests.support.engine import Engine, failed
+from tests.support.probe import Probe
 from tests.support.waiting import until
 
 ENTITIES: dict[str, Any] = {"execution": "entities", "entity_idle": 2}

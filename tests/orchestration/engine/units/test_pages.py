@@ -13,7 +13,8 @@ from orchestration.contracts.events import EventKind
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import WorkflowTree, child_id, partition_id, root_id
 from orchestration.worker import WORKFLOWS
-from tests.support.engine import Engine, Probe, Run, failed
+from tests.support.engine import Engine, Run, failed
+from tests.support.probe import Probe
 from tests.support.stack import EVENTS_OF_A_RUN
 from tests.support.waiting import until
 

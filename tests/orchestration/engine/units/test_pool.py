@@ -14,7 +14,8 @@ from orchestration.contracts.long_lived import PoolWorkerState
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import WorkflowTree, child_id, pool_worker_id, root_id
 from orchestration.worker import WORKFLOWS
-from tests.support.engine import Engine, Probe, Run, failed
+from tests.support.engine import Engine, Run, failed
+from tests.support.probe import Probe
 from tests.support.waiting import until
 
 POOL: dict[str, Any] = {"execution": "pool"}

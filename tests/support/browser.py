@@ -1,20 +1,20 @@
-"""Chromium for tests: pages that are logged in, and that fail their test on anything the console complains about."""
+"""Chromium for tests: its flags, logged-in pages, and a console whose complaints fail the test."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
-from playwright.async_api import Browser, Page, Request, StorageState, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, Request, StorageState, async_playwright, expect
 
 from tests.support.stack import Stack
 
 CHROMIUM = "/usr/bin/chromium"
-LEFT_OUT = (
+DISABLED_FEATURES = (
     # Two pages that Chromium loads for the address bar of every window, and a spare renderer: half of its CPU time.
     "WebUIOmniboxPopup",
     "WebUIOmniboxAimPopup",
@@ -42,7 +42,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    f"--disable-features={','.join(LEFT_OUT)}",
+    f"--disable-features={','.join(DISABLED_FEATURES)}",
 ]
 DEADLINE = 120_000
 """Milliseconds: machines are shared and slow."""
@@ -51,22 +51,22 @@ LEFT_WHILE_CONNECTING = "closed before the connection is established"
 """Chromium's warning where a page is left while its websocket connects: nothing that the page did wrong."""
 
 CUT_OFF = r"htmx:(afterRequest|sendError|sendAbort)\b"
-"""What htmx says of a request that was under way when its page was left: a launch form's preview, for one."""
+"""What htmx logs about a request in flight when its page was left, such as a launch form's preview."""
 
 WEB_GONE = r"WebSocket|net::ERR_(?!ABORTED)|htmx:"
-"""What a page says of its line and its requests while its web process is gone: refused, reset, cut in the middle."""
+"""What a page logs about its websocket and its requests while its web process is gone: refused, reset, cut off."""
 
 expect.set_options(timeout=DEADLINE)
 
 NewPage = Callable[..., Awaitable[Page]]
 
-_logged_in: dict[tuple[Path, str], StorageState] = {}
+_storage_states: dict[tuple[Path, str], StorageState] = {}
 """The cookies of people who have logged in, by the home of their stack and by name."""
 
 
 @dataclass
 class Console:
-    """What the consoles of a test's pages complained about; a test that breaks a line allows what follows from it."""
+    """What the consoles of a test's pages complained about. A test that cuts a connection allows what follows."""
 
     complaints: list[str] = field(default_factory=list)
     allowed: list[str] = field(default_factory=lambda: [LEFT_WHILE_CONNECTING])
@@ -98,33 +98,27 @@ class Console:
         return [text for text in self.complaints if not any(re.search(pattern, text) for pattern in self.allowed)]
 
 
-@pytest.fixture(scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    """One Chromium for all tests."""
+@asynccontextmanager
+async def running_chromium() -> AsyncIterator[Browser]:
+    """Run a Chromium for as long as the context is open."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         await browser.close()
 
 
-@pytest.fixture
-def console() -> Console:
-    """The complaints of this test's pages."""
-    return Console()
+class Pages:
+    """Opens pages of one test, each in a browser context of its own, logged in.
 
-
-@pytest.fixture
-async def new_page(browser: Browser, console: Console) -> AsyncIterator[NewPage]:
-    """A function that opens a page in a browser of its own, logged in: new_page(stack, "/batches/").
-
-    A person logs in to a stack once, through the form; their other browsers get the cookies that they had then.
-
-    `login` is a dict of username and password (by default the stack's operator), `allow` what the console may complain
-    of, `width` that of the window; anything else goes to Playwright's new_context. A complaint fails the test.
+    A person logs in to a stack once, through the form; their other contexts get the cookies from then.
     """
-    contexts = []
 
-    async def open_one(
+    def __init__(self, browser: Browser, console: Console) -> None:
+        self._browser, self._console = browser, console
+        self._contexts: list[BrowserContext] = []
+
+    async def open(
+        self,
         stack: Stack,
         path: str = "/batches/",
         *,
@@ -133,32 +127,38 @@ async def new_page(browser: Browser, console: Console) -> AsyncIterator[NewPage]
         width: int = 1440,
         **options: Any,
     ) -> Page:
-        console.allow(*allow)
+        """Open a path of a stack.
+
+        `login` is a dict of username and password (by default the stack's operator), `allow` what the console may
+        complain about, `width` that of the window; anything else goes to Playwright's new_context.
+        """
+        self._console.allow(*allow)
         size = {"width": width, "height": 900 if width > 800 else 844}
         person = login or stack.login
         name = stack.home, person["username"]
-        context = await browser.new_context(
+        context = await self._browser.new_context(
             base_url=stack.url,
             viewport=size,  # type: ignore[arg-type]
-            storage_state=_logged_in.get(name),
+            storage_state=_storage_states.get(name),
             **options,
         )
         context.set_default_timeout(DEADLINE)
-        contexts.append(context)
+        self._contexts.append(context)
         page = await context.new_page()
-        console.watch(page)
-        if name in _logged_in:
+        self._console.watch(page)
+        if name in _storage_states:
             await page.goto(path)
-        if name not in _logged_in or "/login/" in page.url:  # nobody yet, or someone who has logged out since
+        if name not in _storage_states or "/login/" in page.url:  # no login yet, or logged out since
             await log_in(page, path, person)
-            _logged_in[name] = await context.storage_state()
+            _storage_states[name] = await context.storage_state()
         return page
 
-    yield open_one
-    complaints = console.unexpected  # before pages close: a request that is under way then fails, and htmx says so
-    for context in contexts:
-        await context.close()
-    assert complaints == []
+    async def close(self) -> None:
+        """Close all pages, and fail where a console complained."""
+        complaints = self._console.unexpected  # before pages close: htmx logs requests in flight then as failed
+        for context in self._contexts:
+            await context.close()
+        assert complaints == []
 
 
 async def log_in(page: Page, path: str, login: Mapping[str, str]) -> None:
@@ -171,5 +171,5 @@ async def log_in(page: Page, path: str, login: Mapping[str, str]) -> None:
 
 
 async def until_live(page: Page) -> None:
-    """Wait until the page's websocket has spoken."""
+    """Wait until the page has received its first message over the websocket."""
     await expect(page.locator("#live")).to_have_attribute("data-state", "live")

@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from dashboard.errors import reasons_by_field
 from dashboard.forms.fields import SECRET_LENGTH, PairsField, SuggestInput, UploadField
 from dashboard.i18n.formatting import translated
-from orchestration.processors.secrets import VARIABLE, Secret
+from orchestration.processors.secrets import SECRET_PREFIX, Secret
 from orchestration.processors.uploads import Upload
 
 
@@ -102,7 +102,7 @@ def _field_of(name: str, info: FieldInfo) -> forms.Field:
     if annotation is str:
         return _text_field(info, common)
     if annotation is Secret:
-        hint = _("Name of a secret; workers read its value from %(variable)sNAME.") % {"variable": VARIABLE}
+        hint = _("Name of a secret; workers read its value from %(variable)sNAME.") % {"variable": SECRET_PREFIX}
         common |= {"required": info.is_required(), "help_text": translated(info.description or "") or hint}
         return forms.CharField(max_length=SECRET_LENGTH, **common)
     if annotation is Upload:

@@ -1,4 +1,4 @@
-"""Extraction of translatable texts from code without Django: titles, descriptions and choices."""
+"""Extraction of translatable texts from code that does not import Django: titles, descriptions and choices."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ TEXTS = (
 
 
 def translatable_texts() -> list[str]:
-    """Return the texts of Plan, presets, errors and built-in processors, sorted."""
+    """Return the texts of the plan, presets, error kinds and built-in processors, sorted."""
     load()
     found = {*ADVICE.values(), *(str(kind) for kind in ErrorKind), *(str(each) for each in ColumnOperator)}
     found |= {text for preset in PRESETS for text in (preset.title, preset.when, preset.group)}
     for each in processors().values():
         if each.function.__module__.startswith("orchestration."):
-            found |= {each.title, each.summary, *_of_model(each.parameters_model)}
-    found |= set(_of_model(Plan))
+            found |= {each.title, each.summary, *_model_texts(each.parameters_model)}
+    found |= set(_model_texts(Plan))
     return sorted(found - {""})
 
 
-def as_module(texts: list[str]) -> str:
+def module_source(texts: list[str]) -> str:
     """Return the source of a module in which makemessages finds the texts."""
     return HEADER + "".join(f"    gettext_noop({text!r}),\n" for text in texts) + ")\n"
 
 
-def _of_model(model: type[BaseModel]) -> Iterator[str]:
+def _model_texts(model: type[BaseModel]) -> Iterator[str]:
     for name, info in model.model_fields.items():
         yield title_of(name, info)
         yield info.description or ""
         extra = info.json_schema_extra
         if isinstance(extra, dict):
             yield str(extra.get("group", ""))
-        yield from _choices(info.annotation)
+        yield from _choice_texts(info.annotation)
 
 
-def _choices(annotation: Any) -> Iterator[str]:
+def _choice_texts(annotation: Any) -> Iterator[str]:
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         yield from (choice_title(each) for each in annotation)
     elif get_origin(annotation) is Literal:
         yield from map(str, get_args(annotation))
     else:
         for each in get_args(annotation):
-            yield from _choices(each)
+            yield from _choice_texts(each)

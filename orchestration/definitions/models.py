@@ -182,7 +182,7 @@ class Steps(Definition):
 
 
 AnyDefinition = Annotated[Pipeline | Services | Saga | Pool | Entity | Steps, Field(discriminator="kind")]
-KINDS: Mapping[str, type[Definition]] = {
+DEFINITION_TYPES: Mapping[str, type[Definition]] = {
     "pipeline": Pipeline,
     "services": Services,
     "saga": Saga,

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from orchestration.definitions import checks
 from orchestration.definitions.checks import ErrorList
 from orchestration.definitions.expressions import Part
-from orchestration.definitions.models import KINDS, AnyDefinition, Definition
+from orchestration.definitions.models import DEFINITION_TYPES, AnyDefinition, Definition
 from orchestration.definitions.reference_checks import check_references
 from orchestration.definitions.source_tree import DefinitionErrors, Tree, read, source_error
 from orchestration.plan.plan import Plan
@@ -43,13 +43,13 @@ def parse(text: str, processors: Mapping[str, Processor]) -> Definition:
 
 
 def _kind_of(root: Tree) -> str:
-    kinds = ", ".join(KINDS)
+    kinds = ", ".join(DEFINITION_TYPES)
     if not isinstance(root.value, dict):
         raise source_error(root.mark, f"A definition is a mapping (key: value) with a kind: {kinds}.")
     kind = root.get("kind")
     if kind is None:
         raise source_error(root.mark, f'"kind" is missing. It is one of: {kinds}.')
-    if not isinstance(kind.value, str) or kind.value not in KINDS:
+    if not isinstance(kind.value, str) or kind.value not in DEFINITION_TYPES:
         raise source_error(kind.mark, f"There is no such kind. It is one of: {kinds}.")
     return str(kind.value)
 

@@ -36,7 +36,7 @@ ADVICE = {
     ErrorKind.SETUP: "The worker cannot run this: check its version, its processors and the batch's parameters.",
 }
 
-KINDS = {
+KIND_OF_ERROR_TYPE = {
     "ValidationError": ErrorKind.VALIDATION,
     "Timeout": ErrorKind.TIMEOUT,
     "Canceled": ErrorKind.CANCELED,
@@ -55,4 +55,4 @@ KINDS = {
 
 def error_kind(error_type: str) -> ErrorKind:
     """Return the kind of an error by its type."""
-    return KINDS.get(error_type, ErrorKind.APPLICATION)
+    return KIND_OF_ERROR_TYPE.get(error_type, ErrorKind.APPLICATION)

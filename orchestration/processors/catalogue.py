@@ -1,4 +1,4 @@
-"""The catalogue of processors: built in, from installed packages, and from CANOPY_PROCESSORS."""
+"""The catalogue of processors: built-in ones, those of installed packages, and those of CANOPY_PROCESSORS."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BUILTIN_MODULES = (
     "orchestration.processors.builtin.workflow",
 )
 ENTRY_POINTS = "canopy.processors"
-"""The group in which an installed package names modules with processors."""
+"""Entry point group in which an installed package lists its modules with processors."""
 
 
 class UnknownProcessor(LookupError):
@@ -49,11 +49,11 @@ def load() -> None:
             _import(f"CANOPY_PROCESSORS: {module.strip()}", EntryPoint("", module.strip(), ENTRY_POINTS))
 
 
-def _import(where: str, entry: EntryPoint) -> None:
+def _import(source: str, entry: EntryPoint) -> None:
     try:
         entry.load()
     except Exception as error:
-        raise CannotLoad(f"{where}: {type(error).__name__}: {error}") from error
+        raise CannotLoad(f"{source}: {type(error).__name__}: {error}") from error
 
 
 def processors() -> Mapping[str, Processor]:

@@ -1,20 +1,26 @@
-"""Names by which batches refer to what an installation configures for its workers: secrets, databases, file stores."""
+"""Names under which an installation configures secrets, databases and file stores for its workers."""
 
 from __future__ import annotations
 
+import os
 import re
 
 from pydantic import AfterValidator
 
-NAME = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
+CONFIG_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
 
 
-def named(what: str, example: str) -> AfterValidator:
-    """Return the validator of a parameter that is such a name. `what` it names has an article: a connection."""
+def config_name(what: str, example: str) -> AfterValidator:
+    """Return the validator of a parameter that is such a name. `what` has its article, such as "a connection"."""
 
-    def check(given: str) -> str:
-        if not NAME.fullmatch(given):
+    def check(name: str) -> str:
+        if not CONFIG_NAME.fullmatch(name):
             raise ValueError(f"Enter the name of {what}, such as {example}.")
-        return given
+        return name
 
     return AfterValidator(check)
+
+
+def configured(prefix: str, name: str) -> str | None:
+    """Return the value of the variable of a name; None if it is not set or the name is invalid."""
+    return os.environ.get(prefix + name) if CONFIG_NAME.fullmatch(name) else None

@@ -1,39 +1,38 @@
-"""Secrets: named everywhere, resolved only in the worker that uses them, and masked in everything that leaves it."""
+"""Secrets: referred to by name, resolved only in the worker that uses them, and masked in all that leaves it."""
 
 from __future__ import annotations
 
 import logging
-import os
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from orchestration.processors.config_names import NAME
+from orchestration.processors.config_names import CONFIG_NAME, configured
 
-VARIABLE = "CANOPY_SECRET_"
-"""Prefix of the environment variables in which a worker has the values of secrets."""
+SECRET_PREFIX = "CANOPY_SECRET_"  # noqa: S105  a prefix, no secret
+"""Prefix of the environment variables that hold the values of secrets where workers run."""
 
 MASK = "•••"
-SHORTEST_MASKED = 4
-"""Characters. Shorter values occur in other words, too."""
+MIN_MASKED_LENGTH = 4
+"""Characters. Shorter values are not masked: they occur in ordinary words, too."""
 
 _revealed = set[str]()
 
 
 class SecretMissing(LookupError):
-    """A secret has no value where the worker runs."""
+    """A secret is not configured where the worker runs."""
 
 
 class Secret:
-    """A parameter that names a secret. Forms, batches and Temporal have its name; `reveal` returns the value."""
+    """A parameter that names a secret. Forms, batches and Temporal hold only the name; `reveal` returns the value."""
 
     def __init__(self, name: str) -> None:
-        """Take the name. Raises ValueError for anything else, such as the secret itself."""
-        if name and not NAME.fullmatch(name):
+        """Raise ValueError if `name` is no valid name, such as the value of a secret."""
+        if name and not CONFIG_NAME.fullmatch(name):
             raise ValueError(
                 "This is not a valid secret name: use a name such as CRM_TOKEN. Set its value as "
-                f"{VARIABLE}CRM_TOKEN on the workers; it is stored nowhere else."
+                f"{SECRET_PREFIX}CRM_TOKEN on the workers; it is stored nowhere else."
             )
         self.name = name
 
@@ -56,9 +55,9 @@ class Secret:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
         """Validate a name or a Secret; serialise to the name."""
-        named = core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
+        name_schema = core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
         return core_schema.json_or_python_schema(
-            json_schema=named,
+            json_schema=name_schema,
             python_schema=core_schema.no_info_plain_validator_function(cls._read),
             serialization=core_schema.to_string_ser_schema(),
         )
@@ -73,22 +72,22 @@ class Secret:
 
 
 def reveal(name: str) -> str:
-    """Return a secret's value, and mask it from now on in everything that leaves the process. Raises SecretMissing."""
-    value = os.environ.get(VARIABLE + name)
-    if value is None or not NAME.fullmatch(name):
-        raise SecretMissing(f"There is no secret {name}: {VARIABLE}{name} is not set on this worker.")
-    keep_secret(value)
+    """Return a secret's value and register it for masking. Raises SecretMissing."""
+    value = configured(SECRET_PREFIX, name)
+    if value is None:
+        raise SecretMissing(f"There is no secret {name}: {SECRET_PREFIX}{name} is not set on this worker.")
+    register_secret(value)
     return value
 
 
-def keep_secret(value: str) -> None:
-    """Mask a value from now on."""
-    if len(value) >= SHORTEST_MASKED:
+def register_secret(value: str) -> None:
+    """Mask a value from now on in results, errors, notes and logs of this process."""
+    if len(value) >= MIN_MASKED_LENGTH:
         _revealed.add(value)
 
 
 def mask(value: Any) -> Any:
-    """Return text or data with all revealed secrets masked."""
+    """Return text or JSON-able data with all registered secrets masked."""
     if not _revealed:
         return value
     if isinstance(value, str):

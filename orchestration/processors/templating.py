@@ -1,7 +1,4 @@
-"""Templates of addresses, headers and JSON bodies, with {field} placeholders for an item's fields.
-
-{secret:NAME} stands for a secret of the worker.
-"""
+"""Templates of URLs, texts and JSON: {field} inserts a field of the item, {secret:NAME} a secret of the worker."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from orchestration.processors.secrets import reveal
 
-SECRET = "secret:"  # noqa: S105  only the word
+SECRET_MARKER = "secret:"  # noqa: S105  a prefix, no secret
 PLACEHOLDER = re.compile(r"\{((?:secret:)?[A-Za-z_][\w.\- ]*)\}")
 
 
@@ -39,12 +36,12 @@ def _is_json(given: str) -> str:
 
 
 JsonTemplate = Annotated[str, AfterValidator(_is_json)]
-"""A parameter that is a JSON template, or empty."""
+"""Type of a parameter that is a JSON template, or empty."""
 
 
 def _value(fields: Mapping[str, Any], name: str) -> Any:
-    if name.startswith(SECRET):
-        return reveal(name.removeprefix(SECRET))
+    if name.startswith(SECRET_MARKER):
+        return reveal(name.removeprefix(SECRET_MARKER))
     if name not in fields:
         known = ", ".join(sorted(fields)) or "none"
         raise UnknownField(f"The item has no field {name!r}. It has: {known}.")

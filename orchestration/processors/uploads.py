@@ -1,4 +1,4 @@
-"""Uploads: parameters that are files. A batch has the id of one; a worker fetches its content once, into a cache."""
+"""Uploads: parameters that are files. A batch stores the id; a worker fetches the content once, into a local cache."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ Fetch = Callable[[str], Iterable[bytes]]
 
 
 class UploadGone(LookupError):
-    """There is no such upload, or not any more."""
+    """The upload does not exist, or was deleted."""
 
 
 class Upload:
     """A parameter that is a file: chosen in the form, or uploaded over the API and named by its id.
 
-    Forms, batches and Temporal have its id, name and size in bytes; `path` is the file on the worker's machine.
+    Forms, batches and Temporal hold its id, name and size in bytes; `path` is the file on the worker's machine.
     """
 
     def __init__(self, upload: str, name: str = "", size: int = 0, *, at: Path | None = None) -> None:
-        """Take an upload's id, name and size. Raises ValueError for an id that no upload can have."""
+        """Raise ValueError for an invalid id. `size` is in bytes; `at` is the file, if it need not be fetched."""
         if not upload or len(upload) > ID_LENGTH or not upload.replace("-", "").replace("_", "").isalnum():
             raise ValueError("This is not an upload id.")
         self.upload, self.name, self.size, self._at = upload, name, size, at
 
     @classmethod
     def at(cls, path: Path) -> Upload:
-        """Return a local file as an upload: for tests of a processor."""
+        """Return a local file as an upload, for tests of a processor."""
         return cls("local", path.name, path.stat().st_size, at=path)
 
     @property
@@ -87,7 +87,7 @@ class Upload:
 
 
 class _UploadCache:
-    """The files that this process has fetched, in a temporary folder of its own."""
+    """Cache of the uploads that this process has fetched, in a temporary folder of its own."""
 
     def __init__(self) -> None:
         self._fetch: Fetch | None = None
@@ -127,4 +127,4 @@ set_upload_source = _cache.set_source
 """Set the function that yields the content of an upload by its id, or raises UploadGone."""
 
 remove_fetched = _cache.remove
-"""Delete the fetched files; a worker does so when it stops."""
+"""Delete the fetched files; called when a worker stops."""

@@ -1,4 +1,4 @@
-"""Setups of processors: resources that a worker opens once, on first use, such as connection pools."""
+"""Setups of processors: resources, such as connection pools, opened on first use and closed when the worker stops."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 Setup = Callable[[], AbstractAsyncContextManager[Any]]
-"""An async context manager, entered before the first item and left when the worker stops."""
+"""Returns an async context manager, which is entered before the first item and exited when the worker stops."""
 
 
-class _Entered:
-    """One setup that was entered. The same task enters and leaves it, as some context managers require."""
+class _EnteredSetup:
+    """An entered setup. One task both enters and exits it, as some context managers require."""
 
     def __init__(self, setup: Setup) -> None:
         self.resource: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._over = asyncio.Event()
-        self._task = asyncio.create_task(self._own(setup))
+        self._is_closing = asyncio.Event()
+        self._task = asyncio.create_task(self._hold(setup))
 
-    async def _own(self, setup: Setup) -> None:
+    async def _hold(self, setup: Setup) -> None:
         try:
             async with setup() as resource:
                 self.resource.set_result(resource)
-                await self._over.wait()
+                await self._is_closing.wait()
         except Exception as error:
             if self.resource.done():
                 raise
@@ -32,35 +32,35 @@ class _Entered:
 
     @property
     def has_failed(self) -> bool:
-        """Whether entering has failed: the next item tries again."""
+        """Whether entering it failed. The next item then enters it again."""
         return self.resource.done() and self.resource.exception() is not None
 
     async def close(self) -> None:
-        """Leave the setup. Raises whatever that raises."""
-        self._over.set()
+        """Exit the setup. Raises whatever that raises."""
+        self._is_closing.set()
         await self._task
 
 
-_shutdowns: list[Callable[[], Awaitable[None]]] = []
-_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Setup, _Entered]] = WeakKeyDictionary()
+_shutdown_callbacks: list[Callable[[], Awaitable[None]]] = []
+_setups_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Setup, _EnteredSetup]] = WeakKeyDictionary()
 
 
 async def resource_of(setup: Setup) -> Any:
     """Return the resource of a setup, entered on first use. Raises whatever the setup raises."""
-    made = _loops.setdefault(asyncio.get_running_loop(), {})
-    if setup not in made or made[setup].has_failed:
-        made[setup] = _Entered(setup)
-    return await asyncio.shield(made[setup].resource)
+    entered = _setups_by_loop.setdefault(asyncio.get_running_loop(), {})
+    if setup not in entered or entered[setup].has_failed:
+        entered[setup] = _EnteredSetup(setup)
+    return await asyncio.shield(entered[setup].resource)
 
 
 def on_shutdown(close: Callable[[], Awaitable[None]]) -> None:
     """Register a function that the worker calls when it stops, such as the close of a client."""
-    _shutdowns.append(close)
+    _shutdown_callbacks.append(close)
 
 
 async def shutdown() -> None:
-    """Leave all setups of this event loop, and call the functions given to on_shutdown."""
-    made = _loops.pop(asyncio.get_running_loop(), {})
-    await asyncio.gather(*(each.close() for each in made.values()))
-    for close in _shutdowns:
+    """Exit all setups of this event loop, and call the functions registered with on_shutdown."""
+    entered = _setups_by_loop.pop(asyncio.get_running_loop(), {})
+    await asyncio.gather(*(each.close() for each in entered.values()))
+    for close in _shutdown_callbacks:
         await close()

@@ -1,4 +1,4 @@
-"""manage.py first_login: an operator account with a random password and an API token, once."""
+"""manage.py first_login: creates an operator account with an API token, if there are no accounts."""
 
 from __future__ import annotations
 

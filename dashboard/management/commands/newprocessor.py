@@ -88,7 +88,7 @@ class Command(BaseCommand):
         if not into.is_dir():
             raise CommandError(f"{into} is not a folder.")
         files = {into / f"{name}.py": PROCESSOR, into / f"test_{name}.py": TEST}
-        _refuse_if_taken(name, list(files))
+        _check_is_free(name, list(files))
         for file, text in files.items():
             file.write_text(text.format(name=name, title=name.replace("_", " ").capitalize()))
             self.stdout.write(f"Wrote {file}")
@@ -98,15 +98,15 @@ class Command(BaseCommand):
         self.stdout.write(f"Run it: {where}CANOPY_PROCESSORS={name} make run")
 
 
-def _refuse_if_taken(name: str, files: list[Path]) -> None:
+def _check_is_free(name: str, files: list[Path]) -> None:
     for file in files:
         if file.exists():
             raise CommandError(f"{file} already exists.")
     try:
-        taken = processors().get(name)
+        existing = processors().get(name)
     except CannotLoad as error:
         raise CommandError(str(error)) from error
-    if taken is not None:
-        raise CommandError(f"The processor {name!r} already exists: {taken.place}.")
+    if existing is not None:
+        raise CommandError(f"The processor {name!r} already exists: {existing.place}.")
     if find_spec(name) is not None:
         raise CommandError(f"A Python module {name!r} already exists: choose another name.")

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from dashboard.management.extract_texts import as_module, translatable_texts
+from dashboard.management.extract_texts import module_source, translatable_texts
 
 ENGINE_TEXTS = Path(__file__).resolve().parent.parent.parent / "i18n" / "engine_texts.py"
 
@@ -20,5 +20,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the module."""
         texts = translatable_texts()
-        ENGINE_TEXTS.write_text(as_module(texts))
+        ENGINE_TEXTS.write_text(module_source(texts))
         self.stdout.write(f"{ENGINE_TEXTS.name}: {len(texts)} texts")

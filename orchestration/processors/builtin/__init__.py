@@ -1,1 +1,1 @@
-"""The processors in the box."""
+"""The processors that come with Canopy, one a module."""

@@ -1,7 +1,7 @@
-"""command: one run of an allowed program an item. There is none unless the installation allows one.
+"""command: runs an allowed program for each item. Registered only if the installation allows a program.
 
-CANOPY_COMMANDS is the allow-list, for web and workers alike: names with absolute paths, as `resize=/opt/bin/resize`,
-separated by commas.
+CANOPY_COMMANDS is the allow-list, the same for web and workers: pairs such as `resize=/opt/bin/resize`, with absolute
+paths, separated by commas.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from orchestration.processors.registry import processor
 from orchestration.processors.secrets import SecretMissing
 from orchestration.processors.templating import Fields, UnknownField, fill_text
 
-ALLOWED = "CANOPY_COMMANDS"
-NAME = re.compile(r"[\w.-]+")
+COMMANDS_VARIABLE = "CANOPY_COMMANDS"
+PROGRAM_NAME = re.compile(r"[\w.-]+")
 
 GRACE = 3.0
-"""Seconds that a program has after it was told to end, before it is killed with all that it has started."""
+"""Seconds between SIGTERM and SIGKILL to the program's process group, and to wait for each."""
 
-INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")
-"""Of the worker's environment: the rest, secrets among it, is no business of a program's."""
+INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")
+"""Environment variables passed on from the worker. The others, secrets among them, are not."""
 
-READ_AT_ONCE = 64 * 1024
+READ_BYTES = 64 * 1024
 
 
 class InvalidArguments(Exception):
-    """The item makes no arguments that a program could be given."""
+    """The program is not allowed, or cannot be started with the item's arguments."""
 
 
 class UnexpectedExit(Exception):
-    """The program ended with another code than was expected, or by a signal."""
+    """The program timed out, was ended by a signal, or exited with an unexpected code."""
 
 
 class CommandParameters(BaseModel):
@@ -75,13 +75,13 @@ class CommandParameters(BaseModel):
 
     @field_validator("expected_codes")
     @classmethod
-    def _codes_can_be_read(cls, given: str) -> str:
-        codes_of(given)
+    def _check_codes(cls, given: str) -> str:
+        exit_codes(given)
         return given
 
 
 class CommandResult(BaseModel):
-    """How the program ended after so many seconds, and the end of what it wrote."""
+    """Exit code, run time in seconds, and the last part of each output stream."""
 
     exit_code: int
     seconds: float
@@ -89,8 +89,8 @@ class CommandResult(BaseModel):
     errors: str
 
 
-def codes_of(given: str) -> frozenset[int]:
-    """Read exit codes. Raises ValueError with a message for a person."""
+def exit_codes(given: str) -> frozenset[int]:
+    """Parse exit codes. Raises ValueError with a message for the user."""
     codes = [part.strip() for part in given.split(",")]
     for code in codes:
         if not code.isdecimal() or int(code) > 255:
@@ -99,43 +99,43 @@ def codes_of(given: str) -> frozenset[int]:
 
 
 def allowed_commands(given: str) -> Mapping[str, Path]:
-    """Read the allow-list. Raises CannotLoad for what is none."""
+    """Parse the allow-list into paths by name. Raises CannotLoad if it is malformed."""
     found = dict[str, Path]()
     for part in filter(None, map(str.strip, given.split(","))):
         name, _, path = part.partition("=")
-        if not NAME.fullmatch(name) or not Path(path).is_absolute():
-            raise CannotLoad(f"{ALLOWED}: {part!r} does not have the form name=/absolute/path.")
+        if not PROGRAM_NAME.fullmatch(name) or not Path(path).is_absolute():
+            raise CannotLoad(f"{COMMANDS_VARIABLE}: {part!r} does not have the form name=/absolute/path.")
         found[name] = Path(path)
     return found
 
 
 async def run_command(item: Fields, parameters: CommandParameters, context: ItemContext) -> CommandResult:
-    """Run the program and return how it ended. It ends, with all it has started, when the item is canceled."""
-    program = allowed_commands(os.environ.get(ALLOWED, "")).get(parameters.program)
+    """Run the program; on cancellation terminate its process group. Raises InvalidArguments, UnexpectedExit."""
+    program = allowed_commands(os.environ.get(COMMANDS_VARIABLE, "")).get(parameters.program)
     if program is None:
-        raise InvalidArguments(f"{parameters.program!r} is not allowed on this worker ({ALLOWED}).")
+        raise InvalidArguments(f"{parameters.program!r} is not allowed on this worker ({COMMANDS_VARIABLE}).")
     fields = context.fields(item)
     arguments = [fill_text(line, fields) for line in parameters.arguments.splitlines() if line.strip()]
-    given = fill_text(parameters.standard_input, fields).encode()
+    standard_input = fill_text(parameters.standard_input, fields).encode()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="canopy-command-") as folder:
         process = await _start(program, arguments, folder, context)
         try:
             async with asyncio.timeout(parameters.timeout):
-                output, errors = await _talk(process, given, parameters.output_kept)
+                output, errors = await _communicate(process, standard_input, parameters.output_kept)
         except TimeoutError as error:
             raise UnexpectedExit(f"Timed out after {parameters.timeout:g} s and was killed.") from error
         finally:
-            await _end(process)
+            await _terminate(process)
     code = process.returncode or 0
-    if code not in codes_of(parameters.expected_codes):
-        raise UnexpectedExit(_words(code, errors or output))
+    if code not in exit_codes(parameters.expected_codes):
+        raise UnexpectedExit(_exit_message(code, errors or output))
     seconds = round(time.monotonic() - started, 3)
     return CommandResult(exit_code=code, seconds=seconds, output=_text(output), errors=_text(errors))
 
 
 async def _start(program: Path, arguments: list[str], folder: str, context: ItemContext) -> Process:
-    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
     own = {"CANOPY_ITEM_KEY": context.key, "CANOPY_IDEMPOTENCY_KEY": context.idempotency_key}
     starting = asyncio.create_task(
         asyncio.create_subprocess_exec(
@@ -151,30 +151,30 @@ async def _start(program: Path, arguments: list[str], folder: str, context: Item
     )
     try:
         return await asyncio.shield(starting)
-    except asyncio.CancelledError:  # it may run already, before anybody here has hold of it
+    except asyncio.CancelledError:  # the process may be running already
         with suppress(ValueError, OSError):
-            await _end(await starting)
+            await _terminate(await starting)
         raise
-    except (ValueError, OSError) as error:  # a NUL in an argument; no such program, or more than fits
+    except (ValueError, OSError) as error:  # a NUL in an argument; no such program, or too many arguments
         raise InvalidArguments(f"{program} cannot be started: {error}") from error
 
 
-async def _talk(process: Process, given: bytes, kept: int) -> tuple[bytes, bytes]:
-    """Write its input and read its outputs to their end, of which the last bytes are kept."""
+async def _communicate(process: Process, standard_input: bytes, kept: int) -> tuple[bytes, bytes]:
+    """Write the input, read both outputs to their end, and return the last `kept` bytes of each."""
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
 
     async def write(stdin: asyncio.StreamWriter) -> None:
-        with suppress(BrokenPipeError, ConnectionResetError):  # it need not read what it is given
-            stdin.write(given)
+        with suppress(BrokenPipeError, ConnectionResetError):  # a program need not read its input
+            stdin.write(standard_input)
             await stdin.drain()
             stdin.close()
             await stdin.wait_closed()
 
     async def read(stream: asyncio.StreamReader) -> bytes:
         last = b""
-        while part := await stream.read(READ_AT_ONCE):
+        while part := await stream.read(READ_BYTES):
             last = (last + part)[-kept:] if kept else b""
         return last
 
@@ -183,8 +183,8 @@ async def _talk(process: Process, given: bytes, kept: int) -> tuple[bytes, bytes
     return output, errors
 
 
-async def _end(process: Process) -> None:
-    """End what is left of the program's process group: politely, then not."""
+async def _terminate(process: Process) -> None:
+    """Send SIGTERM, then SIGKILL, to what is left of the process group."""
     for number, wait in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
         try:
             os.killpg(process.pid, number)
@@ -193,19 +193,19 @@ async def _end(process: Process) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(wait):
                 await process.wait()
-                await _until_gone(process.pid)
+                await _wait_for_group(process.pid)
     await process.wait()
 
 
-async def _until_gone(group: int) -> None:
+async def _wait_for_group(group: int) -> None:
     with suppress(ProcessLookupError, PermissionError):
         while True:
             os.killpg(group, 0)
             await asyncio.sleep(0.02)
 
 
-def _words(code: int, said: bytes) -> str:
-    last = next((line for line in reversed(_text(said).splitlines()) if line.strip()), "")
+def _exit_message(code: int, output: bytes) -> str:
+    last = next((line for line in reversed(_text(output).splitlines()) if line.strip()), "")
     how = f"Exited with {code}" if code >= 0 else f"Ended by {signal.Signals(-code).name}"
     return f"{how}: {last[:500]}" if last else f"{how}."
 
@@ -215,7 +215,7 @@ def _text(output: bytes) -> str:
 
 
 def _register(names: list[str]) -> None:
-    """Offer what is allowed, as choices of the form."""
+    """Register the processor, with the allowed programs as the choices of its form."""
     one_of: Any = Literal[tuple(names)]
     field: Any = Field(default=names[0], title="Program", description="A program that the installation allows.")
     model = create_model("CommandParameters", __base__=CommandParameters, program=(one_of, field))
@@ -234,5 +234,5 @@ def _register(names: list[str]) -> None:
     )(command)
 
 
-if names := sorted(allowed_commands(os.environ.get(ALLOWED, ""))):
+if names := sorted(allowed_commands(os.environ.get(COMMANDS_VARIABLE, ""))):
     _register(names)

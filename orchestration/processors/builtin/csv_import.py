@@ -1,6 +1,6 @@
-"""csv_import: rows are checked against a schema, and what passes is put into a table of a configured database.
+"""csv_import: validates rows against a schema, then upserts the valid ones into a table of a configured database.
 
-Two stages, each a processor. Their statements are in `data.import_rows`, which is imported for the first rows only.
+The two stages are processors of their own. `data.import_rows` is imported on first use, because of SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import Any
 
 from orchestration.processors.data.connections import ConnectionMissing, InvalidStatement, InvalidTable
 from orchestration.processors.data.import_parameters import ImportParameters, RejectedRow, Upserted
-from orchestration.processors.data.row_schema import as_json, read_row
+from orchestration.processors.data.json_values import as_json
+from orchestration.processors.data.row_schema import read_row
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
 from orchestration.processors.templating import Fields
@@ -32,33 +33,29 @@ from orchestration.processors.templating import Fields
 )
 def validate_rows(
     rows: list[Fields], parameters: ImportParameters, contexts: list[ItemContext]
-) -> list[dict[str, Any]]:
-    """Return rows as the schema reads them, or why it rejects them."""
+) -> list[dict[str, Any] | RejectedRow]:
+    """Return each row converted by the schema, or a RejectedRow with the reasons."""
     read = [read_row(parameters.schema_columns, row.model_dump()) for row in rows]
     unique = [column.name for column in parameters.schema_columns if column.unique]
     if unique:
         from orchestration.processors.data.import_rows import reject_repeated
 
         reject_repeated(read, unique, parameters, contexts)
-    found: list[Any] = [
-        RejectedRow("; ".join(reasons)) if reasons else {name: as_json(value) for name, value in row.items()}
-        for row, reasons in read
-    ]
-    return found
+    return [RejectedRow("; ".join(reasons)) if reasons else as_json(row) for row, reasons in read]
 
 
 # Upsert
 
 
-async def take_out(row: Fields, parameters: ImportParameters, result: Any, context: ItemContext) -> None:
-    """Take a row out of the table again, or put back what had been there."""
-    await asyncio.to_thread(_take_out, parameters, context)
+async def undo_upsert(row: Fields, parameters: ImportParameters, result: Any, context: ItemContext) -> None:
+    """Delete an inserted row, or restore an updated one."""
+    await asyncio.to_thread(_restore_row, parameters, context)
 
 
-def _take_out(parameters: ImportParameters, context: ItemContext) -> None:
-    from orchestration.processors.data.import_rows import undo_upsert
+def _restore_row(parameters: ImportParameters, context: ItemContext) -> None:
+    from orchestration.processors.data.import_rows import restore_row
 
-    undo_upsert(parameters, context)
+    restore_row(parameters, context)
 
 
 @processor(
@@ -67,7 +64,7 @@ def _take_out(parameters: ImportParameters, context: ItemContext) -> None:
     summary="Insert each row into a table of a configured database, or update the row with its key. The second stage "
     "of an import.",
     non_retryable=(RejectedRow, ConnectionMissing, InvalidTable, InvalidStatement),
-    compensation=take_out,
+    compensation=undo_upsert,
     icon="table-cells",
     example="id,email\n1,ann@example.org",
     example_format="csv",
@@ -75,7 +72,7 @@ def _take_out(parameters: ImportParameters, context: ItemContext) -> None:
     together=200,
 )
 def upsert_rows(rows: list[Fields], parameters: ImportParameters, contexts: list[ItemContext]) -> list[Upserted]:
-    """Put rows into the table in one transaction; one that the database refuses does not keep the others out."""
+    """Upsert rows in one transaction; one that the database rejects does not affect the others."""
     from orchestration.processors.data.import_rows import upsert
 
     return upsert(rows, parameters, contexts)

@@ -1,4 +1,4 @@
-"""file_digest: what a file of a configured folder or bucket is: size, checksum, type, lines, what an image shows."""
+"""file_digest: reads files of a configured folder or bucket: size, checksum, type, lines, image size and thumbnail."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import puremagic
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict, Field
 
-from orchestration.processors.data.file_stores import VARIABLE, NoSuchFile, StoreMissing, StoreName, opened
+from orchestration.processors.data.file_stores import FILE_STORE_PREFIX, NoSuchFile, StoreMissing, StoreName, open_file
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
 
-HEAD = 4_096
-"""Bytes that a type is told from."""
+HEAD_BYTES = 4_096
+"""Bytes from which the type is detected."""
 
-SURE = 0.7
-"""What puremagic's confidence has to be: below it is a guess from a byte or two."""
+MIN_CONFIDENCE = 0.7
+"""Minimum confidence of puremagic: below it, a match is a guess from one or two bytes."""
 
 IMAGE_BYTES = 50_000_000
 IMAGE_PIXELS = 100_000_000
-"""A larger image has no thumbnail: it would take that many times four bytes of memory."""
+"""A larger image has no thumbnail: decoding it takes four bytes of memory per pixel."""
 
-THUMBNAIL = (96, 96)
+THUMBNAIL_SIZE = (96, 96)
 """Pixels, at most."""
 
 
@@ -44,7 +44,9 @@ class DigestParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    store: StoreName = Field(description=f"Name of a configured file store, such as ARCHIVE for {VARIABLE}ARCHIVE.")
+    store: StoreName = Field(
+        description=f"Name of a configured file store, such as ARCHIVE for {FILE_STORE_PREFIX}ARCHIVE."
+    )
     checksum: Literal["sha256", "sha1", "md5", "blake2b"] = Field(default="sha256", title="Checksum")
     thumbnails: bool = Field(
         default=True, title="Thumbnails", description="Thumbnails of images, shown with the results."
@@ -52,7 +54,7 @@ class DigestParameters(BaseModel):
 
 
 class FileDigest(BaseModel):
-    """Size in bytes; checksum in hexadecimal; lines of a text; width, height and a small picture of an image."""
+    """Size in bytes; checksum in hexadecimal; lines of a text; width, height and thumbnail (a data URL) of an image."""
 
     path: str
     size: int
@@ -76,29 +78,29 @@ class FileDigest(BaseModel):
     default_plan={"chunk_size": 20, "item_timeout": 600},
 )
 def file_digest(item: File, parameters: DigestParameters, context: ItemContext) -> FileDigest:
-    """Read a file once, in parts, and say what it is."""
-    with opened(parameters.store, item.path) as file:
-        reader = _Reader(parameters.checksum, item.path)
+    """Read a file once, in parts. Raises StoreMissing, NoSuchFile, StoreFailed."""
+    with open_file(parameters.store, item.path) as file:
+        reader = _DigestReader(parameters.checksum, item.path)
         for part in file.parts:
             if context.is_canceled:
                 break
-            reader.take(part)
+            reader.update(part)
             context.progress(reader.size, file.size, "bytes")
     found = FileDigest(path=item.path, size=reader.size, checksum=reader.checksum, mime=reader.mime, lines=reader.lines)
-    return _with_picture(found, bytes(reader.image), wanted=parameters.thumbnails) if reader.image else found
+    return _with_thumbnail(found, bytes(reader.image), wanted=parameters.thumbnails) if reader.image else found
 
 
-class _Reader:
-    """What is told from a file's parts as they come."""
+class _DigestReader:
+    """Digest of a file, computed from its parts as they arrive."""
 
     def __init__(self, checksum: str, path: str) -> None:
         self._hash, self._path = hashlib.new(checksum, usedforsecurity=False), path
         self.size, self.image = 0, bytearray()
         self._newlines, self._last, self._head = 0, b"", b""
 
-    def take(self, part: bytes) -> None:
-        """Take the next part; those of an image are kept, unless it is too large."""
-        self._head = self._head or part[:HEAD]
+    def update(self, part: bytes) -> None:
+        """Add the next part. The content of an image is kept, unless it is too large."""
+        self._head = self._head or part[:HEAD_BYTES]
         self._hash.update(part)
         self.size += len(part)
         self._newlines += part.count(b"\n")
@@ -110,24 +112,24 @@ class _Reader:
 
     @property
     def checksum(self) -> str:
-        """The checksum of all parts."""
+        """Checksum of the parts so far, in hexadecimal."""
         return self._hash.hexdigest()
 
     @cached_property
     def mime(self) -> str:
-        """The type, once the first part has been taken, or of an empty file none has come."""
+        """MIME type. Read it only after the first part, or once the file is known to be empty."""
         return mime_of(self._head, self._path)
 
     @property
     def lines(self) -> int | None:
-        """Lines of a text, the last of which need not end; None for what is no text."""
+        """Lines of a text file, whether or not the last one has a newline; None for other files."""
         if not is_text(self._head):
             return None
         return self._newlines + (self._last not in (b"", b"\n"))
 
 
 def is_text(head: bytes) -> bool:
-    """Whether the first bytes are text in UTF-8, of which the last character may be cut."""
+    """Whether the first bytes of a file are UTF-8 text. The last character may be incomplete."""
     try:
         head.decode()
     except UnicodeDecodeError as error:
@@ -137,34 +139,34 @@ def is_text(head: bytes) -> bool:
 
 
 def mime_of(head: bytes, path: str) -> str:
-    """Return a type by what a file begins with, or else by its name."""
-    named = mimetypes.guess_type(path)[0]
+    """Return the MIME type by a file's first bytes; for text, and if they are inconclusive, by its name."""
+    by_name = mimetypes.guess_type(path)[0]
     if not head:
-        return named or "application/x-empty"
+        return by_name or "application/x-empty"
     if is_text(head):
-        return named or "text/plain"
+        return by_name or "text/plain"
     try:
         (best, *_) = puremagic.magic_string(head)
     except (puremagic.PureError, ValueError):
-        return named or "application/octet-stream"
-    if best.mime_type and best.confidence >= SURE:
+        return by_name or "application/octet-stream"
+    if best.mime_type and best.confidence >= MIN_CONFIDENCE:
         return str(best.mime_type)
-    return named or best.mime_type or "application/octet-stream"
+    return by_name or best.mime_type or "application/octet-stream"
 
 
-def _with_picture(found: FileDigest, content: bytes, *, wanted: bool) -> FileDigest:
-    """Add what an image shows; one that cannot be read has only what every file has."""
+def _with_thumbnail(found: FileDigest, content: bytes, *, wanted: bool) -> FileDigest:
+    """Add an image's size, and its thumbnail if `wanted`; an unreadable image is returned without them."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             size = {"width": image.width, "height": image.height}
             if not wanted or image.width * image.height > IMAGE_PIXELS:
                 return found.model_copy(update=size)
-            image.draft("RGB", THUMBNAIL)
-            small = ImageOps.exif_transpose(image)
-            small.thumbnail(THUMBNAIL)
-            written = io.BytesIO()
-            small.convert("RGBA" if "A" in small.getbands() else "RGB").save(written, "WEBP", quality=60)
+            image.draft("RGB", THUMBNAIL_SIZE)
+            thumbnail = ImageOps.exif_transpose(image)
+            thumbnail.thumbnail(THUMBNAIL_SIZE)
+            encoded = io.BytesIO()
+            thumbnail.convert("RGBA" if "A" in thumbnail.getbands() else "RGB").save(encoded, "WEBP", quality=60)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return found
-    picture = base64.b64encode(written.getvalue()).decode()
+    picture = base64.b64encode(encoded.getvalue()).decode()
     return found.model_copy(update=size | {"thumbnail": f"data:image/webp;base64,{picture}"})

@@ -1,4 +1,4 @@
-"""http_request: one HTTP request an item, held against the status it should have."""
+"""http_request: sends an HTTP request for each item and checks the status of the response."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestration.processors.http.client import (
     InvalidRequest,
     RequestLimits,
     ResponseTooLarge,
-    client,
+    build_request,
     host_of,
     send,
     unexpected,
@@ -20,10 +20,10 @@ from orchestration.processors.http.client import (
 from orchestration.processors.http.egress import AddressRefused
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
-from orchestration.processors.secrets import VARIABLE, SecretMissing
+from orchestration.processors.secrets import SECRET_PREFIX, SecretMissing
 from orchestration.processors.templating import (
     PLACEHOLDER,
-    SECRET,
+    SECRET_MARKER,
     JsonTemplate,
     UnknownField,
     extract,
@@ -32,18 +32,17 @@ from orchestration.processors.templating import (
     fill_url,
 )
 
-REPEATED_WITH_A_KEY = ("POST", "PATCH")
-"""Methods of which another attempt may do something twice, unless the other side knows the key."""
+METHODS_WITH_IDEMPOTENCY_KEY = ("POST", "PATCH")
+"""Methods that are not idempotent: the key lets the other side recognise a second attempt."""
 
-
-SENSITIVE = frozenset(
+SENSITIVE_HEADERS = frozenset(
     ("authorization", "proxy-authorization", "cookie", "api-key", "x-api-key", "x-auth-token", "x-access-token")
 )
-"""Headers that exist to hold a secret."""
+"""Headers that hold credentials."""
 
 
 class InvalidResponse(Exception):
-    """The response is not JSON, or lacks what was to be extracted."""
+    """The response is not JSON, or has no value at the path to extract."""
 
 
 class HttpItem(BaseModel):
@@ -110,24 +109,24 @@ class HttpParameters(BaseModel):
 
     @field_validator("headers")
     @classmethod
-    def _no_secret_is_kept(cls, headers: dict[str, str]) -> dict[str, str]:
+    def _reject_plain_secrets(cls, headers: dict[str, str]) -> dict[str, str]:
         for name, value in headers.items():
-            if name.lower() in SENSITIVE and not PLACEHOLDER.search(value):
+            if name.lower() in SENSITIVE_HEADERS and not PLACEHOLDER.search(value):
                 raise ValueError(
-                    f"{name}: values entered here are stored with the batch. Put the secret into {VARIABLE}NAME on the "
-                    "workers, and {secret:NAME} here."
+                    f"{name}: values entered here are stored with the batch. Put the secret into {SECRET_PREFIX}NAME "
+                    "on the workers, and {secret:NAME} here."
                 )
         return headers
 
     @field_validator("expected_status")
     @classmethod
-    def _status_can_be_read(cls, given: str) -> str:
+    def _check_status(cls, given: str) -> str:
         expected_statuses(given)
         return given
 
 
 class HttpResult(BaseModel):
-    """What came back. `duration` is in milliseconds, `size` in bytes."""
+    """Status, `duration` in milliseconds, `size` of the body in bytes, and the extracted value."""
 
     status: int
     duration: float
@@ -136,7 +135,7 @@ class HttpResult(BaseModel):
 
 
 def expected_statuses(given: str) -> frozenset[int]:
-    """Read numbers and ranges. Raises ValueError with a message for a person."""
+    """Parse numbers and ranges such as 200,300-399. Raises ValueError with a message for the user."""
     found = set[int]()
     for part in given.split(","):
         first, _, last = part.strip().partition("-")
@@ -161,15 +160,15 @@ def expected_statuses(given: str) -> frozenset[int]:
 async def http_request(item: HttpItem, parameters: HttpParameters, context: ItemContext) -> HttpResult:
     """Send the request and return status, duration, size and extract."""
     request = _request(item, parameters, context)
-    manners = RequestLimits(
+    limits = RequestLimits(
         parameters.timeout, parameters.at_once, parameters.per_second, follow_redirects=not _has_secret(parameters)
     )
-    answer = await send(request, manners, context.waiting)
-    if answer.response.status_code not in expected_statuses(parameters.expected_status):
-        raise unexpected(answer, parameters.expected_status, host_of(request))
-    value = _extract(answer.body, parameters.extract) if parameters.extract else None
-    status, size = answer.response.status_code, len(answer.body)
-    return HttpResult(status=status, duration=answer.duration, size=size, extract=value)
+    fetched = await send(request, limits, context.waiting)
+    if fetched.response.status_code not in expected_statuses(parameters.expected_status):
+        raise unexpected(fetched, parameters.expected_status, host_of(request))
+    value = _extract(fetched.body, parameters.extract) if parameters.extract else None
+    status, size = fetched.response.status_code, len(fetched.body)
+    return HttpResult(status=status, duration=fetched.duration, size=size, extract=value)
 
 
 def _request(item: HttpItem, parameters: HttpParameters, context: ItemContext) -> httpx.Request:
@@ -178,21 +177,15 @@ def _request(item: HttpItem, parameters: HttpParameters, context: ItemContext) -
     url = fill_url(parameters.url, fields)
     headers = {name: fill_text(value, fields) for name, value in parameters.headers.items()}
     has_key = "idempotency-key" in map(str.lower, headers) or not context.idempotency_key
-    if parameters.method in REPEATED_WITH_A_KEY and not has_key:
+    if parameters.method in METHODS_WITH_IDEMPOTENCY_KEY and not has_key:
         headers["Idempotency-Key"] = context.idempotency_key
     body = fill_json(json.loads(parameters.body), fields) if parameters.body.strip() else None
-    try:
-        request = client().build_request(parameters.method, url, headers=headers, json=body, timeout=parameters.timeout)
-    except (httpx.InvalidURL, ValueError, TypeError) as error:
-        raise InvalidRequest(f"{url[:200]!r} is not a valid URL: {error}") from error
-    if request.url.scheme not in ("http", "https") or not request.url.host:
-        raise InvalidRequest(f"{url[:200]!r} is not an http or https address.")
-    return request
+    return build_request(parameters.method, url, headers=headers, json=body, timeout=parameters.timeout)
 
 
 def _has_secret(parameters: HttpParameters) -> bool:
-    """Whether a request carries what no other address may get."""
-    return any(f"{{{SECRET}" in text for text in (parameters.url, parameters.body, *parameters.headers.values()))
+    """Whether a request contains a secret, which a redirect would send to another address."""
+    return any(f"{{{SECRET_MARKER}" in text for text in (parameters.url, parameters.body, *parameters.headers.values()))
 
 
 def _extract(body: bytes, path: str) -> Any:

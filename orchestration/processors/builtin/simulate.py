@@ -1,4 +1,4 @@
-"""simulate: work that takes time and fails as it is told, the same way each time. For trying things out."""
+"""simulate: takes time and fails as its parameters say, reproducibly. For trials and demonstrations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestration.processors.registry import processor
 
 
 class SimulatedFailure(Exception):
-    """What an item that is told to fail raises."""
+    """A failure that the parameters ask for."""
 
 
 class SimulateItem(BaseModel):
@@ -52,14 +52,14 @@ class SimulateParameters(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _from_before_to(self) -> Self:
+    def _check_durations(self) -> Self:
         if self.seconds_from > self.seconds_to:
             raise ValueError("Min duration must not exceed max duration.")
         return self
 
 
 class SimulateResult(BaseModel):
-    """What an item took, and as many bytes as were asked for."""
+    """Duration in seconds, the attempt, and `data` of the size asked for."""
 
     seconds: float
     attempt: int
@@ -67,9 +67,9 @@ class SimulateResult(BaseModel):
 
 
 async def undo(item: SimulateItem, parameters: SimulateParameters, result: Any, context: ItemContext) -> None:
-    """Take as long as the item took, then fail or not, as seed and key say."""
+    """Take as long as the item took, then fail or not, as seed and key determine."""
     await asyncio.sleep(float(result["seconds"]))
-    if _draw(parameters.seed, context.key, "undo") * 100 < parameters.undo_fail_percent:
+    if _random_share(parameters.seed, context.key, "undo") * 100 < parameters.undo_fail_percent:
         raise SimulatedFailure("Simulated rollback failure.")
 
 
@@ -83,21 +83,21 @@ async def undo(item: SimulateItem, parameters: SimulateParameters, result: Any, 
     example_format="count",
 )
 async def simulate(item: SimulateItem, parameters: SimulateParameters, context: ItemContext) -> SimulateResult:
-    """Take time, then fail or not, as seed and key say."""
+    """Take time, then fail or not, as seed and key determine."""
     span = parameters.seconds_to - parameters.seconds_from
-    share = _draw(parameters.seed, context.key, "seconds") if span else 0
+    share = _random_share(parameters.seed, context.key, "seconds") if span else 0
     seconds = round(parameters.seconds_from + span * share, 3)
     if seconds:
-        await _work(seconds, context)
+        await _sleep(seconds, context)
     if context.attempt <= parameters.fail_first_attempts:
         raise SimulatedFailure(f"Simulated failure (fail_first_attempts: {parameters.fail_first_attempts}).")
-    if parameters.fail_percent and _draw(parameters.seed, context.key, "fails") * 100 < parameters.fail_percent:
+    if parameters.fail_percent and _random_share(parameters.seed, context.key, "fails") * 100 < parameters.fail_percent:
         raise SimulatedFailure("Simulated failure.")
     return SimulateResult(seconds=seconds, attempt=context.attempt, data="x" * parameters.result_bytes)
 
 
-async def _work(seconds: float, context: ItemContext) -> None:
-    """Take time, and say how far it is where that is long."""
+async def _sleep(seconds: float, context: ItemContext) -> None:
+    """Sleep, and report progress if that takes several seconds."""
     steps = max(1, int(seconds))
     for step in range(steps):
         if steps > 1:
@@ -105,7 +105,7 @@ async def _work(seconds: float, context: ItemContext) -> None:
         await asyncio.sleep(seconds / steps)
 
 
-def _draw(seed: int, key: str, what: str) -> float:
-    """Return a number from 0 to 1 (exclusive) that seed, key and purpose determine."""
-    digest = hashlib.sha256(f"{seed}:{what}:{key}".encode()).digest()
+def _random_share(seed: int, key: str, purpose: str) -> float:
+    """Return a pseudo-random number from 0 to 1 (exclusive), determined by seed, key and purpose."""
+    digest = hashlib.sha256(f"{seed}:{purpose}:{key}".encode()).digest()
     return int.from_bytes(digest[:7]) / 2**56

@@ -1,4 +1,4 @@
-"""sql_query: one parameterised statement an item, against a connection that the installation configures."""
+"""sql_query: runs one parameterised statement for each item, on a database that the installation configures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from orchestration.processors.data.connections import VARIABLE, ConnectionMissing, ConnectionName, InvalidStatement
+from orchestration.processors.data.connections import (
+    CONNECTION_PREFIX,
+    ConnectionMissing,
+    ConnectionName,
+    InvalidStatement,
+)
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
 from orchestration.processors.templating import Fields
@@ -18,7 +23,9 @@ class QueryParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    connection: ConnectionName = Field(description=f"Name of a configured connection, such as SHOP for {VARIABLE}SHOP.")
+    connection: ConnectionName = Field(
+        description=f"Name of a configured connection, such as SHOP for {CONNECTION_PREFIX}SHOP."
+    )
     statement: str = Field(
         title="Statement",
         min_length=1,
@@ -34,7 +41,7 @@ class QueryParameters(BaseModel):
 
 
 class QueryResult(BaseModel):
-    """What came back: how many rows there were or were changed, the first of them, and the seconds it took."""
+    """Number of rows returned or changed, the first `rows_kept` of them, and the duration in seconds."""
 
     row_count: int
     rows: list[dict[str, Any]]
@@ -52,8 +59,8 @@ class QueryResult(BaseModel):
     default_plan={"chunk_size": 20},
 )
 def sql_query(item: Fields, parameters: QueryParameters, context: ItemContext) -> QueryResult:
-    """Run the statement with the item's fields."""
-    from orchestration.processors.data.databases import run_statement  # imported when one is first run: see there
+    """Run the statement with the item's fields. Raises ConnectionMissing, InvalidStatement, DatabaseFailed."""
+    from orchestration.processors.data.databases import run_statement  # on first use: SQLAlchemy
 
     started = time.monotonic()
     count, rows = run_statement(

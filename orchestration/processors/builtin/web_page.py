@@ -1,4 +1,4 @@
-"""web_page: fetch a page and say what is on it, as robots.txt allows."""
+"""web_page: fetches pages, as far as robots.txt allows it: title, word count, language, outgoing links."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from orchestration.processors.http.client import (
     RequestFailed,
     RequestLimits,
     ResponseTooLarge,
-    client,
+    build_request,
     host_of,
     send,
     unexpected,
@@ -34,28 +34,28 @@ from orchestration.processors.registry import processor
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup
 
-AGENT = "Canopy"
-ROBOTS_KNOWN_FOR = 3_600.0
-"""Seconds, of the day that RFC 9309 allows (2.4)."""
+USER_AGENT = "Canopy"
+ROBOTS_TTL = 3_600.0
+"""Seconds to cache a robots.txt; RFC 9309 (2.4) allows up to a day."""
 
-ROBOTS_BYTES = 512 * 1024
-"""What has to be read of a robots.txt at least (RFC 9309, 2.5)."""
+MAX_ROBOTS_BYTES = 512 * 1024
+"""Bytes of a robots.txt that are read; RFC 9309 (2.5) requires at least 500 KiB."""
 
-WORDS_TO_TELL = 20
-"""With fewer a language is a guess."""
+MIN_WORDS_FOR_LANGUAGE = 20
+"""With fewer words, language detection would be a guess."""
 
-UNSEEN = ("script", "style", "template", "noscript", "head", "title")
-HTML = ("text/html", "application/xhtml+xml")
+INVISIBLE_TAGS = ("script", "style", "template", "noscript", "head", "title")
+HTML_TYPES = ("text/html", "application/xhtml+xml")
 
-DetectorFactory.seed = 0  # the same page, the same language
+DetectorFactory.seed = 0  # detection is otherwise not deterministic
 
 
 class DisallowedByRobots(Exception):
-    """The host's robots.txt does not want this page to be fetched."""
+    """The host's robots.txt disallows the page."""
 
 
 class NotAPage(Exception):
-    """What is there is no HTML."""
+    """The response is not HTML."""
 
 
 class PageItem(BaseModel):
@@ -93,7 +93,7 @@ class PageParameters:
 
 @dataclass
 class Page:
-    """What is on a page. `links` counts those to other hosts, `outgoing` are the first of them; `size` is in bytes."""
+    """Result of a page. `links` counts links to other hosts, `outgoing` has the first of them; `size` is in bytes."""
 
     url: str
     title: str
@@ -114,52 +114,42 @@ class Page:
     default_plan={"chunk_size": 20, "item_concurrency": 5},
 )
 async def web_page(item: PageItem, parameters: PageParameters, context: ItemContext) -> Page:
-    """Fetch a page and read it."""
-    request = _get(item.url)
-    manners = RequestLimits(parameters.timeout, parameters.at_once, parameters.per_second)
+    """Fetch a page and parse it."""
+    request = build_request("GET", item.url)
+    limits = RequestLimits(parameters.timeout, parameters.at_once, parameters.per_second)
     if parameters.respect_robots:
-        robots = await _robots_of(request.url, manners, context)
-        if not robots.can_fetch(AGENT, str(request.url)):
+        robots = await _robots_of(request.url, limits, context)
+        if not robots.can_fetch(USER_AGENT, str(request.url)):
             raise DisallowedByRobots(f"robots.txt of {host_of(request)} does not allow {request.url.path}.")
-        if delay := robots.crawl_delay(AGENT):
-            manners = RequestLimits(manners.timeout, manners.at_once, min(manners.per_second, 1 / float(delay)))
-    answer = await send(request, manners, context.waiting)
-    if not answer.response.is_success:
-        raise unexpected(answer, "200-299", host_of(request))
-    kind = answer.response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind not in HTML:
+        if delay := robots.crawl_delay(USER_AGENT):
+            limits = RequestLimits(limits.timeout, limits.at_once, min(limits.per_second, 1 / float(delay)))
+    fetched = await send(request, limits, context.waiting)
+    if not fetched.response.is_success:
+        raise unexpected(fetched, "200-299", host_of(request))
+    kind = fetched.response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind not in HTML_TYPES:
         raise NotAPage(f"{kind or 'Content without a type'} is not a page.")
-    return await asyncio.to_thread(_read, answer, parameters.links_kept)
+    return await asyncio.to_thread(_parse_page, fetched, parameters.links_kept)
 
 
-def _get(url: str) -> httpx.Request:
-    try:
-        request = client().build_request("GET", url)
-    except (httpx.InvalidURL, ValueError) as error:
-        raise InvalidRequest(f"{url[:200]!r} is not a valid URL: {error}") from error
-    if request.url.scheme not in ("http", "https") or not request.url.host:
-        raise InvalidRequest(f"{url[:200]!r} is not an http or https address.")
-    return request
+def _parse_page(fetched: FetchedResponse, links_kept: int) -> Page:
+    """Parse a page leniently, as a browser would."""
+    from bs4 import BeautifulSoup  # imported on first use: takes 0.15 s, and web processes never need it
 
-
-def _read(answer: FetchedResponse, links_kept: int) -> Page:
-    """Read a page. A parser that takes anything, so that a page is read as a browser would."""
-    from bs4 import BeautifulSoup  # 0.15 s, and web processes read no pages
-
-    url = str(answer.response.url)
-    soup = BeautifulSoup(answer.body, "html.parser", from_encoding=answer.response.charset_encoding)
+    url = str(fetched.response.url)
+    soup = BeautifulSoup(fetched.body, "html.parser", from_encoding=fetched.response.charset_encoding)
     title = " ".join(soup.title.get_text(" ").split()) if soup.title else ""
     outgoing = _outgoing(soup, url)
     language = str(soup.html.get("lang") or "") if soup.html else ""
-    for each in soup(UNSEEN):
+    for each in soup(INVISIBLE_TAGS):
         each.decompose()
     words = soup.get_text(" ").split()
-    language = language or answer.response.headers.get("Content-Language", "") or _language_of(words)
-    return Page(url, title, len(words), language.lower()[:20], len(outgoing), outgoing[:links_kept], len(answer.body))
+    language = language or fetched.response.headers.get("Content-Language", "") or _language_of(words)
+    return Page(url, title, len(words), language.lower()[:20], len(outgoing), outgoing[:links_kept], len(fetched.body))
 
 
 def _outgoing(soup: BeautifulSoup, url: str) -> list[str]:
-    """Return the addresses of other hosts that a page links to, each once."""
+    """Return the distinct URLs on other hosts that a page links to, without fragments."""
     here = urlsplit(url).netloc
     found = dict[str, None]()
     for link in soup.find_all("a", href=True):
@@ -173,7 +163,7 @@ def _outgoing(soup: BeautifulSoup, url: str) -> list[str]:
 
 
 def _language_of(words: list[str]) -> str:
-    if len(words) < WORDS_TO_TELL:
+    if len(words) < MIN_WORDS_FOR_LANGUAGE:
         return ""
     try:
         return str(detect(" ".join(words[:1_000])))
@@ -188,25 +178,26 @@ _robots: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, tuple[float, asy
 )
 
 
-async def _robots_of(url: httpx.URL, manners: RequestLimits, context: ItemContext) -> RobotFileParser:
-    """Return what a host allows; asked for once an hour, however many of its pages are wanted. Raises RequestFailed."""
+async def _robots_of(url: httpx.URL, limits: RequestLimits, context: ItemContext) -> RobotFileParser:
+    """Return the robots.txt of a host, fetched once an hour for all its pages. Raises RequestFailed."""
     loop = asyncio.get_running_loop()
-    known = _robots.setdefault(loop, {})
+    cached = _robots.setdefault(loop, {})
     origin = f"{url.scheme}://{url.netloc.decode()}"
-    until, task = known.get(origin, (0.0, None))
-    if task is None or time.monotonic() > until or (task.done() and (task.cancelled() or task.exception() is not None)):
-        task = asyncio.create_task(_read_robots(origin, manners))
-        known[origin] = time.monotonic() + ROBOTS_KNOWN_FOR, task
+    expires, task = cached.get(origin, (0.0, None))
+    has_failed = task is not None and task.done() and (task.cancelled() or task.exception() is not None)
+    if task is None or time.monotonic() > expires or has_failed:
+        task = asyncio.create_task(_read_robots(origin, limits))
+        cached[origin] = time.monotonic() + ROBOTS_TTL, task
     with context.waiting():
         return await asyncio.shield(task)
 
 
-async def _read_robots(origin: str, manners: RequestLimits) -> RobotFileParser:
-    answer = await send(_get(f"{origin}/robots.txt"), manners, nullcontext)
-    status = answer.response.status_code
+async def _read_robots(origin: str, limits: RequestLimits) -> RobotFileParser:
+    fetched = await send(build_request("GET", f"{origin}/robots.txt"), limits, nullcontext)
+    status = fetched.response.status_code
     if status >= 500 or status == httpx.codes.TOO_MANY_REQUESTS:
         raise RequestFailed(f"robots.txt cannot be read ({status}), so nothing of the host is fetched.")
     robots = RobotFileParser()
-    text = answer.body[:ROBOTS_BYTES].decode(errors="replace") if answer.response.is_success else ""
+    text = fetched.body[:MAX_ROBOTS_BYTES].decode(errors="replace") if fetched.response.is_success else ""
     robots.parse(text.splitlines())
     return robots

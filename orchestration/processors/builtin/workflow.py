@@ -1,4 +1,4 @@
-"""workflow: one workflow of any type an item, in any SDK's language, as a child of the batch's child."""
+"""workflow: starts a workflow of any type for each item, in any SDK language, as a child of the item's child."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
 from orchestration.processors.templating import (
     PLACEHOLDER,
-    SECRET,
+    SECRET_MARKER,
     Fields,
     JsonTemplate,
     UnknownField,
@@ -24,7 +24,7 @@ from orchestration.processors.templating import (
 
 
 class InvalidId(Exception):
-    """The workflow id that the item makes cannot be one."""
+    """The item yields a workflow id that is reserved for Canopy."""
 
 
 class WorkflowParameters(BaseModel):
@@ -70,8 +70,8 @@ class WorkflowParameters(BaseModel):
 
     @field_validator("argument", "workflow_id")
     @classmethod
-    def _names_no_secret(cls, given: str) -> str:
-        if any(name.startswith(SECRET) for name in PLACEHOLDER.findall(given)):
+    def _reject_secrets(cls, given: str) -> str:
+        if any(name.startswith(SECRET_MARKER) for name in PLACEHOLDER.findall(given)):
             raise ValueError(
                 "A secret would be stored in Temporal's history: give it to the workflow's own worker instead."
             )
@@ -90,7 +90,7 @@ class WorkflowParameters(BaseModel):
     child_workflow=DELEGATE_WORKFLOW,
 )
 def workflow(item: Fields, parameters: WorkflowParameters, context: ItemContext) -> DelegatedWorkflow:
-    """Return what is to be started for an item."""
+    """Return the workflow to start for an item. Raises UnknownField, InvalidId."""
     fields = context.fields(item)
     template: Any = json.loads(parameters.argument) if parameters.argument.strip() else None
     name = fill_text(parameters.workflow_id, fields).strip()

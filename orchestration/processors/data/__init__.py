@@ -1,1 +1,1 @@
-"""What processors of databases, tables and files share."""
+"""What processors of databases, tables and files share: connections, column schemas, imports, file stores."""

@@ -1,7 +1,7 @@
-"""Connections: the databases that an installation configures by name, and how work over them fails.
+"""Database connections that an installation configures by name, and the errors of work on them.
 
 CANOPY_CONNECTION_<NAME> is the URL (postgres://… or sqlite:////absolute/path) where workers run, and
-CANOPY_CONNECTION_<NAME>_WRITABLE=1 lets work write through it. Batches and forms have the name alone.
+CANOPY_CONNECTION_<NAME>_WRITABLE=1 allows writing. Batches and forms hold only the name.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from typing import Annotated
 
 from pydantic import Field
 
-from orchestration.processors.config_names import named
+from orchestration.processors.config_names import config_name
 
-VARIABLE = "CANOPY_CONNECTION_"
-WRITABLE = "_WRITABLE"
-ConnectionName = Annotated[str, Field(title="Connection", max_length=100), named("a connection", "SHOP")]
+CONNECTION_PREFIX = "CANOPY_CONNECTION_"
+WRITABLE_SUFFIX = "_WRITABLE"
+ConnectionName = Annotated[str, Field(title="Connection", max_length=100), config_name("a connection", "SHOP")]
 
 
 class ConnectionMissing(LookupError):
-    """A connection that was named is not configured where the worker runs."""
+    """The connection is not configured where the worker runs."""
 
 
 class InvalidStatement(Exception):
-    """The database refuses the statement with these fields: another attempt would not change that."""
+    """The database rejects the statement with these fields. Not retried, as it would fail again."""
 
 
 class InvalidTable(Exception):
-    """The table is not there, or is not as the import needs it."""
+    """The table does not exist, or lacks a column or the unique key of the import."""
 
 
 class DatabaseFailed(Exception):
-    """The database did not answer, or took too long: another attempt may help."""
+    """The database did not answer, or took too long. A retry may succeed."""
 
 
 def is_writable(name: str) -> bool:
-    """Whether the installation lets work write through a connection."""
-    return os.environ.get(f"{VARIABLE}{name}{WRITABLE}", "").lower() in ("1", "true", "yes", "on")
+    """Whether the installation allows writing through a connection."""
+    return os.environ.get(f"{CONNECTION_PREFIX}{name}{WRITABLE_SUFFIX}", "").lower() in ("1", "true", "yes", "on")

@@ -1,7 +1,8 @@
-"""File stores: folders and S3-compatible buckets that an installation configures by name, for reading.
+"""File stores: folders and S3-compatible buckets that an installation configures by name, read-only.
 
-CANOPY_FILES_<NAME> is /an/absolute/folder, or s3://bucket/prefix?endpoint=https://…&region=… where workers run, with
-CANOPY_FILES_<NAME>_KEY_ID and CANOPY_FILES_<NAME>_SECRET beside it. Batches and forms have the name alone.
+CANOPY_FILES_<NAME> is /an/absolute/folder, or s3://bucket/prefix?endpoint=https://…&region=… where workers run; the
+credentials of a bucket are CANOPY_FILES_<NAME>_KEY_ID and CANOPY_FILES_<NAME>_SECRET. Batches and forms hold only the
+name.
 """
 
 from __future__ import annotations
@@ -20,118 +21,118 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 from pydantic import Field
 
-from orchestration.processors.config_names import NAME, named
-from orchestration.processors.secrets import keep_secret, mask
+from orchestration.processors.config_names import config_name, configured
+from orchestration.processors.secrets import mask, register_secret
 
-VARIABLE = "CANOPY_FILES_"
-PART = 1024 * 1024
+FILE_STORE_PREFIX = "CANOPY_FILES_"
+PART_BYTES = 1024 * 1024
 
-StoreName = Annotated[str, Field(title="File store", max_length=100), named("a file store", "ARCHIVE")]
+StoreName = Annotated[str, Field(title="File store", max_length=100), config_name("a file store", "ARCHIVE")]
 
 
 class StoreMissing(LookupError):
-    """A file store that was named is not configured where the worker runs."""
+    """The file store is not configured where the worker runs."""
 
 
 class NoSuchFile(LookupError):
-    """The store has no file at a path, or the path leads out of it."""
+    """The store has no file at the path, or the path is outside of it."""
 
 
 class StoreFailed(Exception):
-    """The store did not answer as it should: another attempt may help."""
+    """The store did not answer, or with an error. A retry may succeed."""
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A file: its size in bytes, and its content in parts."""
+class OpenFile:
+    """A file opened for reading: its size in bytes, and its content in parts of at most PART_BYTES or so."""
 
     size: int
     parts: Generator[bytes, None, None]
 
 
 class FileStore(Protocol):
-    """Where files lie."""
+    """A folder or bucket to read files from."""
 
-    def open(self, path: str) -> Opened:
+    def open(self, path: str) -> OpenFile:
         """Open a file for reading. Raises NoSuchFile, StoreFailed."""
         ...
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of this machine, and what lies below it; links that lead out of it are not followed."""
+    """A folder of this machine with its subfolders. Symbolic links that lead out of it are not followed."""
 
     base: Path
 
-    def open(self, path: str) -> Opened:
+    def open(self, path: str) -> OpenFile:
         """Open a file for reading. Raises NoSuchFile, StoreFailed."""
         base = self.base.resolve()
         try:
             found = (base / path.lstrip("/")).resolve()
             if not found.is_relative_to(base) or not found.is_file():
                 raise NoSuchFile(f"There is no file {path!r}.")
-            return Opened(found.stat().st_size, _parts(found))
+            return OpenFile(found.stat().st_size, _file_parts(found))
         except (OSError, ValueError) as error:
             raise StoreFailed(f"{path!r}: {error}") from error
 
 
-def _parts(path: Path) -> Generator[bytes, None, None]:
+def _file_parts(path: Path) -> Generator[bytes, None, None]:
     with path.open("rb") as file:
-        while part := file.read(PART):
+        while part := file.read(PART_BYTES):
             yield part
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket, or what lies below a prefix of one."""
+    """A bucket, or the objects below a prefix of it."""
 
     store: S3Store
 
-    def open(self, path: str) -> Opened:
+    def open(self, path: str) -> OpenFile:
         """Open an object for reading. Raises NoSuchFile, StoreFailed."""
         try:
             found = obstore.get(self.store, path.lstrip("/"))
-            return Opened(found.meta["size"], _guarded(path, found))
+            return OpenFile(found.meta["size"], _object_parts(path, found))
         except FileNotFoundError:
             raise NoSuchFile(f"There is no object {path!r}.") from None
         except ValueError as error:
             raise NoSuchFile(f"{path!r} is not a valid object key: {error}") from None
         except BaseError as error:
-            raise _failed(path, error) from None
+            raise _store_failure(path, error) from None
 
 
-def _guarded(path: str, found: obstore.GetResult) -> Generator[bytes, None, None]:
+def _object_parts(path: str, found: obstore.GetResult) -> Generator[bytes, None, None]:
     try:
-        for part in found.stream(min_chunk_size=PART):
+        for part in found.stream(min_chunk_size=PART_BYTES):
             yield bytes(part)
     except BaseError as error:
-        raise _failed(path, error) from None
+        raise _store_failure(path, error) from None
 
 
-def _failed(path: str, error: BaseError) -> StoreFailed:
-    """Return the error in one line: a client's own has its whole state below it, keys included."""
+def _store_failure(path: str, error: BaseError) -> StoreFailed:
+    """Return the error's first line: the client appends its whole state to it, keys included."""
     return StoreFailed(mask(f"{path!r}: {str(error).strip().splitlines()[0][:300]}"))
 
 
 def file_store(name: str) -> FileStore:
     """Return a store by its name. Raises StoreMissing."""
-    given = os.environ.get(VARIABLE + name, "")
-    if not NAME.fullmatch(name) or not given:
-        raise StoreMissing(f"There is no file store {name}: {VARIABLE}{name} is not set on this worker.")
-    if given.startswith("/"):
-        return Folder(Path(given))
-    key, secret = (os.environ.get(f"{VARIABLE}{name}_{part}", "") for part in ("KEY_ID", "SECRET"))
+    location = configured(FILE_STORE_PREFIX, name)
+    if not location:
+        raise StoreMissing(f"There is no file store {name}: {FILE_STORE_PREFIX}{name} is not set on this worker.")
+    if location.startswith("/"):
+        return Folder(Path(location))
+    key, secret = (os.environ.get(f"{FILE_STORE_PREFIX}{name}_{part}", "") for part in ("KEY_ID", "SECRET"))
     if secret:
-        keep_secret(secret)
+        register_secret(secret)
     try:
-        return _bucket(given, key, secret)
+        return _bucket(location, key, secret)
     except (ValueError, BaseError):
-        raise StoreMissing(f"{VARIABLE}{name} is neither an absolute folder nor an s3:// address.") from None
+        raise StoreMissing(f"{FILE_STORE_PREFIX}{name} is neither an absolute folder nor an s3:// address.") from None
 
 
 @lru_cache
 def _bucket(url: str, key: str, secret: str) -> Bucket:
-    """Return a bucket, whose connections all batches of this worker share. Raises ValueError."""
+    """Return a bucket, whose connections all batches of this worker share. Raises ValueError for an invalid URL."""
     split = urlsplit(url)
     if split.scheme != "s3" or not split.netloc:
         raise ValueError(url)
@@ -154,8 +155,8 @@ def _bucket(url: str, key: str, secret: str) -> Bucket:
 
 
 @contextmanager
-def opened(name: str, path: str) -> Iterator[Opened]:
-    """Hold a file of a store open. Raises StoreMissing, NoSuchFile, StoreFailed."""
+def open_file(name: str, path: str) -> Iterator[OpenFile]:
+    """Open a file of a store for reading. Raises StoreMissing, NoSuchFile, StoreFailed."""
     found = file_store(name).open(path)
     with closing(found.parts):
         yield found

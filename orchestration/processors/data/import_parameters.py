@@ -1,4 +1,4 @@
-"""What an import is told and what it returns: parameters, results, rejections."""
+"""Parameters, results and rejections of imports into a table."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from orchestration.processors.data.connections import VARIABLE, WRITABLE, ConnectionName
+from orchestration.processors.data.connections import CONNECTION_PREFIX, WRITABLE_SUFFIX, ConnectionName
 from orchestration.processors.data.row_schema import Column, parse_columns
 
 TABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?")
 
 
 class RejectedRow(Exception):
-    """A row that the schema does not let through: every reason."""
+    """The row does not match the schema; the message has every reason."""
 
 
 class ImportParameters(BaseModel):
@@ -23,8 +23,8 @@ class ImportParameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     connection: ConnectionName = Field(
-        description=f"Name of a configured connection with write access, such as SHOP for {VARIABLE}SHOP with "
-        f"{VARIABLE}SHOP{WRITABLE}.",
+        description=f"Name of a configured connection with write access, such as SHOP for {CONNECTION_PREFIX}SHOP with "
+        f"{CONNECTION_PREFIX}SHOP{WRITABLE_SUFFIX}.",
     )
     table: str = Field(title="Table", max_length=200, description="Name, or schema.name.")
     columns: dict[str, str] = Field(
@@ -47,20 +47,20 @@ class ImportParameters(BaseModel):
 
     @field_validator("table")
     @classmethod
-    def _is_a_table(cls, given: str) -> str:
+    def _check_table(cls, given: str) -> str:
         if not TABLE.fullmatch(given):
             raise ValueError("This is not the name of a table.")
         return given
 
     @field_validator("columns")
     @classmethod
-    def _can_be_read(cls, given: dict[str, str]) -> dict[str, str]:
+    def _check_columns(cls, given: dict[str, str]) -> dict[str, str]:
         parse_columns(given)
         return given
 
     @field_validator("key")
     @classmethod
-    def _has_columns(cls, given: str, info: ValidationInfo) -> str:
+    def _check_key(cls, given: str, info: ValidationInfo) -> str:
         unknown = [name for name in _names(given) if name not in info.data.get("columns", _names(given))]
         if unknown or not _names(given):
             raise ValueError(f"Key columns must be columns of the schema, not {', '.join(unknown) or 'nothing'}.")
@@ -68,14 +68,17 @@ class ImportParameters(BaseModel):
 
     @cached_property
     def schema_columns(self) -> tuple[Column, ...]:
-        """The columns, the key's required."""
+        """The columns of the schema; those of the key are required."""
         return parse_columns(
-            {name: f"required, {said}" if name in self.key_columns else said for name, said in self.columns.items()}
+            {
+                name: f"required, {definition}" if name in self.key_columns else definition
+                for name, definition in self.columns.items()
+            }
         )
 
     @cached_property
     def key_columns(self) -> list[str]:
-        """The names of the key's columns."""
+        """Names of the key columns."""
         return _names(self.key)
 
 
@@ -84,7 +87,7 @@ def _names(given: str) -> list[str]:
 
 
 class Upserted(BaseModel):
-    """What became of a row: "inserted" or "updated", and its key."""
+    """Result of a row: the `action`, "inserted" or "updated", and the row's key."""
 
     action: str
     key: str

@@ -1,4 +1,4 @@
-"""Rows of an import, put into their table and taken out again. Imported when the first is processed: see databases."""
+"""Rows of an import: duplicate check, upsert, rollback. Imported on first use, as `databases` is."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ from sqlalchemy import Connection, delete, select
 from sqlalchemy.exc import StatementError
 
 from orchestration.processors.data.connections import DatabaseFailed
-from orchestration.processors.data.databases import database_failure, plain
+from orchestration.processors.data.databases import database_failure
 from orchestration.processors.data.import_parameters import ImportParameters, RejectedRow, Upserted
-from orchestration.processors.data.import_tables import IMPORTS, VALUES, Target, insert_into, writing
-from orchestration.processors.data.row_schema import as_json, read_row
+from orchestration.processors.data.import_tables import (
+    IMPORTED_ROWS,
+    UNIQUE_VALUES,
+    Target,
+    insert_into,
+    write_transaction,
+)
+from orchestration.processors.data.json_values import as_json
+from orchestration.processors.data.row_schema import read_row
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.templating import Fields
 
@@ -25,32 +32,32 @@ def reject_repeated(
     parameters: ImportParameters,
     contexts: Sequence[ItemContext],
 ) -> None:
-    """Add to the reasons of each row that has none yet which values in unique columns an earlier row has."""
-    with writing(parameters.connection, contexts[0]) as connection:
+    """Add a reason to each valid row for each value in a unique column that an earlier row of the batch has."""
+    with write_transaction(parameters.connection, contexts[0]) as connection:
         for (row, reasons), context in zip(read, contexts, strict=True):
             if not reasons:
-                reasons += _seen_before(connection, row, unique, context)
+                reasons += _duplicates(connection, row, unique, context)
 
 
-def _seen_before(
+def _duplicates(
     connection: Connection, row: Mapping[str, Any], names: Sequence[str], context: ItemContext
 ) -> Iterator[str]:
-    """Take note of a row's values in unique columns, and yield which of them an earlier row has."""
+    """Record a row's values in unique columns, and yield a reason for each that an earlier row has."""
     for name in names:
         if row[name] is None:
             continue
-        taken = {"batch": context.batch, "name": name, "value": str(row[name])}
-        given = taken | {"item": str(context.index), "at": datetime.now(UTC).isoformat()}
-        connection.execute(insert_into(connection, VALUES).values(**given).on_conflict_do_nothing())
-        first = connection.execute(select(VALUES.c.item).filter_by(**taken)).scalar_one()
+        value = {"batch": context.batch, "name": name, "value": str(row[name])}
+        record = value | {"item": str(context.index), "at": datetime.now(UTC).isoformat()}
+        connection.execute(insert_into(connection, UNIQUE_VALUES).values(**record).on_conflict_do_nothing())
+        first = connection.execute(select(UNIQUE_VALUES.c.item).filter_by(**value)).scalar_one()
         if first != str(context.index):
             yield f"{name}: {row[name]} is already used by item {int(first) + 1:,}"
 
 
 def upsert(rows: Sequence[Fields], parameters: ImportParameters, contexts: Sequence[ItemContext]) -> list[Any]:
-    """Put rows into the table in one transaction; return for each what became of it, or why it was refused."""
+    """Upsert rows in one transaction; return for each an Upserted, or the exception it was rejected with."""
     found: list[Any] = []
-    with writing(parameters.connection, contexts[0]) as connection:
+    with write_transaction(parameters.connection, contexts[0]) as connection:
         target = _target(connection, parameters)
         for row, context in zip(rows, contexts, strict=True):
             try:
@@ -69,39 +76,39 @@ def _upsert(
     row, reasons = read_row(parameters.schema_columns, data)
     if reasons:
         raise RejectedRow("; ".join(reasons))
-    values = {name: as_json(value) for name, value in row.items()}
+    values = as_json(row)
     key = {name: values[name] for name in parameters.key_columns}
-    work = _work(context)
-    known = connection.execute(select(IMPORTS.c.before).where(IMPORTS.c.work == work)).first()
-    if known is None:
+    work = _record_id(context)
+    imported = connection.execute(select(IMPORTED_ROWS.c.before).where(IMPORTED_ROWS.c.work == work)).first()
+    if imported is None:
         before = connection.execute(target.select(key)).mappings().first()
-        was = json.dumps({name: plain(value) for name, value in before.items()}) if before is not None else None
-        connection.execute(IMPORTS.insert().values(work=work, row_key=json.dumps(key), before=was))
+        previous = json.dumps(as_json(dict(before))) if before is not None else None
+        connection.execute(IMPORTED_ROWS.insert().values(work=work, row_key=json.dumps(key), before=previous))
     else:
-        was = known.before
+        previous = imported.before
     connection.execute(target.upsert(values))
-    return Upserted(action="inserted" if was is None else "updated", key=", ".join(str(each) for each in key.values()))
+    return Upserted(action="inserted" if previous is None else "updated", key=", ".join(map(str, key.values())))
 
 
-def undo_upsert(parameters: ImportParameters, context: ItemContext) -> None:
-    """Take a row out of the table again, or put back what had been there."""
-    with writing(parameters.connection, context) as connection:
-        work = IMPORTS.c.work == _work(context)
-        known = connection.execute(select(IMPORTS.c.row_key, IMPORTS.c.before).where(work)).first()
-        if known is None:
-            return  # taken out before
+def restore_row(parameters: ImportParameters, context: ItemContext) -> None:
+    """Delete an inserted row, or restore an updated one. Idempotent."""
+    with write_transaction(parameters.connection, context) as connection:
+        work = IMPORTED_ROWS.c.work == _record_id(context)
+        imported = connection.execute(select(IMPORTED_ROWS.c.row_key, IMPORTED_ROWS.c.before).where(work)).first()
+        if imported is None:
+            return  # already undone
         target = _target(connection, parameters)
-        if known.before is None:
-            connection.execute(target.delete(json.loads(known.row_key)))
+        if imported.before is None:
+            connection.execute(target.delete(json.loads(imported.row_key)))
         else:
-            connection.execute(target.upsert(json.loads(known.before)))
-        connection.execute(delete(IMPORTS).where(work))
+            connection.execute(target.upsert(json.loads(imported.before)))
+        connection.execute(delete(IMPORTED_ROWS).where(work))
 
 
 def _target(connection: Connection, parameters: ImportParameters) -> Target:
-    return Target.of(connection, parameters.table, list(parameters.columns), parameters.key_columns)
+    return Target.reflect(connection, parameters.table, list(parameters.columns), parameters.key_columns)
 
 
-def _work(context: ItemContext) -> str:
-    """Name a row's import, the same for what does it and for what undoes it."""
+def _record_id(context: ItemContext) -> str:
+    """Return the id under which the import of a row is recorded."""
     return f"{context.batch}/{context.index}"

@@ -1,4 +1,4 @@
-"""Columns: a schema of rows as a person writes it, one column a line, and what it makes of a row. Pure.
+"""Column schemas: parsed from one line per column, applied to rows of text. Pure.
 
 email: text, required, unique, pattern .+@.+
 amount: decimal, from 0 to 10000
@@ -14,7 +14,7 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-RANGE = re.compile(r"(?:from (?P<least>\S+))? ?(?:to (?P<most>\S+))?")
+RANGE = re.compile(r"(?:from (?P<minimum>\S+))? ?(?:to (?P<maximum>\S+))?")
 TRUE, FALSE = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
 
 
@@ -40,7 +40,7 @@ def _boolean(text: str) -> bool:
     return text.casefold() in TRUE
 
 
-KINDS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+COLUMN_TYPES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "text": ("text", str),
     "integer": ("a whole number", _integer),
     "decimal": ("a number", _decimal),
@@ -48,93 +48,95 @@ KINDS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "date": ("a date such as 2026-11-21", date.fromisoformat),
     "datetime": ("a time such as 2026-11-21T03:00:00+01:00", datetime.fromisoformat),
 }
-"""What a value may be, in words, and how a text becomes one. Raises ValueError."""
+"""By name: a phrase for error messages, and the conversion from text, which raises ValueError."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """What is asked of one column. `least` and `most` are of its kind; of text they are numbers of characters."""
+    """Rules of a column. `minimum` and `maximum` have the column's type; for text they are lengths in characters."""
 
     name: str
-    kind: str = "text"
+    type: str = "text"
     required: bool = False
     unique: bool = False
     pattern: re.Pattern[str] | None = None
-    least: Any = None
-    most: Any = None
+    minimum: Any = None
+    maximum: Any = None
 
     @classmethod
-    def parse(cls, name: str, said: str) -> Column:
-        """Read what was said of a column. Raises ValueError with a reason for a person."""
-        words, _, pattern = said.partition("pattern ")
-        options = [each.strip() for each in words.split(",") if each.strip()]
-        kind = next((each for each in options if each in KINDS), "text")
+    def parse(cls, name: str, definition: str) -> Column:
+        """Parse a definition such as "integer, required, from 1". Raises ValueError with a message for the user."""
+        head, _, pattern = definition.partition("pattern ")
+        options = [each.strip() for each in head.split(",") if each.strip()]
+        column_type = next((each for each in options if each in COLUMN_TYPES), "text")
         bounds: dict[str, Any] = {}
         for option in options:
-            if option in ("required", "unique") or option == kind:
+            if option in ("required", "unique") or option == column_type:
                 continue
             found = RANGE.fullmatch(option)
             if found is None or not option:
-                known = f"{', '.join(KINDS)}, required, unique, from … to …, pattern …"
+                known = f"{', '.join(COLUMN_TYPES)}, required, unique, from … to …, pattern …"
                 raise ValueError(f"{name}: unknown option {option!r}. Options: {known}.")
-            bounds |= {side: _bound(name, kind, text) for side, text in found.groupdict().items() if text}
-        return cls(name, kind, "required" in options, "unique" in options, _compiled(name, pattern), **bounds)
+            bounds |= {side: _read_bound(name, column_type, text) for side, text in found.groupdict().items() if text}
+        return cls(
+            name, column_type, "required" in options, "unique" in options, _compile_pattern(name, pattern), **bounds
+        )
 
     def read(self, given: Any) -> Any:
-        """Return a value as its kind, None where there is none. Raises ValueError with what is wrong with it."""
+        """Return a value converted to the column's type, None if it is empty. Raises ValueError with the reason."""
         text = "" if given is None else str(given).strip()
         if not text:
             if self.required:
                 raise ValueError(f"{self.name} is missing")
             return None
-        words, convert = KINDS[self.kind]
+        phrase, convert = COLUMN_TYPES[self.type]
         try:
             value = convert(text)
         except ValueError:
-            raise ValueError(f"{self.name}: {_short(text)} is not {words}") from None
+            raise ValueError(f"{self.name}: {_shortened(text)} is not {phrase}") from None
         if self.pattern is not None and not self.pattern.fullmatch(text):
-            raise ValueError(f"{self.name}: {_short(text)} does not match {self.pattern.pattern}")
+            raise ValueError(f"{self.name}: {_shortened(text)} does not match {self.pattern.pattern}")
         self._check_range(text, value)
         return value
 
     def _check_range(self, text: str, value: Any) -> None:
-        measured, what = (len(text), f"a length of {len(text):,} is") if self.kind == "text" else (value, f"{text} is")
+        measured, what = (len(text), f"a length of {len(text):,} is") if self.type == "text" else (value, f"{text} is")
         try:
-            if self.least is not None and measured < self.least:
-                raise ValueError(f"{self.name}: {what} less than {self.least}")
-            if self.most is not None and measured > self.most:
-                raise ValueError(f"{self.name}: {what} more than {self.most}")
-        except TypeError:  # of two times only one says where on earth it is
+            if self.minimum is not None and measured < self.minimum:
+                raise ValueError(f"{self.name}: {what} less than {self.minimum}")
+            if self.maximum is not None and measured > self.maximum:
+                raise ValueError(f"{self.name}: {what} more than {self.maximum}")
+        except TypeError:  # only one of two datetimes has an offset
             reason = "must have an offset such as +01:00 if and only if its range has one"
             raise ValueError(f"{self.name}: {text} {reason}") from None
 
 
-def _bound(name: str, kind: str, text: str) -> Any:
-    convert = _integer if kind == "text" else KINDS[kind][1]
+def _read_bound(name: str, column_type: str, text: str) -> Any:
+    convert = _integer if column_type == "text" else COLUMN_TYPES[column_type][1]
     try:
         return convert(text)
     except ValueError:
-        raise ValueError(f"{name}: {text!r} is not valid in the range of a {kind}.") from None
+        raise ValueError(f"{name}: {text!r} is not valid in the range of a {column_type}.") from None
 
 
-def _compiled(name: str, pattern: str) -> re.Pattern[str] | None:
+def _compile_pattern(name: str, pattern: str) -> re.Pattern[str] | None:
     try:
         return re.compile(pattern.strip()) if pattern.strip() else None
     except re.error as error:
         raise ValueError(f"{name}: invalid pattern {pattern.strip()!r}: {error}.") from None
 
 
-def _short(text: str) -> str:
+def _shortened(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:60]}…")
 
 
-def parse_columns(said: Mapping[str, str]) -> tuple[Column, ...]:
-    """Read a schema: what is said of each column. Raises ValueError with a reason for a person."""
-    return tuple(Column.parse(name, words) for name, words in said.items())
+def parse_columns(definitions: Mapping[str, str]) -> tuple[Column, ...]:
+    """Parse a schema, a definition by column. Raises ValueError with a message for the user."""
+    return tuple(Column.parse(name, definition) for name, definition in definitions.items())
 
 
 def read_row(columns: Sequence[Column], data: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return a row's values by column, and why they cannot be taken: nothing of what no column names."""
+    """Return a row's valid values by column, and the reasons for invalid ones. Other fields are ignored."""
     row, reasons = dict[str, Any](), list[str]()
     for column in columns:
         try:
@@ -142,10 +144,3 @@ def read_row(columns: Sequence[Column], data: Mapping[str, Any]) -> tuple[dict[s
         except ValueError as error:
             reasons.append(str(error))
     return row, reasons
-
-
-def as_json(value: Any) -> Any:
-    """Return a value that a column has read as JSON can hold it, so that the column reads the same from it again."""
-    if isinstance(value, bool) or value is None or isinstance(value, int):
-        return value
-    return value.isoformat() if isinstance(value, date | datetime) else str(value)

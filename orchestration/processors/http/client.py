@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -76,6 +77,17 @@ async def send(
     except httpx.HTTPError as error:
         raise RequestFailed(f"{error or type(error).__name__} ({request.url})") from error
     return FetchedResponse(response, body, round((time.perf_counter() - started) * 1000, 1))
+
+
+def build_request(method: str, url: str, **options: Any) -> httpx.Request:
+    """Return a request of this event loop's client. Raises InvalidRequest for anything but an http or https URL."""
+    try:
+        request = client().build_request(method, url, **options)
+    except (httpx.InvalidURL, ValueError, TypeError) as error:
+        raise InvalidRequest(f"{url[:200]!r} is not a valid URL: {error}") from error
+    if request.url.scheme not in ("http", "https") or not request.url.host:
+        raise InvalidRequest(f"{url[:200]!r} is not an http or https address.")
+    return request
 
 
 def host_of(request: httpx.Request) -> str:

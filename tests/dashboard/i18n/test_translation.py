@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import translation
 
 from dashboard.i18n.formatting import duration
-from dashboard.management.extract_texts import as_module, translatable_texts
+from dashboard.management.extract_texts import module_source, translatable_texts
 from dashboard.templatetags.canopy import tally_words
 from orchestration.contracts.status import Status
 from orchestration.plan.plan import Plan
@@ -93,7 +93,7 @@ def test_every_text_is_in_the_catalogue() -> None:
 
 
 def test_what_code_without_django_says_is_in_the_catalogue() -> None:
-    assert (ROOT / "dashboard" / "i18n" / "engine_texts.py").read_text() == as_module(translatable_texts())
+    assert (ROOT / "dashboard" / "i18n" / "engine_texts.py").read_text() == module_source(translatable_texts())
 
 
 @pytest.mark.parametrize("domain", ["django", "djangojs"])

@@ -14,7 +14,7 @@ from dashboard.definitions import saving
 from dashboard.definitions.examples import EXAMPLES
 from dashboard.models import DefinitionVersion, SavedDefinition, VersionIsImmutable
 from dashboard.pages.outline import OutlineRow, outline_rows
-from orchestration.definitions.models import KINDS
+from orchestration.definitions.models import DEFINITION_TYPES
 from tests.support import builders
 from tests.support.builders import MakeBatch
 
@@ -40,7 +40,7 @@ def saved(operator: User) -> SavedDefinition:
 
 
 def test_every_kind_has_a_valid_example(logged_in: Client) -> None:
-    assert set(EXAMPLES) == set(KINDS)
+    assert set(EXAMPLES) == set(DEFINITION_TYPES)
     new = page_of(logged_in, NEW)
     for kind, example in EXAMPLES.items():
         checked = saving.check(example.text)

@@ -174,7 +174,7 @@ async def test_what_is_not_allowed_or_makes_no_arguments_is_refused(
 def test_an_allow_list_that_is_none_is_said(wrong: str) -> None:
     with pytest.raises(CannotLoad, match="does not have the form name=/absolute/path"):
         command.allowed_commands(wrong)
-    assert command.codes_of("0, 255") == {0, 255}
+    assert command.exit_codes("0, 255") == {0, 255}
     for code in ("", "256", "-1", "x"):
         with pytest.raises(ValueError, match="is not an exit code"):
-            command.codes_of(code)
+            command.exit_codes(code)

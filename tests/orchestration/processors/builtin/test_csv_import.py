@@ -13,11 +13,12 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 
-from orchestration.processors.builtin.csv_import import take_out, upsert_rows, validate_rows
+from orchestration.processors.builtin.csv_import import undo_upsert, upsert_rows, validate_rows
 from orchestration.processors.catalogue import load
 from orchestration.processors.data import import_tables
 from orchestration.processors.data.import_parameters import ImportParameters
-from orchestration.processors.data.row_schema import Column, as_json, parse_columns, read_row
+from orchestration.processors.data.json_values import as_json
+from orchestration.processors.data.row_schema import Column, parse_columns, read_row
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.templating import Fields
 from orchestration.testing import process_items
@@ -94,7 +95,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A writable connection STORE with the table, and a function that asks it."""
     load()
-    import_tables._prepare.cache_clear()
+    import_tables.create_tables.cache_clear()
     if request.param == "sqlite":
         path = tmp_path / "store.sqlite3"
         url = f"sqlite:///{path}"
@@ -168,7 +169,7 @@ async def test_rows_are_taken_out_again_and_what_was_there_before_is_back_even_a
     assert len(store("SELECT id FROM people")) == 2
     for _ in range(2):
         for row, context in zip(rows, contexts, strict=True):
-            await take_out(row, parameters, None, context)
+            await undo_upsert(row, parameters, None, context)
         assert store("SELECT * FROM people ORDER BY id") == before
     assert store("SELECT * FROM canopy_imports") == []
 

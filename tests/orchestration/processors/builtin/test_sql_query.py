@@ -18,7 +18,7 @@ from sqlalchemy.pool import QueuePool
 from orchestration.processors import secrets
 from orchestration.processors.builtin.sql_query import sql_query
 from orchestration.processors.catalogue import load
-from orchestration.processors.data.databases import _engine, url_of
+from orchestration.processors.data.databases import connection_url, pooled_engine
 from orchestration.testing import Outcome, process_items
 from tests.support.servers import postgres
 from tests.support.waiting import until
@@ -132,7 +132,7 @@ async def test_a_statement_ends_after_its_time_limit_and_when_it_is_canceled(sho
     running = asyncio.create_task(ask(endless, timeout=300))
 
     async def is_asked() -> bool:
-        pool = _engine(url_of("SHOP"), writable=False).pool
+        pool = pooled_engine(connection_url("SHOP"), writable=False).pool
         return isinstance(pool, QueuePool) and pool.checkedout() > 0
 
     await until(is_asked, "a connection has the statement")

@@ -103,6 +103,7 @@ def _deny_writes(connection: sqlite3.Connection, record: object) -> None:
 def transaction(name: str, seconds: float, is_canceled: Callable[[], bool]) -> Iterator[Connection]:
     """Open a transaction, committed on exit; a statement is interrupted after `seconds` or on cancellation.
 
+    SQLite counts `seconds` from the start of the transaction, PostgreSQL from that of the statement.
     Raises ConnectionMissing, and what SQLAlchemy raises.
     """
     url = connection_url(name)

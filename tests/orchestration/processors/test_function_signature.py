@@ -1,4 +1,4 @@
-"""Processors: what of a typed function becomes one, in all the shapes that a developer may write."""
+"""Processors from typed functions, in all the forms that a developer may write."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Greeting:
 
 @dataclass
 class Greeted:
-    """What was said."""
+    """The greeting."""
 
     said: str
 
@@ -80,7 +80,7 @@ def test_a_plain_value_is_an_item_and_a_result() -> None:
     assert run_items(double, [{"value": "x"}])[0].error_type == "ValidationError"
 
 
-def test_a_result_that_is_not_what_was_promised_fails_the_item() -> None:
+def test_a_result_of_another_type_fails_the_item() -> None:
     @processor
     async def promise(text: str) -> dict[str, int]:
         """Return something else."""
@@ -89,7 +89,7 @@ def test_a_result_that_is_not_what_was_promised_fails_the_item() -> None:
     assert "Serializ" in run_items(promise, [{"value": "x"}])[0].error_type
 
 
-def test_a_function_of_many_gets_them_at_once_and_only_what_failed_again() -> None:
+def test_a_function_of_many_gets_them_in_one_call_and_only_failed_ones_again() -> None:
     calls = list[list[str]]()
 
     @processor(together=3)
@@ -109,7 +109,7 @@ def test_a_function_of_many_gets_them_at_once_and_only_what_failed_again() -> No
     assert [each.error_type for each in once] == ["", "KeyError", "", ""]
 
 
-def test_a_call_for_many_that_fails_fails_each_of_them() -> None:
+def test_a_failed_call_for_many_fails_each_item() -> None:
     @processor
     def many(items: list[str]) -> list[int]:
         """Break for all, or forget one."""
@@ -122,7 +122,7 @@ def test_a_call_for_many_that_fails_fails_each_of_them() -> None:
     assert [each.error for each in forgotten] == ["Expected 2 results, one per item, but got 1."] * 2
 
 
-async def test_a_setup_is_made_once_and_left_at_the_end() -> None:
+async def test_a_setup_is_entered_once_and_exited_at_the_end() -> None:
     made = list[str]()
 
     @asynccontextmanager
@@ -157,7 +157,7 @@ async def test_a_setup_is_made_once_and_left_at_the_end() -> None:
         ("async def f(item: Unknown) -> R: ...", "not known where it stands"),
     ],
 )
-def test_a_function_that_is_not_typed_is_refused_with_file_and_reason(
+def test_an_untyped_function_is_rejected_with_file_and_reason(
     source: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = tmp_path / "mine_untyped.py"
@@ -175,7 +175,7 @@ def test_a_function_that_is_not_typed_is_refused_with_file_and_reason(
     assert "CANOPY_PROCESSORS: mine_untyped" in str(refused.value)
 
 
-def test_two_of_one_name_in_one_file_are_refused() -> None:
+def test_two_processors_of_one_name_in_one_file_are_rejected() -> None:
     @processor(name="same")
     def one(text: str) -> str:
         return text
@@ -187,7 +187,7 @@ def test_two_of_one_name_in_one_file_are_refused() -> None:
             return text
 
 
-def test_a_key_that_no_item_has_is_refused() -> None:
+def test_a_key_that_is_no_field_of_the_item_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"its key 'email' is not a field of an item\. Fields: name, age\."):
 
         @processor(key="email")
@@ -195,7 +195,7 @@ def test_a_key_that_no_item_has_is_refused() -> None:
             return item.name
 
 
-def test_installed_packages_bring_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processors_of_installed_packages_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "brought.py").write_text(
         "from orchestration.processors.registry import processor\n"
         "@processor\ndef brought_along(text: str) -> str:\n    'Came with a package.'\n    return text\n"

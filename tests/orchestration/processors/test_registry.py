@@ -1,4 +1,4 @@
-"""Registry: what is a processor and what is refused, and simulate's promise to be the same each time."""
+"""Registry: valid and rejected processors, and the reproducibility of simulate."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def test_the_catalogue_has_the_built_in_processors() -> None:
         get_processor("nope")
 
 
-def test_what_only_a_worker_needs_is_not_imported_with_the_catalogue() -> None:
-    said = "import sys; from orchestration.processors.catalogue import load; load(); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", said], cwd=ROOT, capture_output=True, text=True, check=True)
+def test_the_catalogue_does_not_import_what_only_workers_need() -> None:
+    code = "import sys; from orchestration.processors.catalogue import load; load(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "orchestration.processors.builtin.csv_import" in done.stdout.split()
     assert {"sqlalchemy", "bs4"}.isdisjoint(done.stdout.split())
 
 
-def test_an_untyped_parameter_is_refused_with_file_and_reason() -> None:
+def test_an_untyped_parameter_is_rejected_with_file_and_reason() -> None:
     async def untyped(item, parameters: SimulateParameters, context: ItemContext) -> SimulateResult:  # type: ignore[no-untyped-def]
         return SimulateResult(seconds=0, attempt=1)
 
@@ -48,7 +48,7 @@ def test_an_untyped_parameter_is_refused_with_file_and_reason() -> None:
         processor(name="untyped", title="", summary="")(untyped)
 
 
-def test_a_name_that_is_taken_is_refused() -> None:
+def test_a_taken_name_is_rejected() -> None:
     async def again(item: SimulateItem, parameters: SimulateParameters, context: ItemContext) -> SimulateResult:
         return SimulateResult(seconds=0, attempt=1)
 
@@ -56,7 +56,7 @@ def test_a_name_that_is_taken_is_refused() -> None:
         processor(name="simulate", title="", summary="")(again)
 
 
-async def test_a_plain_function_runs_too(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_plain_function_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_processors", dict(registry._processors))
 
     def plain(item: SimulateItem, parameters: SimulateParameters, context: ItemContext) -> SimulateResult:
@@ -89,11 +89,11 @@ async def test_simulate_fails_the_first_attempts() -> None:
 
 
 class Plain(BaseModel):
-    """Nothing in particular."""
+    """A model without fields."""
 
 
 def last_until_canceled(item: Plain, parameters: Plain, context: ItemContext) -> Plain:
-    """Work in a thread until told to stop."""
+    """Work in a thread until canceled."""
     context.progress(1, 2, "halves")
     while not context.is_canceled:
         time.sleep(0.01)
@@ -101,16 +101,16 @@ def last_until_canceled(item: Plain, parameters: Plain, context: ItemContext) ->
     return Plain()
 
 
-async def test_a_plain_function_says_how_far_it_is_and_learns_that_nobody_waits_for_it() -> None:
-    said = list[str]()
+async def test_a_plain_function_reports_progress_and_sees_its_cancellation() -> None:
+    reports = list[str]()
     bound = Processor(
         "plain", "", "", last_until_canceled, Signature(ArgumentType(Plain), ArgumentType(Plain), Plain)
     ).bind({})
-    running = asyncio.create_task(bound.run({}, ItemContext("k", 0, 1, said.append)))
+    running = asyncio.create_task(bound.run({}, ItemContext("k", 0, 1, reports.append)))
 
-    async def has_said(text: str) -> bool:
-        return text in said
+    async def has_reported(text: str) -> bool:
+        return text in reports
 
-    await until(lambda: has_said("1 of 2 halves"), "it says how far it is")
+    await until(lambda: has_reported("1 of 2 halves"), "it reports progress")
     running.cancel()
-    await until(lambda: has_said("cleaned up"), "it cleans up")
+    await until(lambda: has_reported("cleaned up"), "it cleans up")

@@ -1,4 +1,4 @@
-"""Secrets: named in parameters and templates, and taken out of results, errors, notes and logs."""
+"""Secrets: referred to by name in parameters and templates, masked in results, errors, notes and logs."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Access:
 
 
 def leaky() -> Any:
-    """Return a processor that tells its secret wherever it can."""
+    """Return a processor that leaks its secret wherever it can."""
 
     @processor
     async def leak(text: str, access: Access, context: ItemContext) -> dict[str, Any]:
-        """Tell everything."""
+        """Leak the secret."""
         value = access.token.reveal()
         context.report(f"with {value}")
         if text == "fail":
@@ -52,8 +52,8 @@ def leaky() -> Any:
 
 
 def test_a_secret_is_masked_in_results_errors_and_stacks() -> None:
-    told, failed = run_items(leaky(), [{"value": "tell"}, {"value": "fail"}], item_attempts=1)
-    assert told.result == {"token": MASK, "nested": [{MASK: f"Bearer {MASK}"}], "number": 1}
+    leaked, failed = run_items(leaky(), [{"value": "leak"}, {"value": "fail"}], item_attempts=1)
+    assert leaked.result == {"token": MASK, "nested": [{MASK: f"Bearer {MASK}"}], "number": 1}
     assert (failed.error_type, failed.error) == ("PermissionError", f"{MASK} is not let in")
 
 
@@ -68,11 +68,11 @@ def test_a_secret_is_masked_in_logs_and_tracebacks() -> None:
     assert f"no {MASK}" in logging.Formatter().format(record)
 
 
-def test_what_was_not_revealed_is_not_touched() -> None:
+def test_a_secret_that_was_not_revealed_is_not_masked() -> None:
     assert mask(f"a {VALUE}") == f"a {VALUE}"
 
 
-def test_parameters_hold_the_name_alone() -> None:
+def test_parameters_hold_only_the_name() -> None:
     model = processor_of(leaky()).parameters_model
     given = model.model_validate({"token": "CRM_TOKEN"})
     assert given.model_dump(mode="json") == {"token": "CRM_TOKEN"}
@@ -83,7 +83,7 @@ def test_parameters_hold_the_name_alone() -> None:
     assert "CANOPY_SECRET_CRM_TOKEN" in str(refused.value)
 
 
-def test_a_form_asks_for_the_name_and_says_so_where_the_secret_itself_was_given() -> None:
+def test_a_form_asks_for_the_name_and_rejects_the_secret_itself() -> None:
     form_class = form_of(processor_of(leaky()).parameters_model)
     assert "CANOPY_SECRET_NAME" in form_class.base_fields["token"].help_text
     assert form_class({"token": "CRM_TOKEN"}).is_valid()
@@ -91,7 +91,7 @@ def test_a_form_asks_for_the_name_and_says_so_where_the_secret_itself_was_given(
     assert "This is not a valid secret name" in wrong.errors["token"][0]
 
 
-def test_a_secret_that_is_not_there_fails_the_item_once_and_says_where_it_belongs() -> None:
+def test_a_missing_secret_fails_the_item_without_a_retry_and_names_its_variable() -> None:
     missing = {"token": "OTHER"}
     (outcome,) = run_items(leaky(), [{"value": "x"}], missing, item_attempts=1)
     assert outcome.error == "There is no secret OTHER: CANOPY_SECRET_OTHER is not set on this worker."
@@ -101,7 +101,7 @@ def test_a_secret_that_is_not_there_fails_the_item_once_and_says_where_it_belong
     assert (outcome.error_type, outcome.attempts) == ("SecretMissing", 1)
 
 
-def test_templates_take_secrets_and_items_cannot_ask_for_them() -> None:
+def test_templates_insert_secrets_but_items_cannot_refer_to_them() -> None:
     item = {"id": "{secret:CRM_TOKEN}"}
     assert fill_text("Bearer {secret:CRM_TOKEN}", {}) == f"Bearer {VALUE}"
     assert fill_url("https://x/{secret:CRM_TOKEN}", {}) == "https://x/s3cr3t%2Fof%20the%20crm"

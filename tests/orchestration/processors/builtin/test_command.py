@@ -1,4 +1,4 @@
-"""command: real programs, run without a shell, held to the allow-list, and ended with all that they started."""
+"""command: real programs, run without a shell, restricted to the allow-list, terminated with their process group."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Program = Callable[[str], None]
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
-    """A function that makes the one program that is allowed of a shell script."""
+    """A function that writes the allowed program from a shell script."""
     load()
     path = tmp_path / "program"
     monkeypatch.setattr(registry, "_processors", dict(registry._processors))
@@ -47,11 +47,11 @@ async def run(*values: Any, **given: Any) -> list[Outcome]:
     return await process_items(get_processor("command").function, items, {"program": "mine", **given}, item_attempts=1)
 
 
-def test_there_is_none_unless_the_installation_allows_one() -> None:
+def test_it_is_not_registered_unless_the_installation_allows_a_program() -> None:
     assert "command" not in processors()
 
 
-async def test_arguments_stay_what_they_are(program: Program) -> None:
+async def test_a_field_stays_within_its_argument(program: Program) -> None:
     program('for each in "$@"; do echo "<$each>"; done; echo "$CANOPY_ITEM_KEY" >&2')
     rubbish = "a b; rm -rf / $(id) `id` \"'* \n next"
     (outcome,) = await run(rubbish, arguments="--\n{value}\nfixed {index}")
@@ -60,7 +60,7 @@ async def test_arguments_stay_what_they_are(program: Program) -> None:
     assert outcome.result["exit_code"] == 0
 
 
-async def test_it_gets_its_input_and_nothing_of_the_workers_secrets(
+async def test_a_program_gets_its_input_but_none_of_the_workers_secrets(
     program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CANOPY_SECRET_PIN", "123456")
@@ -71,11 +71,11 @@ async def test_it_gets_its_input_and_nothing_of_the_workers_secrets(
     assert not await asyncio.to_thread(os.path.exists, folder)
     (outcome,) = await run("x", standard_input="{secret:PIN}", arguments="")
     program("cat")
-    (told,) = await run("x", standard_input="{secret:PIN}", arguments="")
-    assert told.result["output"] == "•••"
+    (echoed,) = await run("x", standard_input="{secret:PIN}", arguments="")
+    assert echoed.result["output"] == "•••"
 
 
-async def test_another_exit_code_and_a_signal_fail_with_the_last_words(program: Program) -> None:
+async def test_an_unexpected_exit_code_and_a_signal_fail_with_the_last_line_of_output(program: Program) -> None:
     program('echo first; echo "no such file" >&2; exit 3')
     (failed,) = await run("x")
     assert (failed.error_type, failed.error) == ("UnexpectedExit", "Exited with 3: no such file")
@@ -86,7 +86,7 @@ async def test_another_exit_code_and_a_signal_fail_with_the_last_words(program: 
     assert killed.error == "Ended by SIGKILL."
 
 
-async def test_output_is_kept_to_its_end_and_bounded(program: Program) -> None:
+async def test_the_last_bytes_of_output_are_kept(program: Program) -> None:
     program("head -c 3000000 /dev/zero | tr '\\0' x; echo END")
     (outcome,) = await run("x", output_kept=10)
     assert outcome.result["output"] == "xxxxxxEND\n"
@@ -94,14 +94,14 @@ async def test_output_is_kept_to_its_end_and_bounded(program: Program) -> None:
     assert nothing.result["output"] == ""
 
 
-async def test_a_program_that_reads_nothing_of_its_input_is_fine(program: Program) -> None:
+async def test_a_program_need_not_read_its_input(program: Program) -> None:
     program("exit 0")
     (outcome,) = await run("x", standard_input="y" * 90_000)
     assert outcome.error == ""
 
 
 @pytest.mark.parametrize("how", ["time limit", "item's timeout", "cancel"])
-async def test_it_is_ended_with_all_that_it_started(program: Program, tmp_path: Path, how: str) -> None:
+async def test_a_program_is_terminated_with_its_process_group(program: Program, tmp_path: Path, how: str) -> None:
     program(f"sleep 300 & echo $! > {tmp_path}/pid; trap '' TERM; sleep 300")
 
     async def started() -> int:
@@ -127,31 +127,31 @@ async def test_it_is_ended_with_all_that_it_started(program: Program, tmp_path: 
     await until(gone, "what it had started is gone")
 
 
-async def test_a_program_that_has_just_been_started_is_ended_too(
+async def test_a_program_canceled_while_it_starts_is_terminated(
     program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(f"echo $$ > {tmp_path}/pid; exec sleep 301")
-    start, begun, canceled = asyncio.create_subprocess_exec, asyncio.Event(), asyncio.Event()
+    start, is_started, is_canceled = asyncio.create_subprocess_exec, asyncio.Event(), asyncio.Event()
 
     async def slow(*given: Any, **options: Any) -> Any:
         process = await start(*given, **options)
-        begun.set()
-        await canceled.wait()
+        is_started.set()
+        await is_canceled.wait()
         return process
 
     monkeypatch.setattr("asyncio.create_subprocess_exec", slow)
     running = asyncio.create_task(
         process_items(get_processor("command").function, [{"value": "x"}], {"program": "mine"})
     )
-    await begun.wait()
+    await is_started.wait()
     running.cancel()
-    canceled.set()
+    is_canceled.set()
     with pytest.raises(asyncio.CancelledError):
         await running
     assert not [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", "301"]]
 
 
-async def test_what_is_not_allowed_or_makes_no_arguments_is_refused(
+async def test_programs_not_allowed_and_invalid_arguments_are_rejected(
     program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ValidationError, match="Input should be 'mine' or 'other'"):
@@ -171,7 +171,7 @@ async def test_what_is_not_allowed_or_makes_no_arguments_is_refused(
 
 
 @pytest.mark.parametrize("wrong", ["ls", "ls=bin/ls", "=/bin/ls", "l s=/bin/ls"])
-def test_an_allow_list_that_is_none_is_said(wrong: str) -> None:
+def test_a_malformed_allow_list_is_reported(wrong: str) -> None:
     with pytest.raises(CannotLoad, match="does not have the form name=/absolute/path"):
         command.allowed_commands(wrong)
     assert command.exit_codes("0, 255") == {0, 255}

@@ -1,4 +1,4 @@
-"""csv_import: the schema's rules, and rows put in and taken out again, against a real SQLite and a real PostgreSQL."""
+"""csv_import: column schemas, upserts and rollbacks, on a real SQLite and a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ GOOD = {"id": "1", "email": "ann@example.org", "amount": "10.50", "born": "1980-
 
 
 @pytest.mark.parametrize(
-    ("said", "given", "reason"),
+    ("definition", "value", "reason"),
     [
         ("integer", "1.5", "'1.5' is not a whole number"),
         ("integer", "99999999999999999999", "is not a whole number"),
@@ -55,13 +55,13 @@ GOOD = {"id": "1", "email": "ann@example.org", "amount": "10.50", "born": "1980-
         ("required", " ", "is missing"),
     ],
 )
-def test_what_a_column_rejects_and_why(said: str, given: str, reason: str) -> None:
-    row, reasons = read_row([Column.parse("x", said)], {"x": given})
+def test_a_column_rejects_an_invalid_value_with_the_reason(definition: str, value: str, reason: str) -> None:
+    row, reasons = read_row([Column.parse("x", definition)], {"x": value})
     assert row == {}
     assert reason in reasons[0]
 
 
-def test_what_columns_read_is_read_the_same_from_its_own_json() -> None:
+def test_a_row_is_the_same_when_read_again_from_its_json() -> None:
     columns = parse_columns(COLUMNS | {"note": ""})
     row, reasons = read_row(columns, GOOD | {"seen": "2026-11-21T03:00:00", "unnamed": "left out"})
     assert reasons == []
@@ -80,7 +80,7 @@ def test_what_columns_read_is_read_the_same_from_its_own_json() -> None:
         ({"id": ""}, " , ", "not nothing"),
     ],
 )
-def test_a_schema_that_says_nothing_is_refused_in_the_form(columns: dict[str, str], key: str, reason: str) -> None:
+def test_an_invalid_schema_is_rejected_in_the_form(columns: dict[str, str], key: str, reason: str) -> None:
     with pytest.raises(ValidationError, match=reason.replace("(", r"\(")):
         ImportParameters(connection="STORE", table="people", columns=columns, key=key)
 
@@ -93,7 +93,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A writable connection STORE with the table, and a function that asks it."""
+    """A writable connection STORE with the table; returns a function that runs a statement on it."""
     load()
     import_tables.create_tables.cache_clear()
     if request.param == "sqlite":
@@ -122,7 +122,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 PARAMETERS = {"connection": "STORE", "table": "people", "columns": COLUMNS, "key": "id"}
 
 
-async def test_a_value_that_an_earlier_row_has_is_rejected_whoever_asks_again(store: Any) -> None:
+async def test_a_duplicate_in_a_unique_column_is_rejected_in_every_attempt(store: Any) -> None:
     rows = [GOOD, GOOD | {"id": "2"}, GOOD | {"id": "x", "email": "bob@example.org"}, {"id": "3", "email": "none"}]
     for _ in range(2):
         first, same, worse, none = await process_items(validate_rows, rows, PARAMETERS)
@@ -137,7 +137,7 @@ async def test_a_value_that_an_earlier_row_has_is_rejected_whoever_asks_again(st
         assert worse.attempts == 1, "another attempt would not change it"
 
 
-async def test_rows_are_put_in_or_changed_and_one_that_is_refused_keeps_no_other_out(store: Any) -> None:
+async def test_rows_are_inserted_or_updated_and_a_rejected_one_does_not_affect_the_others(store: Any) -> None:
     store("INSERT INTO people (id, email, country) VALUES (2, 'old@example.org', 'FR'), (9, 'bob@example.org', 'FR')")
     changed: dict[str, Any] = {"id": 2, "email": "new@example.org", "amount": "7"}
     rows = [GOOD, changed, {"id": 3, "email": "bob@example.org"}]
@@ -155,7 +155,7 @@ async def test_rows_are_put_in_or_changed_and_one_that_is_refused_keeps_no_other
     assert float(born[1]) == 10.5
 
 
-async def test_rows_are_taken_out_again_and_what_was_there_before_is_back_even_after_a_row_was_done_twice(
+async def test_a_rollback_deletes_inserted_rows_and_restores_updated_ones_even_after_a_second_attempt(
     store: Any,
 ) -> None:
     store("INSERT INTO people (id, email, amount, country) VALUES (2, 'old@example.org', 1.25, 'FR')")
@@ -182,7 +182,7 @@ async def test_rows_are_taken_out_again_and_what_was_there_before_is_back_even_a
         ({"key": "born"}, "no primary key or unique index over born"),
     ],
 )
-async def test_a_table_that_does_not_fit_fails_its_rows_at_once(
+async def test_an_unsuitable_table_fails_the_rows_without_a_retry(
     store: Any, change: dict[str, Any], reason: str
 ) -> None:
     (row,) = await process_items(upsert_rows, [GOOD], PARAMETERS | change)
@@ -190,14 +190,14 @@ async def test_a_table_that_does_not_fit_fails_its_rows_at_once(
     assert reason in row.error
 
 
-async def test_what_an_import_keeps_beside_the_table_is_there_also_after_one_that_failed_first(store: Any) -> None:
+async def test_canopys_own_tables_exist_even_if_the_first_import_failed(store: Any) -> None:
     (lost,) = await process_items(upsert_rows, [GOOD], PARAMETERS | {"table": "nowhere"})
     assert lost.error_type == "InvalidTable"
     (row,) = await process_items(upsert_rows, [GOOD], PARAMETERS)
     assert (row.error, row.result["action"]) == ("", "inserted")
 
 
-async def test_a_connection_for_reading_takes_no_rows(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_read_only_connection_rejects_rows(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CANOPY_CONNECTION_STORE_WRITABLE")
     (row,) = await process_items(upsert_rows, [GOOD], PARAMETERS)
     assert row.error_type == "ConnectionMissing"

@@ -1,4 +1,4 @@
-"""file_digest: over a real folder, and an S3-compatible server on loopback."""
+"""file_digest: on a real folder, and on an S3-compatible server on loopback."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(params=["folder", "bucket"])
 def archive(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A file store ARCHIVE with the files; returns which kind it is."""
+    """A file store ARCHIVE with the files; returns its kind, "folder" or "bucket"."""
     load()
     if request.param == "folder":
         for name, content in FILES.items():
@@ -89,7 +89,7 @@ async def digest(*paths: str, **parameters: object) -> list[Outcome]:
     return await process_items(file_digest, [{"path": path} for path in paths], given, item_attempts=2)
 
 
-async def test_each_file_is_told_by_what_is_in_it(archive: str) -> None:
+async def test_each_file_has_its_size_checksum_type_and_lines(archive: str) -> None:
     found = {outcome.result["path"]: outcome.result for outcome in await digest(*FILES)}
     for path, content in FILES.items():
         assert (found[path]["size"], found[path]["checksum"]) == (len(content), hashlib.sha256(content).hexdigest())
@@ -111,19 +111,19 @@ async def test_each_file_is_told_by_what_is_in_it(archive: str) -> None:
     assert found["torn.png"]["thumbnail"] is None
 
 
-async def test_another_checksum_and_no_thumbnails(archive: str) -> None:
+async def test_checksum_and_thumbnails_are_optional(archive: str) -> None:
     (scan,) = await digest("scan.jpg", checksum="md5", thumbnails=False)
     assert scan.result["checksum"] == hashlib.md5(FILES["scan.jpg"]).hexdigest()
     assert (scan.result["width"], scan.result["thumbnail"]) == (300, None)
 
 
 @pytest.mark.parametrize("path", ["nowhere.txt", "../secret.txt", "deep/../../secret.txt", "way-out", "deep"])
-async def test_what_is_not_below_the_store_is_not_there(archive: str, path: str) -> None:
+async def test_a_path_outside_of_the_store_does_not_exist(archive: str, path: str) -> None:
     (none,) = await digest(path)
     assert (none.result, none.error_type, none.attempts) == (None, "NoSuchFile", 1)
 
 
-async def test_a_store_that_nobody_configured_is_said_so(archive: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_is_not_configured_is_reported(archive: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CANOPY_FILES_ODD", "ftp://archive")
     for name, reason in {"OTHER": "CANOPY_FILES_OTHER is not set", "ODD": "is neither an absolute folder"}.items():
         (none,) = await digest("notes.txt", store=name)
@@ -133,7 +133,7 @@ async def test_a_store_that_nobody_configured_is_said_so(archive: str, monkeypat
         await digest("notes.txt", store="../etc")
 
 
-async def test_a_bucket_that_does_not_answer_may_be_tried_again_and_its_secret_is_not_told(
+async def test_an_unreachable_bucket_is_retried_and_its_secret_is_masked(
     monkeypatch: pytest.MonkeyPatch, make_store: Callable[[str], None]
 ) -> None:
     make_store(f"s3://archive?endpoint=http://127.0.0.1:{free_port()}")

@@ -1,4 +1,4 @@
-"""sql_query: against a real SQLite and a real PostgreSQL; what only may read cannot write in any way that was tried."""
+"""sql_query: on a real SQLite and a real PostgreSQL; a read-only connection cannot write by any of several ways."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Two connections to one database, SHOP and the writable STORE; returns which kind it is."""
+    """Two connections to one database, SHOP and the writable STORE; returns the kind of database."""
     load()
     monkeypatch.setattr(secrets, "_revealed", set())
     kind: str = request.param
@@ -60,7 +60,7 @@ async def ask(statement: str, *items: dict[str, Any], connection: str = "SHOP", 
     return await process_items(sql_query, items or [{}], parameters, item_attempts=1)
 
 
-async def test_fields_are_passed_beside_the_statement(shop: str) -> None:
+async def test_fields_are_bound_parameters(shop: str) -> None:
     injection = "tea' OR '1'='1"
     found, none, missing = await ask(
         "SELECT id, name FROM goods WHERE name = :name", {"name": "tea"}, {"name": injection}, {"other": 1}
@@ -112,7 +112,7 @@ async def test_a_connection_is_read_only_unless_the_installation_says_otherwise(
     assert gone.result["row_count"] == 1
 
 
-async def test_what_the_database_refuses_is_not_tried_again_and_tells_no_password(shop: str) -> None:
+async def test_a_rejected_statement_is_not_retried_and_its_error_has_no_password(shop: str) -> None:
     (wrong,) = await ask("this is no SQL")
     assert (wrong.error_type, wrong.attempts) == ("InvalidStatement", 1)
     (twice,) = await ask("INSERT INTO goods VALUES (1, 'again')", connection="STORE")
@@ -128,20 +128,20 @@ async def test_a_statement_ends_after_its_time_limit_and_when_it_is_canceled(sho
     )
     (late,) = await ask(endless, timeout=0.5)
     assert late.error_type == "DatabaseFailed"
-    began = time.monotonic()
+    started = time.monotonic()
     running = asyncio.create_task(ask(endless, timeout=300))
 
-    async def is_asked() -> bool:
+    async def is_checked_out() -> bool:
         pool = pooled_engine(connection_url("SHOP"), writable=False).pool
         return isinstance(pool, QueuePool) and pool.checkedout() > 0
 
-    await until(is_asked, "a connection has the statement")
+    await until(is_checked_out, "a connection has the statement")
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     (after,) = await ask("SELECT 1 AS one")
     assert after.result["rows"] == [{"one": 1}]
-    assert time.monotonic() - began < 120
+    assert time.monotonic() - started < 120
 
 
 async def test_values_become_json(shop: str) -> None:
@@ -158,7 +158,7 @@ async def test_values_become_json(shop: str) -> None:
     ]
 
 
-async def test_a_connection_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_or_invalid_connection_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     load()
     (missing,) = await ask("SELECT 1", connection="NOWHERE")
     assert missing.error == ("There is no connection NOWHERE: CANOPY_CONNECTION_NOWHERE is not set on this worker.")

@@ -1,4 +1,4 @@
-"""web_page: what is on a page of a real server, and what its robots.txt keeps from being fetched."""
+"""web_page: pages of a real server, parsed, and only fetched if its robots.txt allows it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 async def site(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A server without a robots.txt: its address is `url`."""
+    """A server without a robots.txt; `url` is its address."""
     load()
     monkeypatch.setenv("CANOPY_HTTP_ALLOW", "127.0.0.0/8")
     await http_client._close()
@@ -72,7 +72,7 @@ async def fetch(site: Any, *paths: str, **parameters: Any) -> list[Outcome]:
     return await process_items(web_page, items, {"per_second": 1_000, **parameters}, item_attempts=1)
 
 
-async def test_title_words_language_and_outgoing_links_are_told(site: Any) -> None:
+async def test_a_result_has_title_words_language_and_outgoing_links(site: Any) -> None:
     plain, english, broken, latin, empty = await fetch(site, "/plain", "/english", "/broken", "/latin", "/empty")
     assert plain.result == {
         "url": f"{site.url}/plain",
@@ -99,11 +99,11 @@ async def test_robots_txt_is_read_once_and_respected(site: Any) -> None:
     assert allowed.error == again.error == ""
     assert site.visits.count("/robots.txt") == 1
     assert "/private/page" not in site.visits
-    (asked,) = await fetch(site, "/private/page", respect_robots=False)
-    assert asked.error == ""
+    (ignoring,) = await fetch(site, "/private/page", respect_robots=False)
+    assert ignoring.error == ""
 
 
-async def test_a_robots_txt_that_cannot_be_read_allows_nothing(site: Any) -> None:
+async def test_an_unreadable_robots_txt_disallows_everything(site: Any) -> None:
     site.robots = (503, "")
     (page,) = await fetch(site, "/english")
     assert (page.error_type, "/english" in site.visits) == ("RequestFailed", False)
@@ -112,7 +112,7 @@ async def test_a_robots_txt_that_cannot_be_read_allows_nothing(site: Any) -> Non
     assert page.error == ""
 
 
-async def test_what_is_no_page_fails_with_the_reason(site: Any) -> None:
+async def test_anything_but_a_page_fails_with_the_reason(site: Any) -> None:
     pdf, missing, no_address = await fetch(site, "/file.pdf", "/nothing", "")
     assert (pdf.error_type, pdf.error) == ("NotAPage", "application/pdf is not a page.")
     assert (missing.error_type, missing.error) == ("UnexpectedStatus", "Expected 200-299, got 404 Not Found.")

@@ -7,10 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-import pytest
 from temporalio import workflow
-from temporalio.client import WorkflowFailureError
-from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from orchestration.contracts.events import EventKind, NodeKind
@@ -24,13 +21,6 @@ from tests.support.probe import Probe
 
 def work(probe: Probe) -> dict[str, Any]:
     return {"processor": "probe", "parameters": {"probe": probe.name}}
-
-
-async def failure_of(run: Run) -> ApplicationError:
-    with pytest.raises(WorkflowFailureError) as raised:
-        await run.result()
-    assert isinstance(raised.value.cause, ApplicationError)
-    return raised.value.cause
 
 
 async def tree_rows(run: Run) -> dict[str, tuple[NodeKind, str, Status | None]]:

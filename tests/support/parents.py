@@ -41,7 +41,7 @@ async def held(run: Run) -> Progress:
     return found
 
 
-async def failure(run: Run) -> ApplicationError:
+async def failure_of(run: Run) -> ApplicationError:
     """Return the error that the root ended with."""
     with pytest.raises(WorkflowFailureError) as raised:
         await run.result()

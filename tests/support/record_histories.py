@@ -20,6 +20,7 @@ from orchestration.temporal.connection import Connection, connect_with_retries
 from tests.support.engine import Engine, Run, running_engine, scheduled_activities
 from tests.support.external_sample import QUEUE, ProcessOrder, pack
 from tests.support.flows import fan_out_step, retry_children, saga, services, stock_worker
+from tests.support.parents import failing
 from tests.support.probe import Probe
 from tests.support.stack import TemporalServer
 from tests.support.waiting import until
@@ -30,25 +31,18 @@ TOLERATE = {"failure_policy": "tolerate", "tolerated_failures": 1, "window": 1}
 Scene = Callable[[Engine], Awaitable[Run]]
 
 
-def told(*fail: int) -> Probe:
-    """Return a probe that fails some items."""
-    probe = Probe()
-    probe.fail = {str(index) for index in fail}
-    return probe
-
-
 def plain(items: int, *fail: int, **plan: Any) -> Scene:
     """Return a scene that a batch plays by itself."""
 
     async def play(engine: Engine) -> Run:
-        return await engine.launch(items, told(*fail), **plan)
+        return await engine.launch(items, failing(*fail), **plan)
 
     return play
 
 
 async def held(engine: Engine) -> Run:
     """Hold, retry, hold again, skip."""
-    probe = told(0, 1)
+    probe = failing(0, 1)
     run = await engine.launch(4, probe, hold_at_end=True)
 
     async def is_held() -> bool:
@@ -64,7 +58,7 @@ async def held(engine: Engine) -> Run:
 
 async def steered(engine: Engine) -> Run:
     """Approve, pause, resume, change the window, retry a child below an open root."""
-    probe = told(0)
+    probe = failing(0)
     run = await engine.launch(6, probe, approval=True, window=2)
     await engine.gateway.decide(run.id, approved=True, person="ada")
     await run.calls(1)

@@ -7,7 +7,7 @@ import pytest
 from orchestration.contracts.events import EventKind
 from orchestration.contracts.status import Status
 from tests.support.engine import Engine, failed
-from tests.support.parents import failing, failure, first_event, held
+from tests.support.parents import failing, failure_of, first_event, held
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -68,7 +68,7 @@ async def test_nothing_starts_before_a_person_approves(engine: Engine, approved:
     if approved:
         assert (await run.result()).counts.completed == 3
     else:
-        assert (await failure(run)).type == "Refused"
+        assert (await failure_of(run)).type == "Refused"
         assert not run.probe.calls
     await run.closed_event()
     verdict = "Approved" if approved else "Rejected"
@@ -77,4 +77,4 @@ async def test_nothing_starts_before_a_person_approves(engine: Engine, approved:
 
 async def test_an_approval_that_nobody_gives_counts_as_refused(engine: Engine) -> None:
     run = await engine.launch(3, approval=True, approval_timeout=1)
-    assert (await failure(run)).message == "Nobody approved in time."
+    assert (await failure_of(run)).message == "Nobody approved in time."

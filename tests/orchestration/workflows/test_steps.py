@@ -13,7 +13,8 @@ from orchestration.contracts.flows import FlowInput
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import child_id, root_id, stage_id
 from tests.support.engine import Engine
-from tests.support.flows import failure_of, fan_out_step, retry_children, services, steps, stock_worker, tree_rows, work
+from tests.support.flows import fan_out_step, retry_children, services, steps, stock_worker, tree_rows, work
+from tests.support.parents import failure_of
 from tests.support.probe import Probe
 from tests.support.waiting import until
 

@@ -11,7 +11,8 @@ from orchestration.contracts.events import EventKind, NodeKind
 from orchestration.contracts.status import RunStatus, Status
 from orchestration.contracts.workflow_ids import root_id
 from tests.support.engine import Engine
-from tests.support.flows import failure_of, saga, services, stock_worker, tree_rows, work
+from tests.support.flows import saga, services, stock_worker, tree_rows, work
+from tests.support.parents import failure_of
 from tests.support.probe import Probe
 from tests.support.waiting import until
 

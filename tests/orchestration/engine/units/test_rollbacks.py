@@ -10,7 +10,7 @@ from orchestration.contracts.events import EventKind, NodeKind
 from orchestration.contracts.fan_out import FanOutInput
 from orchestration.contracts.workflow_ids import child_id
 from tests.support.engine import Engine
-from tests.support.parents import failing, failure
+from tests.support.parents import failing, failure_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -20,7 +20,7 @@ async def test_above_the_limit_what_completed_is_rolled_back(engine: Engine) -> 
     probe.fail_undo = {"1"}
     plan = {"failure_policy": "tolerate", "tolerated_failures": 1, "on_threshold": "roll_back", "window": 1}
     run = await engine.launch(8, probe, **plan)
-    error = await failure(run)
+    error = await failure_of(run)
     assert error.type == "RolledBack"
     assert "Children rolled back: 2. Failed rollbacks: 1." in error.message
     assert dict(probe.undone) == {"0": 1, "1": 1, "2": 1}
@@ -32,7 +32,7 @@ async def test_above_the_limit_what_completed_is_rolled_back(engine: Engine) -> 
 async def test_a_batch_of_partitions_is_rolled_back_whole(engine: Engine, small_partitions: None) -> None:
     probe = failing(17)
     run = await engine.launch(18, probe, failure_policy="fail_fast", on_threshold="roll_back", window=4)
-    error = await failure(run)
+    error = await failure_of(run)
     completed = {
         index for (batch, index), result in engine.store.results.items() if batch == run.id and not result.failure
     }
@@ -53,7 +53,7 @@ async def test_a_batch_that_has_closed_is_rolled_back_when_somebody_asks(
     completed = [child for child in range(items) if child != 1]
     probe.fail_undo = {"2"}
     await engine.gateway.roll_back(replace(run.given, children=completed, undo=True))
-    error = await failure(run)
+    error = await failure_of(run)
     assert error.type == "RolledBack"
     assert error.message == f"Children rolled back: {items - 2}. Failed rollbacks: 1."
     assert {int(key) for key in probe.undone} == set(completed)
@@ -65,5 +65,5 @@ async def test_a_batch_that_has_closed_is_rolled_back_when_somebody_asks(
 async def test_of_a_chunk_that_failed_in_part_the_completed_items_are_undone_too(engine: Engine) -> None:
     probe = failing(2)
     run = await engine.launch(4, probe, chunk_size=4, failure_policy="fail_fast", on_threshold="roll_back")
-    await failure(run)
+    await failure_of(run)
     assert set(probe.undone) == {"0", "1", "3"}

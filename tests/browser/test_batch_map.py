@@ -30,7 +30,7 @@ async def pixel(page: Page, x: int, y: int) -> list[int]:
     return found
 
 
-async def test_a_map_tells_of_cells_and_opens_selects_and_narrows_them(stack: Stack, new_page: NewPage) -> None:
+async def test_cells_of_a_map_are_described_opened_selected_and_narrowed(stack: Stack, new_page: NewPage) -> None:
     items = [{"name": f"item-{number}"} for number in range(COUNT)]
     parameters = {"seconds_from": 0, "seconds_to": 0.01, "fail_percent": 20}
     plan = {"chunk_size": 1, "item_attempts": 1}
@@ -43,6 +43,14 @@ async def test_a_map_tells_of_cells_and_opens_selects_and_narrows_them(stack: St
     await expect(failed).to_have_text(str(numbers["failed"]))
     await expect(page.locator("#map [data-only='running']")).to_be_hidden()
 
+    position = await opens_a_failed_cell(page)
+    await filters_and_colours_by_duration(page, position)
+    await opens_the_timeline(page)
+    await narrows_the_tree(page)
+
+
+async def opens_a_failed_cell(page: Page) -> int:
+    """Point at a cell, go to the next failed one by key and open it; return its position."""
     view, hint = page.locator(".map-view"), page.locator(".map-hint")
     await view.hover(position={"x": 24, "y": 8})
     await expect(hint).to_contain_text(re.compile(r"#1 item-1 · (Completed|Failed) · [\d.]+ s"))
@@ -53,7 +61,11 @@ async def test_a_map_tells_of_cells_and_opens_selects_and_narrows_them(stack: St
     await page.keyboard.press("Enter")
     await expect(page.locator("#pane h2")).to_contain_text(f"#{position}")
     await page.keyboard.press("Escape")
+    return position
 
+
+async def filters_and_colours_by_duration(page: Page, position: int) -> None:
+    """Show completed cells only, and all again; then colour cells by duration. `position` is a failed one's."""
     at = (position * 16 + 1, 1)
     before = await pixel(page, *at)
     await page.locator("#map [data-only='completed']").click()
@@ -64,6 +76,9 @@ async def test_a_map_tells_of_cells_and_opens_selects_and_narrows_them(stack: St
     await expect(page.locator(".ramp")).to_contain_text("median")
     assert await pixel(page, *at) != before
 
+
+async def opens_the_timeline(page: Page) -> None:
+    """Open the timeline, and sort it."""
     await page.locator("#timeline summary").click()
     await expect(page.locator("#timeline [data-said]")).to_contain_text(f"{COUNT} children over")
     height = await page.locator("#timeline canvas").evaluate("canvas => canvas.height")
@@ -73,6 +88,9 @@ async def test_a_map_tells_of_cells_and_opens_selects_and_narrows_them(stack: St
     pressed = page.locator("#timeline [aria-pressed='true']")
     await expect(pressed).to_have_text("Slowest first")
 
+
+async def narrows_the_tree(page: Page) -> None:
+    """Show in the tree the children of a row of the map's table."""
     await page.locator("#map-table summary").click()
     await page.locator("#map-table").get_by_role("link", name="#0–2").click()
     await expect(page.locator("#tree tr[data-kind='child']")).to_have_count(3)

@@ -1,4 +1,4 @@
-"""CSV import as a person meets it: a schema in the form, rejected rows to mend, and rows that go out again."""
+"""CSV import as a person uses it: a schema in the form, rejected rows to correct, and rows that are rolled back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from tests.support.browser import NewPage, until_live
 from tests.support.stack import Stack, TemporalServer
@@ -70,7 +70,25 @@ async def test_rows_are_rejected_with_reasons_imported_and_rolled_back(
     importing_stack: Stack, shop: Path, new_page: NewPage
 ) -> None:
     stack = importing_stack
+    imported = [(2, "bob@example.org", 7), (3, "ann@example.org", 9)]
     page = await new_page(stack, "/launch/csv_import/", allow=[r"status of 422"])
+    await launches_once_the_schema_is_valid(page)
+    assert people(shop) == imported
+    await downloads_the_rejected_rows(page)
+    address = page.url
+    await launches_again_with_a_rollback(page)
+    assert people(shop) == imported, "the batch's rows are removed, and changed ones restored"
+    await page.goto(address)
+    await until_live(page)
+    await rolls_back(page)
+    assert people(shop) == [(2, "old@example.org", 1)], "the table is as it was before the first batch"
+    await expect(page.get_by_role("button", name="Roll back…")).to_be_hidden()
+    again = stack.api("POST", f"/batches/{address.rstrip('/').rsplit('/', 1)[1]}/rollback")
+    assert (again.status_code, again.json()["detail"]) == (409, "There is nothing left to undo.")
+
+
+async def launches_once_the_schema_is_valid(page: Page) -> None:
+    """Fill in the form with an invalid schema, then a valid one, and wait until the batch has ended."""
     await page.get_by_label("Items", exact=True).fill(ROWS)
     await page.get_by_label("Connection").fill("SHOP")
     await page.get_by_label("Table", exact=True).fill("people")
@@ -86,9 +104,10 @@ async def test_rows_are_rejected_with_reasons_imported_and_rolled_back(
     stages = page.locator("tr[data-kind='stage']")
     await expect(stages.nth(0)).to_contain_text("validate_rows")
     await expect(stages.nth(1)).to_contain_text("upsert_rows")
-    imported = [(2, "bob@example.org", 7), (3, "ann@example.org", 9)]
-    assert people(shop) == imported
 
+
+async def downloads_the_rejected_rows(page: Page) -> None:
+    """Download the rejected rows, each with its reason."""
     async with page.expect_download() as started:
         await page.get_by_role("link", name="Rejected rows").click()
     rejected = csv.DictReader(io.StringIO(await asyncio.to_thread((await (await started.value).path()).read_text)))
@@ -98,7 +117,9 @@ async def test_rows_are_rejected_with_reasons_imported_and_rolled_back(
         ("5", "2", "eve is not welcome"),
     ]
 
-    address = page.url
+
+async def launches_again_with_a_rollback(page: Page) -> None:
+    """Launch the batch again over rows of which one fails, so that it is rolled back."""
     await page.get_by_role("link", name="Launch again").click()
     await expect(page.get_by_label("Columns", exact=True)).to_have_value(COLUMNS)
     await page.get_by_label("Items", exact=True).fill(MORE)
@@ -109,15 +130,11 @@ async def test_rows_are_rejected_with_reasons_imported_and_rolled_back(
     await page.wait_for_url("**/batches/*/")
     await until_live(page)
     await expect(page.locator("[data-field='badge']")).to_contain_text("Rolled back")
-    assert people(shop) == imported, "the batch's rows are out again, and changed ones as they were"
 
-    await page.goto(address)
-    await until_live(page)
+
+async def rolls_back(page: Page) -> None:
+    """Roll back a batch that has ended."""
     await page.get_by_role("button", name="Roll back…").click()
     await page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
     await expect(page.locator("#answer")).to_contain_text("Rolling back 1 completed child.")
     await expect(page.locator("[data-field='badge']")).to_contain_text("Rolled back")
-    assert people(shop) == [(2, "old@example.org", 1)], "the table is as it was before the first batch"
-    await expect(page.get_by_role("button", name="Roll back…")).to_be_hidden()
-    again = stack.api("POST", f"/batches/{address.rstrip('/').rsplit('/', 1)[1]}/rollback")
-    assert (again.status_code, again.json()["detail"]) == (409, "There is nothing left to undo.")

@@ -1,6 +1,6 @@
-"""Records a history of each parent, for test_histories to replay: `python -m tests.support.record_histories`.
+"""Records a history of each parent, for test_histories to replay: `python -m tests.support.record_histories RELEASE`.
 
-To be run when a release changes what a workflow does, into a folder of that release; what is there is never changed.
+Run it when a release changes what a workflow does, into a folder of that release. Recorded files are never changed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Scene = Callable[[Engine], Awaitable[Run]]
 
 
 def plain(items: int, *fail: int, **plan: Any) -> Scene:
-    """Return a scene that a batch plays by itself."""
+    """Return a scene of a batch that needs no steering."""
 
     async def play(engine: Engine) -> Run:
         return await engine.launch(items, failing(*fail), **plan)
@@ -72,14 +72,14 @@ async def steered(engine: Engine) -> Run:
 
 
 async def failed_saga(engine: Engine) -> Run:
-    """Undo."""
+    """Fail at the last step, and compensate the steps before."""
     probe = Probe()
     probe.fail = {"ship"}
     return await engine.flow(saga(probe), probe)
 
 
 async def late_service(engine: Engine) -> Run:
-    """Miss an answer."""
+    """Time out one of two services."""
     async with stock_worker(engine):
         run = await engine.flow(services(Probe(), answers=False))
         await run.closed_event()
@@ -109,8 +109,8 @@ async def fan_outs(engine: Engine) -> Run:
     return await engine.flow({"kind": "steps", "steps": [both, {"name": "twice", "loop": loop}, last]}, probe)
 
 
-async def going_on(engine: Engine) -> Run:
-    """Go on after that, with a child that had failed."""
+async def resumed(engine: Engine) -> Run:
+    """Resume after that, by retrying a child that had failed."""
     run = await fan_outs(engine)
     await engine.gateway.wait_closed(run.id)
     run.probe.fail = set()
@@ -119,7 +119,7 @@ async def going_on(engine: Engine) -> Run:
 
 
 async def pipeline(engine: Engine) -> Run:
-    """Let two of three items through to a second stage."""
+    """Pass two of three items on to a second stage."""
     probe = Probe()
     probe.fail = {"1"}
     stage = {"processor": "probe", "plan": {"item_attempts": 1}}
@@ -129,7 +129,7 @@ async def pipeline(engine: Engine) -> Run:
 
 
 async def item_sagas(engine: Engine) -> Run:
-    """Undo what was done of one of two items."""
+    """Compensate one of two items."""
     probe = Probe()
     probe.saga = saga(probe) | {"fan_out": True}
     probe.fail = {"charge 1"}
@@ -138,26 +138,26 @@ async def item_sagas(engine: Engine) -> Run:
 
 async def delegates(engine: Engine) -> Run:
     """Delegate an item to a workflow that fails twice."""
-    told = Probe()
+    probe = Probe()
     order = '{"name": "books", "needs": "/never"}'
-    told.delegate = {"workflow_type": "ProcessOrder", "task_queue": QUEUE, "argument": order}
+    probe.delegate = {"workflow_type": "ProcessOrder", "task_queue": QUEUE, "argument": order}
     async with Worker(engine.client, task_queue=QUEUE, workflows=[ProcessOrder], activities=[pack]):
-        run = await engine.launch(1, told, item_attempts=2, item_backoff=0)
+        run = await engine.launch(1, probe, item_attempts=2, item_backoff=0)
         await engine.gateway.wait_closed(run.id)
     return run
 
 
-async def begun(engine: Engine) -> Run:
-    """Let a child be done in a moment, and another one not."""
+async def inline_chunks(engine: Engine) -> Run:
+    """Complete one child inline, and have another continue in an activity."""
     probe = Probe()
     probe.hold = {"1"}
     run = await engine.launch(2, probe)
     await run.calls(2)
 
-    async def goes_on() -> bool:
+    async def continues() -> bool:
         return await scheduled_activities(run, 1) > 0
 
-    await until(goes_on, "an activity goes on with it")
+    await until(continues, "an activity continues it")
     await run.root.cancel()
     return run
 
@@ -165,7 +165,7 @@ async def begun(engine: Engine) -> Run:
 SCENES: Mapping[str, Scene] = {
     "fan-out": plain(5, 2),
     "partitions": plain(1_010, 1_005, window=300),
-    "begun": begun,
+    "begun": inline_chunks,
     "groups-and-breaker": plain(8, 2, 3, 4, window=1, group_size=4, breaker_failures=2, breaker_cooldown=0.5),
     "rolled-back": plain(6, 3, 4, on_threshold="roll_back", **TOLERATE),
     "item-activities": plain(6, 3, chunk_size=3, execution="activities", item_attempts=2, item_backoff=0),
@@ -178,7 +178,7 @@ SCENES: Mapping[str, Scene] = {
     "services": late_service,
     "steps": steps,
     "fan-outs": fan_outs,
-    "going-on": going_on,
+    "going-on": resumed,
     "pool": plain(6, 3, execution="pool", window=2),
     "entities": plain(6, 3, execution="entities", entity_field="three-recorded", entity_idle=1),
     "pages": plain(10, 3, paged=True, page_children=4),
@@ -186,32 +186,32 @@ SCENES: Mapping[str, Scene] = {
 }
 
 
+def kept(name: str, run: Run) -> dict[str, str]:
+    """Return the workflows whose histories a scene keeps, by file name: its root, and what is special below it."""
+    below = {
+        "partitions": {"partition": partition_id(run.id, 2), "child": child_id(run.id, 1_005, 2)},
+        "item-activities": {"child-of-item-activities": child_id(run.id, 1, None)},
+        "pool": {"pool-worker": pool_worker_id(run.root.id, 0)},
+        "entities": {"entity": entity_id("", "three-recorded-0")},
+        "item-sagas": {"item-saga": child_id(run.id, 1, None)},
+        "delegates": {"delegate": child_id(run.id, 0, None)},
+        "pipeline": {"stage": stage_id(run.id, 1)},
+    }
+    if name == "begun":
+        return {f"begun-{child}": child_id(run.id, child, None) for child in range(2)}
+    return {name: run.root.id, **below.get(name, {})}
+
+
 async def record(address: str, folder: Path, names: Sequence[str]) -> None:
-    """Play scenes and keep the histories of their roots, and of a partition, stage and child where there is one."""
+    """Play scenes and write the histories that they keep."""
     async with running_engine(await connect_with_retries(Connection(address)), address) as engine, engine.listener():
         for name in names:
             run = await SCENES[name](engine)
             await engine.gateway.wait_closed(run.id)
-            wanted = {name: run.root.id}
-            if name == "partitions":
-                wanted["partition"] = partition_id(run.id, 2)
-                wanted["child"] = child_id(run.id, 1_005, 2)
-            elif name == "begun":
-                wanted = {f"begun-{child}": child_id(run.id, child, None) for child in range(2)}
-            elif name == "item-activities":
-                wanted["child-of-item-activities"] = child_id(run.id, 1, None)
-            elif name == "pool":
-                wanted["pool-worker"] = pool_worker_id(run.root.id, 0)
-            elif name == "entities":
-                wanted["entity"] = entity_id("", "three-recorded-0")
-                await engine.client.get_workflow_handle(wanted["entity"]).result()
-            elif name == "item-sagas":
-                wanted["item-saga"] = child_id(run.id, 1, None)
-            elif name == "delegates":
-                wanted["delegate"] = child_id(run.id, 0, None)
-            elif name == "pipeline":
-                wanted["stage"] = stage_id(run.id, 1)
-            for each, workflow_id in wanted.items():
+            workflows = kept(name, run)
+            if name == "entities":  # an entity closes after its batch, once it has been idle
+                await engine.client.get_workflow_handle(workflows["entity"]).result()
+            for each, workflow_id in workflows.items():
                 history = await engine.client.get_workflow_handle(workflow_id).fetch_history()
                 (folder / f"{each}.json").write_text(history.to_json() + "\n")
 

@@ -1,9 +1,4 @@
-"""The record: everything Canopy stores, one noun a file.
-
-`launching` inserts a batch and its root, and `projection.tree_writer` what lies below. Afterwards Node, Attempt,
-Moment and the tallies change through `projection`, whose ledger locks the batch; `chunk_store` adds pages and sections
-to the tree within a ledger. What became of an Item is written by `chunk_store`. Other models belong to their rooms.
-"""
+"""The record: everything Canopy stores, one noun a file."""
 
 from dashboard.models.accounts import ApiToken
 from dashboard.models.batches import Batch, Tally

@@ -1,4 +1,4 @@
-"""Items and their results."""
+"""Items and their results, which `chunk_store` writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Nodes of a batch's tree and the runs of each."""
+"""Nodes of a batch's tree and the runs of each.
+
+`launching` inserts a batch and its root, and `projection.tree_writer` what lies below. Afterwards nodes, runs, timeline
+and tallies change through `projection`, whose ledger locks the batch; `chunk_store` adds pages and sections within a
+ledger.
+"""
 
 from __future__ import annotations
 

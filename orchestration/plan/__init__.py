@@ -1,1 +1,1 @@
-"""How a batch is cut and run: plan, options, layout, validation, presets. Pure; knows neither Temporal nor Django."""
+"""How a batch is cut and run: plan, options, layout, validation, presets; pure, knows neither Temporal nor Django."""

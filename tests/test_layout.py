@@ -99,3 +99,16 @@ def test_payloads_have_real_annotations() -> None:
     """The workflow sandbox cannot look up the names in string annotations: a payload that has them cannot be read."""
     modules = (path for path in _tracked("orchestration/contracts/*.py") if "@dataclass" in path.read_text())
     assert [path for path in modules if "from __future__ import annotations" in path.read_text()] == []
+
+
+def test_code_in_strings_and_docs_imports_what_exists() -> None:
+    """Benchmarks and tests run code with `manage.py shell`, which no type checker reads."""
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in _tracked("*.py")}
+    imports = re.compile(r"from ((?:dashboard|orchestration|tests)(?:\.\w+)*) import (\w+)")
+    missing = [
+        f"{path}: {found[0]}"
+        for path in _tracked("*.py", "*.md")
+        for found in imports.finditer(path.read_text())
+        if not {found[1], f"{found[1]}.__init__", f"{found[1]}.{found[2]}"} & modules
+    ]
+    assert missing == []

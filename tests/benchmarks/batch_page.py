@@ -29,9 +29,9 @@ SECONDS = 20
 WRITE = """
 from django.contrib.auth.models import User
 from django.db import transaction
-from orchestration.options import Execution
-from orchestration.plan import Plan
-from tests.builders import make_batch, start_root
+from orchestration.plan.choices import Execution
+from orchestration.plan.plan import Plan
+from tests.support.builders import make_batch, start_root
 plan = Plan(window=200, execution=Execution.NO_CHILDREN)
 with transaction.atomic():  # or the reconciler finds it pending, and starts it
     batch = make_batch(User.objects.get(username="operator"), {children}, plan=plan)

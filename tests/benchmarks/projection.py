@@ -25,12 +25,13 @@ import time
 from datetime import timedelta
 from django.contrib.auth.models import User
 from django.utils import timezone
-from dashboard import projection
 from dashboard.models import Node
-from orchestration.contracts import EventKind, Status, TreeEvent
-from orchestration.options import Execution
-from orchestration.plan import Plan
-from tests.builders import make_batch, start_root
+from dashboard.projection.events import apply_events
+from orchestration.contracts.events import EventKind, TreeEvent
+from orchestration.contracts.status import Status
+from orchestration.plan.choices import Execution
+from orchestration.plan.plan import Plan
+from tests.support.builders import make_batch, start_root
 person, _ = User.objects.get_or_create(username="operator")
 batch = make_batch(person, {children}, plan=Plan(window=200, execution=Execution.NO_CHILDREN))
 start_root(batch)
@@ -43,17 +44,17 @@ for first in range(0, len(names), 250):
     events[-1] += [TreeEvent(EventKind.CLOSED, name, "run-" + name, closed, Status.COMPLETED) for name in some]
 began = time.perf_counter()
 for some in events:
-    projection.apply(batch.pk, some)
+    apply_events(batch.pk, some)
 print(2 * len(names) / (time.perf_counter() - began))
 """
 
 WRITE = """
 import threading, time
 from django.contrib.auth.models import User
-from dashboard.store import DjangoChunkStore
-from orchestration.chunk_contracts import ItemResult
-from orchestration.plan import Plan
-from tests.builders import make_batch, start_root
+from dashboard.chunk_store.store import DjangoChunkStore
+from orchestration.contracts.chunks import ItemResult
+from orchestration.plan.plan import Plan
+from tests.support.builders import make_batch, start_root
 person, _ = User.objects.get_or_create(username="operator")
 batch = make_batch(person, {items}, plan=Plan(chunk_size={items}))
 start_root(batch)

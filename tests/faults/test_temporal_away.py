@@ -33,8 +33,8 @@ def test_a_batch_launched_without_temporal_starts_when_it_is_back(own_stack: Sta
 
 def _discard(stack: Stack, batch: str) -> None:
     code = (
-        "from django.contrib.auth.models import User; from dashboard import operations; "
+        "from django.contrib.auth.models import User; from dashboard.actions.batch import discard; "
         "from dashboard.models import Batch; "
-        f"operations.discard(User.objects.get(username='operator'), Batch.objects.get(pk='{batch}'))"
+        f"discard(User.objects.get(username='operator'), Batch.objects.get(pk='{batch}'))"
     )
     stack.manage("shell", "--verbosity", "0", "--command", code)

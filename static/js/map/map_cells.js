@@ -1,4 +1,4 @@
-// The cells of a map: status and duration of each child by position, as encoded by dashboard/batch_map.py.
+// The cells of a map: status and duration of each child by position, as encoded by dashboard/queries/batch_map.py.
 
 export const STATUSES = ["pending", "running", "completed", "failed", "canceled", "terminated", "timed_out", "skipped"];
 export const EMPTY = 255;

@@ -68,10 +68,7 @@ def stack_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalS
 @pytest.fixture(scope="session")
 def stack(stack_server: TemporalServer) -> Iterator[Stack]:
     """The whole product, running. Tests that kill a part of it take `own_stack`."""
-    stack = Stack(stack_server)
-    stack.start()
-    yield stack
-    stack.stop()
+    yield from _running(Stack(stack_server))
 
 
 @pytest.fixture
@@ -79,11 +76,19 @@ def own_stack(tmp_path: Path) -> Iterator[Stack]:
     """A stack for one test, with a Temporal server of its own."""
     server = TemporalServer(tmp_path)
     server.start()
-    stack = Stack(server)
-    stack.start()
-    yield stack
-    stack.stop()
-    server.stop()
+    try:
+        yield from _running(Stack(server))
+    finally:
+        server.stop()
+
+
+def _running(stack: Stack) -> Iterator[Stack]:
+    """Start a stack, and stop what has been started of it, also where not all of it did."""
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,7 @@ class Batch(Tally):
     A batch that Canopy did not launch has `watched_id`, its root's workflow id, and consists of the runs that started
     since `watched_since`; it has no items, and its processor is the root's workflow type.
     `opened_at` is the start of the root's newest run and `done_at_open` the children closed before it (for the ETA).
-    `samples` is the progress per second over the last minute in which there was any, as `orchestration.throughput` says.
+    `samples` is the progress per second over the last minute in which there was any: `orchestration.throughput`.
     """
 
     id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_id)

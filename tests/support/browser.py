@@ -140,7 +140,7 @@ class Pages:
             base_url=stack.url,
             viewport=size,  # type: ignore[arg-type]
             storage_state=_storage_states.get(name),
-            **options,
+            **{"reduced_motion": "reduce", **options},  # what turns for as long as a batch runs takes CPU
         )
         context.set_default_timeout(DEADLINE)
         self._contexts.append(context)

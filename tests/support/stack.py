@@ -235,7 +235,7 @@ class Stack:
 
     def wait_healthy(self) -> None:
         """Wait until the web process says that all parts answer."""
-        wait_until(lambda: self._health() == 200, f"{self.url}/healthz is good", deadline=90)
+        wait_until(lambda: self._health() == 200, f"{self.url}/healthz is good", START_WITHIN)
 
     def _health(self) -> int:
         try:

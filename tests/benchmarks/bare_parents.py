@@ -2,7 +2,7 @@
 
 `ConcurrentParent` starts all children at once, `WindowedParent` so many at a time, `SequentialParent` awaits each
 start as tutorials do, and `ItemActivityParent` runs one activity an item. No notify, no database. `python -m
-tests.benchmarks.bare ADDRESS` is their worker, tuned like Canopy's.
+tests.benchmarks.bare_parents ADDRESS` is their worker, tuned like Canopy's.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ BARE_TASK_QUEUE = "bare"
 TIMEOUT = timedelta(minutes=10)
 MAX_SLOTS = 200
 WINDOW = 100
-MOST_TOLD = 500
+MAX_EVENTS = 500
 PAUSE = 0.02
-"""Seconds between two looks at what is due."""
+"""Seconds between two notifications."""
 
 PARENTS = 4
 """Partitions that notify at the same time, each with one call under way."""
@@ -119,7 +119,7 @@ class ItemActivityParent:
 
 @dataclass(frozen=True)
 class Reports:
-    """What `Reporter` tells the dashboard of: children of a batch that start and close."""
+    """What `Reporter` notifies the dashboard of: children of a batch that start and close."""
 
     batch_id: str
     children: int
@@ -130,9 +130,9 @@ class Reports:
 
 @workflow.defn
 class Reporter:
-    """Tells of children as their parents would, at a steady rate: `changes` a second, half starts, half ends.
+    """Reports children as their parents would, at a steady rate: `changes` a second, half starts, half ends.
 
-    Under the id of a batch's root it is taken for it. It begins at the signal `go`.
+    It runs under the id of a batch's root, in its place. It starts at the signal `go`.
     """
 
     def __init__(self) -> None:
@@ -140,20 +140,20 @@ class Reporter:
 
     @workflow.signal
     def go(self) -> None:
-        """Begin."""
+        """Start."""
         self._may_go = True
 
     @workflow.run
     async def run(self, given: Reports) -> int:
-        """Return the number of children that were told to have closed."""
+        """Return the number of children that were reported as closed."""
         info = workflow.info()
-        await self._tell(given, [TreeEvent(EventKind.STARTED, info.workflow_id, info.run_id, workflow.now())])
+        await self._notify(given, [TreeEvent(EventKind.STARTED, info.workflow_id, info.run_id, workflow.now())])
         await workflow.wait_condition(lambda: self._may_go)
         layout = Layout.of(Plan(window=given.window, execution=Execution.NO_CHILDREN), given.children)
-        began, told, position = workflow.time(), 0, 0
+        began, sent, position = workflow.time(), 0, 0
         calls = set[asyncio.Task[None]]()
         while (passed := workflow.time() - began) < given.seconds:
-            due = min(int(passed * given.changes) - told, MOST_TOLD) // 2
+            due = min(int(passed * given.changes) - sent, MAX_EVENTS) // 2
             await workflow.wait_condition(lambda: len(calls) < PARENTS)
             if due > 0:
                 events, now = list[TreeEvent](), workflow.now()
@@ -163,15 +163,15 @@ class Reporter:
                 for child in range(max(0, position - given.window), position + due - given.window):
                     name = child_id(given.batch_id, child, layout.partition_of(child))
                     events.append(TreeEvent(EventKind.CLOSED, name, f"run-{child}", now, Status.COMPLETED))
-                call = asyncio.create_task(self._tell(given, events))
+                call = asyncio.create_task(self._notify(given, events))
                 calls.add(call)
                 call.add_done_callback(calls.discard)
-                position, told = position + due, told + 2 * due
+                position, sent = position + due, sent + 2 * due
             await workflow.execute_activity(pause, PAUSE, start_to_close_timeout=TIMEOUT)
         await asyncio.gather(*calls)
         return max(0, position - given.window)
 
-    async def _tell(self, given: Reports, events: list[TreeEvent]) -> None:
+    async def _notify(self, given: Reports, events: list[TreeEvent]) -> None:
         await workflow.execute_activity(
             NOTIFY_ACTIVITY,
             NotifyInput(given.batch_id, events),

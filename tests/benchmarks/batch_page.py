@@ -1,7 +1,7 @@
-"""Viewing figures: the page of a batch of 100,000 children in Chromium, still and while 500 children a second change.
+"""The page of a batch of 100,000 children in Chromium, still and while 500 children a second change.
 
 The batch is written as a launch writes it, and changes through the notify activity, as its parents would report them.
-Its children are no workflows, so that nobody looks for them in Temporal.
+Its children are no workflows, so the reconciler does not look for them in Temporal.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import gzip
 import time
 from typing import Any
 
-from playwright.async_api import CDPSession, Page, async_playwright, expect
+from playwright.async_api import CDPSession, Page, expect
 from temporalio.client import Client, WorkflowHandle
 
 from orchestration.contracts.workflow_ids import root_id
 from tests.benchmarks.bare_parents import BARE_TASK_QUEUE, Reporter, Reports
-from tests.benchmarks.live import COUNT_QUERIES
 from tests.benchmarks.report import Figure
-from tests.support.browser import CHROMIUM, FLAGS, log_in
+from tests.benchmarks.shell import run_in_django
+from tests.support.browser import log_in, running_chromium
 from tests.support.stack import Stack
 
 CHILDREN = 100_000
@@ -25,19 +25,6 @@ CHANGES = 500
 """A second: half of them start, half close."""
 
 SECONDS = 20
-
-WRITE = """
-from django.contrib.auth.models import User
-from django.db import transaction
-from orchestration.plan.choices import Execution
-from orchestration.plan.plan import Plan
-from tests.support.builders import make_batch, start_root
-plan = Plan(window=200, execution=Execution.NO_CHILDREN)
-with transaction.atomic():  # or the reconciler finds it pending, and starts it
-    batch = make_batch(User.objects.get(username="operator"), {children}, plan=plan)
-    start_root(batch)
-print(batch.pk)
-"""
 
 WATCH_FRAMES = """
 window.frames_seen = 0;
@@ -53,7 +40,7 @@ PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime 
 
 
 class _Line:
-    """Counts what comes over websockets, as Chromium saw it on the wire's side of the frame."""
+    """Counts the messages that come over websockets, and their compressed size."""
 
     def __init__(self, page: Page) -> None:
         self.characters = self.messages = 0
@@ -71,7 +58,7 @@ async def _heap(session: CDPSession) -> float:
 
 
 async def _still(stack: Stack, page: Page, batch: str) -> list[Figure]:
-    """Load the page, and wait until the map can be pointed at."""
+    """Load the page, and wait until the map is interactive."""
     address = f"{stack.url}/batches/{batch}/"
     await page.goto(address)  # once, so that both servers are warm
     await page.wait_for_selector("#map[data-state='ready']")
@@ -82,7 +69,7 @@ async def _still(stack: Stack, page: Page, batch: str) -> list[Figure]:
     ready = await page.evaluate("performance.now()")
     painted = await page.evaluate(PAINTED)
     size = len(gzip.compress(await response.body(), 6)) / 1024
-    queries = int(stack.manage("shell", "--verbosity", "0", "--command", COUNT_QUERIES.format(batch=batch)).split()[-1])
+    queries = int(run_in_django(stack, f"queries_of_page('{batch}')"))
     session = await page.context.new_cdp_session(page)
     return [
         Figure("100,000 children: first contentful paint in ms", painted, 1_000),
@@ -119,19 +106,16 @@ async def _changing(
 
 
 async def measure(client: Client, stack: Stack) -> list[Figure]:
-    """Look at the batch still, then changing."""
-    written = stack.manage("shell", "--verbosity", "0", "--command", WRITE.format(children=CHILDREN))
-    batch = written.split()[-1]
+    """Measure the page of a batch that does not change, then of one that does."""
+    batch = run_in_django(stack, f"batch_without_workflows({CHILDREN})")
     reports = Reports(batch, CHILDREN, 200, CHANGES, SECONDS)
     handle = await client.start_workflow(Reporter.run, reports, id=root_id(batch), task_queue=BARE_TASK_QUEUE)
     stack.wait_for(batch, "running")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    async with running_chromium() as browser:
         context = await browser.new_context(base_url=stack.url, viewport={"width": 1440, "height": 900})
         page = await context.new_page()
         line = _Line(page)
         await log_in(page, "/batches/", stack.login)
         figures = await _still(stack, page, batch)
         figures += await _changing(handle, stack, page, line, batch)
-        await browser.close()
     return figures

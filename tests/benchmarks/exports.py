@@ -7,16 +7,17 @@ import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import psutil
 from temporalio.client import Client
 
 from tests.benchmarks.report import Figure
+from tests.support.http_browser import HttpBrowser
 from tests.support.stack import Stack
 
 FEW, MANY = 100_000, 1_000_000
-FORMS = ("csv", "jsonl", "parquet")
-LOOK_EVERY = 0.05
+FORMATS = ("csv", "jsonl", "parquet")
+SAMPLE_EVERY = 0.05
+"""Seconds between two readings of the memory."""
 
 MORE = """
 INSERT INTO dashboard_item
@@ -25,7 +26,7 @@ SELECT NULL AS id, {columns} FROM dashboard_item AS item, (
     SELECT n FROM numbers
 ) WHERE item.batch_id = '{batch}' AND item."index" = 0
 """
-"""The first item of a batch again and again: what is measured is reading them, and not how they came there."""
+"""The first item of a batch again and again: what is measured is how they are read, not how they were written."""
 
 
 def fill(stack: Stack, items: int) -> str:
@@ -44,35 +45,31 @@ def fill(stack: Stack, items: int) -> str:
     return batch
 
 
-def download(stack: Stack, batch: str, form: str) -> tuple[float, int, int]:
+def download(stack: Stack, batch: str, format_: str) -> tuple[float, int, int]:
     """Return the seconds that a download takes, its bytes, and the most memory that the web process has meanwhile."""
     process, peak, size = psutil.Process(stack.web.pid), 0, 0
-    with httpx.Client(base_url=stack.url, timeout=600, follow_redirects=True) as client:
-        page = client.get("/login/")
-        token = page.text.split('name="csrfmiddlewaretoken" value="')[1].split('"')[0]
-        person = {"username": stack.login["username"], "password": stack.login["password"]}
-        client.post("/login/", data={**person, "csrfmiddlewaretoken": token})
+    with HttpBrowser(stack, stack.login) as browser:
         began = time.monotonic()
-        with client.stream("GET", f"/batches/{batch}/items.{form}") as answer:
+        with browser.stream("GET", f"/batches/{batch}/items.{format_}", timeout=600) as answer:
             answer.raise_for_status()
-            looked = 0.0
+            sampled = 0.0
             for part in answer.iter_raw():
                 size += len(part)
-                if time.monotonic() - looked > LOOK_EVERY:
-                    looked = time.monotonic()
+                if time.monotonic() - sampled > SAMPLE_EVERY:
+                    sampled = time.monotonic()
                     peak = max(peak, process.memory_info().rss)
     return time.monotonic() - began, size, peak
 
 
 async def measure(client: Client, stack: Stack) -> list[Figure]:
-    """Download few and many in every form."""
+    """Download few and many in every format."""
     loop, figures = asyncio.get_running_loop(), list[Figure]()
     with ThreadPoolExecutor(1) as pool:
         few, many = [await loop.run_in_executor(pool, fill, stack, items) for items in (FEW, MANY)]
-        for form in FORMS:
-            _, _, less = await loop.run_in_executor(pool, download, stack, few, form)
-            seconds, size, most = await loop.run_in_executor(pool, download, stack, many, form)
+        for format_ in FORMATS:
+            _, _, less = await loop.run_in_executor(pool, download, stack, few, format_)
+            seconds, size, most = await loop.run_in_executor(pool, download, stack, many, format_)
             detail = f"{MANY / seconds:,.0f} rows/s, {size / 2**20:.0f} MB, {less / 2**20:.0f} MB with a tenth"
-            figures.append(Figure(f"web's memory with 1,000,000 rows as {form}, in MB", most / 2**20, 400, detail))
-            figures.append(Figure(f"the same against 100,000 rows as {form}", most / less, 1.3))
+            figures.append(Figure(f"web's memory with 1,000,000 rows as {format_}, in MB", most / 2**20, 400, detail))
+            figures.append(Figure(f"the same against 100,000 rows as {format_}", most / less, 1.3))
     return figures

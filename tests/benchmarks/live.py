@@ -1,4 +1,4 @@
-"""Live figures: from a child's close to the changed row in Chromium, and what a page of 10,000 children costs."""
+"""From a child's close to the changed row in Chromium, and what a page of 10,000 children costs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import statistics
 from datetime import datetime
 
 import psutil
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 from temporalio.client import Client
 
 from tests.benchmarks.report import Figure
-from tests.support.browser import CHROMIUM, FLAGS, log_in
+from tests.benchmarks.shell import run_in_django
+from tests.support.browser import log_in, running_chromium
 from tests.support.stack import Stack
 
 CHILDREN = 200
-HUGE = 10_000
+MANY = 10_000
 SEEN = """
 window.seen = {};
 new MutationObserver(records => {
@@ -25,20 +26,6 @@ new MutationObserver(records => {
     }
   }
 }).observe(document.body, {subtree: true, attributes: true, attributeFilter: ["data-status"]});
-"""
-
-COUNT_QUERIES = """
-from django.contrib.auth.models import User
-from django.db import connection
-from django.test import Client
-from django.test.utils import CaptureQueriesContext
-client = Client(headers={{"host": "127.0.0.1"}})
-client.force_login(User.objects.get(username="operator"))
-client.get("/batches/{batch}/")
-with CaptureQueriesContext(connection) as queries:
-    answer = client.get("/batches/{batch}/")
-assert answer.status_code == 200
-print(len(queries))
 """
 
 
@@ -71,14 +58,14 @@ def _megabytes(pid: int) -> float:
     return float(psutil.Process(pid).memory_info().rss) / 1024 / 1024
 
 
-async def huge(stack: Stack, page: Page) -> list[Figure]:
-    """Run 10,000 children, look at their page, and weigh the processes."""
+async def large_batch(stack: Stack, page: Page) -> list[Figure]:
+    """Run 10,000 children, open their page, and weigh the processes."""
     parameters = {"seconds_from": 0, "seconds_to": 0, "fail_percent": 1}
-    batch = stack.launch(processor="simulate", parameters=parameters, count=HUGE, plan={"item_attempts": 1})
+    batch = stack.launch(processor="simulate", parameters=parameters, count=MANY, plan={"item_attempts": 1})
     await page.goto(f"{stack.url}/batches/{batch}/")
     stack.wait_for(batch, "completed_with_failures", deadline=900)
     await page.reload()
-    queries = int(stack.manage("shell", "--verbosity", "0", "--command", COUNT_QUERIES.format(batch=batch)).split()[-1])
+    queries = int(run_in_django(stack, f"queries_of_page('{batch}')"))
     return [
         Figure("SQL queries of the page of 10,000 children", queries, 15),
         Figure("web process in MB after 10,000 children", _megabytes(stack.web.pid), 250),
@@ -86,13 +73,10 @@ async def huge(stack: Stack, page: Page) -> list[Figure]:
     ]
 
 
-async def measure(client: Client, stack: Stack, *, is_huge: bool) -> list[Figure]:
+async def measure(client: Client, stack: Stack, *, is_large: bool) -> list[Figure]:
     """Drive one Chromium through the latency of rows, or through a page of 10,000 children."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    async with running_chromium() as browser:
         context = await browser.new_context(base_url=stack.url, viewport={"width": 1440, "height": 900})
         page = await context.new_page()
         await log_in(page, "/batches/", stack.login)
-        figures = await (huge(stack, page) if is_huge else latency(client, stack, page))
-        await browser.close()
-    return figures
+        return await (large_batch(stack, page) if is_large else latency(client, stack, page))

@@ -8,16 +8,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import httpx
 import psutil
 from temporalio.client import Client
 
 from tests.benchmarks.report import Figure
+from tests.support.http_browser import HttpBrowser
 from tests.support.stack import Stack
 
 ITEMS = 1_000_000
 CHUNK = 500
-LOOK_EVERY = 1.0
+SAMPLE_EVERY = 1.0
+"""Seconds between two readings of the memory."""
+
 NO_WORK = {
     "seconds_from": 0,
     "seconds_to": 0,
@@ -37,8 +39,8 @@ class Peak:
     worker: int = 0
     web: int = 0
 
-    def look(self, stack: Stack) -> None:
-        """Look once."""
+    def sample(self, stack: Stack) -> None:
+        """Read the memory that the processes have now."""
         self.worker = max(self.worker, psutil.Process(stack.worker.pid).memory_info().rss)
         self.web = max(self.web, psutil.Process(stack.web.pid).memory_info().rss)
 
@@ -51,33 +53,24 @@ def _rows() -> Iterator[bytes]:
 
 def launch(stack: Stack) -> str:
     """Launch the file from the form, as a person does, and return the batch's id."""
-    with httpx.Client(base_url=stack.url, timeout=300, follow_redirects=True) as client:
-        token = _token(client.get("/login/?next=/launch/simulate/").text)
-        person = {"username": stack.login["username"], "password": stack.login["password"]}
-        page = client.post("/login/?next=/launch/simulate/", data={**person, "csrfmiddlewaretoken": token})
+    with HttpBrowser(stack, stack.login) as browser:
         form = {f"parameters-{name}": str(value) for name, value in NO_WORK.items()}
         form |= {f"plan-{name}": str(value) for name, value in (PLAN | REST).items()}
         form |= {"format": "csv", "text": "", "key": "", "label": "million", "idempotency_key": "million", "upload": ""}
-        form["csrfmiddlewaretoken"] = _token(page.text)
-        answer = client.post("/launch/simulate/", data=form, files={"file": ("million.csv", b"".join(_rows()))})
+        file = {"file": ("million.csv", b"".join(_rows()))}
+        answer = browser.submit("/launch/simulate/", form, files=file, timeout=300)
     found = re.search(r"/batches/(\w+)/", str(answer.url))
     assert found, answer.text
     return found[1]
 
 
-def _token(page: str) -> str:
-    found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
-    assert found, page
-    return found[1]
-
-
 async def measure(client: Client, stack: Stack) -> list[Figure]:
-    """Launch it and look at the processes until it has closed."""
+    """Launch it and sample the processes' memory until it has closed."""
     began, peak = time.monotonic(), Peak()
     batch_id = await asyncio.to_thread(launch, stack)
     while (seen := await asyncio.to_thread(stack.batch, batch_id))["status"] in ("pending", "running"):
-        peak.look(stack)
-        await asyncio.sleep(LOOK_EVERY)
+        peak.sample(stack)
+        await asyncio.sleep(SAMPLE_EVERY)
     seconds = time.monotonic() - began
     assert (seen["status"], seen["items"]["completed"]) == ("completed", ITEMS), seen
     runs = [run async for run in client.list_workflows(f'WorkflowId = "batch-{batch_id}"')]

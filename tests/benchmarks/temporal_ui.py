@@ -1,4 +1,4 @@
-"""Figures beside Temporal's own UI, in the same Chromium, of the same batch on the same server.
+"""Canopy's pages against Temporal's own UI, in the same Chromium, of the same batch on the same server.
 
 Paint: from the navigation to the first child that one can read, the second time a page is opened. Theirs is of a bare
 parent with as many children: what is below partitions it does not show at once. Staleness: from a child's close to its
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 from temporalio.client import Client
 
 from orchestration.contracts.workflow_ids import root_id
 from tests.benchmarks.bare_parents import BARE_TASK_QUEUE, WindowedParent
 from tests.benchmarks.report import Figure
-from tests.support.browser import CHROMIUM, FLAGS, log_in
+from tests.support.browser import log_in, running_chromium
 from tests.support.stack import Stack
 from tests.support.waiting import until, wait_until
 
@@ -70,7 +70,7 @@ async def _paint(browser_page: Page, address: str, selector: str) -> float:
     return took
 
 
-async def _seen_at(page: Page, script: str, argument: str) -> float | None:
+async def _shown_at(page: Page, script: str, argument: str) -> float | None:
     """Return when a page says that a child has closed; nothing where it does not in time."""
     try:
         await page.wait_for_function(script, arg=argument, polling=20, timeout=1000 * (CLOSES_WITHIN + GIVEN_UP_AFTER))
@@ -124,9 +124,26 @@ async def _measure(client: Client, stack: Stack, browser: Browser, size: int) ->
     other = await browser.new_context(viewport={"width": 1440, "height": 900})
     theirs = await other.new_page()
     await _paint(theirs, target.theirs, THEIR_NODE)
-    looks = [
-        asyncio.create_task(_seen_at(ours, OUR_STATUS, target.row)),
-        asyncio.create_task(_seen_at(theirs, THEIR_STATUS, target.workflow_id)),
+    our_staleness, their_staleness = await _staleness(client, stack, batch, target, ours, theirs)
+    await context.close()
+    await other.close()
+    paint = f"ours {our_paint * 1000:.0f} ms, theirs {their_paint * 1000:.0f} ms"
+    at_least = "at least " if their_staleness >= GIVEN_UP_AFTER else ""
+    stale = f"ours {our_staleness * 1000:.0f} ms, theirs {at_least}{their_staleness:.1f} s"
+    name, ratio = f"{size:,} children: Temporal's UI to ours", their_staleness / max(our_staleness, 0.02)
+    return [
+        Figure(f"{name}, paint", their_paint / our_paint, TIMES, paint, is_floor=True),
+        Figure(f"{name}, staleness", ratio, TIMES, stale, is_floor=True),
+    ]
+
+
+async def _staleness(
+    client: Client, stack: Stack, batch: str, target: _Target, ours: Page, theirs: Page
+) -> tuple[float, float]:
+    """Resume the batch, and return the seconds from the child's close to when our page and theirs show it."""
+    shown = [
+        asyncio.create_task(_shown_at(ours, OUR_STATUS, target.row)),
+        asyncio.create_task(_shown_at(theirs, THEIR_STATUS, target.workflow_id)),
     ]
     await asyncio.to_thread(stack.api, "POST", f"/batches/{batch}/resume")
 
@@ -137,33 +154,16 @@ async def _measure(client: Client, stack: Stack, browser: Browser, size: int) ->
             return None
 
     closed = (await until(close_time, "the child has closed")).timestamp()  # type: ignore[union-attr]
-    seen = await asyncio.gather(*looks)
-    our_staleness, their_staleness = (GIVEN_UP_AFTER if at is None else max(0.0, at - closed) for at in seen)
-    await context.close()
-    await other.close()
-    paint = f"ours {our_paint * 1000:.0f} ms, theirs {their_paint * 1000:.0f} ms"
-    at_least = "at least " if their_staleness >= GIVEN_UP_AFTER else ""
-    stale = f"ours {our_staleness * 1000:.0f} ms, theirs {at_least}{their_staleness:.1f} s"
-    return [
-        Figure(
-            f"{size:,} children: Temporal's UI to ours, paint", their_paint / our_paint, TIMES, paint, is_floor=True
-        ),
-        Figure(
-            f"{size:,} children: Temporal's UI to ours, staleness",
-            their_staleness / max(our_staleness, 0.02),
-            TIMES,
-            stale,
-            is_floor=True,
-        ),
-    ]
+    our_time, their_time = (
+        GIVEN_UP_AFTER if at is None else max(0.0, at - closed) for at in await asyncio.gather(*shown)
+    )
+    return our_time, their_time
 
 
 async def measure(client: Client, stack: Stack) -> list[Figure]:
-    """Look at batches of every size in both."""
+    """Measure batches of every size in both."""
     figures = list[Figure]()
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    async with running_chromium() as browser:
         for size in SIZES:
             figures += await _measure(client, stack, browser, size)
-        await browser.close()
     return figures

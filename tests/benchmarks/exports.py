@@ -11,7 +11,7 @@ import psutil
 from temporalio.client import Client
 
 from tests.benchmarks.report import Figure
-from tests.support.http_browser import HttpBrowser
+from tests.support.http_browser import http_browser
 from tests.support.stack import Stack
 
 FEW, MANY = 100_000, 1_000_000
@@ -48,16 +48,16 @@ def fill(stack: Stack, items: int) -> str:
 def download(stack: Stack, batch: str, format_: str) -> tuple[float, int, int]:
     """Return the seconds that a download takes, its bytes, and the most memory that the web process has meanwhile."""
     process, peak, size = psutil.Process(stack.web.pid), 0, 0
-    with HttpBrowser(stack, stack.login) as browser:
-        began = time.monotonic()
-        with browser.stream("GET", f"/batches/{batch}/items.{format_}", timeout=600) as answer:
-            answer.raise_for_status()
-            sampled = 0.0
-            for part in answer.iter_raw():
-                size += len(part)
-                if time.monotonic() - sampled > SAMPLE_EVERY:
-                    sampled = time.monotonic()
-                    peak = max(peak, process.memory_info().rss)
+    browser = http_browser(stack)
+    began = time.monotonic()
+    with browser.stream("GET", f"/batches/{batch}/items.{format_}", timeout=600) as answer:
+        answer.raise_for_status()
+        sampled = 0.0
+        for part in answer.iter_raw():
+            size += len(part)
+            if time.monotonic() - sampled > SAMPLE_EVERY:
+                sampled = time.monotonic()
+                peak = max(peak, process.memory_info().rss)
     return time.monotonic() - began, size, peak
 
 

@@ -12,7 +12,7 @@ import psutil
 from temporalio.client import Client
 
 from tests.benchmarks.report import Figure
-from tests.support.http_browser import HttpBrowser
+from tests.support.http_browser import http_browser
 from tests.support.stack import Stack
 
 ITEMS = 1_000_000
@@ -53,12 +53,12 @@ def _rows() -> Iterator[bytes]:
 
 def launch(stack: Stack) -> str:
     """Launch the file from the form, as a person does, and return the batch's id."""
-    with HttpBrowser(stack, stack.login) as browser:
-        form = {f"parameters-{name}": str(value) for name, value in NO_WORK.items()}
-        form |= {f"plan-{name}": str(value) for name, value in (PLAN | REST).items()}
-        form |= {"format": "csv", "text": "", "key": "", "label": "million", "idempotency_key": "million", "upload": ""}
-        file = {"file": ("million.csv", b"".join(_rows()))}
-        answer = browser.submit("/launch/simulate/", form, files=file, timeout=300)
+    browser = http_browser(stack)
+    form = {f"parameters-{name}": str(value) for name, value in NO_WORK.items()}
+    form |= {f"plan-{name}": str(value) for name, value in (PLAN | REST).items()}
+    form |= {"format": "csv", "text": "", "key": "", "label": "million", "idempotency_key": "million", "upload": ""}
+    file = {"file": ("million.csv", b"".join(_rows()))}
+    answer = browser.submit("/launch/simulate/", form, files=file, timeout=300)
     found = re.search(r"/batches/(\w+)/", str(answer.url))
     assert found, answer.text
     return found[1]

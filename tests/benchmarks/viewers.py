@@ -22,7 +22,7 @@ from orchestration.contracts.workflow_ids import root_id
 from tests.benchmarks.bare_parents import BARE_TASK_QUEUE, Reporter, Reports
 from tests.benchmarks.report import Figure
 from tests.benchmarks.shell import run_in_django
-from tests.support.http_browser import HttpBrowser
+from tests.support.http_browser import http_browser
 from tests.support.stack import Stack
 from tests.support.waiting import until
 
@@ -87,7 +87,7 @@ async def measure(client: Client, stack: Stack) -> list[Figure]:
 @asynccontextmanager
 async def _watching(stack: Stack, batch: str, viewers: Sequence[_Viewer]) -> AsyncIterator[None]:
     """Have viewers watch a batch; once each has had its first message, what they have noted is cleared."""
-    browser = await asyncio.to_thread(HttpBrowser, stack, stack.login)
+    browser = await asyncio.to_thread(http_browser, stack)
     cookie = f"sessionid={browser.cookies['sessionid']}"
     address = f"{stack.url.replace('http', 'ws', 1)}/ws/batches/{batch}/?revision=0"
     tasks = [asyncio.create_task(viewer.watch(address, cookie, stack.url)) for viewer in viewers]

@@ -66,7 +66,7 @@ async def test_axe_finds_nothing_on_any_page(
 
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
-async def test_axe_finds_nothing_in_panes_dialogs_and_what_is_unfolded(
+async def test_axe_finds_nothing_in_panes_dialogs_and_expanded_sections(
     stack: Stack, new_page: NewPage, batch: str, width: int, scheme: str
 ) -> None:
     page = await new_page(stack, f"/batches/{batch}/", width=width, color_scheme=scheme)
@@ -90,9 +90,7 @@ async def test_axe_finds_nothing_in_panes_dialogs_and_what_is_unfolded(
     await find_nothing(page, "pane")
 
 
-async def test_axe_finds_nothing_for_who_may_only_look_and_at_the_login(
-    stack: Stack, new_page: NewPage, batch: str
-) -> None:
+async def test_axe_finds_nothing_for_a_viewer_and_at_the_login(stack: Stack, new_page: NewPage, batch: str) -> None:
     page = await new_page(stack, f"/batches/{batch}/", login=VIEWER)
     await find_nothing(page, "viewer")
     await page.get_by_role("button", name="Log out").click()

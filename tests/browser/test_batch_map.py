@@ -1,4 +1,4 @@
-"""The map in a real browser: pointed at, walked by keys, brushed, narrowed, live, and on a phone."""
+"""The map in a real browser: hover, keys, filters, timeline, and on a phone."""
 
 from __future__ import annotations
 

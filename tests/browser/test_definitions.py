@@ -1,4 +1,4 @@
-"""Writing a definition as a person does: wrong first, with line and reason; mended, saved, changed, compared."""
+"""Writing a definition as a person does: invalid first, with line and reason; fixed, saved, changed, compared."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REFUSED = r"status of 422"
 """What Chromium's console says of a form that comes back with errors."""
 
 
-async def test_mend_a_definition_save_it_twice_and_see_what_changed(stack: Stack, new_page: NewPage) -> None:
+async def test_fix_a_definition_save_it_twice_and_see_the_changes(stack: Stack, new_page: NewPage) -> None:
     page = await new_page(stack, "/definitions/", allow=[REFUSED])
     await page.get_by_role("link", name="New definition").click()
     editor, preview, gutter = page.locator("#id_text"), page.locator("#preview"), page.locator("#gutter li")
@@ -60,7 +60,7 @@ async def test_mend_a_definition_save_it_twice_and_see_what_changed(stack: Stack
     await expect(page.get_by_role("link", name="Launch this")).to_be_visible()
 
 
-async def test_a_file_comes_into_the_editor(stack: Stack, new_page: NewPage, tmp_path: Path) -> None:
+async def test_a_file_is_loaded_into_the_editor(stack: Stack, new_page: NewPage, tmp_path: Path) -> None:
     file = tmp_path / "decide.yaml"
     file.write_text(TEXT.replace("fech", "fetch"))
     page = await new_page(stack, "/definitions/new/", width=390)

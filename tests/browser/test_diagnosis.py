@@ -1,4 +1,4 @@
-"""Why a batch does not move, as API and page say it."""
+"""Why a batch does not progress, as API and page show it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.browser
 
 
-async def test_a_batch_on_a_queue_that_nobody_polls_says_so_until_it_moves(stack: Stack, new_page: NewPage) -> None:
+async def test_a_batch_on_an_unpolled_queue_shows_the_cause_until_it_progresses(
+    stack: Stack, new_page: NewPage
+) -> None:
     batch = stack.launch(processor="simulate", count=2, plan={"task_queue": "nobody-home"})
     page = await new_page(stack, f"/batches/{batch}/")
     finding = page.locator("#diagnosis [data-finding='no_worker']")

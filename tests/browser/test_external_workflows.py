@@ -1,4 +1,4 @@
-"""A team's own workflows, which know nothing of Canopy: watched live and retried, and started once per item."""
+"""External workflows, whose code does not use Canopy: watched live and retried, and started once per item."""
 
 from __future__ import annotations
 

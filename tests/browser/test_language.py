@@ -1,4 +1,4 @@
-"""A German browser gets a German page that stays German while it lives, and a person may choose otherwise."""
+"""A German browser gets a German page that stays German while it updates, and a person may choose English."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 SLOW = {"seconds_from": 0.2, "seconds_to": 0.4, "fail_percent": 30, "seed": 3}
 
 
-async def test_a_live_page_speaks_german_until_a_person_wants_english(stack: Stack, new_page: NewPage) -> None:
+async def test_a_live_page_is_german_until_a_person_chooses_english(stack: Stack, new_page: NewPage) -> None:
     page = await new_page(stack, locale="de-DE")
     batch = stack.launch(processor="simulate", parameters=SLOW, count=30, plan={"window": 2, "item_attempts": 1})
     await page.goto(f"/batches/{batch}/")

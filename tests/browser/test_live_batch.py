@@ -1,4 +1,4 @@
-"""The batch page is live: rows, counts and buttons follow the batch without a reload."""
+"""The batch page is live: rows, counts and buttons update without a reload."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_children_close_and_counts_follow_without_a_reload_in_two_browsers
         assert await page.evaluate("window.isSameDocument")
 
 
-async def test_an_item_is_found_by_its_key_while_one_types_and_stays_live(stack: Stack, new_page: NewPage) -> None:
+async def test_an_item_is_found_by_its_key_while_typing_and_stays_live(stack: Stack, new_page: NewPage) -> None:
     items = [{"name": f"order-{number}"} for number in range(120)]
     slow = {"seconds_from": 0.3, "seconds_to": 0.3}
     batch = stack.launch(processor="simulate", parameters=slow, items=items, key="name", plan={"window": 10})
@@ -148,7 +148,7 @@ async def test_failures_beyond_the_page_are_offered_by_a_chip(stack: Stack, new_
     await expect(chip).to_be_hidden()
 
 
-async def test_a_lost_connection_is_said_and_caught_up_with(
+async def test_a_lost_connection_is_shown_and_caught_up_with(
     own_stack: Stack, new_page: NewPage, console: Console
 ) -> None:
     console.allow(WEB_GONE)
@@ -168,7 +168,7 @@ async def test_a_lost_connection_is_said_and_caught_up_with(
     assert await page.evaluate("window.isSameDocument")
 
 
-async def test_a_silent_line_counts_as_lost(stack: Stack, new_page: NewPage, console: Console) -> None:
+async def test_a_silent_connection_counts_as_lost(stack: Stack, new_page: NewPage, console: Console) -> None:
     console.allow("WebSocket")
     batch = stack.launch(processor="simulate", parameters=QUICK, count=1)
     page = await new_page(stack, "/batches/")
@@ -178,7 +178,7 @@ async def test_a_silent_line_counts_as_lost(stack: Stack, new_page: NewPage, con
     await expect(page.locator("#lost")).to_be_visible()
 
 
-async def test_what_failed_before_the_line_was_there_is_shown_too(stack: Stack, new_page: NewPage) -> None:
+async def test_failures_before_the_page_connected_are_shown(stack: Stack, new_page: NewPage) -> None:
     parameters = {"seconds_from": 0.5, "seconds_to": 0.5, "fail_percent": 100}
     batch = stack.launch(processor="simulate", parameters=parameters, count=10, plan={"window": 1, **NO_RETRY})
     stack.api("POST", f"/batches/{batch}/pause")
@@ -198,9 +198,7 @@ async def test_what_failed_before_the_line_was_there_is_shown_too(stack: Stack, 
     await expect(page.locator("#errors li")).to_contain_text("10 items")
 
 
-async def test_too_many_changes_at_once_fetch_the_tree_anew_and_keep_it_expanded(
-    stack: Stack, new_page: NewPage
-) -> None:
+async def test_too_many_changes_at_once_reload_the_tree_and_keep_it_expanded(stack: Stack, new_page: NewPage) -> None:
     slow = {"seconds_from": 600, "seconds_to": 600}
     plan = {"window": 1, "item_timeout": 900}
     batch = stack.launch(processor="simulate", parameters=slow, count=1_001, plan=plan)
@@ -227,7 +225,7 @@ async def test_too_many_changes_at_once_fetch_the_tree_anew_and_keep_it_expanded
     await expect(page.locator(f"#{opened}")).to_have_attribute("aria-expanded", "true")
 
 
-async def test_a_hidden_tab_rests_and_catches_up_when_it_is_looked_at(stack: Stack, new_page: NewPage) -> None:
+async def test_a_hidden_tab_pauses_and_catches_up_when_it_is_shown(stack: Stack, new_page: NewPage) -> None:
     batch = stack.launch(
         processor="simulate", parameters={"seconds_from": 0.2, "seconds_to": 0.2}, count=20, plan={"window": 1}
     )
@@ -244,7 +242,7 @@ async def test_a_hidden_tab_rests_and_catches_up_when_it_is_looked_at(stack: Sta
     await expect(page.locator("tr[data-kind='child'][data-status='completed']")).to_have_count(20)
 
 
-async def test_the_pane_follows_its_child_and_keeps_what_was_opened(stack: Stack, new_page: NewPage) -> None:
+async def test_the_pane_updates_with_its_child_and_keeps_opened_sections(stack: Stack, new_page: NewPage) -> None:
     batch = stack.launch(
         processor="simulate",
         parameters={"seconds_from": 1, "seconds_to": 1},
@@ -270,7 +268,7 @@ async def test_the_pane_follows_its_child_and_keeps_what_was_opened(stack: Stack
     assert page.url.endswith(f"/batches/{batch}/")
 
 
-async def test_a_viewer_finds_no_working_button(stack: Stack, new_page: NewPage) -> None:
+async def test_a_viewer_has_no_enabled_button(stack: Stack, new_page: NewPage) -> None:
     batch = stack.launch(
         processor="simulate", parameters={**QUICK, "fail_percent": 100}, count=3, plan={"window": 3, **NO_RETRY}
     )

@@ -1,4 +1,4 @@
-"""The batch list is live: rows follow their batches, new batches are offered, filters live in the address."""
+"""The batch list is live: rows update, new batches are offered, filters are in the address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 SLOW = {"seconds_from": 0.3, "seconds_to": 0.3}
 
 
-async def test_rows_follow_their_batches(stack: Stack, new_page: NewPage) -> None:
+async def test_rows_update_with_their_batches(stack: Stack, new_page: NewPage) -> None:
     batch = stack.launch(processor="simulate", parameters=SLOW, count=30, label="Followed", plan={"window": 3})
     page = await new_page(stack)
     row = page.locator(f"#batch-{batch}")
@@ -23,7 +23,7 @@ async def test_rows_follow_their_batches(stack: Stack, new_page: NewPage) -> Non
     assert float(await row.locator("rect.completed").get_attribute("width") or 0) == pytest.approx(1000)
 
 
-async def test_new_batches_are_offered_and_not_pushed_in(stack: Stack, new_page: NewPage) -> None:
+async def test_new_batches_are_offered_and_not_inserted(stack: Stack, new_page: NewPage) -> None:
     page = await new_page(stack)
     await until_live(page)
     batch = stack.launch(processor="simulate", parameters=SLOW, count=1, label="Newcomer")

@@ -1,4 +1,4 @@
-"""Notifications of the browser: asked for at a batch, they tell when it turns, also while another tab is looked at."""
+"""Browser notifications: enabled at a batch, they are shown when its status changes, in a hidden tab as well."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.browser
 
 RECORD = """() => {
-  window.told = [];
+  window.notified = [];
   window.Notification = class {
     static permission = "granted";
     static requestPermission = async () => "granted";
-    constructor(title, { body }) { window.told.push(`${title}: ${body}`); }
+    constructor(title, { body }) { window.notified.push(`${title}: ${body}`); }
   };
 }"""
 
@@ -27,7 +27,7 @@ document.dispatchEvent(new Event("visibilitychange"));
 """
 
 
-async def test_a_batch_tells_when_it_begins_to_fail_and_when_it_has_ended(stack: Stack, new_page: NewPage) -> None:
+async def test_a_browser_is_notified_of_the_first_failure_and_of_the_end(stack: Stack, new_page: NewPage) -> None:
     parameters = {"seconds_from": 0.5, "seconds_to": 0.5, "fail_percent": 50, "seed": 2}
     plan = {"window": 1, "item_attempts": 1}
     batch = stack.launch(processor="simulate", parameters=parameters, count=20, plan=plan, label="Night run")
@@ -42,13 +42,13 @@ async def test_a_batch_tells_when_it_begins_to_fail_and_when_it_has_ended(stack:
     stack.api("POST", f"/batches/{batch}/resume")
 
     async def has_ended() -> bool:
-        return any("Completed with failures" in text for text in await page.evaluate("window.told"))
+        return any("Completed with failures" in text for text in await page.evaluate("window.notified"))
 
-    await until(has_ended, "the end of the batch was told")
-    told = await page.evaluate("window.told")
+    await until(has_ended, "the end of the batch was notified")
+    notified = await page.evaluate("window.notified")
     failed = stack.batch(batch)["children"]["failed"]
-    assert told[-1] == f"Night run: Completed with failures: {failed} of 20 children failed"
-    assert all(text.startswith("Night run: ") for text in told)
+    assert notified[-1] == f"Night run: Completed with failures: {failed} of 20 children failed"
+    assert all(text.startswith("Night run: ") for text in notified)
     await expect(page.locator("#live")).to_have_attribute("data-state", "live")
     await button.click()
     await expect(button).to_have_attribute("aria-pressed", "false")

@@ -1,4 +1,4 @@
-"""A selection on the page: brushed on the map or all that a filter means, counted, changed, confirmed, and followed."""
+"""Operations on a selection: brushed on the map or all matches of a filter, counted, changed, confirmed, tracked."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ async def brush(page: Page, first: int, last: int) -> None:
     await page.mouse.up()
 
 
-async def test_a_brushed_stretch_is_retried_with_other_parameters_after_it_was_counted(
-    stack: Stack, new_page: NewPage
-) -> None:
+async def test_a_brushed_range_is_counted_and_retried_with_other_parameters(stack: Stack, new_page: NewPage) -> None:
     batch = all_failed(stack, 20)
     # The answer 422 is what is tried out.
     page = await new_page(stack, f"/batches/{batch}/", allow=["status of 422"])
@@ -64,7 +62,9 @@ async def test_a_brushed_stretch_is_retried_with_other_parameters_after_it_was_c
     await expect(page.locator("#tree tr[data-kind='child'][data-status='completed']")).to_have_count(7)
 
 
-async def test_all_means_all_that_the_filter_means_and_not_the_rows_shown(stack: Stack, new_page: NewPage) -> None:
+async def test_select_all_selects_all_matches_of_the_filter_not_only_rows_shown(
+    stack: Stack, new_page: NewPage
+) -> None:
     batch = all_failed(stack, 120)
     page = await new_page(stack, f"/batches/{batch}/?status=failed")
     await until_live(page)

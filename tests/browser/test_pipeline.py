@@ -1,4 +1,4 @@
-"""A pipeline as a person meets it: from the example to its stages, live, with what passed and what did not."""
+"""A pipeline as a person uses it: from the example to its stages, live, with items that passed and were dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queues: who works where, what waits, and a warning before work is given to a queue that nobody polls."""
+"""Task queues: their workers, their backlog, and a warning at a launch on a queue that no worker polls."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from tests.support.stack import Stack, free_port
 pytestmark = pytest.mark.browser
 
 
-async def test_a_queue_that_nobody_polls_is_warned_of_and_shown_with_what_waits_in_it(
-    stack: Stack, new_page: NewPage
-) -> None:
+async def test_an_unpolled_queue_has_a_warning_and_its_backlog_is_shown(stack: Stack, new_page: NewPage) -> None:
     name = f"nobody-{free_port()}"
     page = await new_page(stack, "/launch/simulate/")
     await page.locator("summary", has_text="Plan").click()

@@ -1,4 +1,4 @@
-"""A schedule as a person makes it: from the launch form, with its times as one types; trigger, watch, delete."""
+"""A schedule as a person creates it: from the launch form, with a preview of its times; trigger, watch, delete."""
 
 from __future__ import annotations
 

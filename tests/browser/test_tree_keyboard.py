@@ -85,7 +85,7 @@ async def test_one_row_is_in_the_tab_order(stack: Stack, parted: str, new_page: 
     assert await page.locator(inside).count() == 0
 
 
-async def test_what_is_expanded_while_the_tree_is_fetched_anew_stays_expanded(
+async def test_a_parent_expanded_while_the_tree_reloads_stays_expanded(
     stack: Stack, parted: str, new_page: NewPage
 ) -> None:
     page = await new_page(stack)

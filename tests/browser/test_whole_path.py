@@ -1,4 +1,4 @@
-"""The whole path as a person walks it: a CSV of 200 addresses, 30 of them broken; watch, mend, retry, compare.
+"""The whole path of a person: a CSV of 200 addresses, 30 of them broken; watch, fix, retry, compare.
 
 Once undisturbed, once with the web process killed in the middle, once with the worker killed in the middle.
 """

@@ -27,7 +27,7 @@ async def test_filter_open_a_child_and_retry_it(stack: Stack, new_page: NewPage)
     await expect(page.locator(".notice.success")).to_contain_text("Retrying 1 child.")
 
 
-async def test_expand_a_partition_and_cancel_with_a_question(stack: Stack, new_page: NewPage) -> None:
+async def test_expand_a_partition_and_cancel_with_a_confirmation(stack: Stack, new_page: NewPage) -> None:
     slow = {"seconds_from": 600, "seconds_to": 600}
     plan = {"window": 1, "item_timeout": 900}
     batch = stack.launch(processor="simulate", parameters=slow, count=1_001, plan=plan)

@@ -99,7 +99,7 @@ def silent() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("where", ["away", "silent"])
-async def test_a_dashboard_that_is_away_or_silent_holds_nothing_up(
+async def test_a_dashboard_that_is_away_or_silent_delays_nothing(
     stack: Stack, where: str, request: pytest.FixtureRequest
 ) -> None:
     url = request.getfixturevalue("silent") if where == "silent" else f"http://127.0.0.1:{free_port()}"
@@ -118,7 +118,7 @@ def event(number: int) -> WorkflowEvent:
     return WorkflowEvent("root", "run", "root", f"child-{number}", f"{number}", "Child", datetime.now(UTC))
 
 
-def test_events_that_cannot_be_delivered_are_dropped_the_oldest_first() -> None:
+def test_undeliverable_events_are_dropped_oldest_first() -> None:
     sender = EventSender(f"http://127.0.0.1:{free_port()}", "token", capacity=10)
     for number in range(100):
         sender.send(event(number))

@@ -122,7 +122,7 @@ def test_a_machine_without_django_processes_a_queue_of_its_own(
     stack.wait_for(batch, "completed", deadline=120)
 
 
-def test_a_file_that_is_a_parameter_is_read_over_the_api(knowing_stack: Stack, worker: Process) -> None:
+def test_a_file_parameter_is_read_over_the_api(knowing_stack: Stack, worker: Process) -> None:
     stack = knowing_stack
     words = b"leaf=Blatt\nroot=Wurzel\n" + b"#=#\n" * 200_000
     headers = {"Authorization": f"Bearer {stack.login['token']}"}
@@ -139,7 +139,7 @@ def test_a_file_that_is_a_parameter_is_read_over_the_api(knowing_stack: Stack, w
     assert [item["result"] for item in items] == ["Blatt", "Wurzel"]
 
 
-def test_what_the_dashboard_misses_while_it_is_away_is_done_again_and_nothing_is_lost(
+def test_calls_that_fail_while_the_dashboard_is_away_are_retried_and_nothing_is_lost(
     knowing_stack: Stack, worker: Process
 ) -> None:
     stack = knowing_stack
@@ -163,7 +163,7 @@ def test_what_the_dashboard_misses_while_it_is_away_is_done_again_and_nothing_is
         (["--queue", "q"], {"CANOPY_URL": "http://127.0.0.1:1"}, "refused"),
     ],
 )
-def test_what_cannot_work_is_said_at_the_start(
+def test_an_invalid_configuration_is_reported_at_the_start(
     machine: Path, knowing_stack: Stack, arguments: list[str], more: dict[str, str], reason: str
 ) -> None:
     done = subprocess.run(
@@ -180,7 +180,7 @@ def test_what_cannot_work_is_said_at_the_start(
     assert "Traceback" not in done.stderr
 
 
-def test_a_viewer_and_rubbish_are_refused(knowing_stack: Stack) -> None:
+def test_a_viewer_and_invalid_bodies_are_refused(knowing_stack: Stack) -> None:
     for path in ("chunks/read?run_id=r", "results", "notes"):
         assert knowing_stack.api("POST", f"/worker/{path}", {"no": "sense"}).status_code == 422
         headers = {"Authorization": "Bearer canopy_of_nobody"}

@@ -1,4 +1,4 @@
-"""`make run`'s command: it starts everything, brings back what dies, keeps what was done, and leaves nothing behind."""
+"""The command of `make run`: it starts all processes, restarts those that die, loses no work and leaves none behind."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
     run.process.stop()
 
 
-def test_everything_comes_back_and_nothing_stays_behind(run: Run) -> None:
+def test_killed_processes_are_restarted_and_none_is_left_at_the_end(run: Run) -> None:
     run.start()
     login = run.home / "first-login.json"
     assert set(json.loads(login.read_text())) == {"username", "password", "token"}
@@ -61,7 +61,7 @@ def test_everything_comes_back_and_nothing_stays_behind(run: Run) -> None:
         again.process.stop()
 
 
-def test_work_is_handed_back_before_temporal_stops_also_when_make_alone_is_interrupted(tmp_path: Path) -> None:
+def test_work_is_returned_before_temporal_stops_also_when_only_make_is_interrupted(tmp_path: Path) -> None:
     run = Run(tmp_path / "home", ["make", "run"])
     run.start()
     try:
@@ -90,7 +90,7 @@ def greet(name: str) -> str:
 """
 
 
-def test_a_changed_processor_takes_effect_in_web_and_worker_and_all_of_it_ends(tmp_path: Path) -> None:
+def test_a_changed_processor_takes_effect_in_web_and_worker_and_all_processes_end(tmp_path: Path) -> None:
     module = tmp_path / "own" / "greetings.py"
     module.parent.mkdir()
     module.write_text(OWN_PROCESSOR.format(summary="Greets.", greeting="Hello"))
@@ -164,11 +164,11 @@ def test_a_port_in_use_is_a_clear_message(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("port", "message"), [("http", "not a number"), ("70000", "cannot be used")])
-def test_a_port_that_is_none_is_a_clear_message(tmp_path: Path, port: str, message: str) -> None:
+def test_an_invalid_port_is_a_clear_message(tmp_path: Path, port: str, message: str) -> None:
     assert message in _fail(tmp_path / "other", port)
 
 
-def test_a_database_that_is_away_is_a_clear_message(tmp_path: Path) -> None:
+def test_an_unreachable_database_is_a_clear_message(tmp_path: Path) -> None:
     url = f"postgres://canopy@127.0.0.1:{free_port()}/canopy"
     assert "The database cannot be used" in _fail(tmp_path / "other", free_port(), DATABASE_URL=url)
 

@@ -1,4 +1,4 @@
-"""What goes through Temporal is encrypted, secrets go nowhere, and everything still works: read from raw histories."""
+"""Payloads in Temporal are encrypted and hold no secret, as raw histories show, and everything still works."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def encrypting(tmp_path: Path) -> Iterator[Stack]:
     server.stop()
 
 
-async def test_histories_tell_nothing_and_a_batch_with_a_secret_runs_fails_and_is_retried(encrypting: Stack) -> None:
+async def test_histories_are_encrypted_and_a_batch_with_a_secret_runs_fails_and_is_retried(encrypting: Stack) -> None:
     stack, site = encrypting, Site()
     site.broken = {f"/{SECRET}/2"}
     try:
@@ -61,8 +61,8 @@ async def test_histories_tell_nothing_and_a_batch_with_a_secret_runs_fails_and_i
         histories = await _histories(stack, batch)
     finally:
         site.close()
-    for told in (SECRET, LABEL, "Expected 200", "http_request"):
-        assert told.encode() not in histories
+    for plain in (SECRET, LABEL, "Expected 200", "http_request"):
+        assert plain.encode() not in histories
     assert b"binary/encrypted" in histories
     said = stack.api("GET", f"/batches/{batch}").text + stack.api("GET", f"/batches/{batch}/items").text
     assert SECRET not in said
@@ -86,7 +86,7 @@ async def _histories(stack: Stack, batch: str) -> bytes:
     return b"".join(found)
 
 
-async def test_keys_can_be_changed_and_a_wrong_one_is_said() -> None:
+async def test_keys_can_be_rotated_and_a_wrong_one_is_reported() -> None:
     old, new, other = (parse_keys(key()) for _ in range(3))
     (plain,) = await DataConverter.default.encode(["what is said"])
     (written,) = await EncryptingCodec(old).encode([plain])
@@ -97,7 +97,7 @@ async def test_keys_can_be_changed_and_a_wrong_one_is_said() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["short", "%%%", base64.b64encode(b"x" * 31).decode()])
-def test_a_key_that_is_none_is_said_without_telling_it(wrong: str) -> None:
+def test_an_invalid_key_is_reported_without_revealing_it(wrong: str) -> None:
     with pytest.raises(ValueError, match=r"key 2 is not 32 bytes") as refused:
         parse_keys(f"{key()}, {wrong}")
     assert wrong not in str(refused.value)

@@ -1,4 +1,4 @@
-"""Temporal down: at launch the batch is kept and starts later, or can be discarded; nothing else pretends to work."""
+"""Temporal down: a launched batch is kept and starts later, or can be discarded; every other action fails clearly."""
 
 from __future__ import annotations
 

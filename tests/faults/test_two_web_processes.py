@@ -1,4 +1,4 @@
-"""More than one machine: PostgreSQL, Redis and two web processes. What one is notified of, the other's viewers see."""
+"""More than one machine: PostgreSQL, Redis and two web processes. Viewers of both see the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parent and child workflows as a team has them that has never heard of Canopy. Imports nothing of it.
+"""Parent and child workflows of a team that does not use Canopy. Imports nothing of it.
 
 Run as a program: a worker of the queue `orders`, at TEMPORAL_ADDRESS.
 """
@@ -22,7 +22,7 @@ QUEUE = "orders"
 
 @dataclass
 class Order:
-    """One order, with the orders that it is made of. It waits for a file, and fails while another is not there."""
+    """An order and its parts, which are orders. It waits for one file, and fails while another does not exist."""
 
     name: str
     waits_for: str = ""
@@ -43,7 +43,7 @@ async def pack(order: Order) -> str:
 
 @workflow.defn
 class ProcessOrder:
-    """Pack one order, and what it is made of."""
+    """Pack one order, or its parts."""
 
     @workflow.run
     async def run(self, order: Order) -> Any:
@@ -55,11 +55,11 @@ class ProcessOrder:
 
 @workflow.defn
 class ProcessOrders:
-    """Have every order of a day processed."""
+    """Process every order of a day."""
 
     @workflow.run
     async def run(self, orders: list[Order]) -> list[str]:
-        """Return what became of each."""
+        """Return the outcome of each."""
         return await _process(orders)
 
 
@@ -73,7 +73,7 @@ async def _process(orders: list[Order]) -> list[str]:
 
 
 async def main() -> None:
-    """Work until the process is ended."""
+    """Run a worker until the process is ended."""
     client = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
     async with Worker(client, task_queue=QUEUE, workflows=[ProcessOrder, ProcessOrders], activities=[pack]):
         await asyncio.Event().wait()

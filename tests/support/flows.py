@@ -20,6 +20,7 @@ from tests.support.probe import Probe
 
 
 def work(probe: Probe) -> dict[str, Any]:
+    """Return the processor and parameters of a step over the probe."""
     return {"processor": "probe", "parameters": {"probe": probe.name}}
 
 
@@ -40,6 +41,7 @@ async def tree_rows(run: Run) -> dict[str, tuple[NodeKind, str, Status | None]]:
 
 
 def saga(probe: Probe) -> dict[str, Any]:
+    """Return a saga of three steps, the first two with a compensation."""
     return {
         "kind": "saga",
         "steps": [
@@ -63,12 +65,14 @@ class StockWorkflow:
 
 @asynccontextmanager
 async def stock_worker(engine: Engine) -> AsyncIterator[None]:
+    """Run the worker of the other team."""
     runner = UnsandboxedWorkflowRunner()
     async with Worker(engine.client, task_queue="stock", workflows=[StockWorkflow], workflow_runner=runner):
         yield
 
 
 def services(probe: Probe, *, answers: bool) -> dict[str, Any]:
+    """Return two services: one over the probe, and one of another team that answers or times out."""
     stock = {"name": "stock", "workflow_type": "StockWorkflow", "task_queue": "stock", "timeout": 2}
     return {
         "kind": "services",
@@ -80,10 +84,12 @@ ONE = {"chunk_size": 1, "item_attempts": 1}
 
 
 def fan_out_step(name: str, items: Any, **plan: Any) -> dict[str, Any]:
+    """Return a step that fans out over items."""
     return {"name": name, "fan_out": {"processor": "probe", "plan": ONE | plan, "items": items}}
 
 
 def steps(*given: dict[str, Any]) -> dict[str, Any]:
+    """Return a flow of steps."""
     return {"kind": "steps", "steps": list(given)}
 
 

@@ -38,7 +38,7 @@ class MemoryStore:
         return InputPage(max(0, min(full, left)), is_last=left < full)
 
     def advance(self, wanted: SectionRequest) -> Section:
-        """Return a section of as many items as the stage before has let through since the last one."""
+        """Return a section of as many items as have passed the stage before since the last one."""
         made = self.sections[wanted.batch_id]
         if wanted.number < len(made):
             return made[wanted.number]
@@ -68,7 +68,7 @@ class MemoryStore:
         return section
 
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
-        """Return what is left of a chunk."""
+        """Return the items of a chunk that have not completed."""
         plan, name = self.batches[work.batch_id]
         if work.undo:
             return ChunkWork("probe", {"probe": name}, plan, self._to_undo(work))
@@ -91,22 +91,22 @@ class MemoryStore:
         return [ItemWork(index, str(index), {}) for index, result in found if result and result.failure is None]
 
     def read_saga_item(self, chunk: ChunkInput) -> SagaItem:
-        """Return an item that has nothing but its number."""
+        """Return an item whose only field is its number."""
         saga = Probe.all[self.batches[chunk.batch_id][1]].saga
         assert saga is not None
         before = self.results.get((chunk.batch_id, chunk.offset))
         return SagaItem(saga, {"number": chunk.offset}, before.attempts if before else 0)
 
     def read_upload(self, upload_id: str) -> Iterator[bytes]:
-        """Return nothing: no item of these tests has a file."""
+        """Raise LookupError: no item of these tests has a file."""
         raise LookupError(upload_id)
 
     def write_note(self, note: ChunkNote) -> None:
-        """Keep what children say."""
+        """Keep a note."""
         self.notes.append(note)
 
     def write_report(self, given: SummariseInput) -> None:
-        """Keep what was reported."""
+        """Keep a report."""
         self.reports.append(given)
 
     def read_resources(self, wanted: ResourcesInput) -> list[str]:

@@ -1,4 +1,4 @@
-"""What GROUP BY says of a batch's nodes and items: the tallies that the projection keeps must say the same."""
+"""Tallies counted from a batch's nodes and items: those that the projection maintains must equal them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def assert_consistent(batch_id: str) -> None:
 
 
 def rows(batch_id: str) -> dict[str, Any]:
-    """Return all that events decide of a batch's rows: what must not depend on their order."""
+    """Return the part of a batch's rows that events determine: it must not depend on their order."""
     batch = Batch.objects.get(pk=batch_id)
     state = [
         "kind",

@@ -1,4 +1,4 @@
-"""A web site on loopback that answers as a test says, and counts who came for what."""
+"""A web site on loopback that answers as a test says, and counts the requests of each path."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Site:
             def do_GET(self) -> None:
                 with lock:
                     site.visits[self.path] += 1
-                time.sleep(site.seconds)  # the work that takes time, not a wait of the test
+                time.sleep(site.seconds)  # simulates work, and is no wait of the test
                 self.send_response(500 if self.path in site.broken else 200)
                 self.send_header("Content-Length", "2")
                 self.end_headers()
                 self.wfile.write(b"ok")
 
             def log_message(self, *args: Any) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True

@@ -27,13 +27,13 @@ STOP_WITHIN = 15
 START_WITHIN = 180
 
 PORTS_TRIED = 5
-"""Somebody else may take a free port before a server does: others run at the same time."""
+"""Another process may take a free port before a server does: tests run in parallel."""
 
 EVENTS_OF_A_RUN = 200
 """After so many events Temporal suggests to continue as new; 4,096 by default."""
 
 http = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
-"""Asks over a new connection each time, but reads the machine's certificates once: that takes 23 ms of CPU."""
+"""Opens a connection for each request, but reads the machine's certificates once: that takes 23 ms of CPU."""
 
 
 def free_port() -> int:
@@ -49,8 +49,8 @@ def temporal_binary() -> str:
     return found
 
 
-def _may_be_interrupted() -> None:
-    """Undo what a shell does that runs the tests in the background: SIGINT is ignored there, and by what they start."""
+def _restore_interrupt() -> None:
+    """Restore SIGINT: a shell that runs the tests in the background has it ignored, by child processes as well."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -84,7 +84,7 @@ class Process:
         """Start the program."""
         with self._log.open("ab") as log:
             self._program = subprocess.Popen(
-                self.command, stdout=log, stderr=log, env=self._env, cwd=self._folder, preexec_fn=_may_be_interrupted
+                self.command, stdout=log, stderr=log, env=self._env, cwd=self._folder, preexec_fn=_restore_interrupt
             )
 
     def kill(self) -> None:

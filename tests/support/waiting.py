@@ -12,13 +12,13 @@ T = TypeVar("T")
 DEADLINE = 60.0
 
 SHORTEST, LONGEST = 0.02, 0.2
-"""Seconds between two looks: each pause is half as long again as the last, for what takes long is asked for in vain."""
+"""Seconds between two checks: each pause is half as long again as the last, since most early checks are in vain."""
 
 
 def wait_until(condition: Callable[[], T], what: str | Callable[[], str], deadline: float = DEADLINE) -> T:
     """Return the condition's value once it is true. Fails the test when that takes too long.
 
-    `what` was awaited: a text, or a function that says it then (a log has nothing to say before).
+    `what` names what was awaited: a text, or a function that returns it on failure, such as a log's content by then.
     """
     pauses = _pauses(deadline, what)
     while not (value := condition()):
@@ -27,7 +27,7 @@ def wait_until(condition: Callable[[], T], what: str | Callable[[], str], deadli
 
 
 async def until(condition: Callable[[], Awaitable[T]], what: str, deadline: float = DEADLINE) -> T:
-    """Do the same where the condition has to be awaited."""
+    """Do the same for a condition that is awaited."""
     pauses = _pauses(deadline, what)
     while not (value := await condition()):
         await asyncio.sleep(next(pauses))
@@ -35,7 +35,7 @@ async def until(condition: Callable[[], Awaitable[T]], what: str, deadline: floa
 
 
 def _pauses(deadline: float, what: str | Callable[[], str]) -> Iterator[float]:
-    """Yield the seconds from one look to the next until the deadline, then fail."""
+    """Yield the seconds from one check to the next until the deadline, then fail."""
     end, pause = time.monotonic() + deadline, SHORTEST
     while time.monotonic() <= end:
         yield pause

@@ -14,11 +14,14 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 DEADLINE = 120
+"""Seconds."""
+
 SEND_BUFFER = 4_096
-"""Bytes."""
+"""Bytes that the system keeps of what is sent and not yet read."""
 
 
 def session_cookie(person: User) -> str:
+    """Return the cookie header of a person who has logged in."""
     browser = Client()
     browser.force_login(person)
     return f"sessionid={browser.cookies['sessionid'].value}"
@@ -27,18 +30,19 @@ def session_cookie(person: User) -> str:
 OpenSocket = Callable[..., contextlib.AbstractAsyncContextManager[ClientConnection]]
 
 
-async def read_message(line: ClientConnection, kind: str = "delta") -> dict[str, Any]:
+async def read_message(socket: ClientConnection, kind: str = "delta") -> dict[str, Any]:
     """Return the next message of a kind."""
     async with asyncio.timeout(DEADLINE):
         while True:
-            message: dict[str, Any] = json.loads(await line.recv())
+            message: dict[str, Any] = json.loads(await socket.recv())
             if message["type"] == kind:
                 return message
 
 
-async def close_code(line: ClientConnection) -> int | None:
+async def close_code(socket: ClientConnection) -> int | None:
+    """Read until the server closes the connection, and return its code."""
     with contextlib.suppress(ConnectionClosed):
         async with asyncio.timeout(DEADLINE):
             while True:
-                await line.recv()
-    return line.close_code
+                await socket.recv()
+    return socket.close_code

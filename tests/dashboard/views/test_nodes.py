@@ -115,7 +115,7 @@ def test_another_batchs_child_is_not_found(logged_in: Client, operator: User) ->
         assert logged_in.get(f"/batches/{one.pk}/{path}", headers=HTMX).status_code == 404
 
 
-def test_a_viewer_finds_no_working_button(visitor: Client, operator: User) -> None:
+def test_a_viewer_has_no_enabled_button(visitor: Client, operator: User) -> None:
     batch: Batch = make_batch(operator)
     start_root(batch)
     run_children(batch, {0: Status.FAILED})

@@ -156,7 +156,7 @@ def test_calls_that_fail_while_the_dashboard_is_away_are_retried_and_nothing_is_
 @pytest.mark.parametrize(
     ("arguments", "more", "reason"),
     [
-        (["--queue", "canopy"], {}, "is Canopy's own"),
+        (["--queue", "canopy"], {}, "is reserved for Canopy"),
         (["--queue", "q", "--processors", "nowhere"], {}, "No module named 'nowhere'"),
         (["--queue", "q"], {"CANOPY_TOKEN": ""}, "CANOPY_TOKEN is not set"),
         (["--queue", "q"], {"CANOPY_TOKEN": "wrong"}, "401"),

@@ -158,7 +158,7 @@ class Pages:
         complaints = self._console.unexpected  # before pages close: htmx logs requests in flight then as failed
         for context in self._contexts:
             await context.close()
-        assert complaints == []
+        assert not complaints, complaints
 
 
 async def log_in(page: Page, path: str, login: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ const HEIGHT = 20;
 
 export class Overview {
   state = null;
-  #told = Date.now();
+  #refreshedAt = Date.now();
 
   constructor(batch) {
     this.batch = batch;
@@ -62,8 +62,8 @@ export class Overview {
 
   // Fetches the activity again when the batch changes state, and periodically for the list of slow children.
   #tell(hasTurned) {
-    if (!hasTurned && Date.now() - this.#told < STORY_EVERY) return;
-    this.#told = Date.now();
+    if (!hasTurned && Date.now() - this.#refreshedAt < STORY_EVERY) return;
+    this.#refreshedAt = Date.now();
     htmx.trigger(this.story, "canopy:story");
     if (hasTurned && document.getElementById("reports")) htmx.trigger("#reports", "canopy:story");
   }

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from dashboard.ids import new_id
 
@@ -15,7 +15,7 @@ from dashboard.ids import new_id
 class Occasion(models.TextChoices):
     """What happens to a batch that people can subscribe to."""
 
-    ENDED = "ended", gettext_lazy("finished")
+    ENDED = "ended", pgettext_lazy("a batch is", "finished")
     FAILING = "failing", gettext_lazy("failing")
     HELD = "held", gettext_lazy("waiting for a decision")
 

@@ -13,6 +13,11 @@ from dashboard.models import AuditEntry, Batch, Schedule, ScheduleEntry
 ACCEPTED = "Accepted."
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number with its noun, for the scope of an entry: entries are stored in English."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def record(person: User, subject: Batch | Schedule, action: str, scope: str = "", outcome: str = ACCEPTED) -> None:
     """Write an entry for something that a person did; a scope that is too long is cut."""
     _entry(person, subject, action, scope, outcome).save()

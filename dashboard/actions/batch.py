@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from dashboard.accounts.audit import audited
+from dashboard.accounts.audit import audited, counted
 from dashboard.accounts.permissions import Person, require_operator
 from dashboard.actions.rollback import may_roll_back, rollback_input
 from dashboard.errors import OperationError
@@ -117,7 +117,7 @@ def roll_back(person: Person, batch: Batch) -> str:
     root, number = rollback_input(batch)
     if not number:
         raise OperationError(_("There is nothing left to undo."), 409)
-    with audited(operator, batch, "roll back", f"{number:,} {'child' if number == 1 else 'children'}"):
+    with audited(operator, batch, "roll back", counted(number, "child", "children")):
         run_id = async_to_sync(gateway().roll_back)(root)
     started = TreeEvent(EventKind.STARTED, root_id(batch.pk), run_id, timezone.now())
     apply_events(batch.pk, [started])

@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from dashboard.accounts.audit import audited
+from dashboard.accounts.audit import audited, counted
 from dashboard.accounts.permissions import Person, require_operator
 from dashboard.actions.batch import check_window
 from dashboard.actions.child_requests import OperationResult, refusal, request_action
@@ -159,14 +159,8 @@ def _carry_out(
     operation.reason, operation.window = options.reason[:200], options.window
     operation.parameters = dict(options.parameters) if options.parameters is not None else None
     operation.save(update_fields=["reason", "window", "parameters"])
-    scope = " · ".join(
-        part
-        for part in (
-            f"{operation.words} ({operation.number:,} {'child' if operation.number == 1 else 'children'})",
-            options.reason,
-        )
-        if part
-    )
+    targets = f"{operation.words} ({counted(operation.number, 'child', 'children')})"
+    scope = " · ".join(part for part in (targets, options.reason) if part)
     with audited(operator, batch, action.value, scope) as audit:
         if eligible or result.resumes_flow:
             request_action(operation, root, eligible, result)

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from dashboard.accounts.audit import record
+from dashboard.accounts.audit import counted, record
 from dashboard.accounts.permissions import Person, require_operator
 from dashboard.definitions.stages import definition_of, first_stage
 from dashboard.errors import FieldErrors
@@ -66,7 +66,7 @@ def _launched_before(person: User, request: LaunchRequest) -> Batch | None:
 def _fingerprints(request: LaunchRequest, batch: Batch) -> set[str]:
     """Return the fingerprints that a batch of the same launch may have.
 
-    The fingerprint of a two-stage launch is that of its request; before release 0.3 it was that of the pipeline.
+    A two-stage launch has the fingerprint of its request; batches of earlier versions have that of the pipeline.
     """
     found = {request.fingerprint}
     if has_two_stages(request) and batch.source.get("form") == request.processor:
@@ -75,11 +75,8 @@ def _fingerprints(request: LaunchRequest, batch: Batch) -> set[str]:
 
 
 def _scope(request: LaunchRequest) -> str:
-    return (
-        "items as they are read"
-        if request.plan.paged and not request.count
-        else f"{request.count:,} {'item' if request.count == 1 else 'items'}"
-    )
+    is_read_later = request.plan.paged and not request.count
+    return "items as they are read" if is_read_later else counted(request.count, "item", "items")
 
 
 def _write(person: User, request: LaunchRequest) -> Batch:

@@ -19,9 +19,6 @@ HISTORY_EVENTS_PER_CHILD = 5.5
 HISTORY_EVENTS_PER_PARTITION = 10
 """Measured, with rebalancing of the window; the root itself adds about as many."""
 
-HISTORY_EVENT_LIMIT = 51_200
-"""Temporal terminates a run with more events."""
-
 
 @dataclass(frozen=True)
 class Chunk:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
-import traceback
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from functools import partial
 from math import ceil
@@ -15,19 +12,23 @@ from typing import Any
 
 from temporalio.exceptions import ApplicationError
 
+from orchestration.activities.item_clock import ItemClock
 from orchestration.activities.result_writer import ResultWriter
 from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkResult, ChunkWork, ItemResult, ItemWork
 from orchestration.contracts.status import Failure
+from orchestration.errors.texts import visible
 from orchestration.plan.plan import Plan
 from orchestration.processors.processor import BoundProcessor, ItemContext
+from orchestration.processors.raised import failure_of_raised, leaves_of, original_of, retry_after_of
 from orchestration.processors.secrets import mask
 
 YIELD_PERIOD = 0.01
 """Seconds after which a run yields to the event loop: a processor may never wait for anything."""
 
-MESSAGE_LIMIT = 4_000
-STACK_LIMIT = 8_000
 STATUS_LIMIT = 300
+
+WAIT_SHOWN = 5.0
+"""Seconds: a longer wait between two attempts is said at the child."""
 
 
 class ChunkRun:
@@ -73,7 +74,7 @@ class ChunkRun:
 
     def _set_status(self, key: str, text: str) -> None:
         self._status_texts.pop(key, None)
-        self._status_texts[key] = mask(text)
+        self._status_texts[key] = visible(mask(text))
 
     @property
     def next_item(self) -> int:
@@ -147,52 +148,63 @@ class ChunkRun:
         self._written.add(self._writer.put(result))
 
     async def _process_item(self, item: ItemWork) -> ItemResult:
-        value, failure, attempt, started, rest = None, None, 0, 0.0, 0.0
         for attempt in range(1, self._plan.item_attempts + 1):
-            started = time.monotonic()
+            clock = ItemClock(self._plan.item_timeout)
             try:
-                async with asyncio.timeout(self._plan.item_timeout) as limit:
-                    value = await self._handle(item, self._context(item, attempt, limit))
-                failure = None
-                break
+                async with clock:
+                    value = await self._handle(item, self._context(item, attempt, clock))
+                return self._result(item, attempt, clock.seconds, value, None)
             except Exception as error:
-                failure = self._failure_of(error)
-                self._may_retry = self._may_try_again(error)
-                self._retry_after = rest = _retry_after_of(error)
+                failure = self._failure_of(error, clock)
+                self._may_retry, self._retry_after = self._may_try_again(error), retry_after_of(error)
                 if attempt == self._plan.item_attempts or not self._may_retry:
-                    break
+                    return self._result(item, attempt, clock.seconds, None, failure)
             finally:
                 self._status_texts.pop(item.key, None)
-            await asyncio.sleep(max(self._plan.backoff(attempt), rest))
-        return self._result(item, attempt, time.monotonic() - started, value, failure)
+            await self._rest([item], attempt, self._retry_after)
+        raise AssertionError("An item has at least one attempt.")
 
     async def _process_group(self, group: list[ItemWork]) -> AsyncIterator[ItemResult]:
         """Process items in one call, and yield the result of each once it has one; the others are tried again."""
         for attempt in range(1, self._plan.item_attempts + 1):
-            started = time.monotonic()
+            clock = ItemClock(self._plan.item_timeout)
             try:
-                async with asyncio.timeout(self._plan.item_timeout) as limit:
-                    contexts = [self._context(item, attempt, limit) for item in group]
+                async with clock:
+                    contexts = [self._context(item, attempt, clock) for item in group]
                     values = await self._processor.run_many([item.data for item in group], contexts)
             except Exception as error:
                 values = [error] * len(group)
             finally:
                 for item in group:
                     self._status_texts.pop(item.key, None)
-            duration, again = time.monotonic() - started, list[ItemWork]()
+            again, rest = list[ItemWork](), 0.0
             for item, value in zip(group, values, strict=True):
                 if not isinstance(value, Exception):
-                    yield self._result(item, attempt, duration, value, None)
+                    yield self._result(item, attempt, clock.seconds, value, None)
                 elif attempt < self._plan.item_attempts and self._may_try_again(value):
                     again.append(item)
+                    rest = max(rest, retry_after_of(value))
                 else:
-                    yield self._result(item, attempt, duration, None, self._failure_of(value))
+                    yield self._result(item, attempt, clock.seconds, None, self._failure_of(value, clock))
             if not again:
                 return
             group = again
-            await asyncio.sleep(self._plan.backoff(attempt))
+            await self._rest(group, attempt, rest)
 
-    def _context(self, item: ItemWork, attempt: int, limit: asyncio.Timeout) -> ItemContext:
+    async def _rest(self, items: Sequence[ItemWork], attempt: int, asked: float) -> None:
+        """Wait between two attempts: the plan's backoff, or what the error has asked for where that is longer."""
+        seconds = max(self._plan.backoff(attempt), asked)
+        if seconds > WAIT_SHOWN:
+            for item in items:
+                attempts = f"attempt {attempt + 1} of {self._plan.item_attempts}"
+                self._set_status(item.key, f"waiting {seconds:,.0f} s before {attempts}")
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            for item in items:
+                self._status_texts.pop(item.key, None)
+
+    def _context(self, item: ItemWork, attempt: int, clock: ItemClock) -> ItemContext:
         return ItemContext(
             item.key,
             item.index,
@@ -200,11 +212,12 @@ class ChunkRun:
             partial(self._set_status, item.key),
             self._key_of(item),
             self._chunk.batch_id,
-            waiting=partial(_suspended, limit),
+            waiting=clock.stopped,
         )
 
     def _may_try_again(self, error: Exception) -> bool:
-        return self._processor.may_retry(error) and type(error).__name__ not in self._plan.non_retryable_types
+        names = {type(each).__name__ for each in (original_of(error), *leaves_of(error))}
+        return self._processor.may_retry(error) and names.isdisjoint(self._plan.non_retryable_types)
 
     def _result(self, item: ItemWork, attempt: int, duration: float, value: Any, failure: Failure | None) -> ItemResult:
         return ItemResult(
@@ -229,27 +242,8 @@ class ChunkRun:
         await self._processor.undo(item.data, item.result, context)
         return item.result
 
-    def _failure_of(self, error: Exception) -> Failure:
-        if isinstance(error, TimeoutError) and not str(error):
-            return Failure("Timeout", f"No result within {self._plan.item_timeout:g} s.")
-        stack, message = mask("".join(traceback.format_exception(error))), mask(str(error))
-        return Failure(type(error).__name__, message[:MESSAGE_LIMIT] or type(error).__name__, stack[-STACK_LIMIT:])
-
-
-@contextmanager
-def _suspended(limit: asyncio.Timeout) -> Iterator[None]:
-    """Suspend a timeout while the block runs."""
-    clock, until = asyncio.get_running_loop().time, limit.when()
-    left = until - clock() if until is not None else None
-    limit.reschedule(None)
-    try:
-        yield
-    finally:
-        if not limit.expired():
-            limit.reschedule(clock() + left if left is not None else None)
-
-
-def _retry_after_of(error: Exception) -> float:
-    """Return how many seconds an error asks to wait before another attempt: its `retry_after`."""
-    rest = getattr(error, "retry_after", None)
-    return float(rest) if isinstance(rest, int | float) else 0.0
+    def _failure_of(self, error: Exception, clock: ItemClock) -> Failure:
+        if clock.has_expired:
+            notes = "".join(f" {note}" for note in clock.notes)
+            return Failure("Timeout", f"No result within {self._plan.item_timeout:g} s.{notes}")
+        return failure_of_raised(error)

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -45,6 +46,7 @@ from orchestration.errors.failures import failure_of
 from orchestration.processors import uploads
 from orchestration.processors.catalogue import UnknownProcessor, get_processor
 from orchestration.processors.processor import BoundProcessor, ItemContext
+from orchestration.processors.raised import failure_of_raised, retry_after_of
 from orchestration.processors.secrets import mask
 from orchestration.temporal.heartbeat import heartbeating
 
@@ -163,8 +165,7 @@ class ChunkActivities:
         try:
             made = DelegatedWorkflow(**await bound.run(item.data, context))
         except Exception as error:
-            final = not bound.may_retry(error)
-            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=final) from error
+            raise _application_error(bound, error) from None
         return Delegation(made, item.attempts, plan.item_attempts, plan.item_backoff, plan.non_retryable_types)
 
     @activity.defn(name=RESULT_OF_ACTIVITY)
@@ -195,9 +196,8 @@ class ChunkActivities:
             try:
                 return mask(await bound.run(step.data, context))
             except Exception as error:
-                final = not bound.may_retry(error)
                 # Not from the error: its message and stack would go to Temporal as well, unmasked.
-                raise ApplicationError(mask(str(error)), type=type(error).__name__, non_retryable=final) from None
+                raise _application_error(bound, error) from None
 
     async def _read(self, chunk: ChunkInput) -> ChunkWork:
         return await self.call_store(self._store.read_chunk, chunk, _run_id(chunk))
@@ -237,6 +237,17 @@ class ChunkActivities:
 
 def _run_id(chunk: ChunkInput) -> str:
     return chunk.run_id or activity.info().workflow_run_id or ""
+
+
+def _application_error(bound: BoundProcessor, error: Exception) -> ApplicationError:
+    """Return what a processor raised as an error for Temporal, which waits as long as the error asks for."""
+    failure, wait = failure_of_raised(error), retry_after_of(error)
+    return ApplicationError(
+        failure.message,
+        type=failure.type,
+        non_retryable=not bound.may_retry(error),
+        next_retry_delay=timedelta(seconds=wait) if wait else None,
+    )
 
 
 def _bind(work: ChunkWork, child_workflow: str = "") -> BoundProcessor:

@@ -15,6 +15,7 @@ from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.status import Failure, Status
+    from orchestration.errors.texts import text_of, visible
 
 MESSAGE_LIMIT = 500
 """Characters of a failure's message that travel in an event."""
@@ -37,7 +38,7 @@ def failure_of(error: BaseException) -> Failure:
     """Return the innermost reason of an error: Temporal wraps a failure once for each level it passes."""
     while isinstance(error, ActivityError | ChildWorkflowError) and error.cause is not None:
         error = error.cause
-    message = getattr(error, "message", None) or str(error)
+    message = visible(getattr(error, "message", None) or text_of(error))
     if isinstance(error, ApplicationError):
         return Failure(error.type or "ApplicationError", message[:MESSAGE_LIMIT])
     if isinstance(error, TemporalTimeoutError):

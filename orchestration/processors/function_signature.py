@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, create_model
+from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, ValidationError, create_model
 
 SCALARS = (str, int, float, bool)
 """Types of an item without fields: a line of text, or the field `value`."""
 
 SUPPORTED_TYPES = "a pydantic model, a dataclass, or one of str, int, float and bool"
+
+
+_encode = json.JSONEncoder().encode
+
+
+class NoResult(TypeError):
+    """A function that declares a result has returned None."""
 
 
 class NoParameters(BaseModel):
@@ -75,11 +83,27 @@ class Signature:
     def _dumps(self) -> TypeAdapter[Any]:
         return TypeAdapter(self.result)
 
+    @cached_property
+    def _may_be_none(self) -> bool:
+        try:
+            self._dumps.validate_python(None)
+        except ValidationError:
+            return False
+        return True
+
     def dump(self, result: Any) -> Any:
-        """Return a result as JSON-able data. Raises pydantic.ValidationError or ValueError."""
+        """Return a result as JSON-able data. Raises pydantic.ValidationError, ValueError or TypeError.
+
+        None where another type is declared raises NoResult: a `return` is missing.
+        """
+        if result is None and not self._may_be_none:
+            raise NoResult(f"The function returned None and declares {_type_name(self.result)}: a return is missing.")
         if isinstance(result, BaseModel):
-            return result.model_dump(mode="json")
-        return self._dumps.dump_python(result, mode="json", warnings="error")
+            data: Any = result.model_dump(mode="json")
+        else:
+            data = self._dumps.dump_python(result, mode="json", warnings="error")
+        _encode(data)
+        return data
 
     def arguments(self, item: Any, parameters: Any, context: Any) -> tuple[Any, ...]:
         """Return the arguments that the function takes."""
@@ -136,6 +160,10 @@ def _result(annotation: Any) -> Any:
         left = [each for each in get_args(annotation) if not (inspect.isclass(each) and issubclass(each, Exception))]
         return left[0] if len(left) == 1 else Any
     return NoneType if annotation is None else annotation
+
+
+def _type_name(annotation: Any) -> str:
+    return annotation.__name__ if inspect.isclass(annotation) else str(annotation)
 
 
 def _model_of_dataclass(source: type, *, forbids: bool) -> type[BaseModel]:

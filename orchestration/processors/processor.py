@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from orchestration.processors.function_signature import NoParameters, Signature
+from orchestration.processors.raised import Outcome, contained, exception_of, leaves_of, original_of
 from orchestration.processors.uploads import Upload
 from orchestration.processors.worker_setup import Setup, resource_of
 
@@ -146,39 +147,45 @@ class BoundProcessor:
             if isinstance(result, Exception):
                 raise result
             return result
-        context = await self._with_resource(context)
-        return self.processor.signature.dump(await self._call(self._item(data), context, [context]))
+        with contained():
+            context = await self._with_resource(context)
+            return self.processor.signature.dump(await self._call(self._item(data), context, [context]))
 
     async def run_many(self, data: Sequence[Mapping[str, Any]], contexts: Sequence[ItemContext]) -> list[Any]:
         """Process items in one call; return for each its result as JSON-able data, or the exception it failed with.
 
         Raises whatever the function raises for all of them.
         """
-        found: list[Any] = [None] * len(data)
-        items = dict[int, Any]()
-        for place, each in enumerate(data):
-            try:
-                items[place] = self._item(each)
-            except ValidationError as error:
-                found[place] = error
-        if items:
-            given = [await self._with_resource(contexts[place]) for place in items]
-            results = await self._call(list(items.values()), given, given)
-            if len(results) != len(items):
-                raise ValueError(f"Expected {len(items)} results, one per item, but got {len(results)}.")
-            for place, result in zip(items, results, strict=True):
-                found[place] = result if isinstance(result, Exception) else self.processor.signature.dump(result)
+        found: list[Any] = [Outcome.of(self._item, each).value_or_error for each in data]
+        places = [place for place, item in enumerate(found) if not isinstance(item, Exception)]
+        if places:
+            with contained():
+                given = [await self._with_resource(contexts[place]) for place in places]
+                results = await self._call([found[place] for place in places], given, given)
+            if not isinstance(results, list | tuple) or len(results) != len(places):
+                count = f"{len(results)}" if isinstance(results, list | tuple) else type(results).__name__
+                raise ValueError(f"Expected {len(places)} results, one per item, but got {count}.")
+            for place, result in zip(places, results, strict=True):
+                found[place] = self._result_of_many(result)
         return found
+
+    def _result_of_many(self, result: Any) -> Any:
+        """Return one result of several as data, or the exception that it is or that it makes."""
+        if isinstance(result, BaseException):
+            return exception_of(result)
+        return Outcome.of(self.processor.signature.dump, result).value_or_error
 
     async def undo(self, data: Mapping[str, Any], result: Any, context: ItemContext) -> None:
         """Compensate an item that completed. Raises whatever the compensation raises."""
         assert self.processor.compensation is not None
-        context = await self._with_resource(context)
-        await self.processor.compensation(self._item(data), self._given_parameters, result, context)
+        with contained():
+            context = await self._with_resource(context)
+            await self.processor.compensation(self._item(data), self._given_parameters, result, context)
 
     def may_retry(self, error: Exception) -> bool:
         """Whether to make another attempt: not for an invalid item, nor for errors that the processor rules out."""
-        return not isinstance(error, (ValidationError, *self.processor.non_retryable))
+        final: tuple[type[BaseException], ...] = (ValidationError, *self.processor.non_retryable)
+        return not any(isinstance(each, final) for each in (original_of(error), *leaves_of(error)))
 
     async def _call(self, item: Any, context: Any, contexts: Iterable[ItemContext]) -> Any:
         """Call the function; a plain one in a thread, so that it does not block other items."""
@@ -188,7 +195,7 @@ class BoundProcessor:
         if self._is_async:
             return await function(*arguments)
         try:
-            return await asyncio.to_thread(function, *arguments)
+            return (await asyncio.to_thread(Outcome.of, function, *arguments)).get()
         except asyncio.CancelledError:
             for each in contexts:
                 each.cancel()

@@ -1,0 +1,28 @@
+"""Texts of errors that a person can read, whatever the exception is and whatever characters are in it. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+"""Characters that move a cursor, colour a terminal, turn text around, hide, or cannot be stored."""
+
+
+def visible(text: str) -> str:
+    r"""Return a text with its control characters written out, such as \x1b; tabs and ends of lines stay."""
+    return _UNSEEN.sub(_written_out, text.replace("\r\n", "\n"))
+
+
+def _written_out(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def text_of(error: BaseException) -> str:
+    """Return an exception's text, made visible; empty where it has none or cannot be made into text."""
+    try:
+        return visible(str(error))
+    except BaseException:
+        return ""

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from dashboard.database.sanitising import text
+from dashboard.inputs.dialect import Dialect
 from dashboard.inputs.reader import InputReader
 from dashboard.inputs.rows import BadRow, InputRow
 from dashboard.inputs.source import Format, Position, Source, SourceError
@@ -83,7 +84,14 @@ def source_of(batch: Batch) -> Source:
     if upload is None and kind is not Format.COUNT:
         raise LookupError(f"The upload of batch {batch.pk} no longer exists.")
     position = Position(**batch.reading.get("position", {}))
-    return Source(kind, opener(upload), key=given.get("key") or "", count=given.get("count") or 0, start=position)
+    return Source(
+        kind,
+        opener(upload),
+        key=given.get("key") or "",
+        count=given.get("count") or 0,
+        start=position,
+        dialect=Dialect.of(given.get("dialect")),
+    )
 
 
 def _good_rows(batch: Batch, reader: InputReader) -> Iterator[InputRow]:

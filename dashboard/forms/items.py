@@ -10,7 +10,33 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from dashboard.inputs import uploads
+from dashboard.inputs.dialect import ENCODINGS, NO_QUOTES, Dialect
 from dashboard.inputs.source import ROW_NUMBER, Format
+
+NO_HEADER = "none"
+DIALECT_FIELDS = ("delimiter", "quote", "encoding", "header")
+DELIMITER_NAMES = {
+    ",": gettext_lazy("Comma"),
+    ";": gettext_lazy("Semicolon"),
+    "\t": gettext_lazy("Tab"),
+    "|": gettext_lazy("Pipe |"),
+    ":": gettext_lazy("Colon"),
+}
+
+
+def dialect_initial(dialect: Dialect) -> dict[str, str]:
+    """Return the values of the fields that say how the text is to be read."""
+    chosen = {"delimiter": dialect.delimiter, "quote": dialect.quote, "encoding": dialect.encoding}
+    return chosen | {"header": "" if dialect.has_header else NO_HEADER}
+
+
+def read_as(dialect: Dialect, *, is_csv: bool) -> list[tuple[str, str]]:
+    """Return how a text was read, as names and values: of a CSV also what separates and quotes its cells."""
+    encoding = (_("Encoding"), ENCODINGS.get(dialect.encoding, dialect.encoding))
+    if not is_csv:
+        return [encoding]
+    delimiter = str(DELIMITER_NAMES.get(dialect.delimiter, dialect.delimiter))
+    return [encoding, (_("Delimiter"), delimiter)]
 
 
 class ItemsForm(forms.Form):
@@ -38,6 +64,40 @@ class ItemsForm(forms.Form):
         help_text=gettext_lazy("Optional name shown in lists."),
     )
     leave_out = forms.BooleanField(label=gettext_lazy("Leave out invalid rows"), required=False)
+    delimiter = forms.ChoiceField(
+        label=gettext_lazy("Delimiter"),
+        choices=[("", gettext_lazy("Detected")), *DELIMITER_NAMES.items()],
+        required=False,
+    )
+    quote = forms.ChoiceField(
+        label=gettext_lazy("Quotes"),
+        choices=[("", '"'), ("'", "'"), (NO_QUOTES, gettext_lazy("None: quotes are text"))],
+        required=False,
+    )
+    encoding = forms.ChoiceField(
+        label=gettext_lazy("Encoding"), choices=[("", gettext_lazy("Detected")), *ENCODINGS.items()], required=False
+    )
+    header = forms.ChoiceField(
+        label=gettext_lazy("Header"),
+        choices=[("", gettext_lazy("First row")), (NO_HEADER, gettext_lazy("None"))],
+        required=False,
+    )
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the text of a valid form is to be read."""
+        chosen = self.cleaned_data
+        return Dialect(chosen["encoding"], chosen["delimiter"], chosen["quote"], chosen["header"] != NO_HEADER)
+
+    @property
+    def dialect_fields(self) -> list[forms.BoundField]:
+        """The fields that say how the text is to be read."""
+        return [self[name] for name in DIALECT_FIELDS]
+
+    @property
+    def has_dialect(self) -> bool:
+        """Whether something other than the default was chosen for how to read the text, or is wrong with it."""
+        return any(self[name].value() or self[name].errors for name in DIALECT_FIELDS)
 
     def set_key_choices(self, columns: list[str]) -> None:
         """Offer the columns as choices of the key."""

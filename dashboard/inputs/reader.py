@@ -5,9 +5,10 @@ It streams: a file is read once for the survey and once for the launch, and neve
 
 from __future__ import annotations
 
-import csv
+import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from django.utils.translation import gettext as _
@@ -16,18 +17,18 @@ from pydantic import ValidationError
 
 from dashboard.errors import reasons_by_field
 from dashboard.i18n.formatting import numeral
+from dashboard.inputs import relaunch
+from dashboard.inputs.csv_rows import CsvTable
+from dashboard.inputs.dialect import DELIMITERS, UTF_8, Dialect
+from dashboard.inputs.lines import MARK, LineReader
 from dashboard.inputs.rows import KEY_LIMIT, BadRow, InputRow
+from dashboard.inputs.sniffing import detect
 from dashboard.inputs.source import ROW_NUMBER, Format, Position, Source, SourceError
+from dashboard.inputs.strict_json import InvalidJson, TooDeep, read_json
 from orchestration.processors.processor import Processor
 
-LINE_LIMIT = 4 * 1024 * 1024
 CELL_LIMIT = 64 * 1024
-DELIMITERS = ",;\t|"
-BINARY = gettext_lazy("This is a binary file, not text.")
-BINARY_LOOKAHEAD = 64 * 1024
-"""Bytes after an invalid one in which a NUL distinguishes a binary file from text in another encoding."""
-
-csv.field_size_limit(LINE_LIMIT)
+_AN_ARRAY = gettext_lazy("This is a JSON array. Put one object on each line, without the array.")
 
 
 class InputReader:
@@ -48,11 +49,18 @@ class InputReader:
             *(start.at, start.line, start.rows),
             *(start.columns, start.key),
         )
+        self._dialect = source.dialect
 
     @property
     def position(self) -> Position:
         """Where another reader may resume after the last row."""
-        return Position(self._at, self._line, self._rows, self._columns, self._key)
+        dialect = asdict(self._dialect) if self._dialect.is_known else {}
+        return Position(self._at, self._line, self._rows, self._columns, self._key, dialect)
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the file is read: what was chosen, and once reading has begun also what was detected."""
+        return self._dialect
 
     def __iter__(self) -> Iterator[tuple[int, InputRow | BadRow]]:
         for line, row in self._read():
@@ -68,81 +76,106 @@ class InputReader:
                 yield self._rows, InputRow(str(self._rows), {})
             return
         readers = {Format.LINES: self._read_lines, Format.CSV: self._read_csv, Format.JSONL: self._read_jsonl}
+        self._dialect = self._known_dialect()
         with source.open() as file:
             yield from readers[source.format](file)
 
-    def _lines(self, file: BinaryIO) -> Iterator[str]:
-        """Yield lines of text from the current position. Raises SourceError for what is not UTF-8 text."""
+    def _known_dialect(self) -> Dialect:
+        """Return the dialect of the file. Raises SourceError."""
+        start = self._source.start
+        if start.dialect:
+            return Dialect.of(start.dialect)
+        if not start.at:
+            return detect(self._source)
+        with self._source.open() as file:  # begun by a version that took the most frequent delimiter of the header
+            header = next((line for line in LineReader(file, UTF_8) if line.strip()), "")
+        return Dialect(UTF_8, max(DELIMITERS, key=header.count), '"')
+
+    def _lines(self, file: BinaryIO) -> LineReader:
+        lines = LineReader(file, self._dialect.encoding, self._digest)
         if self._at:
-            file.seek(self._at)
-        while raw := file.readline(LINE_LIMIT):
-            self._line += 1
-            self._at += len(raw)
-            if self._digest is not None:
-                self._digest(raw)
-            yield _text(raw, self._line, file)
+            lines.go_to(self._at, self._line)
+        return lines
 
     def _read_lines(self, file: BinaryIO) -> Iterator[tuple[int, InputRow | BadRow]]:
-        for line in self._lines(file):
-            text = line.strip()
+        lines = self._lines(file)
+        for line in lines:
+            self._at, self._line = lines.at, lines.number
+            text = line.removeprefix(MARK).strip()
             if text:
-                yield self._line, _row({"value": text}, text[:KEY_LIMIT], self._line)
+                self._rows += 1
+                yield self._line, self._line_row(text)
+
+    def _line_row(self, text: str) -> InputRow | BadRow:
+        if MARK in text:
+            return BadRow(
+                self._line, _("Another file begins within this line: a line end is missing between two joined files.")
+            )
+        key = str(self._rows) if self._source.key == ROW_NUMBER else shortened(text)
+        return _row({"value": text}, key, self._line)
 
     def _read_csv(self, file: BinaryIO) -> Iterator[tuple[int, InputRow | BadRow]]:
-        resumed, self._at, self._line = self._source.start, 0, 0
-        lines = self._lines(file)
-        first = next((line for line in lines if line.strip()), None)
-        if first is None:
+        lines = LineReader(file, self._dialect.encoding, self._digest)
+        table = CsvTable(lines, self._dialect, list(self._processor.item_model.model_fields))
+        if not table.columns:
             return
-        delimiter = max(DELIMITERS, key=first.count)
-        self._columns = _columns(next(csv.reader([first], delimiter=delimiter)))
-        self._key = self._key_column(default=self._columns[0])
-        if resumed.at:
-            self._at, self._line = resumed.at, resumed.line
-            lines = self._lines(file)
-        reader = csv.reader(lines, delimiter=delimiter)
-        while True:
-            first_line = self._line + 1
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield first_line, BadRow(first_line, _("Invalid CSV: %(error)s.") % {"error": error})
+        self._columns = table.columns
+        self._key = "" if table.is_relaunch and not self._source.key else self._key_column(default=table.columns[0])
+        if self._at:
+            table.go_to(self._at, self._line)
+        for line, cells in table:
+            self._at, self._line = lines.at, lines.number
+            if isinstance(cells, BadRow):
+                yield line, cells
                 continue
-            if any(cell.strip() for cell in cells):
-                self._rows += 1
-                yield first_line, self._csv_row(cells, first_line)
+            self._rows += 1
+            yield line, self._csv_row(table, cells, line)
 
-    def _csv_row(self, cells: Sequence[str], line: int) -> InputRow | BadRow:
-        if len(cells) != len(self._columns):
-            found = ngettext(
-                "%(cells)s cell, but the header has %(columns)s.",
-                "%(cells)s cells, but the header has %(columns)s.",
-                len(cells),
-            )
-            return BadRow(line, found % {"cells": len(cells), "columns": len(self._columns)})
-        data = dict(zip(self._columns, cells, strict=True))
-        return _row(data, str(self._rows) if self._key == ROW_NUMBER else data[self._key].strip(), line)
+    def _csv_row(self, table: CsvTable, cells: list[str], line: int) -> InputRow | BadRow:
+        if not table.is_relaunch:
+            data = dict(zip(table.columns, cells, strict=True))
+            return _row(data, str(self._rows) if self._key == ROW_NUMBER else data[self._key], line)
+        restored = relaunch.restored(table.columns, cells, line)
+        if isinstance(restored, BadRow):
+            return restored
+        key, data = restored
+        return _row(data, self._key_of(data) if self._source.key else key, line)
 
     def _read_jsonl(self, file: BinaryIO) -> Iterator[tuple[int, InputRow | BadRow]]:
-        for line in self._lines(file):
-            if line.strip():
+        lines = self._lines(file)
+        for line in lines:
+            self._at, self._line = lines.at, lines.number
+            text = line.removeprefix(MARK).strip()
+            if text:
                 self._rows += 1
-                yield self._line, self._json_row(line)
+                yield self._line, self._json_row(text)
 
-    def _json_row(self, line: str) -> InputRow | BadRow:
+    def _json_row(self, text: str) -> InputRow | BadRow:
         try:
-            value = json.loads(line)
-        except ValueError as error:
-            return BadRow(self._line, _("Invalid JSON: %(error)s.") % {"error": error})
-        data = value if isinstance(value, dict) else {"value": value}
+            value = read_json(text)
+        except InvalidJson as error:
+            is_array = text.startswith("[") and not isinstance(error, TooDeep)
+            return BadRow(self._line, str(_AN_ARRAY if is_array else error))
+        if isinstance(value, list):
+            return BadRow(self._line, str(_AN_ARRAY))
+        given = relaunch.unwrapped(value) if isinstance(value, dict) else None
+        data = given[1] if given else value if isinstance(value, dict) else {"value": value}
         if not self._columns:
             self._columns = list(data)
             self._key = self._key_column(default=_default_key(data))
-        missing = "" if self._source.key else self._rows
-        named = data.get(self._key, missing) if self._key != ROW_NUMBER else self._rows
-        return _row(data, str(named) if not isinstance(named, dict | list) else json.dumps(named), self._line)
+        if given and not self._source.key:
+            return _row(data, given[0], self._line)
+        if not isinstance(value, dict) and not self._source.key and self._key != ROW_NUMBER and value is not None:
+            return _row(data, shortened(_key_text(value)), self._line)
+        return _row(data, self._key_of(data), self._line)
+
+    def _key_of(self, data: Mapping[str, Any]) -> str:
+        """Return the key of an item: where its field is missing and was not chosen, the number of its row, as `#5`."""
+        if self._key == ROW_NUMBER:
+            return str(self._rows)
+        if self._key not in data:
+            return "" if self._source.key else f"#{self._rows}"
+        return _key_text(data[self._key])
 
     def _key_column(self, default: str) -> str:
         """Return the column of the key: the chosen one, the processor's, or the default. Raises SourceError."""
@@ -155,42 +188,22 @@ class InputReader:
         return given or (own if own in columns else default)
 
 
-def _text(raw: bytes, number: int, file: BinaryIO) -> str:
-    """Decode a line. Raises SourceError for what is not UTF-8 text, or too long."""
-    if number == 1:
-        if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise SourceError(_("This is UTF-16 text. Save it as UTF-8 and try again."))
-        raw = raw.removeprefix(b"\xef\xbb\xbf")
-    if b"\x00" in raw:
-        raise SourceError(BINARY)
-    if len(raw) == LINE_LIMIT:
-        raise SourceError(
-            _("Line %(number)s is longer than %(limit)s MB.")
-            % {"number": numeral(number), "limit": LINE_LIMIT // 1024 // 1024}
-        )
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        if b"\x00" in file.read(BINARY_LOOKAHEAD):
-            raise SourceError(BINARY) from error
-        place = _("line %(number)s, byte %(start)s") % {"number": numeral(number), "start": numeral(error.start + 1)}
-        raise SourceError(
-            _("This is not UTF-8 text (%(place)s). Save it as UTF-8 and try again.") % {"place": place}
-        ) from error
-
-
-def _columns(header: Sequence[str]) -> list[str]:
-    names = [name.strip() for name in header]
-    if "" in names:
-        raise SourceError(_("Column %(index)s of the header has no name.") % {"index": names.index("") + 1})
-    for name in names:
-        if names.count(name) > 1:
-            raise SourceError(_("The header contains the column %(name)s twice.") % {"name": repr(name[:KEY_LIMIT])})
-    return names
+def shortened(text: str) -> str:
+    """Return the key of an item that is a text: the text, or if it is too long its beginning with a hash of it all."""
+    if len(text) <= KEY_LIMIT:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return f"{text[: KEY_LIMIT - len(digest) - 1]}…{digest}"
 
 
 def _default_key(data: Mapping[str, Any]) -> str:
     return next((name for name in ("key", "id", "name", "value", "url") if name in data), ROW_NUMBER)
+
+
+def _key_text(value: Any) -> str:
+    if value is None:
+        return ""
+    return json.dumps(value) if isinstance(value, dict | list) else str(value)
 
 
 def _row(data: dict[str, Any], key: str, line: int) -> InputRow | BadRow:
@@ -201,9 +214,18 @@ def _row(data: dict[str, Any], key: str, line: int) -> InputRow | BadRow:
                 _("%(name)s: %(length)s characters exceed the limit of %(limit)s.")
                 % {"name": name[:50], "length": numeral(len(value)), "limit": numeral(CELL_LIMIT)},
             )
-    if not key:
+    if "\x00" in key:
+        return BadRow(line, _("The key contains the character NUL."))
+    if not key.strip():
         return BadRow(line, _("The key is empty."))
-    return InputRow(key[:KEY_LIMIT], data)
+    if len(key) > KEY_LIMIT:
+        too_long = ngettext(
+            "The key has %(length)s character; at most %(limit)s are allowed.",
+            "The key has %(length)s characters; at most %(limit)s are allowed.",
+            len(key),
+        )
+        return BadRow(line, too_long % {"length": numeral(len(key)), "limit": numeral(KEY_LIMIT)})
+    return InputRow(key, data)
 
 
 def _validated(row: InputRow, line: int, processor: Processor) -> InputRow | BadRow:

@@ -16,7 +16,7 @@ class BadRow:
 
 
 KEY_LIMIT = 200
-"""Characters of a key; the rest is cut off."""
+"""Characters of a key."""
 
 
 @dataclass(frozen=True)

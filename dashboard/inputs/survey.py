@@ -10,6 +10,7 @@ from itertools import islice
 from django.utils.translation import gettext as _
 
 from dashboard.i18n.formatting import numeral
+from dashboard.inputs.dialect import Dialect
 from dashboard.inputs.reader import InputReader
 from dashboard.inputs.rows import BadRow, InputRow
 from dashboard.inputs.source import Format, Source, SourceError
@@ -23,7 +24,10 @@ SURVEYED_ROWS = 1_000
 
 @dataclass
 class Survey:
-    """What a survey found. `bad` has the first BAD_ROWS_SHOWN bad rows, `bad_lines` the lines of all."""
+    """What a survey found. `bad` has the first BAD_ROWS_SHOWN bad rows, `bad_lines` the lines of all.
+
+    `dialect` is how the file was read.
+    """
 
     good: int = 0
     columns: Sequence[str] = ()
@@ -33,6 +37,7 @@ class Survey:
     duplicates: int = 0
     digest: str = ""
     error: str = ""
+    dialect: Dialect = field(default_factory=Dialect)
 
     @property
     def total(self) -> int:
@@ -44,7 +49,8 @@ def survey(source: Source, processor: Processor, *, limit: int, sample: int | No
     """Read the input once and validate each row against the processor's item model; at most `sample` rows if given."""
     found = Survey()
     keys = set[int]()
-    digest = hashlib.sha256(f"{source.format}:{source.key}:{source.count}".encode())
+    chosen = source.dialect.choices
+    digest = hashlib.sha256(f"{source.format}:{source.key}:{source.count}:{chosen or ''}".encode())
     reader = InputReader(source, processor, digest.update)
     try:
         if source.format is Format.COUNT:
@@ -67,7 +73,7 @@ def survey(source: Source, processor: Processor, *, limit: int, sample: int | No
             raise SourceError(_("There are no items."))
     except SourceError as error:
         found.error = str(error)
-    found.columns = reader.position.columns
+    found.columns, found.dialect = reader.position.columns, reader.dialect
     found.digest = digest.hexdigest()
     return found
 

@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from pydantic import BaseModel
 
 from dashboard.definitions.stages import definition_of
-from dashboard.forms.items import ItemsForm
+from dashboard.forms.items import ItemsForm, read_as
 from dashboard.forms.pydantic_forms import PydanticForm
 from dashboard.i18n.formatting import numeral, translated
 from dashboard.inputs import survey as input_survey
-from dashboard.inputs.source import Source
+from dashboard.inputs.dialect import ENCODINGS, GUESSED
+from dashboard.inputs.source import Format, Source
 from dashboard.inputs.survey import Survey
 from dashboard.launching.definition_request import LaunchItems, definition_request, plan_of
 from dashboard.launching.request import LaunchRequest
@@ -121,6 +123,13 @@ class LaunchPage:
         return self.checked_plan is not None and self.checked_plan.paged
 
     @property
+    def read_as(self) -> Sequence[tuple[str, str]]:
+        """How the items' text was read: what of its dialect matters for its format, with its value."""
+        if self.survey is None or self.source is None or not self.survey.dialect.is_known:
+            return ()
+        return read_as(self.survey.dialect, is_csv=self.source.format is Format.CSV)
+
+    @property
     def warnings(self) -> Sequence[str]:
         """Warnings about the plan, the items and the task queue."""
         plan = self.checked_plan
@@ -134,9 +143,18 @@ class LaunchPage:
                 )
                 % {"number": numeral(self.survey.duplicates)}
             )
+        if self.survey is not None and self.source is not None and self._is_guessed(self.survey, self.source):
+            found.append(
+                _("The file is not UTF-8. It was read as %(encoding)s: choose another encoding if letters look wrong.")
+                % {"encoding": ENCODINGS[self.survey.dialect.encoding]}
+            )
         if plan is not None and (unserved := unpolled_warning(plan.task_queue)):
             found.append(unserved)
         return found
+
+    @staticmethod
+    def _is_guessed(survey: Survey, source: Source) -> bool:
+        return not source.dialect.encoding and survey.dialect.encoding in GUESSED
 
     def add_plan_errors(self, errors: Mapping[str, str | list[str]]) -> None:
         """Add errors to the fields of the plan."""
@@ -157,7 +175,8 @@ class LaunchPage:
         assert self.survey is not None
         assert self.source is not None
         assert isinstance(self.plan.model, Plan)
-        survey, source, plan, processor = self.survey, self.source, self.plan.model, self.processor
+        survey, plan, processor = self.survey, self.plan.model, self.processor
+        source, dialect = replace(self.source, dialect=survey.dialect), self.source.dialect.choices
         return LaunchRequest(
             processor=self.processor.name,
             parameters=self.parameters.model.model_dump(mode="json"),
@@ -172,6 +191,7 @@ class LaunchPage:
                 "name": self.upload.name if self.upload else "",
                 "key": source.key,
                 "left_out": len(survey.bad_lines),
+                **({"dialect": dialect} if dialect else {}),
                 **({"count": source.count, "leave_out": self.items.cleaned_data["leave_out"]} if plan.paged else {}),
             },
         )

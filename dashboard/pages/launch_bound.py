@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -70,10 +71,15 @@ def _survey_items(page: LaunchPage, request: HttpRequest) -> None:
             return
         page.items.data = _with_upload(page.items.data, page.upload)
     name = page.upload.pk if page.upload else str(cleaned["count"])
-    page.source = Source(kind, opener(page.upload), key=cleaned["key"], count=cleaned["count"] or 0)
+    dialect = page.items.dialect
+    if page.upload is not None and page.upload.name == PASTED:
+        dialect = replace(dialect, encoding="")  # whatever the browser sent is stored as UTF-8
+    count = cleaned["count"] or 0
+    page.source = Source(kind, opener(page.upload), key=cleaned["key"], count=count, dialect=dialect)
     plan = page.checked_plan
     sample = SURVEYED_ROWS if plan is not None and plan.paged else None
-    content = f"{page.upload.sha256 if page.upload else name}:{kind}:{cleaned['key']}:{page.processor.name}:{sample}"
+    chosen = f"{kind}:{cleaned['key']}:{page.processor.name}:{sample}:{page.source.dialect}"
+    content = f"{page.upload.sha256 if page.upload else name}:{chosen}"
     cache_key = f"survey:{hashlib.sha256(content.encode()).hexdigest()}"
     page.survey = cache.get(cache_key)
     if page.survey is None:

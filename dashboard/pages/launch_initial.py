@@ -8,9 +8,10 @@ from typing import Any
 from django.http import HttpRequest
 
 from dashboard.accounts.permissions import may_operate
-from dashboard.forms.items import ItemsForm
+from dashboard.forms.items import ItemsForm, dialect_initial
 from dashboard.forms.pydantic_forms import form_of
 from dashboard.i18n.formatting import translated
+from dashboard.inputs.dialect import Dialect
 from dashboard.inputs.source import Format
 from dashboard.models import Batch, DefinitionVersion, Upload
 from dashboard.pages.launch import PASTED, LaunchPage, NoParameters
@@ -65,6 +66,7 @@ def _initial_items(like: Batch) -> tuple[dict[str, Any], Upload | None]:
     source = like.source
     count = source.get("count") or like.item_count
     initial = {"format": source["kind"], "key": source.get("key", ""), "label": like.label, "count": count}
+    initial |= dialect_initial(Dialect.of(source.get("dialect")))
     initial["leave_out"] = bool(source.get("left_out") or source.get("leave_out"))
     upload = Upload.objects.filter(pk=source.get("upload")).first()
     if upload is not None and upload.name == PASTED and upload.size <= TEXT_SHOWN:

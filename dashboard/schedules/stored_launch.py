@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +14,7 @@ from dashboard.definitions.saving import check
 from dashboard.i18n.formatting import numeral
 from dashboard.ids import new_id
 from dashboard.inputs import survey as input_survey
+from dashboard.inputs.dialect import Dialect
 from dashboard.inputs.source import Format, Source
 from dashboard.inputs.uploads import opener
 from dashboard.launching.definition_request import LaunchItems, first_processor
@@ -114,7 +115,8 @@ def _items_of(schedule: Schedule, processor: Processor) -> LaunchItems:
             "%(number)s of its items is no longer valid.", "%(number)s of its items are no longer valid.", bad
         )
         raise CannotLaunch(survey.error or f"{invalid % {'number': numeral(bad)}}{first}")
-    return LaunchItems(survey.good, lambda: input_survey.good_rows(source, processor, survey.bad_lines), survey.digest)
+    read = replace(source, dialect=survey.dialect)
+    return LaunchItems(survey.good, lambda: input_survey.good_rows(read, processor, survey.bad_lines), survey.digest)
 
 
 def source_of(schedule: Schedule) -> Source:
@@ -126,4 +128,4 @@ def source_of(schedule: Schedule) -> Source:
     upload = schedule.upload
     if upload is None or not upload.file.storage.exists(str(upload.file.name)):
         raise CannotLaunch("The file with its items no longer exists. Create a new schedule from the launch form.")
-    return Source(kind, opener(upload), key=source.get("key") or "")
+    return Source(kind, opener(upload), key=source.get("key") or "", dialect=Dialect.of(source.get("dialect")))

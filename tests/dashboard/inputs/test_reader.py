@@ -110,8 +110,8 @@ def test_a_row_after_a_cell_of_several_lines_keeps_its_line() -> None:
         (b"\x89PNG\r\n\x1a\n\x00\x00", Format.LINES, "binary file"),
         ("id,\n1,2\n", Format.CSV, "Column 2 of the header has no name"),
         ("id,id\n1,2\n", Format.CSV, "twice"),
-        ("gr\xfcn\n".encode("latin-1"), Format.LINES, "not UTF-8 text (line 1, byte 3)"),
-        ("a\n".encode("utf-16"), Format.LINES, "UTF-16"),
+        ("a,b;c\nx,y;z\n", Format.CSV, "Cells could be separated by ',' or by ';': choose the delimiter."),
+        ('id,"n\n1,a\n2,b\n', Format.CSV, "The quote that opens in line 1 is never closed. Lines 1 to 3 are one row."),
     ],
 )
 def test_input_that_cannot_be_read_says_why(content: str | bytes, kind: Format, message: str) -> None:

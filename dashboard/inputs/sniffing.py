@@ -1,0 +1,168 @@
+"""Detects how a text file is written, from its bytes and its first records."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import BinaryIO
+
+from charset_normalizer import from_bytes
+from django.utils.translation import gettext as _
+
+from dashboard.inputs.dialect import DELIMITERS, GUESSED, UTF_8, Dialect
+from dashboard.inputs.lines import BLOCK, MARK, LineReader
+from dashboard.inputs.source import Format, Source, SourceError
+
+SAMPLE_RECORDS = 200
+SAMPLE_CHARACTERS = 256 * 1024
+CHARSET_SAMPLE = 16 * 1024
+"""Bytes around the first one that is not UTF-8 from which the encoding is told."""
+
+DELIMITER_LINE = re.compile(r'"?sep=(.)"?\s*')
+"""The first line by which Excel tells a delimiter."""
+
+MARKS = (
+    (codecs.BOM_UTF8, UTF_8),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+WESTERN = re.compile(
+    r"[\x00-\x7fäöüÄÖÜßéèêëÉÈÊàâáãåæÀÂÁÅÆçÇñÑóòôõøÓÔØœŒúùûÚÛíìîïÍ\xa0¡¿ºª€£§°«»„“”·½¼²³µ®©™…\u2013\u2014\u2018-\u201a]*"
+)
+NON_ASCII_RUN = re.compile(r"[^\x00-\x7f]{4}")
+PLAIN_VALUE = re.compile(r"\s*([-+]?[\d.,' ]*\d|\d[\d.:/TZ+-]*|[^,;\t|]*)\s*")
+
+
+def detect(source: Source) -> Dialect:
+    """Return the dialect of an input, with what was not chosen. Raises SourceError if two delimiters fit equally."""
+    chosen = source.dialect
+    found = replace(chosen, quote=chosen.quote or '"', delimiter=chosen.delimiter or DELIMITERS[0])
+    if not chosen.encoding:
+        with source.open() as file:
+            found = replace(found, encoding=find_encoding(file))
+    if source.format is not Format.CSV or chosen.delimiter:
+        return found
+    with source.open() as file:
+        sample = _sample(LineReader(file, found.encoding))
+    return replace(found, delimiter=find_delimiter(sample, found))
+
+
+def find_encoding(file: BinaryIO) -> str:
+    """Return the encoding of a file: by its mark, UTF-8 where all of it is, or the likeliest. Reads the whole file."""
+    block = file.read(BLOCK)
+    for mark, encoding in MARKS:
+        if block.startswith(mark):
+            return encoding
+    if wide := _wide_without_mark(block):
+        return wide
+    decoder = codecs.getincrementaldecoder(UTF_8)()
+    before = b""
+    while block:
+        try:
+            decoder.decode(block)
+        except UnicodeDecodeError as error:
+            known = (before + block).find(error.object[error.start : error.start + 16])
+            start = max(0, known - CHARSET_SAMPLE // 2)
+            return _likeliest((before + block)[start : start + CHARSET_SAMPLE])
+        before, block = block[-CHARSET_SAMPLE:], file.read(BLOCK)
+    return UTF_8 if not decoder.getstate()[0] else _likeliest(before)
+
+
+def _wide_without_mark(block: bytes) -> str:
+    """Return UTF-16 where every other byte is a zero, as in text of Latin letters; empty for anything else."""
+    start = block[:1024]
+    even, odd = start[::2], start[1::2]
+    zeros_even, zeros_odd = even.count(0) / max(len(even), 1), odd.count(0) / max(len(odd), 1)
+    if zeros_odd > 0.7 and zeros_even < 0.1:
+        return "utf-16-le"
+    if zeros_even > 0.7 and zeros_odd < 0.1:
+        return "utf-16-be"
+    return ""
+
+
+def _likeliest(sample: bytes) -> str:
+    """Return the likeliest encoding of text that is not UTF-8; UTF-8 for what is no text."""
+    if b"\x00" in sample:
+        return UTF_8
+    western = sample.decode("cp1252", "replace")
+    if WESTERN.fullmatch(western) and not NON_ASCII_RUN.search(western):
+        return "cp1252"
+    best = from_bytes(sample, cp_isolation=GUESSED).best()
+    if best is None:
+        return UTF_8
+    return next((name for name in GUESSED if name in {best.encoding, *best.could_be_from_charset}), UTF_8)
+
+
+def _sample(lines: Iterable[str]) -> list[str]:
+    taken, size = list[str](), 0
+    for line in lines:
+        taken.append(line)
+        size += len(line)
+        if size > SAMPLE_CHARACTERS:
+            break
+    return taken
+
+
+@dataclass(frozen=True, order=True)
+class _Fit:
+    """How well a delimiter fits: the share of records as wide as the header, and of cells without another delimiter."""
+
+    even: float
+    plain: float
+
+
+def find_delimiter(sample: Sequence[str], dialect: Dialect) -> str:
+    """Return the delimiter of the first lines of a file. Raises SourceError where two fit equally well."""
+    begin = next((number for number, line in enumerate(sample) if line.strip().strip(MARK)), len(sample))
+    sample = sample[begin:]
+    if sample and (told := DELIMITER_LINE.fullmatch(sample[0])):
+        return told[1]
+    fits = dict[str, _Fit]()
+    for delimiter in DELIMITERS:
+        records = list(islice(_records(sample, replace(dialect, delimiter=delimiter)), SAMPLE_RECORDS))
+        if records and records[0] is not None and len(records[0]) > 1:
+            fits[delimiter] = _fit(records)
+    if not fits:
+        return DELIMITERS[0]
+    best = max(fits.values())
+    equal = [delimiter for delimiter, fit in fits.items() if fit == best]
+    if len(equal) > 1 and best.even:
+        raise SourceError(
+            _("Cells could be separated by %(first)s or by %(second)s: choose the delimiter.")
+            % {"first": repr(equal[0]), "second": repr(equal[1])}
+        )
+    return equal[0]
+
+
+def _records(sample: Sequence[str], dialect: Dialect) -> Iterator[list[str] | None]:
+    """Yield records, and None for one whose quotes do not match; not the last one, which the sample may have cut."""
+    reader = csv.reader(sample, **dialect.csv_options)
+    is_cut = sum(map(len, sample)) > SAMPLE_CHARACTERS
+    held: list[list[str] | None] = []
+    while True:
+        try:
+            cells: list[str] | None = next(reader)
+        except StopIteration:
+            break
+        except csv.Error:
+            cells = None
+        if cells != []:
+            held.append(cells)
+        if len(held) > 1:
+            yield held.pop(0)
+    if not is_cut:
+        yield from held
+
+
+def _fit(records: Sequence[list[str] | None]) -> _Fit:
+    width = len(records[0] or ())
+    rows = records[1:] or records
+    even = [row for row in rows if row is not None and len(row) == width]
+    cells = [cell for row in even for cell in row]
+    plain = sum(PLAIN_VALUE.fullmatch(cell) is not None for cell in cells)
+    return _Fit(len(even) / len(rows), plain / len(cells) if cells else 0)

@@ -1,0 +1,95 @@
+"""JSON as its standard has it: each name once, numbers that fit, text that can be stored, and a bounded depth."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+DEPTH_LIMIT = 100
+"""Levels of lists and objects within each other."""
+
+
+class InvalidJson(ValueError):
+    """Text that is no JSON, or JSON that cannot be kept as it is; the message says why to a person."""
+
+
+class TooDeep(InvalidJson):
+    """JSON with more levels of lists and objects than are allowed."""
+
+    def __init__(self) -> None:
+        super().__init__(_("Nested too deeply: at most %(limit)s levels are allowed.") % {"limit": DEPTH_LIMIT})
+
+
+def read_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text. Raises InvalidJson."""
+    try:
+        value = _decoder.decode(text if isinstance(text, str) else text.decode(json.detect_encoding(text)))
+    except InvalidJson:
+        raise
+    except RecursionError as error:
+        raise TooDeep from error
+    except ValueError as error:
+        raise InvalidJson(_("Invalid JSON: %(error)s.") % {"error": error}) from error
+    marker = "\\u" if isinstance(text, str) else b"\\u"
+    check_value(value, has_escapes=marker in text)  # type: ignore[operator]
+    return value
+
+
+def check_value(value: Any, *, has_escapes: bool = True) -> None:
+    """Raise InvalidJson for a value that is nested too deeply, or whose text cannot be stored."""
+    if nests_deeper(value, DEPTH_LIMIT):
+        raise TooDeep
+    if has_escapes:
+        _check_text(json.dumps(value, ensure_ascii=False))
+
+
+def nests_deeper(value: Any, levels: int) -> bool:
+    """Whether a value has lists or objects more than `levels` deep."""
+    at_hand = [value]
+    for _level in range(levels):
+        at_hand = [
+            inner
+            for outer in at_hand
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not at_hand:
+            return False
+    return True
+
+
+def _check_text(encoded: str) -> None:
+    try:
+        encoded.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidJson(
+            _("A text contains half of a character (a lone surrogate, \\u%(code)s).")
+            % {"code": f"{ord(encoded[error.start]):04x}"}
+        ) from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _value in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidJson(_("The name %(name)s occurs twice in one object.") % {"name": repr(twice[:100])})
+    return found
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise InvalidJson(_("The number %(number)s is too large.") % {"number": digits[:40]})
+    return number
+
+
+def _refuse_constant(name: str) -> Any:
+    raise InvalidJson(_("%(name)s is not a JSON number.") % {"name": name})
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant)

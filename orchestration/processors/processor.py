@@ -7,13 +7,15 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from orchestration.processors.function_signature import NoParameters, Signature
+from orchestration.processors.own_loops import processor_loops
 from orchestration.processors.raised import Outcome, contained, exception_of, leaves_of, original_of
+from orchestration.processors.threads import processor_threads
 from orchestration.processors.uploads import Upload
 from orchestration.processors.worker_setup import Setup, resource_of
 
@@ -79,7 +81,8 @@ class Processor:
     `key` names the field of an item that is its business key, `together` the number of items per call of a function
     that takes many. With a `child_workflow` each child is a workflow of that type with one item, and the function
     returns its DelegatedWorkflow. With `then` the processor is the first of two stages: the processor of that name gets
-    the results of the items that pass, with the same parameters.
+    the results of the items that pass, with the same parameters. With `own_loop` its coroutines run in an event loop of
+    the processor's own, otherwise in that of the worker, which they must never block.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Processor:
     default_plan: Mapping[str, Any] = field(default_factory=dict)
     child_workflow: str = ""
     then: str = ""
+    own_loop: bool = True
 
     @property
     def item_model(self) -> type[BaseModel]:
@@ -148,8 +152,7 @@ class BoundProcessor:
                 raise result
             return result
         with contained():
-            context = await self._with_resource(context)
-            return self.processor.signature.dump(await self._call(self._item(data), context, [context]))
+            return self.processor.signature.dump(await self._call(self._item(data), [context]))
 
     async def run_many(self, data: Sequence[Mapping[str, Any]], contexts: Sequence[ItemContext]) -> list[Any]:
         """Process items in one call; return for each its result as JSON-able data, or the exception it failed with.
@@ -160,8 +163,7 @@ class BoundProcessor:
         places = [place for place, item in enumerate(found) if not isinstance(item, Exception)]
         if places:
             with contained():
-                given = [await self._with_resource(contexts[place]) for place in places]
-                results = await self._call([found[place] for place in places], given, given)
+                results = await self._call([found[place] for place in places], [contexts[place] for place in places])
             if not isinstance(results, list | tuple) or len(results) != len(places):
                 count = f"{len(results)}" if isinstance(results, list | tuple) else type(results).__name__
                 raise ValueError(f"Expected {len(places)} results, one per item, but got {count}.")
@@ -177,29 +179,50 @@ class BoundProcessor:
 
     async def undo(self, data: Mapping[str, Any], result: Any, context: ItemContext) -> None:
         """Compensate an item that completed. Raises whatever the compensation raises."""
-        assert self.processor.compensation is not None
+        compensation = self.processor.compensation
+        assert compensation is not None
+
+        async def compensate() -> None:
+            (given,) = await self._with_resource([context])
+            await compensation(self._item(data), self._given_parameters, result, given)
+
         with contained():
-            context = await self._with_resource(context)
-            await self.processor.compensation(self._item(data), self._given_parameters, result, context)
+            await self._in_loop(compensate, [context])
 
     def may_retry(self, error: Exception) -> bool:
         """Whether to make another attempt: not for an invalid item, nor for errors that the processor rules out."""
         final: tuple[type[BaseException], ...] = (ValidationError, *self.processor.non_retryable)
         return not any(isinstance(each, final) for each in (original_of(error), *leaves_of(error)))
 
-    async def _call(self, item: Any, context: Any, contexts: Iterable[ItemContext]) -> Any:
-        """Call the function; a plain one in a thread, so that it does not block other items."""
+    async def _call(self, item: Any, contexts: Sequence[ItemContext]) -> Any:
+        """Call the function in a loop or, a plain one, in a thread of its processor, so that it blocks nothing else."""
         await self._fetch_uploads()
-        function = self.processor.function
-        arguments = self.processor.signature.arguments(item, self._given_parameters, context)
         if self._is_async:
-            return await function(*arguments)
+
+            async def call() -> Any:
+                return await self.processor.function(*self._arguments(item, await self._with_resource(contexts)))
+
+            return await self._in_loop(call, contexts)
+        if self.processor.setup is not None:
+            contexts = await self._in_loop(partial(self._with_resource, contexts), contexts)
+        function = partial(self.processor.function, *self._arguments(item, contexts))
         try:
-            return (await asyncio.to_thread(Outcome.of, function, *arguments)).get()
+            return await processor_threads().run(self.processor.name, function, contexts[0].waiting)
         except asyncio.CancelledError:
             for each in contexts:
                 each.cancel()
             raise
+
+    async def _in_loop(self, work: Callable[[], Awaitable[Any]], contexts: Sequence[ItemContext]) -> Any:
+        if not self.processor.own_loop:
+            return await work()
+        source = inspect.getsourcefile(self.processor.function) or ""
+        return await processor_loops().run(self.processor.name, source, work, [each.report for each in contexts])
+
+    def _arguments(self, item: Any, contexts: Sequence[ItemContext]) -> tuple[Any, ...]:
+        signature = self.processor.signature
+        given = contexts if signature.takes_many else contexts[0]
+        return signature.arguments(item, self._given_parameters, given)
 
     async def _fetch_uploads(self) -> None:
         """Fetch the uploads among the parameters in advance, since an async function must not block on them."""
@@ -223,7 +246,8 @@ class BoundProcessor:
     def _item(self, data: Mapping[str, Any]) -> Any:
         return self.processor.signature.item.make(self.processor.validate_item(data))
 
-    async def _with_resource(self, context: ItemContext) -> ItemContext:
+    async def _with_resource(self, contexts: Sequence[ItemContext]) -> list[ItemContext]:
         if self.processor.setup is None:
-            return context
-        return replace(context, resource=await resource_of(self.processor.setup))
+            return list(contexts)
+        resource = await resource_of(self.processor.setup)
+        return [replace(each, resource=resource) for each in contexts]

@@ -36,6 +36,7 @@ def processor(
     default_plan: Mapping[str, Any] | None = ...,
     child_workflow: str = ...,
     then: str = ...,
+    own_loop: bool = ...,
 ) -> Callable[[F], F]: ...
 def processor(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
     """Register a typed function `(item[, parameters][, context]) -> result`, async or plain.

@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from orchestration.processors.raised import exception_of
+
 Setup = Callable[[], AbstractAsyncContextManager[Any]]
 """Returns an async context manager, which is entered before the first item and exited when the worker stops."""
 
@@ -25,10 +27,10 @@ class _EnteredSetup:
             async with setup() as resource:
                 self.resource.set_result(resource)
                 await self._is_closing.wait()
-        except Exception as error:
+        except BaseException as error:
             if self.resource.done():
                 raise
-            self.resource.set_exception(error)
+            self.resource.set_exception(exception_of(error))
 
     @property
     def has_failed(self) -> bool:
@@ -58,9 +60,14 @@ def on_shutdown(close: Callable[[], Awaitable[None]]) -> None:
     _shutdown_callbacks.append(close)
 
 
-async def shutdown() -> None:
-    """Exit all setups of this event loop, and call the functions registered with on_shutdown."""
+async def exit_setups() -> None:
+    """Exit all setups that were entered in this event loop. Raises whatever they raise."""
     entered = _setups_by_loop.pop(asyncio.get_running_loop(), {})
     await asyncio.gather(*(each.close() for each in entered.values()))
+
+
+async def shutdown() -> None:
+    """Exit all setups of this event loop, and call the functions registered with on_shutdown."""
+    await exit_setups()
     for close in _shutdown_callbacks:
         await close()

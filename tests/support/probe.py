@@ -68,7 +68,7 @@ async def undo_probe(item: ProbeItem, parameters: ProbeParameters, result: Any, 
         raise ProbeError(f"{context.key} cannot be undone.")
 
 
-@processor(name="probe", title="Probe", summary="For tests.", compensation=undo_probe)
+@processor(own_loop=False, name="probe", title="Probe", summary="For tests.", compensation=undo_probe)
 async def probe(item: ProbeItem, parameters: ProbeParameters, context: ItemContext) -> ProbeResult:
     """Do as the probe says."""
     chosen = Probe.all[parameters.probe]

@@ -20,6 +20,7 @@ from orchestration.processors.templating import Fields
 
 
 @processor(
+    own_loop=False,
     name="csv_import",
     title="CSV import",
     summary="Check rows against a schema of columns, then upsert the valid ones into a table of a configured database.",
@@ -59,6 +60,7 @@ def _restore_row(parameters: ImportParameters, context: ItemContext) -> None:
 
 
 @processor(
+    own_loop=False,
     name="csv_upsert",
     title="Upsert into a table",
     summary="Insert each row into a table of a configured database, or update the row with its key. The second stage "

@@ -67,6 +67,7 @@ class FileDigest(BaseModel):
 
 
 @processor(
+    own_loop=False,
     name="file_digest",
     title="File digest",
     summary="Read files from a configured folder or S3-compatible bucket: size, checksum, type, lines, and a "

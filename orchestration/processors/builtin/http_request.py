@@ -149,6 +149,7 @@ def expected_statuses(given: str) -> frozenset[int]:
 
 
 @processor(
+    own_loop=False,
     name="http_request",
     title="HTTP request",
     summary="Send one request for each item and check its status: call an API, warm a cache, check links.",

@@ -74,6 +74,7 @@ async def undo(item: SimulateItem, parameters: SimulateParameters, result: Any, 
 
 
 @processor(
+    own_loop=False,
     name="simulate",
     title="Simulate",
     summary="Dry run without side effects: see a fan-out, a failure and a retry before you run anything real.",

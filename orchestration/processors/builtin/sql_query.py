@@ -49,6 +49,7 @@ class QueryResult(BaseModel):
 
 
 @processor(
+    own_loop=False,
     name="sql_query",
     title="SQL query",
     summary="Run one parameterised statement for each item against a configured database.",

@@ -105,6 +105,7 @@ class Page:
 
 
 @processor(
+    own_loop=False,
     name="web_page",
     title="Web page",
     summary="Fetch each page and keep its title, word count, language and outgoing links. Respects robots.txt.",

@@ -79,6 +79,7 @@ class WorkflowParameters(BaseModel):
 
 
 @processor(
+    own_loop=False,
     name="workflow",
     title="Workflow",
     summary="Start a workflow of any type for each item, on any task queue and in any SDK language, and wait for it.",

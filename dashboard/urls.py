@@ -49,7 +49,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("batches/<str:batch_id>/", batches.batch_detail, name="batch-detail"),
     path("batches/<str:batch_id>/labels/", labels.batch_labels, name="batch-labels"),
     path("batches/<str:batch_id>/results/", results.batch_results, name="batch-results"),
-    path("batches/<str:batch_id>/rejected.csv", results.batch_rejected, name="batch-rejected"),
+    re_path(
+        r"^batches/(?P<batch_id>[^/]+)/rejected\.(?P<form>csv|jsonl)$", results.batch_rejected, name="batch-rejected"
+    ),
     path("batches/<str:batch_id>/errors/", batches.batch_errors, name="batch-errors"),
     path("batches/<str:batch_id>/compare/", comparison.batch_compare, name="batch-compare"),
     path("batches/<str:batch_id>/map/", batch_map.batch_map, name="batch-map"),

@@ -110,11 +110,10 @@ class CsvTable:
 
     def _checked(self, cells: list[str], line: int) -> list[str] | BadRow:
         """Return as many cells as there are columns, or why a record is no row."""
-        width = len(self.columns)
-        if self.is_relaunch:
-            width += len(relaunch.OWN_COLUMNS)
-        names = [cell.strip() for cell in cells[: len(self.columns)]]
-        if (self._is_joined or width > 1) and self._dialect.has_header and names == self.columns:
+        own = relaunch.OWN_COLUMNS if self.is_relaunch else ()
+        width = len(self.columns) + len(own)
+        names = [cell if own else cell.strip() for cell in cells[:width]]
+        if (self._is_joined or width > 1) and self._dialect.has_header and names == [*self.columns, *own]:
             return BadRow(line, _("This row repeats the header: another file begins here."))
         if any(MARK in cell for cell in cells) and (len(cells) != width or width == 1):
             return BadRow(

@@ -24,7 +24,7 @@ from dashboard.inputs.lines import MARK, LineReader
 from dashboard.inputs.rows import KEY_LIMIT, BadRow, InputRow
 from dashboard.inputs.sniffing import detect
 from dashboard.inputs.source import ROW_NUMBER, Format, Position, Source, SourceError
-from dashboard.inputs.strict_json import InvalidJson, TooDeep, read_json
+from dashboard.inputs.strict_json import DEPTH_LIMIT, InvalidJson, TooDeep, read_json
 from orchestration.processors.processor import Processor
 
 CELL_LIMIT = 64 * 1024
@@ -117,10 +117,11 @@ class InputReader:
     def _read_csv(self, file: BinaryIO) -> Iterator[tuple[int, InputRow | BadRow]]:
         lines = LineReader(file, self._dialect.encoding, self._digest)
         table = CsvTable(lines, self._dialect, list(self._processor.item_model.model_fields))
-        if not table.columns:
+        if not table.columns and not table.is_relaunch:
             return
         self._columns = table.columns
-        self._key = "" if table.is_relaunch and not self._source.key else self._key_column(default=table.columns[0])
+        has_own_keys = table.is_relaunch and not self._source.key
+        self._key = "" if has_own_keys else self._key_column(default=table.columns[0] if table.columns else "")
         if self._at:
             table.go_to(self._at, self._line)
         for line, cells in table:
@@ -152,7 +153,7 @@ class InputReader:
 
     def _json_row(self, text: str) -> InputRow | BadRow:
         try:
-            value = read_json(text)
+            value = read_json(text, DEPTH_LIMIT + (relaunch.ITEM_FIELD in text))
         except InvalidJson as error:
             is_array = text.startswith("[") and not isinstance(error, TooDeep)
             return BadRow(self._line, str(_AN_ARRAY if is_array else error))

@@ -23,8 +23,8 @@ class TooDeep(InvalidJson):
         super().__init__(_("Nested too deeply: at most %(limit)s levels are allowed.") % {"limit": DEPTH_LIMIT})
 
 
-def read_json(text: str | bytes) -> Any:
-    """Return the value of a JSON text. Raises InvalidJson."""
+def read_json(text: str | bytes, levels: int = DEPTH_LIMIT) -> Any:
+    """Return the value of a JSON text of at most so many levels. Raises InvalidJson."""
     try:
         value = _decoder.decode(text if isinstance(text, str) else text.decode(json.detect_encoding(text)))
     except InvalidJson:
@@ -34,13 +34,13 @@ def read_json(text: str | bytes) -> Any:
     except ValueError as error:
         raise InvalidJson(_("Invalid JSON: %(error)s.") % {"error": error}) from error
     marker = "\\u" if isinstance(text, str) else b"\\u"
-    check_value(value, has_escapes=marker in text)  # type: ignore[operator]
+    check_value(value, levels, has_escapes=marker in text)  # type: ignore[operator]
     return value
 
 
-def check_value(value: Any, *, has_escapes: bool = True) -> None:
+def check_value(value: Any, levels: int = DEPTH_LIMIT, *, has_escapes: bool = True) -> None:
     """Raise InvalidJson for a value that is nested too deeply, or whose text cannot be stored."""
-    if nests_deeper(value, DEPTH_LIMIT):
+    if nests_deeper(value, levels):
         raise TooDeep
     if has_escapes:
         _check_text(json.dumps(value, ensure_ascii=False))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from dashboard.models import Batch, ItemQuerySet
+from dashboard.inputs import relaunch
+from dashboard.models import Batch, Item, ItemQuerySet
 from dashboard.queries.export_rows import ITEM_COLUMNS, ROWS_AT_ONCE, own_values, rows_of
 from dashboard.queries.results import ColumnNames, result_fields
 from orchestration.contracts.status import Status
@@ -20,7 +21,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
-REASON_COLUMN = "why_rejected"
+BYTE_ORDER_MARK = "\ufeff"
 
 
 class _Echo:
@@ -48,16 +49,48 @@ def csv_lines(items: ItemQuerySet, columns: ColumnNames) -> Iterator[str]:
         yield writer.writerow([cell(value) for value in (*values, *(result.get(name) for name in results))])
 
 
-def rejected_lines(batch: Batch) -> Iterator[str]:
-    """Yield the failed items as CSV in the columns of their input, with the reason: to be fixed and launched again."""
-    failed = batch.items.filter(status=Status.FAILED).order_by("index").only("data", "error_message")
-    columns = dict[str, None]()
-    for data in failed.values_list("data", flat=True).iterator(chunk_size=ROWS_AT_ONCE):
-        columns |= dict.fromkeys(data)
+def spreadsheet_lines(items: ItemQuerySet, columns: ColumnNames) -> Iterator[str]:
+    """Yield the lines of a CSV file with the mark by which Excel knows that it is UTF-8."""
+    yield BYTE_ORDER_MARK
+    yield from csv_lines(items, columns)
+
+
+def rejected_for_spreadsheets(batch: Batch) -> Iterator[str]:
+    """Yield the failed items as CSV to be looked at: no cell is a formula."""
+    failed = rejected_items(batch)
+    columns = input_columns(failed)
     writer = csv.writer(_Echo())
-    yield writer.writerow([*columns, REASON_COLUMN])
-    for item in failed.iterator(chunk_size=ROWS_AT_ONCE):
+    yield BYTE_ORDER_MARK + writer.writerow([*columns, relaunch.REASON_COLUMN])
+    for item in rows_of(failed):
         yield writer.writerow([cell(each) for each in (*map(item.data.get, columns), item.error_message)])
+
+
+def rejected_items(batch: Batch) -> ItemQuerySet:
+    """Return the failed items in order."""
+    return Item.objects.filter(batch=batch, status=Status.FAILED).order_by("index")
+
+
+def input_columns(items: ItemQuerySet) -> list[str]:
+    """Return the fields of all items' input, in order of appearance."""
+    columns = dict[str, None]()
+    for data in items.values_list("data", flat=True).iterator(chunk_size=ROWS_AT_ONCE):
+        columns |= dict.fromkeys(data)
+    return list(columns)
+
+
+def launch_again_csv(items: ItemQuerySet) -> Iterator[str]:
+    """Yield items as CSV from which a launch makes the same items."""
+    yield from relaunch.csv_lines(input_columns(items), _given(items))
+
+
+def launch_again_jsonl(items: ItemQuerySet) -> Iterator[str]:
+    """Yield items as JSON Lines from which a launch makes the same items."""
+    yield from relaunch.json_lines(_given(items))
+
+
+def _given(items: ItemQuerySet) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    for item in rows_of(items.only("key", "data", "error_message")):
+        yield item.key, item.data, item.error_message
 
 
 def cell(value: Any) -> Any:
@@ -82,3 +115,9 @@ DOWNLOADS: dict[str, tuple[str, Callable[[ItemQuerySet, ColumnNames], Iterable[s
     "parquet": ("application/vnd.apache.parquet", parquet_parts),
 }
 """Content type and writer, by the ending of the file's name."""
+
+LAUNCH_AGAIN: dict[str, Callable[[ItemQuerySet], Iterable[str]]] = {
+    "csv": launch_again_csv,
+    "jsonl": launch_again_jsonl,
+}
+"""Writers of items to be launched again, by the ending of the file's name."""

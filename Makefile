@@ -10,7 +10,7 @@ TEMPLATES = $(shell find templates -name '*.html')
 CHECK := CANOPY_HOME=$(VENV)/check-home
 PRODUCTION := $(CHECK) HTTPS=1 ALLOWED_HOSTS=canopy.example.org
 
-.PHONY: run dev test check bench format texts clean debian
+.PHONY: run dev test check bench faults format texts clean debian
 
 run: $(STAMP)
 	@exec $(BIN)/python manage.py run
@@ -34,6 +34,10 @@ check: $(STAMP)
 
 bench: $(STAMP) debian
 	$(BIN)/python -m tests.benchmarks
+
+# Parts that cause faults on purpose: `make faults PARTS=processors SECONDS=180`. All of them, for an hour each, by default.
+faults: $(STAMP)
+	$(BIN)/python -m tests.faults $(PARTS) --seconds $(or $(SECONDS),3600)
 
 # After a text was added or changed: finds them all, then compiles the translations. Needs Debian's gettext.
 texts: $(STAMP)

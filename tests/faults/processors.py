@@ -42,8 +42,14 @@ END_WITHIN = 900.0
 
 LAUNCH_WITHIN = 120.0
 FINAL = ("completed", "failed", "completed_with_failures", "canceled", "terminated", "timed_out")
-PAGES = ("/", "/batches/", "/healthz", "/api/v1/batches", "/api/v1/processors")
-PAGES_OF_A_BATCH = ("/batches/{}/", "/batches/{}/results/", "/batches/{}/errors/", "/batches/{}/diagnosis/")
+PAGES = ("/", "/batches/", "/healthz", "/api/v1/processors")
+PAGES_OF_A_BATCH = (
+    "/api/v1/batches/{}/nodes?limit=50",
+    "/batches/{}/",
+    "/batches/{}/results/",
+    "/batches/{}/errors/",
+    "/batches/{}/diagnosis/",
+)
 AWAY = 503
 """Status of a page that says that something is away for the moment."""
 

@@ -26,7 +26,7 @@ from orchestration.diagnosis.findings import Finding, FindingCode, merge_finding
 from orchestration.diagnosis.queue_checks import check_queue
 from orchestration.diagnosis.snapshot import WorkflowSnapshot, oldest_children, waiting_tasks
 from orchestration.temporal.connection import RPC_TIMEOUT, unavailable
-from orchestration.temporal.data_converter import decode_failure
+from orchestration.temporal.data_converter import decode_details, decode_failure
 
 MAX_PARENTS = 8
 MAX_CHILDREN = 5
@@ -85,6 +85,7 @@ class _Examination:
             raise
         for pending in description.pending_activities:
             await decode_failure(self._client, pending.last_failure)
+            await decode_details(self._client, pending.heartbeat_details)
         workflow = WorkflowSnapshot(description, (), self._now)
         if not with_events and description.pending_workflow_task.attempt < 2:
             return workflow

@@ -34,6 +34,7 @@ class FindingCode(StrEnum):
     WORKFLOW_TASK_FAILS = "workflow_task_fails"
     ACTIVITY_RETRIES = "activity_retries"
     HEARTBEAT_MISSING = "heartbeat_missing"
+    LOOP_BLOCKED = "loop_blocked"
     NOTIFY_FAILS = "notify_fails"
     PAUSED = "paused"
     PAUSED_IN_TEMPORAL = "paused_in_temporal"

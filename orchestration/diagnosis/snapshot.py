@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,17 +11,19 @@ from itertools import chain, islice, zip_longest
 from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.api.workflow.v1 import PendingChildExecutionInfo, WorkflowExecutionInfo
+from temporalio.api.workflow.v1 import PendingActivityInfo, PendingChildExecutionInfo, WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 from orchestration.client.task_queues import QueueKind
-from orchestration.contracts.names import FAN_OUT_WORKFLOW
+from orchestration.contracts.names import FAN_OUT_WORKFLOW, PROCESS_CHUNK_ACTIVITY, PROCESS_ITEM_ACTIVITY
 from orchestration.temporal.protobuf import to_datetime
 
 PICKED_UP_WITHIN = timedelta(seconds=3)
 """A task that was scheduled more recently does not count as waiting."""
 
 TEXT_LIMIT = 2_000
+STATUS_DETAIL = 3
+"""Place of the status among the details of a chunk's heartbeat."""
 
 
 @dataclass(frozen=True)
@@ -101,3 +104,15 @@ def root_cause(failure: Failure) -> str:
         failure = failure.cause
     kind = failure.application_failure_info.type
     return f"{kind}: {failure.message}"[:TEXT_LIMIT] if kind else failure.message[:TEXT_LIMIT]
+
+
+def status_of_chunk(activity: PendingActivityInfo) -> str:
+    """Return the status that a chunk's newest heartbeat has of one of its items; empty without one."""
+    details = activity.heartbeat_details.payloads
+    if (
+        activity.activity_type.name not in (PROCESS_CHUNK_ACTIVITY, PROCESS_ITEM_ACTIVITY)
+        or len(details) < STATUS_DETAIL
+    ):
+        return ""
+    status = json.loads(details[STATUS_DETAIL - 1].data)
+    return status if isinstance(status, str) else ""

@@ -12,7 +12,8 @@ from temporalio.api.workflow.v1 import PendingActivityInfo
 from orchestration.client.task_queues import WorkerSnapshot
 from orchestration.contracts.names import NOTIFY_ACTIVITY
 from orchestration.diagnosis.findings import Finding, FindingCode, Severity
-from orchestration.diagnosis.snapshot import WorkflowSnapshot, root_cause
+from orchestration.diagnosis.snapshot import WorkflowSnapshot, root_cause, status_of_chunk
+from orchestration.processors.own_loops import BLOCKS
 from orchestration.temporal.protobuf import to_datetime
 from orchestration.translation import _
 
@@ -129,6 +130,8 @@ def _check_activity(
         )
     elif activity.attempt > 1:
         found.append(_retries(workflow, activity, is_running=is_running))
+    if is_running and BLOCKS in (status := status_of_chunk(activity)):
+        found.append(_loop_blocked(workflow, status))
     if is_running:
         missing = _heartbeat_missing(workflow, activity, workers)
         found += [missing] if missing is not None else []
@@ -193,6 +196,20 @@ def _heartbeat_missing(
         % {"seconds": f"{timeout.total_seconds():g}"},
         identity,
         beat,
+    )
+
+
+def _loop_blocked(workflow: WorkflowSnapshot, status: str) -> Finding:
+    return Finding(
+        FindingCode.LOOP_BLOCKED,
+        Severity.PROBLEM,
+        workflow.workflow_id,
+        _("An async processor blocks its event loop, where it should await."),
+        _(
+            "Its item times out, and only items of the same processor wait meanwhile. Make it a plain function, or "
+            "await what it waits for, and restart the workers."
+        ),
+        status,
     )
 
 

@@ -12,7 +12,7 @@ from functools import cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from temporalio.api.common.v1 import Payload
+from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.failure.v1 import Failure
 from temporalio.client import Client
 from temporalio.contrib.pydantic import PydanticPayloadConverter
@@ -118,3 +118,10 @@ async def decode_failure(client: Client, failure: Failure) -> None:
             attributes = json.loads(cause.encoded_attributes.data)
             cause.message, cause.stack_trace = attributes.get("message", ""), attributes.get("stack_trace", "")
         cause = cause.cause if cause.HasField("cause") else None
+
+
+async def decode_details(client: Client, details: Payloads) -> None:
+    """Decode the heartbeat details of the raw service, in place."""
+    codec = client.data_converter.payload_codec
+    if codec is not None and details.payloads:
+        await codec.decode_wrapper(details)

@@ -41,8 +41,9 @@ INLINE_TIMEOUT = timedelta(seconds=30)
 
 ONCE = RetryPolicy(maximum_attempts=1)
 
-TIMEOUT_MARGIN = timedelta(seconds=5)
-"""The activity applies the item's timeout itself, with a message; Temporal's is for a lost worker."""
+TIMEOUT_MARGIN = timedelta(hours=1)
+"""The activity applies the item's timeout itself, to the time at work: waiting for a thread or a slot is none. A lost
+worker is noticed by its heartbeat."""
 
 WORKER_LOST_RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1),

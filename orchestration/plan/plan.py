@@ -30,6 +30,8 @@ MAX_PAGE_ITEMS = 100_000
 
 MAX_POOL_WORKERS = 100
 CHUNK_TIMEOUT_MARGIN = timedelta(minutes=1)
+CHUNK_WAITING = timedelta(days=1)
+"""For what items wait for: a thread, a slot, a rate limit, and what an error asks to wait before the next attempt."""
 
 
 class Plan(
@@ -143,3 +145,7 @@ class Plan(
         one_item = self.item_attempts * self.item_timeout + waits
         rounds = ceil(length / self.item_concurrency)
         return timedelta(seconds=rounds * one_item) + CHUNK_TIMEOUT_MARGIN
+
+    def chunk_deadline(self, length: int) -> timedelta:
+        """Return when Temporal gives up a chunk whose worker is alive: what its items wait for is not in their time."""
+        return self.chunk_timeout(length) + CHUNK_WAITING

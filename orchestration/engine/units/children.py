@@ -135,7 +135,7 @@ class Children:
             chunk.offset,
             chunk.length,
             plan.task_queue,
-            plan.chunk_timeout(chunk.length),
+            plan.chunk_deadline(chunk.length),
             may_rerun=plan.child_attempts > 1,
             options=_item_options(given),
             run_id=run_id,

@@ -35,7 +35,7 @@ class Rollbacks(Children):
     async def start(self, unit: int) -> Unit:
         """Start a rollback; one that failed may be started again."""
         plan, chunk = self._given.plan, self.layout.chunk(unit)
-        timeout = plan.chunk_timeout(chunk.length)
+        timeout = plan.chunk_deadline(chunk.length)
         undo = ChunkInput(
             *(self._given.batch_id, unit, chunk.offset, chunk.length, plan.task_queue, timeout),
             undo=True,

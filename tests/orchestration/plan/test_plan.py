@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from pydantic import ValidationError
 from orchestration.plan.layout import MAX_FLAT_CHILDREN, PARTITION_SIZE, Layout, share_window
 from orchestration.plan.plan import Plan
 from orchestration.plan.validation import warnings
+from orchestration.processors.raised import RETRY_AFTER_LIMIT
 
 SIZES = st.integers(1, 5_000)
 
@@ -87,3 +90,9 @@ def test_what_is_unwise_is_said() -> None:
 def test_what_names_no_type_of_error_is_refused() -> None:
     with pytest.raises(ValidationError, match="Enter error types separated by commas"):
         Plan(non_retryable="Key Error; x")
+
+
+def test_what_an_error_asks_to_wait_fits_into_the_time_of_its_chunk() -> None:
+    plan = Plan(item_timeout=1, item_attempts=5, item_backoff=0)
+    waits = timedelta(seconds=RETRY_AFTER_LIMIT * (plan.item_attempts - 1))
+    assert plan.chunk_deadline(1) >= plan.chunk_timeout(1) + waits

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,13 +23,10 @@ from orchestration.diagnosis.findings import Finding, FindingCode, Severity
 from orchestration.gateway import Gateway
 from orchestration.plan.layout import Layout
 from orchestration.plan.plan import Plan
-from orchestration.processors import registry
-from orchestration.processors.catalogue import get_processor
-from orchestration.processors.processor import ItemContext
 from orchestration.temporal.connection import Connection, TemporalUnavailable, connect_with_retries, runtime
 from orchestration.worker import WORKFLOWS
 from tests.support.engine import Engine, Run
-from tests.support.probe import Probe, ProbeItem, ProbeParameters, ProbeResult
+from tests.support.probe import Probe
 from tests.support.stack import TemporalServer
 from tests.support.waiting import until
 
@@ -200,23 +195,6 @@ async def test_an_activity_without_heartbeat(engine: Engine) -> None:
         finding = await found(engine, run, FindingCode.HEARTBEAT_MISSING, child_id(run.id, 0, None))
         assert "hangs" in finding.what
         assert finding.since is not None
-        await engine.gateway.terminate(root_id(run.id), "test")
-
-
-async def test_an_async_processor_that_blocks_its_event_loop(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    released = threading.Event()
-
-    async def blocks(item: ProbeItem, parameters: ProbeParameters, context: ItemContext) -> ProbeResult:
-        released.wait(60)
-        return ProbeResult(calls=1)
-
-    blocking = replace(get_processor("probe"), function=blocks, own_loop=True)
-    monkeypatch.setitem(registry._processors, "probe", blocking)
-    async with worker(engine), engine.listener():
-        run = await engine.launch(1, item_attempts=1)
-        finding = await found(engine, run, FindingCode.LOOP_BLOCKED)
-        assert finding.detail.startswith("0: blocks its event loop at test_examination.py:")
-        released.set()
         await engine.gateway.terminate(root_id(run.id), "test")
 
 

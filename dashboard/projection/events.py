@@ -26,6 +26,7 @@ from dashboard.projection.discovered_nodes import create_discovered_nodes
 from dashboard.projection.item_counts import reset_failed_items
 from dashboard.projection.ledger import Ledger, open_ledger
 from dashboard.projection.notes import apply_notes, record_timeline
+from dashboard.projection.resources import with_row_ids
 from dashboard.projection.settlement import skip_below_closed_root
 from orchestration.contracts.events import EventKind, TreeEvent
 from orchestration.contracts.status import Status
@@ -40,7 +41,7 @@ def apply_events(batch_id: str, events: Sequence[TreeEvent]) -> None:
             if ledger.batch.is_discarded:
                 log.warning("Dropped %s events of batch %s, which was discarded.", len(events), batch_id)
                 return
-            for some in slices(events):
+            for some in slices(with_row_ids(ledger.batch, events)):
                 create_discovered_nodes(ledger, some)
                 _apply_runs(ledger, [event for event in some if event.kind in (EventKind.STARTED, EventKind.CLOSED)])
                 apply_notes(ledger, some)

@@ -54,7 +54,8 @@ class FanOutInput:
     which its section begins. A run that retries has `children`: empty for the root, which waits for its `retry` update,
     and those to run for the others. With `roll_back` it undoes those children instead. A root or stage that is started
     to `undo` does nothing but roll those children back. A root with a `cursor` reads its input page by page from that
-    position; `items` counts those read before.
+    position; `items` counts those read before. One that is not `approved` asks for approval also when it retries, where
+    the plan asks for it.
     """
 
     batch_id: str
@@ -77,6 +78,7 @@ class FanOutInput:
     processor: str = ""
     child_workflow: str = CHUNK_WORKFLOW
     undo: bool = False
+    approved: bool = True
 
     @property
     def is_head(self) -> bool:

@@ -60,7 +60,8 @@ class FlowInput:
     """Input of a parent that runs a flow. `definition` is a model of orchestration.definitions as data.
 
     `sections` are the fan-outs created so far. A run that `is_retry` waits for its `retry` update, and continues from
-    the state `before`. A run that is started to `undo` does nothing but roll back the children of sections.
+    the state `before`. A run that is started to `undo` does nothing but roll back the children of sections. Sections
+    that are `unapproved` ask for approval also when it retries them, where their plan asks for it.
     """
 
     batch_id: str
@@ -73,6 +74,7 @@ class FlowInput:
     is_retry: bool = False
     before: FlowState = field(default_factory=FlowState)
     undo: dict[int, list[int]] = field(default_factory=dict)
+    unapproved: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

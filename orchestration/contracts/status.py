@@ -7,6 +7,10 @@ ROLLED_BACK = "RolledBack"
 """Error type of a root that has rolled back."""
 
 
+REFUSED = "Refused"
+"""Error type of a fan-out whose start was refused, or that nobody approved in time."""
+
+
 class Status(StrEnum):
     """State of a node or an item. Everything but pending and running is an outcome, and final for its attempt."""
 

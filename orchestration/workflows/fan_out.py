@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EventKind
     from orchestration.contracts.fan_out import FanOutInput, FanOutResult
-    from orchestration.contracts.status import ROLLED_BACK, Failure, Status
+    from orchestration.contracts.status import REFUSED, ROLLED_BACK, Failure, Status
     from orchestration.engine.approval import verdict
     from orchestration.engine.fan_out_parent import FanOutParent
     from orchestration.engine.retry import await_retry
@@ -20,7 +20,6 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.engine.units.factory import units_of
     from orchestration.plan.choices import OnThreshold
 
-REFUSED = "Refused"
 POLICY_EXCEEDED = "FailurePolicyExceeded"
 
 
@@ -71,7 +70,7 @@ class FanOutWorkflow(FanOutParent):
     async def _refusal(self) -> Failure | None:
         """Wait for approval where the plan asks for it; return why nothing may start if it is refused."""
         plan = self._given.plan
-        is_first = self._given.children is None and not self._is_continued
+        is_first = (self._given.children is None or not self._given.approved) and not self._is_continued
         if not (plan.approval and self._given.is_head and is_first):
             return None
         limit = timedelta(seconds=plan.approval_timeout)

@@ -11,6 +11,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, ChildWorkflowError
 from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHandle
 
 with workflow.unsafe.imports_passed_through():
@@ -18,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.fan_out import FanOutInput, FanOutResult
     from orchestration.contracts.flows import FlowInput, Section
     from orchestration.contracts.names import FAN_OUT_WORKFLOW, PARTITION_OPEN
+    from orchestration.contracts.status import REFUSED
     from orchestration.contracts.workflow_ids import stage_id
     from orchestration.definitions.models import Stage
     from orchestration.engine.child_handles import in_background, signal_if_open, start_when_id_is_free
@@ -39,6 +41,7 @@ class SectionFlow(ResumableFlow, ABC):
         self.sections = {section.number: section for section in given.sections}
         self._open = dict[int, ChildWorkflowHandle[Any, FanOutResult] | None]()
         self._window: int | None = None
+        self._unapproved = set(given.unapproved)
 
     async def run_section(self, section: Section, children: list[int] | None, *, undo: bool = False) -> FanOutResult:
         """Run a section, or some of its children again, or undo those. Raises ChildWorkflowError where its policy was
@@ -52,7 +55,13 @@ class SectionFlow(ResumableFlow, ABC):
                 self._open[section.number] = handle
                 run.started(handle.id, handle.first_execution_run_id)
                 self._report_window(self._window or self.stages[section.stage].plan.window)
-                return await handle
+                result = await handle
+                self._unapproved.discard(section.number)
+                return result
+        except ChildWorkflowError as error:
+            if isinstance(error.cause, ApplicationError) and error.cause.type == REFUSED:
+                self._unapproved.add(section.number)
+            raise
         finally:
             del self._open[section.number]
 
@@ -68,6 +77,7 @@ class SectionFlow(ResumableFlow, ABC):
             first_child=section.first_child,
             first_item=section.first_item,
             undo=undo,
+            approved=section.number not in self._unapproved,
         )
 
     async def _start(self, section: Section, given: FanOutInput) -> ChildWorkflowHandle[Any, FanOutResult]:

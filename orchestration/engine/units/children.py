@@ -62,7 +62,7 @@ class Children:
     def __init__(self, given: FanOutInput, failed: Callable[[int], None]) -> None:
         self._given, self._failed = given, failed
         self.layout = given.layout
-        self._resources: list[str] = []
+        self._resources = dict[int, str]()
         self._runs = dict[int, int]()
         self.awaits = not given.plan.fire_and_forget
 
@@ -82,16 +82,24 @@ class Children:
 
     async def prepare(self) -> None:
         """Read which resource each child uses, where the plan names any."""
+        if self._given.plan.resource_field:
+            self._resources = await self._read_resources()
+
+    async def _read_resources(self) -> dict[int, str]:
+        """Return the resource of each child of this parent, also of those that a run which retries does not begin with.
+
+        A parent that was started to retry before this was read has none, and goes on without.
+        """
         given = self._given
-        if given.plan.resource_field:
-            self._resources = await read_resources(
-                ResourcesInput(given.batch_id, given.plan.resource_field, given.first, given.stop - given.first)
-            )
+        children = self.layout.child_range if given.partition is None else self.layout.partition_range(given.partition)
+        first, length = self.layout.chunk(children.start).offset, len(children)
+        found = await read_resources(ResourcesInput(given.batch_id, given.plan.resource_field, first, length))
+        return dict(zip(children, found, strict=False))
 
     def name(self, unit: int) -> str:
         """Return the child's workflow id: its own, or that of the resource it uses."""
-        if self._resources:
-            return resource_id(self._resources[unit - self._given.first])
+        if unit in self._resources:
+            return resource_id(self._resources[unit])
         return child_id(self._given.batch_id, unit, self._given.partition, self._given.section)
 
     def place(self, unit: int) -> Place | None:
@@ -109,7 +117,7 @@ class Children:
             self._given.child_workflow,
             chunk,
             id=self.name(unit),
-            id_reuse_policy=reuse.ALLOW_DUPLICATE if self._resources else reuse.ALLOW_DUPLICATE_FAILED_ONLY,
+            id_reuse_policy=reuse.ALLOW_DUPLICATE if unit in self._resources else reuse.ALLOW_DUPLICATE_FAILED_ONLY,
             execution_timeout=optional_seconds(plan.child_execution_timeout),
             run_timeout=optional_seconds(plan.child_run_timeout),
             task_timeout=optional_seconds(plan.child_task_timeout),
@@ -145,12 +153,12 @@ class Children:
 
     async def wait_for_id(self, unit: int, tries: int) -> bool:
         """Wait until the workflow that has the id ends. A child whose own id stays taken has completed before."""
-        if self._resources:
+        if unit in self._resources:
             return await self._wait_for_resource(unit)
         return tries <= len(ID_TAKEN_PAUSES) and await pause_while_id_is_taken(tries)
 
     async def _wait_for_resource(self, unit: int) -> bool:
-        resource = self._resources[unit - self._given.first]
+        resource = self._resources[unit]
         name, outbox = self.name(unit), self.supervisor.outbox
         outbox.put(EventKind.WAITING, name, "", note=f"Waiting for {resource}, which another child is using.")
         outcome = await start_awaiting(name)

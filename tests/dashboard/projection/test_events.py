@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from dashboard.models import Attempt, Batch, BatchStatus, Item, Node
 from dashboard.projection.events import apply_events
 from dashboard.projection.settlement import discard, set_start_error
-from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
+from orchestration.contracts.events import EventKind, NodeKind, Place, TreeEvent
 from orchestration.contracts.status import Failure, Status
 from tests.support.builders import (
     START,
@@ -219,3 +219,19 @@ def test_the_number_of_queries_does_not_grow_with_the_events(
     with django_assert_max_num_queries(10):  # type: ignore[operator]
         apply_events(batch.pk, [closed(node, Status.COMPLETED, at=LATER) for node in nodes])
     assert Item.objects.filter(batch=batch).count() == items
+
+
+def test_a_child_that_uses_a_resource_is_found_by_its_position_too(make_batch: MakeBatch) -> None:
+    batch = make_batch(items=2, chunk_size=1, resource_field="url")
+    start_root(batch)
+    run_children(batch, {0: Status.COMPLETED, 1: Status.FAILED})
+    names = [f"batch-{batch.pk}/c{position}" for position in range(2)]
+    place = Place(names[0], NodeKind.ROLLBACK, "rollback", 0)
+    events = [
+        TreeEvent(EventKind.SKIPPED, names[1], "", LATER, failure=Failure("LeftOut", "Skipped.")),
+        TreeEvent(EventKind.STARTED, f"{names[0]}/rollback", "run-1", LATER, place=place),
+    ]
+    apply_events(batch.pk, events)
+    assert child_of(batch, 1).status == Status.SKIPPED
+    assert Node.objects.get(batch=batch, kind=NodeKind.ROLLBACK).parent == child_of(batch, 0)
+    assert_consistent(batch.pk)

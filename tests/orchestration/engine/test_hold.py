@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from orchestration.contracts.events import EventKind
+from orchestration.contracts.fan_out import FanOutInput
 from orchestration.contracts.status import Status
 from tests.support.engine import Engine, failed
 from tests.support.parents import failing, failure_of, first_event, held
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -78,3 +82,21 @@ async def test_nothing_starts_before_a_person_approves(engine: Engine, approved:
 async def test_an_approval_that_nobody_gives_counts_as_refused(engine: Engine) -> None:
     run = await engine.launch(3, approval=True, approval_timeout=1)
     assert (await failure_of(run)).message == "Nobody approved in time."
+
+
+async def test_a_retry_of_a_batch_that_was_refused_asks_again(engine: Engine) -> None:
+    run = await engine.launch(2, approval=True)
+    await first_event(run, EventKind.GATE_OPENED)
+    await engine.gateway.decide(run.id, approved=False, person="ada")
+    await failure_of(run)
+    assert isinstance(run.given, FanOutInput)
+    run.given = replace(run.given, approved=False)
+    assert (await run.retry([0])).accepted == [0]
+
+    async def asks_again() -> bool:
+        return len(run.events(EventKind.GATE_OPENED)) == 2
+
+    await until(asks_again, "the retry asks for approval")
+    assert not run.probe.calls
+    await engine.gateway.decide(run.id, approved=True, person="ada")
+    assert (await run.result()).counts.completed == 1

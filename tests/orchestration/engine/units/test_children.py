@@ -140,3 +140,21 @@ async def test_a_batch_may_join_what_another_does_with_a_resource(engine: Engine
     slow.gate.set()
     assert failed(Status.SKIPPED, await second_run.result()) == [0]
     assert not second.calls
+
+
+async def test_a_retry_of_a_closed_batch_holds_the_resource_that_the_launch_held(engine: Engine) -> None:
+    name = f"host-{Probe().name}"
+    probe, second = failing(1), Probe()
+    run = await engine.launch(2, probe, resource_field=name)
+    await run.result()
+    probe.fail.clear()
+    probe.gate.clear()
+    assert (await run.retry([1])).accepted == [1]
+    await run.calls(3)
+    second_run = await engine.launch(2, second, resource_field=name)
+    await first_event(second_run, EventKind.WAITING)
+    probe.gate.set()
+    assert (await run.result()).counts.completed == 1
+    started = [event.workflow_id for event in run.events(EventKind.STARTED)]
+    assert started.count(f"resource-{name}-1") == 2
+    assert (await second_run.result()).counts.completed == 2

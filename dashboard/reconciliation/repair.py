@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from django.db import DataError
+
 from dashboard.database.bulk import slices
 from dashboard.database.threads import in_thread
 from dashboard.live import doorbell
@@ -95,7 +97,19 @@ async def repair_runs(batch_id: str, runs: Sequence[WorkflowRun]) -> None:
         return
     log.info("Batch %s: %s runs were not notified.", batch_id, len(missing))
     found = await _gather([_events_of(run) for run in missing])
-    await _project(batch_id, [event for events in found for event in events])
+    try:
+        await _project(batch_id, [event for events in found for event in events])
+    except DataError:
+        await _project_each(batch_id, found)
+
+
+async def _project_each(batch_id: str, found: Sequence[Sequence[TreeEvent]]) -> None:
+    """Project the events of one run after another: one that cannot be stored must not keep the others out."""
+    for events in found:
+        try:
+            await _project(batch_id, events)
+        except DataError:
+            log.exception("Batch %s: %s cannot be stored.", batch_id, events[0].workflow_id)
 
 
 def _runs_to_repair(batch_id: str, runs: Sequence[WorkflowRun]) -> list[WorkflowRun]:
@@ -119,7 +133,7 @@ async def _events_of(run: WorkflowRun) -> list[TreeEvent]:
         return [started]
     failure = run.failure
     if failure is None and run.status.is_retryable:
-        failure = await gateway().failure_of(run.workflow_id, run.run_id)
+        failure = await gateway().failure_of(run.workflow_id, run.last_run_id or run.run_id)
     closed = TreeEvent(EventKind.CLOSED, run.workflow_id, run.run_id, run.closed_at, run.status, failure)
     return [started, *await gateway().undelivered_events(run), closed]
 

@@ -5,27 +5,21 @@ Listing and describing use the raw RPCs: SDK 1.35 raises ValueError on a workflo
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import ContinueAsNewInitiator, HistoryEventFilterType, WorkflowExecutionStatus
-from temporalio.api.history.v1 import HistoryEvent
-from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import (
     CountWorkflowExecutionsRequest,
-    DescribeWorkflowExecutionRequest,
-    GetWorkflowExecutionHistoryRequest,
     ListWorkflowExecutionsRequest,
 )
-from temporalio.client import Client, WorkflowFailureError, WorkflowQueryFailedError, WorkflowQueryRejectedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import WorkflowFailureError, WorkflowQueryFailedError, WorkflowQueryRejectedError
+from temporalio.service import RPCError
 
+from orchestration.client.executions import ExecutionReader
 from orchestration.client.root_workflows import FLOW_WORKFLOWS
 from orchestration.client.task_queues import WORKER_LOST_AFTER, QueueSnapshot, describe_queues, list_workers
 from orchestration.client.visibility import NOT_CONTINUED, STATUSES, run_of, tree_query
@@ -40,29 +34,25 @@ from orchestration.contracts.names import (
     PROGRESS_QUERY,
     UNDELIVERED_EVENTS_QUERY,
 )
-from orchestration.contracts.status import Failure, Status
+from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import WorkflowTree, is_canopy_id, may_continue_as_new, root_id
-from orchestration.errors.failures import failure_of
 from orchestration.temporal.connection import (
     RPC_TIMEOUT,
     BatchNotRunning,
-    Connection,
     TemporalUnavailable,
-    connect,
     not_running,
     unavailable,
 )
-from orchestration.temporal.protobuf import to_datetime
 
 log = logging.getLogger(__name__)
 
 PAGE_SIZE = 1_000
 
-FIRST_EVENTS = 100
-"""A run's first completed workflow task is among them."""
+VISIBILITY_LAG = timedelta(minutes=1)
+"""After this long a listing has what has happened, whatever the clocks of hosts say."""
 
-CONTINUED_BY_WORKFLOW = ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_WORKFLOW
-CONTINUED_AS_NEW = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
+LOOKUPS = 200
+"""Runs of a listing that are looked up together."""
 
 REPORTING_WORKFLOWS = {FAN_OUT_WORKFLOW, ITEM_SAGA_WORKFLOW, DELEGATE_WORKFLOW, *FLOW_WORKFLOWS.values()}
 """Types of the workflows that answer UNDELIVERED_EVENTS_QUERY."""
@@ -85,20 +75,8 @@ class TemporalHealth:
         return self.worker_heartbeat_age is not None and self.worker_heartbeat_age < WORKER_LOST_AFTER
 
 
-class TemporalReader:
-    """Reads from Temporal, over one connection that is made when it is first needed."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._client: Client | None = None
-
-    async def client(self) -> Client:
-        """Return the client. Raises TemporalUnavailable when the first connection fails."""
-        if self._client is None:
-            with unavailable():
-                async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
-                    self._client = await connect(self._connection)
-        return self._client
+class TemporalReader(ExecutionReader):
+    """Reads from Temporal what concerns trees, task queues and workers, beside what ExecutionReader does."""
 
     async def progress(self, batch_id: str) -> Progress:
         """Return the progress of the root's newest run over its direct children. Raises BatchNotRunning."""
@@ -124,89 +102,6 @@ class TemporalReader:
         if run is None:
             raise BatchNotRunning(batch_id)
         return run
-
-    async def describe_run(self, workflow_id: str, run_id: str = "") -> WorkflowRun | None:
-        """Return a run (the newest, when none is named) with its failure, or None when Temporal knows none.
-
-        A chain of runs that were continued as new counts as one, with the id and start of its first run.
-        """
-        info = await self._describe(workflow_id, run_id)
-        while info is not None and info.status == CONTINUED_AS_NEW:
-            info = await self._describe(workflow_id, await self._next_run(workflow_id, info.execution.run_id))
-        if info is None:
-            return None
-        run = run_of(info)
-        failure = await self.failure_of(workflow_id, run.run_id) if run.status.is_retryable else None
-        chain_id = await self._chain_id(info)
-        first = await self._describe(workflow_id, chain_id) if chain_id != run.run_id else None
-        started_at = to_datetime(first.start_time) if first is not None else run.started_at
-        return replace(run, run_id=chain_id, started_at=started_at, failure=failure)
-
-    async def _chain_id(self, info: WorkflowExecutionInfo) -> str:
-        """Return the id of the first run of the chain that a run continues, or its own.
-
-        Temporal's first_run_id spans retries and a cron's runs, too, which are no continuations. For Canopy's workflows
-        the workflow id is enough to know; for external ones the run's first event says what initiated it.
-        """
-        name, run_id, first = info.execution.workflow_id, str(info.execution.run_id), str(info.first_run_id)
-        if first in ("", run_id):
-            return run_id
-        if is_canopy_id(name):
-            return first if may_continue_as_new(name) else run_id
-        started = (await self.events(name, run_id))[0].workflow_execution_started_event_attributes
-        return first if started.initiator == CONTINUED_BY_WORKFLOW else run_id
-
-    async def _describe(self, workflow_id: str, run_id: str) -> WorkflowExecutionInfo | None:
-        client = await self.client()
-        with unavailable():
-            try:
-                answer = await client.workflow_service.describe_workflow_execution(
-                    DescribeWorkflowExecutionRequest(
-                        namespace=client.namespace,
-                        execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
-                    ),
-                    timeout=RPC_TIMEOUT,
-                )
-            except RPCError as error:
-                if error.status is RPCStatusCode.NOT_FOUND:
-                    return None
-                raise
-        return answer.workflow_execution_info
-
-    async def _next_run(self, workflow_id: str, run_id: str) -> str:
-        """Return the id of the run that continued another one as new."""
-        last = (await self.events(workflow_id, run_id, only_last=True))[-1]
-        return str(last.workflow_execution_continued_as_new_event_attributes.new_execution_run_id)
-
-    async def events(self, workflow_id: str, run_id: str, *, only_last: bool = False) -> Sequence[HistoryEvent]:
-        """Return the first events of a run's history, or the one that closed it."""
-        client = await self.client()
-        wanted = "CLOSE_EVENT" if only_last else "ALL_EVENT"
-        with unavailable():
-            answer = await client.workflow_service.get_workflow_execution_history(
-                GetWorkflowExecutionHistoryRequest(
-                    namespace=client.namespace,
-                    execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
-                    history_event_filter_type=HistoryEventFilterType.Value(f"HISTORY_EVENT_FILTER_TYPE_{wanted}"),
-                    maximum_page_size=FIRST_EVENTS,
-                ),
-                timeout=RPC_TIMEOUT,
-            )
-        return answer.history.events
-
-    async def failure_of(self, workflow_id: str, run_id: str) -> Failure | None:
-        """Return why a closed run did not complete, or None when it did or Temporal no longer has it."""
-        client = await self.client()
-        with unavailable():
-            try:
-                async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
-                    await client.get_workflow_handle(workflow_id, run_id=run_id).result(follow_runs=False)
-            except WorkflowFailureError as error:
-                return failure_of(error.cause)
-            except RPCError as error:
-                if error.status is not RPCStatusCode.NOT_FOUND:
-                    raise
-        return None
 
     async def undelivered_events(self, run: WorkflowRun) -> list[TreeEvent]:
         """Return the events that a closed parent could not deliver; none where no worker answers the query."""
@@ -243,16 +138,30 @@ class TemporalReader:
     async def runs(
         self, tree: WorkflowTree, *, started_since: datetime | None = None, closed_since: datetime | None = None
     ) -> AsyncIterator[WorkflowRun]:
-        """Yield the runs of a tree that started or closed since a time; failures come with runs of a chain alone."""
+        """Yield the runs of a tree that started or closed since a time; what continued counts as one run.
+
+        Which workflows have continued is listed first; of runs that started about then or since, it is looked up.
+        """
+        lookup_since = datetime.now(UTC) - VISIBILITY_LAG
         chains = {run.workflow_id async for run in self.list_runs(f"{tree_query(tree)} AND NOT {NOT_CONTINUED}")}
         query = f"{tree_query(tree)} AND {NOT_CONTINUED}"
         if started_since is not None:
             query += f' AND StartTime >= "{started_since.isoformat()}"'
         if closed_since is not None:
             query += f' AND CloseTime >= "{closed_since.isoformat()}"'
+        doubtful = list[WorkflowRun]()
         async for run in self.list_runs(query):
-            is_chain = run.workflow_id in chains
-            yield (await self.describe_run(run.workflow_id, run.run_id) if is_chain else None) or run
+            may_continue = not is_canopy_id(run.workflow_id) or may_continue_as_new(run.workflow_id)
+            if may_continue and (run.workflow_id in chains or run.started_at > lookup_since):
+                doubtful.append(run)
+            else:
+                yield run
+            if len(doubtful) == LOOKUPS:
+                async for found in self.as_attempts(doubtful):
+                    yield found
+                doubtful = []
+        async for found in self.as_attempts(doubtful):
+            yield found
 
     async def list_runs(self, query: str) -> AsyncIterator[WorkflowRun]:
         """Yield the runs that a visibility query finds, newest start first."""

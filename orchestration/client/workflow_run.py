@@ -10,7 +10,10 @@ from orchestration.contracts.status import Failure, Status
 
 @dataclass(frozen=True)
 class WorkflowRun:
-    """One run of a workflow. `parent` and `root` are workflow ids; a root has no parent ("")."""
+    """One run of a workflow. `parent` and `root` are workflow ids; a root has no parent ("").
+
+    `last_run_id` is that of the newest run where several count as this one; "" where that is not known.
+    """
 
     workflow_id: str
     run_id: str
@@ -22,3 +25,4 @@ class WorkflowRun:
     parent: str = ""
     root: str = ""
     task_queue: str = ""
+    last_run_id: str = ""

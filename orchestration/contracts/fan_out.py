@@ -55,7 +55,7 @@ class FanOutInput:
     and those to run for the others. With `roll_back` it undoes those children instead. A root or stage that is started
     to `undo` does nothing but roll those children back. A root with a `cursor` reads its input page by page from that
     position; `items` counts those read before. One that is not `approved` asks for approval also when it retries, where
-    the plan asks for it.
+    the plan asks for it. `attempt_id` is the id of the run that it continues as new.
     """
 
     batch_id: str
@@ -79,6 +79,7 @@ class FanOutInput:
     child_workflow: str = CHUNK_WORKFLOW
     undo: bool = False
     approved: bool = True
+    attempt_id: str = ""
 
     @property
     def is_head(self) -> bool:

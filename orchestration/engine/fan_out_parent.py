@@ -79,14 +79,21 @@ class FanOutParent(Parent):
     def _report_self(self, kind: EventKind, outcome: Status | None = None, failure: Failure | None = None) -> None:
         """Report the root itself, all runs of a start as one; others are reported by their parent."""
         if self._given.is_root:
-            name, run_id = workflow.info().workflow_id, workflow.info().first_execution_run_id
+            name, run_id = workflow.info().workflow_id, self._attempt_id
             window = self._window if kind is EventKind.WINDOW else None
             self.outbox.put(kind, name, run_id, outcome=outcome, failure=failure, window=window)
+
+    @property
+    def _attempt_id(self) -> str:
+        """The id of the run that began this attempt: Temporal's first run id is that of what a reset run came from."""
+        info = workflow.info()
+        own = info.run_id if info.continued_run_id is None else info.first_execution_run_id
+        return self._given.attempt_id or own
 
     def _report_on_timeline(self, kind: EventKind, note: str, until: datetime | None = None) -> None:
         """Report an event of the batch's timeline."""
         info = workflow.info()
-        self.outbox.put(kind, info.workflow_id, info.first_execution_run_id, note=note, until=until or self._hold.until)
+        self.outbox.put(kind, info.workflow_id, self._attempt_id, note=note, until=until or self._hold.until)
 
     # The failure limit is that of the root or stage: partitions forward the number of their failures, and it stops.
 

@@ -119,6 +119,7 @@ class FanOutWorkflow(FanOutParent):
                 window=self._window,
                 paused=self._supervisor.paused,
                 breaker=self._units.result().breaker,
+                attempt_id=self._attempt_id,
             )
         )
 

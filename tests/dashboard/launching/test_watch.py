@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -12,6 +15,8 @@ from django.core.exceptions import PermissionDenied
 from pytest_django import Settings
 from temporalio import workflow
 from temporalio.client import Client
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ApplicationError, ChildWorkflowError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from dashboard.actions import batch as batch_actions
@@ -56,6 +61,52 @@ class Forsaken:
         await workflow.execute_child_workflow(ProcessOrder.run, Order("one"), id=f"{above}/one", task_queue="nobody")
 
 
+@workflow.defn
+class Flaky:
+    """Fails in its first run, and continues as new in the one that its policy starts."""
+
+    @workflow.run
+    async def run(self, number: int) -> int:
+        if workflow.info().attempt == 1 and number == 0:
+            raise ApplicationError("out of stock", type="OutOfStock")
+        if number < 2:
+            workflow.continue_as_new(number + 1)
+        return number
+
+
+@workflow.defn
+class Retried:
+    """Has a child that Temporal retries by its policy, and one that is as it should be."""
+
+    @workflow.run
+    async def run(self) -> None:
+        above, policy = workflow.info().workflow_id, RetryPolicy(initial_interval=timedelta(milliseconds=10))
+        flaky = workflow.execute_child_workflow(Flaky.run, 0, id=f"{above}/flaky", retry_policy=policy)
+        await asyncio.gather(flaky, workflow.execute_child_workflow(Flaky.run, 2, id=f"{above}/plain"))
+
+
+@workflow.defn
+class Chain:
+    """Fails in its third run, which continues the second."""
+
+    @workflow.run
+    async def run(self, number: int) -> None:
+        if number < 2:
+            workflow.continue_as_new(number + 1)
+        raise ApplicationError("failed in its third run", non_retryable=True)
+
+
+@workflow.defn
+class ChainParent:
+    """Waits, whatever becomes of its child."""
+
+    @workflow.run
+    async def run(self) -> None:
+        with contextlib.suppress(ChildWorkflowError):
+            await workflow.execute_child_workflow(Chain.run, 0, id=f"{workflow.info().workflow_id}/leaf")
+        await workflow.wait_condition(lambda: False)
+
+
 @pytest.fixture(autouse=True)
 def address(temporal_server: TemporalServer, settings: Settings) -> Iterator[None]:
     settings.TEMPORAL_ADDRESS = temporal_server.address
@@ -67,7 +118,8 @@ def address(temporal_server: TemporalServer, settings: Settings) -> Iterator[Non
 @pytest.fixture
 async def sample(temporal_server: TemporalServer) -> AsyncIterator[Client]:
     client = await Client.connect(temporal_server.address)
-    workflows, runner = [ProcessOrder, ProcessOrders, Lasting, Forsaken], UnsandboxedWorkflowRunner()
+    workflows = [ProcessOrder, ProcessOrders, Lasting, Forsaken, Flaky, Retried, Chain, ChainParent]
+    runner = UnsandboxedWorkflowRunner()
     async with Worker(client, task_queue=QUEUE, workflows=workflows, activities=[pack], workflow_runner=runner):
         yield client
 
@@ -155,3 +207,40 @@ async def test_a_workflow_that_no_worker_has_started_cannot_be_reset(sample: Cli
     assert (batch.status, batch.children_terminated) == ("terminated", 1)
     outcome = await sync_to_async(operations.retry)(operator, batch, Targets(status="failed"))
     assert "no worker had started it" in outcome.refused[0].reason
+
+
+async def test_each_run_that_temporal_retries_is_an_attempt_and_what_continues_is_none(
+    sample: Client, operator: User
+) -> None:
+    name = f"retried-{uuid4().hex[:6]}"
+    await sample.execute_workflow(Retried.run, id=name, task_queue=QUEUE)
+    batch = await watched(operator, name)
+    assert (batch.status, batch.children_completed, batch.child_count) == ("completed", 2, 2)
+    flaky = await Node.objects.aget(batch=batch, workflow_id=f"{name}/flaky")
+    attempts = flaky.attempts.order_by("number").values_list("number", "status", "error_type")
+    assert [each async for each in attempts] == [(1, "failed", "OutOfStock"), (2, "completed", "")]
+
+
+async def test_a_leaf_that_continues_as_new_runs_again_as_another_attempt(sample: Client, operator: User) -> None:
+    name = f"chain-{uuid4().hex[:6]}"
+    handle = await sample.start_workflow(ChainParent.run, id=name, task_queue=QUEUE)
+    found = await sync_to_async(watching.watch)(operator, name)
+    watch = BatchReconciler(found.batch.pk, is_ours=False)
+
+    async def attempt() -> tuple[str, int]:
+        await watch.compare()
+        leaf = await Node.objects.filter(batch=found.batch, workflow_id=f"{name}/leaf").afirst()
+        return (leaf.status, leaf.attempt) if leaf is not None else ("", 0)
+
+    async def failed(number: int) -> None:
+        async def has_failed() -> bool:
+            return await attempt() == ("failed", number)
+
+        await until(has_failed, f"attempt {number} has failed")
+
+    await failed(1)
+    outcome = await sync_to_async(operations.retry)(operator, found.batch, Targets(status="failed"))
+    assert len(outcome.accepted) == 1
+    await failed(2)
+    await handle.terminate("the test is over")
+    await watched(operator, name)

@@ -16,15 +16,15 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
 
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.core.asgi import get_asgi_application
-from django.core.signals import request_finished
 from django.db import connections
 from django.urls import get_resolver
 
-http = get_asgi_application()
+django_http = get_asgi_application()
 
 from dashboard.activities.worker import run_notify_worker
 from dashboard.live.routing import websocket_urlpatterns
@@ -53,9 +53,19 @@ MEMORY_ARENAS = 2
 """Arenas that all threads share, where the C library is glibc. Its default on two processors is one for each of the
 first 16 threads, and memory that one thread freed is not reused by another."""
 
+
+async def _http(scope: Scope, receive: Any, send: Any) -> None:
+    """Serve a request, and close its thread's connections however it ends: Django does not where a stream fails."""
+    async with ThreadSensitiveContext():
+        try:
+            await django_http(scope, receive, send)
+        finally:
+            await sync_to_async(connections.close_all)()
+
+
 router = ProtocolTypeRouter(
     {
-        "http": http,
+        "http": _http,
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )
@@ -82,14 +92,12 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             get_resolver().url_patterns  # noqa: B018  imports what requests need before the first one
             share_memory_arenas()
             gc.freeze()  # what is loaded by now stays, so the collector need not scan it
-            request_finished.connect(_close_connections)
             tasks = [asyncio.create_task(_keep_running(run)) for run in BACKGROUND]
             await send({"type": "lifespan.startup.complete"})
         else:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            request_finished.disconnect(_close_connections)
             await asyncio.sleep(EXIT_PAUSE)
             await send({"type": "lifespan.shutdown.complete"})
             return
@@ -99,11 +107,6 @@ def share_memory_arenas() -> None:
     """Limit the arenas of threads that start after this call, unless MALLOC_ARENA_MAX is set."""
     if "MALLOC_ARENA_MAX" not in os.environ and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(M_ARENA_MAX, MEMORY_ARENAS)
-
-
-def _close_connections(**signal: Any) -> None:
-    """Close the connections of a request's thread, which ends with it. Those of long-lived threads are kept."""
-    connections.close_all()
 
 
 async def _keep_running(run: Callable[[], Awaitable[None]]) -> None:

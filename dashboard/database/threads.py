@@ -24,15 +24,16 @@ def with_live_connections(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        _drop_old_connections()
+        drop_old_connections()
         try:
             return function(*args, **kwargs)
         finally:
-            _drop_old_connections()
+            drop_old_connections()
 
     return call
 
 
-def _drop_old_connections() -> None:
+def drop_old_connections() -> None:
+    """Give the thread's connection back to the pool, or close it where it is stale. Not within a transaction."""
     if not connection.in_atomic_block:
         close_old_connections()

@@ -7,10 +7,14 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models import Q
 
+from dashboard.database.json_values import StoredSize
 from dashboard.models.batches import Batch
 from dashboard.models.choices import NodeStatus
 from dashboard.models.nodes import Node
 from orchestration.contracts.events import NodeKind
+
+SMALL_RESULT = 256 * 1024
+"""Largest result that is read for a row of a table, in bytes as stored; a picture of 200 kB is shown in one."""
 
 
 class ItemQuerySet(models.QuerySet["Item"]):
@@ -26,6 +30,13 @@ class ItemQuerySet(models.QuerySet["Item"]):
             default=models.F("status"),
         )
         return self.annotate(shown_status=shown)
+
+    def with_small_result(self) -> models.QuerySet[Any, Any]:
+        """Annotate `result_size`, and `small_result`: the result, or nothing if that is larger than SMALL_RESULT."""
+        small = models.Case(
+            models.When(result_size__lte=SMALL_RESULT, then=models.F("result")), output_field=models.JSONField()
+        )
+        return self.annotate(result_size=StoredSize("result")).annotate(small_result=small)
 
 
 class Item(models.Model):
@@ -73,3 +84,9 @@ class Item(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether its result is too large for a row, of an item that was read with `with_small_result`."""
+        size: int | None = getattr(self, "result_size", None)
+        return size is not None and size > SMALL_RESULT

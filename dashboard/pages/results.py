@@ -18,6 +18,9 @@ CHART_ROWS = 10_000
 
 PAGE_ROWS = 100
 
+COLUMNS_SHOWN = 40
+"""Result columns of the table; each more costs a cell of every row."""
+
 
 @dataclass(frozen=True)
 class ResultsPage:
@@ -30,26 +33,44 @@ class ResultsPage:
     url: str
 
     @cached_property
-    def columns(self) -> list[str]:
-        """The result columns."""
+    def all_columns(self) -> list[str]:
+        """The result columns, which a filter can name."""
         return column_names(self.batch).results
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """The result columns that are shown: the first ones, and those that are filtered, sorted or charted by."""
+        sort = self.query.sort.removeprefix("-").removeprefix("result.")
+        chosen = {self.query.column, sort, self.chart_column}.intersection(self.all_columns[COLUMNS_SHOWN:])
+        return [*self.all_columns[:COLUMNS_SHOWN], *sorted(chosen)]
+
+    @property
+    def more_columns(self) -> int:
+        """How many result columns are not shown."""
+        return len(self.all_columns) - len(self.columns)
 
     @cached_property
     def page(self) -> Page[Item]:
         """The items of this page."""
-        return page_of(self.query.items(self.batch), self.number, PAGE_ROWS)
+        items = self.query.items(self.batch).defer("result", "data", "error_stack").with_small_result()
+        return page_of(items, self.number, PAGE_ROWS)
 
     @property
     def rows(self) -> list[tuple[Item, list[Any]]]:
-        """Each item with its result's columns."""
-        return [(item, [result_fields(item.result).get(name) for name in self.columns]) for item in self.page]
+        """Each item with its result's columns; none of them for a result that is too large for a row."""
+        return [(item, self._values(item)) for item in self.page]
+
+    def _values(self, item: Any) -> list[Any]:
+        if item.is_too_large:
+            return []
+        return [result_fields(item.small_result).get(name) for name in self.columns]
 
     @cached_property
     def chart(self) -> Chart | None:
         """The chart of the chosen column, by default the first column with an informative chart."""
         names = [self.chart_column] if self.chart_column in self.columns else self.columns
         results = self.query.items(self.batch).filter(status=NodeStatus.COMPLETED).order_by("index")
-        found = list(results.values_list("result", flat=True)[:CHART_ROWS])
+        found = list(results.with_small_result().values_list("small_result", flat=True)[:CHART_ROWS])
         first: Chart | None = None
         for name in names:
             chart = chart_of(name, (result_fields(result).get(name) for result in found))

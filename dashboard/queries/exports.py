@@ -1,4 +1,4 @@
-"""Downloads of a batch's items with their outcome, streamed in constant memory."""
+"""Downloads of a batch's items with their outcome, in constant memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 
 from dashboard.inputs import relaunch
-from dashboard.models import Batch, Item, ItemQuerySet
-from dashboard.queries.export_rows import ITEM_COLUMNS, ROWS_AT_ONCE, own_values, rows_of
+from dashboard.queries.export_rows import ITEM_COLUMNS, ExportedItems, own_values
 from dashboard.queries.results import ColumnNames, result_fields
-from orchestration.contracts.status import Status
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Prefixes that a spreadsheet takes for a formula."""
@@ -31,65 +29,59 @@ class _Echo:
         return value
 
 
-def json_lines(items: ItemQuerySet, columns: ColumnNames) -> Iterator[str]:
+def json_lines(items: ExportedItems, columns: ColumnNames) -> Iterator[str]:
     """Yield each item as one line of JSON, with its data and result."""
-    for item in rows_of(items):
+    for item in items:
         whole = own_values(item) | {"data": item.data, "result": item.result}
         yield json.dumps(whole, cls=DjangoJSONEncoder, ensure_ascii=False) + "\n"
 
 
-def csv_lines(items: ItemQuerySet, columns: ColumnNames) -> Iterator[str]:
+def csv_lines(items: ExportedItems, columns: ColumnNames) -> Iterator[str]:
     """Yield a header and each item as a line of CSV; fields of data and result are columns of their own."""
     data, results = columns
     writer = csv.writer(_Echo())
     yield writer.writerow([*ITEM_COLUMNS, *(f"item.{name}" for name in data), *(f"result.{name}" for name in results)])
-    for item in rows_of(items):
+    for item in items:
         own, result = own_values(item), result_fields(item.result)
         values = [*(own[name] for name in ITEM_COLUMNS), *(item.data.get(name) for name in data)]
         yield writer.writerow([cell(value) for value in (*values, *(result.get(name) for name in results))])
 
 
-def spreadsheet_lines(items: ItemQuerySet, columns: ColumnNames) -> Iterator[str]:
+def spreadsheet_lines(items: ExportedItems, columns: ColumnNames) -> Iterator[str]:
     """Yield the lines of a CSV file with the mark by which Excel knows that it is UTF-8."""
     yield BYTE_ORDER_MARK
     yield from csv_lines(items, columns)
 
 
-def rejected_for_spreadsheets(batch: Batch) -> Iterator[str]:
+def rejected_for_spreadsheets(failed: ExportedItems) -> Iterator[str]:
     """Yield the failed items as CSV to be looked at: no cell is a formula."""
-    failed = rejected_items(batch)
     columns = input_columns(failed)
     writer = csv.writer(_Echo())
     yield BYTE_ORDER_MARK + writer.writerow([*columns, relaunch.REASON_COLUMN])
-    for item in rows_of(failed):
+    for item in failed:
         yield writer.writerow([cell(each) for each in (*map(item.data.get, columns), item.error_message)])
 
 
-def rejected_items(batch: Batch) -> ItemQuerySet:
-    """Return the failed items in order."""
-    return Item.objects.filter(batch=batch, status=Status.FAILED).order_by("index")
-
-
-def input_columns(items: ItemQuerySet) -> list[str]:
+def input_columns(items: ExportedItems) -> list[str]:
     """Return the fields of all items' input, in order of appearance."""
     columns = dict[str, None]()
-    for data in items.values_list("data", flat=True).iterator(chunk_size=ROWS_AT_ONCE):
-        columns |= dict.fromkeys(data)
+    for item in items:
+        columns |= dict.fromkeys(item.data)
     return list(columns)
 
 
-def launch_again_csv(items: ItemQuerySet) -> Iterator[str]:
+def launch_again_csv(items: ExportedItems) -> Iterator[str]:
     """Yield items as CSV from which a launch makes the same items."""
     yield from relaunch.csv_lines(input_columns(items), _given(items))
 
 
-def launch_again_jsonl(items: ItemQuerySet) -> Iterator[str]:
+def launch_again_jsonl(items: ExportedItems) -> Iterator[str]:
     """Yield items as JSON Lines from which a launch makes the same items."""
     yield from relaunch.json_lines(_given(items))
 
 
-def _given(items: ItemQuerySet) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    for item in rows_of(items.only("key", "data", "error_message")):
+def _given(items: ExportedItems) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    for item in items:
         yield item.key, item.data, item.error_message
 
 
@@ -102,21 +94,21 @@ def cell(value: Any) -> Any:
     return "" if value is None else value
 
 
-def parquet_parts(items: ItemQuerySet, columns: ColumnNames) -> Iterator[bytes]:
+def parquet_parts(items: ExportedItems, columns: ColumnNames) -> Iterator[bytes]:
     """Yield a Parquet file."""
     from dashboard.queries.parquet import file_parts  # imported for the first one: see there
 
     yield from file_parts(items, columns)
 
 
-DOWNLOADS: dict[str, tuple[str, Callable[[ItemQuerySet, ColumnNames], Iterable[str | bytes]]]] = {
+DOWNLOADS: dict[str, tuple[str, Callable[[ExportedItems, ColumnNames], Iterable[str | bytes]]]] = {
     "csv": ("text/csv; charset=utf-8", csv_lines),
     "jsonl": ("application/x-ndjson", json_lines),
     "parquet": ("application/vnd.apache.parquet", parquet_parts),
 }
 """Content type and writer, by the ending of the file's name."""
 
-LAUNCH_AGAIN: dict[str, Callable[[ItemQuerySet], Iterable[str]]] = {
+LAUNCH_AGAIN: dict[str, Callable[[ExportedItems], Iterable[str]]] = {
     "csv": launch_again_csv,
     "jsonl": launch_again_jsonl,
 }

@@ -10,14 +10,16 @@ import pyarrow
 from django.core.serializers.json import DjangoJSONEncoder
 from pyarrow.parquet import ParquetWriter
 
-from dashboard.models import Item, ItemQuerySet
-from dashboard.queries.export_rows import ITEM_COLUMNS, ROWS_AT_ONCE, own_values, rows_of
+from dashboard.models import Item
+from dashboard.queries.export_rows import ITEM_COLUMNS, ExportedItems, own_values
 from dashboard.queries.results import ColumnNames, result_fields
 
 ROWS_IN_A_GROUP = 20_000
 """Rows of a Parquet row group, which is held in memory."""
 
 INT64 = range(-(2**63), 2**63)
+EXACT_FLOATS = range(-(2**53), 2**53 + 1)
+"""Integers that a float holds exactly, each of them."""
 
 TYPES = dict.fromkeys(ITEM_COLUMNS, pyarrow.string()) | {
     "index": pyarrow.int64(),
@@ -57,7 +59,7 @@ class _Sink:
         return taken
 
 
-def file_parts(items: ItemQuerySet, columns: ColumnNames) -> Iterator[bytes]:
+def file_parts(items: ExportedItems, columns: ColumnNames) -> Iterator[bytes]:
     """Yield a Parquet file. A column has the type that all its values have; JSON text where they have none in common.
 
     The items are read twice: what a column is has to be known before the first of it is written.
@@ -65,7 +67,7 @@ def file_parts(items: ItemQuerySet, columns: ColumnNames) -> Iterator[bytes]:
     schema = _schema(items, columns)
     sink = _Sink()
     with ParquetWriter(sink, schema) as writer:
-        for group in _groups(rows_of(items)):
+        for group in _groups(iter(items)):
             rows = [_flat(item, columns) for item in group]
             arrays = [
                 pyarrow.array([_fitting(row.get(field.name), field.type) for row in rows], field.type)
@@ -88,27 +90,33 @@ def _flat(item: Item, columns: ColumnNames) -> dict[str, Any]:
     return own_values(item) | flat | {f"result.{name}": result.get(name) for name in results}
 
 
-def _schema(items: ItemQuerySet, columns: ColumnNames) -> pyarrow.Schema:
+def _schema(items: ExportedItems, columns: ColumnNames) -> pyarrow.Schema:
     kinds: dict[str, set[type]] = {f"item.{name}": set() for name in columns[0]}
     kinds |= {f"result.{name}": set() for name in columns[1]}
-    for data, result in items.values_list("data", "result").iterator(chunk_size=ROWS_AT_ONCE):
+    for item in items:
         for name in columns[0]:
-            kinds[f"item.{name}"].add(_kind(data.get(name)))
-        fields = result_fields(result)
+            kinds[f"item.{name}"].add(_kind(item.data.get(name)))
+        fields = result_fields(item.result)
         for name in columns[1]:
             kinds[f"result.{name}"].add(_kind(fields.get(name)))
     return pyarrow.schema([*TYPES.items(), *((name, _type(found - {type(None)})) for name, found in kinds.items())])
 
 
+class _LongInteger:
+    """The kind of integers that a column of integers holds exactly, but one of floats does not."""
+
+
 def _kind(value: Any) -> type:
-    """Return a value's type; a number that no column of a file can hold is text."""
-    return str if isinstance(value, int) and value not in INT64 else type(value)
+    """Return a value's kind; a number that no column of a file can hold is text."""
+    if isinstance(value, bool) or not isinstance(value, int) or value in EXACT_FLOATS:
+        return type(value)
+    return _LongInteger if value in INT64 else str
 
 
 def _type(kinds: set[type]) -> pyarrow.DataType:
     if kinds == {bool}:
         return pyarrow.bool_()
-    if kinds == {int}:
+    if kinds and kinds <= {int, _LongInteger}:
         return pyarrow.int64()
     return pyarrow.float64() if kinds and kinds <= {int, float} else pyarrow.string()
 

@@ -5,25 +5,32 @@ The fields of results are columns; a result that is a plain value is the column 
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
-from django.db.models import F, FloatField, OrderBy, Q, TextField
-from django.db.models.fields.json import KeyTextTransform, KeyTransform
-from django.db.models.functions import Cast
+from django.db.models import F, OrderBy, Q
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 
+from dashboard.database.json_values import (
+    DECIMAL_TEXT,
+    JsonNumber,
+    JsonNumberOrText,
+    JsonRank,
+    JsonSortText,
+    JsonText,
+    NaturalKey,
+    NumberValue,
+    decimal_of,
+)
 from dashboard.models import Batch, Item, NodeStatus
 from dashboard.models import ItemQuerySet as Items
 
 ROWS_SAMPLED = 2_000
 """Items whose fields become the columns."""
-ITEM_SORTS = {"index": "index", "key": "key", "status": "shown_status", "duration": "duration"}
+ITEM_SORTS = {"index": F("index"), "key": NaturalKey("key"), "status": F("shown_status"), "duration": F("duration")}
 VALUE = "value"
 
 
@@ -55,10 +62,9 @@ def column_names(batch: Batch) -> ColumnNames:
     """Return the fields of the first items, and of the first results."""
     data, results = dict[str, None](), dict[str, None]()
     first = batch.items.order_by("index").values_list("data", flat=True)[:ROWS_SAMPLED]
-    completed = batch.items.filter(status=NodeStatus.COMPLETED).order_by("index").values_list("result", flat=True)
     for fields in first:
         data |= dict.fromkeys(fields)
-    for result in completed[:ROWS_SAMPLED]:
+    for result in _first_results(batch):
         results |= dict.fromkeys(result_fields(result))
     return ColumnNames(list(data), list(results))
 
@@ -78,25 +84,23 @@ class ResultsQuery:
 
     @classmethod
     def of(cls, parameters: QueryDict) -> Self:
-        """Read a query string; invalid parameters are ignored, or reported in `error`."""
-        comparison, status = parameters.get("comparison", ""), parameters.get("status", "")
-        query = cls(
+        """Read a query string. What is wrong with it is reported in `error`, and then it chooses no items."""
+        given = {name: parameters.get(name, "") for name in ("status", "comparison", "column")}
+        value = parameters.get("value", "").strip()
+        return cls(
             text=parameters.get("q", "").strip(),
-            status=status if status in NodeStatus.values else "",
-            column=parameters.get("column", ""),
-            comparison=ColumnOperator(comparison) if comparison in list(ColumnOperator) else ColumnOperator.CONTAINS,
-            value=parameters.get("value", "").strip(),
+            status=given["status"] if given["status"] in NodeStatus.values else "",
+            column=given["column"],
+            comparison=(
+                ColumnOperator(given["comparison"])
+                if given["comparison"] in list(ColumnOperator)
+                else ColumnOperator.CONTAINS
+            ),
+            value=value,
             sort=parameters.get("sort", "") or "index",
             signature=parameters.get("signature", ""),
+            error=_error(**given, value=value),
         )
-        if query.is_of_numbers and query.number is None:
-            return cls(
-                query.text,
-                query.status,
-                error=_("“%(comparison)s” needs a number, not %(value)s.")
-                % {"value": repr(query.value), "comparison": query.comparison},
-            )
-        return query
 
     @property
     def is_active(self) -> bool:
@@ -109,16 +113,10 @@ class ResultsQuery:
         is_order = self.comparison in (ColumnOperator.AT_LEAST, ColumnOperator.AT_MOST)
         return bool(self.column and self.value) and is_order
 
-    @property
-    def number(self) -> float | None:
-        """The value as a number, if it is one."""
-        try:
-            return float(self.value)
-        except ValueError:
-            return None
-
     def items(self, batch: Batch) -> Items:
-        """Return the matching items in order."""
+        """Return the matching items in order; none for a query that is invalid."""
+        if self.error:
+            return Item.objects.none()
         items = Item.objects.filter(batch=batch).with_shown_status()
         if self.text:
             items = items.filter(key__icontains=self.text)
@@ -131,56 +129,73 @@ class ResultsQuery:
         return items.order_by(*self._order(batch))
 
     def _compared(self, items: Items, batch: Batch) -> Items:
-        is_whole = _is_whole(batch, self.column)
-        field, text = _column(self.column, is_whole=is_whole)
-        if self.is_of_numbers:
+        column = _ResultColumn.of(batch, self.column)
+        number, text = decimal_of(self.value), JsonText("result", column.name)
+        if self.is_of_numbers and number is not None:
             lookup = "gte" if self.comparison is ColumnOperator.AT_LEAST else "lte"
-            return items.alias(compared=field).filter(Q((f"compared__{lookup}", self.number)))
+            return items.alias(compared=column.number).filter(Q((f"compared__{lookup}", NumberValue(number))))
         if self.comparison is ColumnOperator.CONTAINS:
             return items.alias(compared=text).filter(Q(compared__icontains=self.value))
-        items = items.alias(compared=text if is_whole else field)
-        is_equal = Q(compared__in=self._as_texts) if is_whole else self._is_equal
+        items = items.alias(compared=text)
+        is_equal = Q(compared=self.value)
+        if number is not None:
+            items = items.alias(number=column.number)
+            is_equal |= Q(number__isnull=False, number=NumberValue(number))
         if self.comparison is ColumnOperator.IS:
             return items.filter(is_equal)
-        return items.filter(status=NodeStatus.COMPLETED).exclude(is_equal)
-
-    @property
-    def _is_equal(self) -> Q:
-        """Equality with the value as text, and as the number or boolean that it may stand for."""
-        is_equal = Q(compared=self.value)
-        if (number := self.number) is not None and math.isfinite(number):
-            return is_equal | Q(compared=number)
-        return is_equal | Q(compared=self.value == "true") if self.value in ("true", "false") else is_equal
-
-    @property
-    def _as_texts(self) -> set[str]:
-        """The value as the JSON text of a whole result: a string, or the number or boolean that it may stand for."""
-        number = self.number
-        as_number = {f"{number:g}", f"{number:.1f}"} if number is not None else set()
-        return {json.dumps(self.value), self.value, *as_number}
+        return items.filter(status=NodeStatus.COMPLETED).exclude(pk__in=items.filter(is_equal).values("pk"))
 
     def _order(self, batch: Batch) -> Sequence[Any]:
         name, is_down = self.sort.removeprefix("-"), self.sort.startswith("-")
         if name in ITEM_SORTS:
-            by: Any = F(ITEM_SORTS[name])
+            by: tuple[Any, ...] = (ITEM_SORTS[name],)
         elif name.startswith("result."):
-            column = name.removeprefix("result.")
-            by = _column(column, is_whole=_is_whole(batch, column))[0]
+            column = _ResultColumn.of(batch, name.removeprefix("result."))
+            kinds = () if column.has_decimals else (JsonRank("result", column.name),)
+            by = (*kinds, column.number, JsonSortText("result", column.name))
         else:
             return ("index",)
-        return (OrderBy(by, descending=is_down, nulls_last=True), "index")
+        return (*(OrderBy(each, descending=is_down, nulls_last=True) for each in by), "index")
 
 
-def _column(name: str, *, is_whole: bool) -> tuple[Any, Any]:
-    """Return the expressions of a result column, to compare and sort by, and as text."""
-    if is_whole:
-        return Cast("result", FloatField()), Cast("result", TextField())
-    return KeyTransform(name, "result"), KeyTextTransform(name, "result")
+def _error(status: str, comparison: str, column: str, value: str) -> str:
+    """Return what is wrong with a filter; empty for one that is valid."""
+    if status and status not in NodeStatus.values:
+        return _("There is no status “%(status)s”.") % {"status": status}
+    if comparison and comparison not in list(ColumnOperator):
+        return _("There is no comparison “%(comparison)s”.") % {"comparison": comparison}
+    if value and not column:
+        return _("Choose the result column to compare with “%(value)s”.") % {"value": value}
+    if value and comparison in (ColumnOperator.AT_LEAST, ColumnOperator.AT_MOST) and decimal_of(value) is None:
+        return _("“%(comparison)s” needs a number, not %(value)s.") % {"value": repr(value), "comparison": comparison}
+    return ""
 
 
-def _is_whole(batch: Batch, column: str) -> bool:
-    """Whether a column stands for results that are plain values."""
-    if column != VALUE:
-        return False
+@dataclass(frozen=True)
+class _ResultColumn:
+    """A result column: the member's name, none for results that are plain values, and whether its texts are numbers."""
+
+    name: str | None
+    has_decimals: bool
+
+    @classmethod
+    def of(cls, batch: Batch, column: str) -> Self:
+        """Look at the first results."""
+        results = _first_results(batch)
+        is_whole = column == VALUE and bool(results) and not isinstance(results[0], dict)
+        values = [result_fields(each).get(column) for each in results]
+        texts = [value for value in values if isinstance(value, str)]
+        is_of_numbers = all(value is None or isinstance(value, str | int | float) for value in values)
+        are_decimals = bool(texts) and is_of_numbers and all(DECIMAL_TEXT.fullmatch(text) for text in texts)
+        return cls(None if is_whole else column, are_decimals and not any(isinstance(each, bool) for each in values))
+
+    @property
+    def number(self) -> Any:
+        """Its number, to compare and sort by."""
+        return (JsonNumberOrText if self.has_decimals else JsonNumber)("result", self.name)
+
+
+def _first_results(batch: Batch) -> list[Any]:
+    """Return the first results, without those that are too large to be shown in a row."""
     completed = batch.items.filter(status=NodeStatus.COMPLETED).order_by("index")
-    return not isinstance(completed.values_list("result", flat=True).first(), dict)
+    return list(completed.with_small_result().values_list("small_result", flat=True)[:ROWS_SAMPLED])

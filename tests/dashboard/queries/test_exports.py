@@ -10,12 +10,14 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 
 from dashboard.accounts.api_tokens import create_token
 from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.models import Item
 from dashboard.projection.events import apply_events
+from dashboard.queries.export_rows import ExportedItems
 from dashboard.queries.exports import cell
 from dashboard.server.streaming import PART_SIZE, stream
 from orchestration.contracts.chunks import ItemResult
@@ -104,3 +106,42 @@ async def test_a_response_is_generated_while_it_is_streamed() -> None:
     assert await anext(sending) == b"x" * PART_SIZE
     assert made == [0]
     assert len([part async for part in sending]) == 99
+
+
+def _failing(after: int) -> Iterator[bytes]:
+    for _ in range(after):
+        yield b"x" * PART_SIZE
+    raise ZeroDivisionError
+
+
+async def test_a_first_part_that_fails_is_an_error_and_a_later_one_cuts_the_response() -> None:
+    with pytest.raises(ZeroDivisionError):
+        stream(_failing(0), "text/plain")
+    sending = aiter(stream(_failing(2), "text/plain"))
+    assert [await anext(sending), await anext(sending)] == [b"x" * PART_SIZE] * 2
+    with pytest.raises(ZeroDivisionError):
+        await anext(sending)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_download_leaves_no_cursor_open_between_its_parts(operator: User, make_batch: MakeBatch) -> None:
+    batch = make_batch(300, chunk_size=100)
+    items = ExportedItems(batch.items.order_by("-index"))
+    assert len(items) == 300
+    reading = iter(items)
+    first = next(reading)
+    connection.close()
+    assert [first.index, *(item.index for item in reading)] == list(range(299, -1, -1))
+    reading = iter(items)
+    next(reading)
+    batch.items.filter(index__lt=5).delete()
+    with pytest.raises(LookupError):
+        list(reading)
+
+
+@pytest.mark.django_db
+def test_a_download_says_how_many_items_it_has(operator: User, make_batch: MakeBatch, client: Client) -> None:
+    batch = make_batch(7)
+    client.force_login(operator)
+    assert client.get(f"/batches/{batch.pk}/items.csv")["Canopy-Items"] == "7"
+    assert client.get(f"/batches/{batch.pk}/rejected.csv")["Canopy-Items"] == "0"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import random
 from typing import Any
 
 import pyarrow.parquet
 import pytest
 from django.test import Client
+from django.utils.html import escape
 
 from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.models import Batch, Item
@@ -93,6 +95,95 @@ def test_plain_values_are_one_column(logged_in: Client, make_batch: MakeBatch) -
     assert text.splitlines()[1].endswith(",10")
 
 
+MIXED: list[Any] = [1, 2, 10, "2", "abc", None, True, "", [1], "9.50"]
+LARGE: list[Any] = [3544790567247868102, 3544790567247868103, 2**70, 2**70 + 1, 0.1, -5]
+DECIMALS: list[Any] = ["1.1", "1.10", "-2", "10.00", "9.5", "1E+2"]
+
+
+@pytest.mark.parametrize("name", ["v", "value"])
+@pytest.mark.parametrize(
+    ("values", "query", "keys"),
+    [
+        (MIXED, {"comparison": "at least", "value": "2"}, "12"),
+        (MIXED, {"comparison": "at most", "value": "2"}, "01"),
+        (MIXED, {"comparison": "is", "value": "2"}, "13"),
+        (MIXED, {"comparison": "is", "value": "9.5"}, ""),
+        (MIXED, {"sort": True}, "0127394685"),
+        (LARGE, {"comparison": "is", "value": "3544790567247868102"}, "0"),
+        (LARGE, {"comparison": "at least", "value": "3544790567247868103"}, "123"),
+        (LARGE, {"comparison": "is", "value": str(2**70)}, "2"),
+        (LARGE, {"comparison": "is not", "value": "0.10"}, "01235"),
+        (LARGE, {"sort": True}, "540123"),
+        (DECIMALS, {"comparison": "is", "value": "1.1"}, "01"),
+        (DECIMALS, {"comparison": "at least", "value": "9.5"}, "345"),
+        (DECIMALS, {"sort": True}, "201435"),
+    ],
+)
+def test_numbers_are_compared_as_exact_numbers_and_text_as_text(
+    logged_in: Client, make_batch: MakeBatch, name: str, values: list[Any], query: dict[str, Any], keys: str
+) -> None:
+    made = make_batch(len(values) + 1)
+    finish(made, [{name: value} for value in values] if name != "value" else values)
+    query = {"sort": f"result.{name}"} if "sort" in query else {"column": name, **query}
+    assert "".join(shown(logged_in, made, status="completed", **query)) == keys
+
+
+@pytest.mark.parametrize("name", ["2024", 'a "quote"', "back\\slash", "Größe", "per%cent"])
+def test_a_column_of_any_name_filters_and_sorts(logged_in: Client, make_batch: MakeBatch, name: str) -> None:
+    made = make_batch(4)
+    finish(made, [{name: 10}, {name: 9}, {name: 100}])
+    assert shown(logged_in, made, status="completed", sort=f"-result.{name}") == ["2", "0", "1"]
+    assert shown(logged_in, made, column=name, comparison="is", value="9.0") == ["1"]
+    assert shown(logged_in, made, column=name, value="10") == ["0", "2"]
+
+
+def test_keys_are_in_natural_order(logged_in: Client, make_batch: MakeBatch) -> None:
+    batch = make_batch(7)
+    keys = ["10", "2", "row-10", "row-9", "row-09b", "1", "row"]
+    for index, key in enumerate(keys):
+        Item.objects.filter(batch=batch, index=index).update(key=key)
+    lines = streamed_content(logged_in.get(f"/batches/{batch.pk}/items.jsonl?sort=key")).splitlines()
+    assert [json.loads(line)["key"] for line in lines] == ["1", "2", "10", "row", "row-9", "row-09b", "row-10"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"column": "degrees", "comparison": "at least", "value": "1,5"},
+        {"column": "degrees", "comparison": "at most", "value": "nan"},
+        {"column": "degrees", "comparison": "above", "value": "1"},
+        {"status": "complete"},
+        {"value": "Bonn"},
+    ],
+)
+def test_an_invalid_filter_chooses_no_rows(logged_in: Client, batch: Batch, query: dict[str, str]) -> None:
+    answer = logged_in.get(f"/batches/{batch.pk}/items.csv", query)
+    assert answer.status_code == 400
+    page = logged_in.get(f"/batches/{batch.pk}/results/", query).content.decode()
+    assert escape(answer.content.decode()) in page
+    assert shown(logged_in, batch, **query) == []
+
+
+def test_what_is_too_large_for_a_row_is_shown_on_demand(logged_in: Client, make_batch: MakeBatch) -> None:
+    batch = make_batch(4)
+    results = [random.Random(1).randbytes(600_000).hex(), "y" * 5_000, {f"c{number}": number for number in range(500)}]
+    finish(batch, results)
+    page = logged_in.get(f"/batches/{batch.pk}/results/").content.decode()
+    assert len(page) < 100_000
+    assert "Too large for a row" in page
+    assert "461 more columns" in page
+    assert ">499<" in logged_in.get(f"/batches/{batch.pk}/results/?sort=result.c499").content.decode()
+    lines = streamed_content(logged_in.get(f"/batches/{batch.pk}/items.jsonl")).splitlines()
+    assert [json.loads(line)["result"] for line in lines][:3] == results
+
+
+def test_a_column_that_only_a_late_or_large_result_has_is_downloaded(logged_in: Client, make_batch: MakeBatch) -> None:
+    batch = make_batch(3)
+    finish(batch, [{"a": 1}, {"b": random.Random(1).randbytes(600_000).hex()}])
+    text = streamed_content(logged_in.get(f"/batches/{batch.pk}/items.csv")).decode()
+    assert text.partition("\n")[0].strip().endswith("result.a,result.b")
+
+
 def test_an_empty_batch_an_unknown_one_and_a_stranger(
     logged_in: Client, visitor: Client, make_batch: MakeBatch
 ) -> None:
@@ -119,6 +210,23 @@ def test_the_result_of_a_query_is_downloaded_as_parquet(logged_in: Client, batch
     query = {"column": "degrees", "comparison": "at least", "value": "9.5"}
     lines = streamed_content(logged_in.get(f"/batches/{batch.pk}/items.jsonl", query))
     assert [json.loads(line)["index"] for line in lines.splitlines()] == [0, 3]
+
+
+def test_parquet_keeps_integers_exact_beside_floats(logged_in: Client, make_batch: MakeBatch) -> None:
+    batch = make_batch(4)
+    finish(batch, [{"a": 1, "b": 2**53 + 1, "c": 2**62 + 1}, {"a": 1.5, "b": 1.5, "c": 0}, {"a": None}])
+    answer = logged_in.get(f"/batches/{batch.pk}/items.parquet")
+    rows = pyarrow.parquet.read_table(io.BytesIO(streamed_content(answer))).to_pylist()
+    assert [row["result.a"] for row in rows] == [1.0, 1.5, None, None]
+    assert [row["result.b"] for row in rows] == [str(2**53 + 1), "1.5", None, None]
+    assert [row["result.c"] for row in rows] == [2**62 + 1, 0, None, None]
+
+
+@pytest.mark.parametrize("values", [[10**400, 1], [1.7e308, -1.7e308], [10**400], [2**70, 2**70 + 1], [5e-324, 0]])
+def test_a_chart_spans_any_numbers(values: list[Any]) -> None:
+    chart = chart_of("n", values)
+    assert chart is not None
+    assert sum(bar.number for bar in chart.bars) == len(values)
 
 
 def test_charts_have_bins_of_numbers_and_bars_of_other_values() -> None:

@@ -15,6 +15,7 @@ from dashboard.views import (
     comparison,
     definition_launch,
     definitions,
+    error_pages,
     home,
     javascript_catalog,
     labels,
@@ -34,6 +35,11 @@ from dashboard.views import (
     watch,
 )
 from dashboard.views.health import health
+
+handler400 = error_pages.bad_request
+handler403 = error_pages.permission_denied
+handler404 = error_pages.page_not_found
+handler500 = error_pages.server_error
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),

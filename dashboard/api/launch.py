@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from ninja import Schema
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from dashboard.definitions.saving import check
 from dashboard.errors import FieldErrors, reasons_by_field
@@ -15,6 +15,7 @@ from dashboard.inputs import survey as input_survey
 from dashboard.inputs import uploads
 from dashboard.inputs.rows import InputRow
 from dashboard.inputs.source import Format, Source, list_source
+from dashboard.inputs.strict_json import DEPTH_LIMIT, TooDeep, nests_deeper
 from dashboard.inputs.survey import SURVEYED_ROWS, Survey
 from dashboard.launching.definition_request import LaunchItems, definition_request, first_processor, item_problems
 from dashboard.launching.request import LaunchRequest
@@ -48,6 +49,15 @@ class BatchIn(Schema):
     key: str | None = None
     label: str = Field(default="", max_length=200)
     plan: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("items")
+    @classmethod
+    def _bounded(cls, items: list[Any] | None) -> list[Any] | None:
+        """Refuse items that are too deep to be written as JSON again."""
+        for number, item in enumerate(items or (), start=1):
+            if nests_deeper(item, DEPTH_LIMIT + 1):
+                raise ValueError(f"Item {number}: {TooDeep()}")
+        return items
 
 
 def launch_request(given: BatchIn, idempotency_key: str | None = None) -> LaunchRequest:

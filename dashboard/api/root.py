@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import wraps
+from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.core.signals import got_request_exception
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver
+from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.operation import Operation
@@ -15,6 +22,7 @@ from ninja.operation import Operation
 from dashboard.api.auth import AUTH
 from dashboard.api.batch_actions import router as batch_action_router
 from dashboard.api.batches import router as batch_router
+from dashboard.api.body import StrictParser
 from dashboard.api.catalogue import router as catalogue_router
 from dashboard.api.definitions import router as definition_router
 from dashboard.api.nodes import router as node_router
@@ -23,7 +31,11 @@ from dashboard.api.operations import router as operation_router
 from dashboard.api.schedules import router as schedule_router
 from dashboard.api.workers import router as worker_router
 from dashboard.errors import FieldErrors, OperationError, reasons_by_field
+from dashboard.inputs.strict_json import InvalidJson
+from dashboard.server.problems import UNREADABLE, internal_error, problem, why_unreadable
 from orchestration.definitions.source_tree import DefinitionErrors
+
+log = logging.getLogger(__name__)
 
 RESOURCES = {"batch_actions": "batches", "nodes": "batches", "catalogue": "batches", "notifications": "subscriptions"}
 """Modules whose operation ids name another resource: generated clients are not renamed when a route moves."""
@@ -44,6 +56,7 @@ api = CanopyAPI(
     description="Launch batches, watch them and retry failures, with the same permissions as in the browser.",
     auth=AUTH,
     docs_url="/docs",
+    parser=StrictParser(),
     urls_namespace="api-1",
 )
 for router in (
@@ -60,13 +73,9 @@ for router in (
     api.add_router("", router)
 
 
-def _problem(status: int, detail: str, errors: dict[str, list[str]] | None = None) -> HttpResponse:
-    return JsonResponse({"detail": detail, "errors": errors or {}}, status=status)
-
-
 @api.exception_handler(FieldErrors)
 def _field_errors(request: HttpRequest, error: FieldErrors) -> HttpResponse:
-    return _problem(422, "Some fields are invalid.", error.errors)
+    return problem(422, "Some fields are invalid.", error.errors)
 
 
 @api.exception_handler(ValidationError)
@@ -74,7 +83,7 @@ def _validation_error(request: HttpRequest, error: ValidationError) -> HttpRespo
     places = [
         {**each, "loc": [step for step in each["loc"][1:] if step != "given"] or ["body"]} for each in error.errors
     ]
-    return _problem(422, "Some fields are invalid.", reasons_by_field(places))
+    return problem(422, "Some fields are invalid.", reasons_by_field(places))
 
 
 @api.exception_handler(DefinitionErrors)
@@ -85,30 +94,64 @@ def _definition_errors(request: HttpRequest, error: DefinitionErrors) -> HttpRes
 
 @api.exception_handler(OperationError)
 def _operation_error(request: HttpRequest, error: OperationError) -> HttpResponse:
-    return _problem(error.status_code, error.message)
+    return problem(error.status_code, error.message)
 
 
 @api.exception_handler(PermissionDenied)
 def _permission_denied(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
-    return _problem(403, str(error) or "You don't have permission to do this.")
+    return problem(403, str(error) or "You don't have permission to do this.")
 
 
 @api.exception_handler(AuthenticationError)
 def _unauthenticated(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
-    answer = _problem(401, "Send an API token: Authorization: Bearer canopy_….")
+    answer = problem(401, "Send an API token: Authorization: Bearer canopy_….")
     answer["WWW-Authenticate"] = "Bearer"
     return answer
 
 
 @api.exception_handler(HttpError)
 def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
-    malformed = {"body": [str(error)]} if error.status_code == 400 else {}
-    return _problem(422 if error.status_code == 400 else error.status_code, str(error), malformed)
+    if error.status_code != 400:
+        return problem(error.status_code, str(error))
+    if request.content_type and not request.content_type.endswith("json"):
+        return problem(415, f"Send the body as application/json, not as {request.content_type}.")
+    reason = error.__cause__ if isinstance(error.__cause__, InvalidJson) else error
+    return problem(422, "The body cannot be read.", {"body": [str(reason)]})
 
 
 @api.exception_handler(Http404)
 def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
-    return _problem(404, str(error) or "Not found.")
+    return problem(404, str(error) or "Not found.")
+
+
+def _unreadable(request: HttpRequest, error: Any) -> HttpResponse:
+    return problem(*why_unreadable(error))
+
+
+for unreadable in UNREADABLE:
+    api.add_exception_handler(unreadable, _unreadable)
+
+
+@api.exception_handler(Exception)
+def _unforeseen(request: HttpRequest, error: Exception) -> HttpResponse:
+    log.error("%s %s failed.", request.method, request.path, exc_info=error)
+    got_request_exception.send(sender=None, request=request)
+    return internal_error()
+
+
+def _in_json(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Return a route's view whose refusal of a method is JSON too."""
+
+    @wraps(view)
+    def answered(request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponseBase:
+        response = view(request, *arguments, **named)
+        if not isinstance(response, HttpResponseNotAllowed):
+            return response
+        refusal = problem(405, f"{request.method} is not allowed here.")
+        refusal["Allow"] = response["Allow"]
+        return refusal
+
+    return answered
 
 
 def urls() -> tuple[list[URLPattern | URLResolver], str, str]:
@@ -117,11 +160,12 @@ def urls() -> tuple[list[URLPattern | URLResolver], str, str]:
     for pattern in patterns:
         assert isinstance(pattern, URLPattern)
         if pattern.callback is not None and not str(pattern.name).startswith("openapi"):
-            login_not_required(pattern.callback)
+            pattern.callback = _in_json(login_not_required(pattern.callback))
     return patterns, app_name, namespace
 
 
+@csrf_exempt
 @login_not_required
 def unknown_address(request: HttpRequest, rest: str = "") -> HttpResponse:
     """Return a JSON 404 for every other URL below /api/."""
-    return _problem(404, f"Not found: {request.path}.")
+    return problem(404, f"Not found: {request.path}.")

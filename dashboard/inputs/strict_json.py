@@ -23,27 +23,43 @@ class TooDeep(InvalidJson):
         super().__init__(_("Nested too deeply: at most %(limit)s levels are allowed.") % {"limit": DEPTH_LIMIT})
 
 
-def read_json(text: str | bytes, levels: int = DEPTH_LIMIT) -> Any:
+def read_json(text: str, levels: int = DEPTH_LIMIT) -> Any:
     """Return the value of a JSON text of at most so many levels. Raises InvalidJson."""
+    value = _decoded(_decoder, text)
+    check_value(value, levels, has_escapes="\\u" in text)
+    return value
+
+
+def read_lenient(text: bytes) -> Any:
+    """Return the value of a JSON text of unbounded numbers, levels and text, for `check_value`. Raises InvalidJson."""
     try:
-        value = _decoder.decode(text if isinstance(text, str) else text.decode(json.detect_encoding(text)))
+        decoded = text.decode(json.detect_encoding(text))
+    except UnicodeDecodeError as error:
+        raise InvalidJson(_("Invalid JSON: %(error)s.") % {"error": error}) from error
+    return _decoded(_lenient_decoder, decoded)
+
+
+def _decoded(decoder: json.JSONDecoder, text: str) -> Any:
+    try:
+        return decoder.decode(text)
     except InvalidJson:
         raise
     except RecursionError as error:
         raise TooDeep from error
     except ValueError as error:
         raise InvalidJson(_("Invalid JSON: %(error)s.") % {"error": error}) from error
-    marker = "\\u" if isinstance(text, str) else b"\\u"
-    check_value(value, levels, has_escapes=marker in text)  # type: ignore[operator]
-    return value
 
 
 def check_value(value: Any, levels: int = DEPTH_LIMIT, *, has_escapes: bool = True) -> None:
-    """Raise InvalidJson for a value that is nested too deeply, or whose text cannot be stored."""
+    """Raise InvalidJson for a value that is nested too deeply, or whose numbers or text cannot be stored."""
     if nests_deeper(value, levels):
         raise TooDeep
     if has_escapes:
-        _check_text(json.dumps(value, ensure_ascii=False))
+        try:
+            encoded = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        except ValueError as error:
+            raise InvalidJson(_("NaN and infinite numbers are not JSON.")) from error
+        _check_text(encoded)
 
 
 def nests_deeper(value: Any, levels: int) -> bool:
@@ -92,4 +108,5 @@ def _refuse_constant(name: str) -> Any:
     raise InvalidJson(_("%(name)s is not a JSON number.") % {"name": name})
 
 
+_lenient_decoder = json.JSONDecoder(object_pairs_hook=_unique)
 _decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant)

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from dashboard.accounts.permissions import may_operate
 from dashboard.forms.items import ItemsForm
 from dashboard.forms.pydantic_forms import form_of
+from dashboard.forms.too_large import add_too_large_errors
 from dashboard.inputs import survey as input_survey
 from dashboard.inputs.source import Format, Source
 from dashboard.inputs.survey import SURVEYED_ROWS
@@ -47,6 +48,7 @@ def bound_page(request: HttpRequest, processor: Processor, version: DefinitionVe
         may_operate=may_operate(request.user),
         version=version,
     )
+    add_too_large_errors(request, page.items, page.parameters, page.plan)
     if page.items.is_valid():
         _survey_items(page, request)
     else:

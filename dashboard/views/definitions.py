@@ -18,6 +18,7 @@ from dashboard.definitions.examples import EXAMPLES
 from dashboard.definitions.saving import CheckedText, check
 from dashboard.errors import FieldErrors
 from dashboard.forms.definitions import DefinitionForm
+from dashboard.forms.too_large import add_too_large_errors
 from dashboard.models import DefinitionVersion, SavedDefinition
 from dashboard.pages.definition_diff import diff_of
 from dashboard.pages.definitions import DefinitionListPage, EditorPage, Preview, VersionPage
@@ -69,6 +70,7 @@ def definition_create(request: HttpRequest) -> HttpResponse:
         )
     operator = require_operator(request.user)
     form = DefinitionForm(request.POST, request.FILES)
+    add_too_large_errors(request, form)
     if form.is_valid() and "check" not in request.POST:
         try:
             version = saving.create(operator, form.cleaned_data["name"], form.submitted_text, form.cleaned_data["note"])
@@ -92,6 +94,7 @@ def definition_edit(request: HttpRequest, definition_id: int) -> HttpResponse:
         return render(request, "definitions/definition_form.html", {"page": _editor(request, form, saved)})
     operator = require_operator(request.user)
     form = DefinitionForm({**request.POST.dict(), "name": saved.name}, request.FILES)
+    add_too_large_errors(request, form)
     if form.is_valid() and "check" not in request.POST:
         try:
             note, base = form.cleaned_data["note"], form.cleaned_data["base"]

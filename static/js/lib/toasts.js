@@ -7,6 +7,7 @@ const TEXTS = {
   0: gettext("Can't reach Canopy. Nothing was changed; try again once the connection is back."),
   403: gettext("Not allowed: this needs the operator role. If you are an operator, reload the page and try again."),
   404: gettext("This no longer exists. Reload the page to see the current state."),
+  413: gettext("This is too large. Nothing was changed; send less at once, or choose a file."),
   429: gettext("Too many requests. Wait a moment, then try again."),
 };
 

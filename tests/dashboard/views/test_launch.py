@@ -202,6 +202,37 @@ def test_a_too_large_file_is_rejected_before_it_is_read(browser: Client, setting
     assert Upload.objects.count() == 0
 
 
+def test_text_that_is_too_large_is_a_sentence_at_its_field_and_the_rest_stays(
+    browser: Client, settings: Settings
+) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+    given = launch_form(text="x" * (2 * 1024 * 1024 + 1), label="kept label", **{"plan-window": 7})
+    for address in ("/launch/simulate/", "/launch/simulate/preview/", "/launch/simulate/schedule/"):
+        page = browser.post(address, given).content.decode()
+        assert "The text is too large: at most 2 MB are allowed." in page
+        assert "Paste items or choose a file" not in page
+        assert ("kept label" in page and 'value="7"' in page) == ("preview" not in address)
+    answer = browser.post("/definitions/new/", {"name": "kept name", "text": "x" * (3 * 1024 * 1024)})
+    assert "kept name" in answer.content.decode()
+    assert Batch.objects.count() == 0
+
+
+def test_a_large_file_and_the_fields_beside_it_are_read_as_always(browser: Client, settings: Settings) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+    file = SimpleUploadedFile("large.csv", b"id\n" + b"1234567\n" * 150_000)
+    given = launch_form(format="csv", text="", file=file, **{"plan-chunk_size": 1_000})
+    page = browser.post("/launch/simulate/preview/", given).content.decode()
+    assert "<dd>150,000</dd>" in page
+    assert "<dd>150</dd>" in page
+
+
+def test_more_fields_than_are_read_are_a_sentence(browser: Client, settings: Settings) -> None:
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 10
+    answer = browser.post("/launch/simulate/", launch_form())
+    assert answer.status_code == 413
+    assert "at most 10 are allowed" in answer.content.decode()
+
+
 def test_the_preview_shows_what_the_form_would_make(browser: Client) -> None:
     answer = browser.post("/launch/simulate/preview/", launch_form(format="count", count=3_000))
     page = answer.content.decode()
@@ -218,6 +249,23 @@ def test_launch_again_fills_the_form_and_changes_nothing(browser: Client) -> Non
     for part in ('value="7"', 'value="99"', 'value="first"', "a\nb\nc"):
         assert part in page
     assert Batch.objects.count() == 1
+
+
+def test_how_a_file_is_read_is_chosen_shown_and_copied(browser: Client) -> None:
+    chosen = {"format": "csv", "header": "none", "delimiter": ";", "text": "", "label": "chosen"}
+    file = SimpleUploadedFile("latin.csv", "a,b;grün\n".encode("cp1252"))
+    given = launch_form(**chosen, file=file)
+    preview = browser.post("/launch/simulate/preview/", given).content.decode()
+    assert "Encoding: Windows-1252 · Delimiter: Semicolon" in preview
+    assert "It was read as Windows-1252" in preview
+    file.seek(0)
+    browser.post("/launch/simulate/", given)
+    batch = Batch.objects.get()
+    assert Item.objects.get().data == {"column_1": "a,b", "column_2": "grün"}
+    assert batch.source["dialect"] == {"delimiter": ";", "has_header": False}
+    again = browser.get(f"/launch/simulate/?like={batch.pk}").content.decode()
+    assert '<option value=";" selected>' in again
+    assert '<option value="none" selected>None</option>' in again
 
 
 def test_an_unknown_processor_is_not_found(browser: Client) -> None:

@@ -1,0 +1,52 @@
+"""Errors of the API in the one shape that all have ({"detail", "errors"}), and requests that cannot be read."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.core.exceptions import (
+    BadRequest,
+    DisallowedHost,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
+from django.http import HttpRequest, JsonResponse, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
+from django.utils.translation import gettext as _
+
+from dashboard.i18n.formatting import numeral
+
+API_ROOT = "/api/"
+MB = 1024 * 1024
+
+UNREADABLE = (BadRequest, SuspiciousOperation, MultiPartParserError, UnreadablePostError)
+"""What is raised for a request that cannot be read."""
+
+
+def problem(status: int, detail: str, errors: dict[str, list[str]] | None = None) -> JsonResponse:
+    """Return an error of the API: why in one sentence, and by field."""
+    return JsonResponse({"detail": detail, "errors": errors or {}}, status=status)
+
+
+def internal_error() -> JsonResponse:
+    """Return the error of the API for what nobody foresaw."""
+    return problem(500, "Something went wrong in Canopy. Its log says what.")
+
+
+def is_api(request: HttpRequest) -> bool:
+    """Whether a request is to the API, whatever became of it."""
+    return request.path_info.startswith(API_ROOT)
+
+
+def why_unreadable(error: Exception) -> tuple[int, str]:
+    """Return the status and the reason of a request that cannot be read, for a person."""
+    if isinstance(error, RequestDataTooBig):
+        most = numeral((settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0) // MB)
+        return 413, _("The request is too large: at most %(limit)s MB are allowed.") % {"limit": most}
+    if isinstance(error, TooManyFieldsSent | TooManyFilesSent):
+        most = numeral(settings.DATA_UPLOAD_MAX_NUMBER_FIELDS or 0)
+        return 413, _("The form has too many fields: at most %(limit)s are allowed.") % {"limit": most}
+    if isinstance(error, DisallowedHost):
+        return 400, _("This host name is not one of ALLOWED_HOSTS.")
+    return 400, _("The request cannot be read.")

@@ -1,0 +1,46 @@
+"""What is shown for requests that no view answered: pages, and JSON below /api/."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views import defaults
+
+from dashboard.server.problems import internal_error, is_api, problem, why_unreadable
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Say why a request cannot be read."""
+    status, reason = why_unreadable(exception)
+    if is_api(request):
+        return problem(status, reason)
+    return render(request, "400.html", {"reason": reason}, status=status)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Say that a person may not do this."""
+    if is_api(request):
+        return problem(403, str(exception) or _("You don't have permission to do this."))
+    return defaults.permission_denied(request, exception)
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Say that there is no such page."""
+    if is_api(request):
+        return problem(404, f"Not found: {request.path}.")
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Say that something went wrong."""
+    if is_api(request):
+        return internal_error()
+    return defaults.server_error(request)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Say that a form was sent from elsewhere, or from a session that has ended."""
+    if is_api(request):
+        return problem(403, "The CSRF token is missing or wrong.")
+    return render(request, "403_csrf.html", status=403)

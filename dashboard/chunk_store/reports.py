@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from django.db.models import Count, Min, QuerySet
+from pydantic_core import to_jsonable_python
 
 from dashboard.database.sanitising import storable
 from dashboard.models import Batch, Item, NodeStatus, Report
 from dashboard.queries.error_groups import failed_items
 from orchestration.contracts.fan_out import SummariseInput
 from orchestration.processors.catalogue import processors
+from orchestration.processors.raised import Outcome, failure_of_raised
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +66,18 @@ def _summary(batch: Batch) -> dict[str, Any]:
     if processor is None or processor.report is None:
         return {}
     results = Item.objects.filter(batch=batch, status=NodeStatus.COMPLETED).order_by("index")
-    try:
-        summary = processor.report(results.values_list("result", flat=True).iterator(chunk_size=RESULTS_AT_ONCE))
-        return {str(name): storable(value) for name, value in summary.items()}
-    except Exception as error:
-        log.exception("%s cannot sum up batch %s.", processor.name, batch.pk)
-        return {"error": f"{type(error).__name__}: {error}"}
+    read = results.values_list("result", flat=True).iterator(chunk_size=RESULTS_AT_ONCE)
+    outcome = Outcome.of(_summed_up, processor.report, read)
+    if outcome.error is not None:
+        log.error("%s cannot sum up batch %s.", processor.name, batch.pk, exc_info=outcome.error)
+        failure = failure_of_raised(outcome.error)
+        return {"error": f"{failure.type}: {failure.message}"}
+    summary: dict[str, Any] = outcome.value
+    return summary
+
+
+def _summed_up(report: Callable[[Iterable[Any]], Mapping[str, Any]], results: Iterable[Any]) -> dict[str, Any]:
+    return {str(name): storable(to_jsonable_python(value)) for name, value in report(results).items()}
 
 
 def _durations(items: QuerySet[Item]) -> dict[str, float]:

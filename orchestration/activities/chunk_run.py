@@ -19,7 +19,7 @@ from orchestration.contracts.status import Failure
 from orchestration.errors.texts import visible
 from orchestration.plan.plan import Plan
 from orchestration.processors.processor import BoundProcessor, ItemContext
-from orchestration.processors.raised import failure_of_raised, leaves_of, original_of, retry_after_of
+from orchestration.processors.raised import RETRY_AFTER_LIMIT, failure_of_raised, leaves_of, original_of, retry_after_of
 from orchestration.processors.secrets import mask
 
 YIELD_PERIOD = 0.01
@@ -196,8 +196,9 @@ class ChunkRun:
         seconds = max(self._plan.backoff(attempt), asked)
         if seconds > WAIT_SHOWN:
             for item in items:
+                why = " (the most that an error may ask for)" if asked == seconds == RETRY_AFTER_LIMIT else ""
                 attempts = f"attempt {attempt + 1} of {self._plan.item_attempts}"
-                self._set_status(item.key, f"waiting {seconds:,.0f} s before {attempts}")
+                self._set_status(item.key, f"waiting {seconds:,.0f} s{why} before {attempts}")
         try:
             await asyncio.sleep(seconds)
         finally:

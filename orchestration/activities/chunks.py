@@ -11,7 +11,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from pydantic import ValidationError
 from temporalio import activity
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
@@ -46,7 +45,7 @@ from orchestration.errors.failures import failure_of
 from orchestration.processors import uploads
 from orchestration.processors.catalogue import UnknownProcessor, get_processor
 from orchestration.processors.processor import BoundProcessor, ItemContext
-from orchestration.processors.raised import failure_of_raised, retry_after_of
+from orchestration.processors.raised import Outcome, failure_of_raised, message_of, retry_after_of
 from orchestration.processors.secrets import mask
 from orchestration.temporal.heartbeat import heartbeating
 
@@ -188,8 +187,8 @@ class ChunkActivities:
         """Run one processor over one input and return its result. Raises ApplicationError with the error's own type."""
         try:
             bound = get_processor(step.processor).bind(step.parameters)
-        except (UnknownProcessor, ValidationError) as error:
-            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
+        except Exception as error:  # a validator of its own may raise anything
+            raise ApplicationError(message_of(error), type=type(error).__name__, non_retryable=True) from None
         key, attempt = step.idempotency_key or f"{step.batch_id}/{step.name}", activity.info().attempt
         context = ItemContext(key=step.name, index=0, attempt=attempt, idempotency_key=key)
         async with heartbeating():
@@ -257,9 +256,10 @@ def _bind(work: ChunkWork, child_workflow: str = "") -> BoundProcessor:
         if found.child_workflow != child_workflow:
             message = f"{work.processor} is done by children of another type than this one."
             raise ApplicationError(message, type="WrongChild", non_retryable=True)
-        return found.bind(work.parameters)
     except UnknownProcessor as error:
         message = f"This worker does not know the processor {work.processor!r}."
         raise ApplicationError(message, type="UnknownProcessor", non_retryable=True) from error
-    except ValidationError as error:
-        raise ApplicationError(str(error), type="InvalidParameters", non_retryable=True) from error
+    bound = Outcome.of(found.bind, work.parameters).value_or_error
+    if not isinstance(bound, BoundProcessor):  # a validator of its own may raise anything
+        raise ApplicationError(message_of(bound), type="InvalidParameters", non_retryable=True)
+    return bound

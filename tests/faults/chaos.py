@@ -19,8 +19,9 @@ from orchestration.processors.registry import processor
 FOLDER = "CANOPY_CHAOS_FOLDER"
 """Environment: the folder in which each process that is ended leaves a line."""
 
-BETWEEN_EXITS = 45.0
-"""Seconds from one end of a process to the next at least: a worker needs some to be back."""
+BETWEEN_EXITS = 90.0
+"""Seconds from one end of a process to the next at least. Each costs whatever is at work some 12 s, until Temporal
+notices that its worker is lost."""
 
 LEAKED = 2 * 1024 * 1024
 MOST_MEMORY = 700 * 1024 * 1024

@@ -175,6 +175,15 @@ def test_an_untyped_function_is_rejected_with_file_and_reason(
     assert "CANOPY_PROCESSORS: mine_untyped" in str(refused.value)
 
 
+def test_a_module_that_is_a_script_is_refused_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a_script.py").write_text("import sys\nsys.exit(2)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("CANOPY_PROCESSORS", "a_script")
+    load.cache_clear()
+    with pytest.raises(CannotLoad, match="a_script: SystemExit: 2"):
+        load()
+
+
 def test_two_processors_of_one_name_in_one_file_are_rejected() -> None:
     @processor(name="same")
     def one(text: str) -> str:

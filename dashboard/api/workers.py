@@ -14,7 +14,7 @@ from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.inputs.uploads import open_upload, read_parts
 from dashboard.reconciliation.plugin_events import ingest
 from dashboard.server.streaming import stream
-from orchestration.remote.wire import CHUNK, EVENTS, NOTE, RESULTS, WORK
+from orchestration.remote.wire import BEGUN, CHUNK, EVENTS, NOTE, RESULTS, WORK
 from orchestration.temporal.connection import TemporalUnavailable
 
 router = Router(tags=["Workers"])
@@ -35,6 +35,20 @@ def read_chunk(request: HttpRequest, run_id: str) -> HttpResponse:
 def write_note(request: HttpRequest) -> HttpResponse:
     """Write the note of a running child."""
     DjangoChunkStore().write_note(_body(request, NOTE))
+    return HttpResponse(status=204)
+
+
+@router.post("/worker/begun", include_in_schema=False)
+def note_begun(request: HttpRequest) -> HttpResponse:
+    """Note that items are begun."""
+    DjangoChunkStore().note_begun(_body(request, BEGUN))
+    return HttpResponse(status=204)
+
+
+@router.post("/worker/begun/forget", include_in_schema=False)
+def forget_begun(request: HttpRequest) -> HttpResponse:
+    """Take notes of begun items back."""
+    DjangoChunkStore().forget_begun(_body(request, BEGUN))
     return HttpResponse(status=204)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
+from dashboard.chunk_store.begun_items import ends_of
 from dashboard.database.bulk import read_columns
 from dashboard.definitions.stages import pool_or_entity_of, stages_of
 from dashboard.models import Batch, Item
@@ -36,7 +38,13 @@ def read_work(work: ChunkInput, run_id: str) -> ChunkWork:
         raise LookupError(f"Batch {work.batch_id} does not exist.")
     if batch.is_discarded:
         raise LookupError(f"Batch {work.batch_id} was discarded before it started.")
-    return _work_to_undo(batch, work) if work.undo else _work_to_do(batch, work, run_id)
+    found_work = _work_to_undo(batch, work) if work.undo else _work_to_do(batch, work, run_id)
+    return _with_ends(found_work, work, run_id) if work.after_loss else found_work
+
+
+def _with_ends(found: ChunkWork, work: ChunkInput, run_id: str) -> ChunkWork:
+    ends = ends_of(work, run_id)
+    return replace(found, items=[replace(item, ends=ends.get(item.index, 0)) for item in found.items])
 
 
 def _work_to_do(batch: Batch, work: ChunkInput, run_id: str) -> ChunkWork:

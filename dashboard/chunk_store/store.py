@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from django.utils import timezone
 
-from dashboard.chunk_store import input_pages, sections
+from dashboard.chunk_store import begun_items, input_pages, sections
 from dashboard.chunk_store.chunk_reads import read_work
 from dashboard.chunk_store.item_results import write_processed, write_undone
 from dashboard.chunk_store.reports import write_report
@@ -18,7 +18,7 @@ from dashboard.inputs.uploads import open_upload, read_parts
 from dashboard.models import Batch, Item, Node
 from dashboard.projection.events import apply_events
 from dashboard.projection.tree_writer import resource_of
-from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkWork, ItemResult, ResourcesInput
+from orchestration.contracts.chunks import BegunItems, ChunkInput, ChunkNote, ChunkWork, ItemResult, ResourcesInput
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.fan_out import InputPage, PageRequest, SummariseInput
 from orchestration.contracts.flows import FanOutRequest, Section, SectionRequest
@@ -89,6 +89,16 @@ class DjangoChunkStore:
         for name in names.values_list("workflow_id", flat=True):
             event = TreeEvent(EventKind.NOTE, name, "", timezone.now(), note=note.text)
             apply_events(note.batch_id, [event])
+
+    @with_live_connections
+    def note_begun(self, begun: BegunItems) -> None:
+        """Note that items are begun."""
+        begun_items.note(begun)
+
+    @with_live_connections
+    def forget_begun(self, begun: BegunItems) -> None:
+        """Take notes of begun items back."""
+        begun_items.forget(begun)
 
     @with_live_connections
     def write_results(self, results: Sequence[ItemResult]) -> None:

@@ -14,7 +14,7 @@ from dashboard.models.choices import (
 )
 from dashboard.models.definitions import DefinitionVersion, SavedDefinition, VersionIsImmutable
 from dashboard.models.history import AuditEntry, Moment, Report
-from dashboard.models.items import Item, ItemQuerySet
+from dashboard.models.items import BegunItem, Item, ItemQuerySet
 from dashboard.models.labels import MOST_TAGS, TAG_LENGTH, BatchTag, SavedView, SavedViewQuerySet
 from dashboard.models.nodes import Attempt, Node
 from dashboard.models.notifications import Channel, Delivery, DeliveryStatus, Occasion, Subscription
@@ -37,6 +37,7 @@ __all__ = [
     "Batch",
     "BatchStatus",
     "BatchTag",
+    "BegunItem",
     "Channel",
     "DefinitionVersion",
     "Delivery",

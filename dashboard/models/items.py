@@ -90,3 +90,24 @@ class Item(models.Model):
         """Whether its result is too large for a row, of an item that was read with `with_small_result`."""
         size: int | None = getattr(self, "result_size", None)
         return size is not None and size > SMALL_RESULT
+
+
+class BegunItem(models.Model):
+    """Note that an item was begun, written where a worker had been lost with its chunk: most items have none.
+
+    `run_id` is the child's run, `token` names one pass of one process over the chunk. A note of an item without a
+    result, of a pass that has ended, counts one worker that was lost with it.
+    """
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="begun_items")
+    index = models.PositiveIntegerField()
+    run_id = models.CharField(max_length=64)
+    token = models.CharField(max_length=32)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["batch", "index", "run_id", "token"], name="begun_item")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.index} in {self.run_id}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta
 from functools import partial
 from math import ceil
@@ -12,6 +13,7 @@ from typing import Any
 
 from temporalio.exceptions import ApplicationError
 
+from orchestration.activities.begun_notes import BegunNotes, ended_worker, has_ended_too_many, take_together
 from orchestration.activities.item_clock import ItemClock
 from orchestration.activities.result_writer import ResultWriter
 from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkResult, ChunkWork, ItemResult, ItemWork
@@ -26,6 +28,8 @@ YIELD_PERIOD = 0.01
 """Seconds after which a run yields to the event loop: a processor may never wait for anything."""
 
 STATUS_LIMIT = 300
+
+NO_RESULT = Failure("ResultsMissing", "Its run ended without a result for it.")
 
 WAIT_SHOWN = 5.0
 """Seconds: a longer wait between two attempts is said at the child."""
@@ -43,13 +47,19 @@ class ChunkRun:
         writer: ResultWriter,
         *,
         earlier_attempts: int = 0,
+        notes: BegunNotes | None = None,
     ) -> None:
-        """Take the work; `earlier_attempts` are those of the same run of the child, which Temporal has retried."""
+        """Take the work; `earlier_attempts` are those of the same run of the child, which Temporal has retried.
+
+        With `notes`, what is begun is noted, because a worker may have been lost with the chunk before.
+        """
         self._earlier_attempts = earlier_attempts
         self.completed, self.failed = work.completed, work.failed
         self._chunk, self._run_id = chunk, run_id
         self._plan: Plan = work.plan
-        self._items = deque(work.items)
+        self._items = deque(sorted(work.items, key=lambda item: item.ends))
+        self._open = {item.index: item for item in work.items}
+        self._notes, self._is_drained = notes, False
         self._sample = work.sample
         self._processor, self._writer = processor, writer
         self._may_retry, self._retry_after = True, 0.0
@@ -91,13 +101,16 @@ class ChunkRun:
 
     def drain(self) -> None:
         """Finish the running items, and process no others."""
+        self._is_drained = True
         self._items.clear()
         self._not_paused.set()
 
     async def process(self) -> ChunkResult:
-        """Process all items; on cancellation keep what is finished."""
-        takes_many = self._processor.processor.signature.takes_many and not self._chunk.undo
-        size = self._processor.processor.together if takes_many else 1
+        """Process all items; on cancellation keep what is finished. Whatever has no result in the end has failed."""
+        self._fail_those_that_end_workers()
+        processor = self._processor.processor
+        takes_many = processor.signature.takes_many and not self._chunk.undo
+        size = processor.together if takes_many else 1
         take = self._process_groups if takes_many else self._process_items
         try:
             async with asyncio.TaskGroup() as group:
@@ -106,40 +119,73 @@ class ChunkRun:
                     await asyncio.sleep(0)
                     if not self._items:
                         break  # they are done so quickly that it takes fewer
+            if not self._is_drained:
+                self._fail_those_without_result()
         finally:
-            if self._written:
-                await asyncio.shield(asyncio.gather(*self._written))
+            await asyncio.shield(self._finish())
         return ChunkResult(self.completed, self.failed, self._sample)
 
     async def process_once(self, *, is_last: bool) -> ChunkResult:
         """Process the one item that is left, if any. Raises ApplicationError where it failed and may be tried again."""
-        while self._items:
-            result = await self._process_item(self._items.popleft())
-            failure = result.failure
-            if failure is not None and not is_last and self._may_retry:
-                delay = timedelta(seconds=self._retry_after) if self._retry_after else None
-                raise ApplicationError(failure.message, type=failure.type, next_retry_delay=delay)
-            await self._writer.put(result)
-            return ChunkResult(int(failure is None), int(failure is not None), failure)
+        self._fail_those_that_end_workers()
+        try:
+            while self._items:
+                item = self._items.popleft()
+                async with self._noted([item]):
+                    result = await self._process_item(item)
+                    failure = result.failure
+                    if failure is not None and not is_last and self._may_retry:
+                        delay = timedelta(seconds=self._retry_after) if self._retry_after else None
+                        raise ApplicationError(failure.message, type=failure.type, next_retry_delay=delay)
+                    self._record(result)
+        finally:
+            await asyncio.shield(self._finish())
         return ChunkResult(self.completed, self.failed, self._sample)
+
+    def _fail_those_that_end_workers(self) -> None:
+        while self._items and has_ended_too_many(self._items[-1]):
+            item = self._items.pop()
+            self._record(self._result(item, item.ends, 0.0, None, ended_worker(item.ends)))
+
+    def _fail_those_without_result(self) -> None:
+        for item in list(self._open.values()):
+            self._record(self._result(item, 0, 0.0, None, NO_RESULT))
+
+    async def _finish(self) -> None:
+        """Wait until results are written, and take the notes of items that have none back."""
+        try:
+            await asyncio.gather(*self._written)
+        finally:
+            if self._notes is not None:
+                await self._notes.forget()
+
+    def _noted(self, items: Sequence[ItemWork]) -> AbstractAsyncContextManager[None]:
+        if self._notes is None:
+            return nullcontext()
+        return self._notes.running(items, self._items, written=lambda: asyncio.gather(*self._written))
 
     async def _process_items(self) -> None:
         clock = asyncio.get_running_loop().time
         turn = clock()
         while await self._not_paused.wait() and self._items:
-            self._record(await self._process_item(self._items.popleft()))
+            item = self._items.popleft()
+            async with self._noted([item]):
+                self._record(await self._process_item(item))
             if clock() - turn > YIELD_PERIOD:
                 await asyncio.sleep(0)
                 turn = clock()
 
     async def _process_groups(self) -> None:
         while await self._not_paused.wait() and self._items:
-            together = min(self._processor.processor.together, len(self._items))
-            group = [self._items.popleft() for _ in range(together)]
-            async for result in self._process_group(group):
-                self._record(result)
+            group = take_together(self._items, self._processor.processor.together)
+            async with self._noted(group):
+                async for result in self._process_group(group):
+                    self._record(result)
 
     def _record(self, result: ItemResult) -> None:
+        self._open.pop(result.index, None)
+        if self._notes is not None:
+            self._notes.finished(result.index)
         if result.failure is None:
             self.completed += 1
         else:
@@ -155,10 +201,9 @@ class ChunkRun:
                     value = await self._handle(item, self._context(item, attempt, clock))
                 return self._result(item, attempt, clock.seconds, value, None)
             except Exception as error:
-                failure = self._failure_of(error, clock)
                 self._may_retry, self._retry_after = self._may_try_again(error), retry_after_of(error)
                 if attempt == self._plan.item_attempts or not self._may_retry:
-                    return self._result(item, attempt, clock.seconds, None, failure)
+                    return self._result(item, attempt, clock.seconds, None, self._failure_of(error, clock))
             finally:
                 self._status_texts.pop(item.key, None)
             await self._rest([item], attempt, self._retry_after)
@@ -234,8 +279,7 @@ class ChunkRun:
         )
 
     def _key_of(self, item: ItemWork) -> str:
-        key = f"{self._chunk.batch_id}/{item.index}"
-        return f"{key}/undo" if self._chunk.undo else key
+        return f"{self._chunk.batch_id}/{item.index}{'/undo' if self._chunk.undo else ''}"
 
     async def _handle(self, item: ItemWork, context: ItemContext) -> Any:
         if not self._chunk.undo:

@@ -15,6 +15,7 @@ from temporalio import activity
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
+from orchestration.activities.begun_notes import BegunNotes
 from orchestration.activities.chunk_run import ChunkRun
 from orchestration.activities.inline_chunks import InlineChunks, StartedChunk
 from orchestration.activities.result_writer import ResultWriter
@@ -64,6 +65,7 @@ class ChunkActivities:
         self._store = store
         self._writer = ResultWriter(store.write_results)
         self._inline = InlineChunks()
+        self._alone = asyncio.Lock()
         uploads.set_upload_source(store.read_upload)
         self._threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="chunks")
 
@@ -71,10 +73,11 @@ class ChunkActivities:
     async def begin_chunk(self, chunk: ChunkInput) -> InlineChunk:
         """Run a chunk inline for a short time, as a local activity. process_chunk continues what has not ended by then.
 
-        It also runs a chunk that cannot be started here: its errors are shown, and retried, by Temporal.
+        It also runs a chunk that cannot be started here: its errors are shown, and retried, by Temporal. So does it one
+        with which a worker may have been lost: Temporal counts its attempts, and not those of workflow tasks.
         """
         run_id = _run_id(chunk)
-        if not self._inline.may_start(chunk.batch_id):
+        if chunk.after_loss or not self._inline.may_start(chunk.batch_id):
             return InlineChunk()
         try:
             started = self._inline.claim(run_id) or self._start(chunk, await self._read(chunk))
@@ -102,6 +105,7 @@ class ChunkActivities:
 
         Waits for no longer than one item may take in all its attempts; what has no result by then was lost.
         """
+        chunk = replace(chunk, after_loss=_follows_loss(chunk))
         work = await self._read(chunk)
         if chunk.begun_before is not None and activity.info().attempt == 1:
             longest = work.plan.chunk_timeout(1).total_seconds()
@@ -110,10 +114,21 @@ class ChunkActivities:
                     while any(item.index < chunk.begun_before for item in work.items):
                         await asyncio.sleep(POLL_PERIOD)
                         work = await self._read(chunk)
+            lost = any(item.index < chunk.begun_before for item in work.items)
+            chunk = replace(chunk, after_loss=chunk.after_loss or lost)
         return self._start(chunk, work)
 
     def _start(self, chunk: ChunkInput, work: ChunkWork) -> StartedChunk:
-        return StartedChunk.of(ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer))
+        run = ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer, notes=self._notes(chunk))
+        return StartedChunk.of(run)
+
+    def _notes(self, chunk: ChunkInput) -> BegunNotes | None:
+        if not chunk.after_loss:
+            return None
+        store = self._store
+        return BegunNotes(
+            *(chunk, _run_id(chunk), self.call_store, self._alone), note=store.note_begun, forget=store.forget_begun
+        )
 
     def _reporting(self, run: ChunkRun) -> contextlib.AbstractAsyncContextManager[None]:
         """Heartbeat with a run's progress, and write its note where that has changed."""
@@ -141,11 +156,13 @@ class ChunkActivities:
         Raises ApplicationError while there are attempts left.
         """
         chunk, attempt = wanted.chunk, activity.info().attempt
-        one = replace(chunk, offset=wanted.index, length=1)
+        one = replace(chunk, offset=wanted.index, length=1, after_loss=_follows_loss(chunk))
         work = await self._read(one)
         once = work.plan.model_copy(update={"item_attempts": 1})
         run = ChunkRun(
-            one, _run_id(chunk), replace(work, plan=once), _bind(work), self._writer, earlier_attempts=attempt - 1
+            *(one, _run_id(chunk), replace(work, plan=once), _bind(work), self._writer),
+            earlier_attempts=attempt - 1,
+            notes=self._notes(one),
         )
         async with self._reporting(run):
             return await run.process_once(is_last=attempt >= wanted.attempts)
@@ -247,6 +264,12 @@ def _application_error(bound: BoundProcessor, error: Exception) -> ApplicationEr
         non_retryable=not bound.may_retry(error),
         next_retry_delay=timedelta(seconds=wait) if wait else None,
     )
+
+
+def _follows_loss(chunk: ChunkInput) -> bool:
+    """Whether a worker may have been lost with an earlier attempt; a local activity's attempts are all in one."""
+    info = activity.info()
+    return chunk.after_loss or (info.attempt > 1 and not info.is_local)
 
 
 def _bind(work: ChunkWork, child_workflow: str = "") -> BoundProcessor:

@@ -29,7 +29,8 @@ class ChunkInput:
     With `undo` it compensates those that completed. `may_rerun`: Temporal may give it another run when items failed.
     With `options` each item is an activity of its own. `run_id` is the run's id where the chunk is no workflow itself,
     `stage` the stage of its pipeline. `begins_in_task`: a local activity in the child's first workflow task may start
-    the chunk; the items before the index `begun_before` have been claimed by such an activity.
+    the chunk; the items before the index `begun_before` have been claimed by such an activity. `after_loss`: a worker
+    may have been lost with this run of the chunk, so that what is begun is noted.
     """
 
     batch_id: str
@@ -45,6 +46,7 @@ class ChunkInput:
     stage: int | None = None
     begins_in_task: bool = False
     begun_before: int | None = None
+    after_loss: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,13 +95,27 @@ class InlineChunk:
 
 @dataclass(frozen=True)
 class ItemWork:
-    """An item to process, or to undo (then with its `result`). `attempts` counts those of all runs so far."""
+    """An item to process, or to undo (then with its `result`). `attempts` counts those of all runs so far.
+
+    `ends` counts how often a worker was lost that had begun it in this run of the child.
+    """
 
     index: int
     key: str
     data: dict[str, Any]
     attempts: int = 0
     result: Any = None
+    ends: int = 0
+
+
+@dataclass(frozen=True)
+class BegunItems:
+    """Items, by index, that a run of a child has begun or is about to; `token` names the process's pass over them."""
+
+    batch_id: str
+    run_id: str
+    token: str
+    indices: list[int]
 
 
 @dataclass(frozen=True)

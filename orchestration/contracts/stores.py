@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkWork, ItemResult, ResourcesInput
+from orchestration.contracts.chunks import BegunItems, ChunkInput, ChunkNote, ChunkWork, ItemResult, ResourcesInput
 from orchestration.contracts.fan_out import InputPage, PageRequest, SummariseInput
 from orchestration.contracts.flows import FanOutRequest, Section, SectionRequest
 from orchestration.contracts.item_workflows import SagaItem
@@ -63,6 +63,14 @@ class ItemStore(Protocol):
 
     def write_note(self, note: ChunkNote) -> None:
         """Write the note of a running child; a closed child keeps its own."""
+        ...
+
+    def note_begun(self, begun: BegunItems) -> None:
+        """Note that items are begun: one that has no result when its worker is lost is counted. Idempotent."""
+        ...
+
+    def forget_begun(self, begun: BegunItems) -> None:
+        """Take notes back, of items that were interrupted otherwise. Idempotent."""
         ...
 
     def write_results(self, results: Sequence[ItemResult]) -> None:

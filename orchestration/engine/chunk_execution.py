@@ -12,6 +12,7 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
@@ -21,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
         InlineChunk,
         ItemInput,
         ItemOptions,
+        ItemResult,
         PendingItems,
     )
     from orchestration.contracts.names import (
@@ -28,8 +30,11 @@ with workflow.unsafe.imports_passed_through():
         PENDING_ITEMS_ACTIVITY,
         PROCESS_CHUNK_ACTIVITY,
         PROCESS_ITEM_ACTIVITY,
+        WRITE_RESULT_ACTIVITY,
     )
+    from orchestration.contracts.patches import CHUNK_HAS_ALL_RESULTS, LOST_ITEM_ALONE
     from orchestration.contracts.status import Failure
+    from orchestration.errors.failures import failure_of
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=10)
 """A lost worker is noticed after this; process_chunk heartbeats three times as often."""
@@ -55,13 +60,37 @@ WORKER_LOST_RETRY = RetryPolicy(
 SAMPLE_LIMIT = 300
 
 ITEMS_FAILED = "ItemsFailed"
+RESULTS_MISSING = "ResultsMissing"
+WORKER_LOST = "WorkerLost"
+
+MAX_LOST = 5
+"""Activities of one item that may be lost with their workers: one more than until the item is counted out."""
 
 
-async def run_chunk(chunk: ChunkInput) -> ChunkResult:
-    """Process a chunk and return the counts of its items. Raises ApplicationError when an item of it failed."""
+def may_follow_loss() -> bool:
+    """Whether a worker may have been lost with a workflow task of this run: asked as soon as the workflow is loaded.
+
+    A lost workflow task comes again after its timeout, to another worker, which replays what is before it. This says
+    what to be careful about; no command depends on it.
+    """
+    info = workflow.info()
+    return workflow.unsafe.is_replaying() or workflow.now() - info.start_time >= info.task_timeout
+
+
+async def run_chunk(chunk: ChunkInput, *, follows_loss: bool = False) -> ChunkResult:
+    """Process a chunk and return the counts of its items. Raises ApplicationError when an item of it failed.
+
+    `follows_loss`: a worker may have been lost with the chunk.
+    """
+    if follows_loss:
+        chunk = replace(chunk, after_loss=True)
     result = await (_process_chunk(chunk) if chunk.options is None else _process_items(chunk, chunk.options))
     if result.failed:
         raise items_failed(chunk, result)
+    missing = chunk.length - result.completed
+    if missing and not chunk.undo and workflow.patched(CHUNK_HAS_ALL_RESULTS):
+        message = f"{missing:,} of {chunk.length:,} items have no result."
+        raise ApplicationError(message, type=RESULTS_MISSING, non_retryable=not chunk.may_rerun)
     return result
 
 
@@ -114,14 +143,52 @@ async def _process_items(chunk: ChunkInput, options: ItemOptions) -> ChunkResult
     )
     places = asyncio.Semaphore(options.concurrency)
 
-    async def one(index: int) -> ChunkResult:
+    async def one(index: int) -> ChunkResult | ActivityError:
         async with places:
-            return await _process_item(ItemInput(chunk, index, options.attempts), options)
+            return await _process_item_to_its_end(ItemInput(chunk, index, options.attempts), options)
 
-    results = await asyncio.gather(*(one(index) for index in pending.indices))
+    ended = await asyncio.gather(*(one(index) for index in pending.indices))
+    results = [each for each in ended if isinstance(each, ChunkResult)]
+    for each in ended:
+        if isinstance(each, ActivityError):
+            raise each
     sample: Failure | None = next((result.sample for result in results if result.sample), None)
     completed = pending.completed + sum(result.completed for result in results)
     return ChunkResult(completed, sum(result.failed for result in results), sample)
+
+
+async def _process_item_to_its_end(item: ItemInput, options: ItemOptions) -> ChunkResult | ActivityError:
+    """Process an item, again where its worker was lost with it, and return its counts, or what else came between."""
+    for _ in range(MAX_LOST):
+        try:
+            return await _process_item(item, options)
+        except ActivityError as error:
+            if is_cancelled_exception(error) or not workflow.patched(LOST_ITEM_ALONE):
+                raise
+            if not isinstance(error.cause, TemporalTimeoutError):
+                return error
+            lost = error
+        item = replace(item, chunk=replace(item.chunk, after_loss=True))
+    return await _write_lost(item, failure_of(lost))
+
+
+async def _write_lost(item: ItemInput, reason: Failure) -> ChunkResult | ActivityError:
+    """Write the failure of an item that no worker has come back from."""
+    chunk, run_id = item.chunk, item.chunk.run_id or workflow.info().run_id
+    failure = Failure(WORKER_LOST, f"Its worker was lost {MAX_LOST} times: {reason.message}")
+    try:
+        await workflow.execute_activity(
+            WRITE_RESULT_ACTIVITY,
+            ItemResult(chunk.batch_id, chunk.child, run_id, item.index, MAX_LOST, 0.0, failure=failure),
+            task_queue=chunk.task_queue,
+            start_to_close_timeout=LIST_TIMEOUT,
+            retry_policy=WORKER_LOST_RETRY,
+        )
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise
+        return error
+    return ChunkResult(0, 1, failure)
 
 
 async def _process_item(item: ItemInput, options: ItemOptions) -> ChunkResult:

@@ -13,7 +13,7 @@ from temporalio.exceptions import FailureError
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.chunks import ChunkInput, ChunkResult
     from orchestration.contracts.status import Failure, Status
-    from orchestration.engine.chunk_execution import run_chunk
+    from orchestration.engine.chunk_execution import may_follow_loss, run_chunk
     from orchestration.errors.failures import outcome_of
 
 
@@ -21,6 +21,7 @@ class ChunkRunner:
     """Runs one chunk at a time and returns how it ended. Chunks are told apart by their run ids."""
 
     def __init__(self) -> None:
+        self._follows_loss = may_follow_loss()
         self._dropped = set[str]()
         self._run_id = ""
         self._task: asyncio.Task[ChunkResult] | None = None
@@ -44,7 +45,10 @@ class ChunkRunner:
         """Run a chunk, unless it was dropped, and return its outcome."""
         if self.is_dropped(chunk):
             return Status.CANCELED, None
-        self._run_id, self._task = chunk.run_id, asyncio.create_task(run_chunk(chunk))
+        work = run_chunk(chunk, follows_loss=self._follows_loss)
+        self._run_id, self._task = chunk.run_id, asyncio.create_task(work)
+        if not workflow.unsafe.is_replaying():
+            self._follows_loss = False  # only the first chunk that is new to this process may be the lost one
         try:
             await self._task
         except asyncio.CancelledError:

@@ -8,9 +8,21 @@ from typing import Any
 
 import httpx
 
-from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkWork, ItemResult
+from orchestration.contracts.chunks import BegunItems, ChunkInput, ChunkNote, ChunkWork, ItemResult
 from orchestration.remote.http_client import bearer_client, post_json
-from orchestration.remote.wire import CHUNK, NOTE, NOTE_PATH, READ_PATH, RESULTS, RESULTS_PATH, UPLOADS_PATH, WORK
+from orchestration.remote.wire import (
+    BEGUN,
+    BEGUN_PATH,
+    CHUNK,
+    FORGET_PATH,
+    NOTE,
+    NOTE_PATH,
+    READ_PATH,
+    RESULTS,
+    RESULTS_PATH,
+    UPLOADS_PATH,
+    WORK,
+)
 
 RESULTS_PER_CALL = 200
 TIMEOUT = 30.0
@@ -51,6 +63,14 @@ class RemoteStore:
     def write_note(self, note: ChunkNote) -> None:
         """Show what a running child is doing."""
         self._post(NOTE_PATH, NOTE.dump_json(note))
+
+    def note_begun(self, begun: BegunItems) -> None:
+        """Note that items are begun."""
+        self._post(BEGUN_PATH, BEGUN.dump_json(begun))
+
+    def forget_begun(self, begun: BegunItems) -> None:
+        """Take notes of begun items back."""
+        self._post(FORGET_PATH, BEGUN.dump_json(begun))
 
     def write_results(self, results: Sequence[ItemResult]) -> None:
         """Record results, RESULTS_PER_CALL in a call."""

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pydantic import TypeAdapter
 
-from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkWork, ItemResult
+from orchestration.contracts.chunks import BegunItems, ChunkInput, ChunkNote, ChunkWork, ItemResult
 from orchestration.contracts.status import Failure, Status
 
 EVENTS_PATH = "/api/v1/watches/events"
@@ -32,10 +32,13 @@ EVENTS = TypeAdapter(list[WorkflowEvent])
 WORK = TypeAdapter(ChunkWork)
 CHUNK = TypeAdapter(ChunkInput)
 NOTE = TypeAdapter(ChunkNote)
+BEGUN = TypeAdapter(BegunItems)
 RESULTS = TypeAdapter(list[ItemResult])
 
 READ_PATH = "/api/v1/worker/chunks/read"
 NOTE_PATH = "/api/v1/worker/notes"
 RESULTS_PATH = "/api/v1/worker/results"
+BEGUN_PATH = "/api/v1/worker/begun"
+FORGET_PATH = "/api/v1/worker/begun/forget"
 
 UPLOADS_PATH = "/api/v1/worker/uploads"

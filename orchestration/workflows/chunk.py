@@ -6,7 +6,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.chunks import ChunkInput, ChunkResult
-    from orchestration.engine.chunk_execution import run_chunk
+    from orchestration.engine.chunk_execution import may_follow_loss, run_chunk
 
 
 @workflow.defn
@@ -16,4 +16,4 @@ class ChunkWorkflow:
     @workflow.run
     async def run(self, chunk: ChunkInput) -> ChunkResult:
         """Return the counts of the chunk's items."""
-        return await run_chunk(chunk)
+        return await run_chunk(chunk, follows_loss=may_follow_loss())

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkWork, ItemResult, ItemWork, ResourcesInput
+from orchestration.contracts.chunks import (
+    BegunItems,
+    ChunkInput,
+    ChunkNote,
+    ChunkWork,
+    ItemResult,
+    ItemWork,
+    ResourcesInput,
+)
 from orchestration.contracts.fan_out import InputPage, PageRequest, SummariseInput
 from orchestration.contracts.flows import FanOutRequest, Section, SectionRequest
 from orchestration.contracts.item_workflows import SagaItem
@@ -23,6 +31,7 @@ class MemoryStore:
         self.reports: list[SummariseInput] = []
         self.undone: dict[tuple[str, int], ItemResult] = {}
         self.notes: list[ChunkNote] = []
+        self.begun: set[tuple[str, str, str, int]] = set()
         self.inputs: dict[str, int] = {}
         self.pages: dict[str, int] = defaultdict(int)
         self.sections: dict[str, list[Section]] = defaultdict(list)
@@ -78,7 +87,8 @@ class MemoryStore:
             if result is not None and result.failure is None:
                 completed += 1
             else:
-                items.append(ItemWork(index, str(index), {}, result.attempts if result else 0))
+                ends = sum(each[:2] == (work.batch_id, run_id) and each[3] == index for each in self.begun)
+                items.append(ItemWork(index, str(index), {}, result.attempts if result else 0, ends=ends))
         delegate = Probe.all[name].delegate
         if delegate is not None:
             return ChunkWork("workflow", delegate, plan, items, completed=completed)
@@ -104,6 +114,14 @@ class MemoryStore:
     def write_note(self, note: ChunkNote) -> None:
         """Keep a note."""
         self.notes.append(note)
+
+    def note_begun(self, begun: BegunItems) -> None:
+        """Keep that items are begun."""
+        self.begun |= {(begun.batch_id, begun.run_id, begun.token, index) for index in begun.indices}
+
+    def forget_begun(self, begun: BegunItems) -> None:
+        """Forget it."""
+        self.begun -= {(begun.batch_id, begun.run_id, begun.token, index) for index in begun.indices}
 
     def write_report(self, given: SummariseInput) -> None:
         """Keep a report."""

@@ -14,7 +14,7 @@ from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.models import Batch, Item, Node, Operation
 from dashboard.projection.events import apply_events
 from dashboard.projection.settlement import discard
-from orchestration.contracts.chunks import ChunkInput, ItemResult
+from orchestration.contracts.chunks import BegunItems, ChunkInput, ItemResult
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Failure, Status
 from tests.support.builders import START, MakeBatch, child_of, closed, start_root, started
@@ -207,3 +207,18 @@ def test_a_discarded_batch_is_not_processed_though_its_start_arrives_late(make_b
     work = ChunkInput(batch.pk, 0, 0, 1, "canopy", timedelta(minutes=1))
     with pytest.raises(LookupError, match="was discarded"):
         DjangoChunkStore().read_chunk(work, "run")
+
+
+@pytest.mark.django_db
+def test_what_was_begun_after_a_loss_is_counted_by_run_and_forgotten_by_pass(
+    make_batch: MakeBatch, store: DjangoChunkStore
+) -> None:
+    batch = make_batch(items=3, chunk_size=3)
+    for token in ("first", "first", "second"):
+        store.note_begun(BegunItems(batch.pk, "run-1", token, [0, 1]))
+    store.note_begun(BegunItems(batch.pk, "run-0", "older", [2]))
+    store.forget_begun(BegunItems(batch.pk, "run-1", "second", [1]))
+    work = store.read_chunk(chunk(batch, after_loss=True), "run-1")
+    assert [item.ends for item in work.items] == [2, 1, 0]
+    assert [item.ends for item in store.read_chunk(chunk(batch), "run-1").items] == [0, 0, 0]
+    store.note_begun(BegunItems("gone", "run-1", "first", [0]))

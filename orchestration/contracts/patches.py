@@ -1,0 +1,7 @@
+"""Ids of patches: changes of what running workflows do, each guarded by `workflow.patched`."""
+
+CHUNK_HAS_ALL_RESULTS = "chunk-has-all-results"
+"""A chunk fails whose counts are smaller than its length; before, it completed."""
+
+LOST_ITEM_ALONE = "lost-item-alone"
+"""An item's activity that is lost runs again and fails that item alone; before, it failed its chunk at once."""

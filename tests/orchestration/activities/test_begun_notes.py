@@ -1,0 +1,129 @@
+"""Items that end their worker: what is begun after a loss is noted, counted by item, and limited."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from orchestration.activities.begun_notes import ENDED_WORKER, MAX_ENDS
+from orchestration.activities.parents import ParentActivities
+from orchestration.contracts.chunks import BegunItems, ChunkInput, ChunkResult, InlineChunk, ItemInput
+from orchestration.plan.plan import Plan
+from tests.support.memory_store import MemoryStore
+from tests.support.probe import Probe
+from tests.support.waiting import until
+
+CHUNK = ChunkInput("batch", 0, 0, 6, "canopy", timedelta(hours=1), run_id="run")
+
+
+class Process:
+    """A worker process, as far as activities go."""
+
+    def __init__(self, **plan: object) -> None:
+        self.store, self.probe = MemoryStore(), Probe()
+        self.store.batches["batch"] = (Plan.model_validate({"item_attempts": 1, **plan}), self.probe.name)
+        self.activities = ParentActivities(self.store)
+
+    def lose(self, *items: int, times: int = 1) -> None:
+        """Leave the notes of processes that were lost with these items."""
+        for _ in range(times):
+            token = str(len(self.store.begun))
+            self.store.note_begun(BegunItems("batch", "run", token, list(items)))
+
+    async def process(self, attempt: int = 1, chunk: ChunkInput = CHUNK) -> ChunkResult:
+        return await _attempt(attempt).run(self.activities.process_chunk, chunk)
+
+    async def process_item(self, index: int, attempt: int = 1) -> ChunkResult:
+        return await _attempt(attempt).run(self.activities.process_item, ItemInput(CHUNK, index, 3))
+
+    def failures(self) -> dict[int, str]:
+        """Return the types of failures by item."""
+        results = self.store.results.values()
+        return {result.index: result.failure.type for result in results if result.failure is not None}
+
+
+def _attempt(number: int) -> ActivityEnvironment:
+    made = ActivityEnvironment()
+    made.info = replace(made.info, attempt=number)
+    return made
+
+
+@pytest.fixture
+def process() -> Process:
+    """Return a process whose chunk has two items at work at a time."""
+    return Process(item_concurrency=2)
+
+
+async def test_an_item_that_ended_three_workers_has_failed_and_its_neighbours_go_on(process: Process) -> None:
+    process.lose(3, times=MAX_ENDS)
+    result = await process.process(attempt=5)
+    assert (result.completed, result.failed) == (5, 1)
+    assert process.failures() == {3: ENDED_WORKER}
+    assert "ended its worker 3 times" in process.store.results["batch", 3].failure.message  # type: ignore[union-attr]
+    assert process.probe.calls == {str(index): 1 for index in (0, 1, 2, 4, 5)}
+
+
+async def test_a_first_attempt_notes_nothing(process: Process) -> None:
+    assert (await process.process()).completed == 6
+    assert not process.store.begun
+
+
+async def test_after_a_loss_what_is_begun_is_noted_before_it_runs(process: Process) -> None:
+    process.probe.gate.clear()
+    running = asyncio.create_task(process.process(attempt=2))
+    await _calls(process, 2)
+    assert {note[3] for note in process.store.begun} >= {0, 1}
+    process.probe.gate.set()
+    await running
+
+
+async def test_suspects_run_last_and_one_at_a_time(process: Process) -> None:
+    process.lose(0, 1)
+    process.probe.hold = {"0"}
+    running = asyncio.create_task(process.process(attempt=3))
+    await _calls(process, 5)
+    assert process.probe.calls == {str(index): 1 for index in (0, 2, 3, 4, 5)}, "1 waits for 0"
+    assert sum(note[3] == 1 for note in process.store.begun) == 1, "and is not counted meanwhile"
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def test_items_of_a_worker_that_is_stopped_are_not_counted(process: Process) -> None:
+    process.probe.hold = {"1"}
+    running = asyncio.create_task(process.process(attempt=2))
+    await _calls(process, 6)
+    running.cancel()
+    await asyncio.wait({running})
+    assert 1 not in {note[3] for note in process.store.begun}
+
+
+async def test_a_chunk_that_was_lost_in_its_workflow_task_is_not_begun_there_again(process: Process) -> None:
+    lost = replace(CHUNK, after_loss=True)
+    assert await _attempt(1).run(process.activities.begin_chunk, lost) == InlineChunk()
+    process.lose(2, times=MAX_ENDS)
+    assert (await process.process(chunk=lost)).failed == 1
+
+
+async def test_an_item_with_an_activity_of_its_own_is_counted_alike(process: Process) -> None:
+    process.lose(2, times=MAX_ENDS)
+    assert (await process.process_item(2, attempt=2)).failed == 1
+    assert (await process.process_item(1, attempt=2)).completed == 1
+    assert process.probe.calls == {"1": 1}
+
+
+async def test_an_attempt_that_fails_by_itself_is_not_counted(process: Process) -> None:
+    process.probe.fail = {"1"}
+    with pytest.raises(Exception, match="told to fail"):
+        await process.process_item(1, attempt=2)
+    assert not process.store.begun
+
+
+async def _calls(process: Process, number: int) -> None:
+    async def called() -> bool:
+        return sum(process.probe.calls.values()) >= number
+
+    await until(called, f"{number} calls")

@@ -1,0 +1,70 @@
+"""Chunk execution: every item has a result before its child completes, and a lost worker costs nobody else."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from temporalio import activity
+from temporalio.worker import Worker
+
+from orchestration.contracts.chunks import ChunkInput, ChunkResult, ItemInput, ItemResult, PendingItems
+from orchestration.contracts.events import EventKind
+from orchestration.contracts.names import (
+    PENDING_ITEMS_ACTIVITY,
+    PROCESS_CHUNK_ACTIVITY,
+    PROCESS_ITEM_ACTIVITY,
+    WRITE_RESULT_ACTIVITY,
+)
+from orchestration.engine import chunk_execution
+from orchestration.engine.chunk_execution import MAX_LOST, RESULTS_MISSING
+from tests.support.engine import Engine
+
+
+async def test_an_item_whose_worker_is_lost_costs_no_other_item_its_turn(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunk_execution, "HEARTBEAT_TIMEOUT", timedelta(seconds=1))
+    done, begun, written, queue = list[int](), list[bool](), list[ItemResult](), secrets.token_hex(4)
+
+    @activity.defn(name=PENDING_ITEMS_ACTIVITY)
+    async def pending_items(chunk: ChunkInput) -> PendingItems:
+        return PendingItems(list(range(chunk.length)), 0)
+
+    @activity.defn(name=PROCESS_ITEM_ACTIVITY)
+    async def process_item(wanted: ItemInput) -> ChunkResult:
+        if wanted.index == 0:
+            begun.append(wanted.chunk.after_loss)
+            activity.raise_complete_async()  # nobody ever completes it, nor heartbeats
+        done.append(wanted.index)
+        return ChunkResult(1, 0)
+
+    @activity.defn(name=WRITE_RESULT_ACTIVITY)
+    async def write_result(result: ItemResult) -> None:
+        written.append(result)
+
+    functions: Sequence[object] = (pending_items, process_item, write_result)
+    async with Worker(engine.client, task_queue=queue, activities=functions):  # type: ignore[arg-type]
+        run = await engine.launch(5, chunk_size=5, execution="activities", item_concurrency=1, task_queue=queue)
+        assert (await run.result()).counts.failed == 1
+    assert done == [1, 2, 3, 4]
+    assert begun == [False] + [True] * (MAX_LOST - 1)
+    assert [(result.index, result.failure.type) for result in written if result.failure] == [(0, "WorkerLost")]
+
+
+async def test_a_child_whose_activity_counts_fewer_results_than_it_has_items_has_failed(engine: Engine) -> None:
+    queue = secrets.token_hex(4)
+
+    @activity.defn(name=PROCESS_CHUNK_ACTIVITY)
+    async def process_chunk(chunk: ChunkInput) -> ChunkResult:
+        return ChunkResult(1, 0)
+
+    async with Worker(engine.client, task_queue=queue, activities=[process_chunk]):
+        run = await engine.launch(3, chunk_size=3, task_queue=queue)
+        assert (await run.result()).counts.failed == 1
+        await run.closed_event()
+    reason = run.events(EventKind.CLOSED)[0].failure
+    assert reason is not None
+    assert (reason.type, reason.message) == (RESULTS_MISSING, "2 of 3 items have no result.")

@@ -9,11 +9,25 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from dashboard.i18n.formatting import StrOrPromise, translated
-from orchestration.temporal.connection import BatchNotRunning, BatchRunning, TemporalUnavailable
+from orchestration.temporal.connection import (
+    BatchNotRunning,
+    BatchRunning,
+    HistoryGone,
+    OutcomeUnknown,
+    TemporalBusy,
+    TemporalRefused,
+    TemporalUnavailable,
+)
+
+REFUSAL_STATUSES = {"FAILED_PRECONDITION": 409, "INVALID_ARGUMENT": 422}
+"""HTTP statuses by the gRPC status of a refusal. The others are about Canopy's own rights, not those of a person."""
 
 
 class OperationError(Exception):
-    """An operation that was refused or failed, and nothing was done: a message and an HTTP status."""
+    """An operation that was refused or failed, and nothing was done: a message and an HTTP status.
+
+    Only of a NotKnownYet may something have been done.
+    """
 
     def __init__(self, message: StrOrPromise, status_code: int) -> None:
         super().__init__(message)
@@ -21,15 +35,49 @@ class OperationError(Exception):
         self.status_code = status_code
 
 
+class NotKnownYet(OperationError):
+    """A request that was not answered in time: it may have been done, or may still be."""
+
+    def __init__(self, message: StrOrPromise) -> None:
+        super().__init__(message, 504)
+
+
 @contextmanager
 def temporal_errors() -> Iterator[None]:
-    """Turn what a request to Temporal raises into OperationErrors: 409 for the wrong state, 503 for no connection."""
+    """Turn what a request to Temporal raises into OperationErrors.
+
+    409 for the wrong state, 503 for no connection or a limit, 504 (NotKnownYet) for no answer, 409, 422 or 502 for a
+    refusal.
+    """
     try:
         yield
     except BatchRunning as error:
         raise OperationError(str(error), 409) from error
     except BatchNotRunning as error:
         raise OperationError(_("The batch is not running."), 409) from error
+    except HistoryGone as error:
+        raise OperationError(
+            _(
+                "Temporal no longer has the history of this batch, and with it what its steps returned, so it cannot "
+                "continue where it stopped. Nothing was changed; launch it again instead."
+            ),
+            409,
+        ) from error
+    except OutcomeUnknown as error:
+        raise NotKnownYet(
+            _(
+                "%(error)s It is not known yet whether this was done. The page shows it once it was; look there before "
+                "you repeat it."
+            )
+            % {"error": error}
+        ) from error
+    except TemporalRefused as error:
+        status = REFUSAL_STATUSES.get(error.status.name, 502)
+        raise OperationError(_("%(error)s Nothing was changed.") % {"error": error}, status) from error
+    except TemporalBusy as error:
+        raise OperationError(
+            _("%(error)s Nothing was changed; try again in a moment.") % {"error": error}, 503
+        ) from error
     except TemporalUnavailable as error:
         raise OperationError(
             _("%(error)s Nothing was changed; try again in a moment.") % {"error": error}, 503

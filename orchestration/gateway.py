@@ -6,8 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from temporalio.client import WorkflowQueryFailedError, WorkflowQueryRejectedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.client.external_workflows import ExternalWorkflows
 from orchestration.client.reader import TemporalReader
@@ -38,6 +40,9 @@ from orchestration.temporal.connection import (
     BatchNotRunning,
     BatchRunning,
     Connection,
+    HistoryGone,
+    TemporalUnavailable,
+    commanded,
     not_running,
     unavailable,
 )
@@ -73,7 +78,7 @@ class Gateway(TemporalReader):
 
     async def _start(self, root: RootInput, conflict: WorkflowIDConflictPolicy, reuse: WorkflowIDReusePolicy) -> str:
         client = await self.client()
-        with unavailable():
+        with commanded():
             handle = await client.start_workflow(
                 root_workflow(root),
                 root,
@@ -113,10 +118,20 @@ class Gateway(TemporalReader):
         return await SkipRouting(await self.client(), root, update_id).route(parents, believed_open)
 
     async def _state(self, batch_id: str) -> FlowState:
-        """Return the state of a flow's newest run. Raises TemporalUnavailable, also where no worker answers."""
+        """Return the state of a flow's newest run, which its history holds.
+
+        Raises HistoryGone, and TemporalUnavailable, also where no worker answers.
+        """
         handle = (await self.client()).get_workflow_handle(root_id(batch_id))
-        with unavailable():
-            state: FlowState = await handle.query(STATE_QUERY, result_type=FlowState, rpc_timeout=RPC_TIMEOUT)
+        try:
+            with unavailable():
+                state: FlowState = await handle.query(STATE_QUERY, result_type=FlowState, rpc_timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            raise HistoryGone("Temporal no longer has the history of this batch.") from error
+        except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
+            raise TemporalUnavailable(f"The state of the batch cannot be read: {error}") from error
         return state
 
     async def pause(self, batch_id: str) -> None:
@@ -149,7 +164,7 @@ class Gateway(TemporalReader):
 
     async def _signal(self, workflow_id: str, signal: str, *arguments: object) -> None:
         handle = (await self.client()).get_workflow_handle(workflow_id)
-        with unavailable(), not_running():
+        with commanded(), not_running():
             await handle.signal(signal, args=arguments, rpc_timeout=RPC_TIMEOUT)
 
     async def notify(self, delivery_id: str) -> None:
@@ -176,7 +191,7 @@ class Gateway(TemporalReader):
         if run is None or run.status.is_outcome:
             raise BatchNotRunning("The batch is not running.")
         client = await self.client()
-        with unavailable(), not_running():
+        with commanded(), not_running():
             await client.get_workflow_handle(workflow_id).cancel(rpc_timeout=RPC_TIMEOUT)
 
     async def terminate(self, workflow_id: str, reason: str) -> None:
@@ -185,5 +200,5 @@ class Gateway(TemporalReader):
         Below an external workflow its own parent close policies apply.
         """
         client = await self.client()
-        with unavailable(), not_running():
+        with commanded(), not_running():
             await client.get_workflow_handle(workflow_id).terminate(reason=reason, rpc_timeout=RPC_TIMEOUT)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from django.contrib.auth.models import User
 
-from dashboard.errors import OperationError, temporal_errors
+from dashboard.errors import NotKnownYet, OperationError, temporal_errors
 from dashboard.models import AuditEntry, Batch, Schedule, ScheduleEntry
 
 ACCEPTED = "Accepted."
@@ -32,8 +32,14 @@ def audited(
     try:
         with temporal_errors():
             yield entry
+    except NotKnownYet as error:
+        entry.outcome = f"Not known yet: {error.message}"
+        raise
     except OperationError as error:
         entry.outcome = f"Failed: {error.message}"
+        raise
+    except BaseException as error:
+        entry.outcome = f"Failed: {type(error).__name__}: {error}"
         raise
     finally:
         entry.save()

@@ -22,7 +22,7 @@ from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.fan_out import FanOutInput
 from orchestration.contracts.messages import ChildrenAnswer
 from orchestration.contracts.status import LEFT_OUT, Status
-from orchestration.temporal.connection import BatchNotRunning
+from orchestration.temporal.connection import BatchNotRunning, OutcomeUnknown
 
 AT_ONCE = 20
 """Concurrent requests to Temporal where there is one per child."""
@@ -74,10 +74,19 @@ def _retry(operation: Operation, root: Node, eligible: dict[int, Node], result: 
             _rerun_external(batch, eligible, result)
         else:
             _retry_own(operation, root, eligible, result)
-    finally:
-        accepted = set(result.accepted)
-        restore_operations({node.pk: before[node.pk] for node in eligible.values() if node.pk not in accepted})
+    except OutcomeUnknown:  # it may still be done, and then with what this operation says
+        raise
+    except BaseException:
+        _restore(before, eligible, result)
+        raise
+    _restore(before, eligible, result)
     announce_change_from_thread(batch.pk)
+
+
+def _restore(before: Mapping[int, str | None], eligible: Mapping[int, Node], result: OperationResult) -> None:
+    """Give children that were not accepted back to the operation that they had."""
+    accepted = set(result.accepted)
+    restore_operations({node.pk: before[node.pk] for node in eligible.values() if node.pk not in accepted})
 
 
 def _retry_own(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult) -> None:

@@ -24,7 +24,7 @@ from orchestration.client.schedule_models import (
     to_snapshot,
     to_temporal,
 )
-from orchestration.temporal.connection import RPC_TIMEOUT, unavailable
+from orchestration.temporal.connection import RPC_TIMEOUT, commanded, unavailable
 
 PREVIEW_PREFIX = "canopy-preview"
 """Prefix of the ids of temporary schedules, from which next times are previewed."""
@@ -89,14 +89,14 @@ class Schedules:
         silently drops a start whose id is taken.
         """
         handle = await self._handle(schedule_id)
-        with unavailable(), _gone():
+        with commanded(), _gone():
             await _next_second(await handle.describe(rpc_timeout=RPC_TIMEOUT))
             await handle.trigger(rpc_timeout=RPC_TIMEOUT)
 
     async def delete(self, schedule_id: str) -> None:
         """Delete a schedule; its open batches continue. Raises ScheduleGone."""
         handle = await self._handle(schedule_id)
-        with unavailable(), _gone():
+        with commanded(), _gone():
             await handle.delete(rpc_timeout=RPC_TIMEOUT)
 
     async def describe(self, schedule_id: str) -> ScheduleSnapshot:
@@ -124,14 +124,14 @@ class Schedules:
         self, temporal_schedule_id: str, setting: ScheduleSettings, schedule_id: str = ""
     ) -> ScheduleHandle:
         client = await self._client()
-        with unavailable(), _refusing(setting.timing):
+        with commanded(), _refusing(setting.timing):
             return await client.create_schedule(
                 temporal_schedule_id, to_temporal(setting, schedule_id), rpc_timeout=RPC_TIMEOUT
             )
 
     async def _update(self, schedule_id: str, change: Callable[[ScheduleUpdateInput], ScheduleUpdate]) -> None:
         handle = await self._handle(schedule_id)
-        with unavailable(), _gone():
+        with commanded(), _gone():
             await handle.update(change, rpc_timeout=RPC_TIMEOUT)
 
 

@@ -29,7 +29,7 @@ from orchestration.contracts.names import (
     SKIP_CHILDREN_UPDATE,
 )
 from orchestration.contracts.workflow_ids import root_id
-from orchestration.temporal.connection import RPC_TIMEOUT, TemporalUnavailable, unavailable
+from orchestration.temporal.connection import RPC_TIMEOUT, TemporalUnavailable, commanded
 
 ROUNDS = 8
 ROUND_PAUSE = 0.25
@@ -168,7 +168,7 @@ class SkipRouting(Routing):
 
 async def _answer_of(update: Awaitable[ChildrenAnswer], *closed: RPCStatusCode) -> ChildrenAnswer | None:
     """Return the answer of an update; None where the parent is closing, or closed as a status in `closed` says."""
-    with unavailable():
+    with commanded():
         try:
             return await update
         except WorkflowUpdateFailedError as error:

@@ -26,14 +26,52 @@ RECONNECT_PAUSES = (0.5, 1, 2, 5)
 
 RPC_TIMEOUT = timedelta(seconds=5)
 UNAVAILABLE = "Can't reach Temporal."
+BUSY = "A limit of Temporal is reached: {reason}."
+REFUSAL = "Temporal refused the request: {reason}."
+UNANSWERED_COMMAND = "Temporal has not answered in time."
+
+UNANSWERED = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
+"""After these a command may have been done all the same."""
+
+UNREACHABLE = (RPCStatusCode.UNAVAILABLE, *UNANSWERED)
+LIMITED = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.OUT_OF_RANGE)
+REFUSED = (
+    RPCStatusCode.FAILED_PRECONDITION,
+    RPCStatusCode.PERMISSION_DENIED,
+    RPCStatusCode.UNAUTHENTICATED,
+    RPCStatusCode.INVALID_ARGUMENT,
+    RPCStatusCode.UNIMPLEMENTED,
+    RPCStatusCode.INTERNAL,
+    RPCStatusCode.DATA_LOSS,
+)
 
 
 class TemporalUnavailable(Exception):
     """Can't reach Temporal."""
 
 
+class TemporalBusy(TemporalUnavailable):
+    """A limit of Temporal is reached, and nothing was done: requests a second, updates in flight, a message's size."""
+
+
+class TemporalRefused(TemporalUnavailable):
+    """Temporal refused a request, and nothing was done. `status` is the gRPC status."""
+
+    def __init__(self, message: str, status: RPCStatusCode) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class OutcomeUnknown(TemporalUnavailable):
+    """Temporal did not answer a command in time: it may have been done, or may still be."""
+
+
 class BatchNotRunning(Exception):
     """The root is closed or was never started: it can be neither signaled nor canceled nor terminated."""
+
+
+class HistoryGone(Exception):
+    """Temporal no longer has the history that a request needs."""
 
 
 class BatchRunning(Exception):
@@ -62,19 +100,37 @@ def connection_of_environment() -> Connection:
 
 @contextmanager
 def unavailable() -> Iterator[None]:
-    """Raise TemporalUnavailable for every error with which a call fails while Temporal cannot be reached."""
+    """Raise TemporalUnavailable for every error with which a call fails while Temporal cannot be reached.
+
+    Raise TemporalBusy or TemporalRefused where it answers that it will not do it. What depends on the workflow (not
+    found, exists already, aborted) is left to the caller.
+    """
     try:
         yield
     except (TimeoutError, RuntimeError, OSError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
         raise TemporalUnavailable(UNAVAILABLE) from error
     except RPCError as error:
-        if error.status in (
-            RPCStatusCode.UNAVAILABLE,
-            RPCStatusCode.DEADLINE_EXCEEDED,
-            RPCStatusCode.CANCELLED,
-            RPCStatusCode.RESOURCE_EXHAUSTED,
-        ):
+        if error.status in UNREACHABLE:
             raise TemporalUnavailable(UNAVAILABLE) from error
+        if error.status in LIMITED:
+            raise TemporalBusy(BUSY.format(reason=error.message.rstrip("."))) from error
+        if error.status in REFUSED:
+            raise TemporalRefused(REFUSAL.format(reason=error.message.rstrip(".")), error.status) from error
+        raise
+
+
+@contextmanager
+def commanded() -> Iterator[None]:
+    """Do as `unavailable` does for a command; raise OutcomeUnknown where it may have been done without an answer."""
+    try:
+        with unavailable():
+            yield
+    except TemporalUnavailable as error:
+        cause = error.__cause__
+        if isinstance(cause, TimeoutError | WorkflowUpdateRPCTimeoutOrCancelledError) or (
+            isinstance(cause, RPCError) and cause.status in UNANSWERED
+        ):
+            raise OutcomeUnknown(UNANSWERED_COMMAND) from error
         raise
 
 

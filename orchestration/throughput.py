@@ -33,9 +33,13 @@ def rate_and_eta(done: float, left: float, elapsed: float, *, is_running: bool) 
 
 
 def add_sample(samples: Samples, second: int, done: int) -> Samples:
-    """Return samples with one more, which replaces that of the same second. A lower count starts anew."""
+    """Return samples with one more, which replaces that of the same second. A lower count starts anew.
+
+    Processes on several hosts write them: a second before the newest sample is that of a slow clock, and taken for it.
+    """
     if samples and done < samples[-1][1]:
         return [[second, done]]
+    second = max([second, *(at for at, _ in samples)])
     kept = [each for each in samples if each[0] != second]
     recent = [each for each in kept if each[0] > second - SAMPLE_WINDOW]
     before = [each for each in kept if each[0] <= second - SAMPLE_WINDOW][-1:]
@@ -49,12 +53,16 @@ def eta_bounds(samples: Samples, second: int, left: float) -> tuple[float, float
     """
     if not samples:
         return None
+    samples = sorted(samples)
+    second = max(second, samples[-1][0])
     first = max(samples[0][0], second - SAMPLE_WINDOW)
     marks = [_done_at(samples, at) for at in range(first, second + 1, STRETCH)]
     rates = [(after - before) / STRETCH for before, after in pairwise(marks)]
     if len(rates) < 3 or not any(rates):
         return None
     mean, error = fmean(rates), stdev(rates) / len(rates) ** 0.5
+    if mean <= 0:
+        return None
     slow, fast = max(mean - CONFIDENCE * error, mean / 10), mean + CONFIDENCE * error
     return left / fast, left / slow
 

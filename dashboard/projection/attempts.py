@@ -13,10 +13,13 @@ from datetime import datetime
 from dashboard.database.sanitising import text
 from dashboard.models import Attempt, Node
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
-from orchestration.contracts.status import Status
+from orchestration.contracts.status import Failure, Status
 
 ATTEMPT_STATE = ("number", "status", "started_at", "closed_at", "error_type", "error_message")
 NODE_FIELDS = ("run_id", "status", "started_at", "closed_at", "error_type", "error_message")
+
+ENDED_WITH_PARENT = Failure("EndedWithParent", "It ended when the workflow that it was part of was ended.")
+"""Of what is no workflow of its own. How its parent says that it ended, if that arrives late, counts instead."""
 
 Runs = dict[str, Attempt]
 
@@ -64,7 +67,12 @@ def _record_event(attempt: Attempt, event: TreeEvent) -> bool:
             attempt.started_at = event.at
         return is_earlier
     outcome = event.outcome or Status.COMPLETED
-    if attempt.closed_at is not None and (event.at, outcome.value) <= (attempt.closed_at, attempt.status):
+    is_assumed = attempt.error_type == ENDED_WITH_PARENT.type
+    if (
+        attempt.closed_at is not None
+        and not is_assumed
+        and (event.at, outcome.value) <= (attempt.closed_at, attempt.status)
+    ):
         return False
     attempt.status, attempt.closed_at = outcome, event.at
     attempt.error_type = text(event.failure.type[:200]) if event.failure else ""

@@ -27,11 +27,14 @@ from dashboard.projection.item_counts import reset_failed_items
 from dashboard.projection.ledger import Ledger, open_ledger
 from dashboard.projection.notes import apply_notes, record_timeline
 from dashboard.projection.resources import with_row_ids
-from dashboard.projection.settlement import skip_below_closed_root
+from dashboard.projection.settlement import end_with_parents, skip_below_closed_root
 from orchestration.contracts.events import EventKind, TreeEvent
 from orchestration.contracts.status import Status
 
 log = logging.getLogger(__name__)
+
+ENDED_BY_FORCE = (Status.TERMINATED, Status.TIMED_OUT)
+"""Outcomes that leave a workflow no time to report anything."""
 
 
 def apply_events(batch_id: str, events: Sequence[TreeEvent]) -> None:
@@ -48,10 +51,24 @@ def apply_events(batch_id: str, events: Sequence[TreeEvent]) -> None:
                 _apply_steering(ledger, some)
                 record_timeline(ledger, some)
                 ledger.flush()
+            end_with_parents(ledger, _ended_by_force(ledger, events))
             if any(event.workflow_id == ledger.root.workflow_id for event in events):
                 skip_below_closed_root(ledger)
     except Batch.DoesNotExist:
         log.warning("Dropped %s events of batch %s, which does not exist.", len(events), batch_id)
+
+
+def _ended_by_force(ledger: Ledger, events: Sequence[TreeEvent]) -> list[Node]:
+    """Return the nodes of which events say that Temporal has ended them: nothing that they report can follow.
+
+    Also the root where that has been ended and something below it is reported late.
+    """
+    ids = {event.workflow_id for event in events if event.outcome in ENDED_BY_FORCE}
+    root = ledger.root
+    if root.status in ENDED_BY_FORCE and any(event.kind is EventKind.STARTED for event in events):
+        ids.add(root.workflow_id)
+    nodes = Node.objects.filter(batch=ledger.batch, workflow_id__in=ids, status__in=ENDED_BY_FORCE)
+    return list(nodes.filter(is_workflow=True)) if ids else []
 
 
 def _apply_runs(ledger: Ledger, events: Sequence[TreeEvent]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
 from django.db.models import Count, F, QuerySet, Sum
 from django.utils import timezone
 
-from dashboard.database.bulk import slices
+from dashboard.database.bulk import slices, update_rows
 from dashboard.models import Attempt, Node
-from dashboard.projection.attempts import release
+from dashboard.projection.attempts import ATTEMPT_STATE, ENDED_WITH_PARENT, release, runs_of, show_newest
 from dashboard.projection.ledger import Ledger, open_ledger
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
@@ -22,6 +25,9 @@ def settle(batch_id: str, revision: int) -> None:
         if ledger.batch.revision == revision:
             release([ledger.root])
             if Status(ledger.root.status).is_outcome:
+                end_with_parents(
+                    ledger, Node.objects.filter(batch=batch_id, is_workflow=True).exclude(kind=NodeKind.CHILD)
+                )
                 _skip_pending(ledger, reserved_too=True)
 
 
@@ -47,6 +53,37 @@ def skip_below_closed_root(ledger: Ledger) -> None:
     closed = [attempt for attempt in Attempt.objects.filter(node=ledger.root) if Status(attempt.status).is_retryable]
     if closed:
         _skip_pending(ledger, reserved_too=Status(ledger.root.status).is_retryable)
+
+
+def end_with_parents(ledger: Ledger, parents: Iterable[Node]) -> None:
+    """Close what is no workflow of its own and still runs below workflows whose newest run has ended.
+
+    Nobody is left to report it. It ends when its parent did, canceled with it or else terminated.
+    """
+    for parent in parents:
+        if not Status(parent.status).is_outcome:
+            continue
+        closed_at, level = parent.closed_at or timezone.now(), [parent.pk]
+        outcome = Status.CANCELED if parent.status == Status.CANCELED else Status.TERMINATED
+        while level:
+            below = Node.objects.filter(parent__in=level, is_workflow=False)
+            for ids in slices(list(below.filter(status=Status.RUNNING).values_list("pk", flat=True))):
+                _close(ledger, ids, outcome, closed_at)
+            level = list(below.exclude(kind=NodeKind.CHILD).values_list("pk", flat=True))
+
+
+def _close(ledger: Ledger, ids: Sequence[int], outcome: Status, at: datetime) -> None:
+    nodes = ledger.track(Node.objects.filter(pk__in=ids))
+    runs, changed = runs_of(nodes), list[Attempt]()
+    for node in nodes:
+        open_runs = [run for run in runs[node.pk].values() if not Status(run.status).is_outcome]
+        for run in open_runs:
+            run.status, run.closed_at = outcome, max(at, run.started_at or at)
+            run.error_type, run.error_message = ENDED_WITH_PARENT.type, ENDED_WITH_PARENT.message
+        changed += open_runs
+        show_newest(node, runs[node.pk])
+    update_rows(Attempt, changed, ATTEMPT_STATE)
+    ledger.flush()
 
 
 def _skip_pending(ledger: Ledger, *, reserved_too: bool) -> None:

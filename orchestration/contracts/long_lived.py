@@ -54,7 +54,8 @@ class EntityOperation:
 class EntityInput:
     """Input of an entity, or of the run that continues it: the operations that wait, and how many are done.
 
-    `recent` are the run ids of the last operations, by which duplicates are recognised. `idle` in seconds.
+    `recent` are the run ids of the last operations, by which duplicates are recognised, `dropped` those of operations
+    that wait and were canceled. `idle` in seconds.
     """
 
     entity: str
@@ -63,6 +64,7 @@ class EntityInput:
     done: int = 0
     waiting: list[EntityOperation] = field(default_factory=list)
     recent: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

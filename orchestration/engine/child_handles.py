@@ -26,6 +26,11 @@ async def pause_while_id_is_taken(tries: int) -> bool:
     return True
 
 
+async def may_wait_for_id(tries: int) -> bool:
+    """Wait longer after each try, and return whether another one makes sense: not once all pauses were taken."""
+    return tries <= len(ID_TAKEN_PAUSES) and await pause_while_id_is_taken(tries)
+
+
 async def start_when_id_is_free(
     start: Callable[[], Awaitable[T]], wait: Callable[[int], Awaitable[bool]] = pause_while_id_is_taken
 ) -> T:

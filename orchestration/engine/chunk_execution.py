@@ -34,6 +34,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from orchestration.contracts.patches import CHUNK_HAS_ALL_RESULTS, LOST_ITEM_ALONE
     from orchestration.contracts.status import Failure
+    from orchestration.engine.cancellation import stop_if_canceled
     from orchestration.errors.failures import failure_of
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=10)
@@ -99,6 +100,7 @@ async def _process_chunk(chunk: ChunkInput) -> ChunkResult:
         inline = await _run_inline(chunk)
         if inline.result is not None:
             return inline.result
+        stop_if_canceled()
         chunk = replace(chunk, begun_before=inline.before)
     result: ChunkResult = await workflow.execute_activity(
         PROCESS_CHUNK_ACTIVITY,

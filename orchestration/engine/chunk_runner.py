@@ -6,6 +6,7 @@ Workflow code: deterministic.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError
@@ -20,9 +21,10 @@ with workflow.unsafe.imports_passed_through():
 class ChunkRunner:
     """Runs one chunk at a time and returns how it ended. Chunks are told apart by their run ids."""
 
-    def __init__(self) -> None:
+    def __init__(self, dropped: Iterable[str] = ()) -> None:
+        """Take the run ids of chunks that an earlier run of the workflow was asked to drop."""
         self._follows_loss = may_follow_loss()
-        self._dropped = set[str]()
+        self._dropped = set(dropped)
         self._run_id = ""
         self._task: asyncio.Task[ChunkResult] | None = None
 

@@ -232,6 +232,8 @@ class Supervisor:
         try:
             started = await start_when_id_is_free(partial(self._source.start, unit), partial(self._wait_for_id, unit))
         except WorkflowAlreadyStartedError:  # it completed before, or another batch runs it
+            if self.stop_reason is not None:
+                return Status.SKIPPED, None
             return self.outcomes.get(unit, Status.COMPLETED), None
         self.open[unit] = started
         run, result = NodeRun(self.outbox), None

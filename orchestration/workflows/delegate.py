@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.flows import FlowInput
     from orchestration.contracts.item_workflows import DelegatedWorkflow, Delegation
     from orchestration.contracts.names import READ_DELEGATION_ACTIVITY, RESULT_OF_ACTIVITY
+    from orchestration.engine.cancellation import stop_if_canceled
     from orchestration.engine.chunk_execution import HEARTBEAT_TIMEOUT
     from orchestration.engine.flows.flow import FlowParent, result_note
     from orchestration.engine.item_store import read_item, write_result
@@ -67,6 +68,7 @@ class DelegateWorkflow(FlowParent):
             else:
                 await write_result(chunk, attempt, began, result)
                 return ChunkResult(1, 0)
+            stop_if_canceled()
             await workflow.sleep(found.backoff * min(2 ** (attempt - found.made - 1), 60))
         raise AssertionError("the last attempt returns or raises")
 

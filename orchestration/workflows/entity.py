@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,6 +11,8 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.long_lived import EntityInput, EntityOperation, EntityState, WorkerReport
     from orchestration.contracts.names import WORKER_REPORT_SIGNAL
+    from orchestration.contracts.status import Failure, Status
+    from orchestration.engine.cancellation import hears_cancel
     from orchestration.engine.child_handles import signal_if_open
     from orchestration.engine.chunk_runner import ChunkRunner
 
@@ -22,7 +25,8 @@ class EntityWorkflow:
     """Run operations in the order of their arrival, of any batch, and return how many there were.
 
     Signals: `submit` an operation; `drop` one; `close` once nothing waits. Query: `state`. Continues as new after some
-    operations, with those that wait; shuts down when none has arrived for a while.
+    operations, with those that wait; shuts down when none has arrived for a while. Canceled itself, it cancels what it
+    runs and what waits, and ends canceled.
     """
 
     @workflow.init
@@ -31,7 +35,7 @@ class EntityWorkflow:
         self._waiting = list(given.waiting)
         self._recent = list(given.recent)
         self._done = given.done
-        self._runner = ChunkRunner()
+        self._runner = ChunkRunner(given.dropped)
         self._is_closing = False
 
     @workflow.run
@@ -47,13 +51,29 @@ class EntityWorkflow:
             if not self._waiting:
                 return self._done
             await self._process(self._waiting[0])
+            if hears_cancel():
+                await self._cancel_waiting()
             is_long = self._done - given.done >= given.continue_after or workflow.info().is_continue_as_new_suggested()
             if is_long and not self._is_closing:
-                workflow.continue_as_new(replace(given, done=self._done, waiting=self._waiting, recent=self._recent))
+                workflow.continue_as_new(self._next_run())
+
+    def _next_run(self) -> EntityInput:
+        """Return the input of the run that continues this one."""
+        dropped = [each.chunk.run_id for each in self._waiting if self._runner.is_dropped(each.chunk)]
+        return replace(self._given, done=self._done, waiting=self._waiting, recent=self._recent, dropped=dropped)
+
+    async def _cancel_waiting(self) -> None:
+        """Report what waits as canceled. Raises asyncio.CancelledError."""
+        for operation in list(self._waiting):
+            await self._report(operation, Status.CANCELED)
+        raise asyncio.CancelledError
 
     async def _process(self, operation: EntityOperation) -> None:
         """Run one operation, and report to the workflow that submitted it how it ended."""
         outcome, failure = await self._runner.run(operation.chunk)
+        await self._report(operation, outcome, failure)
+
+    async def _report(self, operation: EntityOperation, outcome: Status, failure: Failure | None = None) -> None:
         self._done += 1
         self._waiting.remove(operation)
         self._recent = [*self._recent, operation.chunk.run_id][-RECENT:]

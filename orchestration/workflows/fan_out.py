@@ -7,13 +7,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EventKind
     from orchestration.contracts.fan_out import FanOutInput, FanOutResult
     from orchestration.contracts.status import REFUSED, ROLLED_BACK, Failure, Status
     from orchestration.engine.approval import verdict
+    from orchestration.engine.cancellation import hears_cancel, stop_if_canceled
     from orchestration.engine.fan_out_parent import FanOutParent
     from orchestration.engine.retry import await_retry
     from orchestration.engine.summary import summarise
@@ -54,10 +55,12 @@ class FanOutWorkflow(FanOutParent):
                     await workflow.wait_condition(lambda: self._failures.is_forwarded)
                 await self._units.close()
                 failure = await self._failure()
-        except asyncio.CancelledError:
+        except (FailureError, asyncio.CancelledError) as error:
+            if isinstance(error, FailureError) and not (is_cancelled_exception(error) and hears_cancel()):
+                raise
             await self._units.close()
             await self._close(Status.CANCELED)
-            raise
+            raise asyncio.CancelledError from error
         finally:
             forwarding.cancel()
         await summarise(self._given, failure, self._units)
@@ -84,6 +87,7 @@ class FanOutWorkflow(FanOutParent):
         """Run all units; where failures are left and the plan says so, hold for a person, who may retry some."""
         while True:
             await self._supervisor.run()
+            stop_if_canceled()
             if self._given.is_head and not self._hold and self._must_hold_at_end():
                 failed = self._units.result().counts.failures
                 self._hold.begin(f"{failed:,} of {self._units.layout.children:,} children failed.")

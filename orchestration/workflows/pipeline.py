@@ -48,7 +48,7 @@ class PipelineWorkflow(SectionFlow):
         if self.given.is_retry:
             await self.await_retry()
         while True:
-            await workflow.wait_condition(lambda: not self.paused)
+            await self.may_start()
             if self._selected:
                 number = min(self._selected)
                 section, children = self.sections[number], self._selected.pop(number)

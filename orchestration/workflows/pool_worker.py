@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from temporalio import workflow
@@ -11,6 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.long_lived import PoolWorkerInput, PoolWorkerState, WorkerReport
     from orchestration.contracts.names import ASSIGN_CHUNK_SIGNAL, WORKER_REPORT_SIGNAL
     from orchestration.contracts.status import Failure, Status
+    from orchestration.engine.cancellation import hears_cancel
     from orchestration.engine.child_handles import signal_if_open
     from orchestration.engine.chunk_runner import ChunkRunner
 
@@ -20,7 +22,8 @@ class PoolWorkerWorkflow:
     """Process the chunks that the parent assigns, and return how many there were.
 
     Signals: `take` a chunk; `drop` one; `pause`, `resume`; `close` after the chunks it has. Query: `state`.
-    Continues as new when its history grows long, between two chunks.
+    Continues as new when its history grows long, between two chunks. Canceled itself, it cancels its chunks, and ends
+    canceled.
     """
 
     @workflow.init
@@ -39,12 +42,20 @@ class PoolWorkerWorkflow:
             if self._assigned:
                 await self._process(self._assigned[0])
                 del self._assigned[0]
+            if hears_cancel():
+                await self._cancel_assigned()
             if not self._assigned and self._is_closing:
                 return self._completed + self._failed
             if not self._assigned and workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new(
                     replace(given, completed=self._completed, failed=self._failed, is_paused=self._is_paused)
                 )
+
+    async def _cancel_assigned(self) -> None:
+        """Report what was assigned as canceled. Raises asyncio.CancelledError."""
+        for chunk in self._assigned:
+            await self._report(chunk, Status.CANCELED)
+        raise asyncio.CancelledError
 
     async def _process(self, chunk: ChunkInput) -> None:
         """Run a chunk and report how it ended; one that was assigned while paused is returned unprocessed."""
@@ -55,6 +66,7 @@ class PoolWorkerWorkflow:
             await self._report(chunk)
             return
         outcome, failure = await self._runner.run(chunk)
+        self._is_paused |= hears_cancel()  # so that it is given no other chunk
         self._completed += outcome is Status.COMPLETED
         self._failed += outcome is not Status.COMPLETED
         await self._report(chunk, outcome, failure)

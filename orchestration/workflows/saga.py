@@ -22,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.definitions.expressions import Missing
     from orchestration.definitions.models import Saga, SagaStep
     from orchestration.definitions.parts import Work
+    from orchestration.engine.cancellation import clean_up, hears_cancel, stop_if_canceled
     from orchestration.engine.flows.flow import FlowParent, failed_step
     from orchestration.engine.item_store import read_item, write_result
     from orchestration.errors.failures import failure_of
@@ -61,12 +62,20 @@ class SagaFlow(FlowParent):
             try:
                 await self.step(step.name, partial(self._do, step))
             except asyncio.CancelledError:
-                await self._undo()
+                await self._undo_whole()
                 raise
             except (FailureError, Missing) as error:
                 why = failed_step(step.name, error)
-                raise ApplicationError(f"{why.message} {await self._undo()}", type=ROLLED_BACK) from error
+                report = await self._undo_whole()
+                stop_if_canceled()
+                raise ApplicationError(f"{why.message} {report}", type=ROLLED_BACK) from error
         return self._results
+
+    async def _undo_whole(self) -> str:
+        """Undo what was done, to the end: a cancellation before or meanwhile only ends a pause."""
+        if hears_cancel():
+            self.pass_pause()
+        return await clean_up(self._undo(), self.pass_pause)
 
     async def _do(self, step: SagaStep, node: str) -> Any:
         self._results[step.name] = result = await self.run_processor(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
-from temporalio.workflow import ChildWorkflowCancellationType
+from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHandle
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import NodeKind, Place
@@ -16,6 +17,8 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.names import SERVICE_WORKFLOW
     from orchestration.definitions.models import Service, Services
     from orchestration.definitions.parts import Work
+    from orchestration.engine.cancellation import clean_up
+    from orchestration.engine.child_handles import may_wait_for_id, start_when_id_is_free
     from orchestration.engine.flows.flow import FlowParent, result_note
     from orchestration.engine.flows.resumable import ResumableFlow
 
@@ -46,7 +49,12 @@ class ServicesWorkflow(ResumableFlow):
     async def _flow(self) -> dict[str, Any]:
         if self.given.is_retry:
             await self.await_retry()
-        answers = await asyncio.gather(*(self._run_service(number, each) for number, each in enumerate(self._services)))
+        tasks = [asyncio.create_task(self._run_service(number, each)) for number, each in enumerate(self._services)]
+        try:
+            answers = await asyncio.gather(*tasks)
+        except asyncio.CancelledError:
+            await clean_up(workflow.wait_condition(lambda: all(task.done() for task in tasks)), lambda: None)
+            raise
         missing = [service.name for service, (ok, _) in zip(self._services, answers, strict=True) if not ok]
         if missing:
             raise ApplicationError(
@@ -56,11 +64,22 @@ class ServicesWorkflow(ResumableFlow):
 
     async def _run_service(self, position: int, service: Service) -> tuple[bool, Any]:
         """Return whether a service answered, and what."""
-        await workflow.wait_condition(lambda: not self._paused)
+        await self.may_start()
         node, root = self.node_id(service.name), workflow.info().workflow_id
         if node in self.done:
             return True, self.done[node]
-        handle = await workflow.start_child_workflow(
+        try:
+            handle = await start_when_id_is_free(partial(self._start, node, service), may_wait_for_id)
+            with self.node_run() as run:
+                run.started(node, handle.first_execution_run_id, Place(root, NodeKind.SERVICE, service.name, position))
+                self.done[node] = answer = await handle
+                run.note = result_note(answer)
+        except FailureError:
+            return False, None
+        return True, answer
+
+    async def _start(self, node: str, service: Service) -> ChildWorkflowHandle[Any, Any]:
+        return await workflow.start_child_workflow(
             service.workflow_type,
             self._input_of(service),
             id=node,
@@ -69,14 +88,6 @@ class ServicesWorkflow(ResumableFlow):
             cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
             static_summary=service.name,
         )
-        try:
-            with self.node_run() as run:
-                run.started(node, handle.first_execution_run_id, Place(root, NodeKind.SERVICE, service.name, position))
-                self.done[node] = answer = await handle
-                run.note = result_note(answer)
-        except FailureError:
-            return False, None
-        return True, answer
 
     def _input_of(self, service: Service) -> Any:
         """Return what a service is started with: its own input; for Canopy's own type, the processor with its input."""

@@ -32,6 +32,7 @@ with workflow.unsafe.imports_passed_through():
         Step,
     )
     from orchestration.engine.approval import verdict
+    from orchestration.engine.cancellation import clean_up, stop_if_canceled
     from orchestration.engine.flows.flow import failed_step
     from orchestration.engine.flows.sections import SectionFlow
     from orchestration.engine.item_inserts import insert_items
@@ -78,14 +79,19 @@ class StepsWorkflow(SectionFlow):
         except Refused as refused:
             raise ApplicationError(str(refused), type="Refused", non_retryable=True) from refused
         except asyncio.CancelledError:
-            for task in self._retries:
-                task.cancel()
+            self._cancel_retries()
             raise
         finally:
             if self._retries:
-                await workflow.wait_condition(lambda: not self._retries)
+                await clean_up(workflow.wait_condition(lambda: not self._retries), self._cancel_retries)
             self.is_closing = True
+        stop_if_canceled()
         return self.results
+
+    def _cancel_retries(self) -> None:
+        self.is_closing = True
+        for task in self._retries:
+            task.cancel()
 
     async def _sequence(self, steps: Sequence[Step], above: str) -> None:
         for step in steps:
@@ -150,7 +156,7 @@ class StepsWorkflow(SectionFlow):
 
     async def _fan_out(self, step: FanOutStep, above: str) -> dict[str, Any]:
         """Run a fan-out, or of one that an earlier run has started only the children that are to run again."""
-        await workflow.wait_condition(lambda: not self.paused)
+        await self.may_start()
         row = self.next_row_id(step.name, above)
         if row in self.done:
             done: dict[str, Any] = self.done[row]
@@ -169,6 +175,7 @@ class StepsWorkflow(SectionFlow):
                 raise
             raise failed_step(step.name, error) from error
         self.done[row] = counts
+        stop_if_canceled()
         return counts
 
     async def _insert_section(self, step: FanOutStep, row: str, above: str) -> Section:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from orchestration.throughput import SAMPLE_WINDOW, Samples, add_sample, eta_bounds
@@ -51,3 +53,17 @@ def test_what_has_stood_still_for_a_minute_says_nothing_of_the_rest() -> None:
     assert eta_bounds(steady(10, 60), 200, 500) is None
     assert eta_bounds([], 10, 500) is None
     assert eta_bounds(steady(10, 8), 8, 500) is None
+
+
+def test_clocks_that_differ_leave_samples_in_order_and_never_divide_by_zero() -> None:
+    generator = random.Random(1)
+    for _ in range(500):
+        samples, done, now = list[list[int]](), 0, 1_000_000
+        for _ in range(12):
+            now += generator.randint(1, 8)
+            done += generator.randint(0, 3)
+            samples = add_sample(samples, now - generator.choice((0, 90)), done)
+        assert samples == sorted(samples)
+        low, high = eta_bounds(samples, now - generator.choice((0, 90)), 40) or (0, 0)
+        assert 0 <= low <= high
+        eta_bounds(generator.sample(samples, len(samples)), now, 40)

@@ -45,6 +45,9 @@ class Probe:
         self.fail: set[str] = set()
         self.hold: set[str] = set()
         self.invalid: set[str] = set()
+        self.hold_once: set[str] = set()
+        self.ignores_cancel = False
+        self.released = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
         self.calls: dict[str, int] = defaultdict(int)
@@ -68,6 +71,17 @@ async def undo_probe(item: ProbeItem, parameters: ProbeParameters, result: Any, 
         raise ProbeError(f"{context.key} cannot be undone.")
 
 
+async def _await_gate(chosen: Probe) -> None:
+    while True:
+        try:
+            await chosen.gate.wait()
+        except asyncio.CancelledError:
+            if not chosen.ignores_cancel:
+                raise
+        else:
+            return
+
+
 @processor(own_loop=False, name="probe", title="Probe", summary="For tests.", compensation=undo_probe)
 async def probe(item: ProbeItem, parameters: ProbeParameters, context: ItemContext) -> ProbeResult:
     """Do as the probe says."""
@@ -78,7 +92,9 @@ async def probe(item: ProbeItem, parameters: ProbeParameters, context: ItemConte
     chosen.running += 1
     chosen.most = max(chosen.most, chosen.running)
     try:
-        await chosen.gate.wait()
+        await _await_gate(chosen)
+        if context.key in chosen.hold_once:
+            await chosen.released.wait()
         if context.key in chosen.hold:
             await asyncio.Event().wait()
         await asyncio.sleep(0)

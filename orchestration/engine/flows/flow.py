@@ -24,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.status import Counts, Failure, RunStatus, Status
     from orchestration.definitions.expressions import Missing, fill
     from orchestration.definitions.parts import Work
+    from orchestration.engine.cancellation import is_canceled, stop_if_canceled
     from orchestration.engine.chunk_execution import HEARTBEAT_TIMEOUT
     from orchestration.engine.node_run import NodeRun
     from orchestration.engine.outbox import LONG_CLOSE_TIMEOUT, Outbox
@@ -34,6 +35,8 @@ STEP_MARGIN = timedelta(seconds=10)
 """Beyond the step's own timeout, for a worker that is lost."""
 
 STEP_FAILED = "StepFailed"
+
+CANCELED_BELOW = Failure("Canceled", "A step was canceled outside Canopy.")
 
 RESULT_SHOWN = 200
 """Characters of a result that its row shows."""
@@ -57,6 +60,7 @@ class FlowParent(Parent):
         self.done = dict(given.before.done)
         self.position = given.before.rows
         self._rounds = dict[str, int]()
+        self._passes_pause = False
         self.is_closing = False
 
     async def run_flow(self, flow: Callable[[], Awaitable[T]]) -> T:
@@ -65,14 +69,11 @@ class FlowParent(Parent):
         self._report(EventKind.STARTED)
         try:
             result = await flow()
-        except asyncio.CancelledError:
-            await self._close(Status.CANCELED)
-            raise
-        except (FailureError, Missing) as error:
-            if is_cancelled_exception(error):
+        except (FailureError, Missing, asyncio.CancelledError) as error:
+            if is_cancelled_exception(error) and is_canceled():
                 await self._close(Status.CANCELED)
                 raise asyncio.CancelledError from error
-            failure = failure_of(error)
+            failure = CANCELED_BELOW if isinstance(error, asyncio.CancelledError) else failure_of(error)
             await self._close(Status.FAILED, failure)
             raise ApplicationError(failure.message, type=failure.type, non_retryable=True) from error
         await self._close(Status.COMPLETED)
@@ -112,14 +113,26 @@ class FlowParent(Parent):
     ) -> T:
         """Run one step as a row below `above` (or the root): `work` gets the row's id. Raises what it raises.
 
-        A step that an earlier run of the flow has completed is not run again: its result is returned.
+        A step that an earlier run of the flow has completed is not run again: its result is returned. Cancellation is
+        raised before a step starts, and after one that ended in spite of it.
         """
-        await workflow.wait_condition(lambda: not self._paused)
+        await self.may_start()
         node = self.next_row_id(name, above)
         if node in self.done:
             before: T = self.done[node]
             return before
-        return await self.run_as_row(node, work, kind=kind, above=above, label=label or name)
+        result = await self.run_as_row(node, work, kind=kind, above=above, label=label or name)
+        stop_if_canceled()
+        return result
+
+    async def may_start(self) -> None:
+        """Wait while the flow is paused. Raises asyncio.CancelledError once it is canceled."""
+        await workflow.wait_condition(lambda: not self._paused or self._passes_pause)
+        stop_if_canceled()
+
+    def pass_pause(self) -> None:
+        """Let what cleans up after a cancellation go on although the flow is paused."""
+        self._passes_pause = True
 
     async def run_as_row(
         self, node: str, work: Callable[[str], Awaitable[T]], *, kind: NodeKind, above: str, label: str

@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.long_lived import WorkerReport
     from orchestration.contracts.status import LEFT_OUT, Failure, Status
     from orchestration.contracts.workflow_ids import child_id, resource_id
-    from orchestration.engine.child_handles import ID_TAKEN_PAUSES, pause_while_id_is_taken
+    from orchestration.engine.child_handles import may_wait_for_id
     from orchestration.engine.chunk_execution import run_chunk
     from orchestration.engine.supervisor import Supervisor, Unit
     from orchestration.engine.units.policies import (
@@ -155,7 +155,7 @@ class Children:
         """Wait until the workflow that has the id ends. A child whose own id stays taken has completed before."""
         if unit in self._resources:
             return await self._wait_for_resource(unit)
-        return tries <= len(ID_TAKEN_PAUSES) and await pause_while_id_is_taken(tries)
+        return await may_wait_for_id(tries)
 
     async def _wait_for_resource(self, unit: int) -> bool:
         resource = self._resources[unit]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test.utils import CaptureQueriesContext
@@ -12,6 +13,7 @@ from dashboard.projection.events import apply_events
 from dashboard.projection.settlement import discard, set_start_error
 from orchestration.contracts.events import EventKind, NodeKind, Place, TreeEvent
 from orchestration.contracts.status import Failure, Status
+from orchestration.plan.choices import Execution
 from tests.support.builders import (
     START,
     MakeBatch,
@@ -164,7 +166,7 @@ def test_skipping_100_000_children_takes_few_statements(
     batch = make_batch(items=3_000)
     start_root(batch)
     root = root_of(batch)
-    with django_assert_max_num_queries(16):  # type: ignore[operator]
+    with django_assert_max_num_queries(19):  # type: ignore[operator]
         apply_events(batch.pk, [closed(root, Status.TERMINATED, at=LATER)])
     assert_consistent(batch.pk)
 
@@ -234,4 +236,30 @@ def test_a_child_that_uses_a_resource_is_found_by_its_position_too(make_batch: M
     apply_events(batch.pk, events)
     assert child_of(batch, 1).status == Status.SKIPPED
     assert Node.objects.get(batch=batch, kind=NodeKind.ROLLBACK).parent == child_of(batch, 0)
+    assert_consistent(batch.pk)
+
+
+def place_below(parent: Node, name: str, **given: Any) -> TreeEvent:
+    place = Place(parent.workflow_id, NodeKind.STEP, name, 1, is_workflow=False)
+    return TreeEvent(EventKind.STARTED, f"{parent.workflow_id}/{name}", f"run-{name}", START, place=place, **given)
+
+
+def test_what_is_no_workflow_ends_with_the_root_that_was_terminated(make_batch: MakeBatch) -> None:
+    batch = make_batch(items=4, chunk_size=2, execution=Execution.NO_CHILDREN)
+    start_root(batch)
+    root, child = root_of(batch), child_of(batch, 0)
+    apply_events(batch.pk, [started(child), place_below(root, "step")])
+    step = Node.objects.get(batch=batch, kind=NodeKind.STEP)
+    apply_events(batch.pk, [place_below(step, "below")])
+    close_root(batch, Status.TERMINATED, at=LATER)
+    nodes = Node.objects.filter(batch=batch)
+    assert not nodes.filter(status=Status.RUNNING).exists()
+    child.refresh_from_db()
+    assert (child.status, child.closed_at, child.error_type) == (Status.TERMINATED, LATER, "EndedWithParent")
+    assert_consistent(batch.pk)
+    apply_events(batch.pk, [place_below(root, "late")])
+    assert not nodes.filter(status=Status.RUNNING).exists(), "what is reported late has ended, too"
+    apply_events(batch.pk, [closed(child, Status.COMPLETED, at=START)])
+    child.refresh_from_db()
+    assert child.status == Status.COMPLETED, "what the parent has reported counts"
     assert_consistent(batch.pk)

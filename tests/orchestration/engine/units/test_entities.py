@@ -121,3 +121,37 @@ async def test_cancel_drops_the_operations_of_a_batch_and_leaves_the_entity(engi
     assert (state.doing, state.waiting, state.done) == ("", 0, 2)
     await entity_of(engine, field, 0).signal("close")
     assert await entity_of(engine, field, 0).result() == 2
+
+
+async def test_operations_that_wait_stay_canceled_when_the_entity_goes_on_in_a_new_run(
+    engine: Engine, field: str
+) -> None:
+    probe = Probe()
+    probe.gate.clear()
+    probe.ignores_cancel = True
+    run = await engine.launch(18, probe, **ENTITIES | {"entity_idle": 60}, entity_field=field, entity_continue_after=1)
+    await run.calls(3)
+    await engine.gateway.cancel(root_id(run.id))
+
+    async def dropped() -> bool:
+        history = await entity_of(engine, field, 0).fetch_history()
+        names = [event.workflow_execution_signaled_event_attributes.signal_name for event in history.events]
+        return names.count("drop") == 6
+
+    await until(dropped, "all operations of the batch are dropped")
+    probe.gate.set()
+    with pytest.raises(WorkflowFailureError):
+        await run.result()
+    assert sum(probe.calls.values()) == 3, "only what was at work is done"
+
+
+async def test_an_entity_that_is_canceled_itself_cancels_what_it_has(engine: Engine, field: str) -> None:
+    probe = Probe()
+    probe.hold = {"0"}
+    run = await engine.launch(6, probe, **ENTITIES, entity_field=field)
+    await run.calls(5)
+    await entity_of(engine, field, 0).cancel()
+    result = await run.result()
+    assert (result.counts.completed, failed(Status.CANCELED, result)) == (4, [0, 3])
+    with pytest.raises(WorkflowFailureError):
+        await entity_of(engine, field, 0).result()

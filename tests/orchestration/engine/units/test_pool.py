@@ -157,3 +157,13 @@ async def test_a_worker_goes_on_in_new_runs_and_remembers_what_it_did(engine: En
         return {seen.run_id for seen in runs if seen.workflow_id == worker.id} == {started[0].run_id}
 
     await until(are_one, "its runs are listed as one")
+
+
+async def test_a_worker_that_is_canceled_itself_cancels_its_chunk_and_is_replaced(engine: Engine) -> None:
+    probe = Probe()
+    probe.hold = {"0"}
+    run = await engine.launch(4, probe, execution="pool", window=1, chunk_size=1)
+    await run.calls(1)
+    await engine.client.get_workflow_handle(pool_worker_id(root_id(run.id), 0)).cancel()
+    result = await run.result()
+    assert (result.counts.completed, failed(Status.CANCELED, result)) == (3, [0])

@@ -13,6 +13,7 @@ from dashboard.errors import FieldErrors
 from dashboard.inputs.uploads import size_problem, store_upload
 from orchestration.plan.presets import PRESETS, Preset
 from orchestration.processors.catalogue import processors
+from orchestration.processors.parameters import schema_of
 
 router = Router(tags=["Batches"])
 
@@ -55,8 +56,8 @@ def list_processors(request: HttpRequest) -> list[dict[str, Any]]:
             "name": processor.name,
             "title": processor.title,
             "summary": processor.summary,
-            "parameters": processor.parameters_model.model_json_schema(),
-            "item": processor.item_model.model_json_schema(),
+            "parameters": schema_of(processor.parameters_model),
+            "item": schema_of(processor.item_model),
         }
         for processor in processors().values()
     ]

@@ -24,6 +24,7 @@ from dashboard.models import DefinitionVersion
 from orchestration.plan.plan import Plan
 from orchestration.plan.presets import PRESETS, UnknownPreset, get_preset
 from orchestration.processors.catalogue import UnknownProcessor, get_processor, processors
+from orchestration.processors.parameters import stored
 from orchestration.processors.processor import Processor
 
 BAD_ROWS_LISTED = 100
@@ -86,7 +87,7 @@ def launch_request(given: BatchIn, idempotency_key: str | None = None) -> Launch
         raise FieldErrors(errors)
     return LaunchRequest(
         processor=processor.name,
-        parameters=parameters.model_dump(mode="json"),
+        parameters=stored(parameters),
         plan=plan,
         count=0 if is_read_later else survey.good,
         rows=(lambda: iter(())) if is_read_later else _rows_of(source, processor),

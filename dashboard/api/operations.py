@@ -20,6 +20,7 @@ from dashboard.models import Action, Batch, Operation
 from dashboard.queries.operation_progress import progress_of
 from dashboard.queries.selection import Selection
 from orchestration.processors.catalogue import processors
+from orchestration.processors.parameters import stored
 
 router = Router()
 
@@ -97,10 +98,10 @@ def _parameters(batch: Batch, action: Action, given: Mapping[str, Any]) -> dict[
     if action is not Action.RETRY or not may_change_parameters(batch):
         raise OperationError("The parameters of this batch cannot be changed.", 409)
     try:
-        model = processors()[batch.processor].parameters_model.model_validate({**batch.parameters, **given})
+        model = processors()[batch.processor].validate_parameters({**batch.parameters, **given})
     except ValidationError as error:
         raise FieldErrors(reasons_by_field(error.errors(), below="parameters")) from error
-    return model.model_dump(mode="json")
+    return stored(model)
 
 
 def _state(operation: Operation) -> dict[str, Any]:

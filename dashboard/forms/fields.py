@@ -1,4 +1,4 @@
-"""Form fields for pairs, for text with suggestions, and for uploads that a form keeps when it is shown again."""
+"""Form fields for text with suggestions, and for uploads that a form keeps when it is shown again."""
 
 from __future__ import annotations
 
@@ -12,35 +12,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from dashboard.forms.stored_values import Stored
 from dashboard.i18n.formatting import numeral
 from dashboard.inputs import uploads
 from orchestration.processors.uploads import Upload
 
 SECRET_LENGTH = 1_000
 """Far longer than a name, so that a value which is not a name gets an error instead of being cut."""
-
-
-class PairsField(forms.CharField):
-    """A mapping of text to text, one "Name: value" per line."""
-
-    widget = forms.Textarea
-
-    def prepare_value(self, value: Any) -> Any:
-        """Show a mapping as lines."""
-        return "\n".join(f"{name}: {text}" for name, text in value.items()) if isinstance(value, Mapping) else value
-
-    def to_python(self, value: Any) -> Any:
-        """Return the mapping. Raises ValidationError for a line without a colon."""
-        pairs = {}
-        for number, line in enumerate(str(value or "").splitlines(), start=1):
-            name, colon, text = line.partition(":")
-            if line.strip() and not (colon and name.strip()):
-                raise forms.ValidationError(
-                    _("Line %(number)s does not have the form Name: value.") % {"number": number}
-                )
-            if line.strip():
-                pairs[name.strip()] = text.strip()
-        return pairs
 
 
 class SuggestInput(forms.TextInput):
@@ -92,6 +70,7 @@ class UploadField(forms.CharField):
 
     def prepare_value(self, value: Any) -> Any:
         """Return the id of an upload, from an Upload, a mapping or an id."""
+        value = value.value if isinstance(value, Stored) else value
         if isinstance(value, Upload):
             return value.upload
         return value.get("upload") if isinstance(value, Mapping) else value

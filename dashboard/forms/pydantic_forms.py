@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
-from annotated_types import Ge, Gt, Le, Lt, MaxLen
 from django import forms
 from django.http import QueryDict
-from django.utils.translation import gettext as _
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import AliasChoices, BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
 
 from dashboard.errors import reasons_by_field
-from dashboard.forms.fields import SECRET_LENGTH, PairsField, SuggestInput, UploadField
-from dashboard.i18n.formatting import translated
-from orchestration.processors.secrets import SECRET_PREFIX, Secret
-from orchestration.processors.uploads import Upload
+from dashboard.forms.model_fields import field_of
+from dashboard.forms.stored_values import LEFT_OUT, Stored
+from orchestration.processors.parameters import read_parameters, schema_of, stored_defaults
 
 
 class PydanticForm(forms.Form):
-    """A form generated from a pydantic model; once it is valid, `model` is the validated instance."""
+    """A form generated from a pydantic model; once it is valid, `model` is the validated instance.
+
+    Its fields are not attributes of the class, so that a model's field may have any name.
+    """
 
     source: type[BaseModel]
     model: BaseModel
 
-    def __init__(self, data: Mapping[str, Any] | None = None, *args: Any, **kwargs: Any) -> None:
-        super().__init__(data, *args, **kwargs)
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        prefix: str | None = None,
+        initial: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Take submitted data, or the initial values by field or alias, as they are stored."""
+        given = {name: Stored(to_jsonable_python(value, fallback=str)) for name, value in (initial or {}).items()}
+        names = self._names()
+        super().__init__(data, prefix=prefix, initial={names.get(name, name): value for name, value in given.items()})
         if isinstance(data, QueryDict):
             self.data = self._with_defaults(data)
 
@@ -37,8 +44,17 @@ class PydanticForm(forms.Form):
         filled = data.copy()
         for name, field in self.fields.items():
             key = self.add_prefix(name)
-            if key not in filled and not isinstance(field, forms.BooleanField) and field.initial is not None:
-                filled[key] = str(field.prepare_value(field.initial))
+            is_sent = not field.widget.value_omitted_from_data(data, self.files, key)
+            if is_sent or isinstance(field, forms.BooleanField) or field.initial is None:
+                continue
+            shown = field.prepare_value(field.initial)
+            parts = (
+                field.widget.parts(key, shown)
+                if hasattr(field.widget, "parts")
+                else {key: "" if shown is None else str(shown)}
+            )
+            for part, text in parts.items():
+                filled[part] = text
         return filled
 
     @property
@@ -56,93 +72,51 @@ class PydanticForm(forms.Form):
         cleaned: dict[str, Any] = super().clean() or {}
         if self.errors:
             return cleaned
-        given = {name: value for name, value in cleaned.items() if value is not None}
+        given = {name: value for name, value in cleaned.items() if value is not LEFT_OUT}
         try:
-            self.model = self.source.model_validate(given)
+            self.model = self._validated(given)
         except ValidationError as error:
-            for path, reasons in reasons_by_field(error.errors()).items():
+            names = self._names()
+            for path, reasons in reasons_by_field(error.errors(include_context=False, include_input=False)).items():
                 name = path.partition(".")[0]
-                self.add_error(name if name in self.fields else None, reasons)
+                place = names.get(name, name)
+                self.add_error(place if place in self.fields else None, reasons)
         return cleaned
+
+    def _validated(self, given: dict[str, Any]) -> BaseModel:
+        return read_parameters(self.source, given)
+
+    @classmethod
+    def _names(cls) -> dict[str, str]:
+        """Return the fields' names by their aliases."""
+        found = {}
+        for name, info in cls.source.model_fields.items():
+            alias = info.validation_alias
+            for each in alias.choices if isinstance(alias, AliasChoices) else [alias]:
+                found[str(each if isinstance(each, str) or each is None else each.path[0])] = name
+        return found | {name: name for name in cls.source.model_fields}
 
 
 def form_of(model: type[BaseModel]) -> type[PydanticForm]:
     """Return the form class of a model: fields by its types, bounds, choices, titles, descriptions and defaults."""
-    fields = {name: _field_of(name, info) for name, info in model.model_fields.items()}
-    return type(f"{model.__name__}Form", (PydanticForm,), {**fields, "source": model})
-
-
-def title_of(name: str, info: FieldInfo) -> str:
-    """Return the title of a field."""
-    return info.title or name.replace("_", " ").capitalize()
-
-
-def choice_title(each: Enum) -> str:
-    """Return the title of a choice."""
-    return str(each.value).replace("_", " ").capitalize()
-
-
-def _field_of(name: str, info: FieldInfo) -> forms.Field:
-    annotation, is_optional = _without_none(info.annotation)
-    common: dict[str, Any] = {
-        "label": translated(title_of(name, info)),
-        "help_text": translated(info.description or ""),
-        "initial": None if info.is_required() else _without_zero_fraction(info.get_default(call_default_factory=True)),
-        "required": not is_optional and annotation in (int, float),
+    defaults, parts = stored_defaults(model), _schemas(model)
+    made = type(f"{model.__name__}Form", (PydanticForm,), {"source": model})
+    assert issubclass(made, PydanticForm)
+    made.base_fields = {
+        name: field_of(name, info, parts.get(name, {}), Stored(defaults[name]) if name in defaults else None)
+        for name, info in model.model_fields.items()
     }
-    if get_origin(annotation) is Literal:
-        return forms.ChoiceField(choices=[(each, translated(str(each))) for each in get_args(annotation)], **common)
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        choices = [(each.value, translated(choice_title(each))) for each in annotation]
-        return forms.ChoiceField(choices=choices, **common)
-    if annotation is bool:
-        return forms.BooleanField(**common | {"required": False})
-    if annotation in (int, float):
-        return _number_field(annotation, info, common)
-    if annotation is str:
-        return _text_field(info, common)
-    if annotation is Secret:
-        hint = _("Name of a secret; workers read its value from %(variable)sNAME.") % {"variable": SECRET_PREFIX}
-        common |= {"required": info.is_required(), "help_text": translated(info.description or "") or hint}
-        return forms.CharField(max_length=SECRET_LENGTH, **common)
-    if annotation is Upload:
-        return UploadField(**common | {"required": info.is_required()})
-    if get_origin(annotation) is dict:
-        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-        example = forms.Textarea({"placeholder": str(extra.get("placeholder", ""))})
-        return PairsField(widget=example, **common | {"required": False})
-    return forms.JSONField(**common | {"required": info.is_required()})
+    return made
 
 
-def _without_zero_fraction(default: Any) -> Any:
-    """Return a float without a fraction as int: 60, not 60.0."""
-    return int(default) if isinstance(default, float) and default.is_integer() else default
+def _schemas(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
+    """Return the JSON schema of each field, without references and null."""
+    whole = schema_of(model, by_alias=False)
+    return {name: _plain(part, whole.get("$defs", {})) for name, part in whole.get("properties", {}).items()}
 
 
-def _without_none(annotation: Any) -> tuple[Any, bool]:
-    if get_origin(annotation) in (Union, UnionType):
-        left = [each for each in get_args(annotation) if each is not NoneType]
-        if len(left) == 1:
-            return left[0], True
-    return annotation, False
-
-
-def _number_field(annotation: Any, info: FieldInfo, common: dict[str, Any]) -> forms.Field:
-    bounds = dict[str, Any]()
-    for each in info.metadata:
-        if isinstance(each, Ge | Gt):
-            bounds["min_value"] = each.ge if isinstance(each, Ge) else each.gt
-        elif isinstance(each, Le | Lt):
-            bounds["max_value"] = each.le if isinstance(each, Le) else each.lt
-    if annotation is int:
-        return forms.IntegerField(**bounds, **common)
-    return forms.FloatField(widget=forms.NumberInput(attrs={"step": "any"}), **bounds, **common)
-
-
-def _text_field(info: FieldInfo, common: dict[str, Any]) -> forms.Field:
-    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    longest = next((each.max_length for each in info.metadata if isinstance(each, MaxLen)), None)
-    widget: Any = forms.Textarea if extra.get("widget") == "textarea" else forms.TextInput
-    if what := extra.get("suggest"):
-        widget = SuggestInput(str(what))
-    return forms.CharField(max_length=longest, widget=widget, **common | {"required": info.is_required()})
+def _plain(part: dict[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    if "$ref" in part:
+        return _plain(known.get(part["$ref"].rpartition("/")[2], {}), known)
+    options = [each for each in part.get("anyOf", ()) if each != {"type": "null"}]
+    return _plain(options[0], known) if len(options) == 1 else part

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from dashboard.forms.pydantic_forms import choice_title, title_of
+from dashboard.forms.model_fields import choice_title, title_of
 from dashboard.queries.results import ColumnOperator
 from orchestration.errors.kinds import ADVICE, ErrorKind
 from orchestration.plan.plan import Plan

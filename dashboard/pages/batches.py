@@ -13,7 +13,7 @@ from django.http import HttpRequest, QueryDict
 
 from dashboard.accounts.permissions import may_operate
 from dashboard.actions.rollback import can_undo
-from dashboard.forms.pydantic_forms import title_of
+from dashboard.forms.model_fields import title_of
 from dashboard.i18n.formatting import StrOrPromise, translated
 from dashboard.live.state import batch_state
 from dashboard.models import Batch, Report, SavedView

@@ -29,6 +29,7 @@ from orchestration.plan.layout import Layout
 from orchestration.plan.plan import Plan
 from orchestration.plan.presets import Preset
 from orchestration.plan.validation import warnings
+from orchestration.processors.parameters import stored
 from orchestration.processors.processor import Processor
 
 PASTED = "pasted items"
@@ -179,7 +180,7 @@ class LaunchPage:
         source, dialect = replace(self.source, dialect=survey.dialect), self.source.dialect.choices
         return LaunchRequest(
             processor=self.processor.name,
-            parameters=self.parameters.model.model_dump(mode="json"),
+            parameters=stored(self.parameters.model),
             plan=plan,
             count=0 if plan.paged else survey.good,
             rows=lambda: iter(()) if plan.paged else input_survey.good_rows(source, processor, survey.bad_lines),

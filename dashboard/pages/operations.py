@@ -14,6 +14,7 @@ from dashboard.models import Action, Batch, Operation
 from dashboard.queries.operation_progress import Difference, differences
 from dashboard.queries.selection import ALL_CHILDREN
 from orchestration.processors.catalogue import processors
+from orchestration.processors.parameters import stored
 
 PREFIX = "parameters"
 
@@ -39,13 +40,13 @@ class OperationPage:
         """Parameters that differ from those of the batch."""
         if self.parameters is None or not self.parameters.is_bound or not self.parameters.is_valid():
             return []
-        return differences(self.batch, self.parameters.model.model_dump(mode="json"))
+        return differences(self.batch, stored(self.parameters.model))
 
     @property
     def options(self) -> OperationOptions:
         """The options of a valid page."""
         given = self.form.cleaned_data
-        changed = self.parameters.model.model_dump(mode="json") if self.parameters and self.differences else None
+        changed = stored(self.parameters.model) if self.parameters and self.differences else None
         return OperationOptions(given["reason"], changed, given["window"])
 
 

@@ -259,7 +259,7 @@ def _words(kind: str, message: str, loc: tuple[int | str, ...], at: Tree, known:
 
 
 def _meant(word: str, known: frozenset[str]) -> str:
-    near = get_close_matches(word, sorted(known), n=1)
+    near = get_close_matches(word, sorted(known - {word}), n=1)
     return f'Did you mean "{near[0]}"?' if near else ""
 
 

@@ -171,6 +171,8 @@ def _model_of_dataclass(source: type, *, forbids: bool) -> type[BaseModel]:
     hints = get_type_hints(source, include_extras=True)
     fields: dict[str, Any] = {}
     for each in dataclasses.fields(source):
+        if not each.init:
+            continue
         if each.default_factory is not dataclasses.MISSING:
             default: Any = Field(default_factory=each.default_factory)
         else:

@@ -14,9 +14,11 @@ from pydantic import BaseModel, ValidationError
 
 from orchestration.processors.function_signature import NoParameters, Signature
 from orchestration.processors.own_loops import processor_loops
+from orchestration.processors.parameters import read_parameters
 from orchestration.processors.raised import Outcome, contained, exception_of, leaves_of, original_of
 from orchestration.processors.threads import processor_threads
 from orchestration.processors.uploads import Upload
+from orchestration.processors.validation import guarded, validated
 from orchestration.processors.worker_setup import Setup, resource_of
 
 ITEMS_PER_CALL = 100
@@ -125,12 +127,18 @@ class Processor:
         return f"{inspect.getsourcefile(self.function)}: {self.function.__qualname__}"
 
     def validate_item(self, data: Mapping[str, Any]) -> BaseModel:
-        """Return an item as its model. Raises pydantic.ValidationError."""
-        return self.item_model.model_validate(dict(data))
+        """Return an item as its model. Raises pydantic.ValidationError, whatever a validator raised."""
+        item = validated(self.item_model, data)
+        guarded(self.item_model, lambda: self.signature.item.make(item))
+        return item
 
     def validate_parameters(self, data: Mapping[str, Any]) -> BaseModel:
-        """Return parameters as their model. Raises pydantic.ValidationError."""
-        return self.parameters_model.model_validate(dict(data))
+        """Return parameters as their model. Raises pydantic.ValidationError, whatever a validator raised."""
+        parameters = read_parameters(self.parameters_model, data)
+        if self.signature.parameters is not None:
+            make = self.signature.parameters.make
+            guarded(self.parameters_model, lambda: make(parameters))
+        return parameters
 
     def bind(self, parameters: Mapping[str, Any]) -> BoundProcessor:
         """Bind the processor to validated parameters. Raises pydantic.ValidationError."""

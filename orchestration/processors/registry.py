@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeVar, overload
 
+from pydantic import PydanticUserError
+
 from orchestration.processors.function_signature import Signature, read_signature
+from orchestration.processors.parameters import check_parameters
 from orchestration.processors.processor import Compensation, Processor, Report
 from orchestration.processors.processor import ItemContext as ItemContext  # public path, see docs/processors.md
 from orchestration.processors.worker_setup import Setup
@@ -44,8 +47,8 @@ def processor(function: F | None = None, /, **options: Any) -> F | Callable[[F],
     Name, title and summary default to those of the function and its docstring, the other options to those of Processor.
     A function that takes a list of items gets up to `together` of them at once, and returns a list with a result, or an
     exception, for each.
-    Raises TypeError, with file and reason, for a function without such types, and ValueError for a name that is taken
-    or a key that is no field of an item.
+    Raises TypeError, with file and reason, for a function without such types, or with parameters that a form and a
+    batch cannot hold, and ValueError for a name that is taken or a key that is no field of an item.
     """
 
     def register(function: F) -> F:
@@ -79,9 +82,12 @@ def _processor_of(
 
 def _signature_of(function: Callable[..., Any]) -> Signature:
     try:
-        return read_signature(function, ItemContext)
-    except TypeError as error:
+        signature = read_signature(function, ItemContext)
+        if signature.parameters is not None:
+            check_parameters(signature.parameters.model)
+    except (TypeError, NameError, PydanticUserError) as error:
         raise TypeError(f"{inspect.getsourcefile(function)}: {function.__qualname__}: {error}.") from error
+    return signature
 
 
 def _add(made: Processor) -> None:

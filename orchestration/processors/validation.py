@@ -1,0 +1,55 @@
+"""Validation by models whose validators may raise anything: each reason not to accept data is a ValidationError."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+Made = TypeVar("Made")
+
+
+def validated(model: type[Made], data: Mapping[str, Any], *, by_name: bool = False) -> Made:
+    """Return data as a model. With `by_name`, fields that have an alias are accepted by their name as well.
+
+    JSON's values are accepted by strict models too, such as dates as text. Raises ValidationError, whatever a validator
+    raised.
+    """
+    assert issubclass(model, BaseModel)
+    given = dict(data)
+    names: dict[str, Any] = {"by_alias": True, "by_name": True} if by_name else {}
+    try:
+        return guarded(model, lambda: model.model_validate(given, **names))
+    except ValidationError as error:
+        try:
+            return guarded(model, lambda: model.model_validate_json(json.dumps(given), **names))
+        except ValidationError:
+            raise error from None
+
+
+def guarded(model: type, make: Callable[[], Made]) -> Made:
+    """Return what `make` makes. Raises ValidationError, also in place of anything else that is raised."""
+    try:
+        return make()
+    except ValidationError:
+        raise
+    except BaseException as error:  # a validator may raise what it likes, SystemExit included: it is about this data
+        raise rejection(model, error_text(error)) from error
+
+
+def rejection(model: type, reason: str, *place: str) -> ValidationError:
+    """Return the error of a model, or of a field of it, for a reason."""
+    kind = PydanticCustomError("rejected", "{reason}", {"reason": reason})
+    return ValidationError.from_exception_data(model.__name__, [InitErrorDetails(type=kind, loc=place, input=None)])
+
+
+def error_text(error: BaseException) -> str:
+    """Return name and text of an error, whose text may raise."""
+    try:
+        text = str(error)
+    except BaseException:
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

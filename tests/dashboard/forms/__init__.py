@@ -1,0 +1,1 @@
+"""Tests of the forms that are made from models."""

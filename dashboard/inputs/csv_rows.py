@@ -110,6 +110,8 @@ class CsvTable:
 
     def _checked(self, cells: list[str], line: int) -> list[str] | BadRow:
         """Return as many cells as there are columns, or why a record is no row."""
+        if 1 < len(cells) == len(self.columns) and not self.is_relaunch and cells[0].strip() != self.columns[0]:
+            return cells  # as nearly all are
         own = relaunch.OWN_COLUMNS if self.is_relaunch else ()
         width = len(self.columns) + len(own)
         names = [cell if own else cell.strip() for cell in cells[:width]]

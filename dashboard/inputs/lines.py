@@ -43,13 +43,23 @@ class LineReader:
 
     def __next__(self) -> str:
         """Return the next line. Raises SourceError for what is no text of the encoding, or too long."""
-        raw, self._returned = self._returned or next(self._lines), b""
+        if self._returned:
+            raw, self._returned = self._returned, b""
+        else:
+            raw = next(self._lines)
         self.number += 1
         self.at += len(raw)
         self._last = raw
         if self._digest is not None:
             self._digest(raw)
-        text = self._text(raw)
+        try:
+            text = raw.decode(self._encoding)
+        except UnicodeDecodeError as error:
+            if b"\x00" in raw + self._file.read(BINARY_LOOKAHEAD):
+                raise SourceError(BINARY) from error
+            raise SourceError(self._problem(error)) from error
+        if "\x00" in text:
+            raise SourceError(BINARY)
         return text.removeprefix(MARK) if self.number == 1 else text
 
     def put_back(self) -> None:
@@ -109,17 +119,6 @@ class LineReader:
                 _("Line %(number)s is longer than %(limit)s MB.")
                 % {"number": numeral(self.number + 1), "limit": LINE_LIMIT // 1024 // 1024}
             )
-
-    def _text(self, raw: bytes) -> str:
-        try:
-            text = raw.decode(self._encoding)
-        except UnicodeDecodeError as error:
-            if b"\x00" in raw + self._file.read(BINARY_LOOKAHEAD):
-                raise SourceError(BINARY) from error
-            raise SourceError(self._problem(error)) from error
-        if "\x00" in text:
-            raise SourceError(BINARY)
-        return text
 
     def _problem(self, error: UnicodeDecodeError) -> str:
         place = _("line %(number)s, byte %(start)s") % {

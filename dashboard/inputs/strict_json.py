@@ -26,7 +26,8 @@ class TooDeep(InvalidJson):
 def read_json(text: str, levels: int = DEPTH_LIMIT) -> Any:
     """Return the value of a JSON text of at most so many levels. Raises InvalidJson."""
     value = _decoded(_decoder, text)
-    check_value(value, levels, has_escapes="\\u" in text)
+    if (has_escapes := "\\u" in text) or text.count("[") + text.count("{") > levels:
+        check_value(value, levels, has_escapes=has_escapes)
     return value
 
 

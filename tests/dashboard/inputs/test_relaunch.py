@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dashboard.inputs import relaunch
 from dashboard.inputs.reader import InputReader
-from dashboard.inputs.rows import InputRow
+from dashboard.inputs.rows import BadRow, InputRow
 from dashboard.inputs.source import Format, Source
 from orchestration.processors.catalogue import get_processor
 
@@ -76,3 +76,10 @@ def test_the_deepest_item_that_is_allowed_comes_back() -> None:
         deepest = {"v": deepest}
     for kind, write in FORMATS.items():
         assert launched(kind, "".join(write([("k", deepest, "")]))) == [("k", deepest)]
+
+
+def test_a_row_without_the_columns_behind_the_items_is_a_bad_row() -> None:
+    content = ('"a","b","why_rejected","canopy_key","canopy_types"\n' + '"1","2"\n').encode()
+    [(line, row)] = InputReader(Source(Format.CSV, lambda: io.BytesIO(content)), get_processor("simulate"))
+    assert row == BadRow(2, "2 cells, but the header has 5.")
+    assert line == 2

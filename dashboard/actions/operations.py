@@ -21,7 +21,7 @@ from dashboard.actions.batch import check_window
 from dashboard.actions.child_requests import OperationResult, refusal, request_action
 from dashboard.actions.targets import ELIGIBLE_STATUSES, Targets, unfinished_in_stopped_stages
 from dashboard.database import bulk
-from dashboard.errors import OperationError
+from dashboard.errors import NotKnownYet, OperationError
 from dashboard.models import Action, Batch, BatchStatus, Node, Operation, position_ranges, positions_in
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
@@ -134,12 +134,17 @@ def _nodes_of(operation: Operation) -> Iterator[Node]:
 def _carry_out_once(
     operator: User, operation: Operation, root: Node, children: Sequence[Node], options: OperationOptions
 ) -> OperationResult:
-    """Carry out an operation unless it was confirmed before; if that fails as a whole, it can be confirmed again."""
+    """Carry out an operation unless it was confirmed before; if that fails as a whole, it can be confirmed again.
+
+    One of which the outcome is not known counts as confirmed: its progress shows what came of it.
+    """
     row = Operation.objects.filter(pk=operation.pk)
     if not row.filter(confirmed_at=None).update(confirmed_at=timezone.now()):
         raise OperationError(_("This was already confirmed."), 409)
     try:
         return _carry_out(operator, operation, root, children, options)
+    except NotKnownYet:
+        raise
     except OperationError:
         row.update(confirmed_at=None)
         raise

@@ -19,6 +19,7 @@ from dashboard.launching.root_input import root_input
 from dashboard.live import doorbell
 from dashboard.models import OPEN_BATCH_STATUSES, Attempt, Batch, Node
 from dashboard.projection.settlement import set_start_error, settle
+from dashboard.reconciliation.reopened import Reopened
 from dashboard.reconciliation.repair import repair_listed, repair_lost, repair_runs
 from dashboard.temporal import gateway
 from orchestration.contracts.events import NodeKind
@@ -61,9 +62,10 @@ Counts = dict[Status, int]
 async def run_reconciler() -> None:
     """Reconcile every batch that is not settled, for as long as the web process lives."""
     tasks: dict[str, asyncio.Task[None]] = {}
+    reopened = Reopened()
     try:
         while True:
-            for batch_id, watched_id in await in_thread(_unsettled)():
+            for batch_id, watched_id in [*await in_thread(_unsettled)(), *await _look(reopened)]:
                 if batch_id not in tasks:
                     reconciler = BatchReconciler(batch_id, is_ours=not watched_id)
                     tasks[batch_id] = asyncio.create_task(reconciler.run())
@@ -72,6 +74,13 @@ async def run_reconciler() -> None:
     finally:
         for task in tasks.values():
             task.cancel()
+
+
+async def _look(reopened: Reopened) -> list[tuple[str, str]]:
+    try:
+        return await reopened.look()
+    except TemporalUnavailable:
+        return []
 
 
 def _unsettled() -> list[tuple[str, str]]:

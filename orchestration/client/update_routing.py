@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
@@ -30,6 +30,9 @@ from orchestration.contracts.names import (
 )
 from orchestration.contracts.workflow_ids import root_id
 from orchestration.temporal.connection import RPC_TIMEOUT, TemporalUnavailable, commanded
+
+CHILDREN_PER_UPDATE = 50_000
+"""A payload has at most 2 MB, in a request as in its answer, which names the children too."""
 
 ROUNDS = 8
 ROUND_PAUSE = 0.25
@@ -72,8 +75,8 @@ class Routing(ABC):
         for child, at in levels.items():
             if at == level:
                 groups[paths[child][level]].append(child)
-        for workflow_id, children in groups.items():
-            update_id = f"{self._update_id}-{turn}-{workflow_id}"
+        for workflow_id, number, children in _slices(groups):
+            update_id = f"{self._update_id}-{turn}-{workflow_id}" + (f"-{number}" if number else "")
             answer = await (
                 self._send_to_root(children, update_id) if level == 0 else self._send(workflow_id, children, update_id)
             )
@@ -107,6 +110,13 @@ class Routing(ABC):
     @abstractmethod
     async def _send_to_root(self, children: list[int], update_id: str) -> ChildrenAnswer | None:
         """Send the update to the root; None when it is closing."""
+
+
+def _slices(groups: Mapping[str, list[int]]) -> Iterator[tuple[str, int, list[int]]]:
+    """Yield for each parent its children, CHILDREN_PER_UPDATE at a time and numbered."""
+    for workflow_id, children in groups.items():
+        for number, first in enumerate(range(0, len(children), CHILDREN_PER_UPDATE)):
+            yield workflow_id, number, children[first : first + CHILDREN_PER_UPDATE]
 
 
 class RetryRouting(Routing):

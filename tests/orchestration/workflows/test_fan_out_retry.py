@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from orchestration.client import update_routing
 from orchestration.contracts.events import EventKind
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import child_id, partition_id, root_id
@@ -156,3 +157,23 @@ async def test_a_closed_batch_takes_no_signal(engine: Engine) -> None:
             await ask(run.id)
     with pytest.raises(BatchNotRunning):
         await engine.gateway.terminate(root_id("000000000000"), "unknown")
+
+
+@pytest.mark.usefixtures("small_partitions")
+async def test_more_children_than_one_update_may_name_are_retried_by_several(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(update_routing, "CHILDREN_PER_UPDATE", 2)
+    probe = Probe()
+    probe.fail = {str(index) for index in range(5)}
+    run = await engine.launch(5, probe)
+    await run.result()
+    probe.fail = set()
+    answer = await run.retry(range(5))
+    assert (sorted(answer.accepted), answer.refused) == ([0, 1, 2, 3, 4], {})
+    await run.result()
+
+    async def each_ran_twice() -> bool:
+        return probe.calls == {str(index): 2 for index in range(5)}
+
+    await until(each_ran_twice, "each child has run twice")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -153,14 +154,44 @@ else:
         "min_size": 1,
         "max_size": env.int("DATABASE_POOL", default=20),
         "timeout": 5,  # seconds, so that an unreachable database is reported soon
+        "reconnect_timeout": 10,  # seconds; the pauses between tries to connect grow to half of it
     }
+    # A host that vanishes answers nothing, not even that the connection is gone: libpq notices within 10 s.
+    for option, seconds in {
+        "connect_timeout": 5,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 2,
+        "tcp_user_timeout": 10_000,  # milliseconds
+    }.items():
+        DATABASES["default"]["OPTIONS"].setdefault(option, seconds)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_TIMEOUT = 1.0
+"""Seconds for a connection; a bell that takes longer is given up, and viewers look once a second anyhow."""
 
 REDIS_URL = env.str("REDIS_URL", default="")
 CHANNEL_LAYERS: dict[str, Any] = {
     "default": (
-        {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+        {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {
+                "hosts": [
+                    {
+                        "address": REDIS_URL,
+                        "socket_connect_timeout": REDIS_TIMEOUT,
+                        "socket_timeout": REDIS_TIMEOUT,
+                        "socket_keepalive": True,
+                        "socket_keepalive_options": {
+                            getattr(socket, name): seconds
+                            for name, seconds in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 2))
+                            if hasattr(socket, name)
+                        },
+                    }
+                ]
+            },
+        }
         if REDIS_URL
         else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
     )

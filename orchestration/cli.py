@@ -13,6 +13,7 @@ import httpx
 
 from orchestration.activities.chunks import ChunkActivities
 from orchestration.contracts.names import CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE
+from orchestration.contracts.stores import StoreAway
 from orchestration.remote.store import RemoteStore, StoreRefused
 from orchestration.startup import CannotStart, prepare
 from orchestration.temporal.connection import connection_of_environment
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     try:
         store = _prepare(given)
-    except (CannotStart, StoreRefused, httpx.HTTPError) as error:
+    except (CannotStart, StoreRefused, StoreAway, httpx.HTTPError) as error:
         parser.exit(2, f"canopy: {error}\n")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     serve(connection_of_environment(), ChunkActivities(store), given.queue, timedelta(seconds=given.grace))
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _prepare(given: argparse.Namespace) -> RemoteStore:
     """Load the processors and check the connection to the dashboard.
 
-    Raises CannotStart, StoreRefused, httpx.HTTPError.
+    Raises CannotStart, StoreRefused, StoreAway, httpx.HTTPError.
     """
     own = sorted({CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE} & set(given.queue))
     if own:

@@ -12,7 +12,7 @@ from dashboard.chunk_store import begun_items, input_pages, sections
 from dashboard.chunk_store.chunk_reads import read_work
 from dashboard.chunk_store.item_results import write_processed, write_undone
 from dashboard.chunk_store.reports import write_report
-from dashboard.database.threads import with_live_connections
+from dashboard.database.away import store_call
 from dashboard.definitions.stages import definition_of
 from dashboard.inputs.uploads import open_upload, read_parts
 from dashboard.models import Batch, Item, Node
@@ -31,17 +31,17 @@ log = logging.getLogger(__name__)
 class DjangoChunkStore:
     """Items and reports in Django's database. Safe to call from several threads."""
 
-    @with_live_connections
+    @store_call
     def write_report(self, given: SummariseInput) -> None:
         """Write the report of a run, once. Raises LookupError for a batch that is gone."""
         write_report(given)
 
-    @with_live_connections
+    @store_call
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
         """Return what a run of a child has yet to do. Raises LookupError for a batch that is gone or discarded."""
         return read_work(work, run_id)
 
-    @with_live_connections
+    @store_call
     def read_resources(self, wanted: ResourcesInput) -> list[str]:
         """Return the resource that each item of a slice names, or its key. Raises LookupError if items are missing."""
         items = Item.objects.filter(
@@ -54,22 +54,22 @@ class DjangoChunkStore:
             )
         return found
 
-    @with_live_connections
+    @store_call
     def read_page(self, wanted: PageRequest) -> InputPage:
         """Write a page of a batch's input, once. Raises LookupError, InputUnreadable."""
         return input_pages.read_page(wanted)
 
-    @with_live_connections
+    @store_call
     def advance(self, wanted: SectionRequest) -> Section:
         """Write a section of a pipeline, once. Raises LookupError."""
         return sections.advance(wanted)
 
-    @with_live_connections
+    @store_call
     def begin_fan_out(self, wanted: FanOutRequest) -> Section:
         """Write a section of a flow, once. Raises LookupError, CannotFanOut."""
         return sections.begin_fan_out(wanted)
 
-    @with_live_connections
+    @store_call
     def read_saga_item(self, chunk: ChunkInput) -> SagaItem:
         """Return the one item of a chunk, and the saga that it goes through. Raises LookupError."""
         found = Item.objects.select_related("batch").filter(batch=chunk.batch_id, index=chunk.offset)
@@ -80,9 +80,9 @@ class DjangoChunkStore:
 
     def read_upload(self, upload_id: str) -> Iterator[bytes]:
         """Yield the content of a file that is a parameter. Raises LookupError when it is gone."""
-        return read_parts(with_live_connections(open_upload)(upload_id))
+        return read_parts(store_call(open_upload)(upload_id))
 
-    @with_live_connections
+    @store_call
     def write_note(self, note: ChunkNote) -> None:
         """Set the note of a running child."""
         names = Node.objects.filter(batch=note.batch_id, kind=NodeKind.CHILD, position=note.child)
@@ -90,17 +90,17 @@ class DjangoChunkStore:
             event = TreeEvent(EventKind.NOTE, name, "", timezone.now(), note=note.text)
             apply_events(note.batch_id, [event])
 
-    @with_live_connections
+    @store_call
     def note_begun(self, begun: BegunItems) -> None:
         """Note that items are begun."""
         begun_items.note(begun)
 
-    @with_live_connections
+    @store_call
     def forget_begun(self, begun: BegunItems) -> None:
         """Take notes of begun items back."""
         begun_items.forget(begun)
 
-    @with_live_connections
+    @store_call
     def write_results(self, results: Sequence[ItemResult]) -> None:
         """Record results, one transaction a batch. A completed item never becomes anything else."""
         by_batch = defaultdict[str, dict[int, ItemResult]](dict)

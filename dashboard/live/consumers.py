@@ -41,6 +41,9 @@ TICK_AFTER = 5.0
 CHECK_LOGIN_EVERY = 30.0
 """Seconds between checks that the person is still logged in and active."""
 
+JOIN_TIMEOUT = 2.0
+"""Seconds for joining or leaving the group of a batch's viewers."""
+
 INTERNAL_ERROR = 1011
 UNAUTHENTICATED = 4401
 UNKNOWN_BATCH = 4404
@@ -60,7 +63,8 @@ class _LiveConsumer(AsyncWebsocketConsumer, ABC):
             return
         self._changed = asyncio.Event()
         try:
-            await self.channel_layer.group_add(self.group, self.channel_name)
+            async with asyncio.timeout(JOIN_TIMEOUT):
+                await self.channel_layer.group_add(self.group, self.channel_name)
         except Exception as error:
             log.warning("No change notifications for %s, which is polled once a second: %s", self.group, error)
         self._loop = asyncio.create_task(self._run())
@@ -87,7 +91,8 @@ class _LiveConsumer(AsyncWebsocketConsumer, ABC):
         if hasattr(self, "_loop"):
             self._loop.cancel()
             with contextlib.suppress(Exception):
-                await self.channel_layer.group_discard(self.group, self.channel_name)
+                async with asyncio.timeout(JOIN_TIMEOUT):
+                    await self.channel_layer.group_discard(self.group, self.channel_name)
 
     async def _run(self) -> None:
         """Send messages until the person may no longer view them, or an error, after which the browser reconnects."""

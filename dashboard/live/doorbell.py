@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
+import time
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
@@ -11,6 +13,21 @@ from channels.layers import get_channel_layer
 log = logging.getLogger(__name__)
 
 LIST_GROUP = "batches"
+
+RING_TIMEOUT = 1.0
+"""Seconds for one notification: whoever reports a change waits for it."""
+
+SILENCE = 5.0
+"""Seconds without further tries after one that failed."""
+
+
+class _Silence:
+    """Until when no notification is tried."""
+
+    until = 0.0
+
+
+_silence = _Silence()
 
 
 def group_of(batch_id: str) -> str:
@@ -24,14 +41,16 @@ async def announce_change(batch_id: str) -> None:
     Never raises: a viewer whose notification is lost polls once a second.
     """
     layer = get_channel_layer()
-    if layer is None:
+    if layer is None or time.monotonic() < _silence.until:
         return
     try:
         bell = {"type": "batch.changed", "bell": secrets.token_hex(4)}
-        await layer.group_send(group_of(batch_id), bell)
-        await layer.group_send(LIST_GROUP, bell)
+        async with asyncio.timeout(RING_TIMEOUT):
+            await layer.group_send(group_of(batch_id), bell)
+            await layer.group_send(LIST_GROUP, bell)
     except Exception as error:
-        log.warning("No change notification for batch %s: %s", batch_id, error)
+        _silence.until = time.monotonic() + SILENCE
+        log.warning("No change notifications for %s s, batch %s was the last: %r", SILENCE, batch_id, error)
 
 
 def announce_change_from_thread(batch_id: str) -> None:

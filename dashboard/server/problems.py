@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from django.conf import settings
 from django.core.exceptions import (
     BadRequest,
@@ -11,14 +13,21 @@ from django.core.exceptions import (
     TooManyFieldsSent,
     TooManyFilesSent,
 )
-from django.http import HttpRequest, JsonResponse, UnreadablePostError
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
+from django.template import loader
 from django.utils.translation import gettext as _
 
+from dashboard.database import away as database
 from dashboard.i18n.formatting import numeral
+from orchestration.temporal import connection as temporal
+
+log = logging.getLogger(__name__)
 
 API_ROOT = "/api/"
 MB = 1024 * 1024
+RETRY_AFTER = 5
+"""Seconds after which to try again while the database or Temporal is away."""
 
 UNREADABLE = (BadRequest, SuspiciousOperation, MultiPartParserError, UnreadablePostError)
 """What is raised for a request that cannot be read."""
@@ -32,6 +41,20 @@ def problem(status: int, detail: str, errors: dict[str, list[str]] | None = None
 def internal_error() -> JsonResponse:
     """Return the error of the API for what nobody foresaw."""
     return problem(500, "Something went wrong in Canopy. Its log says what.")
+
+
+def away(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
+    """Return a 503 where an error says that the database or Temporal is away; None for any other error."""
+    if error is None or not (database.is_away(error) or temporal.is_away(error)):
+        return None
+    log.warning("%s %s: %s", request.method, request.path, str(error).strip().partition("\n")[0])
+    if is_api(request):
+        answer: HttpResponse = problem(503, "The database or Temporal cannot be reached. Try again in a moment.")
+    else:
+        answer = HttpResponse(loader.get_template("503.html").render(), status=503)
+    answer["Retry-After"] = str(RETRY_AFTER)
+    answer._has_been_logged = True  # type: ignore[attr-defined]  # Django would log a stack for each request
+    return answer
 
 
 def is_api(request: HttpRequest) -> bool:

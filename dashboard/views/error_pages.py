@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views import defaults
 
-from dashboard.server.problems import internal_error, is_api, problem, why_unreadable
+from dashboard.server.problems import away, internal_error, is_api, problem, why_unreadable
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -33,7 +35,9 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Say that something went wrong."""
+    """Say that something went wrong, or that what Canopy needs is away."""
+    if (answer := away(request, sys.exc_info()[1])) is not None:
+        return answer
     if is_api(request):
         return internal_error()
     return defaults.server_error(request)

@@ -19,6 +19,7 @@ from orchestration.activities.begun_notes import BegunNotes
 from orchestration.activities.chunk_run import ChunkRun
 from orchestration.activities.inline_chunks import InlineChunks, StartedChunk
 from orchestration.activities.result_writer import ResultWriter
+from orchestration.activities.store_calls import read_when_back, when_back
 from orchestration.contracts.chunks import (
     ChunkInput,
     ChunkResult,
@@ -41,7 +42,7 @@ from orchestration.contracts.names import (
     RUN_STEP_ACTIVITY,
     WRITE_RESULT_ACTIVITY,
 )
-from orchestration.contracts.stores import CannotFanOut, InputUnreadable, ItemStore
+from orchestration.contracts.stores import CannotFanOut, InputUnreadable, ItemStore, StoreAway
 from orchestration.errors.failures import failure_of
 from orchestration.processors import uploads
 from orchestration.processors.catalogue import UnknownProcessor, get_processor
@@ -66,7 +67,7 @@ class ChunkActivities:
         self._writer = ResultWriter(store.write_results)
         self._inline = InlineChunks()
         self._alone = asyncio.Lock()
-        uploads.set_upload_source(store.read_upload)
+        uploads.set_upload_source(read_when_back(store.read_upload))
         self._threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="chunks")
 
     @activity.defn(name=BEGIN_CHUNK_ACTIVITY)
@@ -139,7 +140,8 @@ class ChunkActivities:
             activity.heartbeat(run.completed, run.failed, run.status_text)
             if run.status_text != written:
                 written = run.status_text
-                await asyncio.get_running_loop().run_in_executor(self._threads, self._store.write_note, run.note)
+                with contextlib.suppress(StoreAway):
+                    await asyncio.get_running_loop().run_in_executor(self._threads, self._store.write_note, run.note)
 
         return heartbeating(beat)
 
@@ -197,7 +199,8 @@ class ChunkActivities:
     @activity.defn(name=WRITE_RESULT_ACTIVITY)
     async def write_result(self, result: ItemResult) -> None:
         """Write what became of an item that a workflow has processed itself."""
-        await self._writer.put(replace(result, result=mask(result.result)))
+        async with heartbeating():
+            await self._writer.put(replace(result, result=mask(result.result)))
 
     @activity.defn(name=RUN_STEP_ACTIVITY)
     async def run_step(self, step: StepInput) -> Any:
@@ -219,11 +222,15 @@ class ChunkActivities:
         return await self.call_store(self._store.read_chunk, chunk, _run_id(chunk))
 
     async def call_store(self, function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
-        """Call the store in a thread. Raises ApplicationError, not retried, where no retry could succeed."""
+        """Call the store in a thread, and wait while it is away.
+
+        Raises ApplicationError, not retried, where no retry could succeed.
+        """
         loop = asyncio.get_running_loop()
         try:
             async with heartbeating():
-                return await loop.run_in_executor(self._threads, partial(function, *given, **named))
+                call = partial(function, *given, **named)
+                return await when_back(lambda: loop.run_in_executor(self._threads, call))
         except (CannotFanOut, InputUnreadable) as error:
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
         except LookupError as error:

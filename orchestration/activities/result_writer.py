@@ -7,7 +7,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
+from orchestration.activities.store_calls import when_back
 from orchestration.contracts.chunks import ItemResult
 
 RESULTS_PER_WRITE = 2_000
@@ -38,7 +40,10 @@ class ResultWriter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="results")
 
     def put(self, result: ItemResult) -> asyncio.Future[None]:
-        """Queue a result; the future is done when it is durable, or carries the store's error."""
+        """Queue a result; the future is done when it is durable, or carries the store's error.
+
+        While the store is away it waits.
+        """
         loop = asyncio.get_running_loop()
         if not self._groups or len(self._groups[-1].results) >= RESULTS_PER_WRITE:
             self._groups.append(_Group(loop.create_future()))
@@ -60,7 +65,7 @@ class ResultWriter:
             self._next_write = loop.time() + SPACING
             group = self._groups.popleft()
             try:
-                await loop.run_in_executor(self._thread, self._write, group.results)
+                await when_back(partial(loop.run_in_executor, self._thread, self._write, group.results))
             except Exception as error:
                 group.done.set_exception(error)
                 group.done.exception()  # a writer that was canceled meanwhile does not fetch it

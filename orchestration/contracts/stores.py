@@ -17,6 +17,10 @@ class ReportStore(Protocol):
         ...
 
 
+class StoreAway(Exception):
+    """A store cannot be reached, or refuses for now. Any call may raise it, and is made again until it is back."""
+
+
 class InputUnreadable(Exception):
     """The rest of an input cannot be read, and no retry will help; the message is the reason for a person."""
 

@@ -40,7 +40,8 @@ with workflow.unsafe.imports_passed_through():
 HEARTBEAT_TIMEOUT = timedelta(seconds=10)
 """A lost worker is noticed after this; process_chunk heartbeats three times as often."""
 
-LIST_TIMEOUT = timedelta(seconds=30)
+LIST_TIMEOUT = timedelta(hours=1)
+"""The activity waits for a store that is away, and heartbeats."""
 
 INLINE_TIMEOUT = timedelta(seconds=30)
 """Allows for a slow store: the activity itself returns within a second or so of reading."""
@@ -53,7 +54,7 @@ worker is noticed by its heartbeat."""
 
 WORKER_LOST_RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1),
-    maximum_interval=timedelta(seconds=30),
+    maximum_interval=timedelta(seconds=10),
     maximum_attempts=10,
 )
 """For a lost worker or store, not for items: those have their own attempts inside the activity."""
@@ -141,6 +142,7 @@ async def _process_items(chunk: ChunkInput, options: ItemOptions) -> ChunkResult
         result_type=PendingItems,
         task_queue=chunk.task_queue,
         start_to_close_timeout=LIST_TIMEOUT,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
         retry_policy=WORKER_LOST_RETRY,
     )
     places = asyncio.Semaphore(options.concurrency)

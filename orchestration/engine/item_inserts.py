@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
-INSERT_TIMEOUT = timedelta(minutes=10)
+INSERT_TIMEOUT = timedelta(hours=1)
 INSERT_HEARTBEAT_TIMEOUT = timedelta(seconds=15)
-INSERT_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=10)
-"""For a lost worker or store; an input that cannot be read is not tried again."""
+INSERT_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10), maximum_attempts=10
+)
+"""For a lost worker: the activity waits for a store that is away. An input that cannot be read is not tried again."""
 
 T = TypeVar("T")
 

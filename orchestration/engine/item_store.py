@@ -14,9 +14,10 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.chunks import ChunkInput, ItemResult
     from orchestration.contracts.names import WRITE_RESULT_ACTIVITY
     from orchestration.contracts.status import Failure
-    from orchestration.engine.chunk_execution import WORKER_LOST_RETRY
+    from orchestration.engine.chunk_execution import HEARTBEAT_TIMEOUT, WORKER_LOST_RETRY
 
-STORE_TIMEOUT = timedelta(seconds=30)
+STORE_TIMEOUT = timedelta(hours=1)
+"""The activity waits for a store that is away, and heartbeats."""
 
 
 async def read_item(activity: str, chunk: ChunkInput, result_type: Any) -> Any:
@@ -27,6 +28,7 @@ async def read_item(activity: str, chunk: ChunkInput, result_type: Any) -> Any:
         result_type=result_type,
         task_queue=chunk.task_queue,
         start_to_close_timeout=STORE_TIMEOUT,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
         retry_policy=WORKER_LOST_RETRY,
     )
 
@@ -42,5 +44,6 @@ async def write_result(
         ItemResult(chunk.batch_id, chunk.child, run_id, chunk.offset, attempts, seconds, result, failure),
         task_queue=chunk.task_queue,
         start_to_close_timeout=STORE_TIMEOUT,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
         retry_policy=WORKER_LOST_RETRY,
     )

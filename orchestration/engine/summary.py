@@ -17,8 +17,10 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.status import Failure, Status
     from orchestration.engine.units.factory import Units
 
-SUMMARISE_TIMEOUT = timedelta(minutes=5)
+SUMMARISE_TIMEOUT = timedelta(hours=1)
+SUMMARISE_HEARTBEAT_TIMEOUT = timedelta(seconds=15)
 SUMMARISE_RETRY = RetryPolicy(maximum_attempts=3)
+"""For a report that cannot be written, or a lost worker: the activity waits for a store that is away."""
 
 
 async def summarise(given: FanOutInput, failure: Failure | None, units: Units) -> None:
@@ -33,6 +35,7 @@ async def summarise(given: FanOutInput, failure: Failure | None, units: Units) -
                 given.batch_id, workflow.info().first_execution_run_id, outcome, reason, units.result().counts
             ),
             start_to_close_timeout=SUMMARISE_TIMEOUT,
+            heartbeat_timeout=SUMMARISE_HEARTBEAT_TIMEOUT,
             retry_policy=SUMMARISE_RETRY,
         )
     except ActivityError as error:

@@ -20,7 +20,7 @@ DEBOUNCE = 0.2
 """Seconds for which events are collected, to be sent with the first of them."""
 
 TIMEOUT = 5.0
-RETRY_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
+RETRY_PAUSES = (1.0, 2.0, 5.0, 10.0)
 """Seconds between tries while the dashboard is unreachable."""
 
 CLOSE_TIMEOUT = 2.0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import httpx
 
 from orchestration.contracts.chunks import BegunItems, ChunkInput, ChunkNote, ChunkWork, ItemResult
+from orchestration.contracts.stores import StoreAway
 from orchestration.remote.http_client import bearer_client, post_json
 from orchestration.remote.wire import (
     BEGUN,
@@ -28,10 +28,8 @@ RESULTS_PER_CALL = 200
 TIMEOUT = 30.0
 """Seconds for one call."""
 
-PAUSES = (0.5, 1.0, 2.0, 4.0)
-"""Seconds between tries while the dashboard is unreachable; then the call fails, and Temporal retries the activity."""
-
-UNAVAILABLE = (502, 503, 504)
+TRY_LATER = (408, 425, 429)
+"""Statuses besides those of servers' failures with which a dashboard, or what stands before it, is away for now."""
 
 
 class StoreRefused(Exception):
@@ -46,7 +44,7 @@ class RemoteStore:
         self._client = bearer_client(url, token, timeout=TIMEOUT)
 
     def check(self) -> None:
-        """Raise StoreRefused where the token is not valid, httpx.HTTPError where there is no answer."""
+        """Raise StoreRefused where the token is not valid, StoreAway where there is no answer."""
         self._post(RESULTS_PATH, b"[]")
 
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
@@ -55,10 +53,13 @@ class RemoteStore:
 
     def read_upload(self, upload_id: str) -> Iterator[bytes]:
         """Yield the content of a file that is a parameter. Raises LookupError when it is gone."""
-        with self._client.stream("GET", f"{UPLOADS_PATH}/{upload_id}") as answer:
-            if answer.is_error:
-                answer.read()
-            yield from _checked(answer).iter_bytes()
+        try:
+            with self._client.stream("GET", f"{UPLOADS_PATH}/{upload_id}") as answer:
+                if answer.is_error:
+                    answer.read()
+                yield from _checked(answer).iter_bytes()
+        except httpx.TransportError as error:
+            raise StoreAway(f"{type(error).__name__}: {error}") from error
 
     def write_note(self, note: ChunkNote) -> None:
         """Show what a running child is doing."""
@@ -78,21 +79,16 @@ class RemoteStore:
             self._post(RESULTS_PATH, RESULTS.dump_json(list(results[first : first + RESULTS_PER_CALL])))
 
     def _post(self, path: str, body: bytes, **query: Any) -> httpx.Response:
-        for pause in (*PAUSES, None):
-            try:
-                answer = post_json(self._client, path, body, **query)
-            except httpx.TransportError:
-                if pause is None:
-                    raise
-            else:
-                if answer.status_code not in UNAVAILABLE or pause is None:
-                    break
-            time.sleep(pause)
-        return _checked(answer)
+        try:
+            return _checked(post_json(self._client, path, body, **query))
+        except httpx.TransportError as error:
+            raise StoreAway(f"{type(error).__name__}: {error}") from error
 
 
 def _checked(answer: httpx.Response) -> httpx.Response:
-    """Return the answer if it is a success. Raises StoreRefused, LookupError, httpx.HTTPStatusError."""
+    """Return the answer if it is a success. Raises StoreAway, StoreRefused, LookupError, httpx.HTTPStatusError."""
+    if answer.is_server_error or answer.status_code in TRY_LATER:
+        raise StoreAway(f"{answer.status_code}: {_detail(answer)}")
     if answer.status_code in (401, 403):
         raise StoreRefused(f"{answer.status_code}: {_detail(answer)}")
     if answer.status_code == 404:

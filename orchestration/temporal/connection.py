@@ -30,8 +30,12 @@ BUSY = "A limit of Temporal is reached: {reason}."
 REFUSAL = "Temporal refused the request: {reason}."
 UNANSWERED_COMMAND = "Temporal has not answered in time."
 
-UNANSWERED = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
-"""After these a command may have been done all the same."""
+UNANSWERED = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.UNKNOWN)
+"""After these a command may have been done all the same. A connection that breaks during a call is UNKNOWN: its message
+is `transport error`."""
+
+BROKEN_CONNECTION = ("h2 protocol error", "transport error", "connection")
+"""Parts of messages of INTERNAL errors that come from the connection, not from Temporal."""
 
 UNREACHABLE = (RPCStatusCode.UNAVAILABLE, *UNANSWERED)
 LIMITED = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.OUT_OF_RANGE)
@@ -98,6 +102,14 @@ def connection_of_environment() -> Connection:
     )
 
 
+def is_away(error: BaseException) -> bool:
+    """Whether an error says that Temporal cannot be reached."""
+    if not isinstance(error, RPCError):
+        return isinstance(error, TemporalUnavailable)
+    is_broken = error.status is RPCStatusCode.INTERNAL and any(part in error.message for part in BROKEN_CONNECTION)
+    return error.status in UNREACHABLE or is_broken
+
+
 @contextmanager
 def unavailable() -> Iterator[None]:
     """Raise TemporalUnavailable for every error with which a call fails while Temporal cannot be reached.
@@ -110,7 +122,7 @@ def unavailable() -> Iterator[None]:
     except (TimeoutError, RuntimeError, OSError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
         raise TemporalUnavailable(UNAVAILABLE) from error
     except RPCError as error:
-        if error.status in UNREACHABLE:
+        if is_away(error):
             raise TemporalUnavailable(UNAVAILABLE) from error
         if error.status in LIMITED:
             raise TemporalBusy(BUSY.format(reason=error.message.rstrip("."))) from error

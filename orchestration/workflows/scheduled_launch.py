@@ -28,7 +28,7 @@ LAUNCH_WITHIN = timedelta(days=1)
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=30)
 
-UNTIL_IT_WORKS = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
+UNTIL_IT_WORKS = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10))
 
 
 @workflow.defn

@@ -213,3 +213,20 @@ async def test_a_browser_that_goes_leaves_no_loop_behind(open_socket: OpenSocket
         return not loops()
 
     await until(is_over, "no loop of the consumer is left")
+
+
+async def test_a_layer_that_hangs_delays_whoever_reports_a_change_once(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rung = list[str]()
+
+    async def hang(group: str, *args: Any) -> None:
+        rung.append(group)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(get_channel_layer(), "group_send", hang)
+    monkeypatch.setattr(doorbell, "RING_TIMEOUT", 0.05)
+    monkeypatch.setattr(doorbell, "_silence", doorbell._Silence())
+    for _ in range(3):
+        await asyncio.wait_for(doorbell.announce_change(batch.pk), 30)
+    assert rung == [doorbell.group_of(batch.pk)]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 
 import pytest
 
-from orchestration.activities import result_writer
+from orchestration.activities import result_writer, store_calls
 from orchestration.activities.result_writer import RESULTS_PER_WRITE, ResultWriter
 from orchestration.contracts.chunks import ItemResult
+from orchestration.contracts.stores import StoreAway
 
 
 def result(index: int) -> ItemResult:
@@ -47,3 +49,18 @@ async def test_every_writer_of_a_group_hears_of_the_stores_error() -> None:
         with pytest.raises(OSError, match="the disk is full"):
             await future
     writer.close()
+
+
+async def test_results_wait_for_a_store_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_calls, "PAUSES", (0.001,))
+    tries, written = itertools.count(), list[int]()
+
+    def write(results: Sequence[ItemResult]) -> None:
+        if next(tries) < 20:
+            raise StoreAway("503")
+        written.extend(each.index for each in results)
+
+    writer = ResultWriter(write)
+    await asyncio.gather(writer.put(result(0)), writer.put(result(1)))
+    writer.close()
+    assert written == [0, 1]

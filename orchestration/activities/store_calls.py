@@ -1,0 +1,52 @@
+"""Calls of a store wait while it is away, for as long as their activity may: that costs time, never an attempt."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
+
+from orchestration.contracts.stores import StoreAway
+
+log = logging.getLogger(__name__)
+
+PAUSES = (0.5, 1.0, 2.0, 4.0)
+"""Seconds between tries; the last one repeats."""
+
+T = TypeVar("T")
+
+
+async def when_back(call: Callable[[], Awaitable[T]]) -> T:
+    """Return what a call of a store returns, made again until the store is not away."""
+    for pause in _pauses():
+        try:
+            return await call()
+        except StoreAway as error:
+            log.warning("The store is away (%s): the next try is in %s s.", error, pause)
+        await asyncio.sleep(pause)
+    raise AssertionError("The pauses never end.")
+
+
+def read_when_back(read: Callable[[str], Iterator[bytes]]) -> Callable[[str], Iterator[bytes]]:
+    """Return a reader in a thread that waits for a store until its first part is there."""
+
+    def reader(name: str) -> Iterator[bytes]:
+        for pause in _pauses():
+            parts = read(name)
+            try:
+                first = next(parts, b"")
+            except StoreAway as error:
+                log.warning("The store is away (%s): the next try is in %s s.", error, pause)
+                time.sleep(pause)
+            else:
+                return itertools.chain([first], parts)
+        raise AssertionError("The pauses never end.")
+
+    return reader
+
+
+def _pauses() -> Iterator[float]:
+    return itertools.chain(PAUSES, itertools.repeat(PAUSES[-1]))

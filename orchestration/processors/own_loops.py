@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -49,13 +50,14 @@ class _Call:
         self.here = asyncio.get_running_loop()
         self.done: asyncio.Future[Outcome] = self.here.create_future()
         self.home: _Loop | None = None
-        self.task: asyncio.Task[Outcome] | None = None
+        self.is_begun = False
+        self.task: asyncio.Task[Outcome | None] | None = None
         self._lock = threading.Lock()
 
     def give_to(self, home: _Loop) -> bool:
         """Have a loop make the call, unless another has begun it. Returns whether it will."""
         with self._lock:
-            if self.task is not None:
+            if self.is_begun:
                 return False
             self.home = home
         home.loop.call_soon_threadsafe(self._start, home)
@@ -67,26 +69,32 @@ class _Call:
             self.task.cancel()
 
     def _start(self, home: _Loop) -> None:
-        with self._lock:
-            if self.home is home and self.task is None:
-                self.task = home.loop.create_task(self._run())
-                self.task.add_done_callback(self._end)
+        if self.home is home:
+            self.task = home.loop.create_task(self._run(home))
+            self.task.add_done_callback(partial(self._end, home))
 
-    async def _run(self) -> Outcome:
+    async def _run(self, home: _Loop) -> Outcome | None:
+        """Make the call, unless it has moved to another loop since its task was made."""
+        with self._lock:
+            if self.home is not home:
+                return None
+            self.is_begun = True
         try:
             return Outcome(await self.work())
         except BaseException as error:  # even SystemExit: it would end the loop
             return Outcome(error=error)
 
-    def _end(self, task: asyncio.Task[Outcome]) -> None:
+    def _end(self, home: _Loop, task: asyncio.Task[Outcome | None]) -> None:
+        if self.home is not home:
+            return
         outcome = Outcome(error=asyncio.CancelledError()) if task.cancelled() else task.result()
         with suppress(RuntimeError):  # the caller's loop has been closed meanwhile
             self.here.call_soon_threadsafe(self._set, outcome)
 
-    def _set(self, outcome: Outcome) -> None:
+    def _set(self, outcome: Outcome | None) -> None:
         if self.home is not None:
             self.home.remove(self)
-        if not self.done.done():
+        if not self.done.done() and outcome is not None:
             self.done.set_result(outcome)
 
 
@@ -234,7 +242,7 @@ class ProcessorLoops:
         loop.is_set_aside = True
         self._set_aside.append(loop)
         del self._current[processor]
-        for call in [each for each in loop.calls if each.task is None]:
+        for call in [each for each in loop.calls if not each.is_begun]:
             call.blocked_by = ""
             try:
                 self._give(call, self._loop_of(processor))

@@ -204,7 +204,7 @@ class BoundProcessor:
 
     async def _call(self, item: Any, contexts: Sequence[ItemContext]) -> Any:
         """Call the function in a loop or, a plain one, in a thread of its processor, so that it blocks nothing else."""
-        await self._fetch_uploads()
+        await self._fetch_uploads(contexts[0])
         if self._is_async:
 
             async def call() -> Any:
@@ -232,10 +232,10 @@ class BoundProcessor:
         given = contexts if signature.takes_many else contexts[0]
         return signature.arguments(item, self._given_parameters, given)
 
-    async def _fetch_uploads(self) -> None:
+    async def _fetch_uploads(self, context: ItemContext) -> None:
         """Fetch the uploads among the parameters in advance, since an async function must not block on them."""
-        for upload in self._uploads:
-            await asyncio.to_thread(getattr, upload, "path")
+        for upload in list(self._uploads):
+            await processor_threads().run(self.processor.name, partial(getattr, upload, "path"), context.waiting)
         self._uploads.clear()
 
     @cached_property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,7 @@ class _UploadCache:
     def __init__(self) -> None:
         self._fetch: Fetch | None = None
         self._lock = threading.Lock()
+        self._locks = defaultdict[str, threading.Lock](threading.Lock)
         self._folder: Path | None = None
 
     def set_source(self, fetch: Fetch | None) -> None:
@@ -101,10 +103,11 @@ class _UploadCache:
         with self._lock:
             if self._folder is None:
                 self._folder = Path(tempfile.mkdtemp(prefix="canopy-uploads-"))
-            found = self._folder / upload
+            found, lock = self._folder / upload, self._locks[upload]
+        with lock:  # its own: one that takes long holds up no other
             if not found.exists():
                 self._write(upload, found)
-            return found
+        return found
 
     def _write(self, upload: str, found: Path) -> None:
         if self._fetch is None:

@@ -40,7 +40,7 @@ ALONE_SECONDS = 45.0
 END_WITHIN = 900.0
 """Seconds for the last batches to end, once no more are launched."""
 
-LAUNCH_WITHIN = 120.0
+ANSWER_WITHIN = 120.0
 FINAL = ("completed", "failed", "completed_with_failures", "canceled", "terminated", "timed_out")
 PAGES = ("/", "/batches/", "/healthz", "/api/v1/processors")
 PAGES_OF_A_BATCH = (
@@ -53,12 +53,15 @@ PAGES_OF_A_BATCH = (
 AWAY = 503
 """Status of a page that says that something is away for the moment."""
 
+NO_ANSWER = 599
+
 
 @dataclass
 class Observed:
-    """What was seen so far, by several threads."""
+    """What was seen so far, by several threads: `ended` has the completed items of each batch that has ended."""
 
     batches: dict[str, str] = field(default_factory=dict)
+    ended: dict[str, int] = field(default_factory=dict)
     answers: Counter[int] = field(default_factory=Counter)
     bad: list[str] = field(default_factory=list)
     slowest: float = 0.0
@@ -87,41 +90,51 @@ class Dashboard:
         """Get a path, or post a body to it."""
         headers = {"Authorization": f"Bearer {self._token}"} if path.startswith("/api/") else {}
         started = time.monotonic()
-        answer = self._browser.request("GET" if body is None else "POST", path, json=body, headers=headers)
+        try:
+            answer = self._browser.request("GET" if body is None else "POST", path, json=body, headers=headers)
+        except httpx.TransportError as error:
+            answer = httpx.Response(NO_ANSWER, text=repr(error))
         self._observed.record(path, answer, time.monotonic() - started)
         return answer
 
     def launch(self, processor: str, number: int, options: dict[str, Any]) -> str:
         """Launch a batch and return its id."""
         items = {"count": number} if processor == "simulate" else {"items": [str(each) for each in range(number)]}
-        answer = wait_until(
-            lambda: next(
-                (
-                    a
-                    for a in [self.ask("/api/v1/batches", {"processor": processor, **items, **options})]
-                    if a.status_code != AWAY
-                ),
-                None,
-            ),
-            f"{processor} is launched",
-            LAUNCH_WITHIN,
-        )
-        assert answer is not None
+        answer = self._answer("/api/v1/batches", {"processor": processor, **items, **options})
         assert answer.status_code == 201, answer.text
         found = str(answer.json()["id"])
         self._observed.batches[found] = processor
         return found
+
+    def _answer(self, path: str, body: Any = None) -> httpx.Response:
+        """Ask until there is an answer."""
+        answers = list[httpx.Response]()
+
+        def is_answered() -> bool:
+            answers[:] = [self.ask(path, body)]
+            return answers[0].status_code not in (AWAY, NO_ANSWER)
+
+        wait_until(is_answered, f"{path} answers", ANSWER_WITHIN)
+        return answers[0]
 
     def state(self, batch: str) -> dict[str, Any]:
         """Return a batch's state; empty while the dashboard says that something is away."""
         answer = self.ask(f"/api/v1/batches/{batch}")
         return answer.json() if answer.status_code == 200 else {}
 
+    def has_ended(self, batch: str) -> bool:
+        """Whether a batch has ended."""
+        if batch not in self._observed.ended:
+            state = self.state(batch)
+            if state.get("status") in FINAL:
+                self._observed.ended[batch] = state["items"]["completed"]
+        return batch in self._observed.ended
+
     def items(self, batch: str) -> Iterator[dict[str, Any]]:
         """Yield all items of a batch."""
         cursor = ""
         while True:
-            page = self.ask(f"/api/v1/batches/{batch}/items?limit=500{cursor}").json()
+            page = self._answer(f"/api/v1/batches/{batch}/items?limit=500{cursor}").json()
             yield from page["results"]
             if page["next"] is None:
                 return
@@ -150,7 +163,7 @@ def _launching(
     def loop(stop: threading.Event) -> None:
         while not stop.is_set():
             batch = dashboard.launch(processor, number, options)
-            while not stop.wait(0.5) and dashboard.state(batch).get("status") not in FINAL:
+            while not stop.wait(0.5) and not dashboard.has_ended(batch):
                 pass
 
     return loop
@@ -180,8 +193,11 @@ def _memory(pid: int) -> int:
 
 def _steady_done(dashboard: Dashboard, observed: Observed) -> int:
     """Return how many items of the steady batches have completed."""
-    steady = [batch for batch, processor in observed.batches.items() if processor in STEADY]
-    return sum(dashboard.state(batch).get("items", {}).get("completed", 0) for batch in steady)
+    done = 0
+    for batch in [batch for batch, processor in list(observed.batches.items()) if processor in STEADY]:
+        known = observed.ended.get(batch)
+        done += known if known is not None else int(dashboard.state(batch).get("items", {}).get("completed", 0))
+    return done
 
 
 class Trial:
@@ -199,11 +215,14 @@ class Trial:
         try:
             wait_until(lambda: self._run.health == 200, "all is well", 120)
             self._dashboard = Dashboard(self._run, self._observed)
-            alone = self._speed(ALONE_SECONDS, ())
-            _say(f"The steady batches alone: {alone:.2f} items a second.")
+            before = self._speed(ALONE_SECONDS, ())
+            _say(f"The steady batches alone: {before:.2f} items a second.")
             beside = self._speed(self._seconds, CHAOTIC)
             _say(f"Beside the chaotic ones: {beside:.2f} items a second. Waiting for the last batches.")
-            return [*self._outcomes(), *self._survival(), self._share(alone, beside)]
+            figures = [*self._outcomes(), *self._survival()]
+            after = self._speed(ALONE_SECONDS, ())
+            _say(f"The steady batches alone again: {after:.2f} items a second.")
+            return [*figures, self._share((before + after) / 2, beside)]
         finally:
             self._run.process.stop()
             _say(f"Logs: {self._run.home / 'logs'}")
@@ -256,9 +275,7 @@ class Trial:
 
     def _has_ended(self, batch: str, until: float) -> bool:
         try:
-            wait_until(
-                lambda: self._dashboard.state(batch).get("status") in FINAL, batch, max(1.0, until - time.monotonic())
-            )
+            wait_until(lambda: self._dashboard.has_ended(batch), batch, max(1.0, until - time.monotonic()))
         except AssertionError:
             return False
         return True

@@ -66,6 +66,11 @@ def _record_event(attempt: Attempt, event: TreeEvent) -> bool:
         if is_earlier:
             attempt.started_at = event.at
         return is_earlier
+    if event.kind is EventKind.REOPENED:
+        is_later = attempt.closed_at is not None and event.at > attempt.closed_at
+        if is_later:
+            attempt.status, attempt.closed_at, attempt.error_type, attempt.error_message = Status.RUNNING, None, "", ""
+        return is_later
     outcome = event.outcome or Status.COMPLETED
     is_assumed = attempt.error_type == ENDED_WITH_PARENT.type
     if (

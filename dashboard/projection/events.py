@@ -33,6 +33,8 @@ from orchestration.contracts.status import Status
 
 log = logging.getLogger(__name__)
 
+RUN_EVENTS = (EventKind.STARTED, EventKind.CLOSED, EventKind.REOPENED)
+
 ENDED_BY_FORCE = (Status.TERMINATED, Status.TIMED_OUT)
 """Outcomes that leave a workflow no time to report anything."""
 
@@ -46,7 +48,7 @@ def apply_events(batch_id: str, events: Sequence[TreeEvent]) -> None:
                 return
             for some in slices(with_row_ids(ledger.batch, events)):
                 create_discovered_nodes(ledger, some)
-                _apply_runs(ledger, [event for event in some if event.kind in (EventKind.STARTED, EventKind.CLOSED)])
+                _apply_runs(ledger, [event for event in some if event.kind in RUN_EVENTS])
                 apply_notes(ledger, some)
                 _apply_steering(ledger, some)
                 record_timeline(ledger, some)

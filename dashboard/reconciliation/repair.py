@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 NOTIFY_HEAD_START = timedelta(seconds=2)
 """What happened less than this ago may still be notified."""
 
+REOPEN_AFTER = timedelta(seconds=5)
+"""So long after its reported end a run that Temporal still has open counts as open."""
+
 RUNS_AT_ONCE = 250
 """Runs that are compared and repaired together, so that memory stays flat whatever the batch's size."""
 
@@ -113,7 +116,7 @@ async def _project_each(batch_id: str, found: Sequence[Sequence[TreeEvent]]) -> 
 
 
 def _runs_to_repair(batch_id: str, runs: Sequence[WorkflowRun]) -> list[WorkflowRun]:
-    """Return the runs that the rows lack, have open although they closed, or have with an earlier, other outcome."""
+    """Return the runs that the rows lack, have open or closed wrongly, or have with an earlier, other outcome."""
     ids = {run.workflow_id for run in runs}
     attempts = Attempt.objects.filter(batch=batch_id, node__workflow_id__in=ids)
     rows = attempts.values_list("run_id", "status", "closed_at")
@@ -122,7 +125,9 @@ def _runs_to_repair(batch_id: str, runs: Sequence[WorkflowRun]) -> list[Workflow
 
 
 def _is_outdated(run: WorkflowRun, status: str, closed_at: datetime | None) -> bool:
-    if run.closed_at is None or status == run.status:
+    if run.closed_at is None:
+        return closed_at is not None and closed_at < datetime.now(UTC) - REOPEN_AFTER
+    if status == run.status:
         return False
     return closed_at is None or run.closed_at > closed_at
 
@@ -130,12 +135,23 @@ def _is_outdated(run: WorkflowRun, status: str, closed_at: datetime | None) -> b
 async def _events_of(run: WorkflowRun) -> list[TreeEvent]:
     started = TreeEvent(EventKind.STARTED, run.workflow_id, run.run_id, run.started_at, place=place_of(run))
     if run.closed_at is None:
-        return [started]
+        return [started, *await _reopened(run)]
     failure = run.failure
     if failure is None and run.status.is_retryable:
         failure = await gateway().failure_of(run.workflow_id, run.last_run_id or run.run_id)
     closed = TreeEvent(EventKind.CLOSED, run.workflow_id, run.run_id, run.closed_at, run.status, failure)
     return [started, *await gateway().undelivered_events(run), closed]
+
+
+async def _reopened(run: WorkflowRun) -> list[TreeEvent]:
+    """Return the event that a run is open, if Temporal says so itself: a listing lags behind.
+
+    A root reports its end just before it ends. What then fails its last workflow task keeps it open.
+    """
+    at, seen = datetime.now(UTC), await gateway().describe_run(run.workflow_id, run.run_id)
+    if seen is None or seen.closed_at is not None or seen.run_id != run.run_id:
+        return []
+    return [TreeEvent(EventKind.REOPENED, run.workflow_id, run.run_id, at)]
 
 
 def place_of(run: WorkflowRun) -> Place | None:

@@ -43,6 +43,7 @@ from orchestration.contracts.names import (
     WRITE_RESULT_ACTIVITY,
 )
 from orchestration.contracts.stores import CannotFanOut, InputUnreadable, ItemStore, StoreAway
+from orchestration.engine.flows.bounds import check_result
 from orchestration.errors.failures import failure_of
 from orchestration.processors import uploads
 from orchestration.processors.catalogue import UnknownProcessor, get_processor
@@ -213,10 +214,12 @@ class ChunkActivities:
         context = ItemContext(key=step.name, index=0, attempt=attempt, idempotency_key=key)
         async with heartbeating():
             try:
-                return mask(await bound.run(step.data, context))
+                result = mask(await bound.run(step.data, context))
             except Exception as error:
                 # Not from the error: its message and stack would go to Temporal as well, unmasked.
                 raise _application_error(bound, error) from None
+        check_result(step.name, result)
+        return result
 
     async def _read(self, chunk: ChunkInput) -> ChunkWork:
         return await self.call_store(self._store.read_chunk, chunk, _run_id(chunk))

@@ -32,11 +32,13 @@ class NodeKind(StrEnum):
 class EventKind(StrEnum):
     """What a tree event reports: STARTED and CLOSED of a run; WAITING, SKIPPED, NOTE of a node; the rest of the batch.
 
-    WAITING: the node cannot start yet. SKIPPED: it will not start. NOTE: what a running node is doing.
+    REOPENED: a run that had reported its end is open. WAITING: the node cannot start yet. SKIPPED: it will not start.
+    NOTE: what a running node is doing.
     """
 
     STARTED = "started"
     CLOSED = "closed"
+    REOPENED = "reopened"
     WAITING = "waiting"
     SKIPPED = "skipped"
     NOTE = "note"

@@ -23,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.definitions.models import Saga, SagaStep
     from orchestration.definitions.parts import Work
     from orchestration.engine.cancellation import clean_up, hears_cancel, stop_if_canceled
+    from orchestration.engine.flows.bounds import bounded
     from orchestration.engine.flows.flow import FlowParent, failed_step
     from orchestration.engine.item_store import read_item, write_result
     from orchestration.errors.failures import failure_of
@@ -170,7 +171,7 @@ class ItemSagaWorkflow(SagaFlow):
         except ApplicationError as error:
             await write_result(self._chunk, self._attempt, began, failure=failure_of(error))
             raise
-        result = {name: value for name, value in result.items() if name != ITEM}
+        result = bounded({name: value for name, value in result.items() if name != ITEM})
         await write_result(self._chunk, self._attempt, began, result)
         return ChunkResult(1, 0)
 

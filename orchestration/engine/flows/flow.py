@@ -26,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.definitions.parts import Work
     from orchestration.engine.cancellation import is_canceled, stop_if_canceled
     from orchestration.engine.chunk_execution import HEARTBEAT_TIMEOUT
+    from orchestration.engine.flows.bounds import bounded, check_input
     from orchestration.engine.node_run import NodeRun
     from orchestration.engine.outbox import LONG_CLOSE_TIMEOUT, Outbox
     from orchestration.engine.parent import Parent
@@ -76,6 +77,7 @@ class FlowParent(Parent):
             failure = CANCELED_BELOW if isinstance(error, asyncio.CancelledError) else failure_of(error)
             await self._close(Status.FAILED, failure)
             raise ApplicationError(failure.message, type=failure.type, non_retryable=True) from error
+        result = bounded(result)
         await self._close(Status.COMPLETED)
         return result
 
@@ -169,6 +171,7 @@ class FlowParent(Parent):
             *(self.given.batch_id, name, work.processor, fill(work.parameters, results), fill(work.input, results)),
             idempotency_key=idempotency_key or self.node_id(name),
         )
+        check_input(name, given)
         try:
             return await workflow.execute_activity(
                 RUN_STEP_ACTIVITY,

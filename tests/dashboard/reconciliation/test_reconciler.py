@@ -279,3 +279,21 @@ async def test_a_difference_that_stays_does_not_keep_a_closed_batch_open(
 
 async def test_a_batch_that_is_gone_is_not_watched() -> None:
     assert await BatchReconciler("gone").compare()
+
+
+async def test_a_root_that_reported_its_end_and_is_open_is_shown_as_running_again(
+    running_reconciler: None, operator: User
+) -> None:
+    batch = await written(operator, 1)
+    await shows(batch, "running", "running")
+    root = await sync_to_async(root_of)(batch)
+    assert root.started_at is not None
+    end = (root.started_at, Status.COMPLETED)
+    nodes = [node async for node in Node.objects.filter(batch=batch)]
+    told = [TreeEvent(EventKind.CLOSED, node.workflow_id, node.run_id, *end) for node in nodes]
+    await sync_to_async(apply_events)(batch.pk, told)
+    assert await statuses(batch) == ("completed", ["completed"])
+    await shows(batch, "running", "running")
+    await batch.arefresh_from_db()
+    assert batch.closed_at is None
+    await sync_to_async(assert_consistent)(batch.pk)

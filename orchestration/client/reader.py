@@ -24,6 +24,7 @@ from orchestration.client.root_workflows import FLOW_WORKFLOWS
 from orchestration.client.task_queues import WORKER_LOST_AFTER, QueueSnapshot, describe_queues, list_workers
 from orchestration.client.visibility import NOT_CONTINUED, STATUSES, run_of, tree_query
 from orchestration.client.workflow_run import WorkflowRun
+from orchestration.contracts import events
 from orchestration.contracts.events import TreeEvent
 from orchestration.contracts.messages import Progress
 from orchestration.contracts.names import (
@@ -111,15 +112,22 @@ class TemporalReader(ExecutionReader):
         if run.workflow_type not in REPORTING_WORKFLOWS or run.status not in CLOSED_BY_WORKFLOW:
             return []
         handle = (await self.client()).get_workflow_handle(run.workflow_id)
+        found = list[TreeEvent]()
         try:
-            with unavailable():
-                events: list[TreeEvent] = await handle.query(
-                    UNDELIVERED_EVENTS_QUERY, result_type=list[TreeEvent], rpc_timeout=RPC_TIMEOUT
-                )
+            while True:
+                with unavailable():
+                    page: list[TreeEvent] = await handle.query(
+                        UNDELIVERED_EVENTS_QUERY,
+                        args=[len(found)] if found else [],
+                        result_type=list[TreeEvent],
+                        rpc_timeout=RPC_TIMEOUT,
+                    )
+                found += page
+                if len(page) != events.UNDELIVERED_PER_QUERY:
+                    return found
         except (TemporalUnavailable, RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
             log.warning("%s cannot be queried for its undelivered events: %s", run.workflow_id, error)
-            return []
-        return events
+            return found
 
     async def count_runs(self, tree: WorkflowTree) -> dict[Status, int]:
         """Count the runs of a tree in visibility by status; a chain of runs counts once."""

@@ -12,6 +12,9 @@ PAUSED_NOTE = "Paused: takes no further chunks."
 EVENTS_PER_NOTIFY = 500
 """Of one NotifyInput."""
 
+UNDELIVERED_PER_QUERY = 1_000
+"""Of one answer: 5,000 may be undelivered, and a message has at most 4 MB."""
+
 
 class NodeKind(StrEnum):
     """What a node is in its batch's tree. PARENT is an external workflow that has children."""

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from orchestration.contracts import events
     from orchestration.contracts.events import TreeEvent
     from orchestration.contracts.names import UNDELIVERED_EVENTS_QUERY
     from orchestration.engine.approval import Approvals
@@ -40,6 +41,6 @@ class Parent(ABC):
         """Pause or resume, and report it where that is a change."""
 
     @workflow.query(name=UNDELIVERED_EVENTS_QUERY)
-    def undelivered_events(self) -> list[TreeEvent]:
-        """Return the events that the dashboard has not acknowledged."""
-        return self.outbox.undelivered
+    def undelivered_events(self, first: int = 0) -> list[TreeEvent]:
+        """Return UNDELIVERED_PER_QUERY events that the dashboard has not acknowledged, from number `first` on."""
+        return self.outbox.undelivered[first : first + events.UNDELIVERED_PER_QUERY]

@@ -12,7 +12,6 @@ from django.contrib.auth.models import User
 from pytest_django import Settings
 from temporalio.client import Client
 
-from dashboard.definitions.saving import create
 from dashboard.launching.root_input import fan_out_input
 from dashboard.models import Attempt, Batch, Node
 from dashboard.projection.events import apply_events
@@ -80,32 +79,6 @@ async def test_a_batch_of_which_nothing_is_notified_ends_as_temporal_says(
     child = await sync_to_async(child_of)(bad, 0)
     assert child.error_type
     assert child.error_message
-
-
-FAILING_SAGA = """
-kind: saga
-steps:
-  - name: reserve
-    processor: simulate
-    parameters: {seconds_from: 0, seconds_to: 0}
-    compensation: {processor: simulate, parameters: {seconds_from: 0, seconds_to: 0}}
-  - name: charge
-    processor: simulate
-    parameters: {seconds_from: 0, seconds_to: 0, fail_percent: 100}
-plan: {item_attempts: 1}
-"""
-
-
-async def test_rows_that_only_their_parent_knows_are_asked_of_it(running_reconciler: None, operator: User) -> None:
-    version = await sync_to_async(create)(operator, "undone", FAILING_SAGA)
-    batch = await written(operator, 0, {}, processor="saga", definition=version.pk)
-    await shows(batch, "rolled_back")
-    found = Node.objects.filter(batch=batch).exclude(kind=NodeKind.ROOT).order_by("position")
-    assert [node async for node in found.values_list("label", "kind", "status")] == [
-        ("reserve", "step", "completed"),
-        ("charge", "step", "failed"),
-        ("rollback", "rollback", "completed"),
-    ]
 
 
 async def test_a_root_terminated_from_outside_shows_within_10_s(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -213,7 +214,7 @@ def report(
     path: str,
     errors: ErrorList,
     *,
-    known: frozenset[str] = frozenset(),
+    known: Mapping[str, frozenset[str]] = MappingProxyType({}),
     tags: int = 0,
 ) -> None:
     """Add a model's errors at their places in the source. `tags`: number of union tags around the whole."""
@@ -238,7 +239,7 @@ def _locate(tree: Tree, path: str, loc: tuple[int | str, ...]) -> tuple[Mark, st
     return mark, path, tree
 
 
-def _words(kind: str, message: str, loc: tuple[int | str, ...], at: Tree, known: frozenset[str]) -> str:
+def _words(kind: str, message: str, loc: tuple[int | str, ...], at: Tree, known: Mapping[str, frozenset[str]]) -> str:
     last = str(loc[-1]) if loc else ""
     if kind == "missing":
         return f'"{last}" is missing.'
@@ -258,13 +259,16 @@ def _words(kind: str, message: str, loc: tuple[int | str, ...], at: Tree, known:
     return message.removeprefix("Value error, ").removesuffix(".") + "."
 
 
-def _meant(word: str, known: frozenset[str]) -> str:
-    near = get_close_matches(word, sorted(known - {word}), n=1)
+def _meant(word: str, known: Mapping[str, frozenset[str]]) -> str:
+    if word in known:
+        places = " or ".join(f'"{each}"' for each in sorted(known[word]))
+        return f"It belongs below {places}." if places else "It belongs at the top."
+    near = get_close_matches(word, sorted(known), n=1)
     return f'Did you mean "{near[0]}"?' if near else ""
 
 
 def _near(word: str, known: Mapping[str, object]) -> str:
-    return _meant(word, frozenset(known)) or f"There are: {', '.join(sorted(known)) or 'none'}."
+    return _meant(word, dict.fromkeys(known, frozenset())) or f"There are: {', '.join(sorted(known)) or 'none'}."
 
 
 def _join(path: str, key: str) -> str:

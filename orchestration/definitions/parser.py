@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -68,11 +68,27 @@ def _recommend_plans(root: Tree, kind: str, processors: Mapping[str, Processor])
 
 
 @cache
-def _known_keys() -> frozenset[str]:
-    """Return every key that any part of a definition may have, for "did you mean"."""
-    models = list(_models(Part))
-    names = {field.alias or name for model in models for name, field in model.model_fields.items()}
-    return frozenset(names | set(Plan.model_fields))
+def _known_keys() -> dict[str, frozenset[str]]:
+    """Return every key that any part of a definition may have, with the keys that it may stand below."""
+    found = {name: frozenset({"plan"}) for name in Plan.model_fields}
+    owners = dict[type[Part], set[str]]()
+    for model in _models(Part):
+        for name, field in model.model_fields.items():
+            for part in _parts_in(field.annotation):
+                owners.setdefault(part, set()).add(field.alias or name)
+    for model in _models(Part):
+        for name, field in model.model_fields.items():
+            key = field.alias or name
+            found[key] = found.get(key, frozenset()) | owners.get(model, set())
+    return found
+
+
+def _parts_in(annotation: Any) -> Iterator[type[Part]]:
+    """Yield the parts that a field may hold."""
+    if isinstance(annotation, type) and issubclass(annotation, Part):
+        yield annotation
+    for each in get_args(annotation):
+        yield from _parts_in(each)
 
 
 def _models(model: type[Part]) -> Iterator[type[Part]]:

@@ -197,7 +197,7 @@ def test_a_validator_that_breaks_is_an_error_of_the_text() -> None:
         amount: int = 1
 
     broken = Processor("broken", "", "", pay, signature(Anything, Breaks, Anything))
-    with pytest.raises(DefinitionErrors, match="Could not be checked: KeyError"):
+    with pytest.raises(DefinitionErrors, match="KeyError: 'surprise'"):
         parse("kind: pool\nworkers: 1\nprocessor: broken\nparameters: {amount: 1}", {"broken": broken})
 
 
@@ -285,3 +285,13 @@ def test_the_processors_of_this_process_are_known() -> None:
     text = "kind: pipeline\nstages: [{name: get, processor: http_request, parameters: {method: FETCH}}]"
     with pytest.raises(DefinitionErrors, match=r"Line 2 \(stages\[0\].parameters.method\): Input should be 'GET'"):
         parse(text, processors())
+
+
+def test_a_key_that_belongs_elsewhere_is_said_to() -> None:
+    text = "kind: steps\nsteps:\n  - name: a\n    timeout: 60s\n    run: {processor: simulate, input: {}}\n"
+    (found,) = wrong(text)
+    assert found[0] == 4
+    assert 'Unknown key "timeout".' in found[2]
+    assert "belongs below" in found[2]
+    assert '"approval"' in found[2]
+    assert "Did you mean" not in found[2]

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from dashboard.database.sanitising import text
 from dashboard.models import Attempt, Node
+from dashboard.projection.lost_results import RESULTS_LOST
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.status import Failure, Status
 
@@ -108,7 +109,8 @@ def show_newest(node: Node, runs: Runs) -> None:
 
 def _show(node: Node, attempt: Attempt) -> None:
     node.attempt = attempt.number
-    is_changed = (node.run_id, node.status) != (attempt.run_id, attempt.status)
+    status = Status.COMPLETED if node.error_type == RESULTS_LOST else node.status
+    is_changed = (node.run_id, status) != (attempt.run_id, attempt.status)
     if is_changed and node.kind != NodeKind.STAGE:  # a stage's note counts the items that it passed on
         node.note = ""
     for name in NODE_FIELDS:

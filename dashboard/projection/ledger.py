@@ -18,6 +18,7 @@ from dashboard.database.bulk import update_rows
 from dashboard.models import PARENT_KINDS, Batch, Node
 from dashboard.models.tallies import apply_change, batch_status, contribution, done
 from dashboard.notifications.triggers import NotificationState, write_notifications
+from dashboard.projection.lost_results import compare_results
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
 from orchestration.errors.signatures import signature_of
@@ -113,6 +114,8 @@ class Ledger:
         changed = list[Node]()
         for snapshot in self._tracked.values():
             snapshot.node.duration = _duration(snapshot.node)
+            if not self.batch.watched_id:
+                compare_results(snapshot.node)
             if _state(snapshot.node) != snapshot.state:
                 snapshot.node.revision = self.revision
                 changed.append(snapshot.node)

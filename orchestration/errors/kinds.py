@@ -42,6 +42,7 @@ KIND_OF_ERROR_TYPE = {
     "Canceled": ErrorKind.CANCELED,
     "Terminated": ErrorKind.TERMINATED,
     "ItemsFailed": ErrorKind.ITEMS,
+    "ResultsMissing": ErrorKind.ITEMS,
     "CircuitOpen": ErrorKind.SKIPPED,
     "Joined": ErrorKind.SKIPPED,
     "Forgiven": ErrorKind.SKIPPED,

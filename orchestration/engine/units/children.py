@@ -107,17 +107,18 @@ class Children:
         return None
 
     async def start(self, unit: int) -> Unit:
-        """Start a child. One that completed may not run again."""
+        """Start a child. One that completed runs again only by name: a restored record has lost its results."""
         plan, chunk = self._given.plan, self._chunk(unit)
         if plan.execution is Execution.NO_CHILDREN:
             return _ChunkTask(self.name(unit), chunk)
         last = chunk.offset + chunk.length
         reuse = WorkflowIDReusePolicy
+        may_repeat = unit in self._resources or self._given.children is not None
         return await workflow.start_child_workflow(
             self._given.child_workflow,
             chunk,
             id=self.name(unit),
-            id_reuse_policy=reuse.ALLOW_DUPLICATE if unit in self._resources else reuse.ALLOW_DUPLICATE_FAILED_ONLY,
+            id_reuse_policy=reuse.ALLOW_DUPLICATE if may_repeat else reuse.ALLOW_DUPLICATE_FAILED_ONLY,
             execution_timeout=optional_seconds(plan.child_execution_timeout),
             run_timeout=optional_seconds(plan.child_run_timeout),
             task_timeout=optional_seconds(plan.child_task_timeout),

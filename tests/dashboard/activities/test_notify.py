@@ -35,11 +35,11 @@ async def test_rows_are_written_before_the_bell_rings(batch: Batch) -> None:
     bell = await layer.new_channel()
     await layer.group_add(doorbell.group_of(batch.pk), bell)
     child: Node = await sync_to_async(child_of)(batch, 0)
-    await ActivityEnvironment().run(notify.notify, NotifyInput(batch.pk, [closed(child, Status.COMPLETED)]))
+    await ActivityEnvironment().run(notify.notify, NotifyInput(batch.pk, [closed(child, Status.CANCELED)]))
     async with asyncio.timeout(PATIENCE):
         assert (await layer.receive(bell))["type"] == "batch.changed"
     await child.arefresh_from_db()
-    assert child.status == Status.COMPLETED
+    assert child.status == Status.CANCELED
     await layer.group_discard(doorbell.group_of(batch.pk), bell)
 
 

@@ -69,10 +69,10 @@ def test_a_failed_child_shows_its_error_and_its_completed_items_stay(make_batch:
 def test_a_late_started_never_overwrites_a_close(make_batch: MakeBatch) -> None:
     batch = make_batch()
     child = child_of(batch, 0)
-    apply_events(batch.pk, [closed(child, Status.COMPLETED, at=LATER)])
+    apply_events(batch.pk, [closed(child, Status.TIMED_OUT, at=LATER)])
     apply_events(batch.pk, [started(child)])
     child.refresh_from_db()
-    assert (child.status, child.started_at, child.closed_at) == (Status.COMPLETED, START, LATER)
+    assert (child.status, child.started_at, child.closed_at) == (Status.TIMED_OUT, START, LATER)
     assert_consistent(batch.pk)
 
 

@@ -35,11 +35,11 @@ def run(batch: Batch, position: int, outcome: Status, seconds: float) -> None:
 
 def test_a_map_has_each_child_s_status_and_duration_in_order(make_batch: MakeBatch, logged_in: Client) -> None:
     batch = make_batch(5)
-    run(batch, 1, Status.COMPLETED, 2.5)
+    run(batch, 1, Status.CANCELED, 2.5)
     run(batch, 4, Status.FAILED, 90)
     response = logged_in.get(f"/batches/{batch.pk}/map/")
     statuses, durations = read(response.content)
-    assert statuses == ["pending", "completed", "pending", "pending", "failed"]
+    assert statuses == ["pending", "canceled", "pending", "pending", "failed"]
     assert durations[0] == 0
     assert seconds_from_code(durations[1]) == pytest.approx(2.5, rel=0.001)
     assert seconds_from_code(durations[4]) == pytest.approx(90, rel=0.001)

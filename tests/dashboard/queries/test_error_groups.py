@@ -78,6 +78,8 @@ def test_a_group_counts_what_is_being_retried_and_what_is_fixed(failing: Batch, 
     again = [ItemResult(failing.pk, 1, "again", index, 2, 0.1, {"packed": True}) for index in (2, 3)]
     DjangoChunkStore().write_results(again)
     late = child_of(failing, 4)
+    own = range(late.offset, late.offset + late.length)
+    DjangoChunkStore().write_results([ItemResult(failing.pk, 4, "late", index, 1, 0.1, {}) for index in own])
     apply_events(failing.pk, [started(late, run=2), closed(late, Status.COMPLETED, run=2)])
     failing.refresh_from_db()
     assert _numbers(failing, stock) == (0, 0, 3)

@@ -177,3 +177,13 @@ async def test_more_children_than_one_update_may_name_are_retried_by_several(
         return probe.calls == {str(index): 2 for index in range(5)}
 
     await until(each_ran_twice, "each child has run twice")
+
+
+async def test_a_completed_child_runs_again_by_name_once_its_results_are_lost(engine: Engine) -> None:
+    run = await engine.launch(2, chunk_size=1)
+    await run.result()
+    del engine.store.results[run.id, 1]
+    assert (await run.retry([1])).accepted == [1]
+    await run.result()
+    assert engine.store.results[run.id, 1].failure is None
+    assert run.probe.calls == {"0": 1, "1": 2}

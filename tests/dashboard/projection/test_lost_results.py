@@ -44,7 +44,7 @@ def test_a_batch_says_how_many_results_it_has_lost_and_lets_them_run_again(resto
     assert [(group.error_type, group.children) for group in error_groups(restored).shown] == [(RESULTS_LOST, 1)]
     shown = Item.objects.filter(batch=restored).order_by("index").with_shown_status()
     completed = NodeStatus.COMPLETED
-    assert [item.shown_status for item in shown] == [completed, completed, completed, NodeStatus.FAILED]
+    assert [vars(item)["shown_status"] for item in shown] == [completed, completed, completed, NodeStatus.FAILED]
     assert [node.position for node in Targets(status=UNFINISHED).children(restored)] == [1]
     assert_consistent(restored.pk)
 

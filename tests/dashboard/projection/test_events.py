@@ -261,5 +261,8 @@ def test_what_is_no_workflow_ends_with_the_root_that_was_terminated(make_batch: 
     assert not nodes.filter(status=Status.RUNNING).exists(), "what is reported late has ended, too"
     apply_events(batch.pk, [closed(child, Status.COMPLETED, at=START)])
     child.refresh_from_db()
-    assert child.status == Status.COMPLETED, "what the parent has reported counts"
+    shown = (child.status, child.closed_at, child.error_type)
+    assert shown == (Status.FAILED, START, "ResultsLost"), (
+        "what the parent has reported counts; its results are not here"
+    )
     assert_consistent(batch.pk)

@@ -265,7 +265,7 @@ async def test_a_root_that_reported_its_end_and_is_open_is_shown_as_running_agai
     nodes = [node async for node in Node.objects.filter(batch=batch)]
     told = [TreeEvent(EventKind.CLOSED, node.workflow_id, node.run_id, *end) for node in nodes]
     await sync_to_async(apply_events)(batch.pk, told)
-    assert await statuses(batch) == ("completed", ["completed"])
+    assert await statuses(batch) == ("completed_with_failures", ["failed"]), "it has ended, without a result"
     await shows(batch, "running", "running")
     await batch.arefresh_from_db()
     assert batch.closed_at is None

@@ -61,6 +61,7 @@ def test_a_database_that_is_away_is_a_503(logged_in: Client, path: str, errors: 
         assert answer.get("Retry-After") == ("5" if status == 503 else None)
 
 
+@pytest.mark.django_db
 def test_a_store_tells_a_database_that_is_away_from_a_statement_that_is_wrong() -> None:
     def fail(error: Exception) -> None:
         raise error

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 
 from dashboard.errors import NotKnownYet, OperationError, temporal_errors
 from dashboard.models import AuditEntry, Batch, Schedule, ScheduleEntry
+from orchestration.errors.texts import named
 
 ACCEPTED = "Accepted."
 
@@ -39,7 +40,7 @@ def audited(
         entry.outcome = f"Failed: {error.message}"
         raise
     except BaseException as error:
-        entry.outcome = f"Failed: {type(error).__name__}: {error}"
+        entry.outcome = f"Failed: {named(error)}"
         raise
     finally:
         entry.save()

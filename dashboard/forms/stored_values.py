@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from dashboard.forms.value_widgets import Moment, MomentInput, TextParts, TextValue
 from dashboard.i18n.formatting import StrOrPromise
+from dashboard.inputs.strict_json import InvalidJson, read_json
 
 OFFSET = re.compile(r"(Z|[+-]\d\d:?\d\d)$", re.IGNORECASE)
 CLOCK = re.compile(r"^P(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(\.\d+)?S)?$")
@@ -106,10 +108,9 @@ class ExactText(StoredField, forms.CharField):
         return forms.CharField.clean(self, typed.text.replace("\r\n", "\n"))
 
     def _unquoted(self, text: str) -> str:
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = None
+        value = None
+        with suppress(InvalidJson):
+            value = read_json(text)
         if not isinstance(value, str):
             raise forms.ValidationError(_("Enter the text as JSON, in double quotes."))
         return value
@@ -161,9 +162,9 @@ class JsonValue(StoredField, forms.CharField):
         if not str(value or "").strip():
             return self.empty
         try:
-            return json.loads(value, parse_constant=_no_number)
-        except (ValueError, RecursionError) as error:
-            raise forms.ValidationError(_("Invalid JSON: %(error)s.") % {"error": error}) from error
+            return read_json(value)
+        except InvalidJson as error:
+            raise forms.ValidationError(str(error)) from error
 
     def validate(self, value: Any) -> None:
         """Accept null and empty lists, which are values."""
@@ -192,12 +193,8 @@ class PairsField(JsonValue):
         """Return the mapping. Raises ValidationError for a line without a colon."""
         text = str(value or "").strip()
         if text.startswith("{"):
-            try:
-                found = json.loads(text)
-            except ValueError:
-                found = None
-            if isinstance(found, dict):
-                return found
+            with suppress(InvalidJson):  # then it is lines, of which the first name begins with a brace
+                return read_json(text)
         return super().to_python(value) if not text else _pairs(text)
 
 
@@ -256,7 +253,3 @@ def json_text(value: Any) -> str:
     """Return a value as JSON on one line, or on several if it is long."""
     short = json.dumps(value, ensure_ascii=bool(UNSHOWABLE.search(json.dumps(value, ensure_ascii=False))))
     return short if len(short) <= 80 else json.dumps(value, indent=2, ensure_ascii=short.isascii())
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON number")

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from dashboard.inputs.rows import BadRow
 from dashboard.inputs.strict_json import InvalidJson, read_json
+from dashboard.server.streaming import csv_writer
 
 REASON_COLUMN = "why_rejected"
 KEY_COLUMN = "canopy_key"
@@ -24,16 +25,9 @@ ITEM_FIELD = "canopy_item"
 OWN_COLUMNS = (REASON_COLUMN, KEY_COLUMN, TYPES_COLUMN)
 
 
-class _Echo:
-    """A file for csv.writer, whose write returns the row."""
-
-    def write(self, value: str) -> str:
-        return value
-
-
 def csv_lines(columns: Sequence[str], rows: Iterable[tuple[str, Mapping[str, Any], str]]) -> Iterator[str]:
     """Yield a header and items, each given as key, data and reason. Every cell is quoted: none is told by its looks."""
-    writer = csv.writer(_Echo(), quoting=csv.QUOTE_ALL)
+    writer = csv_writer(csv.QUOTE_ALL)
     yield writer.writerow([*columns, *OWN_COLUMNS])
     for key, data, reason in rows:
         is_json = [name for name in columns if name in data and not isinstance(data[name], str)]

@@ -20,6 +20,7 @@ from django.utils.crypto import salted_hmac
 from standardwebhooks import Webhook
 
 from dashboard.models import Channel, Delivery, Occasion, Subscription
+from orchestration.errors.texts import named
 from orchestration.processors.http.egress import AddressRefused, EgressPolicy, GuardedBackend, GuardedTransport
 
 TIMEOUT = 15.0
@@ -52,7 +53,7 @@ async def _post(delivery: Delivery) -> None:
     except (AddressRefused, httpx.InvalidURL) as error:
         raise DeliveryError(str(error), is_final=True) from error
     except httpx.HTTPError as error:
-        raise DeliveryError(f"{type(error).__name__}: {error}") from error
+        raise DeliveryError(named(error)) from error
     if not answer.is_success:
         is_final = answer.status_code < 500 and answer.status_code not in RETRYABLE_STATUSES
         raise DeliveryError(f"The webhook answered {answer.status_code} {answer.reason_phrase}.", is_final=is_final)
@@ -69,7 +70,7 @@ async def _mail(delivery: Delivery) -> None:
     try:
         await asyncio.to_thread(message.send)
     except OSError as error:  # smtplib's errors, too
-        raise DeliveryError(f"{type(error).__name__}: {error}", is_final=_is_refused(error)) from error
+        raise DeliveryError(named(error), is_final=_is_refused(error)) from error
 
 
 def _is_refused(error: OSError) -> bool:

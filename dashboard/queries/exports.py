@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,6 +12,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from dashboard.inputs import relaunch
 from dashboard.queries.export_rows import ITEM_COLUMNS, ExportedItems, own_values
 from dashboard.queries.results import ColumnNames, result_fields
+from dashboard.server.streaming import csv_writer
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Prefixes that a spreadsheet takes for a formula."""
@@ -20,13 +20,6 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
 BYTE_ORDER_MARK = "\ufeff"
-
-
-class _Echo:
-    """A file for csv.writer, whose write returns the row."""
-
-    def write(self, value: str) -> str:
-        return value
 
 
 def json_lines(items: ExportedItems, columns: ColumnNames) -> Iterator[str]:
@@ -39,7 +32,7 @@ def json_lines(items: ExportedItems, columns: ColumnNames) -> Iterator[str]:
 def csv_lines(items: ExportedItems, columns: ColumnNames) -> Iterator[str]:
     """Yield a header and each item as a line of CSV; fields of data and result are columns of their own."""
     data, results = columns
-    writer = csv.writer(_Echo())
+    writer = csv_writer()
     yield writer.writerow([*ITEM_COLUMNS, *(f"item.{name}" for name in data), *(f"result.{name}" for name in results)])
     for item in items:
         own, result = own_values(item), result_fields(item.result)
@@ -56,7 +49,7 @@ def spreadsheet_lines(items: ExportedItems, columns: ColumnNames) -> Iterator[st
 def rejected_for_spreadsheets(failed: ExportedItems) -> Iterator[str]:
     """Yield the failed items as CSV to be looked at: no cell is a formula."""
     columns = input_columns(failed)
-    writer = csv.writer(_Echo())
+    writer = csv_writer()
     yield BYTE_ORDER_MARK + writer.writerow([*columns, relaunch.REASON_COLUMN])
     for item in failed:
         yield writer.writerow([cell(each) for each in (*map(item.data.get, columns), item.error_message)])

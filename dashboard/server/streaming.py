@@ -1,8 +1,10 @@
-"""Streaming responses, sent in parts while they are produced."""
+"""Streaming responses, sent in parts while they are produced, and lines of CSV to send."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.http import StreamingHttpResponse
@@ -47,3 +49,15 @@ def _take(iterator: Iterator[str | bytes]) -> bytes:
     finally:
         drop_old_connections()
     return b"".join(taken)
+
+
+class _Echo:
+    """A file for csv.writer, whose write returns the row."""
+
+    def write(self, value: str) -> str:
+        return value
+
+
+def csv_writer(quoting: Any = csv.QUOTE_MINIMAL) -> Any:
+    """Return a csv.writer whose `writerow` returns the line."""
+    return csv.writer(_Echo(), quoting=quoting)

@@ -17,7 +17,7 @@ from orchestration.activities.begun_notes import BegunNotes, ended_worker, has_e
 from orchestration.activities.item_clock import ItemClock
 from orchestration.activities.result_writer import ResultWriter
 from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkResult, ChunkWork, ItemResult, ItemWork
-from orchestration.contracts.status import Failure
+from orchestration.contracts.status import RESULTS_MISSING, Failure
 from orchestration.errors.texts import visible
 from orchestration.plan.plan import Plan
 from orchestration.processors.processor import BoundProcessor, ItemContext
@@ -29,7 +29,7 @@ YIELD_PERIOD = 0.01
 
 STATUS_LIMIT = 300
 
-NO_RESULT = Failure("ResultsMissing", "Its run ended without a result for it.")
+NO_RESULT = Failure(RESULTS_MISSING, "Its run ended without a result for it.")
 
 WAIT_SHOWN = 5.0
 """Seconds: a longer wait between two attempts is said at the child."""

@@ -6,9 +6,11 @@ from enum import StrEnum
 ROLLED_BACK = "RolledBack"
 """Error type of a root that has rolled back."""
 
+RESULTS_MISSING = "ResultsMissing"
+"""Error type of an item or a chunk whose run ended without a result of it."""
 
 REFUSED = "Refused"
-"""Error type of a fan-out whose start was refused, or that nobody approved in time."""
+"""Error type of a fan-out or a flow that was refused, or that nobody approved in time."""
 
 
 class Status(StrEnum):

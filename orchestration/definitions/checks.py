@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from orchestration.definitions.models import MAX_DEPTH, MAX_STEP_RUNS, MAX_STEPS
 from orchestration.definitions.source_tree import MAX_ERRORS, DefinitionError, Mark, Tree
 from orchestration.definitions.steps import STEP_TAGS
+from orchestration.errors.texts import named
 from orchestration.processors.processor import Processor
 
 PATH_SHOWN = 300
@@ -205,7 +206,7 @@ def _check_data(
     except ValidationError as error:
         report(error, data, _join(path, key), errors)
     except Exception as error:  # a processor's own validator may raise anything
-        errors.add(data.mark, _join(path, key), f"Could not be checked: {type(error).__name__}: {error}")
+        errors.add(data.mark, _join(path, key), f"Could not be checked: {named(error)}")
 
 
 def report(

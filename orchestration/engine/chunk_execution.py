@@ -33,15 +33,10 @@ with workflow.unsafe.imports_passed_through():
         WRITE_RESULT_ACTIVITY,
     )
     from orchestration.contracts.patches import CHUNK_HAS_ALL_RESULTS, LOST_ITEM_ALONE
-    from orchestration.contracts.status import Failure
+    from orchestration.contracts.status import RESULTS_MISSING, Failure
     from orchestration.engine.cancellation import stop_if_canceled
+    from orchestration.engine.store_activities import HEARTBEAT_TIMEOUT, WORKER_LOST_RETRY, run_store_activity
     from orchestration.errors.failures import failure_of
-
-HEARTBEAT_TIMEOUT = timedelta(seconds=10)
-"""A lost worker is noticed after this; process_chunk heartbeats three times as often."""
-
-LIST_TIMEOUT = timedelta(hours=1)
-"""The activity waits for a store that is away, and heartbeats."""
 
 INLINE_TIMEOUT = timedelta(seconds=30)
 """Allows for a slow store: the activity itself returns within a second or so of reading."""
@@ -52,17 +47,9 @@ TIMEOUT_MARGIN = timedelta(hours=1)
 """The activity applies the item's timeout itself, to the time at work: waiting for a thread or a slot is none. A lost
 worker is noticed by its heartbeat."""
 
-WORKER_LOST_RETRY = RetryPolicy(
-    initial_interval=timedelta(seconds=1),
-    maximum_interval=timedelta(seconds=10),
-    maximum_attempts=10,
-)
-"""For a lost worker or store, not for items: those have their own attempts inside the activity."""
-
 SAMPLE_LIMIT = 300
 
 ITEMS_FAILED = "ItemsFailed"
-RESULTS_MISSING = "ResultsMissing"
 WORKER_LOST = "WorkerLost"
 
 MAX_LOST = 5
@@ -136,14 +123,8 @@ async def _run_inline(chunk: ChunkInput) -> InlineChunk:
 
 async def _process_items(chunk: ChunkInput, options: ItemOptions) -> ChunkResult:
     """Give each item an activity of its own, with its own timeout and retries by Temporal."""
-    pending: PendingItems = await workflow.execute_activity(
-        PENDING_ITEMS_ACTIVITY,
-        chunk,
-        result_type=PendingItems,
-        task_queue=chunk.task_queue,
-        start_to_close_timeout=LIST_TIMEOUT,
-        heartbeat_timeout=HEARTBEAT_TIMEOUT,
-        retry_policy=WORKER_LOST_RETRY,
+    pending: PendingItems = await run_store_activity(
+        PENDING_ITEMS_ACTIVITY, chunk, result_type=PendingItems, task_queue=chunk.task_queue
     )
     places = asyncio.Semaphore(options.concurrency)
 
@@ -180,14 +161,9 @@ async def _write_lost(item: ItemInput, reason: Failure) -> ChunkResult | Activit
     """Write the failure of an item that no worker has come back from."""
     chunk, run_id = item.chunk, item.chunk.run_id or workflow.info().run_id
     failure = Failure(WORKER_LOST, f"Its worker was lost {MAX_LOST} times: {reason.message}")
+    lost = ItemResult(chunk.batch_id, chunk.child, run_id, item.index, MAX_LOST, 0.0, failure=failure)
     try:
-        await workflow.execute_activity(
-            WRITE_RESULT_ACTIVITY,
-            ItemResult(chunk.batch_id, chunk.child, run_id, item.index, MAX_LOST, 0.0, failure=failure),
-            task_queue=chunk.task_queue,
-            start_to_close_timeout=LIST_TIMEOUT,
-            retry_policy=WORKER_LOST_RETRY,
-        )
+        await run_store_activity(WRITE_RESULT_ACTIVITY, lost, task_queue=chunk.task_queue)
     except ActivityError as error:
         if is_cancelled_exception(error):
             raise

@@ -5,7 +5,7 @@ Workflow code: deterministic.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
@@ -14,23 +14,12 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.chunks import ChunkInput, ItemResult
     from orchestration.contracts.names import WRITE_RESULT_ACTIVITY
     from orchestration.contracts.status import Failure
-    from orchestration.engine.chunk_execution import HEARTBEAT_TIMEOUT, WORKER_LOST_RETRY
-
-STORE_TIMEOUT = timedelta(hours=1)
-"""The activity waits for a store that is away, and heartbeats."""
+    from orchestration.engine.store_activities import run_store_activity
 
 
 async def read_item(activity: str, chunk: ChunkInput, result_type: Any) -> Any:
     """Return what an activity reads about the one item of a chunk."""
-    return await workflow.execute_activity(
-        activity,
-        chunk,
-        result_type=result_type,
-        task_queue=chunk.task_queue,
-        start_to_close_timeout=STORE_TIMEOUT,
-        heartbeat_timeout=HEARTBEAT_TIMEOUT,
-        retry_policy=WORKER_LOST_RETRY,
-    )
+    return await run_store_activity(activity, chunk, result_type=result_type, task_queue=chunk.task_queue)
 
 
 async def write_result(
@@ -39,11 +28,5 @@ async def write_result(
     """Write the result of the one item of a chunk, or why it failed, after so many attempts over all runs."""
     seconds = (workflow.now() - began).total_seconds()
     run_id = workflow.info().run_id
-    await workflow.execute_activity(
-        WRITE_RESULT_ACTIVITY,
-        ItemResult(chunk.batch_id, chunk.child, run_id, chunk.offset, attempts, seconds, result, failure),
-        task_queue=chunk.task_queue,
-        start_to_close_timeout=STORE_TIMEOUT,
-        heartbeat_timeout=HEARTBEAT_TIMEOUT,
-        retry_policy=WORKER_LOST_RETRY,
-    )
+    written = ItemResult(chunk.batch_id, chunk.child, run_id, chunk.offset, attempts, seconds, result, failure)
+    await run_store_activity(WRITE_RESULT_ACTIVITY, written, task_queue=chunk.task_queue)

@@ -26,3 +26,9 @@ def text_of(error: BaseException) -> str:
         return visible(str(error))
     except BaseException:
         return ""
+
+
+def named(error: BaseException) -> str:
+    """Return an exception's type with its text, such as `KeyError: 'country'`."""
+    name = visible(type(error).__name__)
+    return f"{name}: {text}" if (text := text_of(error)) else name

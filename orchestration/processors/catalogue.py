@@ -9,7 +9,7 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from orchestration.errors.texts import text_of
+from orchestration.errors.texts import named
 from orchestration.processors.processor import Processor
 from orchestration.processors.registry import registered
 
@@ -56,7 +56,7 @@ def _import(source: str, entry: EntryPoint) -> None:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a script that is no module ends with sys.exit
-        raise CannotLoad(f"{source}: {type(error).__name__}: {text_of(error)}") from error
+        raise CannotLoad(f"{source}: {named(error)}") from error
 
 
 def processors() -> Mapping[str, Processor]:

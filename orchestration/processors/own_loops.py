@@ -18,11 +18,10 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from orchestration.processors.raised import Outcome
 from orchestration.processors.threads import FunctionsHang
-from orchestration.processors.worker_setup import exit_setups, on_shutdown
+from orchestration.processors.worker_setup import PerLoop, exit_setups
 
 log = logging.getLogger(__name__)
 
@@ -260,20 +259,9 @@ class ProcessorLoops:
                 loop.end()
 
 
-_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, ProcessorLoops] = WeakKeyDictionary()
+_of_loop = PerLoop(ProcessorLoops, ProcessorLoops.close)
 
 
 def processor_loops() -> ProcessorLoops:
     """Return the event loops for calls of the running event loop."""
-    loop = asyncio.get_running_loop()
-    if loop not in _loops:
-        _loops[loop] = ProcessorLoops()
-    return _loops[loop]
-
-
-async def _close() -> None:
-    if found := _loops.pop(asyncio.get_running_loop(), None):
-        await found.close()
-
-
-on_shutdown(_close)
+    return _of_loop.get()

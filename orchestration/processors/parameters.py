@@ -15,7 +15,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema, to_jsonable_python
 from typing_extensions import TypeAliasType
 
-from orchestration.processors.validation import error_text, guarded, rejection, validated
+from orchestration.errors.texts import named
+from orchestration.processors.validation import guarded, rejection, validated
 
 VALUE_SECRETS = (SecretStr, SecretBytes)
 """Types that hold a secret's value, which no batch may store; `Secret` holds a name."""
@@ -155,7 +156,7 @@ def _check_field(model: type[BaseModel], name: str, info: FieldInfo) -> None:
     try:
         default = info.get_default(call_default_factory=True)
     except Exception as error:
-        raise TypeError(f"its default cannot be made: {error_text(error)}") from error
+        raise TypeError(f"its default cannot be made: {named(error)}") from error
     _check_value(one, name, default, f"its default {default!r}")
 
 

@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Any
 
 from orchestration.contracts.status import Failure
-from orchestration.errors.texts import text_of, visible
+from orchestration.errors.texts import named, text_of, visible
 from orchestration.processors.secrets import mask
 
 MESSAGE_LIMIT = 4_000
@@ -140,8 +140,7 @@ def message_of(error: BaseException) -> str:
     text = text_of(original)
     if isinstance(original, BaseExceptionGroup):
         leaves = leaves_of(original)
-        said = [f"{_name_of(each)}: {text_of(each)}".removesuffix(": ") for each in leaves[:LEAVES_SHOWN]]
-        text = "\n".join([text, *said])
+        text = "\n".join([text, *map(named, leaves[:LEAVES_SHOWN])])
     return str(mask(text))[:MESSAGE_LIMIT] or _name_of(original)
 
 

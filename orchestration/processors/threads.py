@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from orchestration.processors.raised import Outcome
-from orchestration.processors.worker_setup import on_shutdown
+from orchestration.processors.worker_setup import PerLoop
 
 MAX_THREADS = 200
 """Threads at work in a process; each processor may have as many as its plans ask for, while there are any left."""
@@ -110,7 +109,7 @@ class ProcessorThreads:
                 self._write_off(lane, call)
             raise
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End the threads that are idle, and those at work once they are done."""
         for lane in self._lanes.values():
             while lane.idle:
@@ -183,20 +182,9 @@ def _hang(lane: _Lane) -> FunctionsHang:
     )
 
 
-_threads: WeakKeyDictionary[asyncio.AbstractEventLoop, ProcessorThreads] = WeakKeyDictionary()
+_of_loop = PerLoop(ProcessorThreads, ProcessorThreads.close)
 
 
 def processor_threads() -> ProcessorThreads:
     """Return the threads for calls of the running event loop."""
-    loop = asyncio.get_running_loop()
-    if loop not in _threads:
-        _threads[loop] = ProcessorThreads()
-    return _threads[loop]
-
-
-async def _close() -> None:
-    if found := _threads.pop(asyncio.get_running_loop(), None):
-        found.close()
-
-
-on_shutdown(_close)
+    return _of_loop.get()

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from orchestration.errors.texts import named
+
 Made = TypeVar("Made")
 
 
@@ -37,19 +39,10 @@ def guarded(model: type, make: Callable[[], Made]) -> Made:
     except ValidationError:
         raise
     except BaseException as error:  # a validator may raise what it likes, SystemExit included: it is about this data
-        raise rejection(model, error_text(error)) from error
+        raise rejection(model, named(error)) from error
 
 
 def rejection(model: type, reason: str, *place: str) -> ValidationError:
     """Return the error of a model, or of a field of it, for a reason."""
     kind = PydanticCustomError("rejected", "{reason}", {"reason": reason})
     return ValidationError.from_exception_data(model.__name__, [InitErrorDetails(type=kind, loc=place, input=None)])
-
-
-def error_text(error: BaseException) -> str:
-    """Return name and text of an error, whose text may raise."""
-    try:
-        text = str(error)
-    except BaseException:
-        text = ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

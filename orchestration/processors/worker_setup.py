@@ -1,11 +1,11 @@
-"""Setups of processors: resources, such as connection pools, opened on first use and closed when the worker stops."""
+"""What is opened on first use and closed when the worker stops: setups of processors, and one object an event loop."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from orchestration.processors.raised import exception_of
@@ -41,6 +41,29 @@ class _EnteredSetup:
         """Exit the setup. Raises whatever that raises."""
         self._is_closing.set()
         await self._task
+
+
+T = TypeVar("T")
+
+
+class PerLoop(Generic[T]):
+    """One object for each event loop, made on first use and closed when the worker stops."""
+
+    def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> None:
+        self._make, self._close = make, close
+        self._made: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
+        on_shutdown(self._close_own)
+
+    def get(self) -> T:
+        """Return the object of the running event loop."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._made:
+            self._made[loop] = self._make()
+        return self._made[loop]
+
+    async def _close_own(self) -> None:
+        if (found := self._made.pop(asyncio.get_running_loop(), None)) is not None:
+            await self._close(found)
 
 
 _shutdown_callbacks: list[Callable[[], Awaitable[None]]] = []

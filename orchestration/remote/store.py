@@ -9,6 +9,7 @@ import httpx
 
 from orchestration.contracts.chunks import BegunItems, ChunkInput, ChunkNote, ChunkWork, ItemResult
 from orchestration.contracts.stores import StoreAway
+from orchestration.errors.texts import named
 from orchestration.remote.http_client import bearer_client, post_json
 from orchestration.remote.wire import (
     BEGUN,
@@ -59,7 +60,7 @@ class RemoteStore:
                     answer.read()
                 yield from _checked(answer).iter_bytes()
         except httpx.TransportError as error:
-            raise StoreAway(f"{type(error).__name__}: {error}") from error
+            raise StoreAway(named(error)) from error
 
     def write_note(self, note: ChunkNote) -> None:
         """Show what a running child is doing."""
@@ -82,7 +83,7 @@ class RemoteStore:
         try:
             return _checked(post_json(self._client, path, body, **query))
         except httpx.TransportError as error:
-            raise StoreAway(f"{type(error).__name__}: {error}") from error
+            raise StoreAway(named(error)) from error
 
 
 def _checked(answer: httpx.Response) -> httpx.Response:

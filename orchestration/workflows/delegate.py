@@ -17,9 +17,9 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.item_workflows import DelegatedWorkflow, Delegation
     from orchestration.contracts.names import READ_DELEGATION_ACTIVITY, RESULT_OF_ACTIVITY
     from orchestration.engine.cancellation import stop_if_canceled
-    from orchestration.engine.chunk_execution import HEARTBEAT_TIMEOUT
     from orchestration.engine.flows.flow import FlowParent, result_note
     from orchestration.engine.item_store import read_item, write_result
+    from orchestration.engine.store_activities import HEARTBEAT_TIMEOUT
     from orchestration.errors.failures import failure_of
     from orchestration.plan.plan import Plan
 

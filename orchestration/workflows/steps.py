@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import NodeKind
     from orchestration.contracts.flows import FanOutRequest, FlowInput, Section
     from orchestration.contracts.names import BEGIN_FAN_OUT_ACTIVITY
-    from orchestration.contracts.status import Counts, Status
+    from orchestration.contracts.status import REFUSED, Counts, Status
     from orchestration.definitions.expressions import Reference, holds, resolve
     from orchestration.definitions.models import Steps
     from orchestration.definitions.steps import (
@@ -77,7 +77,7 @@ class StepsWorkflow(SectionFlow):
         try:
             await self._sequence(self._steps, "")
         except Refused as refused:
-            raise ApplicationError(str(refused), type="Refused", non_retryable=True) from refused
+            raise ApplicationError(str(refused), type=REFUSED, non_retryable=True) from refused
         except asyncio.CancelledError:
             self._cancel_retries()
             raise

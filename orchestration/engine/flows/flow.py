@@ -25,11 +25,11 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.definitions.expressions import Missing, fill
     from orchestration.definitions.parts import Work
     from orchestration.engine.cancellation import is_canceled, stop_if_canceled
-    from orchestration.engine.chunk_execution import HEARTBEAT_TIMEOUT
     from orchestration.engine.flows.bounds import bounded, check_input
     from orchestration.engine.node_run import NodeRun
     from orchestration.engine.outbox import LONG_CLOSE_TIMEOUT, Outbox
     from orchestration.engine.parent import Parent
+    from orchestration.engine.store_activities import HEARTBEAT_TIMEOUT
     from orchestration.errors.failures import failure_of
 
 STEP_MARGIN = timedelta(seconds=10)

@@ -13,9 +13,7 @@ from temporalio.workflow import ActivityHandle
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.chunks import ResourcesInput
     from orchestration.contracts.names import AWAIT_WORKFLOW_ACTIVITY, READ_RESOURCES_ACTIVITY
-
-READ_TIMEOUT = timedelta(hours=1)
-"""The activity waits for a store that is away, and heartbeats."""
+    from orchestration.engine.store_activities import run_store_activity
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=15)
 LONGEST_WAIT = timedelta(days=30)
@@ -23,13 +21,7 @@ LONGEST_WAIT = timedelta(days=30)
 
 async def read_resources(wanted: ResourcesInput) -> list[str]:
     """Return the value of a field for each item of a slice."""
-    resources: list[str] = await workflow.execute_activity(
-        READ_RESOURCES_ACTIVITY,
-        wanted,
-        result_type=list[str],
-        start_to_close_timeout=READ_TIMEOUT,
-        heartbeat_timeout=HEARTBEAT_TIMEOUT,
-    )
+    resources: list[str] = await run_store_activity(READ_RESOURCES_ACTIVITY, wanted, result_type=list[str], retry=None)
     return resources
 
 

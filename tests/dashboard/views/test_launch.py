@@ -14,30 +14,13 @@ from pydantic import BaseModel
 from pytest_django import Settings
 
 from dashboard.models import AuditEntry, Batch, Item, Node, Upload
-from dashboard.temporal import gateway
 from orchestration.processors import registry
 from orchestration.processors.registry import processor
 from orchestration.processors.uploads import Upload as Given
 from tests.support import builders
 from tests.support.forms import launch_form
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def temporal_away(settings: Settings) -> Any:
-    """Point at a port where nobody answers."""
-    settings.TEMPORAL_ADDRESS = "127.0.0.1:1"
-    gateway.cache_clear()
-    yield
-    gateway.cache_clear()
-
-
-@pytest.fixture
-def browser(operator: User, client: Client) -> Client:
-    """An operator's browser."""
-    client.force_login(operator)
-    return client
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("temporal_away")]
 
 
 def test_a_launch_writes_batch_nodes_items_and_audit_and_keeps_it_pending(browser: Client) -> None:

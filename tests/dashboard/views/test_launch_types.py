@@ -5,38 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 from pydantic import BaseModel, field_validator
-from pytest_django import Settings
 
 from dashboard.models import Batch
-from dashboard.temporal import gateway
 from orchestration.processors import registry
 from orchestration.processors.registry import processor
 from tests.support.forms import launch_form
 from tests.support.html_forms import sent_unchanged
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def temporal_away(settings: Settings) -> Any:
-    """Point at a port where nobody answers."""
-    settings.TEMPORAL_ADDRESS = "127.0.0.1:1"
-    gateway.cache_clear()
-    yield
-    gateway.cache_clear()
-
-
-@pytest.fixture
-def browser(operator: User, client: Client) -> Client:
-    """An operator's browser."""
-    client.force_login(operator)
-    return client
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("temporal_away")]
 
 
 class Options(BaseModel):

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
-from pytest_django import Settings
 
 from dashboard.models import Batch, Item
-from dashboard.temporal import gateway
 from tests.support.forms import launch_form
 from tests.support.streaming import streamed_content
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("temporal_away")]
 
 GIVEN: list[dict[str, Any]] = [
     {"key": "+49 170 1", "v": "@x"},
@@ -25,16 +21,6 @@ GIVEN: list[dict[str, Any]] = [
     {"key": "n", "v": None},
     {"key": "l", "v": [1, 2], "why_rejected": "of the item itself"},
 ]
-
-
-@pytest.fixture
-def browser(operator: User, client: Client, settings: Settings) -> Iterator[Client]:
-    """An operator's browser, with Temporal at a port where nobody answers."""
-    settings.TEMPORAL_ADDRESS = "127.0.0.1:1"
-    gateway.cache_clear()
-    client.force_login(operator)
-    yield client
-    gateway.cache_clear()
 
 
 def items_of(batch: Batch) -> list[tuple[str, Any]]:

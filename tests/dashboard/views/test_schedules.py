@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from pytest_django import Settings
 
 from dashboard.models import Batch, Schedule
-from dashboard.temporal import gateway
 from orchestration.plan.plan import Plan
 from orchestration.processors import catalogue
 from tests.support.forms import launch_form, launch_token, schedule_form
@@ -22,13 +18,9 @@ ON_A_PAGE = "Can&#x27;t reach Temporal"
 
 
 @pytest.fixture(autouse=True)
-def temporal_away(settings: Settings) -> Any:
-    """Point at a port where nobody answers."""
+def loaded_catalogue(temporal_away: None) -> None:
+    """Register the processors that schedules name."""
     catalogue.load()
-    settings.TEMPORAL_ADDRESS = "127.0.0.1:1"
-    gateway.cache_clear()
-    yield
-    gateway.cache_clear()
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ from orchestration.contracts.names import (
     PROCESS_ITEM_ACTIVITY,
     WRITE_RESULT_ACTIVITY,
 )
+from orchestration.contracts.status import RESULTS_MISSING
 from orchestration.engine import chunk_execution
-from orchestration.engine.chunk_execution import MAX_LOST, RESULTS_MISSING
+from orchestration.engine.chunk_execution import MAX_LOST
 from tests.support.engine import Engine
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
 import time
@@ -18,11 +19,17 @@ from orchestration.testing import process_items, run_items
 
 
 @pytest.fixture(autouse=True)
-def own_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep what these tests register out of the catalogue, and have the watchdog look often."""
+def own_catalogue(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep what these tests register out of the catalogue, and have the watchdog look often.
+
+    Tasks that are left behind with an error are collected here: asyncio then formats their stacks, and in the middle of
+    another test's `ast.parse` that is a SystemError in Python 3.11.
+    """
     monkeypatch.setattr(registry, "_processors", dict(registry.registered()))
     monkeypatch.setattr(own_loops, "BLOCKED_AFTER", 0.3)
     monkeypatch.setattr(own_loops, "CHECK_PERIOD", 0.05)
+    yield
+    gc.collect()
 
 
 def _lines(number: int) -> list[dict[str, str]]:

@@ -12,11 +12,16 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from temporalio import workflow
+from temporalio.workflow import ActivityHandle
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.patches import CANCEL_IS_HEARD
 
 T = TypeVar("T")
+
+CYCLES_TO_COMPLETE = 5
+"""Cycles of the workflow's event loop, ample for a result that came with the request to pass from Temporal to its task:
+no time passes, and nothing is asked of Temporal."""
 
 
 def is_canceled() -> bool:
@@ -34,6 +39,22 @@ def stop_if_canceled() -> None:
     """Raise asyncio.CancelledError if the task was asked to cancel."""
     if hears_cancel():
         raise asyncio.CancelledError
+
+
+async def result_of(activity: ActivityHandle[T]) -> T:
+    """Return the result of an activity, which is canceled with the task; one that completes in that moment counts.
+
+    The SDK raises asyncio.CancelledError then, and the result would be lost: a saga would not undo what was done.
+    """
+    try:
+        return await asyncio.shield(activity)
+    except asyncio.CancelledError:
+        if workflow.patched(CANCEL_IS_HEARD):
+            for _ in range(CYCLES_TO_COMPLETE):
+                await asyncio.sleep(0)
+        if not activity.done():
+            activity.cancel()
+        return await activity
 
 
 async def clean_up(work: Awaitable[T], canceled: Callable[[], None]) -> T:

@@ -151,11 +151,13 @@ class _Loop:
     def blame(self) -> str:
         """Tell the calls of a blocked loop what blocks it, and return the place."""
         task, place = asyncio.current_task(self.loop), self._place()
+        is_known = any(call.task is task for call in self.calls)  # a task that an item has started is nobody's
         for call in self.calls:
-            is_it = call.task is task
+            is_it = call.task is task or len(self.calls) == 1
+            who = "Another item" if is_known else "An item"
             text = f"It blocked its event loop at {place}: an async function has to await, or be a plain function."
-            call.blocked_by = text if is_it else f"Another item of its processor blocked their event loop at {place}."
-            for report in call.reports if is_it or len(self.calls) == 1 else ():
+            call.blocked_by = text if is_it else f"{who} of its processor blocked their event loop at {place}."
+            for report in call.reports if is_it else ():
                 report(f"{BLOCKS} at {place}")
         return place
 

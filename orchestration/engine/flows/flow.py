@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.status import Counts, Failure, RunStatus, Status
     from orchestration.definitions.expressions import Missing, fill
     from orchestration.definitions.parts import Work
-    from orchestration.engine.cancellation import is_canceled, stop_if_canceled
+    from orchestration.engine.cancellation import is_canceled, result_of, stop_if_canceled
     from orchestration.engine.flows.bounds import bounded, check_input
     from orchestration.engine.node_run import NodeRun
     from orchestration.engine.outbox import LONG_CLOSE_TIMEOUT, Outbox
@@ -173,7 +173,7 @@ class FlowParent(Parent):
         )
         check_input(name, given)
         try:
-            return await workflow.execute_activity(
+            activity = workflow.start_activity(
                 RUN_STEP_ACTIVITY,
                 given,
                 result_type=object,
@@ -188,6 +188,7 @@ class FlowParent(Parent):
                 ),
                 summary=name,
             )
+            return await result_of(activity)
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise asyncio.CancelledError from error

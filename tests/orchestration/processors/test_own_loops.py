@@ -83,6 +83,19 @@ async def test_an_item_that_blocks_its_loop_times_out_and_says_where(
     assert [each.result for each in done] == ["done"] * 20
 
 
+async def test_an_item_whose_own_task_blocks_is_told_that_it_was_itself(is_over: threading.Event) -> None:
+    async def block() -> None:
+        _sleep_until(is_over)
+
+    @processor
+    async def starts_a_task(item: str) -> str:
+        await asyncio.create_task(block())
+        return "late"
+
+    (outcome,) = await process_items(starts_a_task, _lines(1), item_attempts=1, item_timeout=3)
+    assert outcome.error.startswith("No result within 3 s. It blocked its event loop at test_own_loops.py:")
+
+
 async def test_items_that_a_blocked_loop_had_not_begun_run_in_another_one(is_over: threading.Event) -> None:
     @processor
     async def sometimes(item: str) -> str:

@@ -119,7 +119,8 @@ async def test_a_program_is_terminated_with_its_process_group(program: Program, 
             await running
     else:
         (outcome,) = await running
-        assert outcome.error in ("Timed out after 0.5 s and was killed.", "No result within 0.5 s.")
+        # On a busy machine the start of a program takes so long that the watchdog has something to add.
+        assert outcome.error.startswith(("Timed out after 0.5 s and was killed.", "No result within 0.5 s."))
 
     async def gone() -> bool:
         return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE

@@ -144,6 +144,7 @@ class BatchReconciler:
         self._known = known
         if known != actual and not is_catching_up:
             await self._repair(batch, known, actual, compared_at)
+            self._known = await in_thread(_count_attempts)(batch.pk)
         if not is_catching_up:
             await self._checkpoint(batch, compared_at)
         is_over = not known.get(Status.RUNNING) and not actual.get(Status.RUNNING)
@@ -152,7 +153,7 @@ class BatchReconciler:
         return await _settle(batch, root)
 
     def _is_catching_up(self, known: Counts, compared_at: datetime) -> bool:
-        """Whether the rows change and were listed a moment ago: the rest of the events is probably in flight."""
+        """Whether events change the rows, which were listed a moment ago: the rest of them is probably in flight."""
         is_fresh = self._listed_at is not None and compared_at - self._listed_at < LIST_EVERY
         return self.is_ours and is_fresh and known != self._known
 

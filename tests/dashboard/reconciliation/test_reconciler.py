@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -13,7 +12,7 @@ from pytest_django import Settings
 from temporalio.client import Client
 
 from dashboard.launching.root_input import fan_out_input
-from dashboard.models import Attempt, Batch, Node
+from dashboard.models import Attempt, Node
 from dashboard.projection.events import apply_events
 from dashboard.projection.retries import requeue
 from dashboard.projection.settlement import discard
@@ -24,49 +23,16 @@ from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.names import CHILD_TASK_QUEUE
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import root_id
-from orchestration.plan.plan import Plan
 from orchestration.workflows.fan_out import FanOutWorkflow
-from tests.support import builders
 from tests.support.builders import START, child_of, root_of
 from tests.support.oracle import assert_consistent
+from tests.support.reconciled import AT_ONCE, ended, shows, statuses, temporal_says, written
 from tests.support.stack import TemporalServer
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SHOWS_WITHIN = 10.0
-FOR_LONG = {"seconds_from": 600, "seconds_to": 600}
-AT_ONCE = {"seconds_from": 0, "seconds_to": 0}
-
-
-async def written(person: User, items: int = 3, parameters: dict[str, Any] = FOR_LONG, **plan: Any) -> Batch:
-    """Write a batch that nobody has started: the reconciler will."""
-    request = {name: plan.pop(name) for name in ("processor", "definition") if name in plan}
-    given = Plan(chunk_size=1, item_attempts=1, **plan)
-    return await sync_to_async(builders.make_batch)(person, items, parameters=parameters, plan=given, **request)
-
-
-async def statuses(batch: Batch) -> tuple[str, list[str]]:
-    """Return the status of a batch and of its children."""
-    await batch.arefresh_from_db()
-    children = Node.objects.filter(batch=batch, kind=NodeKind.CHILD).order_by("position")
-    return batch.status, [status async for status in children.values_list("status", flat=True)]
-
-
-async def shows(batch: Batch, status: str, *children: str, deadline: float = 60) -> None:
-    """Await that the rows say so."""
-    seen: Any = None
-
-    async def does() -> bool:
-        nonlocal seen
-        seen = await statuses(batch)
-        return bool(seen == (status, list(children)))
-
-    try:
-        await until(does, f"{status} with {children}", deadline)
-    except AssertionError as error:
-        raise AssertionError(f"{error}; the rows say {seen}") from None
-    await sync_to_async(assert_consistent)(batch.pk)
 
 
 async def test_a_batch_of_which_nothing_is_notified_ends_as_temporal_says(
@@ -98,6 +64,7 @@ async def test_a_root_canceled_from_outside_shows_within_10_s(
     batch = await written(operator, 2, window=1)
     await shows(batch, "running", "running", "pending")
     own_temporal.cli("workflow", "cancel", "--workflow-id", root_id(batch.pk))
+    await ended(root_id(batch.pk))
     await shows(batch, "canceled", "canceled", "skipped", deadline=SHOWS_WITHIN)
 
 
@@ -109,6 +76,7 @@ async def test_children_ended_from_outside_show_within_10_s(
     ids = [(await sync_to_async(child_of)(batch, position)).workflow_id for position in range(2)]
     own_temporal.cli("workflow", "terminate", "--workflow-id", ids[0], "--reason", "by hand")
     own_temporal.cli("workflow", "cancel", "--workflow-id", ids[1])
+    await ended(*ids)
     await shows(batch, "running", "terminated", "canceled", "running", deadline=SHOWS_WITHIN)
     assert (await sync_to_async(child_of)(batch, 0)).error_message == "by hand"
 
@@ -122,26 +90,41 @@ async def test_while_rows_move_what_differs_is_left_to_the_news_and_listed_once_
     batch = await written(operator, 3)
     watch = BatchReconciler(batch.pk)
 
-    async def temporal_says(counts: dict[Status, int]) -> None:
-        async def does() -> bool:
-            return await gateway().count_runs(batch.workflows) == counts
-
-        await until(does, f"Temporal has {counts}")
-
     await watch.compare()  # starts it
-    await temporal_says({Status.RUNNING: 4})
+    await temporal_says(batch, {Status.RUNNING: 4})
     await watch.compare()
     assert await statuses(batch) == ("running", ["running"] * 3)
     first, second = [await sync_to_async(child_of)(batch, position) for position in range(2)]
     for node in (first, second):
         own_temporal.cli("workflow", "terminate", "--workflow-id", node.workflow_id)
-    await temporal_says({Status.RUNNING: 2, Status.TERMINATED: 2})
+    await temporal_says(batch, {Status.RUNNING: 2, Status.TERMINATED: 2})
     event = TreeEvent(EventKind.CLOSED, first.workflow_id, first.run_id, datetime.now(UTC), Status.TERMINATED)
     await sync_to_async(apply_events)(batch.pk, [event])
     await watch.compare()
     assert await statuses(batch) == ("running", ["terminated", "running", "running"])
     await watch.compare()
     assert await statuses(batch) == ("running", ["terminated", "terminated", "running"])
+    await gateway().terminate(root_id(batch.pk), "The test is over.")
+
+
+async def test_what_a_comparison_repairs_itself_does_not_put_off_the_next_listing(
+    worker: None, operator: User, own_temporal: TemporalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler, "LAUNCH_HEAD_START", timedelta(0))
+    monkeypatch.setattr(reconciler, "LIST_EVERY", timedelta(hours=1))
+    monkeypatch.setattr(repair, "NOTIFY_HEAD_START", timedelta(0))
+    batch = await written(operator, 2)
+    watch = BatchReconciler(batch.pk)
+    await watch.compare()  # starts it
+
+    await temporal_says(batch, {Status.RUNNING: 3})
+    await watch.compare()
+    assert await statuses(batch) == ("running", ["running"] * 2)
+    first = await sync_to_async(child_of)(batch, 0)
+    own_temporal.cli("workflow", "terminate", "--workflow-id", first.workflow_id)
+    await temporal_says(batch, {Status.RUNNING: 2, Status.TERMINATED: 1})
+    await watch.compare()
+    assert await statuses(batch) == ("running", ["terminated", "running"])
     await gateway().terminate(root_id(batch.pk), "The test is over.")
 
 
@@ -158,8 +141,8 @@ async def test_a_root_that_times_out_shows_within_10_s(
         execution_timeout=timeout,
     )
     await shows(batch, "running", "running", "pending")
-    deadline = timeout.total_seconds() + SHOWS_WITHIN
-    await shows(batch, "timed_out", "terminated", "skipped", deadline=deadline)
+    await ended(root_id(batch.pk))
+    await shows(batch, "timed_out", "terminated", "skipped", deadline=SHOWS_WITHIN)
     assert (await sync_to_async(root_of)(batch)).error_type == "Timeout"
 
 

@@ -9,8 +9,8 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 
 from dashboard.reconciliation import reconciler, reopened
-from tests.dashboard.reconciliation.test_reconciler import AT_ONCE, shows, written
 from tests.support.builders import child_of
+from tests.support.reconciled import AT_ONCE, shows, written
 from tests.support.stack import TemporalServer
 from tests.support.waiting import until
 

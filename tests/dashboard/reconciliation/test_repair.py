@@ -10,7 +10,7 @@ from dashboard.definitions.saving import create
 from dashboard.models import Node
 from orchestration.contracts import events
 from orchestration.contracts.events import NodeKind
-from tests.dashboard.reconciliation.test_reconciler import shows, written
+from tests.support.reconciled import shows, written
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

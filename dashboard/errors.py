@@ -9,11 +9,11 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from dashboard.i18n.formatting import StrOrPromise, translated
+from orchestration.temporal.commands import Inquiry, OutcomeUnknown
 from orchestration.temporal.connection import (
     BatchNotRunning,
     BatchRunning,
     HistoryGone,
-    OutcomeUnknown,
     TemporalBusy,
     TemporalRefused,
     TemporalUnavailable,
@@ -36,10 +36,14 @@ class OperationError(Exception):
 
 
 class NotKnownYet(OperationError):
-    """A request that was not answered in time: it may have been done, or may still be."""
+    """A request that was not answered in time: it may have been done, or may still be.
 
-    def __init__(self, message: StrOrPromise) -> None:
+    `inquiries` are what Temporal is asked for later. `operation` is the id of the operation whose outcome it is.
+    """
+
+    def __init__(self, message: StrOrPromise, inquiries: Sequence[Inquiry] = (), operation: str = "") -> None:
         super().__init__(message, 504)
+        self.inquiries, self.operation = inquiries, operation
 
 
 @contextmanager
@@ -66,10 +70,11 @@ def temporal_errors() -> Iterator[None]:
     except OutcomeUnknown as error:
         raise NotKnownYet(
             _(
-                "%(error)s It is not known yet whether this was done. The page shows it once it was; look there before "
-                "you repeat it."
+                "%(error)s It is not known yet whether this was done. Canopy keeps looking, and the page shows what "
+                "came of it."
             )
-            % {"error": error}
+            % {"error": error},
+            error.inquiries,
         ) from error
     except TemporalRefused as error:
         status = REFUSAL_STATUSES.get(error.status.name, 502)

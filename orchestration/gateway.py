@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
+from uuid import uuid4
 
-from temporalio.client import WorkflowQueryFailedError, WorkflowQueryRejectedError
+from temporalio.api.common.v1 import Payloads, WorkflowExecution
+from temporalio.api.workflowservice.v1 import (
+    RequestCancelWorkflowExecutionRequest,
+    SignalWorkflowExecutionRequest,
+    TerminateWorkflowExecutionRequest,
+)
+from temporalio.client import Client, WorkflowQueryFailedError, WorkflowQueryRejectedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.client.external_workflows import ExternalWorkflows
+from orchestration.client.inquiries import COMMAND_MEMO, Reply, look_up
 from orchestration.client.reader import TemporalReader
 from orchestration.client.root_workflows import for_retry, root_workflow
 from orchestration.client.schedules import Schedules
@@ -35,6 +44,7 @@ from orchestration.contracts.workflow_ids import root_id
 from orchestration.definitions.models import RESUMABLE_KINDS
 from orchestration.diagnosis.examination import diagnose
 from orchestration.diagnosis.findings import Finding
+from orchestration.temporal.commands import Inquiry, InquiryKind, commanded, identity_of, require_answer
 from orchestration.temporal.connection import (
     RPC_TIMEOUT,
     BatchNotRunning,
@@ -42,19 +52,32 @@ from orchestration.temporal.connection import (
     Connection,
     HistoryGone,
     TemporalUnavailable,
-    commanded,
     not_running,
     unavailable,
 )
 
 
 class Gateway(TemporalReader):
-    """Starts, signals and ends batches, beside what TemporalReader reads. One for each web process."""
+    """Starts, signals and ends batches, beside what TemporalReader reads. One for each web process.
+
+    A command raises TemporalUnavailable where nothing was sent, and OutcomeUnknown where it was not answered. Its
+    `mark` is its own id, by which Temporal recognises a repetition, and `look_up` finds what came of it.
+    """
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self.schedules = Schedules(self.client)
         self.external = ExternalWorkflows(self)
+
+    async def look_up(self, inquiry: Inquiry, sent_at: datetime) -> Reply | None:
+        """Return what came of a command, or None where that is not known yet. Raises TemporalUnavailable."""
+        return await look_up(self, inquiry, sent_at)
+
+    async def _commanding(self) -> Client:
+        """Return the client of a Temporal that answers. Raises TemporalUnavailable."""
+        client = await self.client()
+        await require_answer(client)
+        return client
 
     async def diagnose(self, batch_id: str, workflow_id: str = "") -> list[Finding]:
         """Return why a batch, or one workflow of it, makes no progress, gravest first. Raises TemporalUnavailable."""
@@ -68,17 +91,19 @@ class Gateway(TemporalReader):
         except WorkflowAlreadyStartedError as error:
             return error.run_id or ""
 
-    async def roll_back(self, root: RootInput) -> str:
+    async def roll_back(self, root: RootInput, mark: str = "") -> str:
         """Start a closed root again with an input to undo, and return the run id. Raises BatchRunning."""
         reuse = WorkflowIDReusePolicy.ALLOW_DUPLICATE
         try:
-            return await self._start(root, WorkflowIDConflictPolicy.FAIL, reuse)
+            return await self._start(root, WorkflowIDConflictPolicy.FAIL, reuse, mark)
         except WorkflowAlreadyStartedError as error:
             raise BatchRunning("The batch is running.") from error
 
-    async def _start(self, root: RootInput, conflict: WorkflowIDConflictPolicy, reuse: WorkflowIDReusePolicy) -> str:
-        client = await self.client()
-        with commanded():
+    async def _start(
+        self, root: RootInput, conflict: WorkflowIDConflictPolicy, reuse: WorkflowIDReusePolicy, mark: str = ""
+    ) -> str:
+        client = await self._commanding()
+        with commanded(Inquiry(InquiryKind.START, root_id(root.batch_id), mark)):
             handle = await client.start_workflow(
                 root_workflow(root),
                 root,
@@ -86,7 +111,7 @@ class Gateway(TemporalReader):
                 task_queue=CHILD_TASK_QUEUE,
                 id_conflict_policy=conflict,
                 id_reuse_policy=reuse,
-                memo={"batch": root.label},
+                memo={"batch": root.label, **({COMMAND_MEMO: mark} if mark else {})},
                 static_summary=root.label or None,
                 rpc_timeout=RPC_TIMEOUT,
             )
@@ -105,7 +130,7 @@ class Gateway(TemporalReader):
         again = for_retry(root)
         if isinstance(again, FlowInput) and again.definition["kind"] in RESUMABLE_KINDS:
             again = replace(again, before=await self._state(root.batch_id))
-        routing = RetryRouting(await self.client(), root_workflow(root), again, update_id)
+        routing = RetryRouting(await self._commanding(), root_workflow(root), again, update_id)
         return await (routing.route(parents, believed_open) if parents else routing.restart())
 
     async def skip_children(
@@ -115,7 +140,7 @@ class Gateway(TemporalReader):
 
         Children without an open parent are `unasked`: nothing waits for them.
         """
-        return await SkipRouting(await self.client(), root, update_id).route(parents, believed_open)
+        return await SkipRouting(await self._commanding(), root, update_id).route(parents, believed_open)
 
     async def _state(self, batch_id: str) -> FlowState:
         """Return the state of a flow's newest run, which its history holds.
@@ -134,38 +159,47 @@ class Gateway(TemporalReader):
             raise TemporalUnavailable(f"The state of the batch cannot be read: {error}") from error
         return state
 
-    async def pause(self, batch_id: str) -> None:
+    async def pause(self, batch_id: str, *, mark: str = "") -> None:
         """Start no more children. Raises BatchNotRunning."""
-        await self._signal(root_id(batch_id), PAUSE_SIGNAL)
+        await self._signal(root_id(batch_id), PAUSE_SIGNAL, mark=mark)
 
-    async def resume(self, batch_id: str) -> None:
+    async def resume(self, batch_id: str, *, mark: str = "") -> None:
         """Start children again. Raises BatchNotRunning."""
-        await self._signal(root_id(batch_id), RESUME_SIGNAL)
+        await self._signal(root_id(batch_id), RESUME_SIGNAL, mark=mark)
 
-    async def set_window(self, batch_id: str, window: int) -> None:
+    async def set_window(self, batch_id: str, window: int, *, mark: str = "") -> None:
         """Change how many children may be open at a time. Raises BatchNotRunning."""
-        await self._signal(root_id(batch_id), SET_WINDOW_SIGNAL, window)
+        await self._signal(root_id(batch_id), SET_WINDOW_SIGNAL, window, mark=mark)
 
-    async def decide(self, batch_id: str, *, approved: bool, person: str) -> None:
+    async def decide(self, batch_id: str, *, approved: bool, person: str, mark: str = "") -> None:
         """Send a person's decision to the approval gate. Raises BatchNotRunning."""
-        await self._signal(root_id(batch_id), DECIDE_SIGNAL, Decision(approved, person))
+        await self._signal(root_id(batch_id), DECIDE_SIGNAL, Decision(approved, person), mark=mark)
 
-    async def skip(self, batch_id: str) -> None:
+    async def skip(self, batch_id: str, *, mark: str = "") -> None:
         """Let a held batch continue without its failed children. Raises BatchNotRunning."""
-        await self._signal(root_id(batch_id), SKIP_SIGNAL)
+        await self._signal(root_id(batch_id), SKIP_SIGNAL, mark=mark)
 
-    async def finish(self, batch_id: str) -> None:
+    async def finish(self, batch_id: str, *, mark: str = "") -> None:
         """End a held batch as it is. Raises BatchNotRunning."""
-        await self._signal(root_id(batch_id), FINISH_SIGNAL)
+        await self._signal(root_id(batch_id), FINISH_SIGNAL, mark=mark)
 
-    async def steer_worker(self, workflow_id: str, *, paused: bool) -> None:
+    async def steer_worker(self, workflow_id: str, *, paused: bool, mark: str = "") -> None:
         """Pause or resume one worker of a pool. Raises BatchNotRunning when it has closed."""
-        await self._signal(workflow_id, PAUSE_SIGNAL if paused else RESUME_SIGNAL)
+        await self._signal(workflow_id, PAUSE_SIGNAL if paused else RESUME_SIGNAL, mark=mark)
 
-    async def _signal(self, workflow_id: str, signal: str, *arguments: object) -> None:
-        handle = (await self.client()).get_workflow_handle(workflow_id)
-        with commanded(), not_running():
-            await handle.signal(signal, args=arguments, rpc_timeout=RPC_TIMEOUT)
+    async def _signal(self, workflow_id: str, signal: str, *arguments: object, mark: str) -> None:
+        """Send a signal; one with the same mark is sent only once."""
+        client, mark = await self._commanding(), mark or uuid4().hex
+        request = SignalWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=workflow_id),
+            signal_name=signal,
+            input=Payloads(payloads=await client.data_converter.encode(arguments)) if arguments else None,
+            identity=identity_of(mark),
+            request_id=mark,
+        )
+        with commanded(_event(workflow_id, mark)), not_running():
+            await client.workflow_service.signal_workflow_execution(request, retry=True, timeout=RPC_TIMEOUT)
 
     async def notify(self, delivery_id: str) -> None:
         """Send a notification. Idempotent for a delivery."""
@@ -181,7 +215,7 @@ class Gateway(TemporalReader):
                 rpc_timeout=RPC_TIMEOUT,
             )
 
-    async def cancel(self, workflow_id: str) -> None:
+    async def cancel(self, workflow_id: str, *, mark: str = "") -> None:
         """Request the cancellation of a root or a child: workflows below it stop and clean up.
 
         Raises BatchNotRunning. The server accepts the request for a closed workflow, too, so the run
@@ -190,15 +224,31 @@ class Gateway(TemporalReader):
         run = await self.describe_run(workflow_id)
         if run is None or run.status.is_outcome:
             raise BatchNotRunning("The batch is not running.")
-        client = await self.client()
-        with commanded(), not_running():
-            await client.get_workflow_handle(workflow_id).cancel(rpc_timeout=RPC_TIMEOUT)
+        client, mark = await self._commanding(), mark or uuid4().hex
+        request = RequestCancelWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=workflow_id),
+            identity=identity_of(mark),
+            request_id=mark,
+        )
+        with commanded(_event(workflow_id, mark)), not_running():
+            await client.workflow_service.request_cancel_workflow_execution(request, retry=True, timeout=RPC_TIMEOUT)
 
-    async def terminate(self, workflow_id: str, reason: str) -> None:
+    async def terminate(self, workflow_id: str, reason: str, *, mark: str = "") -> None:
         """End a root or a child and everything below it at once, without cleanup. Raises BatchNotRunning.
 
         Below an external workflow its own parent close policies apply.
         """
-        client = await self.client()
-        with commanded(), not_running():
-            await client.get_workflow_handle(workflow_id).terminate(reason=reason, rpc_timeout=RPC_TIMEOUT)
+        client, mark = await self._commanding(), mark or uuid4().hex
+        request = TerminateWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=workflow_id),
+            reason=reason,
+            identity=identity_of(mark),
+        )
+        with commanded(_event(workflow_id, mark)), not_running():
+            await client.workflow_service.terminate_workflow_execution(request, retry=True, timeout=RPC_TIMEOUT)
+
+
+def _event(workflow_id: str, mark: str) -> Inquiry:
+    return Inquiry(InquiryKind.EVENT, workflow_id, mark)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 from django.contrib.auth.models import User
 
 from dashboard.errors import NotKnownYet, OperationError, temporal_errors
-from dashboard.models import AuditEntry, Batch, Schedule, ScheduleEntry
+from dashboard.ids import new_id
+from dashboard.models import AuditEntry, Batch, Schedule, ScheduleEntry, UnansweredCommand
 from orchestration.errors.texts import named
 
 ACCEPTED = "Accepted."
@@ -24,17 +26,29 @@ def record(person: User, subject: Batch | Schedule, action: str, scope: str = ""
     _entry(person, subject, action, scope, outcome).save()
 
 
+def command_on(batch: Batch, action: str, scope: str = "") -> UnansweredCommand:
+    """Return a command that is not stored yet. Its mark is that of the last one if it repeats one without an answer."""
+    last = batch.audit.first()
+    is_same = last is not None and (last.action, last.scope) == (action, scope[: _longest_scope(AuditEntry)])
+    unanswered = UnansweredCommand.objects.filter(audit=last, settled_at=None).first() if is_same else None
+    return UnansweredCommand(batch=batch, mark=unanswered.mark if unanswered is not None else new_id())
+
+
 @contextmanager
 def audited(
-    person: User, subject: Batch | Schedule, action: str, scope: str = ""
+    person: User, subject: Batch | Schedule, action: str, scope: str = "", *, command: UnansweredCommand | None = None
 ) -> Iterator[AuditEntry | ScheduleEntry]:
-    """Write an entry with the outcome of the body, whose errors from Temporal become OperationErrors."""
+    """Write an entry with the outcome of the body, whose errors from Temporal become OperationErrors.
+
+    `command` is stored if Temporal does not answer, and looked up later.
+    """
     entry = _entry(person, subject, action, scope, ACCEPTED)
     try:
         with temporal_errors():
             yield entry
     except NotKnownYet as error:
         entry.outcome = f"Not known yet: {error.message}"
+        _keep(entry, error, command)
         raise
     except OperationError as error:
         entry.outcome = f"Failed: {error.message}"
@@ -50,7 +64,19 @@ def _entry(
     person: User, subject: Batch | Schedule, action: str, scope: str, outcome: str
 ) -> AuditEntry | ScheduleEntry:
     if isinstance(subject, Batch):
-        limit = AuditEntry._meta.get_field("scope").max_length
-        return AuditEntry(batch=subject, person=person, action=action, scope=scope[:limit], outcome=outcome)
-    limit = ScheduleEntry._meta.get_field("scope").max_length
-    return ScheduleEntry(schedule=subject, person=person, action=action, scope=scope[:limit], outcome=outcome)
+        scope = scope[: _longest_scope(AuditEntry)]
+        return AuditEntry(batch=subject, person=person, action=action, scope=scope, outcome=outcome)
+    scope = scope[: _longest_scope(ScheduleEntry)]
+    return ScheduleEntry(schedule=subject, person=person, action=action, scope=scope, outcome=outcome)
+
+
+def _longest_scope(model: type[AuditEntry | ScheduleEntry]) -> int | None:
+    return model._meta.get_field("scope").max_length
+
+
+def _keep(entry: AuditEntry | ScheduleEntry, error: NotKnownYet, command: UnansweredCommand | None) -> None:
+    """Store what to ask Temporal for, to learn what came of a command."""
+    if command is not None and isinstance(entry, AuditEntry) and error.inquiries:
+        entry.save()
+        command.audit, command.inquiries = entry, [asdict(inquiry) for inquiry in error.inquiries]
+        command.save()

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from dashboard.accounts.audit import audited, counted
+from dashboard.accounts.audit import audited, command_on, counted
 from dashboard.accounts.permissions import Person, require_operator
 from dashboard.actions.rollback import may_roll_back, rollback_input
 from dashboard.errors import OperationError
@@ -25,6 +25,7 @@ from dashboard.projection import settlement
 from dashboard.projection.events import apply_events
 from dashboard.temporal import gateway
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
+from orchestration.contracts.messages import MOST_CHILDREN
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import root_id
 from orchestration.plan.plan import Plan
@@ -33,13 +34,13 @@ from orchestration.plan.plan import Plan
 def pause(person: Person, batch: Batch) -> None:
     """Start no more children; running ones continue. Raises PermissionDenied, OperationError."""
     _require_own_batch(batch)
-    _request(require_operator(person), batch, "pause", lambda: gateway().pause(batch.pk))
+    _request(require_operator(person), batch, "pause", lambda mark: gateway().pause(batch.pk, mark=mark))
 
 
 def resume(person: Person, batch: Batch) -> None:
     """Start children again. Raises PermissionDenied, OperationError."""
     _require_own_batch(batch)
-    _request(require_operator(person), batch, "resume", lambda: gateway().resume(batch.pk))
+    _request(require_operator(person), batch, "resume", lambda mark: gateway().resume(batch.pk, mark=mark))
 
 
 def set_worker_paused(person: Person, worker: Node, *, paused: bool) -> None:
@@ -52,19 +53,19 @@ def set_worker_paused(person: Person, worker: Node, *, paused: bool) -> None:
         operator,
         worker.batch,
         action,
-        lambda: gateway().steer_worker(worker.workflow_id, paused=paused),
+        lambda mark: gateway().steer_worker(worker.workflow_id, paused=paused, mark=mark),
         scope=scope,
     )
 
 
 def skip(person: Person, batch: Batch) -> None:
     """Continue a held batch without its failed children. Raises PermissionDenied, OperationError (409 if not held)."""
-    _release(require_operator(person), batch, "skip", lambda: gateway().skip(batch.pk))
+    _release(require_operator(person), batch, "skip", lambda mark: gateway().skip(batch.pk, mark=mark))
 
 
 def finish(person: Person, batch: Batch) -> None:
     """End a held batch as it is. Raises PermissionDenied, OperationError (409 when it is not held)."""
-    _release(require_operator(person), batch, "finish", lambda: gateway().finish(batch.pk))
+    _release(require_operator(person), batch, "finish", lambda mark: gateway().finish(batch.pk, mark=mark))
 
 
 def decide(person: Person, batch: Batch, *, approved: bool) -> None:
@@ -74,10 +75,13 @@ def decide(person: Person, batch: Batch, *, approved: bool) -> None:
         raise OperationError(_("The batch is not waiting for approval."), 409)
     name = operator.get_username()
     action = "approve" if approved else "refuse"
-    _request(operator, batch, action, lambda: gateway().decide(batch.pk, approved=approved, person=name))
+    _request(
+        *(operator, batch, action),
+        lambda mark: gateway().decide(batch.pk, approved=approved, person=name, mark=mark),
+    )
 
 
-def _release(operator: User, batch: Batch, action: str, call: Callable[[], Awaitable[None]]) -> None:
+def _release(operator: User, batch: Batch, action: str, call: Callable[[str], Awaitable[None]]) -> None:
     if batch.held_kind != Hold.FAILURES:
         raise OperationError(_("The batch is not held."), 409)
     _request(operator, batch, action, call, scope=batch.held_reason)
@@ -85,7 +89,7 @@ def _release(operator: User, batch: Batch, action: str, call: Callable[[], Await
 
 def cancel(person: Person, batch: Batch) -> None:
     """Request cancellation of running children, and skip pending ones. Raises PermissionDenied, OperationError."""
-    _request(require_operator(person), batch, "cancel", lambda: gateway().cancel(batch.workflows.root))
+    _request(require_operator(person), batch, "cancel", lambda mark: gateway().cancel(batch.workflows.root, mark=mark))
 
 
 def terminate(person: Person, batch: Batch, reason: str = "") -> None:
@@ -96,7 +100,7 @@ def terminate(person: Person, batch: Batch, reason: str = "") -> None:
         operator,
         batch,
         "terminate",
-        lambda: gateway().terminate(batch.workflows.root, why),
+        lambda mark: gateway().terminate(batch.workflows.root, why, mark=mark),
         scope=reason,
     )
 
@@ -117,13 +121,16 @@ def roll_back(person: Person, batch: Batch) -> str:
     root, number = rollback_input(batch)
     if not number:
         raise OperationError(_("There is nothing left to undo."), 409)
-    with audited(operator, batch, "roll back", counted(number, "child", "children")):
-        run_id = async_to_sync(gateway().roll_back)(root)
+    scope = counted(number, "child", "children")
+    command = command_on(batch, "roll back", scope)
+    with audited(operator, batch, "roll back", scope, command=command):
+        run_id = async_to_sync(gateway().roll_back)(root, command.mark)
     started = TreeEvent(EventKind.STARTED, root_id(batch.pk), run_id, timezone.now())
     apply_events(batch.pk, [started])
     announce_change_from_thread(batch.pk)
     begun = ngettext("Rolling back %(number)s completed child.", "Rolling back %(number)s completed children.", number)
-    return begun % {"number": numeral(number)}
+    text = begun % {"number": numeral(number)}
+    return text if number < MOST_CHILDREN else _("%(text)s Roll back again afterwards for the rest.") % {"text": text}
 
 
 def set_window(person: Person, batch: Batch, window: int) -> None:
@@ -132,7 +139,7 @@ def set_window(person: Person, batch: Batch, window: int) -> None:
     _require_own_batch(batch)
     check_window(window)
     scope = f"{batch.window} → {window}"
-    _request(operator, batch, "window", lambda: gateway().set_window(batch.pk, window), scope=scope)
+    _request(operator, batch, "window", lambda mark: gateway().set_window(batch.pk, window, mark=mark), scope=scope)
 
 
 def check_window(window: int) -> None:
@@ -165,11 +172,12 @@ def _require_own_batch(batch: Batch) -> None:
 
 
 def _request(
-    operator: User, batch: Batch, action: str, call: Callable[[], Awaitable[None]], *, scope: str = ""
+    operator: User, batch: Batch, action: str, call: Callable[[str], Awaitable[None]], *, scope: str = ""
 ) -> None:
-    with audited(operator, batch, action, scope):
+    command = command_on(batch, action, scope)
+    with audited(operator, batch, action, scope, command=command):
 
         async def call_gateway() -> None:
-            await call()
+            await call(command.mark)
 
         async_to_sync(call_gateway)()

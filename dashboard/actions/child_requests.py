@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from dashboard.launching.root_input import root_input
 from dashboard.live.doorbell import announce_change_from_thread
-from dashboard.models import PARENT_KINDS, Action, Batch, Node, Operation
+from dashboard.models import PARENT_KINDS, Action, Batch, Node, Operation, UnansweredCommand
 from dashboard.projection.events import apply_events
 from dashboard.projection.retries import assign_operation, requeue, restore_operations
 from dashboard.temporal import gateway
@@ -22,7 +22,8 @@ from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.fan_out import FanOutInput
 from orchestration.contracts.messages import ChildrenAnswer
 from orchestration.contracts.status import LEFT_OUT, Status
-from orchestration.temporal.connection import BatchNotRunning, OutcomeUnknown
+from orchestration.temporal.commands import Inquiry, OutcomeUnknown
+from orchestration.temporal.connection import BatchNotRunning, TemporalUnavailable
 
 AT_ONCE = 20
 """Concurrent requests to Temporal where there is one per child."""
@@ -46,18 +47,29 @@ class OperationResult:
     refused: list[Refusal] = field(default_factory=list)
     resumes_flow: bool = False
     action: Action = Action.RETRY
+    shortcomings: list[str] = field(default_factory=list)
+    """What was not done although children were accepted, as sentences."""
 
     def __str__(self) -> str:
         numbers = f"{len(self.accepted):,} accepted, {len(self.refused):,} refused."
-        return f"Continues where it stopped. {numbers}" if self.resumes_flow else numbers
+        return " ".join([*(["Continues where it stopped."] if self.resumes_flow else []), numbers, *self.shortcomings])
 
 
-def request_action(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult) -> None:
+def request_action(
+    operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult, command: UnansweredCommand
+) -> None:
     """Request an operation's action for children by position, and add to the result which were accepted.
 
-    Raises TemporalUnavailable, BatchNotRunning.
+    Raises TemporalUnavailable and BatchNotRunning, where nothing was done, and OutcomeUnknown, where the outcome of the
+    children in its inquiries is not known; the result has the others.
     """
-    _REQUESTS[Action(operation.action)](operation, root, eligible, result)
+    try:
+        _REQUESTS[Action(operation.action)](operation, root, eligible, result, command.mark)
+    except OutcomeUnknown as error:
+        unknown = [eligible[position] for inquiry in error.inquiries for position in inquiry.children]
+        command.reserved = [[node.position, node.attempt, node.operation_id] for node in unknown]
+        command.resumes_flow = result.resumes_flow
+        raise
 
 
 def refusal(node: Node, reason: str) -> Refusal:
@@ -65,28 +77,23 @@ def refusal(node: Node, reason: str) -> Refusal:
     return Refusal(node.pk, node.position, f"#{node.position} {node.key_first}".strip(), reason)
 
 
-def _retry(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult) -> None:
+def _retry(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult, mark: str) -> None:
     """Request another attempt of each. The claim on its node has to be written before the attempt starts."""
     batch = operation.batch
     before = assign_operation(batch.pk, eligible, operation.pk)
+    kept = set[int]()
     try:
         if batch.watched_id:
             _rerun_external(batch, eligible, result)
         else:
             _retry_own(operation, root, eligible, result)
-    except OutcomeUnknown:  # it may still be done, and then with what this operation says
+    except OutcomeUnknown as error:  # it may still be done, and then with what this operation says
+        kept = {position for inquiry in error.inquiries for position in inquiry.children}
         raise
-    except BaseException:
-        _restore(before, eligible, result)
-        raise
-    _restore(before, eligible, result)
+    finally:
+        kept |= {node.position for node in eligible.values() if node.pk in {*result.accepted}}
+        restore_operations({node.pk: before[node.pk] for at, node in eligible.items() if at not in kept})
     announce_change_from_thread(batch.pk)
-
-
-def _restore(before: Mapping[int, str | None], eligible: Mapping[int, Node], result: OperationResult) -> None:
-    """Give children that were not accepted back to the operation that they had."""
-    accepted = set(result.accepted)
-    restore_operations({node.pk: before[node.pk] for node in eligible.values() if node.pk not in accepted})
 
 
 def _retry_own(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult) -> None:
@@ -94,45 +101,76 @@ def _retry_own(operation: Operation, root: Node, eligible: dict[int, Node], resu
     start, parents = root_input(batch), _parents(batch)
     if window is not None and isinstance(start, FanOutInput):
         start = replace(start, window=window)
-    answer = async_to_sync(gateway().retry)(
-        start,
-        _paths(eligible, parents),
-        believed_open=_open_ids(parents),
-        update_id=_digest([*eligible.values(), *([root] if result.resumes_flow else [])]),
-    )
+    try:
+        answer = async_to_sync(gateway().retry)(
+            start,
+            _paths(eligible, parents),
+            believed_open=_open_ids(parents),
+            update_id=_digest([*eligible.values(), *([root] if result.resumes_flow else [])]),
+        )
+    except OutcomeUnknown as error:
+        take_retry(operation, root, error.answer or ChildrenAnswer(), eligible, replace(result, resumes_flow=False))
+        raise
+    take_retry(operation, root, answer, eligible, result)
+
+
+def take_retry(
+    operation: Operation, root: Node, answer: ChildrenAnswer, eligible: Mapping[int, Node], result: OperationResult
+) -> None:
+    """Record what came of a retry: which children run again. The nodes are as they were when it was requested."""
+    batch, window = operation.batch, operation.window
     _add_answer(answer, eligible, result)
     if not answer.accepted and not result.resumes_flow:
         return
     attempts = {position: eligible[position].attempt for position in answer.accepted}
     requeue(batch.pk, attempts, root_resumes=result.resumes_flow, window=window)
-    if window is not None and root.status == Status.RUNNING:
+    if window is None or root.status != Status.RUNNING:
+        return
+    try:
         async_to_sync(gateway().set_window)(batch.pk, window)
+    except (TemporalUnavailable, BatchNotRunning) as error:
+        result.shortcomings.append(_("Max concurrency was not changed: %(error)s") % {"error": error})
 
 
 def _rerun_external(batch: Batch, eligible: dict[int, Node], result: OperationResult) -> None:
     """Reset leaves of a watched tree, which run again with the same input. A parent that still waits notices it."""
     events = list[TreeEvent]()
-    for node in eligible.values():
-        reset = gateway().external.reset
+
+    async def reset(node: Node) -> None:
         try:
-            run_id = async_to_sync(reset)(node.workflow_id, node.run_id, f"Retried in Canopy, batch {batch.pk}.")
+            run_id = await gateway().external.reset(
+                node.workflow_id, node.run_id, f"Retried in Canopy, batch {batch.pk}."
+            )
         except ResetRefused as error:
             result.refused.append(refusal(node, str(error)))
         else:
             events.append(TreeEvent(EventKind.STARTED, node.workflow_id, run_id, timezone.now()))
             result.accepted.append(node.pk)
-    apply_events(batch.pk, events)
+
+    try:
+        async_to_sync(_request_each)(eligible.values(), reset, result)
+    finally:
+        apply_events(batch.pk, events)
 
 
-def _skip(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult) -> None:
+def _skip(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult, mark: str) -> None:
     """Have parents continue without children. Failed ones that no parent waits for are marked in the database alone."""
     batch, parents = operation.batch, _parents(operation.batch)
-    answer = async_to_sync(gateway().skip_children)(
-        root_input(batch),
-        _paths(eligible, parents),
-        believed_open=_open_ids(parents),
-        update_id=f"skip-{operation.pk}",
-    )
+    try:
+        answer = async_to_sync(gateway().skip_children)(
+            root_input(batch),
+            _paths(eligible, parents),
+            believed_open=_open_ids(parents),
+            update_id=f"skip-{mark}",
+        )
+    except OutcomeUnknown as error:
+        take_skip(batch, error.answer or ChildrenAnswer(), eligible, result)
+        raise
+    take_skip(batch, answer, eligible, result)
+
+
+def take_skip(batch: Batch, answer: ChildrenAnswer, eligible: Mapping[int, Node], result: OperationResult) -> None:
+    """Record what came of a skip: which children the batch goes on without."""
     for position in answer.unasked:
         if eligible[position].status == Status.PENDING:
             answer.refused[position] = _("its parent is not running")
@@ -164,34 +202,61 @@ def _add_answer(answer: ChildrenAnswer, eligible: Mapping[int, Node], result: Op
     result.refused.extend(refusal(eligible[position], reason) for position, reason in answer.refused.items())
 
 
-def _cancel(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult) -> None:
-    async_to_sync(_request_each)(eligible.values(), gateway().cancel, result)
+def _cancel(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult, mark: str) -> None:
+    async def cancel(node: Node) -> None:
+        await gateway().cancel(node.workflow_id, mark=f"{mark}-{node.pk}")
+        result.accepted.append(node.pk)
+
+    async_to_sync(_request_each)(_workflows(eligible, result), cancel, result)
 
 
-def _terminate(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult) -> None:
+def _terminate(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult, mark: str) -> None:
     why = f"{operation.person.get_username()}: {operation.reason or 'no reason given'}"
-    async_to_sync(_request_each)(eligible.values(), lambda workflow_id: gateway().terminate(workflow_id, why), result)
+
+    async def terminate(node: Node) -> None:
+        await gateway().terminate(node.workflow_id, why, mark=f"{mark}-{node.pk}")
+        result.accepted.append(node.pk)
+
+    async_to_sync(_request_each)(_workflows(eligible, result), terminate, result)
+
+
+def _workflows(eligible: Mapping[int, Node], result: OperationResult) -> list[Node]:
+    """Return the children that are workflows, and refuse the others."""
+    others = [node for node in eligible.values() if not node.is_workflow]
+    result.refused.extend(refusal(node, _("it is not a separate workflow")) for node in others)
+    return [node for node in eligible.values() if node.is_workflow]
 
 
 async def _request_each(
-    nodes: Iterable[Node], request: Callable[[str], Awaitable[None]], result: OperationResult
+    nodes: Iterable[Node], request: Callable[[Node], Awaitable[None]], result: OperationResult
 ) -> None:
-    """Send one request per child, AT_ONCE concurrently; refuse a child that is no workflow or not running."""
-    slots = asyncio.Semaphore(AT_ONCE)
+    """Send one request per child, AT_ONCE concurrently, and none after one that Temporal did not answer.
+
+    Refuse a child that is not running. Raises TemporalUnavailable where none was sent, and OutcomeUnknown.
+    """
+    slots, away, unknown = asyncio.Semaphore(AT_ONCE), list[TemporalUnavailable](), list[Inquiry]()
 
     async def one(node: Node) -> None:
-        if not node.is_workflow:
-            result.refused.append(refusal(node, _("it is not a separate workflow")))
-            return
         async with slots:
+            if away:
+                result.refused.append(refusal(node, str(away[0])))
+                return
             try:
-                await request(node.workflow_id)
+                await request(node)
             except BatchNotRunning:
                 result.refused.append(refusal(node, _("no longer running")))
-            else:
-                result.accepted.append(node.pk)
+            except OutcomeUnknown as error:
+                away.append(error)
+                unknown.extend(replace(inquiry, children=[node.position]) for inquiry in error.inquiries)
+            except TemporalUnavailable as error:
+                away.append(error)
+                result.refused.append(refusal(node, str(error)))
 
     await asyncio.gather(*(one(node) for node in nodes))
+    if unknown:
+        raise OutcomeUnknown(str(away[0]), unknown)
+    if away and not result.accepted:
+        raise away[0]
 
 
 def _path(parent: Node | None) -> list[str]:

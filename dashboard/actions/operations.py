@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from dashboard.accounts.audit import audited, counted
+from dashboard.accounts.audit import audited, command_on, counted
 from dashboard.accounts.permissions import Person, require_operator
 from dashboard.actions.batch import check_window
 from dashboard.actions.child_requests import OperationResult, refusal, request_action
@@ -143,7 +143,8 @@ def _carry_out_once(
         raise OperationError(_("This was already confirmed."), 409)
     try:
         return _carry_out(operator, operation, root, children, options)
-    except NotKnownYet:
+    except NotKnownYet as error:
+        error.operation = operation.pk
         raise
     except OperationError:
         row.update(confirmed_at=None)
@@ -166,14 +167,28 @@ def _carry_out(
     operation.save(update_fields=["reason", "window", "parameters"])
     targets = f"{operation.words} ({counted(operation.number, 'child', 'children')})"
     scope = " · ".join(part for part in (targets, options.reason) if part)
-    with audited(operator, batch, action.value, scope) as audit:
-        if eligible or result.resumes_flow:
-            request_action(operation, root, eligible, result)
-        audit.outcome = str(result)
-    operation.accepted_number, operation.refused_number = len(result.accepted), len(result.refused)
-    operation.refused = [[each.position, each.reason] for each in result.refused[: Operation.REFUSALS_KEPT]]
-    operation.save(update_fields=["accepted_number", "refused", "refused_number"])
+    command = command_on(batch, action.value, scope)
+    command.operation = operation
+    try:
+        with audited(operator, batch, action.value, scope, command=command) as audit:
+            if eligible or result.resumes_flow:
+                request_action(operation, root, eligible, result, command)
+            audit.outcome = str(result)
+    except OperationError as error:
+        if isinstance(error, NotKnownYet):
+            record_result(operation, result)
+        raise
+    record_result(operation, result)
     return result
+
+
+def record_result(operation: Operation, result: OperationResult) -> None:
+    """Add what came of an operation to its record."""
+    operation.accepted_number += len(result.accepted)
+    operation.refused_number += len(result.refused)
+    refused = [[each.position, each.reason] for each in result.refused]
+    operation.refused = [*operation.refused, *refused][: Operation.REFUSALS_KEPT]
+    operation.save(update_fields=["accepted_number", "refused", "refused_number"])
 
 
 def _refusal_reason(node: Node, action: Action) -> str:

@@ -10,6 +10,7 @@ from dashboard.launching.root_input import root_input
 from dashboard.models import Batch, BatchStatus, Item
 from orchestration.contracts.fan_out import FanOutInput
 from orchestration.contracts.flows import Section
+from orchestration.contracts.messages import MOST_CHILDREN
 from orchestration.contracts.root_input import RootInput
 from orchestration.contracts.status import Status
 from orchestration.definitions.models import Stage
@@ -31,19 +32,24 @@ def may_roll_back(batch: Batch) -> bool:
 
 
 def rollback_input(batch: Batch) -> tuple[RootInput, int]:
-    """Return the input of a root that undoes everything completed, and the number of children concerned."""
+    """Return the input of a root that undoes what has completed, and the number of children that it names.
+
+    At most MOST_CHILDREN, the last ones: the rest is left to another rollback.
+    """
     root = root_input(batch)
     if isinstance(root, FanOutInput):
-        children = _children(batch)
+        children = _children(batch)[-MOST_CHILDREN:]
         return replace(
             root, children=children, items=batch.item_count, stop=batch.child_count, cursor=None, undo=True
         ), len(children)
     stages, undo = stages_of(batch.definition_id), dict[int, list[int]]()
-    for section in sections_of(batch):
+    left = MOST_CHILDREN
+    for section in sorted(sections_of(batch), key=lambda each: each.number, reverse=True):
         stage = stages[section.stage]
-        children = _of_section(batch, section, stage) if has_compensation(stage.processor) else []
+        children = _of_section(batch, section, stage)[-left:] if left and has_compensation(stage.processor) else []
         if children:
             undo[section.number] = children
+            left -= len(children)
     return replace(root, undo=undo), sum(map(len, undo.values()))
 
 

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from dashboard.accounts.permissions import require_operator
 from dashboard.api.launch import BatchIn, launch_request
-from dashboard.api.responses import PROBLEMS, Problem
+from dashboard.api.responses import PROBLEMS
 from dashboard.errors import FieldErrors
 from dashboard.launching.launch import launch
 from dashboard.launching.request import IdempotencyConflict
@@ -24,6 +24,8 @@ from dashboard.models import Batch
 from dashboard.queries.diagnosis import Diagnosis, diagnosis_of
 from dashboard.queries.error_groups import ErrorGroup, error_groups
 from orchestration.temporal.connection import TemporalUnavailable
+
+AUDIT_SHOWN = 500
 
 router = Router(tags=["Batches"])
 T = TypeVar("T")
@@ -131,6 +133,21 @@ class ErrorGroupOut(Schema):
     last: datetime | None
 
 
+class AuditOut(Schema):
+    """What a person did to a batch, and what came of it.
+
+    `not_known_since` is when Temporal was asked without an answer, as long as it is not known what came of that.
+    """
+
+    id: int
+    at: datetime
+    person: str
+    action: str
+    scope: str
+    outcome: str
+    not_known_since: datetime | None
+
+
 @router.post("/batches", response={201: BatchCreated, 200: BatchCreated, **PROBLEMS})
 def create_batch(
     request: HttpRequest,
@@ -153,7 +170,7 @@ def create_batch(
 
 @router.post(
     "/watches",
-    response={201: BatchCreated, 200: BatchCreated, **PROBLEMS, 503: Problem},
+    response={201: BatchCreated, 200: BatchCreated, **PROBLEMS},
 )
 def create_watch(request: HttpRequest, given: WatchIn) -> tuple[int, dict[str, str]]:
     """Watch the tree of a workflow that Canopy did not launch. Watching it again returns the same batch with 200."""
@@ -176,7 +193,7 @@ def get_batch(request: HttpRequest, batch_id: str) -> dict[str, Any]:
     return batch_state(batch) | more | {"launched_by": batch.launched_by.get_username(), "schedule": schedule}
 
 
-@router.get("/batches/{batch_id}/diagnosis", response={200: DiagnosisOut, **PROBLEMS, 503: Problem})
+@router.get("/batches/{batch_id}/diagnosis", response={200: DiagnosisOut, **PROBLEMS})
 def diagnose_batch(request: HttpRequest, batch_id: str) -> Diagnosis:
     """List the reasons why a batch makes no progress, gravest first, each with advice."""
     return diagnosis_of(find_batch(batch_id))
@@ -186,6 +203,23 @@ def diagnose_batch(request: HttpRequest, batch_id: str) -> Diagnosis:
 def list_errors(request: HttpRequest, batch_id: str) -> Sequence[ErrorGroup]:
     """List the errors of a batch, failures with the same signature grouped, the most frequent first."""
     return error_groups(find_batch(batch_id)).shown
+
+
+@router.get("/batches/{batch_id}/audit", response={200: list[AuditOut], **PROBLEMS})
+def list_audit(request: HttpRequest, batch_id: str) -> list[dict[str, Any]]:
+    """List what people did to a batch, newest first, 500 at most."""
+    return [
+        {
+            "id": entry.pk,
+            "at": entry.at,
+            "person": entry.person.get_username(),
+            "action": entry.action,
+            "scope": entry.scope,
+            "outcome": entry.outcome,
+            "not_known_since": entry.not_known_since,
+        }
+        for entry in find_batch(batch_id).audit.select_related("person", "unanswered")[:AUDIT_SHOWN]
+    ]
 
 
 @router.get("/batches/{batch_id}/reports", response=list[dict[str, Any]])

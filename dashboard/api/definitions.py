@@ -14,7 +14,7 @@ from ninja.errors import HttpError
 from pydantic import ConfigDict, Field
 
 from dashboard.accounts.permissions import require_operator
-from dashboard.api.responses import Problem
+from dashboard.api.responses import AWAY, Problem
 from dashboard.definitions import saving
 from dashboard.models import DefinitionVersion, SavedDefinition
 from orchestration.definitions.outline import outline
@@ -103,7 +103,7 @@ class TextProblem(Schema):
     errors: list[LineError] | dict[str, list[str]] = Field(default_factory=list)
 
 
-PROBLEMS = {401: Problem, 403: Problem, 404: Problem, 422: TextProblem}
+PROBLEMS = {401: Problem, 403: Problem, 404: Problem, 422: TextProblem, **AWAY}
 
 
 @router.get("/definitions", response={200: list[DefinitionOut], 401: Problem})

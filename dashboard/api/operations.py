@@ -51,7 +51,10 @@ class RefusedOut(Schema):
 
 
 class OperationOut(Schema):
-    """The targets of an operation, how many were accepted, and their outcomes: mended, failed again, or under way."""
+    """The targets of an operation, how many were accepted, and their outcomes: mended, failed again, or under way.
+
+    `not_known_since` is when Temporal was asked without an answer, as long as it is not known what came of that.
+    """
 
     id: str
     action: str
@@ -66,6 +69,7 @@ class OperationOut(Schema):
     mended: int
     failed: int
     under_way: int
+    not_known_since: datetime | None = None
 
 
 @router.post("/batches/{batch_id}/operations", response={**OPERATION, 201: OperationOut})
@@ -120,4 +124,5 @@ def _state(operation: Operation) -> dict[str, Any]:
         "mended": done.fixed,
         "failed": done.failed,
         "under_way": done.under_way,
+        "not_known_since": done.not_known_since,
     }

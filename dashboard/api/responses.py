@@ -19,5 +19,20 @@ class Problem(Schema):
     errors: dict[str, list[str]] = Field(default_factory=dict)
 
 
-PROBLEMS = {401: Problem, 403: Problem, 404: Problem, 422: Problem}
-OPERATION = {202: Accepted, **PROBLEMS, 409: Problem, 503: Problem}
+class Unanswered(Problem):
+    """Temporal has not answered, and it is not known yet whether the request was done.
+
+    The audit trail of the batch says what came of it, and so does the `operation`, where the request has one.
+    """
+
+    operation: str | None = None
+
+
+AWAY = {503: Problem}
+"""The database or Temporal cannot be reached, or a limit of Temporal is reached, and nothing was changed."""
+
+PROBLEMS = {401: Problem, 403: Problem, 404: Problem, 422: Problem, **AWAY}
+COMMAND = {409: Problem, 502: Problem, 504: Unanswered}
+"""Also answered where Temporal is told to do something: wrong state, refused by Temporal, not known yet."""
+
+OPERATION = {202: Accepted, **PROBLEMS, **COMMAND}

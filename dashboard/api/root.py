@@ -17,6 +17,7 @@ from django.urls import URLPattern, URLResolver
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 
 from dashboard.api.auth import AUTH
@@ -30,7 +31,7 @@ from dashboard.api.notifications import router as notification_router
 from dashboard.api.operations import router as operation_router
 from dashboard.api.schedules import router as schedule_router
 from dashboard.api.workers import router as worker_router
-from dashboard.errors import FieldErrors, OperationError, reasons_by_field
+from dashboard.errors import FieldErrors, NotKnownYet, OperationError, reasons_by_field
 from dashboard.inputs.strict_json import InvalidJson
 from dashboard.server.problems import UNREADABLE, away, internal_error, problem, why_unreadable
 from orchestration.definitions.source_tree import DefinitionErrors
@@ -41,6 +42,21 @@ RESOURCES = {"batch_actions": "batches", "nodes": "batches", "catalogue": "batch
 """Modules whose operation ids name another resource: generated clients are not renamed when a route moves."""
 
 
+EVERYWHERE = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    503: "The database or Temporal cannot be reached",
+}
+WITH_A_BODY = {413: "Content Too Large", 415: "Unsupported Media Type", 422: "Unprocessable Content"}
+"""Statuses that are answered before a route is asked, or whatever it does."""
+
+
+def _problem_response(description: str) -> dict[str, Any]:
+    reference = {"$ref": "#/components/schemas/Problem"}
+    return {"description": description, "content": {"application/json": {"schema": reference}}}
+
+
 class CanopyAPI(NinjaAPI):
     """The API, with operation ids that name the resource: generated clients call their methods so."""
 
@@ -48,6 +64,16 @@ class CanopyAPI(NinjaAPI):
         """Return `dashboard_api_<resource>_<function>`."""
         module = operation.view_func.__module__.rpartition(".")[2]
         return f"dashboard_api_{RESOURCES.get(module, module)}_{operation.view_func.__name__}"
+
+    def get_openapi_schema(self, **given: Any) -> OpenAPISchema:
+        """Return the schema with the errors that any route may answer, beside those that routes declare."""
+        schema = super().get_openapi_schema(**given)
+        for path in schema["paths"].values():
+            for described in path.values():
+                statuses = {**EVERYWHERE, **(WITH_A_BODY if "requestBody" in described else {})}
+                for status, description in statuses.items():
+                    described["responses"].setdefault(status, _problem_response(description))
+        return schema
 
 
 api = CanopyAPI(
@@ -94,7 +120,11 @@ def _definition_errors(request: HttpRequest, error: DefinitionErrors) -> HttpRes
 
 @api.exception_handler(OperationError)
 def _operation_error(request: HttpRequest, error: OperationError) -> HttpResponse:
-    return problem(error.status_code, error.message)
+    answer = problem(error.status_code, error.message)
+    if isinstance(error, NotKnownYet):
+        operation = error.operation or None
+        answer = JsonResponse({"detail": error.message, "errors": {}, "operation": operation}, status=504)
+    return answer
 
 
 @api.exception_handler(PermissionDenied)

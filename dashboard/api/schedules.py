@@ -16,7 +16,7 @@ from pydantic import ConfigDict, ValidationError
 
 from dashboard.accounts.permissions import require_operator
 from dashboard.api.launch import BatchIn, launch_request
-from dashboard.api.responses import OPERATION, PROBLEMS, Problem
+from dashboard.api.responses import COMMAND, OPERATION, PROBLEMS
 from dashboard.errors import FieldErrors, reasons_by_field
 from dashboard.inputs.source import list_source
 from dashboard.inputs.uploads import store_upload
@@ -102,10 +102,7 @@ class ScheduleOut(Schema):
     temporal: TemporalOut | None
 
 
-READ = {**PROBLEMS, 503: Problem}
-
-
-@router.get("/schedules", response={200: list[ScheduleOut], **READ})
+@router.get("/schedules", response={200: list[ScheduleOut], **PROBLEMS})
 def list_schedules(request: HttpRequest) -> list[dict[str, Any]]:
     """List schedules by name."""
     found = list(Schedule.objects.filter(deleted_at=None).select_related("made_by"))
@@ -113,7 +110,7 @@ def list_schedules(request: HttpRequest) -> list[dict[str, Any]]:
     return [_state(request, each, snapshots.get(each.pk), last.get(each.pk)) for each in found]
 
 
-@router.post("/schedules", response={201: ScheduleOut, **READ})
+@router.post("/schedules", response={201: ScheduleOut, **PROBLEMS, **COMMAND})
 def create_schedule(request: HttpRequest, given: ScheduleIn) -> tuple[int, dict[str, Any]]:
     """Schedule a launch. Its items are stored, and launched at each time."""
     operator = require_operator(request.user)
@@ -143,13 +140,13 @@ def _with_stored_items(person: User, given: ScheduleIn, launch_input: LaunchRequ
     return replace(launch_input, source=launch_input.source | {"upload": upload.pk, "name": upload.name})
 
 
-@router.get("/schedules/{schedule_id}", response={200: ScheduleOut, **READ})
+@router.get("/schedules/{schedule_id}", response={200: ScheduleOut, **PROBLEMS})
 def get_schedule(request: HttpRequest, schedule_id: str) -> dict[str, Any]:
     """Return one schedule with its next ten times."""
     return _current_state(request, _schedule(schedule_id))
 
 
-@router.patch("/schedules/{schedule_id}", response={200: ScheduleOut, **READ, 409: Problem})
+@router.patch("/schedules/{schedule_id}", response={200: ScheduleOut, **PROBLEMS, **COMMAND})
 def change_schedule(request: HttpRequest, schedule_id: str, given: SchedulePatch) -> dict[str, Any]:
     """Change the timing, policies, name or note. What it launches cannot be changed."""
     operator = require_operator(request.user)

@@ -13,7 +13,7 @@ from dashboard.models.choices import (
     NodeStatus,
 )
 from dashboard.models.definitions import DefinitionVersion, SavedDefinition, VersionIsImmutable
-from dashboard.models.history import AuditEntry, Moment, Report
+from dashboard.models.history import AuditEntry, Moment, Report, UnansweredCommand
 from dashboard.models.items import BegunItem, Item, ItemQuerySet
 from dashboard.models.labels import MOST_TAGS, TAG_LENGTH, BatchTag, SavedView, SavedViewQuerySet
 from dashboard.models.nodes import Attempt, Node
@@ -58,6 +58,7 @@ __all__ = [
     "ScheduleEntry",
     "Subscription",
     "Tally",
+    "UnansweredCommand",
     "Upload",
     "VersionIsImmutable",
     "new_upload_id",

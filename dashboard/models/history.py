@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -61,3 +62,37 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.scope}"
+
+    @property
+    def not_known_since(self) -> datetime | None:
+        """When Temporal was asked, while it is not known what came of that."""
+        unanswered: UnansweredCommand | None = getattr(self, "unanswered", None)
+        return unanswered.sent_at if unanswered is not None and unanswered.settled_at is None else None
+
+
+class UnansweredCommand(models.Model):
+    """A command that Temporal did not answer, and what came of it once that is known.
+
+    `mark` is the command's id in Temporal, `inquiries` what to ask for: orchestration.temporal.commands.Inquiry as
+    data. Of an operation, `reserved` are the children whose outcome is not known: [[position, attempt that had closed,
+    operation before], …], and `resumes_flow` says whether a stopped flow was to go on.
+    """
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="unanswered")
+    audit = models.OneToOneField(AuditEntry, on_delete=models.CASCADE, related_name="unanswered")
+    operation = models.ForeignKey("dashboard.Operation", null=True, on_delete=models.CASCADE, related_name="unanswered")
+    mark = models.CharField(max_length=64)
+    inquiries: models.JSONField[Any, Any] = models.JSONField(default=list)
+    reserved: models.JSONField[Any, Any] = models.JSONField(default=list)
+    resumes_flow = models.BooleanField(default=False)
+    sent_at = models.DateTimeField(auto_now_add=True)
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["sent_at", "id"]
+        indexes: ClassVar = [
+            models.Index(fields=["sent_at"], condition=models.Q(settled_at=None), name="unanswered_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.audit.action} of {self.batch_id}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Count
 
-from dashboard.models import Batch, Node, NodeStatus, Operation
+from dashboard.models import Batch, Node, NodeStatus, Operation, UnansweredCommand
 
 SHOWN = 5
 """Operations that the batch page shows, the newest."""
@@ -26,13 +27,17 @@ class Difference:
 
 @dataclass(frozen=True)
 class OperationProgress:
-    """An operation, and how many of its accepted children are fixed, failed again, or in progress."""
+    """An operation, and how many of its accepted children are fixed, failed again, or in progress.
+
+    `not_known_since` is set while Temporal has not answered it.
+    """
 
     operation: Operation
     fixed: int
     failed: int
     under_way: int
     differences: Sequence[Difference]
+    not_known_since: datetime | None = None
 
     @property
     def superseded(self) -> int:
@@ -46,13 +51,23 @@ def newest_operations(batch: Batch) -> list[OperationProgress]:
     return progress_of(list(confirmed.order_by("-confirmed_at")[:SHOWN]))
 
 
+def unanswered_commands(batch: Batch) -> list[UnansweredCommand]:
+    """Return the commands on a batch of which it is not known yet whether they were done, oldest first."""
+    return list(batch.unanswered.filter(settled_at=None).select_related("audit__person").order_by("sent_at", "pk"))
+
+
 def progress_of(operations: Sequence[Operation]) -> list[OperationProgress]:
     """Return the progress of operations."""
     numbers = defaultdict[str, Counter[str]](Counter)
     nodes = Node.objects.filter(operation__in=operations).order_by()
     for operation_id, status, number in nodes.values_list("operation", "status").annotate(Count("pk")):
         numbers[operation_id][status] = number
-    return [_progress(operation, numbers[operation.pk]) for operation in operations]
+    open_commands = UnansweredCommand.objects.filter(operation__in=operations, settled_at=None)
+    not_known = dict(open_commands.order_by("-sent_at").values_list("operation", "sent_at"))
+    return [
+        replace(_progress(operation, numbers[operation.pk]), not_known_since=not_known.get(operation.pk))
+        for operation in operations
+    ]
 
 
 def _progress(operation: Operation, numbers: Counter[str]) -> OperationProgress:

@@ -21,6 +21,7 @@ from dashboard.models import OPEN_BATCH_STATUSES, Attempt, Batch, Node
 from dashboard.projection.settlement import set_start_error, settle
 from dashboard.reconciliation.reopened import Reopened
 from dashboard.reconciliation.repair import repair_listed, repair_lost, repair_runs
+from dashboard.reconciliation.unanswered import Unanswered
 from dashboard.temporal import gateway
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
@@ -62,7 +63,7 @@ Counts = dict[Status, int]
 async def run_reconciler() -> None:
     """Reconcile every batch that is not settled, for as long as the web process lives."""
     tasks: dict[str, asyncio.Task[None]] = {}
-    reopened = Reopened()
+    reopened, looking = Reopened(), asyncio.create_task(_look_up_unanswered())
     try:
         while True:
             for batch_id, watched_id in [*await in_thread(_unsettled)(), *await _look(reopened)]:
@@ -72,8 +73,20 @@ async def run_reconciler() -> None:
             await asyncio.sleep(FIND_EVERY)
             tasks = {batch_id: task for batch_id, task in tasks.items() if not task.done()}
     finally:
+        looking.cancel()
         for task in tasks.values():
             task.cancel()
+
+
+async def _look_up_unanswered() -> None:
+    """Look up commands for as long as the web process lives, beside what is reconciled."""
+    unanswered = Unanswered()
+    while True:
+        try:
+            await unanswered.look()
+        except Exception:
+            log.exception("Commands without an answer cannot be looked up; it is tried again.")
+        await asyncio.sleep(FIND_EVERY)
 
 
 async def _look(reopened: Reopened) -> list[tuple[str, str]]:

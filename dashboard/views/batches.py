@@ -15,7 +15,7 @@ from dashboard.pages.batches import BatchListPage, BatchRow, TreeQuery, batch_pa
 from dashboard.queries.batch_filter import BatchFilter
 from dashboard.queries.diagnosis import diagnosis_of, is_moving
 from dashboard.queries.error_groups import error_groups
-from dashboard.queries.operation_progress import newest_operations
+from dashboard.queries.operation_progress import newest_operations, unanswered_commands
 from dashboard.queries.slowest_children import slowest_of
 from dashboard.queries.timeline import timeline_of
 from dashboard.server.paging import page_of
@@ -66,6 +66,7 @@ def batch_story(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
         "timeline": timeline_of(batch),
         "slowest": slowest_of(batch),
         "operations": newest_operations(batch),
+        "unanswered": unanswered_commands(batch),
     }
     return render(request, "batches/batch_detail.html#story", context)
 

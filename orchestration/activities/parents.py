@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from temporalio import activity
@@ -43,8 +44,9 @@ class ParentActivities(ChunkActivities):
 
     @activity.defn(name=READ_RESOURCES_ACTIVITY)
     async def read_resources(self, wanted: ResourcesInput) -> list[str]:
-        """Return what each item of a slice names as its resource."""
-        return await self.call_store(self._store.read_resources, wanted)
+        """Return what each item of a slice names as its resource, of as many items as the answer may have."""
+        found = await self.call_store(self._store.read_resources, wanted)
+        return first_that_fit(found, wanted.most) if wanted.most else found
 
     @activity.defn(name=READ_PAGE_ACTIVITY)
     async def read_page(self, wanted: PageRequest) -> InputPage:
@@ -114,3 +116,14 @@ class ParentActivities(ChunkActivities):
             self.read_resources,
             self.await_workflow,
         ]
+
+
+def first_that_fit(texts: Sequence[str], limit: int) -> list[str]:
+    """Return the first texts that together take up to `limit` bytes as JSON, and one at least."""
+    fit, size = list[str](), 0
+    for text in texts:
+        size += len(json.dumps(text, ensure_ascii=False).encode(errors="replace")) + 1
+        if fit and size > limit:
+            break
+        fit.append(text)
+    return fit

@@ -15,7 +15,8 @@ from orchestration.client.reader import TemporalReader
 from orchestration.client.visibility import quoted
 from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts.workflow_ids import is_canopy_id
-from orchestration.temporal.connection import RPC_TIMEOUT, commanded
+from orchestration.temporal.commands import Inquiry, InquiryKind, commanded, require_answer
+from orchestration.temporal.connection import RPC_TIMEOUT
 
 SCANNED_EXECUTIONS = 2_000
 """The newest executions, among which suggestions are searched: visibility has no DISTINCT."""
@@ -105,7 +106,8 @@ class ExternalWorkflows:
         if start is None:
             raise ResetRefused("no worker had started it, so Temporal has no point to restart it from")
         client = await self._reader.client()
-        with commanded():
+        await require_answer(client)
+        with commanded(Inquiry(InquiryKind.RESET, workflow_id, run_id)):
             try:
                 answer = await client.workflow_service.reset_workflow_execution(
                     ResetWorkflowExecutionRequest(

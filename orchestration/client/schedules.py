@@ -24,7 +24,8 @@ from orchestration.client.schedule_models import (
     to_snapshot,
     to_temporal,
 )
-from orchestration.temporal.connection import RPC_TIMEOUT, commanded, unavailable
+from orchestration.temporal.commands import commanded, require_answer
+from orchestration.temporal.connection import RPC_TIMEOUT, unavailable
 
 PREVIEW_PREFIX = "canopy-preview"
 """Prefix of the ids of temporary schedules, from which next times are previewed."""
@@ -47,7 +48,8 @@ class Schedules:
         Creates a paused schedule, reads its times and deletes it, so that the preview equals the real times.
         """
         preview = f"{PREVIEW_PREFIX}-{secrets.token_hex(8)}"
-        handle = await self._create(preview, ScheduleSettings(timing, paused=True))
+        with unavailable():
+            handle = await self._create(preview, ScheduleSettings(timing, paused=True))
         try:
             with unavailable():
                 description = await handle.describe(rpc_timeout=RPC_TIMEOUT)
@@ -60,7 +62,9 @@ class Schedules:
 
     async def create(self, schedule_id: str, setting: ScheduleSettings) -> None:
         """Create a schedule. Raises TimingRefused."""
-        await self._create(temporal_id(schedule_id), setting, schedule_id)
+        await require_answer(await self._client())
+        with commanded():
+            await self._create(temporal_id(schedule_id), setting, schedule_id)
 
     async def update(self, schedule_id: str, setting: ScheduleSettings) -> None:
         """Change everything but whether the schedule is paused. Raises TimingRefused, ScheduleGone."""
@@ -89,13 +93,15 @@ class Schedules:
         silently drops a start whose id is taken.
         """
         handle = await self._handle(schedule_id)
-        with commanded(), _gone():
+        with unavailable(), _gone():
             await _next_second(await handle.describe(rpc_timeout=RPC_TIMEOUT))
+        with commanded(), _gone():
             await handle.trigger(rpc_timeout=RPC_TIMEOUT)
 
     async def delete(self, schedule_id: str) -> None:
         """Delete a schedule; its open batches continue. Raises ScheduleGone."""
         handle = await self._handle(schedule_id)
+        await require_answer(await self._client())
         with commanded(), _gone():
             await handle.delete(rpc_timeout=RPC_TIMEOUT)
 
@@ -124,13 +130,14 @@ class Schedules:
         self, temporal_schedule_id: str, setting: ScheduleSettings, schedule_id: str = ""
     ) -> ScheduleHandle:
         client = await self._client()
-        with commanded(), _refusing(setting.timing):
+        with _refusing(setting.timing):
             return await client.create_schedule(
                 temporal_schedule_id, to_temporal(setting, schedule_id), rpc_timeout=RPC_TIMEOUT
             )
 
     async def _update(self, schedule_id: str, change: Callable[[ScheduleUpdateInput], ScheduleUpdate]) -> None:
         handle = await self._handle(schedule_id)
+        await require_answer(await self._client())
         with commanded(), _gone():
             await handle.update(change, rpc_timeout=RPC_TIMEOUT)
 

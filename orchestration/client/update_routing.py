@@ -29,10 +29,19 @@ from orchestration.contracts.names import (
     SKIP_CHILDREN_UPDATE,
 )
 from orchestration.contracts.workflow_ids import root_id
-from orchestration.temporal.connection import RPC_TIMEOUT, TemporalUnavailable, commanded
+from orchestration.temporal.commands import Inquiry, InquiryKind, OutcomeUnknown, commanded
+from orchestration.temporal.connection import RPC_TIMEOUT, TemporalUnavailable
 
-CHILDREN_PER_UPDATE = 50_000
-"""A payload has at most 2 MB, in a request as in its answer, which names the children too."""
+CHILDREN_PER_UPDATE = 15_000
+"""A payload has at most 2 MB, in a request as in its answer, which may name each child with a reason of 100 bytes."""
+
+CLOSED = (RPCStatusCode.NOT_FOUND, RPCStatusCode.ABORTED)
+"""Of an update whose workflow is closed, or closed as it came."""
+
+CLOSING = (PARENT_CLOSING, "AcceptedUpdateCompletedWorkflow")
+"""Types of the failure of an update that came as the workflow closed: ours, and Temporal's."""
+
+NOT_ASKED = "not asked: another request of this action has not been answered"
 
 ROUNDS = 8
 ROUND_PAUSE = 0.25
@@ -40,7 +49,11 @@ ROUND_PAUSE = 0.25
 
 
 class Routing(ABC):
-    """One request for children of one batch. Every call may raise TemporalUnavailable."""
+    """One request for children of one batch. Every call may raise TemporalUnavailable, where nothing was sent.
+
+    Where an update is not answered, the children that were not asked yet are refused, and OutcomeUnknown has the answer
+    for all others.
+    """
 
     update: ClassVar[str]
     """Name of the update."""
@@ -60,8 +73,11 @@ class Routing(ABC):
         }
         for turn in range(ROUNDS):
             await asyncio.sleep(ROUND_PAUSE * turn)
-            for level in sorted({*levels.values()}, reverse=True):
-                await self._send_to_level(level, turn, paths, levels)
+            try:
+                for level in sorted({*levels.values()}, reverse=True):
+                    await self._send_to_level(level, turn, paths, levels)
+            except OutcomeUnknown as error:
+                raise self._unanswered(error, levels) from error
             if not levels:
                 break
         self._answer.refused.update(dict.fromkeys(levels, "its parent is finishing: try again"))
@@ -92,6 +108,11 @@ class Routing(ABC):
             self._answer.unasked.extend(answer.unasked)
             self._answer.refused.update({child: why for child, why in answer.refused.items() if child not in levels})
 
+    def _unanswered(self, error: OutcomeUnknown, levels: Mapping[int, int]) -> OutcomeUnknown:
+        unknown = {child for inquiry in error.inquiries for child in inquiry.children}
+        self._answer.refused.update(dict.fromkeys(levels.keys() - unknown, NOT_ASKED))
+        return OutcomeUnknown(str(error), error.inquiries, self._answer)
+
     def _level_if_closed(self, level: int) -> int:
         """Return the level to try next where the parent at one has closed."""
         return 0
@@ -105,7 +126,22 @@ class Routing(ABC):
             result_type=ChildrenAnswer,
             rpc_timeout=RPC_TIMEOUT,
         )
-        return await _answer_of(update, RPCStatusCode.NOT_FOUND)
+        return await self._answer_to(update, workflow_id, children, update_id)
+
+    async def _answer_to(
+        self, update: Awaitable[ChildrenAnswer], workflow_id: str, children: list[int], update_id: str
+    ) -> ChildrenAnswer | None:
+        """Return the answer of an update; None where the parent is closing or has closed."""
+        with commanded(Inquiry(InquiryKind.UPDATE, workflow_id, update_id, children)):
+            try:
+                return await update
+            except WorkflowUpdateFailedError as error:
+                if not (isinstance(error.cause, ApplicationError) and error.cause.type in CLOSING):
+                    raise
+            except RPCError as error:
+                if error.status not in CLOSED:
+                    raise
+        return None
 
     @abstractmethod
     async def _send_to_root(self, children: list[int], update_id: str) -> ChildrenAnswer | None:
@@ -147,7 +183,7 @@ class RetryRouting(Routing):
             result_type=ChildrenAnswer,
             rpc_timeout=RPC_TIMEOUT,
         )
-        return await _answer_of(update, RPCStatusCode.NOT_FOUND, RPCStatusCode.ABORTED)
+        return await self._answer_to(update, self._root_id, children, update_id)
 
     def _start(self) -> WithStartWorkflowOperation[Any, Any]:
         return WithStartWorkflowOperation(
@@ -174,17 +210,3 @@ class SkipRouting(Routing):
         """Send the update to the root if it has children itself; those of a flow are below its stages."""
         taken = await self._send(self._root_id, children, update_id) if isinstance(self._root, FanOutInput) else None
         return taken or ChildrenAnswer(unasked=children)
-
-
-async def _answer_of(update: Awaitable[ChildrenAnswer], *closed: RPCStatusCode) -> ChildrenAnswer | None:
-    """Return the answer of an update; None where the parent is closing, or closed as a status in `closed` says."""
-    with commanded():
-        try:
-            return await update
-        except WorkflowUpdateFailedError as error:
-            if not (isinstance(error.cause, ApplicationError) and error.cause.type == PARENT_CLOSING):
-                raise
-        except RPCError as error:
-            if error.status not in closed:
-                raise
-    return None

@@ -68,12 +68,16 @@ class PendingItems:
 
 @dataclass(frozen=True)
 class ResourcesInput:
-    """Which items' resources to read: a slice, and the field that names the resource. Chunks have one item each."""
+    """Which items' resources to read: a slice, and the field that names the resource. Chunks have one item each.
+
+    The answer has those of the first items that together take `most` bytes of JSON, and of one at least; 0: of all.
+    """
 
     batch_id: str
     field: str
     offset: int
     length: int
+    most: int = 0
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,10 @@ class Decision:
     person: str
 
 
+MOST_CHILDREN = 150_000
+"""Children that one input or result may name, since a payload has at most 2 MB."""
+
+
 @dataclass(frozen=True)
 class ChildrenRequest:
     """Child indices (over the whole batch) to give another attempt, or to continue without."""

@@ -18,6 +18,8 @@ with workflow.unsafe.imports_passed_through():
 WAIT_FOR_RETRY = timedelta(minutes=1)
 """A parent that was started to retry gives up when its `retry` update does not come."""
 
+TOO_MANY = "too many at once: retry it when those that were accepted have run"
+
 NO_SUCH_CHILD = "NoSuchChild"
 
 

@@ -28,11 +28,9 @@ RPC_TIMEOUT = timedelta(seconds=5)
 UNAVAILABLE = "Can't reach Temporal."
 BUSY = "A limit of Temporal is reached: {reason}."
 REFUSAL = "Temporal refused the request: {reason}."
-UNANSWERED_COMMAND = "Temporal has not answered in time."
 
 UNANSWERED = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.UNKNOWN)
-"""After these a command may have been done all the same. A connection that breaks during a call is UNKNOWN: its message
-is `transport error`."""
+"""Of calls without an answer. A connection that breaks during a call is UNKNOWN: its message is `transport error`."""
 
 BROKEN_CONNECTION = ("h2 protocol error", "transport error", "connection")
 """Parts of messages of INTERNAL errors that come from the connection, not from Temporal."""
@@ -64,10 +62,6 @@ class TemporalRefused(TemporalUnavailable):
     def __init__(self, message: str, status: RPCStatusCode) -> None:
         super().__init__(message)
         self.status = status
-
-
-class OutcomeUnknown(TemporalUnavailable):
-    """Temporal did not answer a command in time: it may have been done, or may still be."""
 
 
 class BatchNotRunning(Exception):
@@ -128,21 +122,6 @@ def unavailable() -> Iterator[None]:
             raise TemporalBusy(BUSY.format(reason=error.message.rstrip("."))) from error
         if error.status in REFUSED:
             raise TemporalRefused(REFUSAL.format(reason=error.message.rstrip(".")), error.status) from error
-        raise
-
-
-@contextmanager
-def commanded() -> Iterator[None]:
-    """Do as `unavailable` does for a command; raise OutcomeUnknown where it may have been done without an answer."""
-    try:
-        with unavailable():
-            yield
-    except TemporalUnavailable as error:
-        cause = error.__cause__
-        if isinstance(cause, TimeoutError | WorkflowUpdateRPCTimeoutOrCancelledError) or (
-            isinstance(cause, RPCError) and cause.status in UNANSWERED
-        ):
-            raise OutcomeUnknown(UNANSWERED_COMMAND) from error
         raise
 
 

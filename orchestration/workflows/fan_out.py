@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_e
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EventKind
     from orchestration.contracts.fan_out import FanOutInput, FanOutResult
+    from orchestration.contracts.messages import MOST_CHILDREN
     from orchestration.contracts.status import REFUSED, ROLLED_BACK, Failure, Status
     from orchestration.engine.approval import verdict
     from orchestration.engine.cancellation import hears_cancel, stop_if_canceled
@@ -68,7 +69,13 @@ class FanOutWorkflow(FanOutParent):
             await self._close(Status.FAILED, failure)
             raise ApplicationError(failure.message, type=failure.type, non_retryable=True)
         await self._close(Status.COMPLETED)
-        return self._units.result()
+        return self._result()
+
+    def _result(self) -> FanOutResult:
+        """Return the counts, without the names of children where these would be more than a payload may have."""
+        result = self._units.result()
+        named = sum(map(len, result.unfinished.values())) + len(result.reran or ())
+        return result if named <= MOST_CHILDREN else replace(result, unfinished={}, reran=None)
 
     async def _refusal(self) -> Failure | None:
         """Wait for approval where the plan asks for it; return why nothing may start if it is refused."""

@@ -7,11 +7,13 @@ from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_e
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.flows import FlowInput, Section, SectionRequest
+    from orchestration.contracts.messages import MOST_CHILDREN
     from orchestration.contracts.names import ADVANCE_ACTIVITY
     from orchestration.contracts.status import ROLLED_BACK
     from orchestration.definitions.models import Pipeline
     from orchestration.engine.flows.sections import SectionFlow
     from orchestration.engine.item_inserts import insert_items
+    from orchestration.engine.retry import TOO_MANY
     from orchestration.engine.units.policies import ALREADY_RUNNING
     from orchestration.errors.failures import failure_of
 
@@ -28,7 +30,7 @@ class PipelineWorkflow(SectionFlow):
     @workflow.init
     def __init__(self, given: FlowInput) -> None:
         super().__init__(given, Pipeline.model_validate(given.definition).stages)
-        self._selected = dict[int, list[int]]()
+        self._selected = dict[int, dict[int, None]]()
         self._next_stage = len(self.stages) if given.is_retry else 0
 
     @workflow.run
@@ -51,7 +53,7 @@ class PipelineWorkflow(SectionFlow):
             await self.may_start()
             if self._selected:
                 number = min(self._selected)
-                section, children = self.sections[number], self._selected.pop(number)
+                section, children = self.sections[number], [*self._selected.pop(number)]
                 self._next_stage = min(self._next_stage, section.stage + 1)
             elif (following := await self._next_section()) is not None:
                 section, children = following, None
@@ -93,8 +95,10 @@ class PipelineWorkflow(SectionFlow):
 
     def select_for_retry(self, number: int, child: int) -> str | None:
         """Select a child to run again once the stage that is open has closed."""
-        selected = self._selected.setdefault(number, [])
+        selected = self._selected.setdefault(number, {})
         if child in selected:
             return ALREADY_RUNNING
-        selected.append(child)
+        if len(selected) >= MOST_CHILDREN:
+            return TOO_MANY
+        selected[child] = None
         return None

@@ -14,6 +14,7 @@ from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_e
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import NodeKind
     from orchestration.contracts.flows import FanOutRequest, FlowInput, Section
+    from orchestration.contracts.messages import MOST_CHILDREN
     from orchestration.contracts.names import BEGIN_FAN_OUT_ACTIVITY
     from orchestration.contracts.status import REFUSED, Counts, Status
     from orchestration.definitions.expressions import Reference, holds, resolve
@@ -33,9 +34,11 @@ with workflow.unsafe.imports_passed_through():
     )
     from orchestration.engine.approval import verdict
     from orchestration.engine.cancellation import clean_up, stop_if_canceled
+    from orchestration.engine.flows.bounds import check_input
     from orchestration.engine.flows.flow import failed_step
     from orchestration.engine.flows.sections import SectionFlow
     from orchestration.engine.item_inserts import insert_items
+    from orchestration.engine.retry import TOO_MANY
     from orchestration.engine.units.policies import ALREADY_RUNNING
 
 NOT_STARTED = "its step has not started yet"
@@ -63,7 +66,7 @@ class StepsWorkflow(SectionFlow):
         self._stage_of = {step.name: number for number, step in enumerate(definition.fan_outs)}
         self._next_section = max(self.sections, default=-1) + 1
         self._started = set[str]()
-        self._selected = dict[int, list[int]]()
+        self._selected = dict[int, dict[int, None]]()
         self._retries = set[asyncio.Task[None]]()
 
     @workflow.run
@@ -167,7 +170,7 @@ class StepsWorkflow(SectionFlow):
         if not section.items:
             await self.run_as_row(row, self._no_items, kind=NodeKind.STEP, above=above, label=step.name)
             return _fan_out_result(section, Counts())
-        children = None if is_new else sorted(self._selected.pop(section.number, []))
+        children = None if is_new else sorted(self._selected.pop(section.number, ()))
         try:
             counts = await self._run(section, children)
         except FailureError as error:
@@ -192,6 +195,7 @@ class StepsWorkflow(SectionFlow):
             items=None if items == "batch" else list(items),
             around=above.rsplit("/", 1)[-1],
         )
+        check_input(step.name, wanted)
         section = await insert_items(BEGIN_FAN_OUT_ACTIVITY, wanted, Section, summary=step.name)
         if section.items:
             self.sections[section.number] = section
@@ -231,14 +235,16 @@ class StepsWorkflow(SectionFlow):
         row = next((row for row, each in self.fan_outs.items() if each == number), None)
         if row is None:
             return NOT_STARTED
-        selected = self._selected.setdefault(number, [])
+        selected = self._selected.setdefault(number, {})
         if child in selected:
             return ALREADY_RUNNING
+        if len(selected) >= MOST_CHILDREN:
+            return TOO_MANY
         if not selected and (row in self.done or row in self._started):
             task = asyncio.create_task(self._retry_selected(row, number))
             self._retries.add(task)
             task.add_done_callback(self._retries.discard)
-        selected.append(child)
+        selected[child] = None
         return None
 
     async def _retry_selected(self, row: str, number: int) -> None:

@@ -5,6 +5,7 @@ Workflow code: deterministic.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
@@ -19,10 +20,21 @@ HEARTBEAT_TIMEOUT = timedelta(seconds=15)
 LONGEST_WAIT = timedelta(days=30)
 
 
+RESOURCES_LIMIT = 1_000_000
+"""Bytes of one answer: Temporal refuses a payload beyond 2 MB."""
+
+
 async def read_resources(wanted: ResourcesInput) -> list[str]:
     """Return the value of a field for each item of a slice."""
-    resources: list[str] = await run_store_activity(READ_RESOURCES_ACTIVITY, wanted, result_type=list[str], retry=None)
-    return resources
+    found = list[str]()
+    while True:
+        rest = replace(
+            wanted, offset=wanted.offset + len(found), length=wanted.length - len(found), most=RESOURCES_LIMIT
+        )
+        part = await run_store_activity(READ_RESOURCES_ACTIVITY, rest, result_type=list[str], retry=None)
+        found += part
+        if not part or len(found) >= wanted.length:
+            return found
 
 
 def start_awaiting(workflow_id: str) -> ActivityHandle[str]:

@@ -9,10 +9,10 @@ from temporalio.service import RPCStatusCode
 from dashboard.accounts.audit import audited
 from dashboard.errors import OperationError
 from dashboard.models import AuditEntry
+from orchestration.temporal.commands import OutcomeUnknown
 from orchestration.temporal.connection import (
     BatchNotRunning,
     HistoryGone,
-    OutcomeUnknown,
     TemporalBusy,
     TemporalRefused,
     TemporalUnavailable,

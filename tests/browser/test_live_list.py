@@ -14,12 +14,14 @@ SLOW = {"seconds_from": 0.3, "seconds_to": 0.3}
 
 
 async def test_rows_update_with_their_batches(stack: Stack, new_page: NewPage) -> None:
-    batch = stack.launch(processor="simulate", parameters=SLOW, count=30, label="Followed", plan={"window": 3})
+    batch = stack.launch_held(processor="simulate", parameters=SLOW, count=12, label="Followed", plan={"window": 3})
     page = await new_page(stack)
+    await until_live(page)
     row = page.locator(f"#batch-{batch}")
-    await expect(row.locator(".badge")).to_have_text("Running")
+    await expect(row.locator(".badge")).to_have_text("Held")
+    stack.approve(batch)
     await expect(row.locator(".badge")).to_have_text("Completed")
-    await expect(row.locator(".number")).to_have_text("30 of 30")
+    await expect(row.locator(".number")).to_have_text("12 of 12")
     assert float(await row.locator("rect.completed").get_attribute("width") or 0) == pytest.approx(1000)
 
 

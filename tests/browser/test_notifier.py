@@ -28,10 +28,9 @@ document.dispatchEvent(new Event("visibilitychange"));
 
 
 async def test_a_browser_is_notified_of_the_first_failure_and_of_the_end(stack: Stack, new_page: NewPage) -> None:
-    parameters = {"seconds_from": 0.5, "seconds_to": 0.5, "fail_percent": 50, "seed": 2}
+    parameters = {"seconds_from": 0.2, "seconds_to": 0.2, "fail_percent": 50, "seed": 2}
     plan = {"window": 1, "item_attempts": 1}
-    batch = stack.launch(processor="simulate", parameters=parameters, count=20, plan=plan, label="Night run")
-    stack.api("POST", f"/batches/{batch}/pause")
+    batch = stack.launch_held(processor="simulate", parameters=parameters, count=20, plan=plan, label="Night run")
     page = await new_page(stack, f"/batches/{batch}/")
     await page.evaluate(RECORD)
     await until_live(page)
@@ -39,7 +38,7 @@ async def test_a_browser_is_notified_of_the_first_failure_and_of_the_end(stack: 
     await button.click()
     await expect(button).to_have_attribute("aria-pressed", "true")
     await page.evaluate(HIDE)
-    stack.api("POST", f"/batches/{batch}/resume")
+    stack.approve(batch)
 
     async def has_ended() -> bool:
         return any("Completed with failures" in text for text in await page.evaluate("window.notified"))

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
 import pytest
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -19,7 +18,7 @@ from orchestration.plugin import CanopyPlugin
 from orchestration.remote.event_sender import EventSender
 from orchestration.remote.wire import WorkflowEvent
 from tests.support.external_sample import Order, ProcessOrder, ProcessOrders, pack
-from tests.support.stack import Stack, free_port
+from tests.support.stack import Stack, free_port, http
 from tests.support.waiting import until, wait_until
 
 QUEUE = "plugin-orders"
@@ -105,7 +104,7 @@ async def test_a_dashboard_that_is_away_or_silent_delays_nothing(
     url = request.getfixturevalue("silent") if where == "silent" else f"http://127.0.0.1:{free_port()}"
     client = await Client.connect(stack.temporal.address)
     plugin = CanopyPlugin(url, "token")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         queue = f"{QUEUE}-{where}"
         async with Worker(client, task_queue=queue, workflows=WORKFLOWS, activities=[pack], plugins=[plugin]):
             orders = [Order(f"{number}") for number in range(10)]
@@ -134,4 +133,4 @@ def test_events_with_an_invalid_token_are_refused_and_not_sent_again(stack: Stac
     sender.close()
     url = f"{stack.url}/api/v1/watches/events"
     headers = {"Authorization": f"Bearer {stack.login['token']}"}
-    assert httpx.post(url, content=b'[{"root": 1}]', headers=headers).status_code == 422
+    assert http.post(url, content=b'[{"root": 1}]', headers=headers).status_code == 422

@@ -9,10 +9,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.support.stack import ROOT, Process, Stack, TemporalServer
+from tests.support.stack import ROOT, Process, Stack, TemporalServer, http
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -111,7 +110,7 @@ def test_a_machine_without_django_processes_a_queue_of_its_own(
     stack = knowing_stack
     batch = launch(stack, 32)
     worker.start()
-    stack.wait_for(batch, "completed_with_failures", deadline=120)
+    stack.wait_for(batch, "completed_with_failures")
     items = stack.api("GET", f"/batches/{batch}/items?limit=100").json()["results"]
     failed = [item for item in items if item["status"] == "failed"]
     assert [item["key"] for item in failed] == [str(number) for number in range(4, 33, 4)]
@@ -119,14 +118,14 @@ def test_a_machine_without_django_processes_a_queue_of_its_own(
     done = [item["result"] for item in items if item["status"] == "completed"]
     assert done == [{"prefix": str(machine / "venv"), "django": "None"}] * 24
     assert stack.api("POST", f"/batches/{batch}/retry", {"status": "failed"}).status_code == 202
-    stack.wait_for(batch, "completed", deadline=120)
+    stack.wait_for(batch, "completed")
 
 
 def test_a_file_parameter_is_read_over_the_api(knowing_stack: Stack, worker: Process) -> None:
     stack = knowing_stack
     words = b"leaf=Blatt\nroot=Wurzel\n" + b"#=#\n" * 200_000
     headers = {"Authorization": f"Bearer {stack.login['token']}"}
-    sent = httpx.post(f"{stack.url}/api/v1/uploads", files={"file": ("words.txt", words)}, headers=headers)
+    sent = http.post(f"{stack.url}/api/v1/uploads", files={"file": ("words.txt", words)}, headers=headers)
     assert (sent.status_code, sent.json()["size"]) == (201, len(words))
     body = {"processor": "translate", "items": [{"value": "leaf"}, {"value": "root"}], "plan": {"task_queue": QUEUE}}
     refused = stack.api("POST", "/batches", body | {"parameters": {"words": {"upload": "nothing-like-it"}}})
@@ -134,7 +133,7 @@ def test_a_file_parameter_is_read_over_the_api(knowing_stack: Stack, worker: Pro
     assert refused.json()["errors"]["parameters.words"] == ["There is no upload 'nothing-like-it'."]
     worker.start()
     batch = stack.launch(**body, parameters={"words": {"upload": sent.json()["id"]}})
-    stack.wait_for(batch, "completed", deadline=120)
+    stack.wait_for(batch, "completed")
     items = stack.api("GET", f"/batches/{batch}/items").json()["results"]
     assert [item["result"] for item in items] == ["Blatt", "Wurzel"]
 
@@ -145,11 +144,11 @@ def test_calls_that_fail_while_the_dashboard_is_away_are_retried_and_nothing_is_
     stack = knowing_stack
     worker.start()
     batch = launch(stack, 400, chunk_size=20, item_attempts=3, item_backoff=0.2, item_concurrency=2, window=4)
-    wait_until(lambda: stack.batch(batch)["items"]["completed"] > 20, "it is at work", deadline=120)
+    wait_until(lambda: stack.batch(batch)["items"]["completed"] > 20, "it is at work")
     stack.web.kill()
     stack.web.start()
     stack.wait_healthy()
-    state = stack.wait_for(batch, "completed", deadline=240)
+    state = stack.wait_for(batch, "completed")
     assert state["items"]["completed"] == 400
 
 

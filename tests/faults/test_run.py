@@ -43,7 +43,7 @@ def test_killed_processes_are_restarted_and_none_is_left_at_the_end(run: Run) ->
         before = run.pid(part)
         os.kill(before, signal.SIGKILL)
         wait_until(lambda part=part, before=before: run.pid(part) not in (0, before), f"{part} is back")  # type: ignore[misc]
-        wait_until(lambda: run.health == 200, f"all is well after {part} died", deadline=90)
+        wait_until(lambda: run.health == 200, f"all is well after {part} died")
     family = psutil.Process(run.process.pid).children(recursive=True)
     os.kill(run.process.pid, signal.SIGINT)
     _, alive = psutil.wait_procs(family, timeout=60)
@@ -56,7 +56,7 @@ def test_killed_processes_are_restarted_and_none_is_left_at_the_end(run: Run) ->
         def completed() -> bool:
             return bool(again.api("GET", f"/batches/{batch}").json()["status"] == "completed")
 
-        wait_until(completed, "the batch that was running goes on to its end", deadline=120)
+        wait_until(completed, "the batch that was running goes on to its end")
     finally:
         again.process.stop()
 
@@ -115,8 +115,8 @@ def test_a_changed_processor_takes_effect_in_web_and_worker_and_all_processes_en
         assert (summary(), result()) == ("Greets.", "Hello Ada")
         web, worker = (run.program(part).children()[-1].pid for part in ("web", "worker"))
         module.write_text(OWN_PROCESSOR.format(summary="Greets in Bavarian.", greeting="Servus"))
-        wait_until(lambda: not {web, worker} & set(psutil.pids()), "both have ended", deadline=60)
-        wait_until(lambda: run.health == 200, "both are back", deadline=90)
+        wait_until(lambda: not {web, worker} & set(psutil.pids()), "both have ended")
+        wait_until(lambda: run.health == 200, "both are back")
         assert (summary(), result()) == ("Greets in Bavarian.", "Servus Ada")
         assert http.get(f"{run.url}/static/css/base.css").status_code == 200
         assert not (run.home / "static").exists()

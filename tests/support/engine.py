@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
@@ -10,9 +11,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
 from temporalio import activity
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client, WorkflowHandle
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
@@ -32,6 +35,9 @@ from orchestration.worker import build_workers
 from tests.support.memory_store import MemoryStore
 from tests.support.probe import Probe
 from tests.support.waiting import until
+
+DEADLINE = 120
+"""Seconds for a batch to end: machines are shared and slow."""
 
 ACTIVITY_SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
 
@@ -57,7 +63,7 @@ class Run:
 
     async def result(self) -> Any:
         """Return what the root returned."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(DEADLINE):
             return await self.root.result()
 
     async def retry(self, children: Sequence[int], name: str = "", open_partitions: Sequence[int] = ()) -> Any:
@@ -101,7 +107,9 @@ class Run:
         return await until(found, "what started is listed")
 
     async def closed_event(self) -> TreeEvent:
-        """Wait until the root's own close was notified."""
+        """Wait until the root has closed and all its events have arrived, and return that of its own close."""
+        with contextlib.suppress(WorkflowFailureError):
+            await self.result()
 
         async def closed() -> list[TreeEvent]:
             return [event for event in self.events(EventKind.CLOSED) if event.workflow_id == root_id(self.id)]
@@ -166,6 +174,14 @@ async def running_engine(client: Client, address: str) -> AsyncIterator[Engine]:
     async with worker:
         yield engine
     activities.close()
+
+
+async def make_namespace(client: Client, name: str) -> None:
+    """Register a namespace: workers and workflows of others are not seen there."""
+    kept = Duration(seconds=24 * 3_600)
+    await client.workflow_service.register_namespace(
+        RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=kept)
+    )
 
 
 def failed(status: Status, result: FanOutResult) -> list[int]:

@@ -39,7 +39,6 @@ class Run:
         wait_until(
             lambda: READY.search(self.process.output),
             lambda: f"it says where it is: {self.process.output}",
-            deadline=120,
         )
 
     @property
@@ -84,4 +83,4 @@ class Run:
     def api(self, method: str, path: str, body: object = None) -> httpx.Response:
         """Call the API with the first login's token."""
         headers = {"Authorization": f"Bearer {self.login['token']}"}
-        return http.request(method, f"{self.url}/api/v1{path}", json=body, headers=headers, timeout=30)
+        return http.request(method, f"{self.url}/api/v1{path}", json=body, headers=headers)

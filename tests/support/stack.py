@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import functools
 import json
 import os
 import shutil
@@ -19,10 +17,12 @@ from typing import Any
 import httpx
 
 from dashboard.server import processes
-from tests.support.environment import SHARED
+from tests.support.ports import free_port as free_port
+from tests.support.prepared import PREPARE, manage, prepared_home
+from tests.support.prepared import ROOT as ROOT
+from tests.support.prepared import VIEWER as VIEWER
 from tests.support.waiting import wait_until
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 STOP_WITHIN = 15
 START_WITHIN = 180
 
@@ -32,13 +32,11 @@ PORTS_TRIED = 5
 EVENTS_OF_A_RUN = 200
 """After so many events Temporal suggests to continue as new; 4,096 by default."""
 
-http = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
+ENDED_EARLY = ("failed", "canceled", "terminated", "timed_out", "rolled_back")
+"""Statuses that a batch has as soon as its root says so; the last events of its children may still be on their way."""
+
+http = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), timeout=60)
 """Opens a connection for each request, but reads the machine's certificates once: that takes 23 ms of CPU."""
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody uses."""
-    return processes.free_ports(1)[0]
 
 
 def temporal_binary() -> str:
@@ -112,7 +110,7 @@ class TemporalServer:
         self._take_ports()
 
     def _take_ports(self) -> None:
-        port, ui_port = processes.free_ports(2)
+        port, ui_port = free_port(), free_port()
         self.address, self.ui_url = f"127.0.0.1:{port}", f"http://127.0.0.1:{ui_port}"
         command = f"{self.binary} server start-dev --ip 127.0.0.1 --port {port} --ui-ip 127.0.0.1"
         command += f" --ui-port {ui_port} --db-filename {self._home / 'temporal.sqlite3'}"
@@ -146,43 +144,6 @@ class TemporalServer:
         """Run Temporal's own command line against this server, as someone outside Canopy would."""
         command = [self.binary, *arguments, "--address", self.address]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
-
-
-VIEWER = {"username": "vera", "password": "vera-may-only-look"}
-"""A person of every stack who may only look."""
-
-PREPARE = (
-    "shell",
-    "--verbosity=0",
-    f"""--command=
-from django.contrib.auth.models import Group, User
-from django.core.management import call_command
-call_command("migrate", verbosity=0)
-call_command("collectstatic", interactive=False, verbosity=0)
-call_command("first_login")
-User.objects.create_user(**{VIEWER}).groups.add(Group.objects.get_or_create(name="viewer")[0])
-""",
-)
-"""The management command that makes everything a stack needs before it starts."""
-
-
-def _manage(env: Mapping[str, str], *arguments: str) -> str:
-    command = [sys.executable, "manage.py", *arguments]
-    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@functools.cache
-def _prepared_home() -> Path:
-    """Return a home with a database, static files and people, which stacks copy: made by whoever needs it first."""
-    home, made = SHARED / "prepared", SHARED / "is-prepared"
-    with (SHARED / "preparing").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            _manage(os.environ | {"CANOPY_HOME": str(home)}, *PREPARE)
-            made.touch()
-    return home
 
 
 @dataclass
@@ -220,14 +181,14 @@ class Stack:
 
     def manage(self, *arguments: str) -> str:
         """Run a management command."""
-        return _manage(self.env, *arguments)
+        return manage(self.env, *arguments)
 
     def start(self) -> None:
         """Prepare the home, start worker and web, and wait until all answer."""
         if "DATABASE_URL" in self.environment:
             self.manage(*PREPARE)
         else:
-            shutil.copytree(_prepared_home(), self.home, dirs_exist_ok=True)
+            shutil.copytree(prepared_home(), self.home, dirs_exist_ok=True)
         self.login = json.loads((self.home / "first-login.json").read_text())
         self.worker.start()
         self.web.start()
@@ -252,7 +213,7 @@ class Stack:
     def api(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         """Call the API with the operator's token."""
         authorization = {"Authorization": f"Bearer {self.login['token']}", **headers}
-        return http.request(method, f"{self.url}/api/v1{path}", json=body, headers=authorization, timeout=60)
+        return http.request(method, f"{self.url}/api/v1{path}", json=body, headers=authorization)
 
     def launch(self, **body: Any) -> str:
         """Launch a batch over the API and return its id."""
@@ -267,13 +228,25 @@ class Stack:
         state: dict[str, Any] = answer.json()
         return state
 
-    def wait_for(self, batch_id: str, *statuses: str, deadline: float = 90) -> dict[str, Any]:
-        """Wait until a batch has one of the statuses, and return it."""
+    def launch_held(self, *, plan: Mapping[str, Any], **body: Any) -> str:
+        """Launch a batch that starts nothing before it is approved, and return its id once it waits for that."""
+        batch_id = self.launch(plan={**plan, "approval": True}, **body)
+        self.wait_for(batch_id, "held")
+        return batch_id
+
+    def approve(self, batch_id: str) -> None:
+        """Let a batch that waits for approval start."""
+        answer = self.api("POST", f"/batches/{batch_id}/decide", {"approved": True})
+        assert answer.status_code == 202, answer.text
+
+    def wait_for(self, batch_id: str, *statuses: str, deadline: float = 180) -> dict[str, Any]:
+        """Wait until a batch has one of the statuses, and return it. Of one that ended early no child is left open."""
         last: dict[str, Any] = {}
 
         def has_status() -> bool:
             last.update(self.batch(batch_id))
-            return last["status"] in statuses
+            is_open = bool(last["children"]["running"] + last["children"]["pending"])
+            return last["status"] in statuses and not (is_open and last["status"] in ENDED_EARLY)
 
         try:
             wait_until(has_status, f"batch {batch_id} is {' or '.join(statuses)}", deadline)

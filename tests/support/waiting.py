@@ -9,7 +9,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-DEADLINE = 60.0
+DEADLINE = 120.0
 
 SHORTEST, LONGEST = 0.02, 0.2
 """Seconds between two checks: each pause is half as long again as the last, since most early checks are in vain."""

@@ -22,7 +22,7 @@ from tests.support.builders import MakeBatch, child_of, closed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

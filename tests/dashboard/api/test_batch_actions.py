@@ -75,7 +75,7 @@ def test_running_and_completed_children_are_refused_with_the_reason(stack: Stack
     answer = stack.api("POST", f"/batches/{batch}/retry", {"nodes": [first, second]}).json()
     assert answer == {"accepted": [second], "refused": [{"id": first, "reason": "already completed"}], "goes_on": False}
     stack.wait_for(batch, "completed")
-    slow = stack.launch(processor="simulate", parameters={"seconds_from": 30, "seconds_to": 30}, count=1)
+    slow = stack.launch(processor="simulate", parameters={"seconds_from": 300, "seconds_to": 300}, count=1)
     stack.wait_for(slow, "running")
     (child,) = stack.nodes(slow, kind="child")
     answer = stack.api("POST", f"/batches/{slow}/retry", {"nodes": [child["id"]]}).json()
@@ -113,7 +113,7 @@ def test_children_below_partitions_are_retried_while_the_batch_runs_and_after(st
     parameters = {"seconds_from": 0, "seconds_to": 0, "fail_percent": 8, "seed": 9}
     plan = {"item_attempts": 1, "paged": True, "page_children": 50}
     batch = stack.launch(processor="simulate", parameters=parameters, items=list(range(150)), plan=plan)
-    state = stack.wait_for(batch, "completed_with_failures", deadline=180)
+    state = stack.wait_for(batch, "completed_with_failures")
     failed = state["children"]["failed"]
     partitions = stack.nodes(batch, kind="partition")
     assert [node["status"] for node in partitions] == ["completed"] * 3

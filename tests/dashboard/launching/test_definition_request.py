@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import httpx
@@ -17,24 +16,9 @@ ITEMS = [{"host": f"host-{number}"} for number in range(12)]
 
 
 def api(stack: Stack) -> httpx.Client:
-    return httpx.Client(base_url=f"{stack.url}/api/v1", headers={"Authorization": f"Bearer {stack.login['token']}"})
-
-
-def batch(client: httpx.Client, batch_id: str) -> dict[str, Any]:
-    answer: dict[str, Any] = client.get(f"/batches/{batch_id}").json()
-    return answer
-
-
-def ended(client: httpx.Client, batch_id: str, *statuses: str) -> dict[str, Any]:
-    """Wait until a batch has one of the given statuses."""
-
-    def has_ended() -> dict[str, Any] | None:
-        seen = batch(client, batch_id)
-        return seen if seen["status"] in statuses else None
-
-    found = wait_until(has_ended, f"batch {batch_id} is {' or '.join(statuses)}: {batch(client, batch_id)}")
-    assert found is not None
-    return found
+    return httpx.Client(
+        base_url=f"{stack.url}/api/v1", headers={"Authorization": f"Bearer {stack.login['token']}"}, timeout=60
+    )
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
@@ -47,16 +31,18 @@ def test_a_preset_can_be_launched_as_it_is(stack: Stack, preset: Preset) -> None
         assert answer.status_code == 201, answer.text
         batch_id = answer.json()["id"]
         if preset.name == "approval":
-            ended(client, batch_id, "held")
+            stack.wait_for(batch_id, "held")
             assert client.post(f"/batches/{batch_id}/decide", json={"approved": True}).status_code == 202
         over = ("completed", "completed_with_failures", "failed", "rolled_back")
-        seen = ended(client, batch_id, *over)
+        seen = stack.wait_for(batch_id, *over)
         counts = seen["children"]
         assert counts["pending"] == counts["running"] == 0
 
 
 def test_the_launch_page_offers_every_preset_and_fills_the_form(stack: Stack) -> None:
-    with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {stack.login['token']}"}) as client:
+    with httpx.Client(
+        base_url=stack.url, headers={"Authorization": f"Bearer {stack.login['token']}"}, timeout=60
+    ) as client:
         page = client.get("/api/v1/presets").json()
         assert {each["name"] for each in page} == {preset.name for preset in PRESETS}
         assert all(each["when"].endswith(".") for each in page)
@@ -67,11 +53,14 @@ def test_rollbacks_are_rows_below_their_children_and_show_what_could_not_be_undo
         parameters = {**QUICK, "fail_percent": 30, "undo_fail_percent": 20, "seed": 3}
         given = {"preset": "roll-back", "count": 40, "parameters": parameters}
         batch_id = client.post("/batches", json=given).json()["id"]
-        ended(client, batch_id, "rolled_back")
-        nodes = client.get(f"/batches/{batch_id}/nodes", params={"limit": 1000}).json()["results"]
-        children = {node["id"]: node for node in nodes if node["kind"] == "child"}
-        rollbacks = [node for node in nodes if node["kind"] == "rollback"]
-        assert rollbacks
+        stack.wait_for(batch_id, "rolled_back")
+        children = {node["id"]: node for node in stack.nodes(batch_id, kind="child")}
+
+        def ended() -> list[dict[str, Any]]:
+            found = stack.nodes(batch_id, kind="rollback")
+            return [] if any(each["status"] == "running" for each in found) else found
+
+        rollbacks = wait_until(ended, "every rollback has ended")
         assert {rollback["status"] for rollback in rollbacks} == {"completed", "failed"}
         assert all(rollback["parent"] in children for rollback in rollbacks)
         items = client.get(f"/batches/{batch_id}/items", params={"limit": 1000}).json()["results"]
@@ -89,15 +78,15 @@ def test_a_held_batch_shows_its_deadline_and_continues_when_released(stack: Stac
     with api(stack) as client:
         given = {"preset": "hold", "count": 10, "parameters": {**QUICK, "fail_percent": 40}}
         batch_id = client.post("/batches", json=given).json()["id"]
-        seen = ended(client, batch_id, "held")
+        seen = stack.wait_for(batch_id, "held")
         assert seen["held"]["kind"] == "failures"
         assert seen["held"]["until"]
         assert client.post(f"/batches/{batch_id}/decide", json={"approved": True}).status_code == 409
         assert client.post(f"/batches/{batch_id}/skip", json={}).status_code == 202
-        ended(client, batch_id, "completed_with_failures")
+        stack.wait_for(batch_id, "completed_with_failures")
         # The root may be seen to have closed before the last of its events has arrived.
-        wait_until(lambda: batch(client, batch_id)["children"]["failed"] == 0, "no child is failed any more")
-        seen = batch(client, batch_id)
+        wait_until(lambda: stack.batch(batch_id)["children"]["failed"] == 0, "no child is failed any more")
+        seen = stack.batch(batch_id)
         assert seen["children"]["skipped"] > 0
         assert seen["held"] is None
         assert client.post(f"/batches/{batch_id}/finish", json={}).status_code == 409
@@ -154,7 +143,7 @@ def test_a_saved_definition_is_launched_and_its_steps_are_rows(stack: Stack) -> 
         answer = client.post("/batches", json={"definition": version, "plan": {"item_attempts": 1}})
         assert answer.status_code == 201, answer.text
         batch_id = answer.json()["id"]
-        ended(client, batch_id, "rolled_back")
+        stack.wait_for(batch_id, "rolled_back")
         nodes = {node["label"]: node for node in client.get(f"/batches/{batch_id}/nodes").json()["results"]}
         assert nodes["reserve"]["status"] == "completed"
         assert nodes["charge"]["status"] == "failed"
@@ -166,7 +155,7 @@ def test_a_report_is_written_once_for_each_run_and_can_be_downloaded(stack: Stac
         parameters = {**QUICK, "fail_percent": 40}
         given = {"preset": "report", "count": 20, "parameters": parameters, "plan": {"item_attempts": 1}}
         batch_id = client.post("/batches", json=given).json()["id"]
-        failed = ended(client, batch_id, "completed_with_failures")["items"]["failed"]
+        failed = stack.wait_for(batch_id, "completed_with_failures")["items"]["failed"]
         [report] = client.get(f"/batches/{batch_id}/reports").json()
         assert report["items"] == {"total": 20, "completed": 20 - failed, "failed": failed}
         assert report["success_rate"] == (20 - failed) / 20
@@ -178,7 +167,7 @@ def test_a_report_is_written_once_for_each_run_and_can_be_downloaded(stack: Stac
             return len(client.get(f"/batches/{batch_id}/reports").json()) == 2
 
         wait_until(is_reported, "the retry has a report of its own")
-    with httpx.Client(base_url=stack.url, follow_redirects=True) as browser:
+    with httpx.Client(base_url=stack.url, follow_redirects=True, timeout=60) as browser:
         browser.get("/login/")
         login = {key: stack.login[key] for key in ("username", "password")}
         browser.post("/login/", data={**login, "csrfmiddlewaretoken": browser.cookies["csrftoken"]})
@@ -189,9 +178,9 @@ def test_a_report_is_written_once_for_each_run_and_can_be_downloaded(stack: Stac
 
 
 def test_workers_of_a_pool_are_rows_that_can_be_paused_one_by_one(stack: Stack) -> None:
-    parameters = {"seconds_from": 0.2, "seconds_to": 0.4}
+    parameters = {"seconds_from": 1, "seconds_to": 1}
     plan = {"window": 2, "chunk_size": 1}
-    batch_id = stack.launch(preset="worker-pool", count=40, parameters=parameters, plan=plan)
+    batch_id = stack.launch(preset="worker-pool", count=16, parameters=parameters, plan=plan)
 
     def workers() -> list[dict[str, Any]]:
         found = stack.nodes(batch_id, kind="pool_worker")
@@ -208,7 +197,7 @@ def test_workers_of_a_pool_are_rows_that_can_be_paused_one_by_one(stack: Stack) 
     assert not notes()[second["id"]].startswith("Paused")
     assert stack.api("POST", f"/batches/{batch_id}/nodes/{first['id']}/resume").status_code == 202
     seen = stack.wait_for(batch_id, "completed", "completed_with_failures")
-    assert seen["children"]["total"] == 40
+    assert seen["children"]["total"] == 16
     assert {node["status"] for node in stack.nodes(batch_id, kind="pool_worker")} == {"completed"}
     (child, *_) = stack.nodes(batch_id, kind="child")
     assert stack.api("POST", f"/batches/{batch_id}/nodes/{child['id']}/pause").status_code == 409
@@ -247,21 +236,19 @@ def test_operations_on_one_account_are_rows_in_order_below_one_batch(stack: Stac
 
 @pytest.mark.parametrize("execution", ["chunk", "activities"])
 def test_a_long_item_reports_progress_and_stops_when_canceled(stack: Stack, execution: str) -> None:
-    parameters = {"seconds_from": 120, "seconds_to": 120}
-    plan = {"chunk_size": 1, "execution": execution, "item_timeout": 300}
+    parameters = {"seconds_from": 600, "seconds_to": 600}
+    plan = {"chunk_size": 1, "execution": execution, "item_timeout": 900}
     batch_id = stack.launch(preset="long-items", items=["slow"], parameters=parameters, plan=plan)
 
     def note() -> str:
         return str(stack.nodes(batch_id, kind="child")[0]["note"])
 
     wait_until(lambda: note().startswith("slow: "), "its row says how far it is")
-    assert note().endswith("of 120 steps")
+    assert note().endswith("of 600 steps")
     first = note()
     wait_until(lambda: note() not in (first, ""), "it goes on")
     assert stack.api("POST", f"/batches/{batch_id}/cancel").status_code == 202
-    began = time.monotonic()
-    stack.wait_for(batch_id, "canceled")
-    assert time.monotonic() - began < 30, "a fraction of what it had still to do"
+    stack.wait_for(batch_id, "canceled")  # long before it would have ended by itself
     wait_until(lambda: stack.batch(batch_id)["items"]["canceled"] == 1, f"the item: {stack.batch(batch_id)['items']}")
     assert note() == ""
 

@@ -17,18 +17,18 @@ from temporalio.client import Client
 from orchestration.plan.plan import Plan
 from tests.support.forms import QUICK, launch_form, launch_token, schedule_form
 from tests.support.http_browser import HttpBrowser, http_browser
-from tests.support.schedules import RARELY, batches_of, create_schedule, read_schedule, trigger
+from tests.support.schedules import RARELY, batches_of, create_schedule, distant_hour, read_schedule, trigger
 from tests.support.stack import VIEWER, Stack
 from tests.support.waiting import until, wait_until
 
 
 async def test_a_launch_form_becomes_a_schedule_whose_times_are_temporals(stack: Stack, created: list[str]) -> None:
-    browser = http_browser(stack)
+    browser, hour = http_browser(stack), distant_hour("Europe/Berlin")
     page = browser.submit("/launch/simulate/schedule/", launch_form(label="each morning", text="a\nb\nc"))
     assert page.status_code == 200
     assert "3 items" in page.text
-    preview = browser.submit("/schedules/preview/", schedule_form()).text
-    filled = schedule_form(launch=launch_token(page.text), note="for the morning shift")
+    preview = browser.submit("/schedules/preview/", schedule_form(at=f"{hour}:00")).text
+    filled = schedule_form(launch=launch_token(page.text), note="for the morning shift", at=f"{hour}:00")
     saved, again = (browser.submit("/schedules/new/", filled) for _ in range(2))
     assert saved.url == again.url, "a double click makes one schedule"
     schedule = saved.url.path.split("/")[2]
@@ -39,10 +39,10 @@ async def test_a_launch_form_becomes_a_schedule_whose_times_are_temporals(stack:
     times = re.findall(r'<time datetime="([^"]+)">', shown)
     assert len(times) == 10
     assert times == re.findall(r'<time datetime="([^"]+)">', preview)
-    assert all(said.endswith(("T07:00:00+01:00", "T07:00:00+02:00")) for said in times)
+    assert all(said.endswith((f"T{hour}:00:00+01:00", f"T{hour}:00:00+02:00")) for said in times)
     assert [at.isoformat() for at in held.info.next_action_times] == [_utc(said) for said in times]
     assert held.schedule.state.note == "for the morning shift"
-    assert "Every weekday at 07:00 Europe/Berlin" in saved.text
+    assert f"Every weekday at {hour}:00 Europe/Berlin" in saved.text
     assert "Nightly" in browser.get("/schedules/").text
     _polls_as_it_changes(browser, saved, lambda: stack.api("POST", f"/schedules/{schedule}/trigger"))
     batch = wait_until(lambda: batches_of(stack, schedule), "it has launched")[0]

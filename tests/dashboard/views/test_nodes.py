@@ -51,7 +51,7 @@ def test_the_path_from_the_root_to_a_child_is_shown(logged_in: Client, operator:
     path = logged_in.get(f"/batches/{batch.pk}/nodes/{child.pk}/", headers=HTMX).context["pane"].path
     assert [node.title for node in path] == ["Root", "Partition 1"]
     text = pane(logged_in, child)
-    assert text.index("/nodes/" + str(path[0].pk)) < text.index("/nodes/" + str(path[1].pk))
+    assert text.index(f"/nodes/{path[0].pk}/") < text.index(f"/nodes/{path[1].pk}/")
     assert 'aria-label="Path from the root"' not in pane(logged_in, path[0])
 
 

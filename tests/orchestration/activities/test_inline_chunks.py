@@ -24,8 +24,8 @@ from tests.support.waiting import until
 
 @pytest.fixture
 def short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the inline limit short."""
-    monkeypatch.setattr(inline_chunks, "INLINE_LIMIT", 0.1)
+    """Make the inline limit short, and long enough for a first item to begin."""
+    monkeypatch.setattr(inline_chunks, "INLINE_LIMIT", 0.5)
 
 
 async def test_a_chunk_that_is_done_in_a_moment_needs_no_activity(engine: Engine) -> None:

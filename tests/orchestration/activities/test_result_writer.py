@@ -19,7 +19,7 @@ def result(index: int) -> ItemResult:
 
 
 async def test_results_that_come_about_together_share_a_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(result_writer, "SPACING", 1.0)
+    monkeypatch.setattr(result_writer, "SPACING", 2.0)
     written = list[list[int]]()
     writer = ResultWriter(lambda results: written.append([each.index for each in results]))
     await writer.put(result(0))

@@ -59,7 +59,7 @@ async def test_an_expression_comes_back_as_it_was(schedules: Schedules, cron: st
     seen = await schedules.describe(schedule_id)
     await schedules.delete(schedule_id)
     assert seen.timing == timing
-    assert told == seen.next_times
+    assert seen.next_times in (told, await schedules.next_times(timing)), "one of them may have come meanwhile"
 
 
 async def test_what_temporal_holds_is_told(schedules: Schedules, schedule: str) -> None:

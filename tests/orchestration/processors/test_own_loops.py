@@ -186,15 +186,15 @@ def test_waiting_stops_the_clock_from_the_loop_of_the_processor_too() -> None:
     @processor
     async def waits(item: str, context: ItemContext) -> str:
         with context.waiting():
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(1.5)
         return "done"
 
     @processor
     def waits_in_a_thread(item: str, context: ItemContext) -> str:
         with context.waiting():
-            time.sleep(0.6)
+            time.sleep(1.5)
         return "done"
 
     for function in (waits, waits_in_a_thread):
-        (outcome,) = run_items(function, _lines(1), item_attempts=1, item_timeout=0.3)
+        (outcome,) = run_items(function, _lines(1), item_attempts=1, item_timeout=1.2)
         assert outcome.result == "done"

@@ -38,7 +38,7 @@ def test_as_many_run_at_once_as_the_plan_says() -> None:
 
     @processor
     def meets(item: str) -> str:
-        together.wait(timeout=30)
+        together.wait(timeout=60)
         return item
 
     outcomes = run_items(meets, _lines(20), item_concurrency=20, item_attempts=1)
@@ -51,10 +51,10 @@ def test_waiting_for_a_thread_does_not_count_against_the_timeout(monkeypatch: py
 
     @processor
     def slow(item: str) -> str:
-        time.sleep(0.3)
+        time.sleep(0.4)
         return "done"
 
-    outcomes = run_items(slow, _lines(6), item_concurrency=6, item_attempts=1, item_timeout=1)
+    outcomes = run_items(slow, _lines(6), item_concurrency=6, item_attempts=1, item_timeout=2)
     assert [each.result for each in outcomes] == ["done"] * 6
 
 
@@ -74,9 +74,10 @@ async def test_a_function_that_hangs_costs_its_own_processor_alone(
     def works(item: str) -> str:
         return "done"
 
-    plan: dict[str, Any] = {"item_concurrency": 20, "item_attempts": 1, "item_timeout": 0.3}
+    plan: dict[str, Any] = {"item_concurrency": 20, "item_attempts": 1}
     hung, done = await asyncio.gather(
-        process_items(hangs, _lines(20), **plan), process_items(works, _lines(20), **plan)
+        process_items(hangs, _lines(20), **plan, item_timeout=0.3),
+        process_items(works, _lines(20), **plan, item_timeout=60),
     )
     assert [each.result for each in done] == ["done"] * 20
     errors = [each.error for each in hung]

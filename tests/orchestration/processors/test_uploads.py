@@ -25,7 +25,7 @@ def test_an_upload_that_takes_long_to_fetch_holds_up_no_other(fetched: Counter[s
 
     def fetch(upload: str) -> Iterator[bytes]:
         fetched[upload] += 1
-        assert upload != "slow" or other_is_there.wait(30)
+        assert upload != "slow" or other_is_there.wait(60)
         yield upload.encode()
 
     set_upload_source(fetch)

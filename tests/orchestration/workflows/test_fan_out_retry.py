@@ -44,10 +44,8 @@ async def test_only_the_failed_items_of_a_chunk_run_again(engine: Engine) -> Non
 
 async def test_a_retry_works_while_the_parent_runs_and_refuses_what_runs_or_completed(engine: Engine) -> None:
     probe = Probe()
-    probe.fail = {"0"}
+    probe.fail, probe.hold_once = {"0"}, {"1"}
     run = await engine.launch(3, probe, window=1)
-    await run.calls(1)
-    probe.gate.clear()
     await run.calls(2)
 
     async def first_failed() -> bool:
@@ -58,7 +56,7 @@ async def test_a_retry_works_while_the_parent_runs_and_refuses_what_runs_or_comp
     assert answer.accepted == [0]
     assert answer.refused == {1: "already running"}
     probe.fail = set()
-    probe.gate.set()
+    probe.released.set()
     assert (await run.result()).counts.completed == 3
 
 
@@ -105,7 +103,7 @@ async def test_a_child_below_a_closed_partition_of_a_closed_root_is_reached(engi
 @pytest.mark.usefixtures("small_partitions")
 async def test_a_child_below_a_closed_partition_of_a_running_root_is_reached(engine: Engine) -> None:
     probe = Probe()
-    probe.fail = {"1"}
+    probe.fail, probe.hold_once = {"1"}, {"15"}
     run = await engine.launch(16, probe, window=1)
 
     async def first_partition_closed() -> bool:
@@ -117,6 +115,7 @@ async def test_a_child_below_a_closed_partition_of_a_running_root_is_reached(eng
     probe.fail = set()
     answer = await run.retry([1], open_partitions=[0])
     assert answer.accepted == [1]
+    probe.released.set()
     result = await run.result()
     assert (result.counts.completed, result.counts.failed) == (16, 0)
     assert probe.calls["1"] == 2
@@ -125,15 +124,13 @@ async def test_a_child_below_a_closed_partition_of_a_running_root_is_reached(eng
 @pytest.mark.usefixtures("small_partitions")
 async def test_a_child_below_an_open_partition_is_reached(engine: Engine) -> None:
     probe = Probe()
-    probe.fail = {"0"}
+    probe.fail, probe.hold_once = {"0"}, {"1"}
     run = await engine.launch(8, probe, window=1)
-    await run.calls(1)
-    probe.gate.clear()
     await run.calls(2)
     probe.fail = set()
     answer = await run.retry([0], open_partitions=[])
     assert answer.accepted == [0]
-    probe.gate.set()
+    probe.released.set()
     assert (await run.result()).counts.completed == 8
 
 

@@ -18,16 +18,14 @@ def told_skipped(run: Run) -> set[str]:
 
 async def test_a_pending_child_is_not_started_and_a_failed_one_counts_as_skipped(engine: Engine) -> None:
     probe = Probe()
-    probe.fail = {"0"}
+    probe.fail, probe.hold_once = {"0"}, {"1"}
     run = await engine.launch(5, probe, window=1)
-    await run.calls(1)
-    probe.gate.clear()
     await run.calls(2)
     answer = await run.skip([0, 1, 3, 4])
     assert answer.accepted == [0, 3, 4]
     assert answer.refused == {1: "already running"}
     assert (await run.skip([3])).refused == {3: "already skipped"}
-    probe.gate.set()
+    probe.released.set()
     result = await run.result()
     assert (result.counts.completed, failed(Status.SKIPPED, result)) == (2, [0, 3, 4])
     assert dict(probe.calls) == {"0": 1, "1": 1, "2": 1}
@@ -49,8 +47,9 @@ async def test_a_skipped_child_can_be_retried(engine: Engine) -> None:
 async def test_a_batch_that_skips_all_it_has_left_ends(engine: Engine) -> None:
     run = await engine.launch(3, Probe())
     await run.result()
-    paused = await engine.launch(3, probe := Probe(), approval=False, window=1)
+    probe = Probe()
     probe.gate.clear()
+    paused = await engine.launch(3, probe, approval=False, window=1)
     await paused.calls(1)
     await engine.gateway.pause(paused.id)
     await paused.skip([1, 2])
@@ -75,7 +74,8 @@ async def test_a_batch_held_for_failures_goes_on_once_they_are_skipped(engine: E
 @pytest.mark.usefixtures("small_partitions")
 async def test_partitions_leave_children_out_whether_they_wait_run_or_have_closed(engine: Engine) -> None:
     probe = Probe()
-    probe.fail = {"1"}
+    busy = 9
+    probe.fail, probe.hold_once = {"1"}, {str(busy)}
     run = await engine.launch(16, probe, window=1)
 
     async def first_partition_closed() -> bool:
@@ -83,13 +83,11 @@ async def test_partitions_leave_children_out_whether_they_wait_run_or_have_close
         return seen is not None and seen.status is Status.COMPLETED
 
     await until(first_partition_closed, "the first partition has closed")
-    probe.gate.clear()
-    await until(lambda: _is_running(probe), "a child of a later partition runs")
-    busy = max(map(int, probe.calls))
+    await run.calls(busy + 1)
     waiting = [child for child in range(16) if child > busy]
     answer = await run.skip([1, *waiting], open_partitions=[busy // 4])
     assert sorted(answer.accepted) == [1, *waiting]
-    probe.gate.set()
+    probe.released.set()
     result = await run.result()
     assert failed(Status.SKIPPED, result) == [1, *waiting]
     assert result.counts.completed == busy
@@ -105,7 +103,3 @@ async def test_what_no_parent_waits_for_is_not_asked_for(engine: Engine) -> None
     await run.result()
     answer = await run.skip([1])
     assert (answer.accepted, answer.refused, answer.unasked) == ([], {}, [1])
-
-
-async def _is_running(probe: Probe) -> bool:
-    return probe.running == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import pytest
@@ -136,7 +135,7 @@ async def test_a_flow_that_is_canceled_cancels_its_fan_outs(engine: Engine) -> N
     probe.hold = {"0"}
     run = await engine.flow(steps(fan_out_step("all", ["a"])), probe)
     await run.calls(1)
-    await asyncio.wait_for(engine.gateway.cancel(root_id(run.id)), 20)
+    await engine.gateway.cancel(root_id(run.id))
     with pytest.raises(WorkflowFailureError):
         await run.result()
     seen = await engine.gateway.describe_run(stage_id(run.id, 0))

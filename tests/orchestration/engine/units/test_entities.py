@@ -117,8 +117,12 @@ async def test_cancel_drops_the_operations_of_a_batch_and_leaves_the_entity(engi
     with pytest.raises(WorkflowFailureError):
         await run.result()
     assert probe.running == 0
-    state = await state_of(engine, field, 0)
-    assert (state.doing, state.waiting, state.done) == ("", 0, 2)
+
+    async def has_dropped_them() -> bool:
+        state = await state_of(engine, field, 0)
+        return (state.doing, state.waiting, state.done) == ("", 0, 2)
+
+    await until(has_dropped_them, "the entity has nothing to do")
     await entity_of(engine, field, 0).signal("close")
     assert await entity_of(engine, field, 0).result() == 2
 

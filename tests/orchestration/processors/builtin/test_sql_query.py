@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import glob
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -83,29 +82,31 @@ WRITES = [
 WRITES_OF = {
     "sqlite": [
         "PRAGMA query_only = OFF",
-        "ATTACH DATABASE '/tmp/canopy-attached.sqlite3' AS other",
+        "ATTACH DATABASE '{folder}/attached.sqlite3' AS other",
         "SELECT load_extension('x')",
-        "VACUUM INTO '/tmp/canopy-vacuumed.sqlite3'",
+        "VACUUM INTO '{folder}/vacuumed.sqlite3'",
     ],
     "postgresql": [
         "SET TRANSACTION READ WRITE",
         "SELECT set_config('transaction_read_only', 'off', false)",
         "WITH gone AS (DELETE FROM goods RETURNING id) SELECT * FROM gone",
-        "COPY goods TO '/tmp/canopy-copied'; DELETE FROM goods",
+        "COPY goods TO '{folder}/copied'; DELETE FROM goods",
     ],
 }
 
 
-async def test_a_connection_is_read_only_unless_the_installation_says_otherwise(shop: str) -> None:
+async def test_a_connection_is_read_only_unless_the_installation_says_otherwise(shop: str, tmp_path: Path) -> None:
+    folder = tmp_path / "written"
+    folder.mkdir()
     for statement in [*WRITES, *WRITES_OF[shop]]:
-        (refused,) = await ask(statement)
+        (refused,) = await ask(statement.replace("{folder}", str(folder)))
         if statement != "COMMIT":
             assert refused.error_type == "InvalidStatement", (statement, refused)
     (after,) = await ask("DELETE FROM goods")
     assert after.error_type == "InvalidStatement"
     (left,) = await ask("SELECT count(*) AS number FROM goods")
     assert left.result["rows"] == [{"number": 2}]
-    assert await asyncio.to_thread(glob.glob, "/tmp/canopy-*.sqlite3") == []
+    assert list(folder.iterdir()) == []
     (written,) = await ask("INSERT INTO goods VALUES (77, :name)", {"name": "salt"}, connection="STORE")
     assert written.result["row_count"] == 1
     (gone,) = await ask("DELETE FROM goods WHERE id = 77", connection="STORE")

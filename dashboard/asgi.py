@@ -20,6 +20,7 @@ from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.db import connections
 from django.urls import get_resolver
@@ -27,12 +28,17 @@ from django.urls import get_resolver
 django_http = get_asgi_application()
 
 from dashboard.activities.worker import run_notify_worker
+from dashboard.database.watched_connection import Limits, WatchedConnection
+from dashboard.live.handshake import answering_outages
 from dashboard.live.routing import websocket_urlpatterns
 from dashboard.notifications.dispatcher import run_dispatcher
 from dashboard.reconciliation.reconciler import run_reconciler
+from dashboard.server.outages import outage_of
 from orchestration.startup import CannotStart, prepare
 
 log = logging.getLogger(__name__)
+
+WatchedConnection.limits = Limits(settings.DATABASE_STATEMENT_TIMEOUT)
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -66,7 +72,9 @@ async def _http(scope: Scope, receive: Any, send: Any) -> None:
 router = ProtocolTypeRouter(
     {
         "http": _http,
-        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
+        "websocket": answering_outages(
+            AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
+        ),
     }
 )
 
@@ -114,6 +122,7 @@ async def _keep_running(run: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await run()
-        except Exception:
-            log.exception("%s ended and is started again.", run.__name__)
+        except Exception as error:
+            stack = None if outage_of(error) else error
+            log.warning("%s ended and is started again: %s", run.__name__, error, exc_info=stack)
         await asyncio.sleep(RESTART_PAUSE)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import socket
 from pathlib import Path
 from typing import Any
 
 import environ
 from csp.constants import NONE, SELF
+from django.utils.module_loading import import_string
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -94,6 +94,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "dashboard.server.problems.retry_later",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -155,6 +156,7 @@ else:
         "max_size": env.int("DATABASE_POOL", default=20),
         "timeout": 5,  # seconds, so that an unreachable database is reported soon
         "reconnect_timeout": 10,  # seconds; the pauses between tries to connect grow to half of it
+        "connection_class": import_string("dashboard.database.watched_connection.WatchedConnection"),
     }
     # A host that vanishes answers nothing, not even that the connection is gone: libpq notices within 10 s.
     for option, seconds in {
@@ -166,32 +168,15 @@ else:
     }.items():
         DATABASES["default"]["OPTIONS"].setdefault(option, seconds)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASE_STATEMENT_TIMEOUT = env.float("DATABASE_STATEMENT_TIMEOUT", default=60)
+"""Seconds after which PostgreSQL cuts a statement of a web process; 0: never."""
 
-REDIS_TIMEOUT = 1.0
-"""Seconds for a connection; a bell that takes longer is given up, and viewers look once a second anyhow."""
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", default="")
 CHANNEL_LAYERS: dict[str, Any] = {
     "default": (
-        {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {
-                "hosts": [
-                    {
-                        "address": REDIS_URL,
-                        "socket_connect_timeout": REDIS_TIMEOUT,
-                        "socket_timeout": REDIS_TIMEOUT,
-                        "socket_keepalive": True,
-                        "socket_keepalive_options": {
-                            getattr(socket, name): seconds
-                            for name, seconds in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 2))
-                            if hasattr(socket, name)
-                        },
-                    }
-                ]
-            },
-        }
+        {"BACKEND": "dashboard.live.redis_layer.RedisLayer", "CONFIG": {"url": REDIS_URL}}
         if REDIS_URL
         else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
     )

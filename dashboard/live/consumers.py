@@ -19,6 +19,7 @@ from dashboard.database.threads import in_thread
 from dashboard.live import deltas, doorbell, feed
 from dashboard.live.feed import as_json
 from dashboard.models import Batch
+from dashboard.server.outages import outage_of
 from dashboard.server.requests import whole_number
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,9 @@ JOIN_TIMEOUT = 2.0
 """Seconds for joining or leaving the group of a batch's viewers."""
 
 INTERNAL_ERROR = 1011
+TRY_AGAIN_LATER = 1013
+"""Close codes of a websocket (IANA's registry); those from 4000 on are Canopy's."""
+
 UNAUTHENTICATED = 4401
 UNKNOWN_BATCH = 4404
 
@@ -96,28 +100,35 @@ class _LiveConsumer(AsyncWebsocketConsumer, ABC):
 
     async def _run(self) -> None:
         """Send messages until the person may no longer view them, or an error, after which the browser reconnects."""
+        code = UNAUTHENTICATED
         try:
             await self._send_messages()
-        except Exception:
-            log.exception("The live view of %s ended.", self.group)
-            code = INTERNAL_ERROR
-        else:
-            code = UNAUTHENTICATED
+        except Exception as error:
+            if outage_of(error) is None:
+                log.exception("The live view of %s ended.", self.group)
+                code = INTERNAL_ERROR
+            else:
+                log.warning("The live view of %s ended for now: %s", self.group, error)
+                code = TRY_AGAIN_LATER
         with contextlib.suppress(Exception):
             await self.close(code)
 
     async def _send_messages(self) -> None:
         clock = asyncio.get_running_loop().time
         last = checked = clock()
-        await self.send(text_data=as_json(deltas.tick()))
+        late = doorbell.late_since()
+        await self.send(text_data=as_json(deltas.tick(late)))
         while True:
             if clock() - checked >= CHECK_LOGIN_EVERY:
                 if not await self._may_still_view():
                     return
                 checked = clock()
             began = clock()
-            texts = await self.pending_messages()
-            for text in texts or ([as_json(deltas.tick())] if clock() - last >= TICK_AFTER else []):
+            texts = list(await self.pending_messages())
+            was_late, late = late, doorbell.late_since()
+            if late != was_late or (not texts and clock() - last >= TICK_AFTER):
+                texts.append(as_json(deltas.tick(late)))
+            for text in texts:
                 await self.send(text_data=text)
                 last = clock()
             await asyncio.sleep(max(self.spacing, (DUTY_CYCLE - 1) * (clock() - began)))

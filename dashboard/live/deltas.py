@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Q
@@ -82,9 +82,9 @@ def batch_list_delta(sent: dict[str, int]) -> dict[str, Any] | None:
     }
 
 
-def tick() -> dict[str, Any]:
-    """Return the message that only shows that the connection is alive."""
-    return {"type": "tick", "now": iso(timezone.now())}
+def tick(late_since: datetime | None = None) -> dict[str, Any]:
+    """Return the message that only shows that the connection is alive, and since when changes are only polled for."""
+    return {"type": "tick", "now": iso(timezone.now()), "late_since": late_since and iso(late_since)}
 
 
 def _pages(nodes: Sequence[Node]) -> list[Sequence[Node]]:

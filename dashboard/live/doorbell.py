@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
+from datetime import datetime
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
@@ -51,6 +52,12 @@ async def announce_change(batch_id: str) -> None:
     except Exception as error:
         _silence.until = time.monotonic() + SILENCE
         log.warning("No change notifications for %s s, batch %s was the last: %r", SILENCE, batch_id, error)
+
+
+def late_since() -> datetime | None:
+    """Return since when notifications of other processes do not arrive, so that viewers are only polled."""
+    since: datetime | None = getattr(get_channel_layer(), "away_since", None)
+    return since
 
 
 def announce_change_from_thread(batch_id: str) -> None:

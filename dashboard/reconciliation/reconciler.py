@@ -22,6 +22,7 @@ from dashboard.projection.settlement import set_start_error, settle
 from dashboard.reconciliation.reopened import Reopened
 from dashboard.reconciliation.repair import repair_listed, repair_lost, repair_runs
 from dashboard.reconciliation.unanswered import Unanswered
+from dashboard.server.outages import outage_of
 from dashboard.temporal import gateway
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
@@ -121,10 +122,11 @@ class BatchReconciler:
         try:
             while not await self.compare():
                 await asyncio.sleep(COMPARE_EVERY if self.is_ours else COMPARE_WATCHED_EVERY)
-        except TemporalUnavailable as error:
-            log.info("Batch %s cannot be compared: %s", self.batch_id, error)
-        except Exception:
-            log.exception("Reconciling batch %s failed; it is tried again.", self.batch_id)
+        except Exception as error:
+            if outage_of(error):
+                log.info("Batch %s cannot be compared: %s", self.batch_id, error)
+            else:
+                log.exception("Reconciling batch %s failed; it is tried again.", self.batch_id)
         finally:
             if closing is not None:
                 closing.cancel()
@@ -136,10 +138,11 @@ class BatchReconciler:
                 seen = await gateway().wait_closed(self.batch_id)
                 await asyncio.sleep(ROOT_HEAD_START)
                 await repair_runs(self.batch_id, [seen])
-            except (TemporalUnavailable, BatchNotRunning):
+            except BatchNotRunning:
                 pass
-            except Exception:
-                log.exception("Waiting for the root of batch %s failed; it is tried again.", self.batch_id)
+            except Exception as error:
+                if outage_of(error) is None:
+                    log.exception("Waiting for the root of batch %s failed; it is tried again.", self.batch_id)
             await asyncio.sleep(COMPARE_EVERY)
 
     async def compare(self) -> bool:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
+from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.core.exceptions import (
     BadRequest,
@@ -16,11 +19,12 @@ from django.core.exceptions import (
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from django.template import loader
+from django.utils.decorators import sync_and_async_middleware
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, override
 
-from dashboard.database import away as database
-from dashboard.i18n.formatting import numeral
-from orchestration.temporal import connection as temporal
+from dashboard.i18n.formatting import StrOrPromise, numeral
+from dashboard.server.outages import Outage, outage_of
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +32,17 @@ API_ROOT = "/api/"
 MB = 1024 * 1024
 RETRY_AFTER = 5
 """Seconds after which to try again while the database or Temporal is away."""
+
+OUTAGES: dict[Outage, StrOrPromise] = {
+    Outage.AWAY: gettext_lazy("The database or Temporal cannot be reached. Try again in a moment."),
+    Outage.TOO_SLOW: gettext_lazy(
+        "The database took too long for this, and the request was stopped. Try again later, or ask for less."
+    ),
+    Outage.NO_SPACE: gettext_lazy(
+        "The dashboard cannot write to its disk: it is full, or does not answer. Nothing was saved."
+    ),
+}
+"""What a person or a client is told."""
 
 UNREADABLE = (BadRequest, SuspiciousOperation, MultiPartParserError, UnreadablePostError)
 """What is raised for a request that cannot be read."""
@@ -44,17 +59,36 @@ def internal_error() -> JsonResponse:
 
 
 def away(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
-    """Return a 503 where an error says that the database or Temporal is away; None for any other error."""
-    if error is None or not (database.is_away(error) or temporal.is_away(error)):
+    """Return a 503 where an error tells of an outage of what Canopy needs; None for any other error."""
+    if error is None or (outage := outage_of(error)) is None:
         return None
-    log.warning("%s %s: %s", request.method, request.path, str(error).strip().partition("\n")[0])
+    log.warning("%s %s: %r", request.method, request.path, str(error).strip().partition("\n")[0] or error)
     if is_api(request):
-        answer: HttpResponse = problem(503, "The database or Temporal cannot be reached. Try again in a moment.")
+        with override("en"):
+            answer: HttpResponse = problem(503, str(OUTAGES[outage]))
     else:
-        answer = HttpResponse(loader.get_template("503.html").render(), status=503)
-    answer["Retry-After"] = str(RETRY_AFTER)
+        reason = "" if outage is Outage.AWAY else OUTAGES[outage]
+        answer = HttpResponse(loader.get_template("503.html").render({"reason": reason}), status=503)
     answer._has_been_logged = True  # type: ignore[attr-defined]  # Django would log a stack for each request
     return answer
+
+
+@sync_and_async_middleware
+def retry_later(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Middleware: every 503 says when to try again, whatever raised it."""
+    if iscoroutinefunction(get_response):
+
+        async def answered_later(request: HttpRequest) -> HttpResponse:
+            return _with_retry_after(await get_response(request))
+
+        return answered_later
+    return lambda request: _with_retry_after(get_response(request))
+
+
+def _with_retry_after(response: HttpResponse) -> HttpResponse:
+    if response.status_code == 503:
+        response.headers.setdefault("Retry-After", str(RETRY_AFTER))
+    return response
 
 
 def is_api(request: HttpRequest) -> bool:

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from temporalio.client import Client, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.runtime import Runtime, TelemetryConfig
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import KeepAliveConfig, RPCError, RPCStatusCode
 
 from orchestration.temporal.data_converter import data_converter
 
@@ -20,6 +20,12 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_INTERVAL = timedelta(seconds=2)
 """Of a worker process; the age of its last heartbeat shows that a worker is lost. Temporal's default is 60 s."""
+
+KEEP_ALIVE = KeepAliveConfig(interval_millis=10_000, timeout_millis=5_000)
+"""A server that says nothing for so long is connected to again. Temporal allows a probe every 10 s."""
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds for a connection of a process that waits until there is one."""
 
 RECONNECT_PAUSES = (0.5, 1, 2, 5)
 """Seconds before the second and each further try to connect; the last one repeats."""
@@ -32,7 +38,9 @@ REFUSAL = "Temporal refused the request: {reason}."
 UNANSWERED = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.UNKNOWN)
 """Of calls without an answer. A connection that breaks during a call is UNKNOWN: its message is `transport error`."""
 
-BROKEN_CONNECTION = ("h2 protocol error", "transport error", "connection")
+BROKEN_CONNECTION = (
+    *("h2", "http2", "transport", "connect", "stream", "reset", "broken pipe", "eof", "body", "dns", "timed out"),
+)
 """Parts of messages of INTERNAL errors that come from the connection, not from Temporal."""
 
 UNREACHABLE = (RPCStatusCode.UNAVAILABLE, *UNANSWERED)
@@ -100,8 +108,14 @@ def is_away(error: BaseException) -> bool:
     """Whether an error says that Temporal cannot be reached."""
     if not isinstance(error, RPCError):
         return isinstance(error, TemporalUnavailable)
-    is_broken = error.status is RPCStatusCode.INTERNAL and any(part in error.message for part in BROKEN_CONNECTION)
+    message = error.message.lower()
+    is_broken = error.status is RPCStatusCode.INTERNAL and any(part in message for part in BROKEN_CONNECTION)
     return error.status in UNREACHABLE or is_broken
+
+
+def is_away_or_busy(error: BaseException) -> bool:
+    """Whether the same request may succeed later: Temporal cannot be reached, or one of its limits is."""
+    return is_away(error) or (isinstance(error, RPCError) and error.status is RPCStatusCode.RESOURCE_EXHAUSTED)
 
 
 @contextmanager
@@ -149,6 +163,7 @@ async def connect(connection: Connection, *, runtime: Runtime | None = None) -> 
         api_key=connection.api_key or None,
         tls=connection.tls or None,
         data_converter=data_converter(),
+        keep_alive_config=KEEP_ALIVE,
         runtime=runtime,
     )
 
@@ -158,7 +173,8 @@ async def connect_with_retries(connection: Connection, *, runtime: Runtime | Non
     tries = 0
     while True:
         try:
-            return await connect(connection, runtime=runtime)
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                return await connect(connection, runtime=runtime)
         except (RPCError, RuntimeError, OSError) as error:
             pause = RECONNECT_PAUSES[min(tries, len(RECONNECT_PAUSES) - 1)]
             tries += 1

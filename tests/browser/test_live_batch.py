@@ -172,14 +172,19 @@ async def test_a_lost_connection_is_shown_and_caught_up_with(
     assert await page.evaluate("window.isSameDocument")
 
 
-async def test_a_silent_connection_counts_as_lost(stack: Stack, new_page: NewPage, console: Console) -> None:
+async def test_a_connection_that_is_late_says_so_and_a_silent_one_counts_as_lost(
+    stack: Stack, new_page: NewPage, console: Console
+) -> None:
     console.allow("WebSocket")
     batch = stack.launch(processor="simulate", parameters=QUICK, count=1)
     page = await new_page(stack, "/batches/")
-    await page.route_web_socket(re.compile("/ws/batches/.+"), lambda socket: None)
+    tick = {"type": "tick", "now": "2026-01-02T10:00:00Z", "late_since": "2026-01-02T09:58:07Z"}
+    await page.route_web_socket(re.compile("/ws/batches/.+"), lambda socket: socket.send(json.dumps(tick)))
     await page.goto(f"/batches/{batch}/")
+    await expect(page.locator("#live")).to_have_attribute("data-state", "late")
+    await expect(page.locator("#lost")).to_contain_text(re.compile(r"delayed since \d\d:58:07"))
     await expect(page.locator("#live")).to_have_attribute("data-state", "lost")
-    await expect(page.locator("#lost")).to_be_visible()
+    await expect(page.locator("#lost")).to_contain_text("Connection lost")
 
 
 async def test_failures_before_the_page_connected_are_shown(stack: Stack, new_page: NewPage) -> None:

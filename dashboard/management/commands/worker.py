@@ -8,11 +8,15 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dashboard.chunk_store.store import DjangoChunkStore
+from dashboard.database.watched_connection import Limits, WatchedConnection
 from dashboard.temporal import connection
 from orchestration.activities.parents import ParentActivities
 from orchestration.contracts.names import CHILD_TASK_QUEUE
 from orchestration.startup import CannotStart, prepare
 from orchestration.worker import GRACE, serve
+
+STATEMENT_TIMEOUT = 600.0
+"""Seconds: nobody waits at a screen for what a worker writes."""
 
 
 class Command(BaseCommand):
@@ -32,4 +36,5 @@ class Command(BaseCommand):
             prepare()
         except CannotStart as error:
             raise CommandError(str(error)) from error
+        WatchedConnection.limits = Limits(STATEMENT_TIMEOUT)
         serve(connection(), ParentActivities(DjangoChunkStore()), queue or [CHILD_TASK_QUEUE], timedelta(seconds=grace))

@@ -101,8 +101,8 @@ let wasAway = false;
 new Connection({
   address: () => list.dataset.live,
   onMessage: perFrame(apply),
-  onState: (state, since) => {
-    showLiveState(state, since);
+  onState: (state, since, late) => {
+    showLiveState(state, since, late);
     if (state === "live" && wasAway) reload();
     wasAway = state !== "live";
   },

@@ -1,16 +1,16 @@
 // Keeps one WebSocket open: reconnects with backoff and jitter, detects a silent connection, closes it on a hidden tab.
 
 const SILENCE = 12_000;
-const LONGEST_PAUSE = 15_000;
+const LONGEST_PAUSE = 5_000;
 const LOGGED_OUT = 4401;
 const UNKNOWN = 4404;
 
 export class Connection {
-  // address() is called for each attempt, so that it can carry the newest revision. onState(state, since) receives
-  // "live", "lost" (since: the time of the last message), "resting" or "ended". staysAwake() returns whether to stay
-  // connected on a hidden tab.
+  // address() is called for each attempt, so that it can carry the newest revision. onState(state, since, late) receives
+  // "live", "lost" (since: the time of the last message), "resting" or "ended"; late is since when the server only polls
+  // for changes, or null. staysAwake() returns whether to stay connected on a hidden tab.
   constructor({ address, onMessage, onState, staysAwake = () => false }) {
-    Object.assign(this, { address, onMessage, onState, staysAwake, tries: 0, socket: null, timer: 0, state: "" });
+    Object.assign(this, { address, onMessage, onState, staysAwake, tries: 0, socket: null, timer: 0, state: "", late: null });
     this.heard = Date.now();
     setInterval(() => this.#watch(), 1_000);
     document.addEventListener("visibilitychange", () => (document.hidden ? this.#rest() : this.#wake()));
@@ -30,8 +30,9 @@ export class Connection {
       if (socket !== this.socket) return;
       this.heard = Date.now();
       this.tries = 0;
-      this.#tell("live");
-      this.onMessage(JSON.parse(event.data));
+      const message = JSON.parse(event.data);
+      this.#tell("live", "late_since" in message ? message.late_since : this.late);
+      this.onMessage(message);
     };
     socket.onclose = (event) => {
       if (socket !== this.socket) return;
@@ -71,10 +72,10 @@ export class Connection {
     socket?.close();
   }
 
-  #tell(state) {
-    if (state === this.state) return;
-    this.state = state;
-    this.onState(state, new Date(this.heard));
+  #tell(state, late = null) {
+    if (state === this.state && late === this.late) return;
+    Object.assign(this, { state, late });
+    this.onState(state, new Date(this.heard), late && new Date(late));
   }
 }
 

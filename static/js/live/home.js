@@ -17,8 +17,8 @@ function refresh() {
 new Connection({
   address: () => now.dataset.live,
   onMessage: (message) => message.type !== "tick" && refresh(),
-  onState: (state, since) => {
-    showLiveState(state, since);
+  onState: (state, since, late) => {
+    showLiveState(state, since, late);
     if (state === "live") refresh();
   },
 });

@@ -5,21 +5,26 @@ import { fill } from "../lib/words.js";
 
 const WORDS = {
   live: gettext("Live"),
+  late: gettext("Delayed"),
   lost: gettext("Reconnecting"),
   resting: gettext("Idle"),
   ended: gettext("Not live"),
 };
 
-export function showLiveState(state, since) {
+const LOST = gettext("Connection lost, stale since %(time)s. Batches keep running. Live updates resume on reconnect.");
+const LATE = gettext("Live updates are delayed since %(time)s: Redis does not answer. This page checks for changes once a second until it does.");
+
+export function showLiveState(state, since, late) {
   const light = document.getElementById("live");
-  light.dataset.state = state;
-  setText(light.lastElementChild, WORDS[state]);
+  const shown = state === "live" && late ? "late" : state;
+  light.dataset.state = shown;
+  setText(light.lastElementChild, WORDS[shown]);
   const isLost = state === "lost" || state === "ended";
   document.body.classList.toggle("is-stale", isLost);
   const notice = document.getElementById("lost");
-  notice.hidden = !isLost;
-  const text = gettext("Connection lost, stale since %(time)s. Batches keep running. Live updates resume on reconnect.");
-  setText(notice.lastElementChild, isLost ? fill(text, { time: clockTime(since) }) : "");
+  notice.hidden = !isLost && shown !== "late";
+  const text = isLost ? fill(LOST, { time: clockTime(since) }) : fill(LATE, { time: clockTime(late ?? since) });
+  setText(notice.lastElementChild, notice.hidden ? "" : text);
 }
 
 // Announces counts to screen readers, at most every few seconds.

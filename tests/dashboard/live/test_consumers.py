@@ -10,13 +10,17 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
+import channels.auth
 import pytest
 from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import InvalidStatus
 
 from dashboard.live import consumers, deltas, doorbell
+from dashboard.live.state import iso
 from dashboard.models import Batch, Node
 from dashboard.projection.events import apply_events
 from orchestration.contracts.events import NodeKind
@@ -182,6 +186,37 @@ async def test_what_a_browser_says_is_not_heard(open_socket: OpenSocket, batch: 
         await line.send(b"\x00\xff")
         await change(run_children, batch, {1: Status.COMPLETED})
         await read_until(line, lambda message: message["batch"]["children"]["completed"] == 1)
+
+
+async def test_a_browser_is_told_since_when_changes_are_only_polled_for(
+    open_socket: OpenSocket, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = get_channel_layer()
+    monkeypatch.setattr(layer, "away_since", START, raising=False)
+    async with open_socket(f"/ws/batches/{batch.pk}/?revision={await revision_of(batch)}") as line:
+        assert (await read_message(line, "tick"))["late_since"] == iso(START)
+        monkeypatch.setattr(layer, "away_since", None)
+        assert (await read_message(line, "tick"))["late_since"] is None
+
+
+async def test_while_the_database_is_away_a_handshake_is_a_503_and_an_open_line_is_closed_for_now(
+    open_socket: OpenSocket, batch: Batch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*given: Any) -> Any:
+        raise OperationalError("the connection is lost")
+
+    path = f"/ws/batches/{batch.pk}/"
+    async with open_socket(path) as line:
+        await read_message(line, "tick")
+        monkeypatch.setattr(deltas, "batch_deltas", fail)
+        assert await close_code(line) == 1013
+    monkeypatch.setattr(channels.auth, "get_user", fail)
+    with pytest.raises(InvalidStatus) as refused:
+        async with open_socket(path):
+            raise AssertionError("It was accepted.")
+    response = refused.value.response
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 # The list

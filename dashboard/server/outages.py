@@ -1,0 +1,57 @@
+"""Outages: what an error says about a neighbour that is away, whatever the error's form."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from enum import Enum, auto
+
+from dashboard.database import away as database
+from orchestration.contracts.stores import StoreAway
+from orchestration.temporal import connection as temporal
+
+
+class Outage(Enum):
+    """Why a request cannot be answered now, and may be in a moment."""
+
+    AWAY = auto()
+    """The database, Temporal or Redis cannot be reached, or refuses for now."""
+
+    TOO_SLOW = auto()
+    """The database stopped a statement that took too long."""
+
+    NO_SPACE = auto()
+    """The dashboard's own disk, or the file system it has mounted, is full or does not answer."""
+
+
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE}
+UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.ETIMEDOUT}
+
+
+def outage_of(error: BaseException | None) -> Outage | None:
+    """Return which outage an error, what caused it, or one of a group tells of; None for an error of Canopy's own."""
+    return next((found for each in _causes(error) if (found := _told_by(each)) is not None), None)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for each in error.exceptions:
+                yield from _causes(each)
+        error = error.__cause__
+
+
+def _told_by(error: BaseException) -> Outage | None:
+    if database.is_cut(error):
+        return Outage.TOO_SLOW
+    if database.is_away(error) or temporal.is_away_or_busy(error) or isinstance(error, StoreAway):
+        return Outage.AWAY
+    if isinstance(error, ConnectionError | TimeoutError | socket.gaierror) or type(error).__module__.startswith(
+        "redis."
+    ):
+        return Outage.AWAY
+    if isinstance(error, OSError) and error.errno in NO_SPACE | UNREACHABLE:
+        return Outage.NO_SPACE if error.errno in NO_SPACE else Outage.AWAY
+    return None

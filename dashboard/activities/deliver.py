@@ -7,6 +7,7 @@ from django.utils import timezone
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from dashboard.activities.outages import tried_again_soon
 from dashboard.models import Channel, Delivery, DeliveryStatus
 from dashboard.notifications.delivery import ERROR_LENGTH, SENDERS, DeliveryError
 from orchestration.contracts.dashboard_activities import Notification
@@ -14,6 +15,7 @@ from orchestration.contracts.names import DELIVER_ACTIVITY, GIVE_UP_DELIVERY_ACT
 
 
 @activity.defn(name=DELIVER_ACTIVITY)
+@tried_again_soon
 async def deliver(given: Notification) -> None:
     """Send a notification. Raises ApplicationError, non-retryable if the refusal is final."""
     found = Delivery.objects.select_related("subscription", "batch")
@@ -31,6 +33,7 @@ async def deliver(given: Notification) -> None:
 
 
 @activity.defn(name=GIVE_UP_DELIVERY_ACTIVITY)
+@tried_again_soon
 async def give_up_delivery(given: Notification) -> None:
     """Mark a notification as failed once its attempts are used up."""
     pending = Delivery.objects.filter(pk=given.delivery_id, status=DeliveryStatus.PENDING)

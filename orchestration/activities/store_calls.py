@@ -31,21 +31,31 @@ async def when_back(call: Callable[[], Awaitable[T]]) -> T:
 
 
 def read_when_back(read: Callable[[str], Iterator[bytes]]) -> Callable[[str], Iterator[bytes]]:
-    """Return a reader in a thread that waits for a store until its first part is there."""
+    """Return a reader in a thread that waits for a store, also in the middle, and goes on where it was interrupted."""
 
     def reader(name: str) -> Iterator[bytes]:
-        for pause in _pauses():
-            parts = read(name)
+        had, pauses = 0, _pauses()
+        while True:
             try:
-                first = next(parts, b"")
+                for part in _after(had, read(name)):
+                    had, pauses = had + len(part), _pauses()
+                    yield part
             except StoreAway as error:
+                pause = next(pauses)
                 log.warning("The store is away (%s): the next try is in %s s.", error, pause)
                 time.sleep(pause)
             else:
-                return itertools.chain([first], parts)
-        raise AssertionError("The pauses never end.")
+                return
 
     return reader
+
+
+def _after(skipped: int, parts: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield parts without their first bytes."""
+    for part in parts:
+        if rest := part[skipped:]:
+            yield rest
+        skipped = max(0, skipped - len(part))
 
 
 def _pauses() -> Iterator[float]:

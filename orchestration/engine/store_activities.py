@@ -25,6 +25,10 @@ WORKER_LOST_RETRY = RetryPolicy(
 """For a lost worker, not for items: those have their own attempts inside the activity."""
 
 
+UNTIL_IT_WORKS = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10))
+"""For what waits for a neighbour of ours. Temporal's own default waits up to 100 s after the neighbour is back."""
+
+
 async def run_store_activity(
     activity: str,
     given: Any,
@@ -42,6 +46,6 @@ async def run_store_activity(
         task_queue=task_queue,
         start_to_close_timeout=STORE_TIMEOUT,
         heartbeat_timeout=HEARTBEAT_TIMEOUT,
-        retry_policy=retry,
+        retry_policy=retry or UNTIL_IT_WORKS,
         summary=summary,
     )

@@ -5,6 +5,8 @@ Workflow code: deterministic.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError
@@ -16,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.engine.store_activities import run_store_activity
     from orchestration.engine.units.factory import Units
 
-SUMMARISE_RETRY = RetryPolicy(maximum_attempts=3)
+SUMMARISE_RETRY = RetryPolicy(maximum_attempts=10, maximum_interval=timedelta(seconds=10))
 """For a report that cannot be written, or a lost worker."""
 
 

@@ -9,7 +9,7 @@ from collections import deque
 import httpx
 
 from orchestration.remote.http_client import bearer_client, post_json
-from orchestration.remote.wire import EVENTS, EVENTS_PATH, WorkflowEvent
+from orchestration.remote.wire import EVENTS, EVENTS_PATH, FINAL, WorkflowEvent
 
 log = logging.getLogger(__name__)
 EVENTS_PER_CALL = 500
@@ -20,7 +20,7 @@ DEBOUNCE = 0.2
 """Seconds for which events are collected, to be sent with the first of them."""
 
 TIMEOUT = 5.0
-RETRY_PAUSES = (1.0, 2.0, 5.0, 10.0)
+RETRY_PAUSES = (1.0, 2.0, 5.0)
 """Seconds between tries while the dashboard is unreachable."""
 
 CLOSE_TIMEOUT = 2.0
@@ -94,10 +94,10 @@ class EventSender:
                 len(events) + len(self._pending),
             )
         else:
-            if answer.is_success:
+            if answer.status_code == 204:
                 return True
             log.warning("Canopy does not accept events: %s %s", answer.status_code, answer.text[:200])
-            if answer.is_client_error:
+            if answer.status_code in FINAL:
                 return False  # a retry would be refused as well
         room = (self._pending.maxlen or 0) - len(self._pending)
         self._pending.extendleft(reversed(events[max(0, len(events) - room) :]))

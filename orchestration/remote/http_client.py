@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import httpx
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds."""
+
+PROBES = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 10_000}
+"""A host that vanished during a call is noticed after about ten seconds: seconds, seconds, number, milliseconds."""
 
 
 def bearer_client(url: str, token: str, *, timeout: float) -> httpx.Client:
     """Return a client of the dashboard at an address; `timeout` in seconds. Proxies of the environment are not used."""
     headers = {"Authorization": f"Bearer {token}"}
-    return httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=timeout, trust_env=False)
+    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    options += [(socket.IPPROTO_TCP, getattr(socket, name), at) for name, at in PROBES.items() if hasattr(socket, name)]
+    return httpx.Client(
+        base_url=url.rstrip("/"),
+        headers=headers,
+        timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
+        transport=httpx.HTTPTransport(trust_env=False, socket_options=options),
+        trust_env=False,
+    )
 
 
 def post_json(client: httpx.Client, path: str, body: bytes, **query: Any) -> httpx.Response:

@@ -15,6 +15,7 @@ from orchestration.remote.wire import (
     BEGUN,
     BEGUN_PATH,
     CHUNK,
+    FINAL,
     FORGET_PATH,
     NOTE,
     NOTE_PATH,
@@ -29,12 +30,13 @@ RESULTS_PER_CALL = 200
 TIMEOUT = 30.0
 """Seconds for one call."""
 
-TRY_LATER = (408, 425, 429)
-"""Statuses besides those of servers' failures with which a dashboard, or what stands before it, is away for now."""
+STREAM = "application/octet-stream"
+CONTENT_TYPES = ("application/json", STREAM)
+"""What a dashboard answers with. A page is from somebody else: a proxy that shows one while there is no dashboard."""
 
 
-class StoreRefused(Exception):
-    """The dashboard denies this worker access: its token is wrong, or not an operator's."""
+class StoreRefused(StoreAway):
+    """The dashboard denies this worker access: its token is wrong, or not an operator's. Somebody may mend that."""
 
 
 class RemoteStore:
@@ -56,7 +58,7 @@ class RemoteStore:
         """Yield the content of a file that is a parameter. Raises LookupError when it is gone."""
         try:
             with self._client.stream("GET", f"{UPLOADS_PATH}/{upload_id}") as answer:
-                if answer.is_error:
+                if answer.headers.get("content-type") != STREAM:
                     answer.read()
                 yield from _checked(answer).iter_bytes()
         except httpx.TransportError as error:
@@ -75,9 +77,19 @@ class RemoteStore:
         self._post(FORGET_PATH, BEGUN.dump_json(begun))
 
     def write_results(self, results: Sequence[ItemResult]) -> None:
-        """Record results, RESULTS_PER_CALL in a call."""
+        """Record results, RESULTS_PER_CALL in a call, or fewer where a proxy takes no body of that size."""
         for first in range(0, len(results), RESULTS_PER_CALL):
-            self._post(RESULTS_PATH, RESULTS.dump_json(list(results[first : first + RESULTS_PER_CALL])))
+            self._write(results[first : first + RESULTS_PER_CALL])
+
+    def _write(self, results: Sequence[ItemResult]) -> None:
+        try:
+            self._post(RESULTS_PATH, RESULTS.dump_json(list(results)))
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != 413 or len(results) == 1:
+                raise
+            half = len(results) // 2
+            self._write(results[:half])
+            self._write(results[half:])
 
     def _post(self, path: str, body: bytes, **query: Any) -> httpx.Response:
         try:
@@ -87,19 +99,26 @@ class RemoteStore:
 
 
 def _checked(answer: httpx.Response) -> httpx.Response:
-    """Return the answer if it is a success. Raises StoreAway, StoreRefused, LookupError, httpx.HTTPStatusError."""
-    if answer.is_server_error or answer.status_code in TRY_LATER:
-        raise StoreAway(f"{answer.status_code}: {_detail(answer)}")
-    if answer.status_code in (401, 403):
-        raise StoreRefused(f"{answer.status_code}: {_detail(answer)}")
-    if answer.status_code == 404:
-        raise LookupError(_detail(answer))
-    answer.raise_for_status()
-    return answer
+    """Return the answer if it is a success of the dashboard's.
+
+    Raises LookupError and httpx.HTTPStatusError for what no repetition will change, StoreAway for everything else.
+    """
+    status, kind = answer.status_code, answer.headers.get("content-type", "").partition(";")[0].strip()
+    if answer.is_success and (status == 204 or kind in CONTENT_TYPES):
+        return answer
+    detail = _detail(answer)
+    if status == 404 and detail is not None:
+        raise LookupError(detail)
+    if status in FINAL:
+        answer.raise_for_status()
+    reason = f"{status}: {answer.text[:200] if detail is None else detail}"
+    raise StoreRefused(reason) if status in (401, 403) else StoreAway(reason)
 
 
-def _detail(answer: httpx.Response) -> str:
+def _detail(answer: httpx.Response) -> str | None:
+    """Return the reason that a dashboard has given; None where the answer is not a dashboard's."""
     try:
-        return str(answer.json()["detail"])
+        given = answer.json()
+        return str(given["detail"]) if "errors" in given else None
     except (ValueError, KeyError, TypeError):
-        return answer.text[:200]
+        return None

@@ -42,3 +42,6 @@ BEGUN_PATH = "/api/v1/worker/begun"
 FORGET_PATH = "/api/v1/worker/begun/forget"
 
 UPLOADS_PATH = "/api/v1/worker/uploads"
+
+FINAL = (409, 413, 415, 422)
+"""Statuses that are about the call itself. With any other the dashboard, or what stands before it, is away for now."""

@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.engine.cancellation import stop_if_canceled
     from orchestration.engine.flows.flow import FlowParent, result_note
     from orchestration.engine.item_store import read_item, write_result
-    from orchestration.engine.store_activities import HEARTBEAT_TIMEOUT
+    from orchestration.engine.store_activities import HEARTBEAT_TIMEOUT, UNTIL_IT_WORKS
     from orchestration.errors.failures import failure_of
     from orchestration.plan.plan import Plan
 
@@ -112,4 +112,5 @@ class DelegateWorkflow(FlowParent):
             task_queue=self._chunk.task_queue,
             schedule_to_close_timeout=LONGEST_WAIT,
             heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=UNTIL_IT_WORKS,
         )

@@ -11,6 +11,7 @@ from temporalio.exceptions import ActivityError
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.dashboard_activities import Notification
     from orchestration.contracts.names import DASHBOARD_TASK_QUEUE, DELIVER_ACTIVITY, GIVE_UP_DELIVERY_ACTIVITY
+    from orchestration.engine.store_activities import UNTIL_IT_WORKS
 
 SEND_TIMEOUT = timedelta(seconds=30)
 SEND_WITHIN = timedelta(days=1)
@@ -40,6 +41,7 @@ class NotificationWorkflow:
                 given,
                 task_queue=DASHBOARD_TASK_QUEUE,
                 start_to_close_timeout=GIVE_UP_TIMEOUT,
+                retry_policy=UNTIL_IT_WORKS,
             )
             return False
         return True

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy, SearchAttributeKey
+from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
         SCHEDULE_TASK_QUEUE,
     )
     from orchestration.contracts.workflow_ids import root_id
+    from orchestration.engine.store_activities import UNTIL_IT_WORKS
 
 SCHEDULED_AT: SearchAttributeKey[datetime] = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 """The nominal time, which Temporal puts on every workflow that a schedule starts."""
@@ -27,8 +28,6 @@ LAUNCH_WITHIN = timedelta(days=1)
 """How long a launch waits for a dashboard that is away."""
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=30)
-
-UNTIL_IT_WORKS = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10))
 
 
 @workflow.defn

@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.status import Status
     from orchestration.contracts.workflow_ids import entity_id
     from orchestration.engine.child_handles import in_background, signal_if_open
+    from orchestration.engine.store_activities import UNTIL_IT_WORKS
     from orchestration.engine.supervisor import Unit
     from orchestration.engine.units.children import Children
     from orchestration.engine.units.handoff import Handoff
@@ -74,6 +75,7 @@ class Entities(Children):
                     EntityOperation(chunk, workflow.info().workflow_id),
                 ),
                 start_to_close_timeout=SUBMIT_TIMEOUT,
+                retry_policy=UNTIL_IT_WORKS,
             )
         if entity.watch is None:
             entity.watch = asyncio.create_task(self._watch(entity))

@@ -14,7 +14,7 @@ from temporalio.workflow import ActivityHandle
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.chunks import ResourcesInput
     from orchestration.contracts.names import AWAIT_WORKFLOW_ACTIVITY, READ_RESOURCES_ACTIVITY
-    from orchestration.engine.store_activities import run_store_activity
+    from orchestration.engine.store_activities import UNTIL_IT_WORKS, run_store_activity
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=15)
 LONGEST_WAIT = timedelta(days=30)
@@ -45,4 +45,5 @@ def start_awaiting(workflow_id: str) -> ActivityHandle[str]:
         result_type=str,
         schedule_to_close_timeout=LONGEST_WAIT,
         heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=UNTIL_IT_WORKS,
     )

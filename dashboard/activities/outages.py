@@ -1,0 +1,36 @@
+"""Activities that fail because the dashboard's own neighbours are away are tried again soon, whatever their policy."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from temporalio.exceptions import ApplicationError
+
+from dashboard.server.outages import outage_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+AGAIN_AFTER = timedelta(seconds=5)
+AWAY = "Away"
+"""Type of the error."""
+
+
+def tried_again_soon(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    """Return an activity whose retry comes after AGAIN_AFTER where a neighbour is away: the backoff is for others."""
+
+    @wraps(function)
+    async def run(*given: P.args, **named: P.kwargs) -> R:
+        try:
+            return await function(*given, **named)
+        except ApplicationError:
+            raise
+        except Exception as error:
+            if outage_of(error) is None:
+                raise
+            raise ApplicationError(str(error), type=AWAY, next_retry_delay=AGAIN_AFTER) from error
+
+    return run

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, Flag
+from types import NoneType
 from typing import Any, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
@@ -51,6 +52,7 @@ def choice_title(each: Enum) -> str:
 def field_of(name: str, info: FieldInfo, schema: dict[str, Any], default: Any) -> forms.Field:
     """Return the form field. `schema` is its part of the JSON schema, `default` is Stored or None."""
     annotation, metadata, takes_none = unwrapped(info.annotation)
+    takes_none = takes_none or annotation is NoneType
     is_required = info.is_required() and not takes_none
     common: dict[str, Any] = {
         "label": translated(title_of(name, info)),
@@ -77,6 +79,10 @@ def _field_by_type(
         return _choice(members, takes_none, common)
     if annotation is bool:
         return Switch(**common | {"required": False})
+    if isinstance(annotation, type) and issubclass(annotation, Flag):
+        members = ", ".join(f"{each.value} {str(each.name).replace('_', ' ').lower()}" for each in annotation)
+        sums = gettext("The sum of what applies: %(members)s.") % {"members": members}
+        return WholeNumber(**common | {"required": not takes_none, "help_text": common["help_text"] or sums})
     if annotation is int or annotation is float or annotation is Decimal:
         return _number(annotation, metadata, takes_none, common)
     if annotation is str:
@@ -87,7 +93,7 @@ def _field_by_type(
         return TextOf(max_length=SECRET_LENGTH, **common)
     if annotation is Upload:
         return UploadField(**common)
-    if isinstance(annotation, type) and issubclass(annotation, VALUE_SECRETS):
+    if isinstance(kind := get_origin(annotation) or annotation, type) and issubclass(kind, VALUE_SECRETS):
         note = gettext_lazy("Set in the processor's code; a launch cannot change it.")
         return HiddenSecret(**common | {"disabled": True, "required": False, "help_text": note})
     if get_origin(annotation) is dict:

@@ -7,13 +7,13 @@ from typing import Any
 
 from django import forms
 from django.http import QueryDict
-from pydantic import AliasChoices, BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
 from dashboard.errors import reasons_by_field
 from dashboard.forms.model_fields import field_of
 from dashboard.forms.stored_values import LEFT_OUT, Stored
-from orchestration.processors.parameters import read_parameters, schema_of, stored_defaults
+from orchestration.processors.parameters import names_of, read_parameters, schema_of, stored_defaults
 
 
 class PydanticForm(forms.Form):
@@ -89,11 +89,7 @@ class PydanticForm(forms.Form):
     @classmethod
     def _names(cls) -> dict[str, str]:
         """Return the fields' names by their aliases."""
-        found = {}
-        for name, info in cls.source.model_fields.items():
-            alias = info.validation_alias
-            for each in alias.choices if isinstance(alias, AliasChoices) else [alias]:
-                found[str(each if isinstance(each, str) or each is None else each.path[0])] = name
+        found = {each: name for name, info in cls.source.model_fields.items() for each in names_of(name, info)}
         return found | {name: name for name in cls.source.model_fields}
 
 

@@ -224,7 +224,7 @@ class Choice(StoredField, forms.ChoiceField):
     def show(self, value: Any) -> Any:
         """Return the token of a value."""
         equal = (token for token, each in self._values.items() if each == value and type(each) is type(value))
-        return self.blank if value is None else next(equal, str(value))
+        return next(equal, self.blank if value is None else str(value))
 
     def clean(self, value: Any) -> Any:
         """Return the chosen value, None, or LEFT_OUT. Raises ValidationError."""

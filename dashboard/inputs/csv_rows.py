@@ -16,8 +16,11 @@ from dashboard.inputs.lines import LINE_LIMIT, MARK, LineReader
 from dashboard.inputs.rows import KEY_LIMIT, BadRow
 from dashboard.inputs.sniffing import DELIMITER_LINE
 from dashboard.inputs.source import SourceError
+from dashboard.inputs.strict_json import InvalidJson, read_json
 
 csv.field_size_limit(LINE_LIMIT)
+
+JSON_OBJECT = re.compile(r"(\[\s*)*\{")
 
 
 class CsvTable:
@@ -30,6 +33,8 @@ class CsvTable:
         self._is_joined = False
         self.columns: list[str] = []
         self._unnamed = 0
+        self._end = ""
+        self._next_row = 0
         self.is_relaunch = False
         self._skip_to_header()
         at, number = lines.at, lines.number
@@ -61,6 +66,8 @@ class CsvTable:
             except csv.Error as error:
                 yield line, BadRow(line, self._problem(error, line))
                 continue
+            if not cells and self._is_empty_cell():
+                cells = [""]
             if cells and not self._is_blank_line(cells):
                 yield line, self._checked(cells, line)
 
@@ -76,15 +83,24 @@ class CsvTable:
             if not self._record and line.startswith(MARK):
                 self._is_joined = True
                 line = line.removeprefix(MARK)
+            if not self._record and line == "\r\n" and self._end == "\r":
+                continue  # of CR CR LF, as lines end whose ends were translated twice
             self._record.append(line)
+            self._end = line[len(line.rstrip("\r\n")) :]
             yield line
 
     def _header(self) -> list[str] | None:
         line = self._lines.number + 1
+        problem = None
         try:
-            return next(self._reader, None)
+            header = next(self._reader, None)
         except csv.Error as error:
-            raise SourceError(self._problem(error, line)) from error
+            header, problem = None, SourceError(self._problem(error, line))
+        if _is_json("".join(self._record).strip()):
+            raise SourceError(_("This is JSON, not CSV. Choose the input format JSON Lines."))
+        if problem is not None:
+            raise problem
+        return header
 
     def _take_header(self, header: list[str]) -> None:
         if relaunch.is_own(header):
@@ -107,6 +123,17 @@ class CsvTable:
     def _is_blank_line(self, cells: Sequence[str]) -> bool:
         """Whether a record is a line of blanks, which is no row where rows have several cells."""
         return len(cells) == 1 and len(self.columns) > 1 and not "".join(self._record).strip()
+
+    def _is_empty_cell(self) -> bool:
+        """Whether an empty line is a row: where rows have one cell, and another row follows."""
+        if len(self.columns) != 1 or self.is_relaunch:
+            return False
+        if self._lines.number < self._next_row:
+            return True
+        at, number = self._lines.at, self._lines.number
+        self._next_row = next((self._lines.number for line in self._lines if line.strip()), 0)
+        self.go_to(at, number)
+        return bool(self._next_row)
 
     def _checked(self, cells: list[str], line: int) -> list[str] | BadRow:
         """Return as many cells as there are columns, or why a record is no row."""
@@ -164,6 +191,16 @@ class CsvTable:
                 continue
             break
         return reason + (extent if last > line else "")
+
+
+def _is_json(text: str) -> bool:
+    if not JSON_OBJECT.match(text):
+        return False
+    try:
+        read_json(text)
+    except InvalidJson:
+        return False
+    return True
 
 
 def _no_name(index: int) -> str:

@@ -20,6 +20,7 @@ ENCODINGS = {
     "utf-16-le": "UTF-16 LE",
     "utf-16-be": "UTF-16 BE",
     "utf-32-le": "UTF-32 LE",
+    "utf-32-be": "UTF-32 BE",
     "cp1252": "Windows-1252",
     "iso8859_15": "ISO 8859-15",
     "cp1250": "Windows-1250",
@@ -30,6 +31,8 @@ ENCODINGS = {
     "gb18030": "GB 18030",
     "big5": "Big5",
     "euc_kr": "EUC-KR",
+    "mac_roman": "Mac Roman",
+    "cp850": "DOS (code page 850)",
 }
 """Encodings that can be read, by Python's names, with the names that people know."""
 
@@ -39,12 +42,16 @@ GUESSED = [name for name in ENCODINGS if not name.startswith("utf")]
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file is to be read. An empty encoding, delimiter or quote is to be detected."""
+    """How a file is to be read. An empty encoding, delimiter or quote is to be detected.
+
+    `skips_blanks`: blanks behind a delimiter are no part of a cell, so that quotes may follow them.
+    """
 
     encoding: str = ""
     delimiter: str = ""
     quote: str = ""
     has_header: bool = True
+    skips_blanks: bool = False
 
     @classmethod
     def of(cls, stored: Mapping[str, Any] | None) -> Self:
@@ -66,4 +73,5 @@ class Dialect:
         """The arguments of csv.reader for a known dialect: strict, so that quotes that do not match are found."""
         if self.quote == NO_QUOTES:
             return {"delimiter": self.delimiter, "quoting": csv.QUOTE_NONE, "quotechar": None, "strict": True}
-        return {"delimiter": self.delimiter, "quotechar": self.quote, "strict": True}
+        options = {"delimiter": self.delimiter, "quotechar": self.quote, "strict": True}
+        return options | {"skipinitialspace": self.skips_blanks}

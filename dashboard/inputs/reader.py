@@ -204,7 +204,7 @@ def _default_key(data: Mapping[str, Any]) -> str:
 def _key_text(value: Any) -> str:
     if value is None:
         return ""
-    return json.dumps(value) if isinstance(value, dict | list) else str(value)
+    return json.dumps(value) if isinstance(value, dict | list | bool) else str(value)
 
 
 def _row(data: dict[str, Any], key: str, line: int) -> InputRow | BadRow:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -13,7 +14,7 @@ from typing import BinaryIO
 from charset_normalizer import from_bytes
 from django.utils.translation import gettext as _
 
-from dashboard.inputs.dialect import DELIMITERS, GUESSED, UTF_8, Dialect
+from dashboard.inputs.dialect import DELIMITERS, GUESSED, NO_QUOTES, UTF_8, Dialect
 from dashboard.inputs.lines import BLOCK, MARK, LineReader
 from dashboard.inputs.source import Format, Source, SourceError
 
@@ -22,7 +23,7 @@ SAMPLE_CHARACTERS = 256 * 1024
 CHARSET_SAMPLE = 16 * 1024
 """Bytes around the first one that is not UTF-8 from which the encoding is told."""
 
-DELIMITER_LINE = re.compile(r'"?sep=(.)"?\s*')
+DELIMITER_LINE = re.compile(r"""["']?sep=([^\w"'\r\n])["']?[,;\t|]*\s*""", re.IGNORECASE)
 """The first line by which Excel tells a delimiter."""
 
 MARKS = (
@@ -30,7 +31,20 @@ MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
 )
+WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+NO_TEXT = ("Cc", "Cn", "Co", "Cs")
+"""Categories of characters that no text has, apart from tabs and line ends."""
+
+ASCII_AND_ZEROS = re.compile(rb"[\x00\t\r\n -~]*")
+
+CONTINUATIONS = bytes(range(0x80, 0xC0))
+"""Bytes that go on with a character of UTF-8."""
+
+BY_CHOICE = ("mac_roman", "cp850")
+"""Encodings that too many other texts seem to be in."""
+
 WESTERN = re.compile(
     r"[\x00-\x7fäöüÄÖÜßéèêëÉÈÊàâáãåæÀÂÁÅÆçÇñÑóòôõøÓÔØœŒúùûÚÛíìîïÍ\xa0¡¿ºª€£§°«»„“”·½¼²³µ®©™…\u2013\u2014\u2018-\u201a]*"
 )
@@ -45,11 +59,13 @@ def detect(source: Source) -> Dialect:
     if not chosen.encoding:
         with source.open() as file:
             found = replace(found, encoding=find_encoding(file))
-    if source.format is not Format.CSV or chosen.delimiter:
+    if source.format is not Format.CSV:
         return found
     with source.open() as file:
         sample = _sample(LineReader(file, found.encoding))
-    return replace(found, delimiter=find_delimiter(sample, found))
+    if not chosen.delimiter:
+        found = replace(found, delimiter=find_delimiter(sample, found))
+    return replace(found, skips_blanks=_has_blanks_before_quotes(sample, found))
 
 
 def find_encoding(file: BinaryIO) -> str:
@@ -74,28 +90,48 @@ def find_encoding(file: BinaryIO) -> str:
 
 
 def _wide_without_mark(block: bytes) -> str:
-    """Return UTF-16 where every other byte is a zero, as in text of Latin letters; empty for anything else."""
-    start = block[:1024]
-    even, odd = start[::2], start[1::2]
-    zeros_even, zeros_odd = even.count(0) / max(len(even), 1), odd.count(0) / max(len(odd), 1)
-    if zeros_odd > 0.7 and zeros_even < 0.1:
-        return "utf-16-le"
-    if zeros_even > 0.7 and zeros_odd < 0.1:
-        return "utf-16-be"
-    return ""
+    """Return the encoding with two or four bytes a character in which bytes with zeros are text; empty for none."""
+    start = block[:CHARSET_SAMPLE]
+    zeros = start.count(0)
+    if not zeros or (zeros < len(start) / 4 and ASCII_AND_ZEROS.fullmatch(start)):
+        return ""
+    letters = {encoding: _ascii_letters(start, encoding) for encoding in WIDE}
+    best = max(WIDE, key=letters.__getitem__)
+    return best if letters[best] else ""
+
+
+def _ascii_letters(start: bytes, encoding: str) -> int:
+    """Return how many characters of ASCII the beginning of a text has; 0 if it is no text of the encoding."""
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(start)
+    except UnicodeDecodeError:
+        return 0
+    if any(unicodedata.category(each) in NO_TEXT for each in set(text) - {"\t", "\r", "\n"}):
+        return 0
+    return sum(each.isascii() for each in text)
 
 
 def _likeliest(sample: bytes) -> str:
-    """Return the likeliest encoding of text that is not UTF-8; UTF-8 for what is no text."""
-    if b"\x00" in sample:
+    """Return the likeliest encoding of text that is not UTF-8; UTF-8 for what is no text, or only broken in places."""
+    if b"\x00" in sample or _is_broken_utf_8(sample):
         return UTF_8
-    western = sample.decode("cp1252", "replace")
-    if WESTERN.fullmatch(western) and not NON_ASCII_RUN.search(western):
-        return "cp1252"
-    best = from_bytes(sample, cp_isolation=GUESSED).best()
+    for encoding in ("cp1252", "mac_roman") if b"\n" not in sample and b"\r" in sample else ("cp1252",):
+        western = sample.decode(encoding, "replace")
+        if WESTERN.fullmatch(western) and not NON_ASCII_RUN.search(western):
+            return encoding
+    guessed = [encoding for encoding in GUESSED if encoding not in BY_CHOICE]
+    best = from_bytes(sample, cp_isolation=guessed).best()
     if best is None:
         return UTF_8
-    return next((name for name in GUESSED if name in {best.encoding, *best.could_be_from_charset}), UTF_8)
+    return next((name for name in guessed if name in {best.encoding, *best.could_be_from_charset}), UTF_8)
+
+
+def _is_broken_utf_8(sample: bytes) -> bool:
+    """Whether most of what is not ASCII is UTF-8: a file that was cut, or joined with one in another encoding."""
+    decoder = codecs.getincrementaldecoder(UTF_8)("surrogateescape")
+    beyond = [each for each in decoder.decode(sample.lstrip(CONTINUATIONS)) if not each.isascii()]
+    broken = sum("\udc80" <= each <= "\udcff" for each in beyond)
+    return len(beyond) > 2 * broken
 
 
 def _sample(lines: Iterable[str]) -> list[str]:
@@ -137,6 +173,20 @@ def find_delimiter(sample: Sequence[str], dialect: Dialect) -> str:
             % {"first": repr(equal[0]), "second": repr(equal[1])}
         )
     return equal[0]
+
+
+def _has_blanks_before_quotes(sample: Sequence[str], dialect: Dialect) -> bool:
+    """Whether quotes follow blanks behind a delimiter, and the records are as even if these blanks are left out."""
+    if dialect.quote == NO_QUOTES or dialect.delimiter.isspace():
+        return False
+    quoted = re.compile(rf"{re.escape(dialect.delimiter)} +{re.escape(dialect.quote)}")
+    if not any(quoted.search(line) for line in sample):
+        return False
+    kept, left_out = (
+        _fit(list(islice(_records(sample, each), SAMPLE_RECORDS)) or [None])
+        for each in (dialect, replace(dialect, skips_blanks=True))
+    )
+    return left_out.even >= kept.even
 
 
 def _records(sample: Sequence[str], dialect: Dialect) -> Iterator[list[str] | None]:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import sys
 from typing import Any
 
 from django.utils.translation import gettext as _
 
+from dashboard.i18n.formatting import numeral
+
 DEPTH_LIMIT = 100
 """Levels of lists and objects within each other."""
+
+
+NOT_ZERO = re.compile(r"[^eE]*[1-9]")
 
 
 class InvalidJson(ValueError):
@@ -47,8 +54,11 @@ def _decoded(decoder: json.JSONDecoder, text: str) -> Any:
         raise
     except RecursionError as error:
         raise TooDeep from error
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise InvalidJson(_("Invalid JSON: %(error)s.") % {"error": error}) from error
+    except ValueError as error:  # more digits than Python reads
+        limit = {"limit": numeral(sys.get_int_max_str_digits())}
+        raise InvalidJson(_("A number is too large: at most %(limit)s digits are allowed.") % limit) from error
 
 
 def check_value(value: Any, levels: int = DEPTH_LIMIT, *, has_escapes: bool = True) -> None:
@@ -98,8 +108,16 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _finite(digits: str) -> float:
+def _not_lost(digits: str) -> float:
+    """Return a number; raise InvalidJson for one that would become zero."""
     number = float(digits)
+    if not number and NOT_ZERO.match(digits):
+        raise InvalidJson(_("The number %(number)s is too small.") % {"number": digits[:40]})
+    return number
+
+
+def _finite(digits: str) -> float:
+    number = _not_lost(digits)
     if math.isinf(number):
         raise InvalidJson(_("The number %(number)s is too large.") % {"number": digits[:40]})
     return number
@@ -109,5 +127,5 @@ def _refuse_constant(name: str) -> Any:
     raise InvalidJson(_("%(name)s is not a JSON number.") % {"name": name})
 
 
-_lenient_decoder = json.JSONDecoder(object_pairs_hook=_unique)
+_lenient_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_not_lost)
 _decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant)

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from enum import Enum
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from enum import Enum, Flag
 from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr, ValidationError, create_model
+from pydantic import AliasChoices, BaseModel, ConfigDict, SecretBytes, SecretStr, ValidationError, create_model
+from pydantic import Secret as SecretValue
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema, to_jsonable_python
 from typing_extensions import TypeAliasType
 
-from orchestration.errors.texts import named
+from orchestration.errors.texts import named, visible
 from orchestration.processors.validation import guarded, rejection, validated
 
-VALUE_SECRETS = (SecretStr, SecretBytes)
+VALUE_SECRETS = (SecretStr, SecretBytes, SecretValue)
 """Types that hold a secret's value, which no batch may store; `Secret` holds a name."""
 
 USE_SECRET = "the value of a secret is not stored: use orchestration.processors.secrets.Secret"  # noqa: S105
+
+
+READ_ONCE = (Iterable, Iterator, Generator)
+"""Types of which pydantic makes an iterator; the parameters of a batch are read for each item."""
 
 
 class LenientSchema(GenerateJsonSchema):
@@ -56,9 +61,38 @@ def stored(model: BaseModel) -> dict[str, Any]:
 
 def read_parameters(model: type[BaseModel], data: Mapping[str, Any]) -> BaseModel:
     """Return data, stored or given by field or alias, as parameters. Raises ValidationError."""
-    made = validated(model, data, by_name=True)
+    made = _read(model, data)
     stored(made)
     return made
+
+
+def names_of(field: str, info: FieldInfo) -> list[str]:
+    """Return the names by which a field may be given: its own, and its aliases, of a path the first step."""
+    alias = info.validation_alias
+    aliases = alias.choices if isinstance(alias, AliasChoices) else [alias]
+    return [field, *(each if isinstance(each, str) else str(each.path[0]) for each in aliases if each is not None)]
+
+
+def _read(model: type[BaseModel], data: Mapping[str, Any]) -> BaseModel:
+    given = dict(data)
+    for field, info in model.model_fields.items():
+        members = _members_without_json(unwrapped(info.annotation)[0])
+        for name in names_of(field, info) if members else ():
+            if name in given:
+                stored_as = (each for each in members if _is_same(to_jsonable_python(each), given[name]))
+                given[name] = next(stored_as, given[name])
+    return validated(model, given, by_name=True)
+
+
+def _members_without_json(annotation: Any) -> list[Any]:
+    """Return the choices that pydantic accepts as themselves alone, and not as the JSON that they are stored as."""
+    is_enum = isinstance(annotation, type)
+    return [
+        each
+        for each in choices_of(annotation) or ()
+        if not isinstance(each.value if is_enum else each, str | int | float | None)
+        or (isinstance(each, Enum) and not is_enum)
+    ]
 
 
 def _unstorable(value: Any) -> str:
@@ -92,10 +126,10 @@ def unwrapped(annotation: Any) -> tuple[Any, tuple[Any, ...], bool]:
 
 
 def choices_of(annotation: Any) -> list[Any] | None:
-    """Return the members of an unwrapped Enum or Literal; None for any other type."""
+    """Return the members of an unwrapped Enum or Literal; None for a Flag, which combines them, and any other type."""
     if get_origin(annotation) is Literal:
         return list(get_args(annotation))
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
+    if isinstance(annotation, type) and issubclass(annotation, Enum) and not issubclass(annotation, Flag):
         return list(annotation)
     return None
 
@@ -107,7 +141,8 @@ def secret_fields(model: type[BaseModel]) -> set[str]:
 
 def _is_value_secret(info: FieldInfo) -> bool:
     annotation = unwrapped(info.annotation)[0]
-    return isinstance(annotation, type) and issubclass(annotation, VALUE_SECRETS)
+    kind = get_origin(annotation) or annotation
+    return isinstance(kind, type) and issubclass(kind, VALUE_SECRETS)
 
 
 def stored_defaults(model: type[BaseModel]) -> dict[str, Any]:
@@ -122,10 +157,27 @@ def stored_defaults(model: type[BaseModel]) -> dict[str, Any]:
 def _stored_value(model: type[BaseModel], name: str, value: Any) -> Any:
     try:
         one = _model_of_one(model, name)
-        made = _instance(model, name, getattr(validated(one, {name: value}, by_name=True), name))
-        return made.model_dump(mode="json", round_trip=True, include={name}, warnings=False)[name]
+        return _dumped(model, name, value if _comes_back(one, name, value) else _proper(one, name, value))
     except Exception:
         return to_jsonable_python(value, round_trip=True, fallback=repr)
+
+
+def _proper(one: type[BaseModel], name: str, value: Any) -> Any:
+    """Return a value as its type has it. Raises ValidationError."""
+    return getattr(_read(one, {name: value}), name)
+
+
+def _dumped(model: type[BaseModel], name: str, value: Any) -> Any:
+    made = _instance(model, name, value)
+    return made.model_dump(mode="json", round_trip=True, include={name}, warnings=False)[name]
+
+
+def _comes_back(one: type[BaseModel], name: str, value: Any) -> bool:
+    """Whether a value is stored and read back as it is: a default is not validated, and may be of another type."""
+    try:
+        return _is_same(value, _proper(one, name, _dumped(one, name, value)))
+    except Exception:
+        return False
 
 
 def check_parameters(model: type[BaseModel]) -> None:
@@ -133,9 +185,10 @@ def check_parameters(model: type[BaseModel]) -> None:
     for name, info in model.model_fields.items():
         try:
             _check_field(model, name, info)
-        except (ValidationError, TypeError) as error:
-            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            raise TypeError(f"{name} cannot be a parameter: {reason}") from error
+        except ValidationError as error:
+            raise TypeError(f"{name} cannot be a parameter: {error.errors()[0]['msg']}") from error
+        except TypeError as error:
+            raise TypeError(f"{name} cannot be a parameter: {error}") from error
 
 
 def _check_field(model: type[BaseModel], name: str, info: FieldInfo) -> None:
@@ -149,15 +202,19 @@ def _check_field(model: type[BaseModel], name: str, info: FieldInfo) -> None:
     if _has_secret(schema_of(one)):
         raise TypeError(USE_SECRET)
     annotation, _, _ = unwrapped(info.annotation)
-    for member in choices_of(annotation) or ():
-        _check_value(one, name, member, f"its choice {member!r}")
+    if (get_origin(annotation) or annotation) in READ_ONCE:
+        raise TypeError("it can be read only once, by the first item: use a list")
+    if (members := choices_of(annotation)) == []:
+        raise TypeError("it has no choices")
+    for member in members or ():
+        _check_value(one, name, member, "its choice")
     if info.is_required() or info.default_factory_takes_validated_data:
         return
     try:
         default = info.get_default(call_default_factory=True)
     except Exception as error:
         raise TypeError(f"its default cannot be made: {named(error)}") from error
-    _check_value(one, name, default, f"its default {default!r}")
+    _check_value(one, name, default, "its default")
 
 
 @lru_cache(maxsize=1_000)
@@ -172,12 +229,21 @@ def _model_of_one(model: type[BaseModel], name: str) -> type[BaseModel]:
 
 def _check_value(one: type[BaseModel], name: str, value: Any, what: str) -> None:
     try:
-        proper = getattr(validated(one, {name: value}, by_name=True), name)
-        again = getattr(validated(one, stored(_instance(one, name, proper)), by_name=True), name)
+        proper = value if _comes_back(one, name, value) else _proper(one, name, value)
+        again = _proper(one, name, stored(_instance(one, name, proper))[name])
     except ValidationError as error:
-        raise TypeError(f"{what} cannot be stored and read back: {error.errors()[0]['msg']}") from error
+        reason = error.errors()[0]["msg"]
+        raise TypeError(f"{what} {_shown(value)} cannot be stored and read back: {reason}") from error
     if not _is_same(proper, again):
-        raise TypeError(f"{what} is stored as JSON, and read back as {again!r}")
+        raise TypeError(f"{what} {_shown(value)} is stored as JSON, and read back as {_shown(again)}")
+
+
+def _shown(value: Any) -> str:
+    """Return a value as code, shortened; its type where it cannot be written."""
+    try:
+        return visible(repr(value))[:200]
+    except Exception:
+        return f"of type {type(value).__name__}"
 
 
 def _instance(model: type[BaseModel], name: str, value: Any) -> BaseModel:
@@ -194,7 +260,9 @@ def _is_same(left: Any, right: Any) -> bool:
     if isinstance(left, bool) != isinstance(right, bool):
         return False
     try:
-        return bool(left == right) or repr(left) == repr(right) or "__eq__" not in vars(type(left))
+        if bool(left == right) or repr(left) == repr(right):
+            return True
+        return type(left) is type(right) and not isinstance(left, Enum) and "__eq__" not in vars(type(left))
     except Exception:
         return type(left) is type(right)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import uuid
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv6Address
@@ -17,10 +18,13 @@ from hypothesis import strategies as st
 from pydantic import (
     AliasChoices,
     AnyUrl,
+    Base64Bytes,
     BaseModel,
     ConfigDict,
     Field,
     HttpUrl,
+    Json,
+    Secret,
     SecretStr,
     create_model,
     field_validator,
@@ -48,6 +52,30 @@ class Level(enum.IntEnum):
 
     LOW = 0
     HIGH = 1
+
+
+class Rights(enum.Flag):
+    """Members that are combined."""
+
+    READ = 1
+    WRITE = 2
+    RUN = 4
+
+
+class Sizes(enum.Enum):
+    """Values that JSON does not have."""
+
+    SMALL = (1, 2)
+    DAY = date(2026, 1, 31)
+    PRICE = Decimal("1.10")
+    RAW = b"x"
+
+
+class Maybe(enum.Enum):
+    """One member is None."""
+
+    UNKNOWN = None
+    KNOWN = "known"
 
 
 class Inner(BaseModel):
@@ -78,6 +106,13 @@ KINDS: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (Level, st.sampled_from(Level)),
     (Literal["x", "1", 1, True, ""], st.sampled_from(["x", "1", 1, ""])),
     (Literal[True, False], st.booleans()),
+    (Literal[Color.ONE, Color.DARK_GREEN], st.sampled_from([Color.ONE, Color.DARK_GREEN])),
+    (Literal[b"x", "y", 2], st.sampled_from([b"x", "y", 2])),
+    (Rights, st.integers(0, 7).map(Rights)),
+    (Sizes, st.sampled_from(Sizes)),
+    (None, st.none()),
+    (Base64Bytes, st.just(b"YWJj")),
+    (Json, JSON),
     (date, DATES),
     (datetime, st.datetimes(timezones=OFFSETS)),
     (time, st.times() | st.times(timezones=st.just(UTC))),
@@ -166,6 +201,8 @@ class Choices(BaseModel):
     maybe: bool | None = None
     prefix: str | None = None
     secret: SecretStr = SecretStr("hidden")
+    number: Secret[int] = Secret(4711)
+    unknown: Maybe = Maybe.UNKNOWN
     slug: str = Field(default_factory=lambda data: f"of {data['kind']}")
 
     @field_validator("kind")
@@ -179,13 +216,14 @@ def test_choices_are_made_and_none_is_said() -> None:
     markup = opened(Choices)
     assert markup.count("Please choose…") == 2
     assert "hidden" not in markup
+    assert "4711" not in markup
     unchosen = form_of(Choices)(sent_unchanged(markup), prefix="parameters")
     assert set(unchosen.errors) == {"color", "kind"}
     data = sent_unchanged(markup)
     data["parameters-color"], data["parameters-kind"], data["parameters-maybe"] = "dark_green", "a", "False"
     form = form_of(Choices)(data, prefix="parameters")
     assert form.is_valid(), form.errors
-    expected = {"color": "dark_green", "kind": "a", "maybe": False, "prefix": None, "slug": "of a"}
+    expected = {"color": "dark_green", "kind": "a", "maybe": False, "prefix": None, "unknown": None, "slug": "of a"}
     assert stored(form.model) == expected
     data["parameters-prefix"] = "p"
     both = form_of(Choices)(data, prefix="parameters")
@@ -228,6 +266,10 @@ def test_native_inputs_hold_what_they_can() -> None:
         (SecretStr, ..., "Secret"),
         (list[SecretStr], [], "Secret"),
         (str, Field("a", exclude=True), "excluded"),
+        (Iterable[int], ..., "only once"),
+        (enum.Enum("Nothing", []), ..., "no choices"),
+        (Any, Color.ONE, "read back as 1"),
+        (int, Field(10**5000), "of type int"),
         (str, Field(default_factory=lambda: dict[str, str]()["a"]), "KeyError"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 from dashboard.inputs.dialect import NO_QUOTES, Dialect
 from dashboard.inputs.reader import InputReader
 from dashboard.inputs.rows import BadRow, InputRow
-from dashboard.inputs.source import ROW_NUMBER, Format, Source
+from dashboard.inputs.source import ROW_NUMBER, Format, Source, SourceError
 from orchestration.processors.catalogue import get_processor
 
 Read = tuple[list[dict[str, object]], list[tuple[int, str]]]
@@ -42,6 +42,14 @@ TABLE = "id;name\r\n1;Müller\r\n2;Größe\r\n"
         ("id,name\r1,a\n2,b\r\n", TWO),
         ("sep=;\r\nid;name;\r\n1;a;\r\n2;b\r\n", TWO),
         ('"sep=|"\nid|name\n1|a\n2|b\n', TWO),
+        ("SEP=;;\nid;name\n1;a\n2;b\n", TWO),
+        ("sep=x\n1\n", [{"sep=x": "1"}]),
+        ('id, name\n1, "a"\n2, b\n', TWO),
+        ('a, b\n"x", y "z"\n', [{"a": "x", "b": ' y "z"'}]),
+        ("id,name\r\r\n1,a\r\r\n2,b\r\r\n", TWO),
+        ("v\r\r\n1\r\r\n2\r\r\n", [{"v": "1"}, {"v": "2"}]),
+        ('id,name\r\r\n1,"a\r\r\nb"\r\r\n', [{"id": "1", "name": "a\r\r\nb"}]),
+        ("v\n1\n\n\n", [{"v": "1"}]),
         ("\n  \nid,name\n\n1,a\n   \n2,b\n", TWO),
         ("price;n\n1,5;2\n", [{"price": "1,5", "n": "2"}]),
         ("a,b;c\n1,2;3\n", [{"a,b": "1,2", "c": "3"}]),
@@ -66,6 +74,7 @@ OTHER_FILE = "Another file begins within this row: a line end is missing between
         ('id,n\n1,"a\nb"\n2,"x\n3,"y"\n4,z\n', 2, [(4, TEXT_BEHIND)]),
         ('id,n\n1,"5" pipe\n2,x\n', 1, [(2, "The quote that opens in line 2 closes in line 2 with text behind it.")]),
         ('v\n""\n1\n', 1, [(2, "The key is empty.")]),
+        ("v\n\n1\n\n\n2\n\n", 2, [(line, "The key is empty.") for line in (2, 4, 5)]),
         ("a,b\n,\n1,2\n", 1, [(2, "The key is empty.")]),
         ("id,name\n1,a\nid,name\n2,b\n", 2, [(3, "This row repeats the header: another file begins here.")]),
         ("\ufeffid\n1\n\ufeffid\n2\n", 2, [(3, "This row repeats the header: another file begins here.")]),
@@ -80,7 +89,7 @@ def test_what_cannot_be_read_is_named_with_its_line(content: str, good: int, bad
 
 @pytest.mark.parametrize(
     "encoding",
-    ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252", "latin-1"],
+    ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be", "cp1252", "latin-1"],
 )
 def test_an_encoding_is_detected(encoding: str) -> None:
     rows, bad = read(source(TABLE.encode(encoding)))
@@ -93,6 +102,9 @@ def test_an_encoding_is_detected(encoding: str) -> None:
         ("имя;возраст\nИван;3\nМария;4\n", "cp1251"),
         ("名前;年齢\n太郎;3\n花子は元気です;4\n", "cp932"),
         ("Łódź;n\nżółć;1\nKraków źdźbło;2\n", "cp1250"),
+        ("Größe;Straße\rMüller;“ja”\r", "mac_roman"),
+        *(("имя;возраст\nИван;3\n", encoding) for encoding in ("utf-16-le", "utf-16-be", "utf-32-be")),
+        *(("名前,x\n太郎,1\n", encoding) for encoding in ("utf-16-le", "utf-16-be")),
     ],
 )
 def test_an_encoding_of_other_letters_is_detected(text: str, encoding: str) -> None:
@@ -119,6 +131,18 @@ def test_a_dialect_can_be_chosen(content: str | bytes, chosen: dict[str, Any], r
     assert read(source(content, **chosen)) == (rows, [])
 
 
+def test_what_would_be_read_in_another_way_says_so() -> None:
+    joined = "id;name\n1;Größe\n2;Müller\n".encode() + "3;Grün\n".encode("cp1252")
+    for content, reason in (
+        (joined, "This is not UTF-8 text (line 4, byte 5)."),
+        (b"a,b\n1,\x00\n", "This is a binary file, not text."),
+        ('{"a":1,"b":2}\n{"a":3,"b":4}\n', "This is JSON, not CSV. Choose the input format JSON Lines."),
+    ):
+        with pytest.raises(SourceError) as error:
+            read(source(content))
+        assert str(error.value).startswith(reason)
+
+
 @pytest.mark.parametrize("content", ["a\rb\nc\r\nd", "\ufeffa\nb\n\ufeffc\nd"])
 def test_lines_end_in_any_way(content: str) -> None:
     assert read(source(content, Format.LINES)) == ([{"value": each} for each in "abcd"], [])
@@ -137,6 +161,18 @@ def test_a_long_line_has_a_key_of_its_own_and_a_long_cell_is_named() -> None:
         "1",
         "2",
     ]
+
+
+def test_empty_cells_of_one_column_are_read_again_from_where_reading_stopped() -> None:
+    whole = replace(source("v\n\n1\n\n\n2\n\n"), key=ROW_NUMBER)
+    expected = list(InputReader(whole, get_processor("simulate")))
+    assert [dict(row.data) for _, row in expected if isinstance(row, InputRow)] == [
+        {"v": v} for v in ("", "1", "", "", "2")
+    ]
+    for stop in range(len(expected)):
+        first = InputReader(whole, get_processor("simulate"))
+        begun = list(islice(first, stop))
+        assert begun + list(InputReader(replace(whole, start=first.position), get_processor("simulate"))) == expected
 
 
 WIDE = "id;name\r1;ä\r2;Größe\r3;😀\r4;d\r"

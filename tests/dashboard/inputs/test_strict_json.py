@@ -29,7 +29,8 @@ from orchestration.processors.catalogue import get_processor
         ('{"id":"a\\u0000"}', "The key contains the character NUL."),
         ('[{"id":1},{"id":2}]', "This is a JSON array. Put one object on each line, without the array."),
         ("[", "This is a JSON array. Put one object on each line, without the array."),
-        ('{"id":' + "9" * 5_000 + "}", "Invalid JSON: Exceeds the limit (4300 digits)"),
+        ('{"id":' + "9" * 5_000 + "}", "A number is too large: at most 4,300 digits are allowed."),
+        ('{"id":-1e-400}', "The number -1e-400 is too small."),
     ],
 )
 def test_a_line_that_is_no_item_is_a_bad_row(line: str, reason: str) -> None:
@@ -43,15 +44,25 @@ def test_a_line_that_is_no_item_is_a_bad_row(line: str, reason: str) -> None:
 
 def test_what_is_unusual_but_valid_is_kept() -> None:
     levels = '{"v":' + "[" * (DEPTH_LIMIT - 1) + "]" * (DEPTH_LIMIT - 1) + "}"
-    for text in ('"\\ud83d\\ude00"', '"\\\\ud83d"', str(2**70), "1e308", '{"a":{"a":1}}', '{"":1}', levels):
+    for text in (
+        '"\\ud83d\\ude00"',
+        '"\\\\ud83d"',
+        str(2**70),
+        "1e308",
+        "0e-400",
+        "5e-324",
+        '{"a":{"a":1}}',
+        '{"":1}',
+        levels,
+    ):
         read_json(text)
     with pytest.raises(InvalidJson):
         read_lenient(b"\xff")
 
 
 def test_a_key_that_is_missing_is_the_number_of_the_row_and_looks_like_it() -> None:
-    rows = [row for _, row in InputReader(list_source([{"id": 7}, {"v": 1}, "plain"]), get_processor("simulate"))]
-    assert [row.key for row in rows if isinstance(row, InputRow)] == ["7", "#2", "plain"]
+    rows = [row for _, row in InputReader(list_source([{"id": 7}, {"v": 1}, "plain", True]), get_processor("simulate"))]
+    assert [row.key for row in rows if isinstance(row, InputRow)] == ["7", "#2", "plain", "true"]
 
 
 def test_items_of_the_api_are_checked_alike() -> None:

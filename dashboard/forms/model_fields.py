@@ -80,8 +80,8 @@ def _field_by_type(
     if annotation is bool:
         return Switch(**common | {"required": False})
     if isinstance(annotation, type) and issubclass(annotation, Flag):
-        members = ", ".join(f"{each.value} {str(each.name).replace('_', ' ').lower()}" for each in annotation)
-        sums = gettext("The sum of what applies: %(members)s.") % {"members": members}
+        listed = ", ".join(f"{each.value} {str(each.name).replace('_', ' ').lower()}" for each in annotation)
+        sums = gettext("The sum of what applies: %(members)s.") % {"members": listed}
         return WholeNumber(**common | {"required": not takes_none, "help_text": common["help_text"] or sums})
     if annotation is int or annotation is float or annotation is Decimal:
         return _number(annotation, metadata, takes_none, common)

@@ -18,7 +18,7 @@ from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeou
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.client.reader import TemporalReader
-from orchestration.client.visibility import quoted
+from orchestration.client.visibility import has_id
 from orchestration.contracts.messages import ChildrenAnswer
 from orchestration.temporal.commands import Inquiry, InquiryKind, identity_of
 from orchestration.temporal.connection import RPC_TIMEOUT, unavailable
@@ -72,8 +72,12 @@ async def _runs(reader: TemporalReader, workflow_id: str, sent_at: datetime) -> 
         return
     found = newest.workflow_execution_info.execution.run_id
     yield found
-    async for run in reader.list_runs(f"WorkflowId = {quoted(workflow_id)}"):
-        if run.run_id != found and (run.closed_at is None or run.closed_at > sent_at - CLOCKS):
+    async for run in reader.list_runs(has_id("WorkflowId", workflow_id)):
+        if (
+            run.workflow_id == workflow_id
+            and run.run_id != found
+            and (run.closed_at is None or run.closed_at > sent_at - CLOCKS)
+        ):
             yield run.run_id
 
 

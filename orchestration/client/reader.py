@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from temporalio.service import RPCError
 from orchestration.client.executions import ExecutionReader
 from orchestration.client.root_workflows import FLOW_WORKFLOWS
 from orchestration.client.task_queues import WORKER_LOST_AFTER, QueueSnapshot, describe_queues, list_workers
-from orchestration.client.visibility import NOT_CONTINUED, STATUSES, run_of, tree_query
+from orchestration.client.visibility import NOT_CONTINUED, STATUSES, is_exact, is_of, run_of, tree_query
 from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts import events
 from orchestration.contracts.events import TreeEvent
@@ -131,6 +132,8 @@ class TemporalReader(ExecutionReader):
 
     async def count_runs(self, tree: WorkflowTree) -> dict[Status, int]:
         """Count the runs of a tree in visibility by status; a chain of runs counts once."""
+        if not is_exact(tree.root):
+            return Counter([run.status async for run in self._listed(tree, f"{tree_query(tree)} AND {NOT_CONTINUED}")])
         client = await self.client()
         with unavailable():
             answer = await client.workflow_service.count_workflow_executions(
@@ -154,14 +157,15 @@ class TemporalReader(ExecutionReader):
         Which workflows have continued is listed first; of runs that started about then or since, it is looked up.
         """
         lookup_since = datetime.now(UTC) - VISIBILITY_LAG
-        chains = {run.workflow_id async for run in self.list_runs(f"{tree_query(tree)} AND NOT {NOT_CONTINUED}")}
+        continued = f"{tree_query(tree)} AND NOT {NOT_CONTINUED}"
+        chains = {run.workflow_id async for run in self._listed(tree, continued)}
         query = f"{tree_query(tree)} AND {NOT_CONTINUED}"
         if started_since is not None:
             query += f' AND StartTime >= "{started_since.isoformat()}"'
         if closed_since is not None:
             query += f' AND CloseTime >= "{closed_since.isoformat()}"'
         doubtful = list[WorkflowRun]()
-        async for run in self.list_runs(query):
+        async for run in self._listed(tree, query):
             may_continue = not is_canopy_id(run.workflow_id) or may_continue_as_new(run.workflow_id)
             if may_continue and (run.workflow_id in chains or run.started_at > lookup_since):
                 doubtful.append(run)
@@ -183,6 +187,11 @@ class TemporalReader(ExecutionReader):
             if len(found) >= NEW_RUNS:
                 break
         return found
+
+    async def _listed(self, tree: WorkflowTree, query: str) -> AsyncIterator[WorkflowRun]:
+        async for run in self.list_runs(query):
+            if is_of(run, tree):
+                yield run
 
     async def list_runs(self, query: str) -> AsyncIterator[WorkflowRun]:
         """Yield the runs that a visibility query finds, newest start first."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 
 from orchestration.client.workflow_run import WorkflowRun
@@ -27,16 +29,42 @@ STATUSES_BY_NUMBER = dict(enumerate(STATUSES.values(), start=1))
 """The same by the numbers of temporal.api.enums.v1.WorkflowExecutionStatus, which the RPCs use."""
 
 
+UNWRITABLE = re.compile(r'[\x00\x08\t\n\r\x1a"\\]')
+"""Characters that Temporal compares as they are written in a query, escaped, and so with no id."""
+
+
 def quoted(text: str) -> str:
-    """Return a text as a string literal of the query language."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    """Return a text without UNWRITABLE characters as a string literal of the query language."""
+    escaped = text.replace("'", "\\'")
     return f"'{escaped}'"
 
 
+def has_id(attribute: str, workflow_id: str) -> str:
+    """Return the condition that an attribute is a workflow id.
+
+    The query language has no way to write some characters: it finds each id that is the same up to the first of them
+    (`is_exact`).
+    """
+    beginning = UNWRITABLE.split(workflow_id, maxsplit=1)[0]
+    if beginning == workflow_id:
+        return f"{attribute} = {quoted(workflow_id)}"
+    return f"{attribute} STARTS_WITH {quoted(beginning)}" if beginning else f"{attribute} IS NOT NULL"
+
+
+def is_exact(workflow_id: str) -> bool:
+    """Whether `has_id` finds this id alone."""
+    return not UNWRITABLE.search(workflow_id)
+
+
+def is_of(run: WorkflowRun, tree: WorkflowTree) -> bool:
+    """Whether a run that a query of the tree has found is of this tree."""
+    return (run.root or run.workflow_id) == tree.root
+
+
 def tree_query(tree: WorkflowTree) -> str:
-    """Return the query that finds all runs of a tree."""
+    """Return the query that finds all runs of a tree, and of those that `has_id` cannot tell from it."""
     since = f' AND StartTime >= "{tree.since.isoformat()}"' if tree.since is not None else ""
-    return f"RootWorkflowId = {quoted(tree.root)}{since}"
+    return f"{has_id('RootWorkflowId', tree.root)}{since}"
 
 
 def run_of(info: WorkflowExecutionInfo) -> WorkflowRun:

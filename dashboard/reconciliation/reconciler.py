@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -151,6 +152,9 @@ class BatchReconciler:
         batch = await Batch.objects.filter(pk=self.batch_id).afirst()
         if batch is None:
             return True
+        if batch.is_discarded:
+            await _end_discarded(batch)
+            return True
         root = await Node.objects.aget(batch=batch, kind=NodeKind.ROOT)
         if self.is_ours and root.status == Status.PENDING and root.attempt == 0:
             await _start_pending(batch)
@@ -222,13 +226,19 @@ async def _start_pending(batch: Batch) -> None:
     is_discarded = Node.objects.filter(batch=batch, kind=NodeKind.ROOT, status=Status.CANCELED, attempt=0)
     if await is_discarded.aexists():
         if not error:
-            await gateway().terminate(root_id(batch.pk), "Discarded before it was started.")
+            await _end_discarded(batch)
         return
     if error != batch.start_error:
         await in_thread(set_start_error)(batch.pk, error)
         await doorbell.announce_change(batch.pk)
     if not error and (seen := await gateway().describe_run(root_id(batch.pk))) is not None:
         await repair_runs(batch.pk, [seen])
+
+
+async def _end_discarded(batch: Batch) -> None:
+    """Terminate the root of a batch that was discarded while the request to start it was on its way."""
+    with suppress(BatchNotRunning):
+        await gateway().terminate(root_id(batch.pk), "Discarded before it was started.")
 
 
 def _count_attempts(batch_id: str) -> Counts:

@@ -188,6 +188,18 @@ class TemporalReader(ExecutionReader):
                 break
         return found
 
+    async def open_roots(self, *, ours: bool) -> set[str]:
+        """Return the workflow ids of the newest NEW_RUNS roots that are open: of batches, or else of others' trees."""
+        found = set[str]()
+        batches = "STARTS_WITH" if ours else "NOT STARTS_WITH"
+        async for run in self.list_runs(
+            f"CloseTime IS NULL AND ParentWorkflowId IS NULL AND WorkflowId {batches} 'batch-'"
+        ):
+            found.add(run.workflow_id)
+            if len(found) >= NEW_RUNS:
+                break
+        return found
+
     async def _listed(self, tree: WorkflowTree, query: str) -> AsyncIterator[WorkflowRun]:
         async for run in self.list_runs(query):
             if is_of(run, tree):

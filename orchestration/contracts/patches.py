@@ -8,3 +8,9 @@ LOST_ITEM_ALONE = "lost-item-alone"
 
 CANCEL_IS_HEARD = "cancel-is-heard"
 """A cancellation that an await swallowed ends the flow at the next step, and clean-up is never held up."""
+
+END_STANDS = "end-stands"
+"""What has been done is written and reported although a cancellation comes meanwhile; before, it was given up."""
+
+STOP_ENDS_WAIT = "stop-ends-wait"
+"""A parent that stops no longer waits for the resources of children that have not started."""

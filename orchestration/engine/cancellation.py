@@ -8,14 +8,14 @@ Workflow code: deterministic.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.workflow import ActivityHandle
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts.patches import CANCEL_IS_HEARD
+    from orchestration.contracts.patches import CANCEL_IS_HEARD, END_STANDS
 
 T = TypeVar("T")
 
@@ -55,6 +55,18 @@ async def result_of(activity: ActivityHandle[T]) -> T:
         if not activity.done():
             activity.cancel()
         return await activity
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Run work that is too late to cancel, such as writing down what has been done, and return its result."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if task.done() or not workflow.patched(END_STANDS):
+            task.cancel()
+            raise
+        return await task
 
 
 async def clean_up(work: Awaitable[T], canceled: Callable[[], None]) -> T:

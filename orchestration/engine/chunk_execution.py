@@ -126,6 +126,7 @@ async def _process_items(chunk: ChunkInput, options: ItemOptions) -> ChunkResult
     pending: PendingItems = await run_store_activity(
         PENDING_ITEMS_ACTIVITY, chunk, result_type=PendingItems, task_queue=chunk.task_queue
     )
+    stop_if_canceled()
     places = asyncio.Semaphore(options.concurrency)
 
     async def one(index: int) -> ChunkResult | ActivityError:
@@ -153,6 +154,7 @@ async def _process_item_to_its_end(item: ItemInput, options: ItemOptions) -> Chu
             if not isinstance(error.cause, TemporalTimeoutError):
                 return error
             lost = error
+        stop_if_canceled()
         item = replace(item, chunk=replace(item.chunk, after_loss=True))
     return await _write_lost(item, failure_of(lost))
 

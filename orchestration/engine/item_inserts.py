@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from orchestration.engine.cancellation import stop_if_canceled
     from orchestration.engine.store_activities import run_store_activity
 
 T = TypeVar("T")
@@ -21,4 +22,5 @@ async def insert_items(activity: str, wanted: Any, result_type: type[T], *, summ
     Raises ActivityError: an input that cannot be read is not tried again.
     """
     inserted: T = await run_store_activity(activity, wanted, result_type=result_type, summary=summary)
+    stop_if_canceled()
     return inserted

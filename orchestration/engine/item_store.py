@@ -14,19 +14,25 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.chunks import ChunkInput, ItemResult
     from orchestration.contracts.names import WRITE_RESULT_ACTIVITY
     from orchestration.contracts.status import Failure
+    from orchestration.engine.cancellation import stop_if_canceled, to_its_end
     from orchestration.engine.store_activities import run_store_activity
 
 
 async def read_item(activity: str, chunk: ChunkInput, result_type: Any) -> Any:
     """Return what an activity reads about the one item of a chunk."""
-    return await run_store_activity(activity, chunk, result_type=result_type, task_queue=chunk.task_queue)
+    found = await run_store_activity(activity, chunk, result_type=result_type, task_queue=chunk.task_queue)
+    stop_if_canceled()
+    return found
 
 
 async def write_result(
     chunk: ChunkInput, attempts: int, began: datetime, result: Any = None, failure: Failure | None = None
 ) -> None:
-    """Write the result of the one item of a chunk, or why it failed, after so many attempts over all runs."""
+    """Write the result of the one item of a chunk, or why it failed, after so many attempts over all runs.
+
+    What has been done counts as done, although a cancellation comes meanwhile.
+    """
     seconds = (workflow.now() - began).total_seconds()
     run_id = workflow.info().run_id
     written = ItemResult(chunk.batch_id, chunk.child, run_id, chunk.offset, attempts, seconds, result, failure)
-    await run_store_activity(WRITE_RESULT_ACTIVITY, written, task_queue=chunk.task_queue)
+    await to_its_end(run_store_activity(WRITE_RESULT_ACTIVITY, written, task_queue=chunk.task_queue))

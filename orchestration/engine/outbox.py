@@ -18,6 +18,7 @@ from temporalio.exceptions import ActivityError
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EVENTS_PER_NOTIFY, EventKind, NotifyInput, Place, TreeEvent
     from orchestration.contracts.names import DASHBOARD_TASK_QUEUE, NOTIFY_ACTIVITY
+    from orchestration.contracts.patches import END_STANDS
     from orchestration.contracts.status import Failure, Status
     from orchestration.engine.child_handles import in_background
 
@@ -87,14 +88,27 @@ class Outbox:
         del self._events[:-CAPACITY]
 
     async def close(self) -> None:
-        """Deliver what is left, for at most the close timeout; nothing when the last try has failed."""
+        """Deliver what is left, for at most the close timeout; nothing when the last try has failed.
+
+        It is too late then for a cancellation: the end that was reported stands.
+        """
         self._closing = True
         if self._drain is None or self._is_unreachable:
             return
+        if self._drain.done() and self._events and workflow.patched(END_STANDS):
+            self.open()  # it was closed before, for another run that was canceled before it began
         try:
-            await workflow.wait_condition(self._drain.done, timeout=self._close_timeout)
+            await self._await_drained(self._drain)
         except TimeoutError:
             self._drain.cancel()
+
+    async def _await_drained(self, drain: asyncio.Task[None]) -> None:
+        try:
+            await workflow.wait_condition(drain.done, timeout=self._close_timeout)
+        except asyncio.CancelledError:
+            if not workflow.patched(END_STANDS):
+                raise
+            await workflow.wait_condition(drain.done, timeout=self._close_timeout)
 
     async def _deliver_all(self) -> None:
         while True:

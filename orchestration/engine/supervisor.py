@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.fan_out import BreakerState
     from orchestration.contracts.status import Counts, Failure, Status
     from orchestration.engine.admission import AdmissionRule, CircuitBreaker
+    from orchestration.engine.cancellation import stop_if_canceled
     from orchestration.engine.child_handles import start_when_id_is_free
     from orchestration.engine.node_run import NodeRun
     from orchestration.engine.outbox import Outbox
@@ -177,6 +178,7 @@ class Supervisor:
     async def run(self) -> None:
         """Return when no unit is open or pending. Cancellation of the workflow stops and awaits what is open."""
         try:
+            stop_if_canceled()
             await self._run()
         except asyncio.CancelledError:
             self.stop("canceled")

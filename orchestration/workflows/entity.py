@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.long_lived import EntityInput, EntityOperation, EntityState, WorkerReport
     from orchestration.contracts.names import WORKER_REPORT_SIGNAL
     from orchestration.contracts.status import Failure, Status
-    from orchestration.engine.cancellation import hears_cancel
+    from orchestration.engine.cancellation import hears_cancel, to_its_end
     from orchestration.engine.child_handles import signal_if_open
     from orchestration.engine.chunk_runner import ChunkRunner
 
@@ -48,6 +48,10 @@ class EntityWorkflow:
                 )
             except TimeoutError:
                 return self._done
+            except asyncio.CancelledError:
+                await self._cancel_waiting()
+            if hears_cancel():
+                await self._cancel_waiting()
             if not self._waiting:
                 return self._done
             await self._process(self._waiting[0])
@@ -78,7 +82,8 @@ class EntityWorkflow:
         self._waiting.remove(operation)
         self._recent = [*self._recent, operation.chunk.run_id][-RECENT:]
         report = WorkerReport(0, False, operation.chunk.child, operation.chunk.run_id, outcome, failure)
-        await signal_if_open(workflow.get_external_workflow_handle(operation.reply_to), WORKER_REPORT_SIGNAL, report)
+        reply_to = workflow.get_external_workflow_handle(operation.reply_to)
+        await to_its_end(signal_if_open(reply_to, WORKER_REPORT_SIGNAL, report))
 
     @workflow.signal
     def submit(self, operation: EntityOperation) -> None:

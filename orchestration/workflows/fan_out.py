@@ -121,6 +121,7 @@ class FanOutWorkflow(FanOutParent):
         self._report_on_timeline(EventKind.CONTINUED, f"Continued in a new run after {pages}.")
         await self.outbox.close()
         await workflow.wait_condition(workflow.all_handlers_finished)
+        stop_if_canceled()
         cursor = self._units.cursor
         workflow.continue_as_new(
             replace(

@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.long_lived import PoolWorkerInput, PoolWorkerState, WorkerReport
     from orchestration.contracts.names import ASSIGN_CHUNK_SIGNAL, WORKER_REPORT_SIGNAL
     from orchestration.contracts.status import Failure, Status
-    from orchestration.engine.cancellation import hears_cancel
+    from orchestration.engine.cancellation import hears_cancel, to_its_end
     from orchestration.engine.child_handles import signal_if_open
     from orchestration.engine.chunk_runner import ChunkRunner
 
@@ -78,7 +78,8 @@ class PoolWorkerWorkflow:
         assert parent is not None
         child, run_id = (chunk.child, chunk.run_id) if chunk is not None else (None, "")
         report = WorkerReport(self._given.number, self._is_paused, child, run_id, outcome, failure)
-        await signal_if_open(workflow.get_external_workflow_handle(parent.workflow_id), WORKER_REPORT_SIGNAL, report)
+        above = workflow.get_external_workflow_handle(parent.workflow_id)
+        await to_its_end(signal_if_open(above, WORKER_REPORT_SIGNAL, report))
 
     @workflow.signal(name=ASSIGN_CHUNK_SIGNAL)
     def assign(self, chunk: ChunkInput) -> None:

@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EventKind, Place
     from orchestration.contracts.fan_out import Cursor, FanOutInput, FanOutResult
     from orchestration.contracts.long_lived import WorkerReport
+    from orchestration.contracts.patches import STOP_ENDS_WAIT
     from orchestration.contracts.status import LEFT_OUT, Failure, Status
     from orchestration.contracts.workflow_ids import child_id, resource_id
     from orchestration.engine.child_handles import may_wait_for_id
@@ -162,13 +163,24 @@ class Children:
         resource = self._resources[unit]
         name, outbox = self.name(unit), self.supervisor.outbox
         outbox.put(EventKind.WAITING, name, "", note=f"Waiting for {resource}, which another child is using.")
-        outcome = await start_awaiting(name)
+        outcome = await self._outcome_of_holder(name)
+        if outcome is None:
+            return False
         if self._given.plan.resource_taken is WhenTaken.WAIT or outcome != Status.COMPLETED:
             return True
         self.supervisor.outcomes[unit] = Status.SKIPPED
         joined = Failure("Joined", f"{resource} was already processed by another batch.")
         outbox.put(EventKind.SKIPPED, name, "", failure=joined)
         return False
+
+    async def _outcome_of_holder(self, name: str) -> str | None:
+        """Wait for the workflow that holds a resource to end; None where the parent is stopped before."""
+        wait, supervisor = start_awaiting(name), self.supervisor
+        await workflow.wait_condition(lambda: wait.done() or supervisor.stop_reason is not None)
+        if wait.done() or not workflow.patched(STOP_ENDS_WAIT):
+            return await wait
+        wait.cancel()
+        return None
 
     def stop(self, unit: Unit) -> None:
         """Ask a child to cancel."""

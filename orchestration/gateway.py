@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -40,10 +40,12 @@ from orchestration.contracts.names import (
     STATE_QUERY,
 )
 from orchestration.contracts.root_input import RootInput
-from orchestration.contracts.workflow_ids import root_id
+from orchestration.contracts.workflow_ids import WorkflowTree, root_id
 from orchestration.definitions.models import RESUMABLE_KINDS
+from orchestration.diagnosis.describing import open_workflows
 from orchestration.diagnosis.examination import diagnose
 from orchestration.diagnosis.findings import Finding
+from orchestration.diagnosis.task_failures import TaskFailure, failing_tasks, reported_problems
 from orchestration.temporal.commands import Inquiry, InquiryKind, commanded, identity_of, require_answer
 from orchestration.temporal.connection import (
     RPC_TIMEOUT,
@@ -79,9 +81,28 @@ class Gateway(TemporalReader):
         await require_answer(client)
         return client
 
-    async def diagnose(self, batch_id: str, workflow_id: str = "") -> list[Finding]:
-        """Return why a batch, or one workflow of it, makes no progress, gravest first. Raises TemporalUnavailable."""
-        return await diagnose(await self.client(), workflow_id or root_id(batch_id))
+    async def diagnose(self, batch_id: str, workflow_id: str = "", beside: Sequence[str] = ()) -> list[Finding]:
+        """Return why a batch, or one workflow of it, makes no progress, gravest first. Raises TemporalUnavailable.
+
+        `beside` are workflows of other trees on which it waits.
+        """
+        return await diagnose(await self.client(), workflow_id or root_id(batch_id), beside)
+
+    async def failing_tasks(self, known: Collection[str], others: Iterable[str]) -> list[TaskFailure]:
+        """Return those of some workflows whose task fails again and again. Raises TemporalUnavailable."""
+        return await failing_tasks(await self.client(), known, others)
+
+    async def open_workflows(self, tree: WorkflowTree, size: int, page: bytes) -> tuple[list[str], bytes]:
+        """Return a page of the open workflows of a tree, and what names the next one; empty after the last.
+
+        Raises TemporalUnavailable.
+        """
+        with unavailable():
+            return await open_workflows(await self.client(), tree, size, page)
+
+    async def reported_problems(self) -> dict[str, list[str]]:
+        """Return the workflows whose tasks fail as Temporal itself reports it: {root's id: workflow ids}."""
+        return await reported_problems(await self.client())
 
     async def start(self, root: RootInput) -> str:
         """Start a batch's root and return its run id. Idempotent: a root is started once."""

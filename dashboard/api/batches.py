@@ -66,6 +66,18 @@ class HeldOut(Schema):
     until: datetime | None
 
 
+class BlockedOut(Schema):
+    """A workflow of a batch whose workflow task Temporal keeps retrying: the first of `workflows` that do, its newest
+    error, and since when. It ends by itself once the task succeeds.
+    """
+
+    workflow_id: str
+    workflow_type: str
+    reason: str
+    since: datetime
+    workflows: int
+
+
 class NamedOut(Schema):
     """A reference by id and name."""
 
@@ -91,6 +103,7 @@ class BatchOut(Schema):
     eta: float | None
     start_error: str
     held: HeldOut | None
+    blocked: BlockedOut | None
     children: CountsOut
     items: CountsOut
 

@@ -43,11 +43,25 @@ def batch_state(batch: Batch) -> dict[str, Any]:
         "moments": batch.moment_count,
         "changed_at": iso(batch.changed_at),
         "start_error": batch.start_error,
+        "blocked": blocked_state(batch),
         "held": (
             {"kind": batch.held_kind, "reason": batch.held_reason, "until": iso(batch.held_until)}
             if batch.held_kind
             else None
         ),
+    }
+
+
+def blocked_state(batch: Batch) -> dict[str, Any] | None:
+    """Return which workflow of a batch fails its task, why, since when, and how many do; None if none does."""
+    if batch.blocked_since is None:
+        return None
+    return {
+        "workflow_id": batch.blocked["workflow_id"],
+        "workflow_type": batch.blocked["workflow_type"],
+        "reason": batch.blocked["reason"],
+        "since": iso(batch.blocked_since),
+        "workflows": len(batch.blocked["workflows"]),
     }
 
 

@@ -66,6 +66,8 @@ class Batch(Tally):
     inputs.source.Position, "left_out": n, "bad": [[line, reason]]}.
     `steered_at` and `window_at` are the times of the newest known pause or resume, and change of window.
     `held_reason` and `held_until` say why and until when it waits for a person; `held_at` is the newest report of that.
+    `blocked` says which of its workflows fail their workflow task again and again, since `blocked_since`:
+    {"workflows": [ids], "workflow_id": and "workflow_type": of the first that failed, "reason": its error}.
     A batch that Canopy did not launch has `watched_id`, its root's workflow id, and consists of the runs that started
     since `watched_since`; it has no items, and its processor is the root's workflow type.
     `opened_at` is the start of the root's newest run and `done_at_open` the children closed before it (for the ETA).
@@ -95,6 +97,8 @@ class Batch(Tally):
     held_reason = models.TextField(blank=True)
     held_until = models.DateTimeField(null=True, blank=True)
     held_at = models.DateTimeField(null=True, blank=True)
+    blocked = models.JSONField(default=dict)
+    blocked_since = models.DateTimeField(null=True, blank=True)
     moment_count = models.PositiveIntegerField(default=0)
     start_error = models.TextField(blank=True)
 

@@ -55,6 +55,8 @@ BATCH_STATE = (
     "held_reason",
     "held_until",
     "held_at",
+    "blocked",
+    "blocked_since",
     "moment_count",
     "start_error",
 )
@@ -138,6 +140,8 @@ class Ledger:
         batch = self.batch
         batch.status = batch_status(batch, self.root)
         batch.closed_at = None if batch.is_open else self.root.closed_at
+        if not batch.is_open:
+            batch.blocked, batch.blocked_since = {}, None
         if self._is_changed or _batch_state(batch) != self._before:
             batch.revision, batch.changed_at = self.revision, timezone.now()
             batch.samples = add_sample(batch.samples, int(batch.changed_at.timestamp()), done(batch))

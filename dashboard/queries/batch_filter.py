@@ -33,6 +33,9 @@ TIMES = {
     "month": (gettext_lazy("The last 30 days"), timedelta(days=30)),
 }
 
+BLOCKED = ("blocked", gettext_lazy("Workflow task failing"))
+"""Beside the statuses: a condition that an open batch may be in as well."""
+
 SORTS = {
     "-created_at": gettext_lazy("Newest first"),
     "created_at": gettext_lazy("Oldest first"),
@@ -61,7 +64,10 @@ class BatchFilter(django_filters.FilterSet):
         ),
     )
     status = django_filters.ChoiceFilter(
-        label=gettext_lazy("Status"), choices=BatchStatus.choices, empty_label=gettext_lazy("Any")
+        label=gettext_lazy("Status"),
+        choices=[*BatchStatus.choices, BLOCKED],
+        method="in_status",
+        empty_label=gettext_lazy("Any"),
     )
     processor = django_filters.ChoiceFilter(
         label=gettext_lazy("Processor"), choices=_processors, empty_label=gettext_lazy("Any")
@@ -114,6 +120,10 @@ class BatchFilter(django_filters.FilterSet):
             within = Q(key__icontains=text) | Q(error_message__icontains=text) | Q(error_type__icontains=text)
             found |= Q(Exists(Item.objects.filter(within, batch=OuterRef("pk"))))
         return batches.filter(found)
+
+    def in_status(self, batches: QuerySet[Batch], name: str, value: str) -> QuerySet[Batch]:
+        """Keep batches in a status, or those that a failing workflow task blocks."""
+        return batches.filter(blocked_since__isnull=False) if value == BLOCKED[0] else batches.filter(status=value)
 
     def in_time(self, batches: QuerySet[Batch], name: str, value: str) -> QuerySet[Batch]:
         """Keep batches that were launched within some time before now."""

@@ -10,13 +10,18 @@ from asgiref.sync import async_to_sync
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from dashboard.models import Batch
+from dashboard.models import Batch, Node
 from dashboard.temporal import gateway
+from orchestration.contracts.events import NodeKind
+from orchestration.contracts.status import Status
+from orchestration.contracts.workflow_ids import entity_id
 from orchestration.diagnosis.findings import Finding, FindingCode, Severity
 from orchestration.temporal.connection import TemporalUnavailable
 
 IDLE_AFTER = timedelta(seconds=10)
 """A batch that has not changed for this long makes no progress."""
+
+MAX_ENTITIES = 10
 
 
 @dataclass(frozen=True)
@@ -30,10 +35,17 @@ class Diagnosis:
 def diagnosis_of(batch: Batch, workflow_id: str = "") -> Diagnosis:
     """Return what keeps a batch, or one workflow of it, from making progress."""
     try:
-        findings = async_to_sync(gateway().diagnose)(batch.pk, workflow_id or batch.watched_id)
+        beside = [] if workflow_id else entities_of(batch)
+        findings = async_to_sync(gateway().diagnose)(batch.pk, workflow_id or batch.watched_id, beside)
     except TemporalUnavailable as error:
         findings = [_unreachable(batch, error)]
     return Diagnosis(is_moving(batch), findings)
+
+
+def entities_of(batch: Batch) -> list[str]:
+    """Return workflow ids of entities that have operations of a batch, the first MAX_ENTITIES: trees of their own."""
+    entities = Node.objects.filter(batch=batch, kind=NodeKind.ENTITY, status=Status.RUNNING).order_by("pk")
+    return [entity_id(batch.processor, name) for name in entities.values_list("label", flat=True)[:MAX_ENTITIES]]
 
 
 def is_moving(batch: Batch) -> bool:

@@ -76,7 +76,7 @@ def _needs_attention(since: datetime) -> Iterator[HomeEntry]:
     for status in FAILURES:
         failing |= Q(**{f"children_{status.value}__gt": 0})
     stuck = Q(status=BatchStatus.RUNNING, changed_at__lt=now - STUCK_AFTER)
-    waiting = Q(status=BatchStatus.HELD) | ~Q(start_error="") | stuck | failing
+    waiting = Q(status=BatchStatus.HELD) | Q(blocked_since__isnull=False) | ~Q(start_error="") | stuck | failing
     reasons = [(_reason(batch, now), batch) for batch in open_batches.filter(waiting)[:SHOWN]]
     for (_rank, reason), batch in sorted(reasons, key=lambda each: each[0][0]):
         yield HomeEntry(batch, batch_state(batch), reason)
@@ -92,11 +92,13 @@ def _reason(batch: Batch, now: datetime) -> tuple[int, str]:
         return 1, _("Held: %(reason)s") % {"reason": batch.held_reason}
     if batch.start_error:
         return 2, _("Not started yet: %(error)s") % {"error": batch.start_error}
+    if batch.blocked_since is not None:
+        return 3, _("Workflow task failing: %(reason)s") % {"reason": batch.blocked["reason"]}
     if batch.status == BatchStatus.RUNNING and batch.changed_at < now - STUCK_AFTER:
         minutes = int((now - batch.changed_at).total_seconds() // 60)
         text = ngettext("Stuck: no change for %(minutes)s minute", "Stuck: no change for %(minutes)s minutes", minutes)
-        return 3, text % {"minutes": numeral(minutes)}
-    return 4, _("Failing: %(failures)s so far") % {"failures": _failures(batch).lower()}
+        return 4, text % {"minutes": numeral(minutes)}
+    return 5, _("Failing: %(failures)s so far") % {"failures": _failures(batch).lower()}
 
 
 def _failures(batch: Batch) -> str:

@@ -22,6 +22,7 @@ from dashboard.models import OPEN_BATCH_STATUSES, Attempt, Batch, Node
 from dashboard.projection.settlement import set_start_error, settle
 from dashboard.reconciliation.reopened import Reopened
 from dashboard.reconciliation.repair import repair_listed, repair_lost, repair_runs
+from dashboard.reconciliation.task_watch import ReportedProblems, TaskWatch
 from dashboard.reconciliation.unanswered import Unanswered
 from dashboard.server.outages import outage_of
 from dashboard.temporal import gateway
@@ -65,15 +66,17 @@ Counts = dict[Status, int]
 async def run_reconciler() -> None:
     """Reconcile every batch that is not settled, for as long as the web process lives."""
     tasks: dict[str, asyncio.Task[None]] = {}
-    reopened, looking = Reopened(), asyncio.create_task(_look_up_unanswered())
+    reopened, reported = Reopened(), ReportedProblems()
+    looking = asyncio.create_task(_look_up_unanswered())
     try:
         while True:
-            for batch_id, watched_id in [*await in_thread(_unsettled)(), *await _look(reopened)]:
+            for batch_id, watched_id in [*await in_thread(_unsettled)(), *await _look(reopened, reported)]:
                 if batch_id not in tasks:
-                    reconciler = BatchReconciler(batch_id, is_ours=not watched_id)
+                    reconciler = BatchReconciler(batch_id, is_ours=not watched_id, watch=TaskWatch(reported))
                     tasks[batch_id] = asyncio.create_task(reconciler.run())
             await asyncio.sleep(FIND_EVERY)
             tasks = {batch_id: task for batch_id, task in tasks.items() if not task.done()}
+            reported.batches = len(tasks)
     finally:
         looking.cancel()
         for task in tasks.values():
@@ -91,8 +94,9 @@ async def _look_up_unanswered() -> None:
         await asyncio.sleep(FIND_EVERY)
 
 
-async def _look(reopened: Reopened) -> list[tuple[str, str]]:
+async def _look(reopened: Reopened, reported: ReportedProblems) -> list[tuple[str, str]]:
     try:
+        await reported.look()
         return await reopened.look()
     except TemporalUnavailable:
         return []
@@ -110,6 +114,7 @@ class BatchReconciler:
 
     batch_id: str
     is_ours: bool = True
+    watch: TaskWatch = field(default_factory=lambda: TaskWatch(ReportedProblems()))
     _since: datetime | None = None
     _listed_at: datetime | None = None
     _known: Counts | None = None
@@ -159,6 +164,7 @@ class BatchReconciler:
         if self.is_ours and root.status == Status.PENDING and root.attempt == 0:
             await _start_pending(batch)
             return False
+        await self.watch.look(batch)
         known, actual = await in_thread(_count_attempts)(batch.pk), await gateway().count_runs(batch.workflows)
         is_catching_up = known != actual and self._is_catching_up(known, compared_at)
         self._known = known

@@ -94,6 +94,17 @@ def tally_words(counts: Mapping[str, int]) -> str:
 
 
 @register.filter
+def blocked_words(blocked: Mapping[str, Any]) -> str:
+    """Return which workflow of a batch fails its workflow task (as reading.js does)."""
+    words = ngettext(
+        "The workflow task of %(workflow_type)s keeps failing: %(workflow_id)s.",
+        "The workflow tasks of %(number)s workflows keep failing; the first: %(workflow_type)s, %(workflow_id)s.",
+        blocked["workflows"],
+    )
+    return words % {**blocked, "number": numeral(blocked["workflows"])}
+
+
+@register.filter
 def reading_words(reading: Mapping[str, Any] | None) -> str:
     """Return the progress of an input that is read while its batch runs, and its left-out rows (as reading.js does)."""
     if reading is None:

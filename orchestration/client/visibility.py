@@ -12,6 +12,11 @@ from orchestration.contracts.workflow_ids import WorkflowTree
 from orchestration.temporal.protobuf import to_datetime
 
 NOT_CONTINUED = "ExecutionStatus != 'ContinuedAsNew'"
+IS_OPEN = "CloseTime IS NULL"
+"""Finds also workflows that the server has paused, whose status older servers do not know."""
+
+REPORTED_PROBLEMS = "TemporalReportedProblems IS NOT NULL"
+"""Finds workflows whose tasks fail again and again. A server before 1.30 refuses the query."""
 
 STATUSES = {
     "Running": Status.RUNNING,

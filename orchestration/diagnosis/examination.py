@@ -1,124 +1,95 @@
-"""Diagnosis: why a batch, or one node of it, makes no progress. Describes parents, their oldest children, and queues.
+"""Diagnosis: why a batch, or one node of it, makes no progress. Looks at parents, at what is below, and at queues.
 
-Describing uses the raw RPCs, as client.reader does. The checks of workflows, parents and queues judge the snapshots.
+The checks of workflows, parents and queues judge the snapshots.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import WorkflowExecutionStatus
-from temporalio.api.workflowservice.v1 import (
-    DescribeWorkflowExecutionRequest,
-    GetWorkflowExecutionHistoryReverseRequest,
-)
+from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.client import Client, WorkflowQueryFailedError, WorkflowQueryRejectedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from orchestration.client.task_queues import QueueKind, WorkerSnapshot, describe_queue, list_workers
 from orchestration.contracts.messages import Progress
-from orchestration.contracts.names import PROGRESS_QUERY
+from orchestration.contracts.names import FAN_OUT_WORKFLOW, PROGRESS_QUERY
 from orchestration.diagnosis import parent_checks, workflow_checks
+from orchestration.diagnosis.describing import OPEN, Describer, has_reported_problem
 from orchestration.diagnosis.findings import Finding, FindingCode, merge_findings
 from orchestration.diagnosis.queue_checks import check_queue
 from orchestration.diagnosis.snapshot import WorkflowSnapshot, oldest_children, waiting_tasks
-from orchestration.temporal.connection import RPC_TIMEOUT, unavailable
-from orchestration.temporal.data_converter import decode_details, decode_failure
+from orchestration.temporal.connection import unavailable
 
 MAX_PARENTS = 8
 MAX_CHILDREN = 5
 """The oldest open ones: whatever delays a batch has delayed them longest."""
 
-MAX_EVENTS = 100
+MAX_OTHERS = 40
+"""Workflows that are described beside parents: those with a reported problem, then the oldest at any depth."""
+
 QUERY_TIMEOUT = timedelta(seconds=2)
 
 NOBODY_ANSWERS = (FindingCode.NO_WORKER, FindingCode.WORKER_LOST)
 """With one of these findings nobody answers a query."""
 
-OPEN = (
-    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING,
-    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED,
-)
 
-
-async def diagnose(client: Client, workflow_id: str) -> list[Finding]:
+async def diagnose(client: Client, workflow_id: str, beside: Sequence[str] = ()) -> list[Finding]:
     """Return why a workflow and those below it make no progress, gravest first; empty when no reason is known.
 
-    Raises TemporalUnavailable.
+    `beside` are workflows of other trees on which it waits. Raises TemporalUnavailable.
     """
     with unavailable():
-        now, workers = datetime.now(UTC), await list_workers(client)
-        examination = _Examination(client, workers, now)
-        first = await examination.describe(workflow_id)
+        describer = Describer.of(client)
+        first = await describer.describe(workflow_id)
         if first is None:
             return [workflow_checks.not_started(workflow_id)]
-        if first.info.status not in OPEN:
-            return [workflow_checks.already_closed(first)]
-        await examination.collect(first)
-        return merge_findings(await examination.findings())
+        examination = _Examination(describer, await list_workers(client), beside)
+        if first.info.status in OPEN:
+            await examination.collect(first)
+            return merge_findings(await examination.findings())
+        await examination.collect_below_closed(first)
+        return merge_findings(await examination.findings()) or [workflow_checks.already_closed(first)]
 
 
 class _Examination:
     """One diagnosis: snapshots of parents and children, and the findings from them."""
 
-    def __init__(self, client: Client, workers: Sequence[WorkerSnapshot], now: datetime) -> None:
-        self._client, self._workers, self._now = client, workers, now
+    def __init__(self, describer: Describer, workers: Sequence[WorkerSnapshot], beside: Sequence[str]) -> None:
+        self._client, self._describer, self._workers, self._beside = describer.client, describer, workers, beside
         self._parents: list[WorkflowSnapshot] = []
         self._children: list[WorkflowSnapshot] = []
 
-    async def describe(self, workflow_id: str, *, with_events: bool = False) -> WorkflowSnapshot | None:
-        """Return a snapshot of a workflow's newest run, or None when Temporal knows none.
-
-        It has events if they are requested, or if a workflow task has failed.
-        """
-        request = DescribeWorkflowExecutionRequest(
-            namespace=self._client.namespace, execution=WorkflowExecution(workflow_id=workflow_id)
-        )
-        try:
-            description = await self._client.workflow_service.describe_workflow_execution(request, timeout=RPC_TIMEOUT)
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return None
-            raise
-        for pending in description.pending_activities:
-            await decode_failure(self._client, pending.last_failure)
-            await decode_details(self._client, pending.heartbeat_details)
-        workflow = WorkflowSnapshot(description, (), self._now)
-        if not with_events and description.pending_workflow_task.attempt < 2:
-            return workflow
-        return await self._with_events(workflow)
-
-    async def _with_events(self, workflow: WorkflowSnapshot) -> WorkflowSnapshot:
-        history = await self._client.workflow_service.get_workflow_execution_history_reverse(
-            GetWorkflowExecutionHistoryReverseRequest(
-                namespace=self._client.namespace,
-                execution=workflow.info.execution,
-                maximum_page_size=MAX_EVENTS,
-            ),
-            timeout=RPC_TIMEOUT,
-        )
-        for event in history.history.events:
-            if event.HasField("workflow_task_failed_event_attributes"):
-                await decode_failure(self._client, event.workflow_task_failed_event_attributes.failure)
-        return WorkflowSnapshot(workflow.description, history.history.events, self._now)
-
     async def collect(self, first: WorkflowSnapshot) -> None:
-        """Take snapshots of the open parents from one downwards, and of their oldest children."""
-        if not first.is_parent:
-            self._children = [first]
-            return
-        self._parents = [await self._with_events(first)]
-        for parent in self._parents:  # grows: a tree is a fan-out of fan-outs
-            below = parent.open_parents[: MAX_PARENTS - len(self._parents)]
-            self._parents += await self._open_of(below, with_events=True)
-        self._children = await self._open_of(oldest_children(self._parents, MAX_CHILDREN))
+        """Take snapshots of the open parents from one downwards, and of the oldest of what is open below, at any depth.
 
-    async def _open_of(self, workflow_ids: Sequence[str], *, with_events: bool = False) -> list[WorkflowSnapshot]:
-        found = await asyncio.gather(*(self.describe(each, with_events=with_events) for each in workflow_ids))
-        return [workflow for workflow in found if workflow is not None and workflow.info.status in OPEN]
+        Temporal's list says what is below; a parent's own description says it without delay.
+        """
+        if first.is_parent:
+            self._parents = [await self._describer.with_events(first)]
+        else:
+            self._children = [first]
+        await self._collect_below(await self._describer.open_below(first))
+
+    async def collect_below_closed(self, first: WorkflowSnapshot) -> None:
+        """Take snapshots of what is open below a workflow that has closed."""
+        await self._collect_below(await self._describer.open_below(first))
+
+    async def _collect_below(self, below: Sequence[WorkflowExecutionInfo]) -> None:
+        fan_outs = [info.execution.workflow_id for info in below if info.type.name == FAN_OUT_WORKFLOW]
+        self._parents += await self._describer.open_of(fan_outs[: MAX_PARENTS - 1], with_events=True)
+        for parent in self._parents:  # grows: a tree is a fan-out of fan-outs
+            known = {each.workflow_id for each in self._parents}
+            more = [each for each in parent.open_parents if each not in known][: MAX_PARENTS - len(known)]
+            self._parents += await self._describer.open_of(more, with_events=True)
+        wanted = [info.execution.workflow_id for info in below if has_reported_problem(info)]
+        wanted += [*self._beside, *oldest_children(self._parents, MAX_CHILDREN)]
+        wanted += [info.execution.workflow_id for info in below]
+        known = {each.workflow_id for each in (*self._parents, *self._children)}
+        others = [each for each in dict.fromkeys(wanted) if each not in known]
+        self._children += await self._describer.open_of(others[:MAX_OTHERS])
 
     async def findings(self) -> list[Finding]:
         """Check workflows, then the queues in which tasks wait, then the progress of parents."""
@@ -139,7 +110,7 @@ class _Examination:
         return found + parent_checks.check_progress(progress, self._children, has_fault=bool(found))
 
     async def _queue(self, name: str, kind: QueueKind, since: datetime) -> list[Finding]:
-        return check_queue(await describe_queue(self._client, name, kind, self._workers, self._now), since)
+        return check_queue(await describe_queue(self._client, name, kind, self._workers, self._describer.now), since)
 
     async def _progress(self, parent: WorkflowSnapshot) -> Progress | None:
         """Query a parent for its progress; None where no worker answers, or the workflow does not know the query."""

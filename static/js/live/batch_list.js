@@ -21,7 +21,7 @@ function isWanted(batch) {
   const isFound = [batch.label, batch.processor].some((words) => words.toLowerCase().includes(text)) || batch.id.startsWith(text);
   return (
     isFound &&
-    (!status || status === batch.status) &&
+    (!status || status === batch.status || (status === "blocked" && batch.blocked)) &&
     (!processor || processor === batch.processor) &&
     (!person || person === batch.launched_by) &&
     (!schedule || schedule === batch.schedule)

@@ -35,6 +35,7 @@ export function showState(root, state) {
   each(root, "data-when", (element) => {
     if (!element.hasAttribute("data-needs")) element.hidden = !isWhen(element, state);
   });
+  each(root, "data-blocked", (element) => (element.hidden = !state.blocked));
   setStatus(root.querySelector("[data-field='badge'] .badge"), state.status);
 }
 

@@ -3,7 +3,7 @@ import { seconds, serverNow } from "../lib/clock.js";
 import { showState } from "./counts.js";
 import { CLOSED, duration, FAILURES, number, setText, statusLabel, sum } from "../lib/format.js";
 import { announce } from "./live_state.js";
-import { readingWords } from "./reading.js";
+import { blockedWords, readingWords } from "./reading.js";
 import { showTime } from "../lib/times.js";
 import { decimal, fill } from "../lib/words.js";
 
@@ -44,6 +44,7 @@ export class Overview {
     document.getElementById("held").dataset.kind = now.held?.kind ?? "";
     setText(this.#field("held_reason"), now.held?.reason ?? "");
     showTime(this.#field("held_until"), now.held?.until);
+    this.#showBlocked(now.blocked);
     for (const element of batch.querySelectorAll("[data-field='window']")) {
       if (element.tagName !== "INPUT") setText(element, number(now.window));
       else if (element !== document.activeElement) element.value = now.window;
@@ -58,6 +59,14 @@ export class Overview {
     );
     const numbers = { finished: number(sum(now.children, CLOSED)), total: number(total), failed: number(sum(now.children, FAILURES)) };
     announce(fill(said, { status: statusLabel(now.status), ...numbers }));
+  }
+
+  #showBlocked(blocked) {
+    document.getElementById("blocked").hidden = !blocked;
+    if (!blocked) return;
+    setText(this.#field("blocked_what"), blockedWords(blocked));
+    setText(this.#field("blocked_reason"), blocked.reason);
+    showTime(this.#field("blocked_since"), blocked.since);
   }
 
   // Fetches the activity again when the batch changes state, and periodically for the list of slow children.

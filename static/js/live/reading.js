@@ -1,5 +1,15 @@
-// Progress of an input that is read while its batch runs, in the same words as dashboard/templatetags/canopy.py.
+// Progress of an input that is read while its batch runs, and which workflow's task fails, in the same words as
+// dashboard/templatetags/canopy.py.
 import { fill, number } from "../lib/words.js";
+
+export function blockedWords(blocked) {
+  const words = ngettext(
+    "The workflow task of %(workflow_type)s keeps failing: %(workflow_id)s.",
+    "The workflow tasks of %(number)s workflows keep failing; the first: %(workflow_type)s, %(workflow_id)s.",
+    blocked.workflows,
+  );
+  return fill(words, { ...blocked, number: number(blocked.workflows) });
+}
 
 export function readingWords(reading) {
   if (!reading) return "";

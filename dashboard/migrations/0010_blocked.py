@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("dashboard", "0008_begun_items"),
+        ("dashboard", "0009_unanswered_commands"),
     ]
 
     operations = [

@@ -6,14 +6,12 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import pytest
 from temporalio import activity, workflow
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
-from temporalio.workflow import ParentClosePolicy
 
 from orchestration.activities.parents import ParentActivities
 from orchestration.contracts.chunks import ChunkInput, InlineChunk
@@ -54,31 +52,6 @@ class Unrelated:
     async def run(self) -> None:
         """Wait for nothing."""
         await workflow.wait_condition(lambda: False)
-
-
-@workflow.defn(name="Top")
-class Top:
-    """A workflow of somebody else, with one below it, and another one below that if it is not the last."""
-
-    @workflow.run
-    async def run(self, level: int) -> None:
-        """Wait for what is below, or at the first level leave it behind."""
-        below = "Broken" if level == 1 else "Top"
-        args = [] if level == 1 else [level - 1]
-        await workflow.start_child_workflow(
-            below, args=args, id=f"{workflow.info().workflow_id}/{below}", parent_close_policy=ParentClosePolicy.ABANDON
-        )
-        await workflow.wait_condition(lambda: False)
-
-
-@workflow.defn(name="Broken")
-class BrokenBelow:
-    """A workflow with a fault in its code."""
-
-    @workflow.run
-    async def run(self) -> None:
-        """Raise what fails the workflow task, not the workflow."""
-        raise KeyError("a fault further down")
 
 
 @pytest.fixture
@@ -189,21 +162,6 @@ async def test_a_workflow_task_that_fails_again_and_again(engine: Engine) -> Non
     assert finding.subject == root_id(run.id)
     assert "a fault in the code" in finding.detail
     assert finding.since is not None
-
-
-async def test_a_workflow_task_that_fails_further_down(engine: Engine) -> None:
-    async with worker(engine, workflows=[Top, BrokenBelow]):
-        await engine.client.start_workflow("Top", 3, id="top", task_queue="canopy")
-
-        async def named(above: str) -> list[str]:
-            findings = await engine.gateway.diagnose("", above)
-            return [each.subject for each in findings if each.code is FindingCode.WORKFLOW_TASK_FAILS]
-
-        broken = "top/Top/Top/Broken"
-        for above in ("top", "top/Top", broken):
-            assert await until(partial(named, above), f"it is found below {above}") == [broken]
-        await engine.gateway.terminate("top", "test")
-        assert await until(partial(named, "top"), "it is open below a root that has closed") == [broken]
 
 
 async def test_an_activity_that_is_retried_says_its_error_and_its_next_try(engine: Engine) -> None:

@@ -12,7 +12,7 @@ const WORDS = {
 };
 
 const LOST = gettext("Connection lost, stale since %(time)s. Batches keep running. Live updates resume on reconnect.");
-const LATE = gettext("Live updates are delayed since %(time)s: Redis does not answer. This page checks for changes once a second until it does.");
+const LATE = gettext("Live updates have been delayed since %(time)s: Redis does not answer. This page checks for changes once a second until it does.");
 
 export function showLiveState(state, since, late) {
   const light = document.getElementById("live");

@@ -33,7 +33,7 @@ from dashboard.live.handshake import answering_outages
 from dashboard.live.routing import websocket_urlpatterns
 from dashboard.notifications.dispatcher import run_dispatcher
 from dashboard.reconciliation.reconciler import run_reconciler
-from dashboard.server.outages import outage_of
+from dashboard.server.outages import log_failure
 from orchestration.startup import CannotStart, prepare
 
 log = logging.getLogger(__name__)
@@ -123,6 +123,5 @@ async def _keep_running(run: Callable[[], Awaitable[None]]) -> None:
         try:
             await run()
         except Exception as error:
-            stack = None if outage_of(error) else error
-            log.warning("%s ended and is started again: %s", run.__name__, error, exc_info=stack)
+            log_failure(log, "%s ended and is started again.", run.__name__, error=error)
         await asyncio.sleep(RESTART_PAUSE)

@@ -11,6 +11,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from dashboard.accounts.audit import record
+from dashboard.activities.outages import tried_again_soon
 from dashboard.launching.launch import launch
 from dashboard.launching.request import IdempotencyConflict
 from dashboard.launching.root_input import root_input
@@ -35,6 +36,7 @@ ENDED_BY_OVERLAP = "For the next launch of its schedule, as the overlap policy s
 
 
 @activity.defn(name=LAUNCH_SCHEDULED_ACTIVITY)
+@tried_again_soon
 async def launch_scheduled(due: DueLaunch) -> LaunchedBatch:
     """Launch the batch that is due, as the person who made the schedule. Idempotent: a retry finds the same batch.
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from channels.db import database_sync_to_async
 from temporalio import activity
 
+from dashboard.activities.outages import tried_again_soon
 from dashboard.live import doorbell
 from dashboard.projection.events import apply_events
 from orchestration.contracts.events import NotifyInput
@@ -18,6 +19,7 @@ _threads = ThreadPoolExecutor(CONCURRENT_NOTIFIES, thread_name_prefix="notify")
 
 
 @activity.defn(name=NOTIFY_ACTIVITY)
+@tried_again_soon
 async def notify(given: NotifyInput) -> None:
     """Project a batch's tree events, then notify its viewers."""
     project = database_sync_to_async(apply_events, thread_sensitive=False, executor=_threads)

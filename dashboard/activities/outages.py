@@ -7,20 +7,23 @@ from datetime import timedelta
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from dashboard.server.outages import outage_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-AGAIN_AFTER = timedelta(seconds=5)
+AGAIN_AFTER = timedelta(seconds=2)
 AWAY = "Away"
 """Type of the error."""
 
 
 def tried_again_soon(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
-    """Return an activity whose retry comes after AGAIN_AFTER where a neighbour is away: the backoff is for others."""
+    """Return an activity whose retry comes after AGAIN_AFTER where a neighbour is away: the backoff is for others.
+
+    Benign for Temporal: the SDK would log a stack for each try.
+    """
 
     @wraps(function)
     async def run(*given: P.args, **named: P.kwargs) -> R:
@@ -31,6 +34,9 @@ def tried_again_soon(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitab
         except Exception as error:
             if outage_of(error) is None:
                 raise
-            raise ApplicationError(str(error), type=AWAY, next_retry_delay=AGAIN_AFTER) from error
+            reason = str(error).strip().partition("\n")[0]
+            raise ApplicationError(
+                reason, type=AWAY, next_retry_delay=AGAIN_AFTER, category=ApplicationErrorCategory.BENIGN
+            ) from error
 
     return run

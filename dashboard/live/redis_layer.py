@@ -28,6 +28,9 @@ CHANNEL = "canopy:changes"
 TIMEOUT = 1.0
 """Seconds for a connection, and for an answer."""
 
+SEND_TIMEOUT = 0.5
+"""Seconds that somebody who reports a change waits at most: less than the doorbell's own limit."""
+
 PROBE_EVERY = 2.0
 """Seconds of silence after which Redis is asked whether it is there; it has as many to answer."""
 
@@ -71,7 +74,7 @@ class RedisLayer(InMemoryChannelLayer):
             return
         text = json.dumps({"from": self._origin, "group": group, "message": message})
         try:
-            async with asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout(SEND_TIMEOUT):
                 if self._home is loop:
                     self._client = self._client or self._connection()
                     await self._client.publish(CHANNEL, text)

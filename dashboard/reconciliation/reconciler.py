@@ -24,7 +24,7 @@ from dashboard.reconciliation.reopened import Reopened
 from dashboard.reconciliation.repair import repair_listed, repair_lost, repair_runs
 from dashboard.reconciliation.task_watch import ReportedProblems, TaskWatch
 from dashboard.reconciliation.unanswered import Unanswered
-from dashboard.server.outages import outage_of
+from dashboard.server.outages import log_failure
 from dashboard.temporal import gateway
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
@@ -89,8 +89,8 @@ async def _look_up_unanswered() -> None:
     while True:
         try:
             await unanswered.look()
-        except Exception:
-            log.exception("Commands without an answer cannot be looked up; it is tried again.")
+        except Exception as error:
+            log_failure(log, "Commands without an answer cannot be looked up; it is tried again.", error=error)
         await asyncio.sleep(FIND_EVERY)
 
 
@@ -129,10 +129,7 @@ class BatchReconciler:
             while not await self.compare():
                 await asyncio.sleep(COMPARE_EVERY if self.is_ours else COMPARE_WATCHED_EVERY)
         except Exception as error:
-            if outage_of(error):
-                log.info("Batch %s cannot be compared: %s", self.batch_id, error)
-            else:
-                log.exception("Reconciling batch %s failed; it is tried again.", self.batch_id)
+            log_failure(log, "Reconciling batch %s failed; it is tried again.", self.batch_id, error=error)
         finally:
             if closing is not None:
                 closing.cancel()
@@ -147,8 +144,9 @@ class BatchReconciler:
             except BatchNotRunning:
                 pass
             except Exception as error:
-                if outage_of(error) is None:
-                    log.exception("Waiting for the root of batch %s failed; it is tried again.", self.batch_id)
+                log_failure(
+                    log, "Waiting for the root of batch %s failed; it is tried again.", self.batch_id, error=error
+                )
             await asyncio.sleep(COMPARE_EVERY)
 
     async def compare(self) -> bool:

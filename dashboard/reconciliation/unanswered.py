@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from dashboard.actions.unanswered import settle_command
 from dashboard.database.threads import in_thread
 from dashboard.models import UnansweredCommand
+from dashboard.server.outages import log_failure
 from dashboard.temporal import gateway
 from orchestration.temporal.commands import Inquiry
 from orchestration.temporal.connection import TemporalUnavailable
@@ -52,8 +53,8 @@ async def _look_up(command: UnansweredCommand) -> None:
         await in_thread(settle_command)(command, replies)
     except TemporalUnavailable:
         return
-    except Exception:
-        log.exception("What came of %s cannot be looked up; it is tried again.", command)
+    except Exception as error:
+        log_failure(log, "What came of %s cannot be looked up; it is tried again.", command, error=error)
 
 
 def _open_commands() -> list[UnansweredCommand]:

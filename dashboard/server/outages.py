@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 from collections.abc import Iterator
 from enum import Enum, auto
@@ -34,13 +35,22 @@ def outage_of(error: BaseException | None) -> Outage | None:
     return next((found for each in _causes(error) if (found := _told_by(each)) is not None), None)
 
 
+def log_failure(log: logging.Logger, message: str, *given: object, error: Exception) -> None:
+    """Log what failed: a line where it was an outage, with a stack where it was not."""
+    if outage_of(error) is None:
+        log.error(message, *given, exc_info=error)
+    else:
+        log.warning(f"{message} %s", *given, str(error).strip().partition("\n")[0] or repr(error))
+
+
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, those of a group, and what it was raised from or while handling."""
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):
             for each in error.exceptions:
                 yield from _causes(each)
-        error = error.__cause__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _told_by(error: BaseException) -> Outage | None:

@@ -13,7 +13,9 @@ from dashboard.server.problems import away, internal_error, is_api, problem, why
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Say why a request cannot be read."""
+    """Say why a request cannot be read, or that what Canopy needs is away: a session could not be saved."""
+    if (answer := away(request, exception)) is not None:
+        return answer
     status, reason = why_unreadable(exception)
     if is_api(request):
         return problem(status, reason)

@@ -29,7 +29,14 @@ from orchestration.client.visibility import run_of
 from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts.status import Failure
 from orchestration.errors.failures import failure_of
-from orchestration.temporal.connection import RPC_TIMEOUT, Connection, TemporalUnavailable, connect, unavailable
+from orchestration.temporal.connection import (
+    RPC_TIMEOUT,
+    WITHIN_RPC_TIMEOUT,
+    Connection,
+    TemporalUnavailable,
+    connect,
+    unavailable,
+)
 from orchestration.temporal.protobuf import to_datetime
 
 log = logging.getLogger(__name__)
@@ -62,7 +69,7 @@ class ExecutionReader:
         if self._client is None:
             with unavailable():
                 async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
-                    self._client = await connect(self._connection)
+                    self._client = await connect(self._connection, retry=WITHIN_RPC_TIMEOUT)
         return self._client
 
     async def describe_run(self, workflow_id: str, run_id: str = "") -> WorkflowRun | None:

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from temporalio.client import Client, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.runtime import Runtime, TelemetryConfig
-from temporalio.service import KeepAliveConfig, RPCError, RPCStatusCode
+from temporalio.service import KeepAliveConfig, RetryConfig, RPCError, RPCStatusCode
 
 from orchestration.temporal.data_converter import data_converter
 
@@ -31,6 +31,9 @@ RECONNECT_PAUSES = (0.5, 1, 2, 5)
 """Seconds before the second and each further try to connect; the last one repeats."""
 
 RPC_TIMEOUT = timedelta(seconds=5)
+WITHIN_RPC_TIMEOUT = RetryConfig(max_elapsed_time_millis=int(RPC_TIMEOUT.total_seconds() * 1000))
+"""Where people wait: a call that has used its time up is not made again. The SDK's default makes it three times."""
+
 UNAVAILABLE = "Can't reach Temporal."
 BUSY = "A limit of Temporal is reached: {reason}."
 REFUSAL = "Temporal refused the request: {reason}."
@@ -155,7 +158,9 @@ def runtime() -> Runtime:
     return Runtime(telemetry=TelemetryConfig(), worker_heartbeat_interval=HEARTBEAT_INTERVAL)
 
 
-async def connect(connection: Connection, *, runtime: Runtime | None = None) -> Client:
+async def connect(
+    connection: Connection, *, runtime: Runtime | None = None, retry: RetryConfig | None = None
+) -> Client:
     """Connect to Temporal, once. Raises RPCError, RuntimeError or OSError when it does not answer."""
     return await Client.connect(
         connection.address,
@@ -164,6 +169,7 @@ async def connect(connection: Connection, *, runtime: Runtime | None = None) -> 
         tls=connection.tls or None,
         data_converter=data_converter(),
         keep_alive_config=KEEP_ALIVE,
+        retry_config=retry,
         runtime=runtime,
     )
 

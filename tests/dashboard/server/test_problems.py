@@ -15,6 +15,8 @@ import psycopg_pool
 import pytest
 import redis.exceptions
 from asgiref.sync import async_to_sync
+from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import IntegrityError, InterfaceError, InternalError, OperationalError, ProgrammingError, connection
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
@@ -23,6 +25,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from dashboard.database import away
 from dashboard.database.away import store_call
 from dashboard.server.problems import retry_later
+from dashboard.views.error_pages import bad_request
 from orchestration.contracts.stores import StoreAway
 from orchestration.temporal.connection import TemporalUnavailable, unavailable
 
@@ -142,6 +145,27 @@ def test_what_is_not_away_but_too_slow_or_full_says_so(logged_in: Client, error:
     for path in ("/batches/", "/api/v1/batches"):
         with failing(error):
             assert reason in logged_in.get(path).content.decode()
+
+
+def test_a_session_that_cannot_be_saved_for_an_outage_is_a_503(rf: RequestFactory) -> None:
+    """Django makes a bad request of it, whatever the reason, and names that in the context alone."""
+
+    def interrupted(reason: Exception) -> Exception:
+        try:
+            try:
+                raise reason
+            except Exception:
+                raise UpdateError  # noqa: B904  as Django's session does
+        except UpdateError:
+            try:
+                raise SessionInterrupted("deleted before the request completed")
+            except SessionInterrupted as error:
+                return error
+
+    read_only = caused(InternalError("read-only"), psycopg.errors.ReadOnlySqlTransaction("read-only"))
+    answer = bad_request(rf.get("/api/v1/batches"), interrupted(read_only))
+    assert (answer.status_code, "reached" in answer.content.decode()) == (503, True)
+    assert bad_request(rf.get("/api/v1/batches"), interrupted(KeyError("session"))).status_code == 400
 
 
 @pytest.mark.parametrize("is_async", [False, True])

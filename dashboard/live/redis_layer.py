@@ -37,6 +37,9 @@ PROBE_EVERY = 2.0
 TRY_AGAIN_AFTER = 1.0
 """Seconds between two tries to reach it."""
 
+LONGEST_VIEW = 10 * 365 * 86_400
+"""Seconds for which a viewer stays in a group at most."""
+
 KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 2}
 """Seconds, seconds and number of the kernel's own probes, by name of the option."""
 
@@ -46,7 +49,7 @@ class RedisLayer(InMemoryChannelLayer):
 
     def __init__(self, url: str, **given: Any) -> None:
         """Take the address: redis://, rediss:// or unix://."""
-        super().__init__(**given)
+        super().__init__(group_expiry=LONGEST_VIEW, **given)
         self._url, self._origin = url, secrets.token_hex(8)
         self._home: asyncio.AbstractEventLoop | None = None
         self._listening: asyncio.Task[None] | None = None

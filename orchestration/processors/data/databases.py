@@ -37,6 +37,9 @@ PERMANENT_SQLSTATES = ("22", "23", "25", "42")
 POOL_SIZE = 20
 """Connections per database and worker."""
 
+PROBES = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 10_000}
+"""A host that vanished is noticed after about ten seconds: seconds, seconds, number, milliseconds."""
+
 STEPS_PER_CHECK = 10_000
 """Instructions of SQLite's virtual machine between two checks of time limit and cancellation."""
 
@@ -88,7 +91,7 @@ def pooled_engine(url: URL, *, writable: bool) -> Engine:
     options = "" if writable else "-c default_transaction_read_only=on"
     # Always prepare: a prepared statement cannot consist of several.
     arguments = {"prepare_threshold": 0, "options": options, "connect_timeout": 10}
-    return create_engine(url, pool_size=POOL_SIZE, pool_pre_ping=True, connect_args=arguments)
+    return create_engine(url, pool_size=POOL_SIZE, pool_pre_ping=True, connect_args=arguments | PROBES)
 
 
 def _deny_writes(connection: sqlite3.Connection, record: object) -> None:

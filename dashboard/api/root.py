@@ -33,7 +33,7 @@ from dashboard.api.schedules import router as schedule_router
 from dashboard.api.workers import router as worker_router
 from dashboard.errors import FieldErrors, NotKnownYet, OperationError, reasons_by_field
 from dashboard.inputs.strict_json import InvalidJson
-from dashboard.server.problems import UNREADABLE, away, internal_error, problem, why_unreadable
+from dashboard.server.problems import UNREADABLE, away, internal_error, problem, unstorable, why_unreadable
 from orchestration.definitions.source_tree import DefinitionErrors
 
 log = logging.getLogger(__name__)
@@ -164,7 +164,7 @@ for unreadable in UNREADABLE:
 
 @api.exception_handler(Exception)
 def _unforeseen(request: HttpRequest, error: Exception) -> HttpResponse:
-    if (answer := away(request, error)) is not None:
+    if (answer := away(request, error) or unstorable(request, error)) is not None:
         return answer
     log.error("%s %s failed.", request.method, request.path, exc_info=error)
     got_request_exception.send(sender=None, request=request)

@@ -6,7 +6,16 @@ import json
 import math
 from typing import Any
 
+from django.db import DataError
+
 _encode = json.JSONEncoder(allow_nan=False).encode  # json.dumps makes an encoder per call, which doubles the time
+
+
+def is_unstorable(error: BaseException) -> bool:
+    """Whether a database refused a value itself: NUL, half a character, a number or a text beyond its column."""
+    if isinstance(error, OverflowError):
+        return "SQLite INTEGER" in str(error)
+    return isinstance(error, DataError) or (isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason)
 
 
 def storable(value: Any) -> Any:

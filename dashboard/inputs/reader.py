@@ -215,8 +215,6 @@ def _row(data: dict[str, Any], key: str, line: int) -> InputRow | BadRow:
                 _("%(name)s: %(length)s characters exceed the limit of %(limit)s.")
                 % {"name": name[:50], "length": numeral(len(value)), "limit": numeral(CELL_LIMIT)},
             )
-    if "\x00" in key:
-        return BadRow(line, _("The key contains the character NUL."))
     if not key.strip():
         return BadRow(line, _("The key is empty."))
     if len(key) > KEY_LIMIT:

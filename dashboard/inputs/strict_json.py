@@ -90,6 +90,8 @@ def nests_deeper(value: Any, levels: int) -> bool:
 
 
 def _check_text(encoded: str) -> None:
+    if "\\u0000" in encoded.replace("\\\\", ""):
+        raise InvalidJson(_("A text contains the character NUL."))
     try:
         encoded.encode()
     except UnicodeEncodeError as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 from asgiref.sync import iscoroutinefunction
 from django.conf import settings
@@ -23,8 +25,10 @@ from django.utils.decorators import sync_and_async_middleware
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, override
 
+from dashboard.database.sanitising import is_unstorable
 from dashboard.i18n.formatting import StrOrPromise, numeral
 from dashboard.server.outages import Outage, outage_of
+from orchestration.errors.texts import text_of
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +47,9 @@ OUTAGES: dict[Outage, StrOrPromise] = {
     ),
 }
 """What a person or a client is told."""
+
+UNSTORABLE = gettext_lazy("The request has a number or a character that cannot be stored.")
+UNFINDABLE = re.compile("[\x00\ud800-\udfff]")
 
 UNREADABLE = (BadRequest, SuspiciousOperation, MultiPartParserError, UnreadablePostError)
 """What is raised for a request that cannot be read."""
@@ -71,6 +78,48 @@ def away(request: HttpRequest, error: BaseException | None) -> HttpResponse | No
         answer = HttpResponse(loader.get_template("503.html").render({"reason": reason}), status=503)
     answer._has_been_logged = True  # type: ignore[attr-defined]  # Django would log a stack for each request
     return answer
+
+
+def unstorable(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
+    """Return a 400 where a database refused a value that the request gave; None for any other error."""
+    if error is None or not is_unstorable(error):
+        return None
+    log.warning("%s %s: %s", request.method, request.path, text_of(error).partition("\n")[0], exc_info=error)
+    if is_api(request):
+        with override("en"):
+            answer: HttpResponse = problem(400, str(UNSTORABLE))
+    else:
+        answer = HttpResponse(loader.get_template("400.html").render({"reason": UNSTORABLE}), status=400)
+    answer._has_been_logged = True  # type: ignore[attr-defined]
+    return answer
+
+
+class UnreadableAddress(BadRequest):
+    """An address with a character that no database can look for."""
+
+
+@sync_and_async_middleware
+def readable_address(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Middleware: an address with NUL or half a character is refused before anybody looks for it."""
+    if iscoroutinefunction(get_response):
+
+        async def answered(request: HttpRequest) -> Any:
+            _check_address(request)
+            return await get_response(request)
+
+        return answered
+
+    def answered_at_once(request: HttpRequest) -> Any:
+        _check_address(request)
+        return get_response(request)
+
+    return answered_at_once
+
+
+def _check_address(request: HttpRequest) -> None:
+    query = unquote(request.META.get("QUERY_STRING", ""))
+    if UNFINDABLE.search(request.path_info) or UNFINDABLE.search(query):
+        raise UnreadableAddress
 
 
 @sync_and_async_middleware
@@ -104,6 +153,8 @@ def why_unreadable(error: Exception) -> tuple[int, str]:
     if isinstance(error, TooManyFieldsSent | TooManyFilesSent):
         most = numeral(settings.DATA_UPLOAD_MAX_NUMBER_FIELDS or 0)
         return 413, _("The form has too many fields: at most %(limit)s are allowed.") % {"limit": most}
+    if isinstance(error, UnreadableAddress):
+        return 400, _("The address has a character that cannot be stored.")
     if isinstance(error, DisallowedHost):
         return 400, _("This host name is not one of ALLOWED_HOSTS.")
     return 400, _("The request cannot be read.")

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views import defaults
 
-from dashboard.server.problems import away, internal_error, is_api, problem, why_unreadable
+from dashboard.server.problems import away, internal_error, is_api, problem, unstorable, why_unreadable
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -38,7 +38,8 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Say that something went wrong, or that what Canopy needs is away."""
-    if (answer := away(request, sys.exc_info()[1])) is not None:
+    error = sys.exc_info()[1]
+    if (answer := away(request, error) or unstorable(request, error)) is not None:
         return answer
     if is_api(request):
         return internal_error()

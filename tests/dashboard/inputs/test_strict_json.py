@@ -26,7 +26,9 @@ from orchestration.processors.catalogue import get_processor
         ('{"id":"c","v":[{"x":1,"x":2}]}', "The name 'x' occurs twice in one object."),
         ('{"id":"\\ud83dx"}', "A text contains half of a character (a lone surrogate, \\ud83d)."),
         ('{"id":1,"\\udc00":1}', "A text contains half of a character (a lone surrogate, \\udc00)."),
-        ('{"id":"a\\u0000"}', "The key contains the character NUL."),
+        ('{"id":"a\\u0000"}', "A text contains the character NUL."),
+        ('{"id":1,"v":["\\u0000"]}', "A text contains the character NUL."),
+        ('{"id":1,"\\u0000":1}', "A text contains the character NUL."),
         ('[{"id":1},{"id":2}]', "This is a JSON array. Put one object on each line, without the array."),
         ("[", "This is a JSON array. Put one object on each line, without the array."),
         ('{"id":' + "9" * 5_000 + "}", "A number is too large: at most 4,300 digits are allowed."),
@@ -45,6 +47,7 @@ def test_a_line_that_is_no_item_is_a_bad_row(line: str, reason: str) -> None:
 def test_what_is_unusual_but_valid_is_kept() -> None:
     levels = '{"v":' + "[" * (DEPTH_LIMIT - 1) + "]" * (DEPTH_LIMIT - 1) + "}"
     for text in (
+        '"\\\\u0000"',
         '"\\ud83d\\ude00"',
         '"\\\\ud83d"',
         str(2**70),

@@ -183,10 +183,12 @@ def _has_blanks_before_quotes(sample: Sequence[str], dialect: Dialect) -> bool:
     if not any(quoted.search(line) for line in sample):
         return False
     kept, left_out = (
-        _fit(list(islice(_records(sample, each), SAMPLE_RECORDS)) or [None])
-        for each in (dialect, replace(dialect, skips_blanks=True))
+        list(islice(_records(sample, each), SAMPLE_RECORDS)) for each in (dialect, replace(dialect, skips_blanks=True))
     )
-    return left_out.even >= kept.even
+    is_found = any(
+        cell.startswith(" ") and cell.lstrip(" ").startswith(dialect.quote) for row in kept for cell in row or ()
+    )
+    return is_found and _fit(left_out).even >= _fit(kept).even
 
 
 def _records(sample: Sequence[str], dialect: Dialect) -> Iterator[list[str] | None]:

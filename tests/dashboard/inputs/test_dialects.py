@@ -45,6 +45,7 @@ TABLE = "id;name\r\n1;Müller\r\n2;Größe\r\n"
         ("SEP=;;\nid;name\n1;a\n2;b\n", TWO),
         ("sep=x\n1\n", [{"sep=x": "1"}]),
         ('id, name\n1, "a"\n2, b\n', TWO),
+        ('a,b\n1,"x, ""y"""\n2, z\n', [{"a": "1", "b": 'x, "y"'}, {"a": "2", "b": " z"}]),
         ('a, b\n"x", y "z"\n', [{"a": "x", "b": ' y "z"'}]),
         ("id,name\r\r\n1,a\r\r\n2,b\r\r\n", TWO),
         ("v\r\r\n1\r\r\n2\r\r\n", [{"v": "1"}, {"v": "2"}]),

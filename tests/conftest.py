@@ -67,8 +67,20 @@ def stack_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalS
 
 @pytest.fixture(scope="session")
 def stack(stack_server: TemporalServer) -> Iterator[Stack]:
-    """The whole product, running. Tests that kill a part of it take `own_stack`."""
+    """The whole product, running. Tests that kill a part of it take `fragile_stack`."""
     yield from _running(Stack(stack_server))
+
+
+@pytest.fixture
+def fragile_stack(stack: Stack) -> Iterator[Stack]:
+    """The stack, for a test that kills a part of it: it is whole again afterwards."""
+    yield stack
+    if not stack.temporal.process.is_running:
+        stack.temporal.start()
+    for part in (stack.worker, stack.web):
+        if not part.is_running:
+            part.start()
+    stack.wait_healthy()
 
 
 @pytest.fixture
@@ -89,6 +101,13 @@ def _running(stack: Stack) -> Iterator[Stack]:
         yield stack
     finally:
         stack.stop()
+
+
+@pytest.fixture
+def small_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put more than 6 children into partitions of 4, so that a tree is small enough for a test."""
+    monkeypatch.setattr("orchestration.plan.layout.MAX_FLAT_CHILDREN", 6)
+    monkeypatch.setattr("orchestration.plan.layout.PARTITION_SIZE", 4)
 
 
 @pytest.fixture(scope="session")

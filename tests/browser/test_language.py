@@ -17,7 +17,7 @@ SLOW = {"seconds_from": 0.2, "seconds_to": 0.4, "fail_percent": 30, "seed": 3}
 
 async def test_a_live_page_is_german_until_a_person_chooses_english(stack: Stack, new_page: NewPage) -> None:
     page = await new_page(stack, locale="de-DE")
-    batch = stack.launch(processor="simulate", parameters=SLOW, count=30, plan={"window": 2, "item_attempts": 1})
+    batch = stack.launch(processor="simulate", parameters=SLOW, count=12, plan={"window": 2, "item_attempts": 1})
     await page.goto(f"/batches/{batch}/")
     await expect(page.locator("#live")).to_have_text("Live")
     await expect(page.locator("[data-field='badge']").first).to_have_text("Mit Fehlern abgeschlossen")

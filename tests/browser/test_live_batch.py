@@ -31,7 +31,7 @@ async def count_loads(page: Page) -> None:
 async def test_children_close_and_counts_follow_without_a_reload_in_two_browsers(
     stack: Stack, new_page: NewPage
 ) -> None:
-    batch = stack.launch_held(processor="simulate", parameters=QUICK, count=60, plan={"window": 5})
+    batch = stack.launch_held(processor="simulate", parameters=QUICK, count=30, plan={"window": 5})
     first, second = await new_page(stack, f"/batches/{batch}/"), await new_page(stack, f"/batches/{batch}/")
     for page in (first, second):
         await until_live(page)
@@ -39,8 +39,8 @@ async def test_children_close_and_counts_follow_without_a_reload_in_two_browsers
     stack.approve(batch)
     for page in (first, second):
         await expect(page.locator("h1 .badge")).to_have_text("Completed")
-        await expect(page.locator("tr[data-kind='child'][data-status='completed']")).to_have_count(60)
-        await expect(page.locator(".gauge h2").first).to_contain_text("60 of 60 finished")
+        await expect(page.locator("tr[data-kind='child'][data-status='completed']")).to_have_count(30)
+        await expect(page.locator(".gauge h2").first).to_contain_text("30 of 30 finished")
         await expect(page.locator("tr[data-kind='root'] .status")).to_have_text("Completed")
         await expect(page.get_by_role("button", name="Pause")).to_be_hidden()
         assert await page.evaluate("window.isSameDocument")
@@ -136,7 +136,7 @@ async def test_failures_beyond_the_page_are_offered_by_a_chip(stack: Stack, new_
     batch = stack.launch_held(
         processor="simulate",
         parameters={"seconds_from": 0.02, "seconds_to": 0.05, "fail_percent": 30},
-        count=160,
+        count=120,
         plan={"window": 5, **NO_RETRY},
     )
     page = await new_page(stack, f"/batches/{batch}/")
@@ -153,22 +153,22 @@ async def test_failures_beyond_the_page_are_offered_by_a_chip(stack: Stack, new_
 
 
 async def test_a_lost_connection_is_shown_and_caught_up_with(
-    own_stack: Stack, new_page: NewPage, console: Console
+    fragile_stack: Stack, new_page: NewPage, console: Console
 ) -> None:
     console.allow(WEB_GONE)
-    batch = own_stack.launch(
-        processor="simulate", parameters={"seconds_from": 0.3, "seconds_to": 0.3}, count=40, plan={"window": 2}
+    batch = fragile_stack.launch(
+        processor="simulate", parameters={"seconds_from": 0.3, "seconds_to": 0.3}, count=20, plan={"window": 1}
     )
-    page = await new_page(own_stack, f"/batches/{batch}/")
+    page = await new_page(fragile_stack, f"/batches/{batch}/")
     await until_live(page)
     await count_loads(page)
-    own_stack.web.kill()
+    fragile_stack.web.kill()
     await expect(page.locator("#lost")).to_have_text(re.compile(r"Connection lost, stale since \d\d:\d\d:\d\d"))
-    own_stack.web.start()
+    fragile_stack.web.start()
     await until_live(page)
     await expect(page.locator("#lost")).to_be_hidden()
     await expect(page.locator("h1 .badge")).to_have_text("Completed")
-    await expect(page.locator("tr[data-kind='child'][data-status='completed']")).to_have_count(40)
+    await expect(page.locator("tr[data-kind='child'][data-status='completed']")).to_have_count(20)
     assert await page.evaluate("window.isSameDocument")
 
 
@@ -235,7 +235,7 @@ async def test_too_many_changes_at_once_reload_the_tree_and_keep_it_expanded(sta
 
 async def test_a_hidden_tab_pauses_and_catches_up_when_it_is_shown(stack: Stack, new_page: NewPage) -> None:
     batch = stack.launch_held(
-        processor="simulate", parameters={"seconds_from": 0, "seconds_to": 0}, count=20, plan={"window": 5}
+        processor="simulate", parameters={"seconds_from": 0, "seconds_to": 0}, count=10, plan={"window": 5}
     )
     page = await new_page(stack, f"/batches/{batch}/")
     await until_live(page)
@@ -248,7 +248,7 @@ async def test_a_hidden_tab_pauses_and_catches_up_when_it_is_shown(stack: Stack,
     assert await page.locator("tr[data-kind='child'][data-status='completed']").count() == 0
     await page.evaluate(hide, False)
     await until_live(page)
-    await expect(page.locator("tr[data-kind='child'][data-status='completed']")).to_have_count(20)
+    await expect(page.locator("tr[data-kind='child'][data-status='completed']")).to_have_count(10)
 
 
 async def test_the_pane_updates_with_its_child_and_keeps_opened_sections(stack: Stack, new_page: NewPage) -> None:

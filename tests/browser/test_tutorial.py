@@ -60,7 +60,7 @@ class Tutorial:
     def shell(self, command: str) -> str:
         """Run a command and return what it says."""
         done = subprocess.run(
-            ["sh", "-c", command], cwd=self.folder, capture_output=True, text=True, timeout=180, check=False
+            ["sh", "-c", command], cwd=self.folder, capture_output=True, text=True, timeout=400, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -88,7 +88,7 @@ def running(tutorial: Tutorial, tmp_path: Path) -> Iterator[Run]:
     run.process.stop()
     for process in family[:1]:
         process.terminate()
-    _, alive = psutil.wait_procs(family, timeout=60)
+    _, alive = psutil.wait_procs(family, timeout=120)
     assert alive == []
 
 

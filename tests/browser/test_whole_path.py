@@ -1,12 +1,13 @@
 """The whole path of a person: a CSV of 200 addresses, 30 of them broken; watch, fix, retry, compare.
 
-Once undisturbed, once with the web process killed in the middle, once with the worker killed in the middle.
+Once undisturbed, and over fewer addresses once with the web process and once with the worker killed in the middle.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +21,42 @@ from tests.support.site import Site
 from tests.support.stack import VIEWER, Stack
 from tests.support.waiting import until, wait_until
 
-ADDRESSES = 200
-BROKEN = 30
 REASON = "Expected 200-299, got 500 Internal Server Error."
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-@pytest.fixture
-def site() -> Iterator[Site]:
-    """The site that the addresses are of."""
-    site = Site(seconds=0.2)
-    site.broken = {f"/{number * 6}" for number in range(BROKEN)}
-    yield site
-    site.close()
+@dataclass(frozen=True)
+class Addresses:
+    """A CSV file of addresses, how many there are, and how many of them are broken until their site is mended."""
+
+    site: Site
+    file: Path
+    number: int
+    broken: int
+
+    def mend(self) -> None:
+        """Let every address answer."""
+        self.site.broken.clear()
 
 
 @pytest.fixture
-def addresses(site: Site, tmp_path: Path) -> Path:
-    """The CSV file."""
-    path = tmp_path / "addresses.csv"
-    rows = [f"{site.url}/{number},Page {number}" for number in range(ADDRESSES)]
-    path.write_text("\n".join(["url,name", *rows]) + "\n")
-    return path
+def make_addresses(tmp_path: Path) -> Iterator[Callable[[int, int], Addresses]]:
+    """Return a function that makes a site and its addresses: make_addresses(number, broken)."""
+    sites = list[Site]()
+
+    def make(number: int, broken: int) -> Addresses:
+        site = Site(seconds=0.2)
+        sites.append(site)
+        site.broken = {f"/{place * 6}" for place in range(broken)}
+        path = tmp_path / "addresses.csv"
+        rows = [f"{site.url}/{place},Page {place}" for place in range(number)]
+        path.write_text("\n".join(["url,name", *rows]) + "\n")
+        return Addresses(site, path, number, broken)
+
+    yield make
+    for site in sites:
+        site.close()
 
 
 def count(page: Page, status: str) -> Any:
@@ -50,12 +64,12 @@ def count(page: Page, status: str) -> Any:
     return page.locator(f'b[data-count="{status}"][data-of="children"]').first
 
 
-async def launch(page: Page, stack: Stack, addresses: Path) -> str:
+async def launch(page: Page, stack: Stack, given: Addresses) -> str:
     """Launch the batch from the form and return its id."""
     await page.goto(f"{stack.url}/launch/http_request/")
     await page.select_option("#id_format", "csv")
-    await page.set_input_files("#id_file", str(addresses))
-    await expect(page.locator("#preview dd").first).to_have_text(str(ADDRESSES))
+    await page.set_input_files("#id_file", str(given.file))
+    await expect(page.locator("#preview dd").first).to_have_text(str(given.number))
     await expect(page.locator("#upload")).to_contain_text("addresses.csv")
     await page.click("summary:has-text('Plan')")  # the example that was there to paste is not what is launched
     await page.fill("#id_plan-item_attempts", "1")
@@ -66,41 +80,41 @@ async def launch(page: Page, stack: Stack, addresses: Path) -> str:
     return page.url.rstrip("/").rsplit("/", 1)[1]
 
 
-async def watch_all_close(*pages: Page) -> None:
+async def watch_all_close(given: Addresses, *pages: Page) -> None:
     """See the counts reach their end on every page, without a reload."""
     for page in pages:
-        await expect(count(page, "completed")).to_have_text(str(ADDRESSES - BROKEN))
-        await expect(count(page, "failed")).to_have_text(str(BROKEN))
+        await expect(count(page, "completed")).to_have_text(str(given.number - given.broken))
+        await expect(count(page, "failed")).to_have_text(str(given.broken))
         await expect(page.locator('[data-share][data-of="children"]')).to_have_text("100%")
         assert await page.evaluate("window.neverReloaded")
 
 
-async def see_the_reasons(page: Page, stack: Stack, batch: str) -> None:
-    """See 30 failed rows, each with its reason."""
+async def see_the_reasons(page: Page, stack: Stack, batch: str, given: Addresses) -> None:
+    """See the failed rows, each with its reason."""
     failed = stack.nodes(batch, kind="child", status="failed")
-    assert [node["error"]["message"] for node in failed] == [REASON] * BROKEN
+    assert [node["error"]["message"] for node in failed] == [REASON] * given.broken
     await page.goto(f"{stack.url}/batches/{batch}/?status=failed")
     rows = page.locator('tr[data-kind="child"][data-status="failed"]')
-    await expect(rows).to_have_count(BROKEN)
+    await expect(rows).to_have_count(given.broken)
     for text in await rows.locator('[data-field="error"]').all_text_contents():  # rows out of sight have no inner text
         assert REASON in text
     await page.goto(f"{stack.url}/batches/{batch}/")
     await page.evaluate("window.neverReloaded = true")
 
 
-async def retry_and_watch(page: Page, *others: Page) -> None:
+async def retry_and_watch(given: Addresses, page: Page, *others: Page) -> None:
     """Press the button and see everything complete."""
     await page.click("button:has-text('Retry failed')")
-    await expect(page.locator("#answer")).to_contain_text(f"Retrying {BROKEN} children.")
+    await expect(page.locator("#answer")).to_contain_text(f"Retrying {given.broken} children.")
     for each in (page, *others):
-        await expect(count(each, "completed")).to_have_text(str(ADDRESSES))
+        await expect(count(each, "completed")).to_have_text(str(given.number))
         assert await each.evaluate("window.neverReloaded")
 
 
-async def read_the_old_error(page: Page, stack: Stack, batch: str) -> None:
+async def read_the_old_error(page: Page, stack: Stack, batch: str, given: Addresses) -> None:
     """Open a child that was retried and read why its first attempt failed."""
     children = stack.nodes(batch, kind="child")
-    assert Counter(node["attempt"] for node in children) == {1: ADDRESSES - BROKEN, 2: BROKEN}
+    assert Counter(node["attempt"] for node in children) == {1: given.number - given.broken, 2: given.broken}
     second = next(node for node in children if node["attempt"] == 2)
     await page.goto(f"{stack.url}/batches/{batch}/nodes/{second['id']}/")
     await expect(page.locator("#pane")).to_contain_text(REASON)
@@ -140,46 +154,53 @@ async def watch_too(other: Page, stack: Stack, batch: str) -> None:
     await until_live(other)
 
 
-async def test_two_hundred_addresses(stack: Stack, new_page: NewPage, site: Site, addresses: Path) -> None:
+async def test_two_hundred_addresses(
+    stack: Stack, new_page: NewPage, make_addresses: Callable[[int, int], Addresses]
+) -> None:
+    given = make_addresses(200, 30)
     page, other = await two_pages(new_page, stack)
-    batch = await launch(page, stack, addresses)
+    batch = await launch(page, stack, given)
     await watch_too(other, stack, batch)
-    await watch_all_close(page, other)
-    await see_the_reasons(page, stack, batch)
-    site.broken.clear()
-    await retry_and_watch(page, other)
+    await watch_all_close(given, page, other)
+    await see_the_reasons(page, stack, batch, given)
+    given.mend()
+    await retry_and_watch(given, page, other)
     stack.wait_for(batch, "completed")
-    await read_the_old_error(page, stack, batch)
+    await read_the_old_error(page, stack, batch, given)
     await compare_with_temporal(stack, batch)
-    assert Counter(site.visits.values()) == {1: ADDRESSES - BROKEN, 2: BROKEN}
+    assert Counter(given.site.visits.values()) == {1: 170, 2: 30}
 
 
 @pytest.mark.parametrize("victim", ["web", "worker"])
 async def test_nothing_is_lost_when_a_process_is_killed(
-    own_stack: Stack, new_page: NewPage, console: Console, site: Site, addresses: Path, victim: str
+    fragile_stack: Stack,
+    new_page: NewPage,
+    console: Console,
+    make_addresses: Callable[[int, int], Addresses],
+    victim: str,
 ) -> None:
-    stack = own_stack
+    stack, given = fragile_stack, make_addresses(80, 12)
     console.allow(WEB_GONE, "Failed to load resource")
     page, other = await two_pages(new_page, stack)
-    batch = await launch(page, stack, addresses)
+    batch = await launch(page, stack, given)
     await watch_too(other, stack, batch)
-    wait_until(lambda: stack.batch(batch)["children"]["completed"] >= 30, "some children have completed")
+    wait_until(lambda: stack.batch(batch)["children"]["completed"] >= 12, "some children have completed")
     done_before = _completed_paths(stack, batch)
     process = stack.web if victim == "web" else stack.worker
     process.kill()
     if victim == "web":
         await expect(page.locator("#lost")).to_contain_text("stale since")
-        wait_until(lambda: sum(site.visits.values()) >= 80, "the batch goes on without the dashboard")
+        wait_until(lambda: sum(given.site.visits.values()) >= 40, "the batch goes on without the dashboard")
     process.start()
     stack.wait_healthy()
-    await watch_all_close(page, other)
-    site.broken.clear()
-    await retry_and_watch(page, other)
+    await watch_all_close(given, page, other)
+    given.mend()
+    await retry_and_watch(given, page, other)
     state = stack.wait_for(batch, "completed")
-    assert state["items"]["completed"] == ADDRESSES
-    await read_the_old_error(page, stack, batch)
+    assert state["items"]["completed"] == given.number
+    await read_the_old_error(page, stack, batch, given)
     await compare_with_temporal(stack, batch)
-    assert all(site.visits[path] == 1 for path in done_before), "what had completed is not processed again"
+    assert all(given.site.visits[path] == 1 for path in done_before), "what had completed is not processed again"
 
 
 def _completed_paths(stack: Stack, batch: str) -> set[str]:

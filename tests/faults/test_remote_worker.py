@@ -57,7 +57,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pyproject.toml", "README.md"):
         shutil.copy2(ROOT / name, source / name)
     (folder / "elsewhere.py").write_text(PROCESSOR)
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True, timeout=300)
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "venv/bin/python")]
     install = [*pip, "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
     subprocess.run([*install, "--constraint", str(ROOT / "constraints.txt"), str(source)], check=True, timeout=400)
@@ -171,7 +171,7 @@ def test_an_invalid_configuration_is_reported_at_the_start(
         cwd=machine,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 2

@@ -10,8 +10,8 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.slow
 
 
-def test_a_batch_launched_without_temporal_starts_when_it_is_back(own_stack: Stack) -> None:
-    stack = own_stack
+def test_a_batch_launched_without_temporal_starts_when_it_is_back(fragile_stack: Stack) -> None:
+    stack = fragile_stack
     stack.temporal.process.kill()
     quick = {"seconds_from": 0, "seconds_to": 0}
     kept = stack.launch(processor="simulate", parameters=quick, count=5)

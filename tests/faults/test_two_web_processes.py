@@ -68,7 +68,7 @@ async def test_viewers_of_both_web_processes_see_the_same(
     try:
         parameters = {"seconds_from": 0.1, "seconds_to": 0.4, "fail_percent": 20, "seed": 4}
         plan = {"item_attempts": 1, "window": 4}
-        batch = stack.launch(processor="simulate", parameters=parameters, count=60, plan=plan)
+        batch = stack.launch(processor="simulate", parameters=parameters, count=24, plan=plan)
         pages = [await new_page(each, f"/batches/{batch}/") for each in (stack, other)]
         for page in pages:
             await until_live(page)
@@ -84,11 +84,12 @@ async def test_viewers_of_both_web_processes_see_the_same(
         second.stop()
 
 
+@pytest.mark.timeout(1_000)
 def test_the_record_is_the_same_on_postgresql(database: str) -> None:
     """Run the tests of the record once more, on PostgreSQL, in a process of their own: settings are read once."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *DATABASE_TESTS]
     env = {**os.environ, "CANOPY_TEST_DATABASE_URL": database}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=540)
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout[-4000:]
     assert "passed" in done.stdout
     assert "skipped" not in done.stdout

@@ -23,10 +23,3 @@ async def engine(deaf_engine: Engine) -> AsyncIterator[Engine]:
     """Workers and a dashboard that listens."""
     async with deaf_engine.listener():
         yield deaf_engine
-
-
-@pytest.fixture
-def small_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put more than 6 children into partitions of 4, so that a tree is small enough for a test."""
-    monkeypatch.setattr("orchestration.plan.layout.MAX_FLAT_CHILDREN", 6)
-    monkeypatch.setattr("orchestration.plan.layout.PARTITION_SIZE", 4)

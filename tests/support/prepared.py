@@ -22,9 +22,10 @@ PREPARE = (
     "--verbosity=0",
     f"""--command=
 from django.contrib.auth.models import Group, User
+from dashboard.management.commands.run import _collect_static
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
-call_command("collectstatic", interactive=False, verbosity=0)
+_collect_static()
 call_command("first_login")
 User.objects.create_user(**{VIEWER}).groups.add(Group.objects.get_or_create(name="viewer")[0])
 """,
@@ -35,7 +36,7 @@ User.objects.create_user(**{VIEWER}).groups.add(Group.objects.get_or_create(name
 def manage(env: Mapping[str, str], *arguments: str) -> str:
     """Run a management command and return what it says."""
     command = [sys.executable, "manage.py", *arguments]
-    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=180)
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

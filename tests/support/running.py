@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from tests.support.stack import ROOT, Process, free_port, http
+from tests.support.stack import ROOT, START_WITHIN, Process, free_port, http
 from tests.support.waiting import wait_until
 
 READY = re.compile(r"Canopy is at (http://\S+)/")
@@ -39,6 +39,7 @@ class Run:
         wait_until(
             lambda: READY.search(self.process.output),
             lambda: f"it says where it is: {self.process.output}",
+            START_WITHIN,
         )
 
     @property

@@ -83,6 +83,12 @@ def test_running_and_completed_children_are_refused_with_the_reason(stack: Stack
     stack.api("POST", f"/batches/{slow}/terminate")
 
 
+@pytest.fixture(scope="module")
+def failed_batch(stack: Stack) -> str:
+    """A batch of a failed child, which no test retries."""
+    return failing(stack, 1)
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -94,25 +100,24 @@ def test_running_and_completed_children_are_refused_with_the_reason(stack: Stack
         ({"nodes": [999_999_999]}, 404),
     ],
 )
-def test_an_invalid_selection_is_refused(stack: Stack, body: dict[str, object], status: int) -> None:
-    batch = failing(stack, 1)
-    answer = stack.api("POST", f"/batches/{batch}/retry", body)
+def test_an_invalid_selection_is_refused(stack: Stack, failed_batch: str, body: dict[str, object], status: int) -> None:
+    answer = stack.api("POST", f"/batches/{failed_batch}/retry", body)
     assert answer.status_code == status
     assert answer.json()["detail"]
 
 
-def test_a_child_of_another_batch_is_not_found(stack: Stack) -> None:
-    mine, other = failing(stack, 1), failing(stack, 1)
+def test_a_child_of_another_batch_is_not_found(stack: Stack, failed_batch: str) -> None:
+    other = failing(stack, 1)
     (stranger,) = stack.nodes(other, kind="child")
-    answer = stack.api("POST", f"/batches/{mine}/retry", {"nodes": [stranger["id"]]})
+    answer = stack.api("POST", f"/batches/{failed_batch}/retry", {"nodes": [stranger["id"]]})
     assert answer.status_code == 404
     assert stack.nodes(other, kind="child")[0]["attempt"] == 1
 
 
 def test_children_below_partitions_are_retried_while_the_batch_runs_and_after(stack: Stack) -> None:
     parameters = {"seconds_from": 0, "seconds_to": 0, "fail_percent": 8, "seed": 9}
-    plan = {"item_attempts": 1, "paged": True, "page_children": 50}
-    batch = stack.launch(processor="simulate", parameters=parameters, items=list(range(150)), plan=plan)
+    plan = {"item_attempts": 1, "paged": True, "page_children": 25}
+    batch = stack.launch(processor="simulate", parameters=parameters, items=list(range(75)), plan=plan)
     state = stack.wait_for(batch, "completed_with_failures")
     failed = state["children"]["failed"]
     partitions = stack.nodes(batch, kind="partition")
@@ -125,4 +130,4 @@ def test_children_below_partitions_are_retried_while_the_batch_runs_and_after(st
     assert len(answer["accepted"]) == failed
     stack.wait_for(batch, "completed_with_failures")
     attempts = Counter(node["attempt"] for node in stack.nodes(batch, kind="child"))
-    assert attempts == {1: 150 - failed, 2: failed - first, 3: first}
+    assert attempts == {1: 75 - failed, 2: failed - first, 3: first}

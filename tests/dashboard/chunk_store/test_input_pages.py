@@ -100,9 +100,9 @@ def test_what_does_not_go_with_reading_while_it_runs_is_refused(plan: dict[str, 
 def test_a_batch_that_is_read_while_it_runs_is_one_batch_over_all_runs_of_its_root(stack: Stack) -> None:
     plan = {"paged": True, "page_children": 5, "chunk_size": 4, "item_attempts": 1}
     parameters = {"seconds_from": 0, "seconds_to": 0, "fail_percent": 4, "seed": 5}
-    batch_id = stack.launch(processor="simulate", count=400, plan=plan, parameters=parameters)
+    batch_id = stack.launch(processor="simulate", count=240, plan=plan, parameters=parameters)
     seen = stack.wait_for(batch_id, "completed_with_failures")
-    assert (seen["items"]["total"], seen["children"]["total"]) == (400, 100)
+    assert (seen["items"]["total"], seen["children"]["total"]) == (240, 60)
     runs = json.loads(stack.temporal.cli("workflow", "list", "-q", f'WorkflowId="batch-{batch_id}"', "-o", "json"))
     assert len(runs) > 1, "it took several runs"
     (root,) = stack.nodes(batch_id, kind="root")
@@ -112,6 +112,6 @@ def test_a_batch_that_is_read_while_it_runs_is_one_batch_over_all_runs_of_its_ro
     answer = stack.api("POST", f"/batches/{batch_id}/retry", {"status": "failed"}).json()
     assert len(answer["accepted"]) == failed
     again = stack.wait_for(batch_id, "completed_with_failures")
-    assert (again["items"]["total"], again["children"]["total"]) == (400, 100)
+    assert (again["items"]["total"], again["children"]["total"]) == (240, 60)
     retried = [node for node in stack.nodes(batch_id, kind="child") if node["attempt"] == 2]
     assert len(retried) == failed

@@ -167,9 +167,9 @@ def test_a_list_of_the_api_comes_out_as_it_went_in(given_items: list[dict[str, o
     assert found == given_items
 
 
-def test_a_hundred_thousand_rows_are_surveyed_in_little_memory() -> None:
+def test_many_rows_are_surveyed_in_little_memory() -> None:
     class Endless(io.RawIOBase):
-        """100,000 lines that nobody holds."""
+        """20,000 lines that nobody holds."""
 
         def __init__(self) -> None:
             self._lines: Iterable[bytes] = iter([b"id,name\n", *()])
@@ -179,7 +179,7 @@ def test_a_hundred_thousand_rows_are_surveyed_in_little_memory() -> None:
             return True
 
         def readinto(self, buffer: object) -> int:
-            if self._number > 100_000:
+            if self._number > 20_000:
                 return 0
             line = b"id,name\n" if self._number == 0 else f"{self._number},name {self._number}\n".encode()
             self._number += 1
@@ -190,11 +190,11 @@ def test_a_hundred_thousand_rows_are_surveyed_in_little_memory() -> None:
         return io.BufferedReader(Endless(), 64 * 1024)
 
     tracemalloc.start()
-    found = look(Source(Format.CSV, opened), limit=100_000)
+    found = look(Source(Format.CSV, opened), limit=20_000)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert found.good == 100_000
-    assert peak < 20 * 1024 * 1024, "only a hash of each key is kept"
+    assert found.good == 20_000
+    assert peak < 5 * 1024 * 1024, "only a hash of each key is kept"
 
 
 RESUMABLE = {

@@ -26,7 +26,7 @@ def test_a_preset_can_be_launched_as_it_is(stack: Stack, preset: Preset) -> None
     with api(stack) as client:
         plan: dict[str, Any] = {"hold_timeout": 1} if "hold_at_end" in preset.plan else {}
         plan |= {"breaker_cooldown": 0.5} if "breaker_failures" in preset.plan else {}
-        given = {"preset": preset.name, "items": ITEMS, "key": "host", "parameters": QUICK, "plan": plan}
+        given = {"preset": preset.name, "items": ITEMS[:6], "key": "host", "parameters": QUICK, "plan": plan}
         answer = client.post("/batches", json=given)
         assert answer.status_code == 201, answer.text
         batch_id = answer.json()["id"]

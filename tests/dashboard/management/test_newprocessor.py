@@ -21,7 +21,7 @@ def test_a_new_processor_passes_its_own_tests(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert "2 passed" in done.stdout, done.stdout
@@ -66,7 +66,7 @@ def test_an_unusable_processor_prevents_the_start_with_file_and_reason(command: 
         env={**os.environ, **more},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 1

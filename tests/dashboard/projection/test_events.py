@@ -104,13 +104,14 @@ def test_only_changed_nodes_get_the_new_revision(make_batch: MakeBatch) -> None:
     assert child_of(batch, 1).revision < batch.revision
 
 
+@pytest.mark.usefixtures("small_partitions")
 def test_a_partition_is_counted_and_revised_with_its_children(make_batch: MakeBatch) -> None:
-    batch = make_batch(items=1_200)
+    batch = make_batch(items=11)
     start_root(batch)
-    run_children(batch, {0: Status.COMPLETED, 600: Status.FAILED})
+    run_children(batch, {0: Status.COMPLETED, 5: Status.FAILED})
     batch.refresh_from_db()
     first, second, third = Node.objects.filter(batch=batch, kind=NodeKind.PARTITION).order_by("position")
-    assert (first.children_completed, second.children_failed, third.children_pending) == (1, 1, 200)
+    assert (first.children_completed, second.children_failed, third.children_pending) == (1, 1, 3)
     assert first.revision == second.revision == batch.revision > third.revision
     assert_consistent(batch.pk)
 
@@ -146,15 +147,16 @@ def test_a_closed_root_is_not_paused(make_batch: MakeBatch) -> None:
     assert (batch.status, batch.paused) == (BatchStatus.CANCELED, False)
 
 
+@pytest.mark.usefixtures("small_partitions")
 @pytest.mark.parametrize("outcome", [Status.FAILED, Status.CANCELED, Status.TERMINATED, Status.TIMED_OUT])
 def test_a_root_that_stops_early_skips_what_is_pending(make_batch: MakeBatch, outcome: Status) -> None:
-    batch = make_batch(items=1_100)
+    batch = make_batch(items=11)
     start_root(batch)
     run_children(batch, {0: Status.COMPLETED, 1: Status.FAILED, 2: Status.RUNNING})
     close_root(batch, outcome, at=LATER)
     batch.refresh_from_db()
-    assert (batch.status, batch.children_skipped, batch.children_running) == (outcome.value, 1_097, 1)
-    assert child_of(batch, 1_099).revision == batch.revision
+    assert (batch.status, batch.children_skipped, batch.children_running) == (outcome.value, 8, 1)
+    assert child_of(batch, 10).revision == batch.revision
     assert_consistent(batch.pk)
     run_children(batch, {2: Status.TERMINATED})
     assert_consistent(batch.pk)

@@ -165,15 +165,16 @@ def test_a_retry_while_the_root_runs_leaves_the_root_alone(make_batch: MakeBatch
     assert_consistent(batch.pk)
 
 
+@pytest.mark.usefixtures("small_partitions")
 def test_a_retry_below_a_closed_partition_shows_it_as_asked_to_run(make_batch: MakeBatch) -> None:
-    batch = make_batch(items=1_001)
+    batch = make_batch(items=9)
     start_root(batch)
-    run_children(batch, {0: Status.FAILED, 1_000: Status.RUNNING})
+    run_children(batch, {0: Status.FAILED, 8: Status.RUNNING})
     first = Node.objects.get(batch=batch, kind=NodeKind.PARTITION, position=0)
     apply_events(batch.pk, [closed(first, Status.COMPLETED, at=LATER)])
     requeue(batch.pk, {0: 1})
     first.refresh_from_db()
-    assert (first.status, first.attempt, first.children_pending, first.children_failed) == ("pending", 2, 500, 0)
+    assert (first.status, first.attempt, first.children_pending, first.children_failed) == ("pending", 2, 4, 0)
     apply_events(batch.pk, [started(first, 2, MUCH_LATER)])
     first.refresh_from_db()
     assert (first.status, first.attempt) == (Status.RUNNING, 2)

@@ -31,24 +31,24 @@ def state(stack: Stack) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_each_part_that_stops_is_reported_and_each_that_recovers_is_healthy_again(own_stack: Stack) -> None:
-    healthy = state(own_stack)
+def test_each_part_that_stops_is_reported_and_each_that_recovers_is_healthy_again(fragile_stack: Stack) -> None:
+    healthy = state(fragile_stack)
     assert (healthy["code"], healthy["status"]) == (200, "ok")
     assert healthy["worker"]["heartbeat_age"] < WORKER_LOST_AFTER
 
-    own_stack.worker.kill()
-    lost = wait_until(lambda: (now := state(own_stack))["code"] == 503 and now, "the worker is missed")
+    fragile_stack.worker.kill()
+    lost = wait_until(lambda: (now := state(fragile_stack))["code"] == 503 and now, "the worker is missed")
     assert (lost["status"], lost["worker"]["ok"], lost["temporal"]["ok"]) == ("unavailable", False, True)
     assert lost["worker"]["heartbeat_age"] >= WORKER_LOST_AFTER
-    own_stack.worker.start()
-    own_stack.wait_healthy()
+    fragile_stack.worker.start()
+    fragile_stack.wait_healthy()
 
-    own_stack.temporal.stop()
-    gone = wait_until(lambda: (now := state(own_stack))["code"] == 503 and now, "Temporal is missed")
+    fragile_stack.temporal.stop()
+    gone = wait_until(lambda: (now := state(fragile_stack))["code"] == 503 and now, "Temporal is missed")
     assert (gone["temporal"]["ok"], gone["database"]["ok"]) == (False, True)
     assert "Can't reach Temporal" in gone["temporal"]["error"]
-    own_stack.temporal.start()
-    own_stack.wait_healthy()
+    fragile_stack.temporal.start()
+    fragile_stack.wait_healthy()
 
 
 @pytest.mark.django_db

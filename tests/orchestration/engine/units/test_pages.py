@@ -49,12 +49,12 @@ async def test_a_page_is_read_when_there_is_room_for_it(engine: Engine) -> None:
 
 async def test_the_root_goes_on_in_new_runs_that_are_one_to_whoever_watches(engine: Engine) -> None:
     probe = Probe()
-    probe.fail = {"1", "90"}
-    run = await engine.launch(100, probe, **SMALL)
+    probe.fail = {"1", "50"}
+    run = await engine.launch(56, probe, **SMALL)
     result = await run.result()
-    assert (result.counts.completed, result.counts.failed) == (98, 2)
+    assert (result.counts.completed, result.counts.failed) == (54, 2)
     assert set(probe.calls.values()) == {1}, "no item twice, none lost"
-    assert len(probe.calls) == 100
+    assert len(probe.calls) == 56
     found = await histories(engine, run)
     assert len(found) >= 2
     assert all(len(history.events) < 2 * EVENTS_OF_A_RUN for history in found)
@@ -75,7 +75,7 @@ async def test_the_root_goes_on_in_new_runs_that_are_one_to_whoever_watches(engi
             if each.workflow_id == root_id(run.id)
         ]
         counts = await engine.gateway.count_runs(WorkflowTree(root_id(run.id)))
-        return [each.run_id for each in runs] == [seen.run_id] and counts[Status.COMPLETED] == 98 + 25 + 1
+        return [each.run_id for each in runs] == [seen.run_id] and counts[Status.COMPLETED] == 54 + 14 + 1
 
     await until(listed, "the runs of the root are listed as one")
     replayer = Replayer(workflows=WORKFLOWS, data_converter=pydantic_data_converter)
@@ -85,22 +85,22 @@ async def test_the_root_goes_on_in_new_runs_that_are_one_to_whoever_watches(engi
 
 async def test_what_failed_in_an_earlier_run_is_retried_in_a_later_one_and_after_the_last(engine: Engine) -> None:
     probe = Probe()
-    probe.fail, probe.hold = {"1", "2"}, {"88"}
-    run = await engine.launch(100, probe, **SMALL)
+    probe.fail, probe.hold = {"1", "2"}, {"48"}
+    run = await engine.launch(60, probe, **SMALL)
 
     async def has_come_to_it() -> bool:
-        return probe.calls["88"] == 1 and len(await runs_of_root(engine, run)) > 1
+        return probe.calls["48"] == 1 and len(await runs_of_root(engine, run)) > 1
 
-    await until(has_come_to_it, "a later run holds at item 88")
+    await until(has_come_to_it, "a later run holds at item 48")
     probe.fail.clear()
     assert (await run.retry([1])).accepted == [1]
     await until(lambda: _called(probe, "1", 2), "child 1 runs again")
     probe.hold.clear()
-    await engine.client.get_workflow_handle(child_id(run.id, 88, 22)).terminate("let go")
+    await engine.client.get_workflow_handle(child_id(run.id, 48, 12)).terminate("let go")
     result = await run.result()
-    assert (result.counts.completed, result.counts.failed, result.counts.terminated) == (98, 1, 1)
-    answer = await run.retry([2, 88, 3])
-    assert set(answer.accepted) >= {2, 88}
+    assert (result.counts.completed, result.counts.failed, result.counts.terminated) == (58, 1, 1)
+    answer = await run.retry([2, 48, 3])
+    assert set(answer.accepted) >= {2, 48}
     result = await run.result()
     assert probe.calls["2"] == 2
     assert probe.calls["3"] == 1, "what had completed does not run again"
@@ -124,19 +124,19 @@ async def test_an_input_that_cannot_be_read_on_stops_the_batch_and_keeps_what_wa
 
 async def test_a_limit_of_failures_counts_over_all_runs(engine: Engine) -> None:
     probe = Probe()
-    probe.fail = {"1", "80", "90"}
-    run = await engine.launch(200, probe, **SMALL, failure_policy="tolerate", tolerated_failures=2)
+    probe.fail = {"1", "45", "50"}
+    run = await engine.launch(110, probe, **SMALL, failure_policy="tolerate", tolerated_failures=2)
     with pytest.raises(WorkflowFailureError) as raised:
         await run.result()
     assert "children failed, 2 tolerated" in str(raised.value.cause)
     assert len(await histories(engine, run)) > 1
-    assert len(probe.calls) < 200
+    assert len(probe.calls) < 110
 
 
 async def test_a_pause_and_a_window_hold_over_runs(engine: Engine) -> None:
     probe = Probe()
     probe.gate.clear()
-    run = await engine.launch(100, probe, **SMALL, window=2)
+    run = await engine.launch(60, probe, **SMALL, window=2)
     await run.calls(2)
     await engine.gateway.set_window(run.id, 8)
     await run.calls(8)
@@ -151,5 +151,5 @@ async def test_a_pause_and_a_window_hold_over_runs(engine: Engine) -> None:
     await engine.gateway.resume(run.id)
     result = await run.result()
     assert failed(Status.FAILED, result) == []
-    assert result.counts.completed == 100
+    assert result.counts.completed == 60
     assert probe.most <= 8

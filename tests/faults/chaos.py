@@ -17,11 +17,15 @@ import psutil
 from orchestration.processors.registry import processor
 
 FOLDER = "CANOPY_CHAOS_FOLDER"
-"""Environment: the folder in which each process that is ended leaves a line."""
+"""Environment: the folder in which each process that is ended leaves a line: when, and how."""
 
 BETWEEN_EXITS = 90.0
 """Seconds from one end of a process to the next at least. Each costs whatever is at work some 12 s, until Temporal
 notices that its worker is lost."""
+
+COMPUTES = 0.005
+"""Share of items that compute for 6 s. Two at a time, as with a share of 0.02, take more than half of the interpreter,
+which everything in a process shares: no worker process can keep other batches from that."""
 
 LEAKED = 2 * 1024 * 1024
 MOST_MEMORY = 700 * 1024 * 1024
@@ -61,7 +65,7 @@ def _end_the_process(how: Callable[[], None], note: str) -> None:
     ends = Path(os.environ[FOLDER]) / "ends"
     if not ends.exists() or time.time() - ends.stat().st_mtime > BETWEEN_EXITS:
         with ends.open("a") as file:
-            file.write(f"{note}\n")
+            file.write(f"{time.time():.3f} {note}\n")
         how()
 
 
@@ -92,7 +96,7 @@ def _happen() -> Any:
         _end_the_process(lambda: os._exit(1), "os._exit")
     elif chance < 0.39:
         time.sleep(10)
-    elif chance < 0.41:
+    elif chance < 0.39 + COMPUTES:
         _spin(6)
     return "done"
 
@@ -143,6 +147,26 @@ def chaos_plain(item: str) -> str | float:
 def chaos_many(items: list[str]) -> list[str | float | Exception]:
     """Do anything at random, with several items at once."""
     return [KeyError(item) if random.random() < 0.1 else _happen() for item in items]
+
+
+@processor(default_plan=PLAN)
+async def tame_async(item: str) -> str:
+    """Work as long as `chaos_async`, and do nothing else."""
+    await asyncio.sleep(random.uniform(0, 0.4))
+    return item
+
+
+@processor(default_plan=PLAN)
+def tame_plain(item: str) -> str:
+    """Work as long as `chaos_plain`, and do nothing else."""
+    time.sleep(random.uniform(0, 0.4))
+    return item
+
+
+@processor(default_plan=PLAN)
+def tame_many(items: list[str]) -> list[str]:
+    """Return what `chaos_many` returns where nothing happens."""
+    return items
 
 
 @processor(default_plan={"chunk_size": 5, "window": 2, "item_concurrency": 1, "item_timeout": 30})

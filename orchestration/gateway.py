@@ -139,19 +139,25 @@ class Gateway(TemporalReader):
         return str(handle.first_execution_run_id or "")
 
     async def retry(
-        self, root: RootInput, parents: Mapping[int, Sequence[str]], *, believed_open: Collection[str], update_id: str
+        self,
+        root: RootInput,
+        parents: Mapping[int, Sequence[str]],
+        *,
+        believed_open: Collection[str],
+        update_id: str,
+        lost: Collection[int] = (),
     ) -> ChildrenAnswer:
         """Give children another attempt, whether their parents are open or closed, and return which were accepted.
 
         `root` is the input with which the batch was started. `parents` has for each child the workflow ids of the stage
         and partition between it and the root, outermost first, and `believed_open` those of them that seem to be open.
-        A closed flow continues with the steps that are not done, also where no children are named. Idempotent for an
-        `update_id`.
+        A closed flow continues with the steps that are not done, also where no children are named. Those in `lost` run
+        again even if they completed: the record has lost their results. Idempotent for an `update_id`.
         """
         again = for_retry(root)
         if isinstance(again, FlowInput) and again.definition["kind"] in RESUMABLE_KINDS:
             again = replace(again, before=await self._state(root.batch_id))
-        routing = RetryRouting(await self._commanding(), root_workflow(root), again, update_id)
+        routing = RetryRouting(await self._commanding(), root_workflow(root), again, update_id, lost)
         return await (routing.route(parents, believed_open) if parents else routing.restart())
 
     async def skip_children(

@@ -15,6 +15,7 @@ from dashboard.launching.root_input import root_input
 from dashboard.live.doorbell import announce_change_from_thread
 from dashboard.models import PARENT_KINDS, Action, Batch, Node, Operation, UnansweredCommand
 from dashboard.projection.events import apply_events
+from dashboard.projection.lost_results import RESULTS_LOST
 from dashboard.projection.retries import assign_operation, requeue, restore_operations
 from dashboard.temporal import gateway
 from orchestration.client.external_workflows import ResetRefused
@@ -107,6 +108,7 @@ def _retry_own(operation: Operation, root: Node, eligible: dict[int, Node], resu
             _paths(eligible, parents),
             believed_open=_open_ids(parents),
             update_id=_digest([*eligible.values(), *([root] if result.resumes_flow else [])]),
+            lost=[position for position, node in eligible.items() if node.error_type == RESULTS_LOST],
         )
     except OutcomeUnknown as error:
         take_retry(operation, root, error.answer or ChildrenAnswer(), eligible, replace(result, resumes_flow=False))

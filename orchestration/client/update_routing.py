@@ -113,6 +113,10 @@ class Routing(ABC):
         self._answer.refused.update(dict.fromkeys(levels.keys() - unknown, NOT_ASKED))
         return OutcomeUnknown(str(error), error.inquiries, self._answer)
 
+    def _request(self, children: list[int]) -> ChildrenRequest:
+        """Return what an update asks for."""
+        return ChildrenRequest(children)
+
     def _level_if_closed(self, level: int) -> int:
         """Return the level to try next where the parent at one has closed."""
         return 0
@@ -121,7 +125,7 @@ class Routing(ABC):
         """Send the update to a parent; None when it is closed or closing."""
         update = self._client.get_workflow_handle(workflow_id).execute_update(
             self.update,
-            ChildrenRequest(children),
+            self._request(children),
             id=update_id,
             result_type=ChildrenAnswer,
             rpc_timeout=RPC_TIMEOUT,
@@ -160,10 +164,20 @@ class RetryRouting(Routing):
 
     update = RETRY_UPDATE
 
-    def __init__(self, client: Client, root_type: str, root: FanOutInput | FlowInput, update_id: str) -> None:
-        """Take the root's workflow type, and the input that starts it again."""
+    def __init__(
+        self,
+        client: Client,
+        root_type: str,
+        root: FanOutInput | FlowInput,
+        update_id: str,
+        lost: Collection[int] = (),
+    ) -> None:
+        """Take the root's workflow type, and the input that starts it again; `lost` as in a ChildrenRequest."""
         super().__init__(client, root, update_id)
-        self._root_type = root_type
+        self._root_type, self._lost = root_type, frozenset(lost)
+
+    def _request(self, children: list[int]) -> ChildrenRequest:
+        return ChildrenRequest(children, [child for child in children if child in self._lost])
 
     async def restart(self) -> ChildrenAnswer:
         """Start a closed root again, to continue with the steps that are not done."""
@@ -177,7 +191,7 @@ class RetryRouting(Routing):
         """Send the update to the root, and start it again if it is closed."""
         update = self._client.execute_update_with_start_workflow(
             self.update,
-            ChildrenRequest(children),
+            self._request(children),
             start_workflow_operation=self._start(),
             id=update_id,
             result_type=ChildrenAnswer,

@@ -43,9 +43,13 @@ MOST_CHILDREN = 150_000
 
 @dataclass(frozen=True)
 class ChildrenRequest:
-    """Child indices (over the whole batch) to give another attempt, or to continue without."""
+    """Child indices (over the whole batch) to give another attempt, or to continue without.
+
+    `lost` names those of them that run again even if they completed: the record has lost their results.
+    """
 
     children: list[int]
+    lost: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,8 @@ class FanOutParent(Parent):
     @workflow.update
     def retry(self, request: ChildrenRequest) -> ChildrenAnswer:
         """Give children another attempt: at once when there is a place in the window."""
-        answer = ChildrenAnswer.of(request, self._units.retry)
+        lost = set(request.lost)
+        answer = ChildrenAnswer.of(request, lambda child: self._units.retry(child, is_lost=child in lost))
         if self._given.is_root and self._given.children is not None and not self._retry_came:
             self._failures.limit_to(len(answer.accepted))
         self._retry_came = True

@@ -268,12 +268,16 @@ def _fan_out_result(section: Section, counts: Counts) -> dict[str, Any]:
 
 
 def _recounted(before: Counts, number: int, again: Counts) -> Counts:
-    """Return counts in which `number` children that had not completed count by their new outcomes instead."""
+    """Return counts in which `number` children count by their new outcomes instead; those before were failures first.
+
+    Others had completed, and their results were lost.
+    """
     counts = replace(before)
     for name in UNFINISHED:
         taken = min(number, getattr(counts, name))
         counts.add(Status(name), -taken)
         number -= taken
+    counts.completed -= min(number, counts.completed)
     for status in Status:
         if status.is_outcome:
             counts.add(status, getattr(again, status.value))

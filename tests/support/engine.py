@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
@@ -66,9 +67,15 @@ class Run:
         async with asyncio.timeout(DEADLINE):
             return await self.root.result()
 
-    async def retry(self, children: Sequence[int], name: str = "", open_partitions: Sequence[int] = ()) -> Any:
+    async def retry(
+        self,
+        children: Sequence[int],
+        name: str = "",
+        open_partitions: Sequence[int] = (),
+        lost: Sequence[int] = (),
+    ) -> Any:
         """Retry children of a fan-out."""
-        return await self._ask(self.engine.gateway.retry, children, name, open_partitions)
+        return await self._ask(partial(self.engine.gateway.retry, lost=lost), children, name, open_partitions)
 
     async def skip(self, children: Sequence[int], open_partitions: Sequence[int] = ()) -> Any:
         """Go on without children of a fan-out."""

@@ -65,6 +65,7 @@ class Children:
         self.layout = given.layout
         self._resources = dict[int, str]()
         self._runs = dict[int, int]()
+        self._lost = set[int]()
         self.awaits = not given.plan.fire_and_forget
 
     @property
@@ -108,13 +109,13 @@ class Children:
         return None
 
     async def start(self, unit: int) -> Unit:
-        """Start a child. One that completed runs again only by name: a restored record has lost its results."""
+        """Start a child. One that completed runs again only by name: the record has lost its results."""
         plan, chunk = self._given.plan, self._chunk(unit)
         if plan.execution is Execution.NO_CHILDREN:
             return _ChunkTask(self.name(unit), chunk)
         last = chunk.offset + chunk.length
         reuse = WorkflowIDReusePolicy
-        may_repeat = unit in self._resources or self._given.children is not None
+        may_repeat = unit in self._resources or unit in self._lost or self._given.children is not None
         return await workflow.start_child_workflow(
             self._given.child_workflow,
             chunk,
@@ -194,13 +195,15 @@ class Children:
     def steer(self, window: int) -> None:
         """Do nothing: a child is not steered."""
 
-    def retry(self, child: int) -> str | None:
-        """Queue a child again unless it runs or has completed."""
+    def retry(self, child: int, *, is_lost: bool) -> str | None:
+        """Queue a child again unless it runs, or has completed and its results are not lost."""
         if child in self.supervisor.open or self.supervisor.is_queued(child):
             return ALREADY_RUNNING
         outcome = self.supervisor.outcomes.get(child)
-        if outcome is Status.COMPLETED:
+        if outcome is Status.COMPLETED and not is_lost:
             return ALREADY_COMPLETED
+        if is_lost:
+            self._lost.add(child)
         self.supervisor.enqueue(child)
         if outcome in FAILURES:
             self._failed(-1)

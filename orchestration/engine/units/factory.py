@@ -59,8 +59,8 @@ class Units(Source, Protocol):
         """Record what a pool worker or an entity reports."""
         ...
 
-    def retry(self, child: int) -> str | None:
-        """Give a child another attempt, or return why not."""
+    def retry(self, child: int, *, is_lost: bool) -> str | None:
+        """Give a child another attempt, or return why not. One whose results are lost may have completed."""
         ...
 
     def skip(self, child: int) -> str | None:

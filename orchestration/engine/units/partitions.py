@@ -231,8 +231,8 @@ class Partitions:
         if paused != last_paused:
             await signal_if_open(handle, "pause" if paused else "resume")
 
-    def retry(self, child: int) -> str | None:
-        """Start a child's partition again for it, unless the partition is open or the child completed."""
+    def retry(self, child: int, *, is_lost: bool) -> str | None:
+        """Start a child's partition again for it, unless the partition is open or the child completed with results."""
         partition = self.layout.partition_of(child) or 0
         if partition in self.supervisor.open:
             return PARTITION_OPEN
@@ -241,7 +241,9 @@ class Partitions:
             return ALREADY_RUNNING
         below = self._below.get(partition)
         if below is not None and not any(child in children for children in below.unfinished.values()):
-            return ALREADY_COMPLETED
+            if not is_lost:
+                return ALREADY_COMPLETED
+            below.counts.completed -= 1  # it counts by what comes of it now
         if is_queued:
             self._selected[partition].append(child)
         else:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
+import pytest
+from django.contrib.auth.models import User
+
+from dashboard.actions import child_requests, operations
 from dashboard.actions.targets import UNFINISHED, Targets
 from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.models import Batch, BatchStatus, Item, NodeStatus
@@ -11,6 +15,8 @@ from dashboard.projection.events import apply_events
 from dashboard.projection.lost_results import RESULTS_LOST
 from dashboard.queries.error_groups import error_groups
 from orchestration.contracts.chunks import ItemResult
+from orchestration.contracts.messages import ChildrenAnswer
+from orchestration.contracts.root_input import RootInput
 from orchestration.contracts.status import Status
 from tests.support.builders import MakeBatch, child_of, close_root, closed, run_children, start_root, started
 from tests.support.oracle import assert_consistent
@@ -47,6 +53,23 @@ def test_a_batch_says_how_many_results_it_has_lost_and_lets_them_run_again(resto
     assert [vars(item)["shown_status"] for item in shown] == [completed, completed, completed, NodeStatus.FAILED]
     assert [node.position for node in Targets(status=UNFINISHED).children(restored)] == [1]
     assert_consistent(restored.pk)
+
+
+def test_a_retry_says_which_children_have_lost_results_whatever_their_root_knows(
+    restored: Batch, operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gateway:
+        """Accepts all."""
+
+        lost: list[int] | None = None
+
+        async def retry(self, root: RootInput, parents: dict[int, list[str]], **given: Any) -> ChildrenAnswer:
+            Gateway.lost = given["lost"]
+            return ChildrenAnswer(accepted=list(parents))
+
+    monkeypatch.setattr(child_requests, "gateway", Gateway)
+    outcome = operations.retry(operator, restored, Targets(status=UNFINISHED))
+    assert (outcome.accepted, Gateway.lost) == ([child_of(restored, 1).pk], [1])
 
 
 def test_results_that_arrive_after_all_complete_the_child(restored: Batch) -> None:

@@ -11,7 +11,7 @@ from orchestration.contracts.events import EventKind
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import child_id, partition_id, root_id
 from orchestration.temporal.connection import BatchNotRunning
-from tests.support.engine import Engine, failed
+from tests.support.engine import Engine, Run, failed
 from tests.support.probe import Probe
 from tests.support.waiting import until
 
@@ -184,3 +184,45 @@ async def test_a_completed_child_runs_again_by_name_once_its_results_are_lost(en
     await run.result()
     assert engine.store.results[run.id, 1].failure is None
     assert run.probe.calls == {"0": 1, "1": 2}
+
+
+async def _completed(run: Run, name: str) -> None:
+    """Wait until the parent of a child or partition has said that it knows of its completion."""
+
+    async def is_known() -> bool:
+        return any(event.workflow_id == name for event in run.events(EventKind.CLOSED))
+
+    await until(is_known, f"{name} has completed")
+
+
+async def test_a_child_that_its_open_root_knows_as_completed_runs_again_once_its_results_are_lost(
+    engine: Engine,
+) -> None:
+    probe = Probe()
+    probe.hold_once = {"1"}
+    run = await engine.launch(2, probe)
+    await _completed(run, child_id(run.id, 0, None))
+    assert (await run.retry([0])).refused == {0: "already completed"}
+    del engine.store.results[run.id, 0]
+    assert (await run.retry([0], lost=[0])).accepted == [0]
+    await run.calls(3)
+    probe.released.set()
+    assert (await run.result()).counts.completed == 2
+    assert engine.store.results[run.id, 0].failure is None
+    assert probe.calls == {"0": 2, "1": 1}
+
+
+@pytest.mark.usefixtures("small_partitions")
+async def test_so_does_one_below_a_partition_that_has_closed(engine: Engine) -> None:
+    probe = Probe()
+    probe.hold_once = {"4"}
+    run = await engine.launch(8, probe, window=1)
+    await _completed(run, partition_id(run.id, 0))
+    await run.calls(5)
+    assert (await run.retry([1])).refused == {1: "already completed"}
+    del engine.store.results[run.id, 1]
+    assert (await run.retry([1], lost=[1])).accepted == [1]
+    probe.released.set()
+    assert (await run.result()).counts.completed == 8
+    assert engine.store.results[run.id, 1].failure is None
+    assert probe.calls == {str(index): 2 if index == 1 else 1 for index in range(8)}

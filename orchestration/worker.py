@@ -10,17 +10,20 @@ import signal
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import NoReturn
 
 from temporalio.client import Client
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
+from temporalio.worker import Interceptor, UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from orchestration.activities.await_batch import waiting_worker
 from orchestration.activities.chunks import ChunkActivities
 from orchestration.contracts.names import CHILD_TASK_QUEUE
 from orchestration.processors import catalogue, worker_setup
 from orchestration.processors.secrets import mask_logs
+from orchestration.processors.worker_loop import LoopWatch
 from orchestration.temporal.connection import Connection, connect_with_retries, runtime
+from orchestration.temporal.open_activities import OpenActivities
 from orchestration.workflows.chunk import ChunkWorkflow
 from orchestration.workflows.delegate import DelegateWorkflow
 from orchestration.workflows.entity import EntityWorkflow
@@ -34,6 +37,8 @@ from orchestration.workflows.services import ServicesWorkflow, ServiceWorkflow
 from orchestration.workflows.steps import StepsWorkflow
 
 log = logging.getLogger(__name__)
+
+OPEN_ACTIVITIES = "CANOPY_OPEN_ACTIVITIES"
 
 WORKFLOWS = (
     EntityWorkflow,
@@ -52,6 +57,10 @@ WORKFLOWS = (
 )
 HEARTBEAT_THROTTLE = timedelta(seconds=3)
 """Longest interval between heartbeats: their answers carry cancellations. The SDK's own limit is higher."""
+
+STICKY_TIMEOUT = timedelta(seconds=4)
+"""How long a workflow waits for the worker that has it in its cache, before any worker may take it: one that was lost
+does not come back. Temporal's default is 10 s."""
 
 CONCURRENT_CHUNKS = 200
 CONCURRENT_WORKFLOW_TASKS = 400
@@ -73,6 +82,7 @@ def build_workers(
     queues: Sequence[str] = (CHILD_TASK_QUEUE,),
     workflow_runner: WorkflowRunner | None = None,
     grace: timedelta = GRACE,
+    interceptors: Sequence[Interceptor] = (),
 ) -> list[Worker]:
     """Return one worker for each queue. Workflows run on CHILD_TASK_QUEUE alone.
 
@@ -90,14 +100,20 @@ def build_workers(
             max_concurrent_local_activities=CONCURRENT_CHUNKS,
             max_concurrent_workflow_tasks=CONCURRENT_WORKFLOW_TASKS,
             max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+            sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
             graceful_shutdown_timeout=grace,
+            interceptors=interceptors,
         )
         for queue in queues
     ]
 
 
 def serve(connection: Connection, activities: ChunkActivities, queues: Sequence[str], grace: timedelta) -> NoReturn:
-    """Serve the queues until SIGTERM or SIGINT, then end the process."""
+    """Serve the queues until SIGTERM or SIGINT, then end the process.
+
+    In the folder of the environment's CANOPY_OPEN_ACTIVITIES, if it is set, a process that replaces this one finds what
+    was lost with it.
+    """
     sys.setswitchinterval(SWITCH_INTERVAL)
     gc.freeze()  # modules stay loaded: the collector need not scan them again
     asyncio.run(_serve(connection, activities, queues, grace))
@@ -111,7 +127,9 @@ async def _serve(connection: Connection, activities: ChunkActivities, queues: Se
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run_worker(connection, activities, stop, queues=queues, grace=grace)
+    folder = os.environ.get(OPEN_ACTIVITIES)
+    noted = OpenActivities(Path(folder)) if folder else None
+    await run_worker(connection, activities, stop, queues=queues, grace=grace, noted=noted)
 
 
 async def run_worker(
@@ -121,6 +139,7 @@ async def run_worker(
     *,
     queues: Sequence[str] = (CHILD_TASK_QUEUE,),
     grace: timedelta = GRACE,
+    noted: OpenActivities | None = None,
 ) -> None:
     """Serve the queues until `stop` is set, then finish open chunks within `grace`.
 
@@ -129,16 +148,21 @@ async def run_worker(
     catalogue.load()
     mask_logs()
     client = await connect_with_retries(connection, runtime=runtime())
-    workers = build_workers(client, activities, queues=queues, grace=grace)
+    interceptors = list[Interceptor]()
+    if noted is not None:
+        await noted.report_lost(client)
+        interceptors.append(noted)
+    workers = build_workers(client, activities, queues=queues, grace=grace, interceptors=interceptors)
     if CHILD_TASK_QUEUE in queues:
         workers.append(waiting_worker(client))
     running = [asyncio.create_task(worker.run()) for worker in workers]
     log.info("Worker polls %s at %s.", ", ".join(queues), connection.address)
-    stopped = asyncio.create_task(stop.wait())
+    stopped, watch = asyncio.create_task(stop.wait()), LoopWatch()
     try:
         await asyncio.wait([*running, stopped], return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopped.cancel()
+        watch.stop()
         await asyncio.gather(*(worker.shutdown() for worker in workers))
         await asyncio.gather(*running)
         await worker_setup.shutdown()

@@ -14,7 +14,7 @@ from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.inputs.uploads import open_upload, read_parts
 from dashboard.reconciliation.plugin_events import ingest
 from dashboard.server.streaming import stream
-from orchestration.remote.wire import BEGUN, CHUNK, EVENTS, NOTE, RESULTS, WORK
+from orchestration.remote.wire import BEGUN, CHUNK, ENDS, EVENTS, NOTE, RESULTS, WORK
 from orchestration.temporal.connection import TemporalUnavailable
 
 router = Router(tags=["Workers"])
@@ -40,9 +40,9 @@ def write_note(request: HttpRequest) -> HttpResponse:
 
 @router.post("/worker/begun", include_in_schema=False)
 def note_begun(request: HttpRequest) -> HttpResponse:
-    """Note that items are begun."""
-    DjangoChunkStore().note_begun(_body(request, BEGUN))
-    return HttpResponse(status=204)
+    """Note that items are begun, and return how often each was before."""
+    ends = DjangoChunkStore().note_begun(_body(request, BEGUN))
+    return HttpResponse(ENDS.dump_json(ends), content_type="application/json")
 
 
 @router.post("/worker/begun/forget", include_in_schema=False)

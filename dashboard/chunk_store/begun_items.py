@@ -10,15 +10,18 @@ from dashboard.models import Batch, BegunItem
 from orchestration.contracts.chunks import BegunItems, ChunkInput
 
 
-def note(begun: BegunItems) -> None:
-    """Write notes, each once; none for a batch that is gone."""
+def note(begun: BegunItems) -> list[int]:
+    """Write notes, each once, and return how many each item has of other passes; none for a batch that is gone."""
     if not Batch.objects.filter(pk=begun.batch_id).exists():
-        return
+        return [0] * len(begun.indices)
     rows = [
         BegunItem(batch_id=begun.batch_id, index=index, run_id=begun.run_id, token=begun.token)
         for index in begun.indices
     ]
     BegunItem.objects.bulk_create(rows, ignore_conflicts=True)
+    others = BegunItem.objects.filter(batch=begun.batch_id, index__in=begun.indices, run_id=begun.run_id)
+    ends = dict(others.exclude(token=begun.token).values_list("index").annotate(Count("pk")))
+    return [ends.get(index, 0) for index in begun.indices]
 
 
 def forget(begun: BegunItems) -> None:

@@ -91,9 +91,9 @@ class DjangoChunkStore:
             apply_events(note.batch_id, [event])
 
     @store_call
-    def note_begun(self, begun: BegunItems) -> None:
-        """Note that items are begun."""
-        begun_items.note(begun)
+    def note_begun(self, begun: BegunItems) -> list[int]:
+        """Note that items are begun, and return how often each was in other passes of the same run."""
+        return begun_items.note(begun)
 
     @store_call
     def forget_begun(self, begun: BegunItems) -> None:

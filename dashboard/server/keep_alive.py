@@ -2,6 +2,9 @@
 
 honcho stops everything when one process ends. Run below this one, a program that dies is started again alone. Its
 output goes to CANOPY_HOME/logs/NAME.log, or with SHOW_LOGS to the terminal. Knows nothing of Django.
+
+A worker that has died once gets a spare: another process that has loaded everything and waits. Loading takes seconds,
+on a busy machine many, and everything that was at work waits for it.
 """
 
 from __future__ import annotations
@@ -23,6 +26,15 @@ SUPERVISOR = "CANOPY_SUPERVISOR_PID"
 SHOW_LOGS = "CANOPY_SHOW_LOGS"
 """Environment: set, programs write to the terminal instead of log files."""
 
+OPEN_ACTIVITIES = "CANOPY_OPEN_ACTIVITIES"
+"""Environment: the folder in which a worker notes what is at work, for the one that replaces it."""
+
+SPARES = {"worker": "--standby"}
+"""Programs that can wait until they are needed, by name: the argument with which they wait for a line of input."""
+
+SPARE_AFTER = 10.0
+"""Seconds of life after which a program gets its spare: both would load at the same time otherwise."""
+
 PAUSES = (0.2, 1.0, 2.0, 5.0)
 """Seconds before the next start, longer while the program keeps dying early."""
 
@@ -33,6 +45,9 @@ STOP_WITHIN = 3.5
 """Seconds until a program that does not stop is killed; honcho kills the keepers 5 s after it stopped the first."""
 
 POLL_EVERY = 0.5
+RELOADS = "CANOPY_RELOAD"
+"""Environment: set while programs restart by themselves when a file changes; then there is no spare."""
+
 LOG_LIMIT = 20 * 1024 * 1024
 PR_SET_PDEATHSIG = 1
 
@@ -44,6 +59,7 @@ class Keeper:
         self._name, self._command, self._log = name, command, log
         self._stopping = False
         self._deaths = 0
+        self._spare: subprocess.Popen[bytes] | None = None
 
     def run(self) -> None:
         """Run the program; return once a signal or the end of the supervisor has stopped it."""
@@ -51,16 +67,52 @@ class Keeper:
             signal.signal(number, self._stop)
         while not self._stopping:
             started = time.monotonic()
-            program = subprocess.Popen(self._command, stdout=self._log, stderr=self._log, preexec_fn=_die_with_parent)
+            program = self._take_spare() or self._start()
             self._await(program)
             if self._stopping:
-                _end(program)
+                for each in (program, self._spare):
+                    if each is not None:
+                        _end(each)
                 return
+            if program.returncode == 0:
+                self._drop_spare()
             self._deaths = self._deaths + 1 if time.monotonic() - started < EARLY_DEATH else 1
             pause = PAUSES[min(self._deaths, len(PAUSES)) - 1]
             sys.stdout.write(f"{self._name} ended ({program.returncode}), is started again; see {self._log.name}\n")
             sys.stdout.flush()
             self._pause(pause)
+
+    def _start(self, *more: str, takes_input: bool = False) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*self._command, *more],
+            stdin=subprocess.PIPE if takes_input else None,
+            env=os.environ | {OPEN_ACTIVITIES: str(Path(os.environ["CANOPY_HOME"], "open", self._name))},
+            stdout=self._log,
+            stderr=self._log,
+            preexec_fn=_die_with_parent,
+        )
+
+    def _prepare_spare(self) -> None:
+        if self._deaths and self._name in SPARES and self._spare is None and not os.environ.get(RELOADS):
+            self._spare = self._start(SPARES[self._name], takes_input=True)
+
+    def _take_spare(self) -> subprocess.Popen[bytes] | None:
+        """Have the spare do its work, and return it; None where there is none that lives."""
+        spare, self._spare = self._spare, None
+        if spare is None or spare.stdin is None or spare.poll() is not None:
+            return None
+        try:
+            with spare.stdin as begin:
+                begin.write(b"\n")
+        except OSError:
+            return None
+        return spare
+
+    def _drop_spare(self) -> None:
+        """End the spare: who stopped the program may have changed what it loads."""
+        if self._spare is not None:
+            _end(self._spare)
+            self._spare = None
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
@@ -73,7 +125,10 @@ class Keeper:
             self._stopping = self._stopping or not _is_supervised()
 
     def _await(self, program: subprocess.Popen[bytes]) -> None:
+        spare_at = time.monotonic() + SPARE_AFTER
         while not self._stopping:
+            if time.monotonic() > spare_at:
+                self._prepare_spare()
             try:
                 program.wait(POLL_EVERY)
             except subprocess.TimeoutExpired:

@@ -23,7 +23,7 @@ AHEAD = 50
 
 ENDED_WORKER = "EndedWorker"
 
-Store = Callable[[BegunItems], None]
+Store = Callable[[BegunItems], object]
 
 
 def has_ended_too_many(item: ItemWork) -> bool:
@@ -51,7 +51,7 @@ class BegunNotes:
         self,
         chunk: ChunkInput,
         run_id: str,
-        call: Callable[[Store, BegunItems], Awaitable[None]],
+        call: Callable[[Store, BegunItems], Awaitable[object]],
         alone: asyncio.Lock,
         *,
         note: Store,

@@ -51,9 +51,9 @@ class ChunkRun:
     ) -> None:
         """Take the work; `earlier_attempts` are those of the same run of the child, which Temporal has retried.
 
-        With `notes`, what is begun is noted, because a worker may have been lost with the chunk before.
+        With `notes`, what is begun is noted: a worker may have been lost with the chunk before.
         """
-        self._earlier_attempts = earlier_attempts
+        self._earlier_attempts, self.is_last = earlier_attempts, True
         self.completed, self.failed = work.completed, work.failed
         self._chunk, self._run_id = chunk, run_id
         self._plan: Plan = work.plan
@@ -85,6 +85,11 @@ class ChunkRun:
     def _set_status(self, key: str, text: str) -> None:
         self._status_texts.pop(key, None)
         self._status_texts[key] = visible(mask(text))
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether an item that was taken has no result yet."""
+        return len(self._open) > len(self._items)
 
     @property
     def next_item(self) -> int:
@@ -125,8 +130,8 @@ class ChunkRun:
             await asyncio.shield(self._finish())
         return ChunkResult(self.completed, self.failed, self._sample)
 
-    async def process_once(self, *, is_last: bool) -> ChunkResult:
-        """Process the one item that is left, if any. Raises ApplicationError where it failed and may be tried again."""
+    async def process_once(self) -> ChunkResult:
+        """Process the one item. Raises ApplicationError where it failed and may be tried again, unless `is_last`."""
         self._fail_those_that_end_workers()
         try:
             while self._items:
@@ -134,7 +139,7 @@ class ChunkRun:
                 async with self._noted([item]):
                     result = await self._process_item(item)
                     failure = result.failure
-                    if failure is not None and not is_last and self._may_retry:
+                    if failure is not None and not self.is_last and self._may_retry:
                         delay = timedelta(seconds=self._retry_after) if self._retry_after else None
                         raise ApplicationError(failure.message, type=failure.type, next_retry_delay=delay)
                     self._record(result)

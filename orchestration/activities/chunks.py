@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -17,8 +16,9 @@ from temporalio.exceptions import ApplicationError
 
 from orchestration.activities.begun_notes import BegunNotes
 from orchestration.activities.chunk_run import ChunkRun
-from orchestration.activities.inline_chunks import InlineChunks, StartedChunk
+from orchestration.activities.inline_chunks import InlineChunks, Started
 from orchestration.activities.result_writer import ResultWriter
+from orchestration.activities.steps import StepActivity, application_error
 from orchestration.activities.store_calls import read_when_back, when_back
 from orchestration.contracts.chunks import (
     ChunkInput,
@@ -29,7 +29,6 @@ from orchestration.contracts.chunks import (
     ItemResult,
     PendingItems,
 )
-from orchestration.contracts.flows import StepInput
 from orchestration.contracts.item_workflows import DelegatedWorkflow, Delegation
 from orchestration.contracts.names import (
     BEGIN_CHUNK_ACTIVITY,
@@ -39,18 +38,17 @@ from orchestration.contracts.names import (
     PROCESS_ITEM_ACTIVITY,
     READ_DELEGATION_ACTIVITY,
     RESULT_OF_ACTIVITY,
-    RUN_STEP_ACTIVITY,
     WRITE_RESULT_ACTIVITY,
 )
 from orchestration.contracts.stores import CannotFanOut, InputUnreadable, ItemStore, StoreAway
-from orchestration.engine.flows.bounds import check_result
 from orchestration.errors.failures import failure_of
 from orchestration.processors import uploads
 from orchestration.processors.catalogue import UnknownProcessor, get_processor
 from orchestration.processors.processor import BoundProcessor, ItemContext
-from orchestration.processors.raised import Outcome, failure_of_raised, message_of, retry_after_of
+from orchestration.processors.raised import Outcome, message_of
 from orchestration.processors.secrets import mask
 from orchestration.temporal.heartbeat import heartbeating
+from orchestration.temporal.lost_attempts import is_given_up
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,6 +66,7 @@ class ChunkActivities:
         self._writer = ResultWriter(store.write_results)
         self._inline = InlineChunks()
         self._alone = asyncio.Lock()
+        self._steps = StepActivity(store, self._alone, self.call_store, self._inline)
         uploads.set_upload_source(read_when_back(store.read_upload))
         self._threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="chunks")
 
@@ -94,15 +93,13 @@ class ChunkActivities:
         Raises ApplicationError, not retried, for a slice that is not there, for a processor that this worker does not
         know, and for parameters that it does not accept.
         """
-        started = self._inline.claim(_run_id(chunk)) or await self._start_anew(chunk)
-        self._inline.in_activities += 1
-        try:
-            async with self._reporting(started.run):
-                return await started.task
-        finally:
-            self._inline.in_activities -= 1
+        run_id = _run_id(chunk)
+        started = self._inline.claim(run_id) or await self._start_anew(chunk)
+        async with self._reporting(started.run):
+            result: ChunkResult = await self._inline.result_of(run_id, started, is_given_up)
+        return result
 
-    async def _start_anew(self, chunk: ChunkInput) -> StartedChunk:
+    async def _start_anew(self, chunk: ChunkInput) -> Started[ChunkRun]:
         """Start a chunk here. Where another process has started it, first wait for the items that it has taken.
 
         Waits for no longer than one item may take in all its attempts; what has no result by then was lost.
@@ -120,9 +117,9 @@ class ChunkActivities:
             chunk = replace(chunk, after_loss=chunk.after_loss or lost)
         return self._start(chunk, work)
 
-    def _start(self, chunk: ChunkInput, work: ChunkWork) -> StartedChunk:
+    def _start(self, chunk: ChunkInput, work: ChunkWork) -> Started[ChunkRun]:
         run = ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer, notes=self._notes(chunk))
-        return StartedChunk.of(run)
+        return Started.of(run, run.process())
 
     def _notes(self, chunk: ChunkInput) -> BegunNotes | None:
         if not chunk.after_loss:
@@ -158,7 +155,15 @@ class ChunkActivities:
 
         Raises ApplicationError while there are attempts left.
         """
-        chunk, attempt = wanted.chunk, activity.info().attempt
+        attempt, run_id = activity.info().attempt, f"{_run_id(wanted.chunk)}/{wanted.index}"
+        started = self._inline.claim(run_id) or await self._start_item(wanted, attempt)
+        started.run.is_last = attempt >= wanted.attempts
+        async with self._reporting(started.run):
+            result: ChunkResult = await self._inline.result_of(run_id, started, is_given_up)
+        return result
+
+    async def _start_item(self, wanted: ItemInput, attempt: int) -> Started[ChunkRun]:
+        chunk = wanted.chunk
         one = replace(chunk, offset=wanted.index, length=1, after_loss=_follows_loss(chunk))
         work = await self._read(one)
         once = work.plan.model_copy(update={"item_attempts": 1})
@@ -167,8 +172,7 @@ class ChunkActivities:
             earlier_attempts=attempt - 1,
             notes=self._notes(one),
         )
-        async with self._reporting(run):
-            return await run.process_once(is_last=attempt >= wanted.attempts)
+        return Started.of(run, run.process_once())
 
     @activity.defn(name=READ_DELEGATION_ACTIVITY)
     async def read_delegation(self, chunk: ChunkInput) -> Delegation | None:
@@ -184,7 +188,7 @@ class ChunkActivities:
         try:
             made = DelegatedWorkflow(**await bound.run(item.data, context))
         except Exception as error:
-            raise _application_error(bound, error) from None
+            raise application_error(bound, error) from None
         return Delegation(made, item.attempts, plan.item_attempts, plan.item_backoff, plan.non_retryable_types)
 
     @activity.defn(name=RESULT_OF_ACTIVITY)
@@ -202,24 +206,6 @@ class ChunkActivities:
         """Write what became of an item that a workflow has processed itself."""
         async with heartbeating():
             await self._writer.put(replace(result, result=mask(result.result)))
-
-    @activity.defn(name=RUN_STEP_ACTIVITY)
-    async def run_step(self, step: StepInput) -> Any:
-        """Run one processor over one input and return its result. Raises ApplicationError with the error's own type."""
-        try:
-            bound = get_processor(step.processor).bind(step.parameters)
-        except Exception as error:  # a validator of its own may raise anything
-            raise ApplicationError(message_of(error), type=type(error).__name__, non_retryable=True) from None
-        key, attempt = step.idempotency_key or f"{step.batch_id}/{step.name}", activity.info().attempt
-        context = ItemContext(key=step.name, index=0, attempt=attempt, idempotency_key=key)
-        async with heartbeating():
-            try:
-                result = mask(await bound.run(step.data, context))
-            except Exception as error:
-                # Not from the error: its message and stack would go to Temporal as well, unmasked.
-                raise _application_error(bound, error) from None
-        check_result(step.name, result)
-        return result
 
     async def _read(self, chunk: ChunkInput) -> ChunkWork:
         return await self.call_store(self._store.read_chunk, chunk, _run_id(chunk))
@@ -247,7 +233,7 @@ class ChunkActivities:
             self.process_chunk,
             self.pending_items,
             self.process_item,
-            self.run_step,
+            self._steps.run_step,
             self.read_delegation,
             self.result_of,
             self.write_result,
@@ -263,17 +249,6 @@ class ChunkActivities:
 
 def _run_id(chunk: ChunkInput) -> str:
     return chunk.run_id or activity.info().workflow_run_id or ""
-
-
-def _application_error(bound: BoundProcessor, error: Exception) -> ApplicationError:
-    """Return what a processor raised as an error for Temporal, which waits as long as the error asks for."""
-    failure, wait = failure_of_raised(error), retry_after_of(error)
-    return ApplicationError(
-        failure.message,
-        type=failure.type,
-        non_retryable=not bound.may_retry(error),
-        next_retry_delay=timedelta(seconds=wait) if wait else None,
-    )
 
 
 def _follows_loss(chunk: ChunkInput) -> bool:

@@ -1,7 +1,10 @@
-"""Inline chunks: those that this worker process has started in a workflow task, until an activity claims them.
+"""Inline chunks: those that this worker process runs, so that an activity claims one instead of running it again.
 
 A chunk that ends within a second needs no activity of the server's. One that does not keeps running: `process_chunk`
 claims it in the same process, because Temporal gives an activity to the worker that scheduled it where that has room.
+
+Where Temporal was away, or has not heard of this process for too long, it makes another attempt of the activity
+although the chunk is still at work. That attempt claims it, too.
 """
 
 from __future__ import annotations
@@ -9,16 +12,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from orchestration.activities.chunk_run import ChunkRun
-from orchestration.contracts.chunks import ChunkResult, InlineChunk
+from orchestration.contracts.chunks import InlineChunk
 
 INLINE_LIMIT = 1.0
 """Seconds that a chunk may take within a workflow task: a tenth of the task's timeout."""
 
 CLAIM_TIMEOUT = 10.0
-"""Seconds after which a chunk that no activity claims is given up: another process runs it, or its child has ended."""
+"""Seconds after which a chunk that no activity claims is given up: another process runs it, or its child has ended.
+
+Items that are at work then run to their end."""
 
 MAX_RUNNING = 100
 """Chunks of this process, inline or in activities, beyond which none starts inline: its activity would find no slot."""
@@ -27,28 +34,59 @@ MAX_SKIPPED = 64
 BATCHES_TRACKED = 1_000
 
 
-@dataclass(frozen=True)
-class StartedChunk:
-    """A run over a chunk, and its task."""
+class Run(Protocol):
+    """What is at work: over a chunk, or a step's. It may be asked to take no more."""
 
-    run: ChunkRun
-    task: asyncio.Task[ChunkResult]
+    @property
+    def is_at_work(self) -> bool:
+        """Whether something that was taken has no result yet."""
+        ...
+
+    def pause(self) -> None:
+        """Take no more for now."""
+        ...
+
+    def resume(self) -> None:
+        """Take more again."""
+        ...
+
+    def drain(self) -> None:
+        """Take no more."""
+        ...
+
+
+R = TypeVar("R", bound=Run)
+
+
+@dataclass(frozen=True)
+class Started(Generic[R]):
+    """A run, and its task."""
+
+    run: R
+    task: asyncio.Task[Any]
 
     @classmethod
-    def of(cls, run: ChunkRun) -> StartedChunk:
-        """Start a run."""
-        task = asyncio.create_task(run.process())
+    def of(cls, run: R, work: Coroutine[Any, Any, Any]) -> Started[R]:
+        """Start a run: what it does is `work`."""
+        task = asyncio.create_task(work)
         task.add_done_callback(_retrieve)
         return cls(run, task)
 
 
+@dataclass(eq=False)
+class _Attempt:
+    """An attempt of an activity that awaits a chunk."""
+
+    started: Started[Any]
+
+
 class InlineChunks:
-    """The chunks that this process has started inline, by run of the child."""
+    """The chunks of this process by run of the child: those started inline, and those that activities await."""
 
     def __init__(self) -> None:
-        self.in_activities = 0
         self._backoff = InlineBackoff()
-        self._started: dict[str, StartedChunk] = {}
+        self._started: dict[str, Started[Any]] = {}
+        self._attempts: dict[str, _Attempt] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     @property
@@ -58,10 +96,10 @@ class InlineChunks:
 
     def may_start(self, batch_id: str) -> bool:
         """Whether to start a chunk of a batch inline: there is room, and the last ones of the batch were short."""
-        has_room = self.unclaimed + self.in_activities < MAX_RUNNING
+        has_room = self.unclaimed + len(self._attempts) < MAX_RUNNING
         return has_room and self._backoff.may_try(batch_id)
 
-    async def run(self, run_id: str, batch_id: str, started: StartedChunk) -> InlineChunk:
+    async def run(self, run_id: str, batch_id: str, started: Started[ChunkRun]) -> InlineChunk:
         """Wait for a chunk up to INLINE_LIMIT. One that takes longer finishes its current items and can be claimed."""
         self._started[run_id] = started
         try:
@@ -75,17 +113,45 @@ class InlineChunks:
         if done:
             self._forget(run_id)
             return InlineChunk(started.task.result())
-        started.run.pause()
-        self._timers[run_id] = asyncio.get_running_loop().call_later(CLAIM_TIMEOUT, self._expire, run_id)
+        self._keep(run_id, started)
         return InlineChunk(before=started.run.next_item)
 
-    def claim(self, run_id: str) -> StartedChunk | None:
-        """Return a started chunk to the activity that continues it, and let it take items again."""
-        started = self._started.get(run_id)
-        if started is not None:
+    def _keep(self, run_id: str, started: Started[Any]) -> None:
+        """Let a chunk finish its current items, and take no more until it is claimed."""
+        started.run.pause()
+        self._started[run_id] = started
+        self._timers[run_id] = asyncio.get_running_loop().call_later(CLAIM_TIMEOUT, self._expire, run_id)
+
+    async def result_of(self, run_id: str, started: Started[Any], is_given_up: Callable[[], Awaitable[bool]]) -> Any:
+        """Return what comes of a chunk, which is canceled with the activity that awaits it.
+
+        Not where another attempt has claimed it, or may: where `is_given_up`, Temporal has lost sight of the activity
+        alone.
+        """
+        attempt = self._attempts[run_id] = _Attempt(started)
+        try:
+            await asyncio.wait({started.task})
+        except asyncio.CancelledError:
+            may_be_claimed = await is_given_up()
+            if self._attempts.get(run_id) is attempt and may_be_claimed:
+                self._keep(run_id, started)
+            elif self._attempts.get(run_id) is attempt:
+                started.task.cancel()
+                await asyncio.wait({started.task})
+            raise
+        finally:
+            if self._attempts.get(run_id) is attempt:
+                del self._attempts[run_id]
+        return started.task.result()
+
+    def claim(self, run_id: str) -> Started[Any] | None:
+        """Return a chunk to the activity that continues it, and let it take items again."""
+        if started := self._started.get(run_id):
             self._forget(run_id)
             started.run.resume()
-        return started
+            return started
+        attempt = self._attempts.get(run_id)
+        return attempt.started if attempt is not None else None
 
     def close(self) -> None:
         """Cancel all that were not claimed."""
@@ -94,7 +160,11 @@ class InlineChunks:
             self._forget(run_id)
 
     def _expire(self, run_id: str) -> None:
-        self._started[run_id].run.drain()
+        started = self._started[run_id]
+        if started.run.is_at_work and not started.task.done():
+            self._timers[run_id] = asyncio.get_running_loop().call_later(CLAIM_TIMEOUT, self._expire, run_id)
+            return
+        started.run.drain()
         self._forget(run_id)
 
     def _forget(self, run_id: str) -> None:
@@ -132,7 +202,7 @@ class InlineBackoff:
             self._left.pop(oldest, None)
 
 
-def _retrieve(task: asyncio.Task[ChunkResult]) -> None:
+def _retrieve(task: asyncio.Task[Any]) -> None:
     """Retrieve a task's exception, so that asyncio does not log it for one that nobody awaits."""
     with contextlib.suppress(asyncio.CancelledError):
         task.exception()

@@ -89,7 +89,10 @@ class ServiceInput:
 
 @dataclass(frozen=True)
 class StepInput:
-    """One processor over one input, as a step of a flow. `idempotency_key`: see ItemContext."""
+    """One processor over one input, as a step of a flow. `idempotency_key`: see ItemContext.
+
+    `after_loss`: a worker was lost with the step in this run of the flow, so that what is begun is noted.
+    """
 
     batch_id: str
     name: str
@@ -97,3 +100,4 @@ class StepInput:
     parameters: dict[str, Any]
     data: dict[str, Any]
     idempotency_key: str = ""
+    after_loss: bool = False

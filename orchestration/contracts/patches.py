@@ -6,6 +6,9 @@ CHUNK_HAS_ALL_RESULTS = "chunk-has-all-results"
 LOST_ITEM_ALONE = "lost-item-alone"
 """An item's activity that is lost runs again and fails that item alone; before, it failed its chunk at once."""
 
+LOST_STEP_AGAIN = "lost-step-again"
+"""A step's activity that is lost with its last attempt runs again, until the step is counted out; before, it failed."""
+
 CANCEL_IS_HEARD = "cancel-is-heard"
 """A cancellation that an await swallowed ends the flow at the next step, and clean-up is never held up."""
 

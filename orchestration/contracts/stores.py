@@ -69,8 +69,11 @@ class ItemStore(Protocol):
         """Write the note of a running child; a closed child keeps its own."""
         ...
 
-    def note_begun(self, begun: BegunItems) -> None:
-        """Note that items are begun: one that has no result when its worker is lost is counted. Idempotent."""
+    def note_begun(self, begun: BegunItems) -> list[int]:
+        """Note that items are begun: one that has no result when its worker is lost is counted. Idempotent.
+
+        Returns for each how many notes of other passes in the same run it has.
+        """
         ...
 
     def forget_begun(self, begun: BegunItems) -> None:

@@ -37,6 +37,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.engine.cancellation import stop_if_canceled
     from orchestration.engine.store_activities import HEARTBEAT_TIMEOUT, WORKER_LOST_RETRY, run_store_activity
     from orchestration.errors.failures import failure_of
+    from orchestration.temporal.worker_loss import WORKER_LOST, is_lost
 
 INLINE_TIMEOUT = timedelta(seconds=30)
 """Allows for a slow store: the activity itself returns within a second or so of reading."""
@@ -50,7 +51,9 @@ worker is noticed by its heartbeat."""
 SAMPLE_LIMIT = 300
 
 ITEMS_FAILED = "ItemsFailed"
-WORKER_LOST = "WorkerLost"
+
+EVENTS_OF_A_FIRST_TASK = 3
+"""The start, and a task scheduled and started. There are more where a task was lost, or a signal came first."""
 
 MAX_LOST = 5
 """Activities of one item that may be lost with their workers: one more than until the item is counted out."""
@@ -59,11 +62,11 @@ MAX_LOST = 5
 def may_follow_loss() -> bool:
     """Whether a worker may have been lost with a workflow task of this run: asked as soon as the workflow is loaded.
 
-    A lost workflow task comes again after its timeout, to another worker, which replays what is before it. This says
-    what to be careful about; no command depends on it.
+    A lost workflow task comes again after its timeout, to another worker, which replays what is before it. Where it was
+    the first there is nothing to replay, but the history says that it timed out. This says what to be careful about; no
+    command depends on it.
     """
-    info = workflow.info()
-    return workflow.unsafe.is_replaying() or workflow.now() - info.start_time >= info.task_timeout
+    return workflow.unsafe.is_replaying() or workflow.info().get_current_history_length() > EVENTS_OF_A_FIRST_TASK
 
 
 async def run_chunk(chunk: ChunkInput, *, follows_loss: bool = False) -> ChunkResult:
@@ -151,7 +154,7 @@ async def _process_item_to_its_end(item: ItemInput, options: ItemOptions) -> Chu
         except ActivityError as error:
             if is_cancelled_exception(error) or not workflow.patched(LOST_ITEM_ALONE):
                 raise
-            if not isinstance(error.cause, TemporalTimeoutError):
+            if not isinstance(error.cause, TemporalTimeoutError) and not is_lost(error):
                 return error
             lost = error
         stop_if_canceled()

@@ -19,6 +19,7 @@ from orchestration.processors.raised import Outcome, contained, exception_of, le
 from orchestration.processors.threads import processor_threads
 from orchestration.processors.uploads import Upload
 from orchestration.processors.validation import guarded, validated
+from orchestration.processors.worker_loop import at_work
 from orchestration.processors.worker_setup import Setup, resource_of
 
 ITEMS_PER_CALL = 100
@@ -223,7 +224,8 @@ class BoundProcessor:
 
     async def _in_loop(self, work: Callable[[], Awaitable[Any]], contexts: Sequence[ItemContext]) -> Any:
         if not self.processor.own_loop:
-            return await work()
+            with at_work(self.processor.name, tuple(each.report for each in contexts)):
+                return await work()
         source = inspect.getsourcefile(self.processor.function) or ""
         return await processor_loops().run(self.processor.name, source, work, [each.report for each in contexts])
 

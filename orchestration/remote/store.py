@@ -15,6 +15,7 @@ from orchestration.remote.wire import (
     BEGUN,
     BEGUN_PATH,
     CHUNK,
+    ENDS,
     FINAL,
     FORGET_PATH,
     NOTE,
@@ -68,9 +69,10 @@ class RemoteStore:
         """Show what a running child is doing."""
         self._post(NOTE_PATH, NOTE.dump_json(note))
 
-    def note_begun(self, begun: BegunItems) -> None:
-        """Note that items are begun."""
-        self._post(BEGUN_PATH, BEGUN.dump_json(begun))
+    def note_begun(self, begun: BegunItems) -> list[int]:
+        """Note that items are begun, and return how often each was before; a dashboard of before says nothing."""
+        answer = self._post(BEGUN_PATH, BEGUN.dump_json(begun))
+        return ENDS.validate_json(answer.content) if answer.content else [0] * len(begun.indices)
 
     def forget_begun(self, begun: BegunItems) -> None:
         """Take notes of begun items back."""

@@ -33,6 +33,7 @@ WORK = TypeAdapter(ChunkWork)
 CHUNK = TypeAdapter(ChunkInput)
 NOTE = TypeAdapter(ChunkNote)
 BEGUN = TypeAdapter(BegunItems)
+ENDS = TypeAdapter(list[int])
 RESULTS = TypeAdapter(list[ItemResult])
 
 READ_PATH = "/api/v1/worker/chunks/read"

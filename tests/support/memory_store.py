@@ -115,9 +115,12 @@ class MemoryStore:
         """Keep a note."""
         self.notes.append(note)
 
-    def note_begun(self, begun: BegunItems) -> None:
-        """Keep that items are begun."""
+    def note_begun(self, begun: BegunItems) -> list[int]:
+        """Keep that items are begun, and return how often each was in other passes."""
+        of_run = [each for each in self.begun if each[:2] == (begun.batch_id, begun.run_id) and each[2] != begun.token]
+        ends = [sum(each[3] == index for each in of_run) for index in begun.indices]
         self.begun |= {(begun.batch_id, begun.run_id, begun.token, index) for index in begun.indices}
+        return ends
 
     def forget_begun(self, begun: BegunItems) -> None:
         """Forget it."""

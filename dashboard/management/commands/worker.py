@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.database.watched_connection import Limits, WatchedConnection
+from dashboard.server.standby import STANDBY, await_work
 from dashboard.temporal import connection
 from orchestration.activities.parents import ParentActivities
 from orchestration.contracts.names import CHILD_TASK_QUEUE
@@ -28,13 +29,18 @@ class Command(BaseCommand):
         """Add the queues and the grace period."""
         parser.add_argument("--queue", action="append", help=f"task queue, repeatable (default: {CHILD_TASK_QUEUE})")
         seconds, about = GRACE.total_seconds(), "seconds that chunks get to finish on shutdown"
+        parser.add_argument(STANDBY, action="store_true", help="load everything, then wait for a line of input")
         parser.add_argument("--grace", type=float, default=seconds, help=f"{about} (default: {seconds:g})")
 
-    def handle(self, *args: Any, queue: list[str] | None = None, grace: float, **options: Any) -> None:
+    def handle(
+        self, *args: Any, queue: list[str] | None = None, grace: float, standby: bool = False, **options: Any
+    ) -> None:
         """Run until SIGTERM or SIGINT. Raises CommandError if a processor cannot be used."""
         try:
             prepare()
         except CannotStart as error:
             raise CommandError(str(error)) from error
         WatchedConnection.limits = Limits(STATEMENT_TIMEOUT)
+        if standby:
+            await_work()
         serve(connection(), ParentActivities(DjangoChunkStore()), queue or [CHILD_TASK_QUEUE], timedelta(seconds=grace))

@@ -12,28 +12,22 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
-from temporalio.workflow import ActivityCancellationType
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EventKind, NodeKind, Place
     from orchestration.contracts.flows import FlowInput, StepInput
     from orchestration.contracts.messages import Decision, Progress
-    from orchestration.contracts.names import RUN_STEP_ACTIVITY
     from orchestration.contracts.status import Counts, Failure, RunStatus, Status
     from orchestration.definitions.expressions import Missing, fill
     from orchestration.definitions.parts import Work
-    from orchestration.engine.cancellation import is_canceled, result_of, stop_if_canceled
+    from orchestration.engine.cancellation import is_canceled, stop_if_canceled
     from orchestration.engine.flows.bounds import bounded, check_input
+    from orchestration.engine.flows.step_activity import run_step
     from orchestration.engine.node_run import NodeRun
     from orchestration.engine.outbox import LONG_CLOSE_TIMEOUT, Outbox
     from orchestration.engine.parent import Parent
-    from orchestration.engine.store_activities import HEARTBEAT_TIMEOUT
     from orchestration.errors.failures import failure_of
-
-STEP_MARGIN = timedelta(seconds=10)
-"""Beyond the step's own timeout, for a worker that is lost."""
 
 STEP_FAILED = "StepFailed"
 
@@ -172,29 +166,7 @@ class FlowParent(Parent):
             idempotency_key=idempotency_key or self.node_id(name),
         )
         check_input(name, given)
-        try:
-            activity = workflow.start_activity(
-                RUN_STEP_ACTIVITY,
-                given,
-                result_type=object,
-                task_queue=plan.task_queue,
-                start_to_close_timeout=timedelta(seconds=plan.item_timeout) + STEP_MARGIN,
-                heartbeat_timeout=HEARTBEAT_TIMEOUT,
-                cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-                retry_policy=RetryPolicy(
-                    initial_interval=timedelta(seconds=plan.item_backoff or 0.001),
-                    maximum_attempts=plan.item_attempts,
-                    non_retryable_error_types=plan.non_retryable_types,
-                ),
-                summary=name,
-            )
-            return await result_of(activity)
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise asyncio.CancelledError from error
-            if isinstance(error.cause, ApplicationError):
-                raise error.cause from error
-            raise
+        return await run_step(given, plan)
 
     def note(self, node: str, text: str) -> None:
         """Report what a row is doing."""

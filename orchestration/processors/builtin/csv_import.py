@@ -5,7 +5,7 @@ The two stages are processors of their own. `data.import_rows` is imported on fi
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import Any
 
 from orchestration.processors.data.connections import ConnectionMissing, InvalidStatement, InvalidTable
@@ -15,6 +15,7 @@ from orchestration.processors.data.row_schema import read_row
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
 from orchestration.processors.templating import Fields
+from orchestration.processors.threads import processor_threads
 
 # Validate
 
@@ -50,7 +51,7 @@ def validate_rows(
 
 async def undo_upsert(row: Fields, parameters: ImportParameters, result: Any, context: ItemContext) -> None:
     """Delete an inserted row, or restore an updated one."""
-    await asyncio.to_thread(_restore_row, parameters, context)
+    await processor_threads().run("csv_upsert", partial(_restore_row, parameters, context), context.waiting)
 
 
 def _restore_row(parameters: ImportParameters, context: ItemContext) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any, Literal
 
 import httpx
@@ -31,6 +32,10 @@ from orchestration.processors.templating import (
     fill_text,
     fill_url,
 )
+from orchestration.processors.threads import processor_threads
+
+LARGE_BODY = 256 * 1024
+"""Bytes of a response from which reading its JSON would hold up everything else in the worker's event loop."""
 
 METHODS_WITH_IDEMPOTENCY_KEY = ("POST", "PATCH")
 """Methods that are not idempotent: the key lets the other side recognise a second attempt."""
@@ -167,7 +172,7 @@ async def http_request(item: HttpItem, parameters: HttpParameters, context: Item
     fetched = await send(request, limits, context.waiting)
     if fetched.response.status_code not in expected_statuses(parameters.expected_status):
         raise unexpected(fetched, parameters.expected_status, host_of(request))
-    value = _extract(fetched.body, parameters.extract) if parameters.extract else None
+    value = await _extracted(fetched.body, parameters.extract, context) if parameters.extract else None
     status, size = fetched.response.status_code, len(fetched.body)
     return HttpResult(status=status, duration=fetched.duration, size=size, extract=value)
 
@@ -187,6 +192,13 @@ def _request(item: HttpItem, parameters: HttpParameters, context: ItemContext) -
 def _has_secret(parameters: HttpParameters) -> bool:
     """Whether a request contains a secret, which a redirect would send to another address."""
     return any(f"{{{SECRET_MARKER}" in text for text in (parameters.url, parameters.body, *parameters.headers.values()))
+
+
+async def _extracted(body: bytes, path: str, context: ItemContext) -> Any:
+    """Return what a path names in a response, read in a thread where that takes a while."""
+    if len(body) < LARGE_BODY:
+        return _extract(body, path)
+    return await processor_threads().run("http_request", partial(_extract, body, path), context.waiting)
 
 
 def _extract(body: bytes, path: str) -> Any:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urljoin, urlsplit
 from urllib.robotparser import RobotFileParser
@@ -30,6 +31,7 @@ from orchestration.processors.http.client import (
 from orchestration.processors.http.egress import AddressRefused
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
+from orchestration.processors.threads import processor_threads
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup
@@ -130,7 +132,9 @@ async def web_page(item: PageItem, parameters: PageParameters, context: ItemCont
     kind = fetched.response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind not in HTML_TYPES:
         raise NotAPage(f"{kind or 'Content without a type'} is not a page.")
-    return await asyncio.to_thread(_parse_page, fetched, parameters.links_kept)
+    parse = partial(_parse_page, fetched, parameters.links_kept)
+    page: Page = await processor_threads().run("web_page", parse, context.waiting)
+    return page
 
 
 def _parse_page(fetched: FetchedResponse, links_kept: int) -> Page:

@@ -7,11 +7,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from orchestration.activities.begun_notes import ENDED_WORKER, MAX_ENDS
+from orchestration.activities.begun_steps import noted_step
 from orchestration.activities.parents import ParentActivities
 from orchestration.contracts.chunks import BegunItems, ChunkInput, ChunkResult, InlineChunk, ItemInput
+from orchestration.contracts.flows import StepInput
 from orchestration.plan.plan import Plan
 from tests.support.memory_store import MemoryStore
 from tests.support.probe import Probe
@@ -127,3 +130,36 @@ async def _calls(process: Process, number: int) -> None:
         return sum(process.probe.calls.values()) >= number
 
     await until(called, f"{number} calls")
+
+
+async def _lose_with_step(store: MemoryStore) -> None:
+    """Begin a step in a process of its own, which never comes back."""
+
+    async def note(begun: BegunItems) -> list[int]:
+        return store.note_begun(begun)
+
+    async def forget(begun: BegunItems) -> None:
+        store.forget_begun(begun)
+
+    await noted_step("batch", "run step", asyncio.Lock(), note=note, forget=forget).__aenter__()
+
+
+async def test_a_step_that_has_ended_its_worker_three_times_is_not_begun_again() -> None:
+    store = MemoryStore()
+    for _ in range(MAX_ENDS):
+        await _lose_with_step(store)
+    with pytest.raises(ApplicationError, match="It ended its worker 3 times") as ended:
+        await _lose_with_step(store)
+    assert (ended.value.type, ended.value.non_retryable) == (ENDED_WORKER, True)
+
+
+async def test_a_step_that_raises_or_succeeds_after_a_loss_has_ended_no_worker(process: Process) -> None:
+    step = StepInput("batch", "step", "probe", {"probe": process.probe.name}, {}, after_loss=True)
+    run_step = next(each for each in process.activities.all if each.__name__ == "run_step")
+    process.probe.fail = {"step"}
+    for _ in range(MAX_ENDS + 1):
+        with pytest.raises(ApplicationError, match="was told to fail"):
+            await _attempt(1).run(run_step, step)
+    process.probe.fail = set()
+    assert (await _attempt(2).run(run_step, step))["calls"] == MAX_ENDS + 2
+    assert not process.store.begun

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -10,7 +11,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import ActivityEnvironment
 
-from orchestration.activities import inline_chunks
+from orchestration.activities import chunks, inline_chunks
 from orchestration.activities.inline_chunks import MAX_SKIPPED, InlineBackoff
 from orchestration.activities.parents import ParentActivities
 from orchestration.contracts.chunks import ChunkInput, ChunkResult, ChunkWork, InlineChunk
@@ -79,9 +80,10 @@ class Process:
     async def begin(self) -> InlineChunk:
         return await ActivityEnvironment().run(self.activities.begin_chunk, self.chunk)
 
-    async def resume(self, begun: InlineChunk) -> ChunkResult:
-        chunk = replace(self.chunk, begun_before=begun.before)
-        return await ActivityEnvironment().run(self.activities.process_chunk, chunk)
+    async def resume(self, begun: InlineChunk, attempt: int = 1) -> ChunkResult:
+        chunk, made = replace(self.chunk, begun_before=begun.before), ActivityEnvironment()
+        made.info = replace(made.info, attempt=attempt)
+        return await made.run(self.activities.process_chunk, chunk)
 
 
 @pytest.mark.usefixtures("short_limit")
@@ -138,15 +140,74 @@ async def test_a_chunk_that_no_activity_claims_finishes_its_items_and_is_given_u
     process = Process.over(store, probe)
     probe.gate.clear()
     left = await process.begin()
+    inline = process.activities._inline
+    timer = inline._timers["run"]
+
+    async def may_be_claimed_longer() -> bool:
+        return inline._timers["run"] is not timer
 
     async def is_left() -> bool:
-        return not process.activities._inline.unclaimed
+        return not inline.unclaimed
 
-    await until(is_left, "nobody claims it")
+    await until(may_be_claimed_longer, "an item is at work beyond the time to claim it")
     probe.gate.set()
+    await until(is_left, "nobody claims it")
+    assert probe.calls == {"0": 1}
     assert (await process.resume(left)).completed == 2
     assert probe.calls == {"0": 1, "1": 1}
     process.activities.close()
+
+
+async def test_another_attempt_in_the_same_process_claims_what_is_still_at_work() -> None:
+    store, probe = MemoryStore(), Probe()
+    process = Process.over(store, probe)
+    probe.gate.clear()
+    first = asyncio.create_task(process.resume(InlineChunk()))
+    await until(_calls(probe, 1), "the first attempt is at work")
+    second = asyncio.create_task(process.resume(InlineChunk(), attempt=2))
+    holder = process.activities._inline._attempts["run"]
+
+    async def is_claimed() -> bool:
+        return process.activities._inline._attempts["run"] is not holder
+
+    await until(is_claimed, "the second attempt awaits it instead")
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    probe.gate.set()
+    assert (await second).completed == 2
+    assert probe.calls == {"0": 1, "1": 1}
+    process.activities.close()
+
+
+@pytest.mark.parametrize("is_given_up", [True, False])
+async def test_an_attempt_that_temporal_has_lost_sight_of_leaves_its_chunk_to_the_next(
+    monkeypatch: pytest.MonkeyPatch, is_given_up: bool
+) -> None:
+    async def answer() -> bool:
+        return is_given_up
+
+    monkeypatch.setattr(chunks, "is_given_up", answer)
+    store, probe = MemoryStore(), Probe()
+    process = Process.over(store, probe)
+    probe.gate.clear()
+    first = asyncio.create_task(process.resume(InlineChunk()))
+    await until(_calls(probe, 1), "the first attempt is at work")
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert probe.running == is_given_up
+    probe.gate.set()
+    assert (await process.resume(InlineChunk(), attempt=2)).completed == 2
+    assert probe.calls == {"0": 1 if is_given_up else 2, "1": 1}
+    process.activities.close()
+
+
+def _calls(probe: Probe, number: int) -> Callable[[], Awaitable[bool]]:
+    async def called() -> bool:
+        return sum(probe.calls.values()) == number
+
+    return called
 
 
 async def test_where_a_chunk_cannot_start_inline_an_activity_reports_why(

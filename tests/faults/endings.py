@@ -1,0 +1,25 @@
+"""Processors that note each call of an item: some end their process, others work until they are let go."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from orchestration.processors.registry import processor
+
+FOLDER = "CANOPY_ENDINGS_FOLDER"
+"""Environment: the folder with the calls, and with a file `go` once items are let go."""
+
+
+@processor(default_plan={"item_attempts": 1})
+async def end_or_work(item: str) -> str:
+    """End the process for what begins with "ends"."""
+    folder = Path(os.environ[FOLDER])
+    with (folder / "calls").open("a") as calls:
+        calls.write(f"{item}\n")
+    if item.startswith("ends"):
+        os._exit(1)
+    while item.startswith("waits") and not (folder / "go").exists():
+        await asyncio.sleep(0.1)
+    return item

@@ -64,17 +64,44 @@ def natural_key(given: str | None) -> str | None:
     return DIGIT_RUN.sub(lambda run: f"{len(number := run[0].lstrip('0')):03d}{number}", given)
 
 
+def value_text(document: str | None) -> str | None:
+    """Return a JSON value as PostgreSQL writes it: numbers without exponent, members by length and code points."""
+    if document is None:
+        return None
+    return _written(json.loads(document, parse_float=_Number, parse_int=_Number))
+
+
+class _Number(str):
+    """A number as it is written in JSON."""
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, _Number):
+        number = Decimal(value)
+        return format(number if number else abs(number), "f")
+    if isinstance(value, dict):
+        names = sorted(value, key=lambda name: (len(name.encode()), name.encode()))
+        return "{" + ", ".join(f"{_written(name)}: {_written(value[name])}" for name in names) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_written, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
 def member(document: str | None, name: str) -> str | None:
     """Return a member of a JSON object as JSON; SQLite's paths cannot name all of them."""
     found = json.loads(document) if document else None
     return json.dumps(found[name]) if isinstance(found, dict) and name in found else None
 
 
+FUNCTIONS = ((number_key, 1), (decimal_text_key, 1), (natural_key, 1), (value_text, 1), (member, 2))
+"""Functions that SQLite gets, as canopy_<name>, with the number of their arguments."""
+
+
 @receiver(connection_created)
 def register_functions(connection: BaseDatabaseWrapper, **signal: Any) -> None:
     """Give a new connection to SQLite the functions that the expressions use."""
     if connection.vendor == "sqlite":
-        for function, arguments in ((number_key, 1), (decimal_text_key, 1), (natural_key, 1), (member, 2)):
+        for function, arguments in FUNCTIONS:
             connection.connection.create_function(
                 f"canopy_{function.__name__}", arguments, function, deterministic=True
             )
@@ -115,7 +142,10 @@ class JsonText(_JsonFunc):
     """A member as text: a string without its quotes, everything else as JSON; NULL for null."""
 
     postgresql = "({} #>> ARRAY[]::text[])"
-    sqlite = "(CASE json_type({}) WHEN 'null' THEN NULL WHEN 'text' THEN json_extract({}, '$') ELSE {} END)"
+    sqlite = (
+        "(CASE json_type({}) WHEN 'null' THEN NULL WHEN 'text' THEN json_extract({}, '$') "
+        "ELSE canopy_value_text({}) END)"
+    )
 
 
 class JsonSortText(JsonText):

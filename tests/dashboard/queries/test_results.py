@@ -97,6 +97,7 @@ def test_plain_values_are_one_column(logged_in: Client, make_batch: MakeBatch) -
 
 MIXED: list[Any] = [1, 2, 10, "2", "abc", None, True, "", [1], "9.50"]
 LARGE: list[Any] = [3544790567247868102, 3544790567247868103, 2**70, 2**70 + 1, 0.1, -5]
+NESTED: list[Any] = [[1, 2], {"bb": "x, y", "a": [1e22]}, 1e22, -0.0, {"a": None}]
 DECIMALS: list[Any] = ["1.1", "1.10", "-2", "10.00", "9.5", "1E+2"]
 
 
@@ -117,6 +118,10 @@ DECIMALS: list[Any] = ["1.1", "1.10", "-2", "10.00", "9.5", "1E+2"]
         (DECIMALS, {"comparison": "is", "value": "1.1"}, "01"),
         (DECIMALS, {"comparison": "at least", "value": "9.5"}, "345"),
         (DECIMALS, {"sort": True}, "201435"),
+        (NESTED, {"comparison": "is", "value": "[1, 2]"}, "0"),
+        (NESTED, {"comparison": "is", "value": '{"a": [10000000000000000000000], "bb": "x, y"}'}, "1"),
+        (NESTED, {"comparison": "contains", "value": "0000000"}, "12"),
+        (NESTED, {"comparison": "is", "value": "-0"}, "3"),
     ],
 )
 def test_numbers_are_compared_as_exact_numbers_and_text_as_text(

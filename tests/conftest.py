@@ -68,7 +68,12 @@ def stack_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalS
 @pytest.fixture(scope="session")
 def stack(stack_server: TemporalServer) -> Iterator[Stack]:
     """The whole product, running. Tests that kill a part of it take `fragile_stack`."""
-    yield from _running(Stack(stack_server))
+    made = Stack(stack_server)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
 
 
 @pytest.fixture
@@ -81,26 +86,6 @@ def fragile_stack(stack: Stack) -> Iterator[Stack]:
         if not part.is_running:
             part.start()
     stack.wait_healthy()
-
-
-@pytest.fixture
-def own_stack(tmp_path: Path) -> Iterator[Stack]:
-    """A stack for one test, with a Temporal server of its own."""
-    server = TemporalServer(tmp_path)
-    server.start()
-    try:
-        yield from _running(Stack(server))
-    finally:
-        server.stop()
-
-
-def _running(stack: Stack) -> Iterator[Stack]:
-    """Start a stack, and stop what has been started of it, also where not all of it did."""
-    try:
-        stack.start()
-        yield stack
-    finally:
-        stack.stop()
 
 
 @pytest.fixture

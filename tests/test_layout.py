@@ -112,3 +112,9 @@ def test_code_in_strings_and_docs_imports_what_exists() -> None:
         if found[1] != "dashboard.models" and not {found[1], f"{found[1]}.{found[2]}"} & modules
     ]
     assert missing == []
+
+
+def test_no_query_keeps_a_connection_beyond_its_use() -> None:
+    """Outside of requests nobody closes the connection of Django's async queries; `in_thread` does."""
+    queries = re.compile(r"\.a(first|last|get|update|exists|count|create|save|delete|iterator|aggregate|bulk_\w+)\(")
+    assert [path for path in _tracked("dashboard/*.py") if queries.search(path.read_text())] == []

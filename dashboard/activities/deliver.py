@@ -8,6 +8,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from dashboard.activities.outages import tried_again_soon
+from dashboard.database.threads import in_thread
 from dashboard.models import Channel, Delivery, DeliveryStatus
 from dashboard.notifications.delivery import ERROR_LENGTH, SENDERS, DeliveryError
 from orchestration.contracts.dashboard_activities import Notification
@@ -19,17 +20,17 @@ from orchestration.contracts.names import DELIVER_ACTIVITY, GIVE_UP_DELIVERY_ACT
 async def deliver(given: Notification) -> None:
     """Send a notification. Raises ApplicationError, non-retryable if the refusal is final."""
     found = Delivery.objects.select_related("subscription", "batch")
-    delivery = await found.filter(pk=given.delivery_id).afirst()
+    delivery = await in_thread(found.filter(pk=given.delivery_id).first)()
     if delivery is None or delivery.status != DeliveryStatus.PENDING:
         return
-    same = Delivery.objects.filter(pk=delivery.pk)
-    await same.aupdate(attempts=F("attempts") + 1)
+    update = in_thread(Delivery.objects.filter(pk=delivery.pk).update)
+    await update(attempts=F("attempts") + 1)
     try:
         await SENDERS[Channel(delivery.subscription.channel)](delivery)
     except DeliveryError as error:
-        await same.aupdate(error=str(error)[:ERROR_LENGTH])
+        await update(error=str(error)[:ERROR_LENGTH])
         raise ApplicationError(str(error), type="NotSent", non_retryable=error.is_final) from error
-    await same.aupdate(status=DeliveryStatus.SENT, error="", closed_at=timezone.now())
+    await update(status=DeliveryStatus.SENT, error="", closed_at=timezone.now())
 
 
 @activity.defn(name=GIVE_UP_DELIVERY_ACTIVITY)
@@ -37,4 +38,4 @@ async def deliver(given: Notification) -> None:
 async def give_up_delivery(given: Notification) -> None:
     """Mark a notification as failed once its attempts are used up."""
     pending = Delivery.objects.filter(pk=given.delivery_id, status=DeliveryStatus.PENDING)
-    await pending.aupdate(status=DeliveryStatus.FAILED, closed_at=timezone.now())
+    await in_thread(pending.update)(status=DeliveryStatus.FAILED, closed_at=timezone.now())

@@ -14,7 +14,10 @@ R = TypeVar("R")
 
 
 def in_thread(function: Callable[P, R]) -> Callable[P, Awaitable[R]]:
-    """Return an async function that runs a database function in a thread pool, several at a time."""
+    """Return an async function that runs a database function in a thread pool, several at a time.
+
+    Outside of a request nothing else gives a connection back: one that was lost would fail in its thread for ever.
+    """
     wrapped: Callable[P, Awaitable[R]] = database_sync_to_async(function, thread_sensitive=False)
     return wrapped
 

@@ -155,7 +155,7 @@ class BatchConsumer(_LiveConsumer):
         self.group = doorbell.group_of(self._batch_id)
         given = parse_qs(self.scope["query_string"].decode()).get("revision", [""])[0]
         self._revision = whole_number(given, 0)
-        if "\0" in self._batch_id or not await Batch.objects.filter(pk=self._batch_id).aexists():
+        if "\0" in self._batch_id or not await in_thread(Batch.objects.filter(pk=self._batch_id).exists)():
             return UNKNOWN_BATCH
         self._feed = feed.join(self._batch_id)
         return None

@@ -26,7 +26,7 @@ async def run_dispatcher() -> None:
         try:
             for delivery_id in await in_thread(_not_started)():
                 await gateway().notify(delivery_id)
-                await Delivery.objects.filter(pk=delivery_id).aupdate(started_at=timezone.now())
+                await in_thread(Delivery.objects.filter(pk=delivery_id).update)(started_at=timezone.now())
         except TemporalUnavailable as error:
             log.info("Notifications wait: %s", error)
         await asyncio.sleep(POLL_INTERVAL)

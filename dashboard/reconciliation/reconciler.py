@@ -152,13 +152,13 @@ class BatchReconciler:
     async def compare(self) -> bool:
         """Bring the rows in line with Temporal, and return whether the batch is settled."""
         compared_at = datetime.now(UTC)
-        batch = await Batch.objects.filter(pk=self.batch_id).afirst()
+        batch = await in_thread(Batch.objects.filter(pk=self.batch_id).first)()
         if batch is None:
             return True
         if batch.is_discarded:
             await _end_discarded(batch)
             return True
-        root = await Node.objects.aget(batch=batch, kind=NodeKind.ROOT)
+        root = await in_thread(Node.objects.get)(batch=batch, kind=NodeKind.ROOT)
         if self.is_ours and root.status == Status.PENDING and root.attempt == 0:
             await _start_pending(batch)
             return False
@@ -197,7 +197,7 @@ class BatchReconciler:
     async def _checkpoint(self, batch: Batch, compared_at: datetime) -> None:
         self._since = compared_at
         if batch.reconciled_at is None or compared_at - batch.reconciled_at > CHECKPOINT_EVERY:
-            await Batch.objects.filter(pk=batch.pk).aupdate(reconciled_at=compared_at)
+            await in_thread(Batch.objects.filter(pk=batch.pk).update)(reconciled_at=compared_at)
 
 
 async def _settle(batch: Batch, root: Node) -> bool:
@@ -228,7 +228,7 @@ async def _start_pending(batch: Batch) -> None:
         log.warning("Batch %s cannot be started: %s", batch.pk, problem)
         error = str(problem) or type(problem).__name__
     is_discarded = Node.objects.filter(batch=batch, kind=NodeKind.ROOT, status=Status.CANCELED, attempt=0)
-    if await is_discarded.aexists():
+    if await in_thread(is_discarded.exists)():
         if not error:
             await _end_discarded(batch)
         return

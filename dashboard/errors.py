@@ -8,12 +8,13 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from dashboard.i18n.formatting import StrOrPromise, translated
+from dashboard.i18n.formatting import StrOrPromise, numeral, translated
 from orchestration.temporal.commands import Inquiry, OutcomeUnknown
 from orchestration.temporal.connection import (
     BatchNotRunning,
     BatchRunning,
     HistoryGone,
+    StateTooLarge,
     TemporalBusy,
     TemporalRefused,
     TemporalUnavailable,
@@ -59,23 +60,10 @@ def temporal_errors() -> Iterator[None]:
         raise OperationError(str(error), 409) from error
     except BatchNotRunning as error:
         raise OperationError(_("The batch is not running."), 409) from error
-    except HistoryGone as error:
-        raise OperationError(
-            _(
-                "Temporal no longer has the history of this batch, and with it what its steps returned, so it cannot "
-                "continue where it stopped. Nothing was changed; launch it again instead."
-            ),
-            409,
-        ) from error
+    except (HistoryGone, StateTooLarge) as error:
+        raise OperationError(_why_it_cannot_go_on(error), 409) from error
     except OutcomeUnknown as error:
-        raise NotKnownYet(
-            _(
-                "%(error)s It is not known yet whether this was done. Canopy keeps looking, and the page shows what "
-                "came of it."
-            )
-            % {"error": error},
-            error.inquiries,
-        ) from error
+        raise NotKnownYet(_not_known_yet(error), error.inquiries) from error
     except TemporalRefused as error:
         status = REFUSAL_STATUSES.get(error.status.name, 502)
         raise OperationError(_("%(error)s Nothing was changed.") % {"error": error}, status) from error
@@ -87,6 +75,29 @@ def temporal_errors() -> Iterator[None]:
         raise OperationError(
             _("%(error)s Nothing was changed; try again in a moment.") % {"error": error}, 503
         ) from error
+
+
+def _not_known_yet(error: OutcomeUnknown) -> str:
+    if error.inquiries:
+        text = _(
+            "%(error)s It is not known yet whether this was done. Canopy keeps looking, and the page shows what "
+            "came of it."
+        )
+    else:
+        text = _("%(error)s It is not known whether this was done: look at the page before you repeat it.")
+    return text % {"error": error}
+
+
+def _why_it_cannot_go_on(error: HistoryGone | StateTooLarge) -> str:
+    if isinstance(error, StateTooLarge):
+        return _(
+            "The steps of this batch have returned %(size)s bytes, more than Temporal takes at once, so it cannot "
+            "continue where it stopped. Nothing was changed; launch it again, and let steps return where data is."
+        ) % {"size": numeral(error.size)}
+    return _(
+        "Temporal no longer has the history of this batch, and with it what its steps returned, so it cannot "
+        "continue where it stopped. Nothing was changed; launch it again instead."
+    )
 
 
 class FieldErrors(Exception):

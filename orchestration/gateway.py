@@ -8,10 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
 
-from temporalio.api.common.v1 import Payloads, WorkflowExecution
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import (
     RequestCancelWorkflowExecutionRequest,
-    SignalWorkflowExecutionRequest,
     TerminateWorkflowExecutionRequest,
 )
 from temporalio.client import Client, WorkflowQueryFailedError, WorkflowQueryRejectedError
@@ -24,6 +23,7 @@ from orchestration.client.inquiries import COMMAND_MEMO, Reply, look_up
 from orchestration.client.reader import TemporalReader
 from orchestration.client.root_workflows import for_retry, root_workflow
 from orchestration.client.schedules import Schedules
+from orchestration.client.signals import send_signal
 from orchestration.client.update_routing import RetryRouting, SkipRouting
 from orchestration.contracts.dashboard_activities import Notification
 from orchestration.contracts.flows import FlowInput, FlowState
@@ -53,6 +53,7 @@ from orchestration.temporal.connection import (
     BatchRunning,
     Connection,
     HistoryGone,
+    StateTooLarge,
     TemporalUnavailable,
     not_running,
     unavailable,
@@ -155,8 +156,8 @@ class Gateway(TemporalReader):
         again even if they completed: the record has lost their results. Idempotent for an `update_id`.
         """
         again = for_retry(root)
-        if isinstance(again, FlowInput) and again.definition["kind"] in RESUMABLE_KINDS:
-            again = replace(again, before=await self._state(root.batch_id))
+        if isinstance(again, FlowInput):
+            again = await self._as_it_stopped(again)
         routing = RetryRouting(await self._commanding(), root_workflow(root), again, update_id, lost)
         return await (routing.route(parents, believed_open) if parents else routing.restart())
 
@@ -169,10 +170,18 @@ class Gateway(TemporalReader):
         """
         return await SkipRouting(await self._commanding(), root, update_id).route(parents, believed_open)
 
+    async def _as_it_stopped(self, flow: FlowInput) -> FlowInput:
+        """Return the input of a flow that goes on from where its newest run is, with the window that it had."""
+        if flow.definition["kind"] in RESUMABLE_KINDS:
+            return replace(flow, before=await self._state(flow.batch_id))
+        with suppress(HistoryGone, StateTooLarge, TemporalUnavailable):
+            return replace(flow, window=flow.window or (await self._state(flow.batch_id)).window)
+        return flow
+
     async def _state(self, batch_id: str) -> FlowState:
         """Return the state of a flow's newest run, which its history holds.
 
-        Raises HistoryGone, and TemporalUnavailable, also where no worker answers.
+        Raises HistoryGone, StateTooLarge, and TemporalUnavailable, also where no worker answers.
         """
         handle = (await self.client()).get_workflow_handle(root_id(batch_id))
         try:
@@ -184,6 +193,8 @@ class Gateway(TemporalReader):
             raise HistoryGone("Temporal no longer has the history of this batch.") from error
         except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
             raise TemporalUnavailable(f"The state of the batch cannot be read: {error}") from error
+        if state.bytes:
+            raise StateTooLarge(state.bytes)
         return state
 
     async def pause(self, batch_id: str, *, mark: str = "") -> None:
@@ -217,16 +228,8 @@ class Gateway(TemporalReader):
     async def _signal(self, workflow_id: str, signal: str, *arguments: object, mark: str) -> None:
         """Send a signal; one with the same mark is sent only once."""
         client, mark = await self._commanding(), mark or uuid4().hex
-        request = SignalWorkflowExecutionRequest(
-            namespace=client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=workflow_id),
-            signal_name=signal,
-            input=Payloads(payloads=await client.data_converter.encode(arguments)) if arguments else None,
-            identity=identity_of(mark),
-            request_id=mark,
-        )
         with commanded(_event(workflow_id, mark)), not_running():
-            await client.workflow_service.signal_workflow_execution(request, retry=True, timeout=RPC_TIMEOUT)
+            await send_signal(client, workflow_id, signal, *arguments, mark=mark)
 
     async def notify(self, delivery_id: str) -> None:
         """Send a notification. Idempotent for a delivery."""

@@ -55,12 +55,13 @@ def _report(at: datetime, status: Status | None = None, failure: Failure | None 
     is_continued = info.continued_run_id is not None and info.attempt == 1 and not info.cron_schedule
     if workflow.unsafe.is_replaying() or (is_continued and status is None):
         return
+    run_id = info.first_execution_run_id if is_continued else info.run_id
     event = WorkflowEvent(
         root=info.root.workflow_id if info.root is not None else info.workflow_id,
-        root_run_id=info.root.run_id if info.root is not None else info.first_execution_run_id,
+        root_run_id=info.root.run_id if info.root is not None else run_id,
         parent=info.parent.workflow_id if info.parent is not None else "",
         workflow_id=info.workflow_id,
-        run_id=info.first_execution_run_id if is_continued else info.run_id,
+        run_id=run_id,
         workflow_type=info.workflow_type,
         at=at,
         status=status,

@@ -31,6 +31,7 @@ from orchestration.workflows.fan_out import FanOutWorkflow
 from orchestration.workflows.notification import NotificationWorkflow
 from orchestration.workflows.pipeline import PipelineWorkflow
 from orchestration.workflows.pool_worker import PoolWorkerWorkflow
+from orchestration.workflows.resource_hold import ResourceHoldWorkflow
 from orchestration.workflows.saga import ItemSagaWorkflow, SagaWorkflow
 from orchestration.workflows.scheduled_launch import ScheduledLaunchWorkflow
 from orchestration.workflows.services import ServicesWorkflow, ServiceWorkflow
@@ -44,6 +45,7 @@ WORKFLOWS = (
     EntityWorkflow,
     PipelineWorkflow,
     PoolWorkerWorkflow,
+    ResourceHoldWorkflow,
     SagaWorkflow,
     ItemSagaWorkflow,
     ServicesWorkflow,

@@ -20,7 +20,6 @@ from dashboard.projection.retries import assign_operation, requeue, restore_oper
 from dashboard.temporal import gateway
 from orchestration.client.external_workflows import ResetRefused
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
-from orchestration.contracts.fan_out import FanOutInput
 from orchestration.contracts.messages import ChildrenAnswer
 from orchestration.contracts.status import LEFT_OUT, Status
 from orchestration.temporal.commands import Inquiry, OutcomeUnknown
@@ -100,7 +99,7 @@ def _retry(operation: Operation, root: Node, eligible: dict[int, Node], result: 
 def _retry_own(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult) -> None:
     batch, window = operation.batch, operation.window
     start, parents = root_input(batch), _parents(batch)
-    if window is not None and isinstance(start, FanOutInput):
+    if window is not None:
         start = replace(start, window=window)
     try:
         answer = async_to_sync(gateway().retry)(

@@ -10,7 +10,7 @@ from asgiref.sync import async_to_sync
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from dashboard.models import Batch, Node
+from dashboard.models import Attempt, Batch, Node
 from dashboard.temporal import gateway
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
@@ -39,6 +39,8 @@ def diagnosis_of(batch: Batch, workflow_id: str = "") -> Diagnosis:
         findings = async_to_sync(gateway().diagnose)(batch.pk, workflow_id or batch.watched_id, beside)
     except TemporalUnavailable as error:
         findings = [_unreachable(batch, error)]
+    if [finding.code for finding in findings] == [FindingCode.NOT_STARTED]:
+        findings = [_gone(finding) if _has_run(batch, finding.subject) else finding for finding in findings]
     return Diagnosis(is_moving(batch), findings)
 
 
@@ -51,6 +53,16 @@ def entities_of(batch: Batch) -> list[str]:
 def is_moving(batch: Batch) -> bool:
     """Whether a batch has changed within IDLE_AFTER."""
     return batch.changed_at is not None and timezone.now() - batch.changed_at < IDLE_AFTER
+
+
+def _has_run(batch: Batch, workflow_id: str) -> bool:
+    return Attempt.objects.filter(batch=batch, node__workflow_id=workflow_id).exclude(run_id="").exists()
+
+
+def _gone(finding: Finding) -> Finding:
+    what = _("Temporal no longer has the history of this workflow.")
+    advice = _("It has run, and its retention is over, or it was deleted there. Canopy keeps its results.")
+    return Finding(FindingCode.HISTORY_GONE, Severity.INFO, finding.subject, what, advice)
 
 
 def _unreachable(batch: Batch, error: TemporalUnavailable) -> Finding:

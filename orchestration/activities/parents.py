@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 from temporalio import activity
 from temporalio.client import WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.activities.chunks import ChunkActivities
-from orchestration.contracts.chunks import ChunkInput, ResourcesInput
+from orchestration.contracts.chunks import ChunkInput, HoldInput, ResourcesInput
 from orchestration.contracts.fan_out import InputPage, PageRequest, SummariseInput
 from orchestration.contracts.flows import FanOutRequest, Section, SectionRequest
 from orchestration.contracts.item_workflows import SagaItem
@@ -24,15 +26,23 @@ from orchestration.contracts.names import (
     CHILD_TASK_QUEUE,
     ENTITY_SUBMIT_SIGNAL,
     ENTITY_WORKFLOW,
+    HOLD_RESOURCE_ACTIVITY,
     READ_PAGE_ACTIVITY,
     READ_RESOURCES_ACTIVITY,
     READ_SAGA_ITEM_ACTIVITY,
+    RESOURCE_HOLD_WORKFLOW,
     SUBMIT_ACTIVITY,
     SUMMARISE_ACTIVITY,
 )
 from orchestration.contracts.status import Status
 from orchestration.contracts.stores import ChunkStore
 from orchestration.temporal.heartbeat import heartbeating
+
+HOLDER_MEMO = "canopy_holder"
+"""Name in the memo of a ResourceHoldWorkflow of the activity that started it."""
+
+SUMMARY_LENGTH = 200
+"""Characters of a workflow's summary; Temporal takes 400 bytes."""
 
 
 class ParentActivities(ChunkActivities):
@@ -102,6 +112,34 @@ class ParentActivities(ChunkActivities):
             return Status.TERMINATED
         return Status.COMPLETED
 
+    @activity.defn(name=HOLD_RESOURCE_ACTIVITY)
+    async def hold_resource(self, given: HoldInput) -> None:
+        """Start a workflow that holds a resource, once nobody else uses it."""
+        holder = f"{activity.info().workflow_run_id}/{activity.info().activity_id}"
+        async with heartbeating():
+            while not await self._takes(given, holder):
+                await self.await_workflow(given.workflow_id)
+
+    async def _takes(self, given: HoldInput, holder: str) -> bool:
+        """Take a resource unless somebody has it; an earlier try of the same activity counts."""
+        client = activity.client()
+        try:
+            await client.start_workflow(
+                RESOURCE_HOLD_WORKFLOW,
+                args=[],
+                id=given.workflow_id,
+                task_queue=CHILD_TASK_QUEUE,
+                execution_timeout=timedelta(seconds=given.seconds),
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                memo={HOLDER_MEMO: holder},
+                static_summary=f"rollback uses {given.resource}"[:SUMMARY_LENGTH],
+            )
+        except WorkflowAlreadyStartedError as error:
+            taken = await client.get_workflow_handle(given.workflow_id, run_id=error.run_id).describe()
+            return bool(await taken.memo_value(HOLDER_MEMO, None) == holder)
+        return True
+
     @property
     def all(self) -> list[Callable[..., Any]]:
         """The activities, for a worker to register."""
@@ -115,6 +153,7 @@ class ParentActivities(ChunkActivities):
             self.begin_fan_out,
             self.read_resources,
             self.await_workflow,
+            self.hold_resource,
         ]
 
 

@@ -14,12 +14,19 @@ from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionResponse,
     GetWorkflowExecutionHistoryReverseRequest,
 )
-from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.client import (
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.client.reader import TemporalReader
+from orchestration.client.signals import OPTIONAL_ANSWER
 from orchestration.client.visibility import has_id
 from orchestration.contracts.messages import ChildrenAnswer
+from orchestration.contracts.names import ANSWER_QUERY
 from orchestration.temporal.commands import Inquiry, InquiryKind, identity_of
 from orchestration.temporal.connection import RPC_TIMEOUT, unavailable
 from orchestration.temporal.protobuf import to_datetime
@@ -118,6 +125,18 @@ async def _update(reader: TemporalReader, inquiry: Inquiry, run_id: str, sent_at
     return None, True
 
 
+async def _answer(reader: TemporalReader, inquiry: Inquiry, run_id: str, sent_at: datetime) -> Found:
+    handle = (await reader.client()).get_workflow_handle(inquiry.workflow_id, run_id=run_id)
+    with unavailable():
+        try:
+            answer = await handle.query(
+                ANSWER_QUERY, inquiry.mark, result_type=OPTIONAL_ANSWER, rpc_timeout=RPC_TIMEOUT
+            )
+        except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
+            return await _event(reader, inquiry, run_id, sent_at)
+    return (Reply(True, answer), False) if answer is not None else (None, False)
+
+
 async def _event(reader: TemporalReader, inquiry: Inquiry, run_id: str, sent_at: datetime) -> Found:
     """Find an event by the identity of the command. One that comes during a workflow task is written after that."""
     described = await _describe(reader, inquiry.workflow_id, run_id)
@@ -177,6 +196,7 @@ async def _reset(reader: TemporalReader, inquiry: Inquiry, run_id: str, sent_at:
 
 _FINDERS = {
     InquiryKind.UPDATE: _update,
+    InquiryKind.ANSWER: _answer,
     InquiryKind.EVENT: _event,
     InquiryKind.START: _start,
     InquiryKind.RESET: _reset,

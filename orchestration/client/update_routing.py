@@ -10,18 +10,28 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+)
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from orchestration.client.places import when_there_is_a_place
+from orchestration.client.signals import OPTIONAL_ANSWER, send_signal
 from orchestration.contracts.fan_out import FanOutInput
 from orchestration.contracts.flows import FlowInput
-from orchestration.contracts.messages import ChildrenAnswer, ChildrenRequest
+from orchestration.contracts.messages import ChildrenAnswer, ChildrenCommand, ChildrenRequest
 from orchestration.contracts.names import (
+    ANSWER_QUERY,
+    ASK_SIGNAL,
     CHILD_TASK_QUEUE,
     PARENT_CLOSING,
     PARTITION_OPEN,
@@ -78,6 +88,11 @@ class Routing(ABC):
                     await self._send_to_level(level, turn, paths, levels)
             except OutcomeUnknown as error:
                 raise self._unanswered(error, levels) from error
+            except TemporalUnavailable as error:
+                if not self._answer.accepted:
+                    raise
+                self._answer.refused.update(dict.fromkeys(levels, str(error)))
+                return self._answer
             if not levels:
                 break
         self._answer.refused.update(dict.fromkeys(levels, "its parent is finishing: try again"))
@@ -123,33 +138,69 @@ class Routing(ABC):
 
     async def _send(self, workflow_id: str, children: list[int], update_id: str) -> ChildrenAnswer | None:
         """Send the update to a parent; None when it is closed or closing."""
-        update = self._client.get_workflow_handle(workflow_id).execute_update(
-            self.update,
-            self._request(children),
-            id=update_id,
-            result_type=ChildrenAnswer,
-            rpc_timeout=RPC_TIMEOUT,
-        )
+
+        async def update() -> ChildrenAnswer:
+            answer: ChildrenAnswer = await self._client.get_workflow_handle(workflow_id).execute_update(
+                self.update,
+                self._request(children),
+                id=update_id,
+                result_type=ChildrenAnswer,
+                rpc_timeout=RPC_TIMEOUT,
+            )
+            return answer
+
         return await self._answer_to(update, workflow_id, children, update_id)
 
     async def _answer_to(
-        self, update: Awaitable[ChildrenAnswer], workflow_id: str, children: list[int], update_id: str
+        self, update: Callable[[], Awaitable[ChildrenAnswer]], workflow_id: str, children: list[int], update_id: str
     ) -> ChildrenAnswer | None:
         """Return the answer of an update; None where the parent is closing or has closed."""
         with commanded(Inquiry(InquiryKind.UPDATE, workflow_id, update_id, children)):
             try:
-                return await update
+                return await when_there_is_a_place(workflow_id, update)
             except WorkflowUpdateFailedError as error:
                 if not (isinstance(error.cause, ApplicationError) and error.cause.type in CLOSING):
                     raise
             except RPCError as error:
+                if _is_used_up(error):
+                    return await self._ask(workflow_id, children, update_id)
                 if error.status not in CLOSED:
                     raise
         return None
 
+    async def _ask(self, workflow_id: str, children: list[int], command_id: str) -> ChildrenAnswer | None:
+        """Ask by signal a run that takes no further update; None where it has closed."""
+        command = ChildrenCommand(self.update, command_id, self._request(children))
+        with commanded(Inquiry(InquiryKind.ANSWER, workflow_id, command_id, children)):
+            try:
+                await send_signal(self._client, workflow_id, ASK_SIGNAL, command, mark=command_id)
+                return await self._answer_by_query(workflow_id, command_id)
+            except RPCError as error:
+                if error.status not in CLOSED:
+                    raise
+                return None
+            except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
+                raise TimeoutError from error
+
+    async def _answer_by_query(self, workflow_id: str, command_id: str) -> ChildrenAnswer:
+        handle = self._client.get_workflow_handle(workflow_id)
+        async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
+            while True:
+                answer: ChildrenAnswer | None = await handle.query(
+                    ANSWER_QUERY, command_id, result_type=OPTIONAL_ANSWER, rpc_timeout=RPC_TIMEOUT
+                )
+                if answer is not None:
+                    return answer
+                await asyncio.sleep(ROUND_PAUSE)
+
     @abstractmethod
     async def _send_to_root(self, children: list[int], update_id: str) -> ChildrenAnswer | None:
         """Send the update to the root; None when it is closing."""
+
+
+def _is_used_up(error: RPCError) -> bool:
+    """Whether a run has had as many updates as Temporal allows."""
+    return error.status is RPCStatusCode.FAILED_PRECONDITION and "number of distinct updates" in error.message
 
 
 def _slices(groups: Mapping[str, list[int]]) -> Iterator[tuple[str, int, list[int]]]:
@@ -189,14 +240,21 @@ class RetryRouting(Routing):
 
     async def _send_to_root(self, children: list[int], update_id: str) -> ChildrenAnswer | None:
         """Send the update to the root, and start it again if it is closed."""
-        update = self._client.execute_update_with_start_workflow(
-            self.update,
-            self._request(children),
-            start_workflow_operation=self._start(),
-            id=update_id,
-            result_type=ChildrenAnswer,
-            rpc_timeout=RPC_TIMEOUT,
-        )
+
+        async def update() -> ChildrenAnswer:
+            start = self._start()
+            started = asyncio.ensure_future(start.workflow_handle())
+            started.add_done_callback(lambda each: each.cancelled() or each.exception())  # or asyncio logs it
+            answer: ChildrenAnswer = await self._client.execute_update_with_start_workflow(
+                self.update,
+                self._request(children),
+                start_workflow_operation=start,
+                id=update_id,
+                result_type=ChildrenAnswer,
+                rpc_timeout=RPC_TIMEOUT,
+            )
+            return answer
+
         return await self._answer_to(update, self._root_id, children, update_id)
 
     def _start(self) -> WithStartWorkflowOperation[Any, Any]:

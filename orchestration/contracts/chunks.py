@@ -81,6 +81,15 @@ class ResourcesInput:
 
 
 @dataclass(frozen=True)
+class HoldInput:
+    """Request to hold a resource: the workflow id that whoever uses it has, and after how many seconds it ends."""
+
+    workflow_id: str
+    resource: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class ChunkResult:
     """Counts of a closed child's items, and the first failure as a sample."""
 

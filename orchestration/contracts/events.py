@@ -12,7 +12,7 @@ PAUSED_NOTE = "Paused: takes no further chunks."
 EVENTS_PER_NOTIFY = 500
 """Of one NotifyInput."""
 
-UNDELIVERED_PER_QUERY = 1_000
+UNDELIVERED_PER_QUERY = 500
 """Of one answer: 5,000 may be undelivered, and a message has at most 4 MB."""
 
 

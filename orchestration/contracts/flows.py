@@ -47,12 +47,17 @@ class FanOutRequest:
 
 @dataclass(frozen=True)
 class FlowState:
-    """State of a closed flow for the run that continues it: results by row id and by name, sections by row id."""
+    """State of a closed flow for the run that continues it: results by row id and by name, sections by row id.
+
+    `window` is the one that a person set for its stages. One that is larger than Temporal takes has its `bytes` alone.
+    """
 
     done: dict[str, Any] = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)
     fan_outs: dict[str, int] = field(default_factory=dict)
     rows: int = 0
+    window: int | None = None
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,8 @@ class FlowInput:
 
     `sections` are the fan-outs created so far. A run that `is_retry` waits for its `retry` update, and continues from
     the state `before`. A run that is started to `undo` does nothing but roll back the children of sections. Sections
-    that are `unapproved` ask for approval also when it retries them, where their plan asks for it.
+    that are `unapproved` ask for approval also when it retries them, where their plan asks for it. `window` replaces
+    that of its stages' plans.
     """
 
     batch_id: str
@@ -75,6 +81,7 @@ class FlowInput:
     before: FlowState = field(default_factory=FlowState)
     undo: dict[int, list[int]] = field(default_factory=dict)
     unapproved: list[int] = field(default_factory=list)
+    window: int | None = None
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,15 @@ class ChildrenRequest:
 
 
 @dataclass(frozen=True)
+class ChildrenCommand:
+    """A request by signal: the name of the update that it stands for, and an id of its own."""
+
+    update: str
+    id: str
+    request: ChildrenRequest
+
+
+@dataclass(frozen=True)
 class ChildrenAnswer:
     """Children that parents accepted, and refused with the reason for a person; `unasked` had no open parent."""
 

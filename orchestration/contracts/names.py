@@ -20,6 +20,7 @@ DELEGATE_WORKFLOW = "DelegateWorkflow"
 SERVICE_WORKFLOW = "ServiceWorkflow"
 POOL_WORKER_WORKFLOW = "PoolWorkerWorkflow"
 ENTITY_WORKFLOW = "EntityWorkflow"
+RESOURCE_HOLD_WORKFLOW = "ResourceHoldWorkflow"
 
 SCHEDULED_LAUNCH_WORKFLOW = "ScheduledLaunchWorkflow"
 NOTIFICATION_WORKFLOW = "NotificationWorkflow"
@@ -45,6 +46,7 @@ RESULT_OF_ACTIVITY = "result_of"
 READ_PAGE_ACTIVITY = "read_page"
 READ_RESOURCES_ACTIVITY = "read_resources"
 AWAIT_WORKFLOW_ACTIVITY = "await_workflow"
+HOLD_RESOURCE_ACTIVITY = "hold_resource"
 LAUNCH_SCHEDULED_ACTIVITY = "launch_scheduled"
 AWAIT_BATCH_ACTIVITY = "await_batch"
 
@@ -66,6 +68,9 @@ CHILD_FAILURES_SIGNAL = "child_failures"
 ASSIGN_CHUNK_SIGNAL, DROP_CHUNK_SIGNAL, CLOSE_SIGNAL = "take", "drop", "close"
 """Sent to a pool worker; an entity has the last two as well."""
 
+RELEASE_SIGNAL = "release"
+"""Ends a ResourceHoldWorkflow."""
+
 ENTITY_SUBMIT_SIGNAL = "submit"
 """Sent to an entity, with an EntityOperation."""
 
@@ -84,3 +89,9 @@ PARTITION_OPEN = "partition is running"
 
 PARENT_CLOSING = "ParentClosing"
 """Type of the error with which a parent that is about to close refuses a retry: start it again."""
+
+ASK_SIGNAL = "ask"
+"""Does what an update about children does, where a run takes no further updates."""
+
+ANSWER_QUERY = "answer"
+"""Returns the answer to an ASK_SIGNAL."""

@@ -17,3 +17,9 @@ END_STANDS = "end-stands"
 
 STOP_ENDS_WAIT = "stop-ends-wait"
 """A parent that stops no longer waits for the resources of children that have not started."""
+
+ROLLBACK_HOLDS_RESOURCE = "rollback-holds-resource"
+"""A rollback holds the resource of what it undoes; before, it ran beside others that used it."""
+
+LARGE_INPUTS_APART = "large-inputs-apart"
+"""Inputs of steps that together exceed a message of Temporal are sent in several workflow tasks."""

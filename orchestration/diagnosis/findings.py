@@ -24,6 +24,7 @@ class FindingCode(StrEnum):
     TEMPORAL_AWAY = "temporal_away"
     NOT_STARTED = "not_started"
     CLOSED = "closed"
+    HISTORY_GONE = "history_gone"
     NO_WORKER = "no_worker"
     WORKER_LOST = "worker_lost"
     SLOTS_FULL = "slots_full"

@@ -5,10 +5,10 @@ Workflow code: deterministic.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EventKind
@@ -17,15 +17,17 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.messages import ChildrenAnswer, ChildrenRequest, Decision, Progress
     from orchestration.contracts.names import (
         CHILD_FAILURES_SIGNAL,
-        PARENT_CLOSING,
+        RETRY_UPDATE,
+        SKIP_CHILDREN_UPDATE,
         WORKER_REPORT_SIGNAL,
     )
     from orchestration.contracts.status import Failure, RunStatus, Status
     from orchestration.engine.admission import admission_rules
+    from orchestration.engine.attempt import attempt_id
     from orchestration.engine.failure_limit import FailureLimit
     from orchestration.engine.hold import Hold
     from orchestration.engine.outbox import Outbox
-    from orchestration.engine.parent import Parent
+    from orchestration.engine.parent import ChildrenUpdate, Parent
     from orchestration.engine.retry import validate_request
     from orchestration.engine.supervisor import Supervisor
     from orchestration.engine.units.factory import Units, units_of
@@ -85,10 +87,7 @@ class FanOutParent(Parent):
 
     @property
     def _attempt_id(self) -> str:
-        """The id of the run that began this attempt: Temporal's first run id is that of what a reset run came from."""
-        info = workflow.info()
-        own = info.run_id if info.continued_run_id is None else info.first_execution_run_id
-        return self._given.attempt_id or own
+        return attempt_id(self._given.attempt_id)
 
     def _report_on_timeline(self, kind: EventKind, note: str, until: datetime | None = None) -> None:
         """Report an event of the batch's timeline."""
@@ -198,6 +197,9 @@ class FanOutParent(Parent):
     @workflow.update
     def retry(self, request: ChildrenRequest) -> ChildrenAnswer:
         """Give children another attempt: at once when there is a place in the window."""
+        return self._retry(request)
+
+    def _retry(self, request: ChildrenRequest) -> ChildrenAnswer:
         lost = set(request.lost)
         answer = ChildrenAnswer.of(request, lambda child: self._units.retry(child, is_lost=child in lost))
         if self._given.is_root and self._given.children is not None and not self._retry_came:
@@ -210,11 +212,21 @@ class FanOutParent(Parent):
     @workflow.update
     def skip_children(self, request: ChildrenRequest) -> ChildrenAnswer:
         """Go on without children: pending ones are not started, failed ones count as skipped."""
+        return self._skip_children(request)
+
+    def _skip_children(self, request: ChildrenRequest) -> ChildrenAnswer:
         before = self._units.result().counts.failures
         answer = ChildrenAnswer.of(request, self._units.skip)
         if (fewer := self._units.result().counts.failures - before) < 0:
             self._count_failures(fewer)
         return answer
+
+    def children_updates(self) -> Mapping[str, ChildrenUpdate]:
+        """Return `retry` and `skip_children`."""
+        return {
+            RETRY_UPDATE: (self._validate_retry, self._retry),
+            SKIP_CHILDREN_UPDATE: (self._validate_skip, self._skip_children),
+        }
 
     @retry.validator
     def _validate_retry(self, request: ChildrenRequest) -> None:
@@ -222,10 +234,9 @@ class FanOutParent(Parent):
 
     @skip_children.validator
     def _validate_skip(self, request: ChildrenRequest) -> None:
-        if self._given.undo:
-            raise ApplicationError("The parent is rolling back.", type=PARENT_CLOSING)
         self._validate(request)
 
     def _validate(self, request: ChildrenRequest) -> None:
-        is_closing = self._closing or self._supervisor.stop_reason is not None
+        rolls_back = self._given.undo or self._given.roll_back
+        is_closing = self._closing or rolls_back or self._supervisor.stop_reason is not None
         validate_request(request, self._units.layout.child_range.__contains__, is_closing=is_closing)

@@ -32,7 +32,10 @@ async def await_retry(has_come: Callable[[], bool]) -> None:
 
 
 def validate_request(request: ChildrenRequest, exists: Callable[[int], bool], *, is_closing: bool) -> None:
-    """Raise ApplicationError for an update that comes as the parent closes, or names a child that does not exist."""
+    """Raise ApplicationError for an update that comes as the parent closes, or names a child that does not exist.
+
+    A parent that only rolls back counts as closing.
+    """
     if is_closing:
         raise ApplicationError("The parent is closing.", type=PARENT_CLOSING)
     for child in request.children:

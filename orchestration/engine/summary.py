@@ -15,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.fan_out import FanOutInput, SummariseInput
     from orchestration.contracts.names import SUMMARISE_ACTIVITY
     from orchestration.contracts.status import Failure, Status
+    from orchestration.engine.attempt import attempt_id
     from orchestration.engine.store_activities import run_store_activity
     from orchestration.engine.units.factory import Units
 
@@ -27,7 +28,7 @@ async def summarise(given: FanOutInput, failure: Failure | None, units: Units) -
     if not (given.is_root and given.plan.summarise):
         return
     outcome, reason = (Status.FAILED, failure.message) if failure else (Status.COMPLETED, "")
-    run_id, counts = workflow.info().first_execution_run_id, units.result().counts
+    run_id, counts = attempt_id(given.attempt_id), units.result().counts
     wanted = SummariseInput(given.batch_id, run_id, outcome, reason, counts)
     try:
         await run_store_activity(SUMMARISE_ACTIVITY, wanted, retry=SUMMARISE_RETRY)

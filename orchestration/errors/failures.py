@@ -20,6 +20,9 @@ with workflow.unsafe.imports_passed_through():
 MESSAGE_LIMIT = 500
 """Characters of a failure's message that travel in an event."""
 
+TYPE_LIMIT = 200
+"""The same of its type, which anybody may make up."""
+
 
 def outcome_of(error: FailureError) -> tuple[Status, Failure]:
     """Return the outcome that an error stands for, and the failure to show."""
@@ -40,7 +43,7 @@ def failure_of(error: BaseException) -> Failure:
         error = error.cause
     message = visible(getattr(error, "message", None) or text_of(error))
     if isinstance(error, ApplicationError):
-        return Failure(error.type or "ApplicationError", message[:MESSAGE_LIMIT])
+        return Failure((error.type or "ApplicationError")[:TYPE_LIMIT], message[:MESSAGE_LIMIT])
     if isinstance(error, TemporalTimeoutError):
         kind = error.type.name.lower().replace("_", " ") if error.type is not None else "execution"
         return Failure("Timeout", f"Timed out ({kind}).")

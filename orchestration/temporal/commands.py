@@ -18,6 +18,8 @@ from orchestration.temporal.connection import RPC_TIMEOUT, TemporalUnavailable, 
 
 UNANSWERED_COMMAND = "Temporal has not answered in time."
 
+BROKEN = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.UNKNOWN, RPCStatusCode.INTERNAL)
+
 PAUSES = (timedelta(milliseconds=100), timedelta(milliseconds=400))
 """Before Temporal is asked again over a new connection."""
 
@@ -30,6 +32,8 @@ class InquiryKind(StrEnum):
 
     UPDATE = "update"
     """By the id of an update."""
+    ANSWER = "answer"
+    """By the answer to a signal that stands for an update."""
     EVENT = "event"
     """By the identity in an event: a signal, a request to cancel, a termination."""
     START = "start"
@@ -101,8 +105,8 @@ async def require_answer(client: Client) -> None:
 
 
 def _is_broken(error: BaseException | None) -> bool:
-    """Whether a connection broke or was refused; a new one may be made."""
-    return isinstance(error, RPCError) and error.status is not RPCStatusCode.DEADLINE_EXCEEDED
+    """Whether a connection broke or was refused, and a new one may be made; what took too long is not repeated."""
+    return isinstance(error, RPCError) and error.status in BROKEN
 
 
 def identity_of(mark: str) -> str:

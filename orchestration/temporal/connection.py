@@ -83,6 +83,14 @@ class HistoryGone(Exception):
     """Temporal no longer has the history that a request needs."""
 
 
+class StateTooLarge(Exception):
+    """What a run would continue from is larger than Temporal takes. `size` is in bytes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"{size:,} bytes")
+        self.size = size
+
+
 class BatchRunning(Exception):
     """The root is running, so it cannot be started again."""
 

@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.item_workflows import DelegatedWorkflow, Delegation
     from orchestration.contracts.names import READ_DELEGATION_ACTIVITY, RESULT_OF_ACTIVITY
     from orchestration.engine.cancellation import stop_if_canceled
+    from orchestration.engine.flows.bounds import INPUT_TOO_LARGE, bounded, check_input
     from orchestration.engine.flows.flow import FlowParent, result_note
     from orchestration.engine.item_store import read_item, write_result
     from orchestration.engine.store_activities import HEARTBEAT_TIMEOUT, UNTIL_IT_WORKS
@@ -62,7 +63,7 @@ class DelegateWorkflow(FlowParent):
                 if is_cancelled_exception(error):
                     raise
                 failure = failure_of(error)
-                if attempt == found.made + found.attempts or failure.type in found.non_retryable:
+                if attempt == found.made + found.attempts or failure.type in (INPUT_TOO_LARGE, *found.non_retryable):
                     await write_result(chunk, attempt, began, failure=failure)
                     raise ApplicationError(failure.message, type=failure.type, non_retryable=True) from error
             else:
@@ -76,6 +77,7 @@ class DelegateWorkflow(FlowParent):
         """Run the workflow once, as a row below the child's. Raises what it failed with."""
         own = workflow.info().workflow_id
         name = delegated.workflow_id or f"{own}/workflow"
+        check_input(delegated.workflow_type, delegated.argument)
         try:
             handle = await workflow.start_child_workflow(
                 delegated.workflow_type,
@@ -91,7 +93,7 @@ class DelegateWorkflow(FlowParent):
             return await self._result_of_running(delegated, name, error)
         with self.node_run() as run:
             run.started(name, handle.first_execution_run_id, Place(own, NodeKind.STEP, delegated.workflow_type, 1))
-            result: Any = await handle
+            result: Any = bounded({"result": await handle})["result"]
             run.note = result_note(result)
             return result
 

@@ -165,6 +165,7 @@ class FanOutWorkflow(FanOutParent):
         )
         units = units_of(undo, lambda number: None)
         self._units, self._supervisor = units, self._supervise(units, undo)
+        await units.prepare()
         await self._supervisor.run()
         counts = units.result().counts
         failed = f" Failed rollbacks: {counts.unfinished:,}." if counts.unfinished else ""

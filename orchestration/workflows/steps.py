@@ -195,7 +195,7 @@ class StepsWorkflow(SectionFlow):
             items=None if items == "batch" else list(items),
             around=above.rsplit("/", 1)[-1],
         )
-        check_input(step.name, wanted)
+        await self.task_room.take(check_input(step.name, wanted))
         section = await insert_items(BEGIN_FAN_OUT_ACTIVITY, wanted, Section, summary=step.name)
         if section.items:
             self.sections[section.number] = section

@@ -30,6 +30,9 @@ START_WITHIN = 300
 PORTS_TRIED = 5
 """Another process may take a free port before a server does: tests run in parallel."""
 
+UPDATES_OF_A_RUN = 100
+"""How many updates one run takes; 2,000 by default."""
+
 EVENTS_OF_A_RUN = 100
 """After so many events Temporal suggests to continue as new; 4,096 by default."""
 
@@ -116,7 +119,7 @@ class TemporalServer:
         command = f"{self.binary} server start-dev --ip 127.0.0.1 --port {port} --ui-ip 127.0.0.1"
         command += f" --ui-port {ui_port} --db-filename {self._home / 'temporal.sqlite3'}"
         command += f" --dynamic-config-value limit.historyCount.suggestContinueAsNew={EVENTS_OF_A_RUN}"
-        command += f" {self._options}"
+        command += f" --dynamic-config-value history.maxTotalUpdates={UPDATES_OF_A_RUN} {self._options}"
         env = os.environ | {"GOGC": processes.TEMPORAL_GARBAGE}
         self.process = Process(command.split(), self._home / "temporal.log", env)
 

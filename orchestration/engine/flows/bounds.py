@@ -41,9 +41,9 @@ def bounded(results: Any, limit: int = PAYLOAD_LIMIT) -> Any:
     return kept
 
 
-def check_input(name: str, value: Any) -> None:
-    """Raise ApplicationError where a step's input is larger than Temporal takes."""
-    _check(f"The input of {name}", value, INPUT_TOO_LARGE)
+def check_input(name: str, value: Any) -> int:
+    """Return the bytes of a step's input. Raises ApplicationError where it is larger than Temporal takes."""
+    return _check(f"The input of {name}", value, INPUT_TOO_LARGE)
 
 
 def check_result(name: str, value: Any) -> None:
@@ -51,8 +51,9 @@ def check_result(name: str, value: Any) -> None:
     _check(f"The result of {name}", value, RESULT_TOO_LARGE)
 
 
-def _check(what: str, value: Any, kind: str) -> None:
+def _check(what: str, value: Any, kind: str) -> int:
     size = size_of(value)
     if size > PAYLOAD_LIMIT:
         message = f"{what} has {size:,} bytes, and Temporal takes {PAYLOAD_LIMIT:,}: let steps return where data is."
         raise ApplicationError(message, type=kind, non_retryable=True)
+    return size

@@ -24,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.engine.cancellation import is_canceled, stop_if_canceled
     from orchestration.engine.flows.bounds import bounded, check_input
     from orchestration.engine.flows.step_activity import run_step
+    from orchestration.engine.flows.task_room import TaskRoom
     from orchestration.engine.node_run import NodeRun
     from orchestration.engine.outbox import LONG_CLOSE_TIMEOUT, Outbox
     from orchestration.engine.parent import Parent
@@ -56,6 +57,7 @@ class FlowParent(Parent):
         self.position = given.before.rows
         self._rounds = dict[str, int]()
         self._passes_pause = False
+        self.task_room = TaskRoom()
         self.is_closing = False
 
     async def run_flow(self, flow: Callable[[], Awaitable[T]]) -> T:
@@ -165,7 +167,7 @@ class FlowParent(Parent):
             *(self.given.batch_id, name, work.processor, fill(work.parameters, results), fill(work.input, results)),
             idempotency_key=idempotency_key or self.node_id(name),
         )
-        check_input(name, given)
+        await self.task_room.take(check_input(name, given))
         return await run_step(given, plan)
 
     def note(self, node: str, text: str) -> None:

@@ -40,7 +40,6 @@ class SectionFlow(ResumableFlow, ABC):
         self.stages = stages
         self.sections = {section.number: section for section in given.sections}
         self._open = dict[int, ChildWorkflowHandle[Any, FanOutResult] | None]()
-        self._window: int | None = None
         self._unapproved = set(given.unapproved)
 
     async def run_section(self, section: Section, children: list[int] | None, *, undo: bool = False) -> FanOutResult:
@@ -54,7 +53,7 @@ class SectionFlow(ResumableFlow, ABC):
                 handle = await start_when_id_is_free(lambda: self._start(section, given))
                 self._open[section.number] = handle
                 run.started(handle.id, handle.first_execution_run_id)
-                self._report_window(self._window or self.stages[section.stage].plan.window)
+                self._report_window(self.window or self.stages[section.stage].plan.window)
                 result = await handle
                 self._unapproved.discard(section.number)
                 return result
@@ -70,7 +69,7 @@ class SectionFlow(ResumableFlow, ABC):
         return FanOutInput(
             *(self.given.batch_id, stage.plan, section.items, layout.child_range.start, layout.child_range.stop),
             children=children,
-            window=self._window,
+            window=self.window,
             label=f"{self.given.label}: {stage.name}",
             section=section.number,
             stage=section.stage,
@@ -109,9 +108,9 @@ class SectionFlow(ResumableFlow, ABC):
     @workflow.signal
     def set_window(self, window: int) -> None:
         """Change how many children of the open stages, and of those to come, may be open."""
-        self._window = max(1, window)
-        self._report_window(self._window)
-        self.forward("set_window", self._window)
+        self.window = max(1, window)
+        self._report_window(self.window)
+        self.forward("set_window", self.window)
 
     def _report_window(self, window: int) -> None:
         info = workflow.info()

@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.names import DROP_CHUNK_SIGNAL, SUBMIT_ACTIVITY
     from orchestration.contracts.status import Status
     from orchestration.contracts.workflow_ids import entity_id
+    from orchestration.engine.attempt import attempt_id
     from orchestration.engine.child_handles import in_background, signal_if_open
     from orchestration.engine.store_activities import UNTIL_IT_WORKS
     from orchestration.engine.supervisor import Unit
@@ -95,7 +96,7 @@ class Entities(Children):
 
     @property
     def _run_id(self) -> str:
-        return workflow.info().first_execution_run_id
+        return attempt_id(self._given.attempt_id)
 
     def _note(self, entity: _Entity) -> None:
         """Note at an entity's row which operation of this batch it runs, and how many wait."""

@@ -12,8 +12,8 @@ from temporalio import workflow
 from temporalio.workflow import ActivityHandle
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts.chunks import ResourcesInput
-    from orchestration.contracts.names import AWAIT_WORKFLOW_ACTIVITY, READ_RESOURCES_ACTIVITY
+    from orchestration.contracts.chunks import HoldInput, ResourcesInput
+    from orchestration.contracts.names import AWAIT_WORKFLOW_ACTIVITY, HOLD_RESOURCE_ACTIVITY, READ_RESOURCES_ACTIVITY
     from orchestration.engine.store_activities import UNTIL_IT_WORKS, run_store_activity
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=15)
@@ -35,6 +35,18 @@ async def read_resources(wanted: ResourcesInput) -> list[str]:
         found += part
         if not part or len(found) >= wanted.length:
             return found
+
+
+def start_holding(hold: HoldInput) -> ActivityHandle[None]:
+    """Start to hold a resource; the result comes once nobody else uses it."""
+    return workflow.start_activity(
+        HOLD_RESOURCE_ACTIVITY,
+        hold,
+        schedule_to_close_timeout=LONGEST_WAIT,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=UNTIL_IT_WORKS,
+        summary=hold.resource[:200],
+    )
 
 
 def start_awaiting(workflow_id: str) -> ActivityHandle[str]:

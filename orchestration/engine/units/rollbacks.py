@@ -2,18 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Generator
+from datetime import timedelta
+from typing import Any
+
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
-from temporalio.workflow import ChildWorkflowCancellationType
+from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHandle
 
 with workflow.unsafe.imports_passed_through():
-    from orchestration.contracts.chunks import ChunkInput
+    from orchestration.contracts.chunks import ChunkInput, HoldInput
     from orchestration.contracts.events import NodeKind, Place
-    from orchestration.contracts.names import CHUNK_WORKFLOW
-    from orchestration.contracts.workflow_ids import child_id, rollback_id
+    from orchestration.contracts.names import CHUNK_WORKFLOW, RELEASE_SIGNAL
+    from orchestration.contracts.patches import ROLLBACK_HOLDS_RESOURCE
+    from orchestration.contracts.workflow_ids import child_id, resource_id, rollback_id
+    from orchestration.engine.child_handles import in_background, may_wait_for_id, signal_if_open
     from orchestration.engine.supervisor import Unit
     from orchestration.engine.units.children import Children
     from orchestration.engine.units.policies import runs_with_workflows
+    from orchestration.engine.units.resources import start_holding
+
+HOLD_MARGIN = timedelta(minutes=10)
+"""A resource is released by itself so long after the rollback should have ended, where its parent was terminated."""
+
+
+class _HoldingRollback:
+    """A rollback that holds a resource: a unit that is awaited like the workflow, and releases it then."""
+
+    def __init__(self, handle: ChildWorkflowHandle[Any, Any], resource: str) -> None:
+        self.id, self.first_execution_run_id = handle.id, handle.first_execution_run_id
+        self._handle, self._resource = handle, resource
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Return the rollback's result."""
+        try:
+            result = yield from self._handle.__await__()
+        except (Exception, asyncio.CancelledError):  # not GeneratorExit: an evicted workflow signals nothing
+            _release(self._resource)
+            raise
+        _release(self._resource)
+        return result
+
+    def cancel(self) -> None:
+        """Ask it to stop."""
+        self._handle.cancel()
 
 
 class Rollbacks(Children):
@@ -25,15 +58,35 @@ class Rollbacks(Children):
 
     def place(self, unit: int) -> Place | None:
         """Return the place below the child."""
-        below = child_id(self._given.batch_id, unit, self._given.partition, self._given.section)
+        resource = self._resources.get(unit)
+        own = child_id(self._given.batch_id, unit, self._given.partition, self._given.section)
+        below = own if resource is None else resource_id(resource)
         chunk = self.layout.chunk(unit)
         return Place(below, NodeKind.ROLLBACK, "rollback", unit, chunk.offset, chunk.length)
 
     async def prepare(self) -> None:
-        """Do nothing: what is undone holds no resource."""
+        """Read which resource each rollback uses, where the plan names any."""
+        if self._given.plan.resource_field and workflow.patched(ROLLBACK_HOLDS_RESOURCE):
+            self._resources = await self._read_resources()
 
     async def start(self, unit: int) -> Unit:
         """Start a rollback; one that failed may be started again."""
+        resource = self._resources.get(unit)
+        if resource is None:
+            return await self._start(unit)
+        longest = self._given.plan.chunk_deadline(self.layout.chunk(unit).length) + HOLD_MARGIN
+        await start_holding(HoldInput(resource_id(resource), resource, longest.total_seconds()))
+        try:
+            return _HoldingRollback(await self._start(unit), resource)
+        except (Exception, asyncio.CancelledError):
+            _release(resource)
+            raise
+
+    async def wait_for_id(self, unit: int, tries: int) -> bool:
+        """Wait until the run before has closed. A rollback whose id stays taken has completed before."""
+        return await may_wait_for_id(tries)
+
+    async def _start(self, unit: int) -> ChildWorkflowHandle[Any, Any]:
         plan, chunk = self._given.plan, self.layout.chunk(unit)
         timeout = plan.chunk_deadline(chunk.length)
         undo = ChunkInput(
@@ -50,3 +103,8 @@ class Rollbacks(Children):
             cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
             static_summary=f"rollback of child {unit:,}",
         )
+
+
+def _release(resource: str) -> None:
+    holder = workflow.get_external_workflow_handle(resource_id(resource))
+    in_background(signal_if_open(holder, RELEASE_SIGNAL))

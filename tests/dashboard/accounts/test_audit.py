@@ -13,6 +13,7 @@ from orchestration.temporal.commands import OutcomeUnknown
 from orchestration.temporal.connection import (
     BatchNotRunning,
     HistoryGone,
+    StateTooLarge,
     TemporalBusy,
     TemporalRefused,
     TemporalUnavailable,
@@ -33,8 +34,9 @@ UNTOUCHED = "Nothing was changed"
         (TemporalRefused("Refused.", RPCStatusCode.INVALID_ARGUMENT), 422, UNTOUCHED),
         (TemporalRefused("Refused.", RPCStatusCode.PERMISSION_DENIED), 502, UNTOUCHED),
         (HistoryGone("Gone."), 409, "launch it again"),
+        (StateTooLarge(3_000_000), 409, "3,000,000 bytes"),
         (BatchNotRunning("Not running."), 409, "not running"),
-        (OutcomeUnknown("Temporal has not answered in time."), 504, "not known yet"),
+        (OutcomeUnknown("Temporal has not answered in time."), 504, "not known whether"),
     ],
 )
 def test_an_error_of_temporal_is_recorded_and_told_as_what_it_is(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.support.stack import Stack
+from tests.support.waiting import wait_until
 
 FAILS_ONCE = {"seconds_from": 0, "seconds_to": 0, "fail_first_attempts": 1}
 
@@ -131,3 +134,27 @@ def test_children_below_partitions_are_retried_while_the_batch_runs_and_after(st
     stack.wait_for(batch, "completed_with_failures")
     attempts = Counter(node["attempt"] for node in stack.nodes(batch, kind="child"))
     assert attempts == {1: 75 - failed, 2: failed - first, 3: first}
+
+
+def test_a_retry_that_no_worker_answers_is_not_known_yet_is_done_once_and_is_told_afterwards(stack: Stack) -> None:
+    batch = failing(stack, 2)
+    path = f"/batches/{batch}"
+    os.kill(stack.worker.pid, signal.SIGSTOP)
+    try:
+        pressed = [stack.api("POST", f"{path}/operations", {"status": "failed"}) for _ in range(2)]
+        operations = [answer.json()["operation"] for answer in pressed]
+        shown = stack.api("GET", f"{path}/operations/{operations[0]}").json()
+    finally:
+        os.kill(stack.worker.pid, signal.SIGCONT)
+    assert [answer.status_code for answer in pressed] == [504, 504]
+    assert not any("Nothing was changed" in answer.json()["detail"] for answer in pressed)
+    assert shown["not_known_since"]
+
+    def known(operation: str) -> bool:
+        return stack.api("GET", f"{path}/operations/{operation}").json()["not_known_since"] is None
+
+    wait_until(lambda: all(map(known, operations)), "it is known what came of both")
+    stack.wait_for(batch, "completed")
+    assert Counter(node["attempt"] for node in stack.nodes(batch, kind="child")) == {2: 2}
+    told = [entry["outcome"] for entry in stack.api("GET", f"{path}/audit").json() if entry["action"] == "retry"]
+    assert [outcome.partition(" Known")[0] for outcome in told] == ["2 accepted, 0 refused."] * 2

@@ -140,3 +140,40 @@ async def test_a_large_stage_has_partitions_and_a_child_in_them_is_retried(
     assert (await retry(engine, run, {5: above}, believed_open=(above[1],))).accepted == [5]
     assert await run.result() == {"stage-0": 1, "stage-1": 1}
     assert probe.calls["5"] == 2
+
+
+async def test_a_stage_that_is_retried_has_the_window_that_a_person_set(engine: Engine) -> None:
+    probe = Probe()
+    probe.fail, probe.hold = {"1"}, {"0"}
+    run = await engine.flow(pipeline({}), probe, items=2)
+    await run.calls(2)
+    await engine.gateway.set_window(run.id, 1)
+
+    async def is_set() -> bool:
+        return [event.window for event in run.events(EventKind.WINDOW)][-1:] == [1]
+
+    await until(is_set, "the window is 1")
+    probe.fail.clear()
+    probe.released.set()
+    await run.result()
+    before = len(run.events(EventKind.WINDOW))
+    assert (await retry(engine, run, {1: [stage_id(run.id, 0)]})).accepted == [1]
+    await run.result()
+    await run.closed_event()
+    assert {event.window for event in run.events(EventKind.WINDOW)[before:]} == {1}
+
+
+async def test_more_children_of_a_stage_than_an_input_may_name_are_retried_in_parts(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestration.contracts.messages.MOST_CHILDREN", 2)
+    probe = Probe()
+    probe.fail = {"0", "1", "2"}
+    run = await engine.flow(pipeline({}), probe, items=3)
+    await run.result()
+    probe.fail.clear()
+    stage = stage_id(run.id, 0)
+    answer = await retry(engine, run, {child: [stage] for child in range(3)})
+    assert answer.accepted == [0, 1]
+    assert answer.refused == {2: "too many at once: retry it when those that were accepted have run"}
+    await run.result()

@@ -11,6 +11,8 @@ from orchestration.contracts.fan_out import FanOutInput
 from orchestration.contracts.workflow_ids import child_id
 from tests.support.engine import Engine
 from tests.support.parents import failing, failure_of
+from tests.support.probe import Probe
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -67,3 +69,30 @@ async def test_of_a_chunk_that_failed_in_part_the_completed_items_are_undone_too
     run = await engine.launch(4, probe, chunk_size=4, failure_policy="fail_fast", on_threshold="roll_back")
     await failure_of(run)
     assert set(probe.undone) == {"0", "1", "3"}
+
+
+async def test_a_rollback_waits_for_its_resource_and_others_wait_for_the_rollback(engine: Engine) -> None:
+    name = f"host-{Probe().name}"
+    probe, second = Probe(), Probe()
+    run = await engine.launch(2, probe, resource_field=name)
+    await run.result()
+    second.gate.clear()
+    second_run = await engine.launch(1, second, resource_field=name)
+    await second_run.calls(1)
+    assert isinstance(run.given, FanOutInput)
+    await engine.gateway.roll_back(replace(run.given, children=[0, 1], undo=True))
+
+    async def other_is_undone() -> bool:
+        return probe.undone["1"] == 1
+
+    await until(other_is_undone, "what nobody uses is undone")
+    assert not probe.undone["0"]
+    second.gate.set()
+    assert (await second_run.result()).counts.completed == 1
+    error = await failure_of(run)
+    assert error.message == "Children rolled back: 2."
+    assert dict(probe.undone) == {"0": 1, "1": 1}
+    rows = {event.place.parent for event in run.events(EventKind.STARTED) if event.place is not None}
+    assert rows == {f"resource-{name}-0", f"resource-{name}-1"}
+    third_run = await engine.launch(2, Probe(), resource_field=name)
+    assert (await third_run.result()).counts.completed == 2

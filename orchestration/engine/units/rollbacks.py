@@ -9,6 +9,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHandle
 
 with workflow.unsafe.imports_passed_through():
@@ -74,13 +75,22 @@ class Rollbacks(Children):
         resource = self._resources.get(unit)
         if resource is None:
             return await self._start(unit)
-        longest = self._given.plan.chunk_deadline(self.layout.chunk(unit).length) + HOLD_MARGIN
-        await start_holding(HoldInput(resource_id(resource), resource, longest.total_seconds()))
+        await self._hold(unit, resource)
         try:
             return _HoldingRollback(await self._start(unit), resource)
         except (Exception, asyncio.CancelledError):
             _release(resource)
             raise
+
+    async def _hold(self, unit: int, resource: str) -> None:
+        """Wait until nobody else uses a resource. Raises WorkflowAlreadyStartedError where the parent is stopped."""
+        longest = self._given.plan.chunk_deadline(self.layout.chunk(unit).length) + HOLD_MARGIN
+        hold = start_holding(HoldInput(resource_id(resource), resource, longest.total_seconds()))
+        await workflow.wait_condition(lambda: hold.done() or self.supervisor.stop_reason is not None)
+        if not hold.done():
+            hold.cancel()
+            raise WorkflowAlreadyStartedError(resource_id(resource), CHUNK_WORKFLOW)
+        await hold
 
     async def wait_for_id(self, unit: int, tries: int) -> bool:
         """Wait until the run before has closed. A rollback whose id stays taken has completed before."""

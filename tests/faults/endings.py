@@ -20,6 +20,8 @@ async def end_or_work(item: str) -> str:
         calls.write(f"{item}\n")
     if item.startswith("ends"):
         os._exit(1)
+    if item.startswith("slow"):
+        await asyncio.sleep(1)
     while item.startswith("waits") and not (folder / "go").exists():
         await asyncio.sleep(0.1)
     return item

@@ -14,6 +14,10 @@ BULK = {"processor": "bulk"}
 SIZE = 1_400_000
 
 
+class NoParameters(BaseModel):
+    """It takes none."""
+
+
 class Bulk(BaseModel):
     """A large result."""
 
@@ -21,6 +25,6 @@ class Bulk(BaseModel):
 
 
 @processor(own_loop=False, name="bulk", title="Bulk", summary="For tests.")
-async def bulk(item: ProbeItem, parameters: BaseModel, context: ItemContext) -> Bulk:
+async def bulk(item: ProbeItem, parameters: NoParameters, context: ItemContext) -> Bulk:
     """Return much."""
     return Bulk(data="x" * SIZE)

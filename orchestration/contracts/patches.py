@@ -16,7 +16,7 @@ END_STANDS = "end-stands"
 """What has been done is written and reported although a cancellation comes meanwhile; before, it was given up."""
 
 STOP_ENDS_WAIT = "stop-ends-wait"
-"""A parent that stops no longer waits for the resources of children that have not started."""
+"""A parent that stops no longer waits for the resources of its children, and one that is paused starts none of them."""
 
 ROLLBACK_HOLDS_RESOURCE = "rollback-holds-resource"
 """A rollback holds the resource of what it undoes; before, it ran beside others that used it."""

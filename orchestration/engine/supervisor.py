@@ -19,6 +19,7 @@ from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EventKind, Place
     from orchestration.contracts.fan_out import BreakerState
+    from orchestration.contracts.patches import STOP_ENDS_WAIT
     from orchestration.contracts.status import Counts, Failure, Status
     from orchestration.engine.admission import AdmissionRule, CircuitBreaker
     from orchestration.engine.cancellation import stop_if_canceled
@@ -248,4 +249,9 @@ class Supervisor:
         return run.outcome, result
 
     async def _wait_for_id(self, unit: int, tries: int) -> bool:
-        return self.stop_reason is None and await self._source.wait_for_id(unit, tries)
+        if self.stop_reason is not None or not await self._source.wait_for_id(unit, tries):
+            return False
+        if (self.is_halted or self.stop_reason is not None) and workflow.patched(STOP_ENDS_WAIT):
+            await workflow.wait_condition(lambda: not self.is_halted or self.stop_reason is not None)
+            return self.stop_reason is None
+        return True

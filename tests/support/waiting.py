@@ -26,7 +26,7 @@ def wait_until(condition: Callable[[], T], what: str | Callable[[], str], deadli
     return value
 
 
-async def until(condition: Callable[[], Awaitable[T]], what: str, deadline: float = DEADLINE) -> T:
+async def until(condition: Callable[[], Awaitable[T]], what: str | Callable[[], str], deadline: float = DEADLINE) -> T:
     """Do the same for a condition that is awaited."""
     pauses = _pauses(deadline, what)
     while not (value := await condition()):

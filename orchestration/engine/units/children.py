@@ -6,11 +6,13 @@ Workflow code: deterministic.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Generator
 from typing import Any
 
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.chunks import ChunkInput, ChunkResult, ItemOptions, ResourcesInput
@@ -66,6 +68,7 @@ class Children:
         self._resources = dict[int, str]()
         self._runs = dict[int, int]()
         self._lost = set[int]()
+        self._awaited = set[int]()
         self.awaits = not given.plan.fire_and_forget
 
     @property
@@ -164,7 +167,7 @@ class Children:
         resource = self._resources[unit]
         name, outbox = self.name(unit), self.supervisor.outbox
         outbox.put(EventKind.WAITING, name, "", note=f"Waiting for {resource}, which another child is using.")
-        outcome = await self._outcome_of_holder(name)
+        outcome = await self._outcome_of_holder(unit, name)
         if outcome is None:
             return False
         if self._given.plan.resource_taken is WhenTaken.WAIT or outcome != Status.COMPLETED:
@@ -174,13 +177,20 @@ class Children:
         outbox.put(EventKind.SKIPPED, name, "", failure=joined)
         return False
 
-    async def _outcome_of_holder(self, name: str) -> str | None:
-        """Wait for the workflow that holds a resource to end; None where the parent is stopped before."""
+    async def _outcome_of_holder(self, unit: int, name: str) -> str | None:
+        """Wait for the workflow that holds a resource to end; None where the parent stops or skips the child before."""
         wait, supervisor = start_awaiting(name), self.supervisor
-        await workflow.wait_condition(lambda: wait.done() or supervisor.stop_reason is not None)
-        if wait.done() or not workflow.patched(STOP_ENDS_WAIT):
+        self._awaited.add(unit)
+        await workflow.wait_condition(
+            lambda: wait.done() or supervisor.stop_reason is not None or unit not in self._awaited
+        )
+        is_skipped = unit not in self._awaited
+        self._awaited.discard(unit)
+        if not is_skipped and (wait.done() or not workflow.patched(STOP_ENDS_WAIT)):
             return await wait
         wait.cancel()
+        with contextlib.suppress(ActivityError, asyncio.CancelledError):
+            await wait
         return None
 
     def stop(self, unit: Unit) -> None:
@@ -223,12 +233,13 @@ class Children:
     def skip(self, child: int) -> str | None:
         """Leave a child out that is pending or has failed, also in an earlier run; or return why not."""
         supervisor = self.supervisor
-        if child in supervisor.open:
+        if child in supervisor.open and not (child in self._awaited and workflow.patched(STOP_ENDS_WAIT)):
             return ALREADY_RUNNING
+        self._awaited.discard(child)
         outcome = supervisor.outcomes.get(child)
         if outcome in (Status.COMPLETED, Status.SKIPPED):
             return ALREADY_COMPLETED if outcome is Status.COMPLETED else ALREADY_SKIPPED
-        if outcome is not None or supervisor.is_queued(child):
+        if outcome is not None or child in supervisor.open or supervisor.is_queued(child):
             supervisor.skip(child)
         supervisor.report_skipped(child, LEFT_OUT)
         return None

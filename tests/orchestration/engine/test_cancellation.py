@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio import activity
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.worker import Worker
 
-from orchestration.contracts.events import EventKind
+from orchestration.contracts.chunks import ItemResult
+from orchestration.contracts.events import EventKind, NotifyInput
+from orchestration.contracts.names import DASHBOARD_TASK_QUEUE, NOTIFY_ACTIVITY
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import child_id, root_id, stage_id
 from tests.support.engine import Engine, Run
@@ -40,6 +46,17 @@ async def paused(engine: Engine, run: Run) -> None:
     await until(is_paused, "it is paused")
 
 
+async def requested(engine: Engine, workflow_id: str) -> None:
+    """Await that a workflow's history has the request to cancel it."""
+    handle = engine.client.get_workflow_handle(workflow_id)
+
+    async def is_requested() -> bool:
+        history = await handle.fetch_history()
+        return any(event.HasField("workflow_execution_cancel_requested_event_attributes") for event in history.events)
+
+    await until(is_requested, "Temporal has the request")
+
+
 async def canceled(run: Run) -> None:
     """Await the end, and check that Temporal and what was reported both say canceled."""
     with pytest.raises(WorkflowFailureError):
@@ -54,12 +71,7 @@ async def cancel_at_work(engine: Engine, run: Run, pause_first: bool) -> None:
     if pause_first:
         await paused(engine, run)
     await engine.gateway.cancel(root_id(run.id))
-
-    async def is_requested() -> bool:
-        history = await run.root.fetch_history()
-        return any(event.HasField("workflow_execution_cancel_requested_event_attributes") for event in history.events)
-
-    await until(is_requested, "Temporal has the request")
+    await requested(engine, root_id(run.id))
     run.probe.gate.set()
     await canceled(run)
 
@@ -105,12 +117,7 @@ async def test_what_undoes_a_failed_saga_is_not_stopped_by_a_cancel_or_a_pause(e
 
 async def release_undo(engine: Engine, run: Run) -> None:
     """Let the compensation go on once the request has arrived."""
-
-    async def is_requested() -> bool:
-        history = await run.root.fetch_history()
-        return any(event.HasField("workflow_execution_cancel_requested_event_attributes") for event in history.events)
-
-    await until(is_requested, "Temporal has the request")
+    await requested(engine, root_id(run.id))
     run.probe.released.set()
 
 
@@ -173,3 +180,65 @@ async def test_an_approval_gives_way(engine: Engine) -> None:
         await engine.gateway.cancel(root_id(run.id))
         await canceled(run)
     assert child_id(fan_out.id, 0, None) not in {event.workflow_id for event in fan_out.events(EventKind.STARTED)}
+
+
+async def test_a_saga_that_reports_its_end_is_not_canceled_any_more(
+    deaf_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of its steps have completed: canceled it would have to undo them."""
+    for name in ("outbox.NOTIFY_TIMEOUT", "outbox.NOTIFY_ATTEMPT_TIMEOUT", "flows.flow.LONG_CLOSE_TIMEOUT"):
+        monkeypatch.setattr(f"orchestration.engine.{name}", timedelta(minutes=5))
+    told, answered = asyncio.Event(), asyncio.Event()
+    engine, probe = deaf_engine, Probe()
+
+    @activity.defn(name=NOTIFY_ACTIVITY)
+    async def notify(given: NotifyInput) -> None:
+        if any(event.kind is EventKind.CLOSED and "/" not in event.workflow_id for event in given.events):
+            told.set()
+            await answered.wait()
+
+    async with Worker(engine.client, task_queue=DASHBOARD_TASK_QUEUE, activities=[notify]):
+        run = await engine.flow(saga(probe), probe)
+        async with asyncio.timeout(60):
+            await told.wait()
+        await engine.gateway.cancel(root_id(run.id))
+        await requested(engine, root_id(run.id))
+        answered.set()
+        assert set(await run.result()) == {"reserve", "charge", "ship"}
+    assert list(probe.calls) == ["reserve", "charge", "ship"]
+
+
+class HeldResults(dict[tuple[str, int], ItemResult]):
+    """Results of a store that takes none before it may."""
+
+    def __init__(self, kept: dict[tuple[str, int], ItemResult]) -> None:
+        super().__init__(kept)
+        self.writing, self.may_write = threading.Event(), threading.Event()
+
+    def __setitem__(self, key: tuple[str, int], result: ItemResult) -> None:
+        self.writing.set()
+        self.may_write.wait(60)
+        super().__setitem__(key, result)
+
+
+async def test_the_result_of_an_item_is_written_although_its_child_is_canceled(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = HeldResults(engine.store.results)
+    monkeypatch.setattr(engine.store, "results", held)
+
+    async def is_writing() -> bool:
+        return held.writing.is_set()
+
+    probe = Probe()
+    probe.saga = saga(probe) | {"fan_out": True}
+    run = await engine.launch(1, probe)
+    await until(is_writing, "the result is being written")
+    await engine.gateway.cancel(root_id(run.id))
+    child = child_id(run.id, 0, None)
+    await requested(engine, child)
+    held.may_write.set()
+    await canceled(run)
+    assert (await engine.client.get_workflow_handle(child).describe()).status is WorkflowExecutionStatus.COMPLETED
+    assert set(held[run.id, 0].result) == {"reserve", "charge", "ship"}
+    assert [key for key in probe.calls if key.startswith("undo")] == []

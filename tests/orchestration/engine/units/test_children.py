@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 
 from orchestration.contracts.events import EventKind
+from orchestration.contracts.names import AWAIT_WORKFLOW_ACTIVITY
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import child_id, root_id
 from tests.support.engine import Engine, failed
@@ -140,6 +142,59 @@ async def test_a_batch_may_join_what_another_does_with_a_resource(engine: Engine
     slow.gate.set()
     assert failed(Status.SKIPPED, await second_run.result()) == [0]
     assert not second.calls
+
+
+async def test_a_batch_that_is_canceled_or_stops_waits_for_no_resource(engine: Engine) -> None:
+    """The other batch keeps the resource of its only item; of those that wait for it one fails by its second item."""
+    name = f"host-{Probe().name}"
+    slow = Probe()
+    slow.gate.clear()
+    await (await engine.launch(1, slow, resource_field=name)).calls(1)
+    canceled = await engine.launch(1, resource_field=name)
+    stopped = await engine.launch(2, failing(1), resource_field=name, failure_policy="fail_fast")
+    await first_event(canceled, EventKind.WAITING)
+    await engine.gateway.cancel(root_id(canceled.id))
+    assert (await canceled.closed_event()).outcome is Status.CANCELED
+    assert (await stopped.closed_event()).outcome is Status.FAILED
+    slow.gate.set()
+
+
+async def test_a_child_that_waits_for_its_resource_is_skipped_and_none_starts_in_a_paused_batch(engine: Engine) -> None:
+    name = f"host-{Probe().name}"
+    slow, second = Probe(), Probe()
+    slow.gate.clear()
+    first_run = await engine.launch(2, slow, resource_field=name)
+    await first_run.calls(2)
+    run = await engine.launch(2, second, resource_field=name)
+    await first_event(run, EventKind.WAITING)
+
+    async def resource_is_free() -> bool:
+        """Whether the wait for the first resource is over, and the root has done what follows from it."""
+        events = (await run.root.fetch_history()).events
+        scheduled = {each.event_id: each.activity_task_scheduled_event_attributes for each in events}
+        over = [
+            each.event_id
+            for each in events
+            if (of := scheduled.get(each.activity_task_completed_event_attributes.scheduled_event_id)) is not None
+            and of.activity_type.name == AWAIT_WORKFLOW_ACTIVITY
+        ]
+        done = [each.event_id for each in events if each.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED]
+        return bool(over) and max(done) > over[0]
+
+    async def both_wait() -> bool:
+        return len(run.events(EventKind.WAITING)) == 2
+
+    await until(both_wait, "both wait")
+    assert (await run.skip([1])).accepted == [1]
+    await engine.gateway.pause(run.id)
+    slow.gate.set()
+    await first_run.result()
+    await until(resource_is_free, "the resource is free")
+    assert not second.calls
+    await engine.gateway.resume(run.id)
+    result = await run.result()
+    assert (result.counts.completed, failed(Status.SKIPPED, result)) == (1, [1])
+    assert list(second.calls) == ["0"]
 
 
 async def test_a_retry_of_a_closed_batch_holds_the_resource_that_the_launch_held(engine: Engine) -> None:

@@ -14,7 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 PLACES = 5
 """Of one process for one workflow: half of what Temporal allows, so that two processes need not wait."""
 
-WAIT = 20.0
+WAIT = 60.0
 """Seconds until an update is given up for which there is no place. One takes some milliseconds, unless no worker
 answers."""
 

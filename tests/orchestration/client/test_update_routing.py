@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
+import pytest
+
+from orchestration.client import update_routing
 from orchestration.contracts.messages import ChildrenRequest
 from orchestration.contracts.names import RETRY_UPDATE
 from orchestration.contracts.status import Status
@@ -31,11 +35,15 @@ async def held(engine: Engine, items: int) -> Run:
     return run
 
 
-async def test_fifty_operators_who_retry_one_child_each_at_the_same_moment_all_succeed(engine: Engine) -> None:
+async def test_fifty_operators_who_retry_one_child_each_at_the_same_moment_all_succeed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(update_routing, "RPC_TIMEOUT", timedelta(minutes=1))  # the machine may be slow
     run = await held(engine, 50)
     answers = await asyncio.gather(*(run.retry([child]) for child in range(50)))
     assert sorted(child for answer in answers for child in answer.accepted) == [*range(50)]
-    assert (await run.result()).counts.completed == 50
+    await run.result()
+    assert {run.probe.calls[str(child)] for child in range(50)} == {2}
 
 
 async def test_a_run_that_takes_no_further_update_is_asked_by_signal_and_answers_each_once(engine: Engine) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -22,12 +21,12 @@ from dashboard.i18n.formatting import numeral
 from dashboard.live.doorbell import announce_change_from_thread
 from dashboard.models import Batch, Hold, Node
 from dashboard.projection import settlement
+from dashboard.projection.attempts import begun_again
 from dashboard.projection.events import apply_events
 from dashboard.temporal import gateway
-from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
+from orchestration.contracts.events import NodeKind
 from orchestration.contracts.messages import MOST_CHILDREN
 from orchestration.contracts.status import Status
-from orchestration.contracts.workflow_ids import root_id
 from orchestration.plan.plan import Plan
 
 
@@ -125,8 +124,7 @@ def roll_back(person: Person, batch: Batch) -> str:
     command = command_on(batch, "roll back", scope)
     with audited(operator, batch, "roll back", scope, command=command):
         run_id = async_to_sync(gateway().roll_back)(root, command.mark)
-    started = TreeEvent(EventKind.STARTED, root_id(batch.pk), run_id, timezone.now())
-    apply_events(batch.pk, [started])
+    apply_events(batch.pk, [begun_again(Node.objects.get(batch=batch, kind=NodeKind.ROOT), run_id)])
     announce_change_from_thread(batch.pk)
     begun = ngettext("Rolling back %(number)s completed child.", "Rolling back %(number)s completed children.", number)
     text = begun % {"number": numeral(number)}

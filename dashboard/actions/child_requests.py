@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from dashboard.launching.root_input import root_input
 from dashboard.live.doorbell import announce_change_from_thread
 from dashboard.models import PARENT_KINDS, Action, Batch, Node, Operation, UnansweredCommand
+from dashboard.projection.attempts import begun_again
 from dashboard.projection.events import apply_events
 from dashboard.projection.lost_results import RESULTS_LOST
 from dashboard.projection.retries import assign_operation, requeue, restore_operations
@@ -145,7 +146,7 @@ def _rerun_external(batch: Batch, eligible: dict[int, Node], result: OperationRe
         except ResetRefused as error:
             result.refused.append(refusal(node, str(error)))
         else:
-            events.append(TreeEvent(EventKind.STARTED, node.workflow_id, run_id, timezone.now()))
+            events.append(begun_again(node, run_id))
             result.accepted.append(node.pk)
 
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 
 from django.db import connection
 from django.db.models import F
@@ -33,13 +34,13 @@ def write_undone(batch_id: str, results: Mapping[int, ItemResult]) -> None:
     for index, result in results.items():
         failure = result.failure
         error = text(f"{failure.type}: {failure.message}") if failure else ""
-        changed = {"undo_error": error} if failure else {"undo_error": "", "undone_at": now}
+        changed = {"undo_error": error} if failure else {"undo_error": "", "undone_at": result.finished_at or now}
         Item.objects.filter(batch=batch_id, index=index).update(**changed)
 
 
 def write_processed(batch_id: str, results: Mapping[int, ItemResult]) -> None:
     """Record results by index. A completed item never becomes anything else. Raises Batch.DoesNotExist."""
-    with tallying_items(batch_id) as moved:
+    with tallying_items(batch_id, _newest(results.values())) as moved:
         failing = {index: Status.PENDING for index, result in results.items() if result.failure is not None}
         others = failing | _statuses_before(batch_id, results)
         first = [result for index, result in results.items() if index not in others]
@@ -51,6 +52,10 @@ def write_processed(batch_id: str, results: Mapping[int, ItemResult]) -> None:
             _write_failed_or_retried(batch_id, Item.objects.filter(batch=batch_id, index__in=left), results, moved)
 
 
+def _newest(results: Iterable[ItemResult]) -> datetime | None:
+    return max((result.finished_at for result in results if result.finished_at is not None), default=None)
+
+
 def _statuses_before(batch_id: str, indices: Collection[int]) -> dict[int, str]:
     """Return the statuses of those items that have failed or completed before, by index."""
     among = ", ".join(["%s"] * len(indices))
@@ -60,10 +65,11 @@ def _statuses_before(batch_id: str, indices: Collection[int]) -> dict[int, str]:
 
 def _write_completed(batch_id: str, results: Sequence[ItemResult]) -> None:
     """Write items that completed at their first attempt. They are most, so they are not read or made models first."""
-    status, now = Status.COMPLETED.value, connection.ops.adapt_datetimefield_value(timezone.now())
+    status, now, adapted = Status.COMPLETED.value, timezone.now(), connection.ops.adapt_datetimefield_value
     values = [
         (
-            *(status, each.attempts, each.run_id, json_text(each.result), each.duration, now),
+            *(status, each.attempts, each.run_id, json_text(each.result), each.duration),
+            *(adapted(each.finished_at or now),),
             *(batch_id, each.index),
         )
         for each in results
@@ -129,4 +135,4 @@ def _apply_result(item: Item, result: ItemResult) -> None:
     item.error_stack = text(failure.stack) if failure else ""
     item.signature = signature_of(failure.type, failure.message) if failure else item.signature
     item.duration = result.duration
-    item.finished_at = timezone.now()
+    item.finished_at = result.finished_at or timezone.now()

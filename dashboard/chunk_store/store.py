@@ -87,7 +87,7 @@ class DjangoChunkStore:
         """Set the note of a running child."""
         names = Node.objects.filter(batch=note.batch_id, kind=NodeKind.CHILD, position=note.child)
         for name in names.values_list("workflow_id", flat=True):
-            event = TreeEvent(EventKind.NOTE, name, "", timezone.now(), note=note.text)
+            event = TreeEvent(EventKind.NOTE, name, "", note.at or timezone.now(), note=note.text)
             apply_events(note.batch_id, [event])
 
     @store_call

@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from django.utils import timezone
+
 from dashboard.database.sanitising import text
 from dashboard.models import Attempt, Node
 from dashboard.projection.lost_results import RESULTS_LOST
@@ -23,6 +25,12 @@ ENDED_WITH_PARENT = Failure("EndedWithParent", "It ended when the workflow that 
 """Of what is no workflow of its own. How its parent says that it ended, if that arrives late, counts instead."""
 
 Runs = dict[str, Attempt]
+
+
+def begun_again(node: Node, run_id: str) -> TreeEvent:
+    """Return the event that another run of a node has started just now: after its last one, whatever our clock says."""
+    last = node.closed_at or node.started_at or timezone.now()
+    return TreeEvent(EventKind.STARTED, node.workflow_id, run_id, max(timezone.now(), last))
 
 
 def runs_of(nodes: Iterable[Node]) -> defaultdict[int, Runs]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 
 from django.db.models import Count
 
@@ -30,12 +31,12 @@ def reset_failed_items(ledger: Ledger, nodes: Sequence[Node], runs: Sequence[str
 
 
 @contextmanager
-def tallying_items(batch_id: str) -> Iterator[dict[int, Counter[str]]]:
-    """Lock a batch while items of it are written, and add the changes of their counts to the tallies.
+def tallying_items(batch_id: str, at: datetime | None = None) -> Iterator[dict[int, Counter[str]]]:
+    """Lock a batch while items of it are written, and add the changes of their counts to the tallies, as of a time.
 
     Yields {position of the child: {"items_completed": n, "items_failed": n}}, for the caller to fill.
     """
-    with open_ledger(batch_id) as ledger:
+    with open_ledger(batch_id, at) as ledger:
         moved = defaultdict[int, Counter[str]](Counter)
         yield moved
         for positions in slices(list(moved)):

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Self
 
 from django.db import connection, transaction
@@ -83,6 +84,7 @@ class Ledger:
     batch: Batch
     root: Node
     revision: int
+    at: datetime
     _before: tuple[Any, ...]
     _seen: NotificationState
     _tracked: dict[int, _Snapshot] = field(default_factory=dict)
@@ -143,7 +145,7 @@ class Ledger:
         if not batch.is_open:
             batch.blocked, batch.blocked_since = {}, None
         if self._is_changed or _batch_state(batch) != self._before:
-            batch.revision, batch.changed_at = self.revision, timezone.now()
+            batch.revision, batch.changed_at = self.revision, self.at
             batch.samples = add_sample(batch.samples, int(batch.changed_at.timestamp()), done(batch))
             batch.save(update_fields=["revision", "changed_at", "samples", *BATCH_STATE, *TALLY_COLUMNS])
             write_notifications(self._seen, batch, self.root)
@@ -170,15 +172,16 @@ class Ledger:
 
 
 @contextmanager
-def open_ledger(batch_id: str) -> Iterator[Ledger]:
-    """Lock a batch for one transaction. Raises Batch.DoesNotExist.
+def open_ledger(batch_id: str, at: datetime | None = None) -> Iterator[Ledger]:
+    """Lock a batch for one transaction, which changes it `at` a time, by default now. Raises Batch.DoesNotExist.
 
     On PostgreSQL the lock is the row's. On SQLite it is the database's, which BEGIN IMMEDIATE takes.
     """
     with transaction.atomic():
         batch = Batch.objects.select_for_update().get(pk=batch_id)
         root = Node.objects.get(batch=batch_id, kind=NodeKind.ROOT)
-        ledger = Ledger(batch, root, batch.revision + 1, _batch_state(batch), NotificationState.of(batch))
+        at = timezone.now() if at is None else max(at, batch.changed_at)
+        ledger = Ledger(batch, root, batch.revision + 1, at, _batch_state(batch), NotificationState.of(batch))
         ledger.track([root])
         yield ledger
         ledger.close()

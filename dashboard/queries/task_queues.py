@@ -121,6 +121,6 @@ def _row(name: str, kinds: Iterable[QueueSnapshot], batches: int, now: datetime)
 
 
 def _worker(worker: WorkerSnapshot, now: datetime, *, is_silent: bool) -> WorkerRow:
-    age = max(now - worker.heartbeat_at, timedelta(0))  # its clock may be ahead
+    age = max(now - worker.heartbeat_at, timedelta(0))
     slots = worker.slots[QueueKind.ACTIVITY]
     return WorkerRow(worker.identity, age, slots, worker.memory, is_silent)

@@ -96,6 +96,7 @@ async def _look_up_unanswered() -> None:
 
 async def _look(reopened: Reopened, reported: ReportedProblems) -> list[tuple[str, str]]:
     try:
+        await gateway().see_workers()
         await reported.look()
         return await reopened.look()
     except TemporalUnavailable:

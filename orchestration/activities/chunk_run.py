@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from math import ceil
 from typing import Any
@@ -48,19 +48,19 @@ class ChunkRun:
         *,
         earlier_attempts: int = 0,
         notes: BegunNotes | None = None,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         """Take the work; `earlier_attempts` are those of the same run of the child, which Temporal has retried.
 
-        With `notes`, what is begun is noted: a worker may have been lost with the chunk before.
+        With `notes`, what is begun is noted: a worker may have been lost with the chunk before. `now` tells the time.
         """
         self._earlier_attempts, self.is_last = earlier_attempts, True
         self.completed, self.failed = work.completed, work.failed
-        self._chunk, self._run_id = chunk, run_id
+        self._chunk, self._run_id, self._now = chunk, run_id, now or (lambda: datetime.now(UTC))
         self._plan: Plan = work.plan
         self._items = deque(sorted(work.items, key=lambda item: item.ends))
         self._open = {item.index: item for item in work.items}
-        self._notes, self._is_drained = notes, False
-        self._sample = work.sample
+        self._notes, self._is_drained, self._sample = notes, False, work.sample
         self._processor, self._writer = processor, writer
         self._may_retry, self._retry_after = True, 0.0
         self._written: set[asyncio.Future[None]] = set()
@@ -80,7 +80,7 @@ class ChunkRun:
     @property
     def note(self) -> ChunkNote:
         """The same as a note for the child's row."""
-        return ChunkNote(self._chunk.batch_id, self._chunk.child, self.status_text)
+        return ChunkNote(self._chunk.batch_id, self._chunk.child, self.status_text, self._now())
 
     def _set_status(self, key: str, text: str) -> None:
         self._status_texts.pop(key, None)
@@ -281,6 +281,7 @@ class ChunkRun:
             result=mask(value),
             failure=failure,
             undone=self._chunk.undo,
+            finished_at=self._now(),
         )
 
     def _key_of(self, item: ItemWork) -> str:

@@ -49,6 +49,7 @@ from orchestration.processors.raised import Outcome, message_of
 from orchestration.processors.secrets import mask
 from orchestration.temporal.heartbeat import heartbeating
 from orchestration.temporal.lost_attempts import is_given_up
+from orchestration.temporal.task_clock import TaskClock
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -118,7 +119,8 @@ class ChunkActivities:
         return self._start(chunk, work)
 
     def _start(self, chunk: ChunkInput, work: ChunkWork) -> Started[ChunkRun]:
-        run = ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer, notes=self._notes(chunk))
+        now = TaskClock.of_activity(chunk.began_at).now
+        run = ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer, notes=self._notes(chunk), now=now)
         return Started.of(run, run.process())
 
     def _notes(self, chunk: ChunkInput) -> BegunNotes | None:
@@ -171,6 +173,7 @@ class ChunkActivities:
             *(one, _run_id(chunk), replace(work, plan=once), _bind(work), self._writer),
             earlier_attempts=attempt - 1,
             notes=self._notes(one),
+            now=TaskClock.of_activity(chunk.began_at).now,
         )
         return Started.of(run, run.process_once())
 

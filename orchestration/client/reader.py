@@ -222,6 +222,11 @@ class TemporalReader(ExecutionReader):
             if not token:
                 return
 
+    async def see_workers(self) -> None:
+        """Look at the heartbeats of all workers, to know their clocks at the next. Raises TemporalUnavailable."""
+        with unavailable():
+            await list_workers(await self.client())
+
     async def health(self) -> TemporalHealth:
         """Return whether Temporal answers, and how old the workers' newest heartbeat is. Raises nothing."""
         try:

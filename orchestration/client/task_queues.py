@@ -17,6 +17,7 @@ from temporalio.api.worker.v1 import WorkerHeartbeat
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, ListWorkersRequest
 from temporalio.client import Client
 
+from orchestration.client.heartbeats import Heartbeats
 from orchestration.temporal.connection import HEARTBEAT_INTERVAL, RPC_TIMEOUT, unavailable
 from orchestration.temporal.protobuf import to_datetime
 
@@ -31,6 +32,9 @@ WORKER_LOST_AFTER = MISSED_HEARTBEATS * HEARTBEAT_INTERVAL.total_seconds()
 
 POLLER_EXPIRY = timedelta(seconds=75)
 """A poll that finds nothing returns after 60 s: a poller last seen longer ago has stopped polling."""
+
+heartbeats = Heartbeats()
+"""Of the workers that this process has seen."""
 
 INTERNAL = ("temporal-sys", "default-worker-tq")
 """Prefixes of the queues that Temporal itself uses."""
@@ -69,7 +73,10 @@ class Slots:
 
 @dataclass(frozen=True)
 class WorkerSnapshot:
-    """A worker as of its last heartbeat. `memory` is the used share of its host's memory, from 0 to 1."""
+    """A worker as of its last heartbeat, the time of which is by the clock of whoever asks.
+
+    `memory` is the used share of its host's memory, from 0 to 1.
+    """
 
     identity: str
     queue: str
@@ -108,19 +115,20 @@ async def list_workers(client: Client, queue: str = "") -> list[WorkerSnapshot]:
         page = await client.workflow_service.list_workers(
             ListWorkersRequest(namespace=client.namespace, next_page_token=token, query=query), timeout=RPC_TIMEOUT
         )
-        found += [_worker_of(info.worker_heartbeat) for info in page.workers_info]
+        found += [_worker_of(info.worker_heartbeat, datetime.now(UTC)) for info in page.workers_info]
         token = page.next_page_token
         if not token:
             return found
 
 
-def _worker_of(beat: WorkerHeartbeat) -> WorkerSnapshot:
+def _worker_of(beat: WorkerHeartbeat, now: datetime) -> WorkerSnapshot:
+    interval = beat.elapsed_since_last_heartbeat.ToTimedelta() or DEFAULT_HEARTBEAT
     workflow, activity = beat.workflow_task_slots_info, beat.activity_task_slots_info
     return WorkerSnapshot(
         identity=beat.worker_identity,
         queue=beat.task_queue,
-        heartbeat_at=to_datetime(beat.heartbeat_time),
-        interval=beat.elapsed_since_last_heartbeat.ToTimedelta() or DEFAULT_HEARTBEAT,
+        heartbeat_at=now - heartbeats.age(beat.worker_instance_key, to_datetime(beat.heartbeat_time), interval, now),
+        interval=interval,
         slots={
             QueueKind.WORKFLOW: Slots(workflow.current_available_slots, workflow.current_used_slots),
             QueueKind.ACTIVITY: Slots(activity.current_available_slots, activity.current_used_slots),
@@ -152,7 +160,7 @@ async def describe_queue(
             continue
         if worker is not None and worker.is_lost(now):
             lost.append(worker)
-        elif now - to_datetime(poller.last_access_time) < POLLER_EXPIRY:
+        elif worker is not None or now - to_datetime(poller.last_access_time) < POLLER_EXPIRY:
             pollers.append(poller.identity)
     alive = [known[identity] for identity in pollers if identity in known]
     stats = answer.stats

@@ -4,7 +4,7 @@ Everything here may lie in a workflow history for months: a field is added with 
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from orchestration.contracts.status import Failure
@@ -30,7 +30,8 @@ class ChunkInput:
     With `options` each item is an activity of its own. `run_id` is the run's id where the chunk is no workflow itself,
     `stage` the stage of its pipeline. `begins_in_task`: a local activity in the child's first workflow task may start
     the chunk; the items before the index `begun_before` have been claimed by such an activity. `after_loss`: a worker
-    may have been lost with this run of the chunk, so that what is begun is noted.
+    may have been lost with this run of the chunk, so that what is begun is noted. `began_at`: the workflow's time when
+    it calls a local activity, which has none of Temporal's own.
     """
 
     batch_id: str
@@ -47,6 +48,7 @@ class ChunkInput:
     begins_in_task: bool = False
     begun_before: int | None = None
     after_loss: bool = False
+    began_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -133,11 +135,12 @@ class BegunItems:
 
 @dataclass(frozen=True)
 class ChunkNote:
-    """What a child is doing, in words: the newest progress that one of its items has reported."""
+    """What a child is doing, in words: the newest progress that one of its items has reported, and when."""
 
     batch_id: str
     child: int
     text: str
+    at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,8 @@ class ItemResult:
     """The outcome of one item in one run of its child: a JSON-able result, or a failure after all its attempts.
 
     `attempts` is the total over all runs, `duration` the seconds of the last attempt. With `undone` it is the outcome
-    of the item's compensation: no result, or a failure.
+    of the item's compensation: no result, or a failure. `finished_at` is by Temporal's clock, or else unknown: that of
+    the worker's host may differ.
     """
 
     batch_id: str
@@ -174,3 +178,4 @@ class ItemResult:
     result: Any = None
     failure: Failure | None = None
     undone: bool = False
+    finished_at: datetime | None = None

@@ -1,7 +1,7 @@
 """Inputs and states of parents that run a flow: pipelines, sagas, services and steps."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from orchestration.plan.plan import Plan
 
@@ -50,6 +50,7 @@ class FlowState:
     """State of a closed flow for the run that continues it: results by row id and by name, sections by row id.
 
     `window` is the one that a person set for its stages. One that is larger than Temporal takes has its `bytes` alone.
+    `named` are the row ids of the results that have a name and a row: `results` has only the others.
     """
 
     done: dict[str, Any] = field(default_factory=dict)
@@ -58,6 +59,27 @@ class FlowState:
     rows: int = 0
     window: int | None = None
     bytes: int = 0
+    named: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        done: dict[str, Any],
+        results: dict[str, Any],
+        fan_outs: dict[str, int],
+        rows: int,
+        window: int | None = None,
+    ) -> Self:
+        """Return a state that has a result which is the same object as one of a row only once."""
+        row_of = {id(result): row for row, result in done.items()}
+        named = {name: row_of[id(result)] for name, result in results.items() if id(result) in row_of}
+        others = {name: result for name, result in results.items() if name not in named}
+        return cls(done, others, fan_outs, rows, window, named=named)
+
+    @property
+    def by_name(self) -> dict[str, Any]:
+        """All results by name."""
+        return self.results | {name: self.done[row] for name, row in self.named.items()}
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ async def _run_inline(chunk: ChunkInput) -> InlineChunk:
     try:
         inline: InlineChunk = await workflow.execute_local_activity(
             BEGIN_CHUNK_ACTIVITY,
-            chunk,
+            replace(chunk, began_at=workflow.now()),
             result_type=InlineChunk,
             start_to_close_timeout=INLINE_TIMEOUT,
             retry_policy=ONCE,
@@ -166,7 +166,9 @@ async def _write_lost(item: ItemInput, reason: Failure) -> ChunkResult | Activit
     """Write the failure of an item that no worker has come back from."""
     chunk, run_id = item.chunk, item.chunk.run_id or workflow.info().run_id
     failure = Failure(WORKER_LOST, f"Its worker was lost {MAX_LOST} times: {reason.message}")
-    lost = ItemResult(chunk.batch_id, chunk.child, run_id, item.index, MAX_LOST, 0.0, failure=failure)
+    lost = ItemResult(
+        *(chunk.batch_id, chunk.child, run_id, item.index, MAX_LOST, 0.0), failure=failure, finished_at=workflow.now()
+    )
     try:
         await run_store_activity(WRITE_RESULT_ACTIVITY, lost, task_queue=chunk.task_queue)
     except ActivityError as error:
@@ -180,8 +182,9 @@ async def _process_item(item: ItemInput, options: ItemOptions) -> ChunkResult:
     retry = RetryPolicy(initial_interval=timedelta(seconds=options.backoff or 0.001), maximum_attempts=options.attempts)
     timeout = timedelta(seconds=options.timeout) + TIMEOUT_MARGIN
     if options.is_local:
+        timed = replace(item, chunk=replace(item.chunk, began_at=workflow.now()))
         local: ChunkResult = await workflow.execute_local_activity(
-            PROCESS_ITEM_ACTIVITY, item, result_type=ChunkResult, start_to_close_timeout=timeout, retry_policy=retry
+            PROCESS_ITEM_ACTIVITY, timed, result_type=ChunkResult, start_to_close_timeout=timeout, retry_policy=retry
         )
         return local
     result: ChunkResult = await workflow.execute_activity(

@@ -32,7 +32,9 @@ async def write_result(
 
     What has been done counts as done, although a cancellation comes meanwhile.
     """
-    seconds = (workflow.now() - began).total_seconds()
-    run_id = workflow.info().run_id
-    written = ItemResult(chunk.batch_id, chunk.child, run_id, chunk.offset, attempts, seconds, result, failure)
+    now, run_id = workflow.now(), workflow.info().run_id
+    seconds = (now - began).total_seconds()
+    written = ItemResult(
+        *(chunk.batch_id, chunk.child, run_id, chunk.offset, attempts, seconds, result, failure), finished_at=now
+    )
     await to_its_end(run_store_activity(WRITE_RESULT_ACTIVITY, written, task_queue=chunk.task_queue))

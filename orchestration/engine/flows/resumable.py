@@ -33,7 +33,7 @@ class ResumableFlow(FlowParent):
     def __init__(self, given: FlowInput) -> None:
         super().__init__(given)
         self._retry_came = False
-        self.results = dict(given.before.results)
+        self.results = given.before.by_name
         self.fan_outs = dict(given.before.fan_outs)
         self.window = given.window or given.before.window
 
@@ -51,8 +51,8 @@ class ResumableFlow(FlowParent):
 
     @workflow.query
     def state(self) -> FlowState:
-        """Return what has completed: where another run resumes."""
-        state = FlowState(self.done, self.results, self.fan_outs, self.position, self.window)
+        """Return what has completed: where another run resumes. A result that a row has is in it once."""
+        state = FlowState.of(self.done, self.results, self.fan_outs, self.position, self.window)
         size = size_of(state)
         return state if size <= STATE_LIMIT else FlowState(bytes=size)
 

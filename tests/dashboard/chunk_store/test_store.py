@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.models import Batch, Item, Node, Operation
 from dashboard.projection.events import apply_events
 from dashboard.projection.settlement import discard
-from orchestration.contracts.chunks import BegunItems, ChunkInput, ItemResult
+from orchestration.contracts.chunks import BegunItems, ChunkInput, ChunkNote, ItemResult
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Failure, Status
 from tests.support.builders import START, MakeBatch, child_of, closed, start_root, started
@@ -222,3 +223,21 @@ def test_what_was_begun_after_a_loss_is_counted_by_run_and_forgotten_by_pass(
     assert [item.ends for item in work.items] == [2, 1, 0]
     assert [item.ends for item in store.read_chunk(chunk(batch), "run-1").items] == [0, 0, 0]
     store.note_begun(BegunItems("gone", "run-1", "first", [0]))
+
+
+@pytest.mark.django_db
+def test_times_are_those_of_temporal_whatever_the_clock_of_the_worker_says(
+    make_batch: MakeBatch, store: DjangoChunkStore
+) -> None:
+    batch = make_batch(items=3, chunk_size=1)
+    start_root(batch)
+    apply_events(batch.pk, [started(child_of(batch, 0))])
+    times = [START + timedelta(seconds=second) for second in (1, 2)]
+    store.write_results([replace(result(batch, 0), finished_at=times[0])])
+    store.write_results([replace(result(batch, 1, failure=BROKEN, child=1), finished_at=times[1])])
+    found = Item.objects.filter(batch=batch).order_by("index").values_list("finished_at", flat=True)
+    assert [*found] == [*times, None]
+    name = child_of(batch, 0).workflow_id
+    for at, text in ((times[1], "second"), (times[0], "first, arrived later")):
+        store.write_note(ChunkNote(batch.pk, 0, text, at))
+    assert Node.objects.get(batch=batch, workflow_id=name).note == "second"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.models import Attempt, Batch, BatchStatus, Item, Node
+from dashboard.projection.attempts import begun_again
 from dashboard.projection.events import apply_events
 from dashboard.projection.retries import requeue
 from dashboard.projection.settlement import settle
@@ -201,3 +203,12 @@ def test_retrying_thousands_keeps_the_tallies(make_batch: MakeBatch) -> None:
     batch.refresh_from_db()
     assert (batch.children_pending, batch.items_pending, batch.done_at_open) == (1_200, 1_200, 0)
     assert_consistent(batch.pk)
+
+
+def test_a_run_that_is_started_here_comes_after_the_last_one_whatever_our_clock_says(make_batch: MakeBatch) -> None:
+    batch = make_batch(items=1)
+    ahead = timezone.now() + timedelta(minutes=2)
+    root = root_of(batch)
+    apply_events(batch.pk, [started(root, at=ahead - timedelta(seconds=9)), closed(root, Status.COMPLETED, at=ahead)])
+    apply_events(batch.pk, [begun_again(root_of(batch), "second")])
+    assert (root_of(batch).run_id, root_of(batch).attempt) == ("second", 2)

@@ -26,6 +26,7 @@ DATABASE_TESTS = [
     "tests/dashboard/pages/test_batch_list.py",
     "tests/dashboard/pages/test_batches.py",
     "tests/dashboard/queries/test_results.py",
+    "tests/dashboard/views/test_hostile_requests.py::test_no_form_and_no_json_makes_a_500",
     "tests/dashboard/chunk_store/test_input_pages.py"
     "::test_pages_become_partitions_with_children_and_items_and_a_page_is_written_once",
     "tests/dashboard/definitions/test_stages.py"

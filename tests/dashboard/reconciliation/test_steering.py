@@ -145,13 +145,13 @@ class Wave:
         for cell in self.cells:
             if cell.action not in STATUSES:
                 cell.probe.fail.clear()
-                cell.probe.released.set()
                 if self.state == "held" and cell.kind == "steps":
                     await gateway().decide(cell.batch.pk, approved=True, person="olga")
                 elif self.state == "held":
                     await gateway().finish(cell.batch.pk)
                 if self.state == "paused" or cell.action == "pause":
                     await gateway().resume(cell.batch.pk)
+                cell.probe.released.set()
 
     async def are(self, what: str, condition: Callable[[Cell, Batch], bool], cells: Sequence[Cell]) -> None:
         """Wait until a condition holds for cells and their batches as the rows show them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import FilePayload, Page, expect
 
 from tests.support.browser import NewPage
 from tests.support.stack import Stack
@@ -22,9 +22,8 @@ async def a_file_is_read_as_chosen(page: Page) -> None:
     """Choose delimiter, quotes, encoding and header of a file: the preview shows its rows accordingly."""
     await page.get_by_label("Input format").select_option(label="CSV with a header")
     content = "1:'Grün:Blau'\n2:Rot\n".encode("cp1252")
-    await page.locator("input[type=file]").set_input_files(
-        [{"name": "colours.txt", "mimeType": "text/plain", "buffer": content}]
-    )
+    given = FilePayload(name="colours.txt", mimeType="text/plain", buffer=content)
+    await page.locator("input[type=file]").set_input_files([given])
     await page.get_by_text("Delimiter, quotes, encoding, header").click()
     await page.get_by_label("Delimiter").select_option(label="Colon")
     await page.get_by_label("Quotes").select_option(label="'")

@@ -11,7 +11,7 @@ from dashboard.launching.watch import UnknownWorkflow, watch
 from dashboard.live import doorbell
 from dashboard.models import Node
 from dashboard.projection.events import apply_events
-from dashboard.reconciliation.repair import place_of
+from dashboard.reconciliation.places import place_of
 from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.status import Status

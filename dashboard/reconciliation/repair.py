@@ -15,11 +15,12 @@ from dashboard.database.threads import in_thread
 from dashboard.live import doorbell
 from dashboard.models import Attempt, Batch
 from dashboard.projection.events import apply_events
+from dashboard.reconciliation.places import place_of
 from dashboard.temporal import gateway
 from orchestration.client.workflow_run import WorkflowRun
-from orchestration.contracts.events import EventKind, NodeKind, Place, TreeEvent
+from orchestration.contracts.events import EventKind, TreeEvent
 from orchestration.contracts.status import Failure, Status
-from orchestration.contracts.workflow_ids import is_canopy_id, root_id
+from orchestration.contracts.workflow_ids import root_id
 
 log = logging.getLogger(__name__)
 
@@ -152,13 +153,6 @@ async def _reopened(run: WorkflowRun) -> list[TreeEvent]:
     if seen is None or seen.closed_at is not None or seen.run_id != run.run_id:
         return []
     return [TreeEvent(EventKind.REOPENED, run.workflow_id, run.run_id, at)]
-
-
-def place_of(run: WorkflowRun) -> Place | None:
-    """Return the place of an external workflow, below its parent; None for Canopy's own, which have places already."""
-    if not run.parent or is_canopy_id(run.workflow_id):
-        return None
-    return Place(run.parent, NodeKind.STEP if is_canopy_id(run.root) else NodeKind.CHILD, run.workflow_type)
 
 
 async def _project(batch_id: str, events: Sequence[TreeEvent]) -> None:

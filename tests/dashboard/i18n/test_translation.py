@@ -102,7 +102,7 @@ def test_german_is_complete_and_compiled(domain: str) -> None:
     assert [entry.msgid for entry in german if not entry.translated() or entry.fuzzy] == []
     for entry in german:
         said = [entry.msgstr, *entry.msgstr_plural.values()]
-        wanted = set(re.findall(r"%\(\w+\)s", entry.msgid))
+        wanted = set(re.findall(r"%\(\w+\)s", entry.msgid + entry.msgid_plural))
         assert all(set(re.findall(r"%\(\w+\)s", each)) <= wanted for each in said), entry.msgid
     compiled = polib.mofile(str(CATALOGUES / f"{domain}.mo"))
     assert {(e.msgid, e.msgstr, str(e.msgstr_plural)) for e in compiled} == {

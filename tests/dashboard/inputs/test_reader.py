@@ -161,7 +161,15 @@ def test_emoji_and_markup_in_keys_stay_what_they_are() -> None:
     assert [row.key for row in good_rows(source(text, Format.LINES), typed(), set())] == text.split()
 
 
-@given(st.lists(st.dictionaries(st.text(min_size=1, max_size=5), st.integers() | st.text(max_size=20)), max_size=20))
+TEXTS = st.characters(exclude_categories=["Cs"], exclude_characters=["\0"])
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.text(TEXTS, min_size=1, max_size=5), st.integers() | st.text(TEXTS, max_size=20)),
+        max_size=20,
+    )
+)
 def test_a_list_of_the_api_comes_out_as_it_went_in(given_items: list[dict[str, object]]) -> None:
     found = [row.data for row in input_survey.good_rows(list_source(given_items, key=ROW_NUMBER), typed(), set())]
     assert found == given_items

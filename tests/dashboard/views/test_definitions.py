@@ -216,7 +216,8 @@ def test_the_list_shows_newest_versions_and_can_be_filtered(logged_in: Client, o
     narrowed = page_of(logged_in, "/definitions/?q=stock")
     assert "Restock" in narrowed
     assert "Nightly" not in narrowed
-    assert "No definition matches this name" in page_of(logged_in, "/definitions/?q=%00nope")
+    assert "No definition matches this name" in page_of(logged_in, "/definitions/?q=nope")
+    assert logged_in.get("/definitions/?q=%00nope").status_code == 400
 
 
 def test_a_viewer_sees_everything_and_saves_nothing(client: Client, saved: SavedDefinition) -> None:

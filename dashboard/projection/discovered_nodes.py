@@ -26,6 +26,8 @@ def create_discovered_nodes(ledger: Ledger, events: Sequence[TreeEvent]) -> None
         del wanted[workflow_id]
     above = Node.objects.filter(batch=ledger.batch, workflow_id__in={place.parent for place in wanted.values()})
     parents = {node.workflow_id: node for node in above}
+    if any(place.parent in parents for place in wanted.values()):
+        ledger.mark_changed()
     while ready := {name: place for name, place in wanted.items() if place.parent in parents}:
         children = {place.parent for place in ready.values() if place.kind is NodeKind.CHILD}
         _promote_to_parents(ledger, [parents[name] for name in children if parents[name].kind == NodeKind.CHILD])

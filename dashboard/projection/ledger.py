@@ -95,6 +95,10 @@ class Ledger:
         """Track nodes before they are changed; return those to change, which are the tracked ones if there are any."""
         return [self._tracked.setdefault(node.pk, _Snapshot.of(node)).node for node in nodes]
 
+    def mark_changed(self) -> None:
+        """Take the revision: nodes that are not tracked were written with it."""
+        self._is_changed = True
+
     def add_to_tallies(self, parent: int | None, change: Mapping[str, int]) -> None:
         """Add a change to the tallies of a partition or stage and all above it, or of the batch alone."""
         if not any(change.values()):
@@ -111,6 +115,7 @@ class Ledger:
         batch.child_count += children
         batch.item_count += items
         Node.objects.filter(pk=self.root.pk).update(length=batch.item_count, revision=self.revision)
+        self.mark_changed()
         self.add_to_tallies(None, {"children_pending": children, "items_pending": items})
 
     def flush(self) -> None:

@@ -103,7 +103,8 @@ def _skip_pending(ledger: Ledger, *, reserved_too: bool) -> None:
             "items_skipped": items,
         }
         ledger.add_to_tallies(parent, change)
-    never_ran.update(status=Status.SKIPPED, revision=ledger.revision)
+    if never_ran.update(status=Status.SKIPPED, revision=ledger.revision):
+        ledger.mark_changed()
 
 
 def _children_by_parent(nodes: QuerySet[Node]) -> list[tuple[int | None, int, int]]:

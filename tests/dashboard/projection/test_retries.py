@@ -14,7 +14,7 @@ from dashboard.projection.events import apply_events
 from dashboard.projection.retries import requeue
 from dashboard.projection.settlement import settle
 from orchestration.contracts.chunks import ItemResult
-from orchestration.contracts.events import NodeKind
+from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.status import Failure, Status
 from tests.support.builders import (
     START,
@@ -212,3 +212,18 @@ def test_a_run_that_is_started_here_comes_after_the_last_one_whatever_our_clock_
     apply_events(batch.pk, [started(root, at=ahead - timedelta(seconds=9)), closed(root, Status.COMPLETED, at=ahead)])
     apply_events(batch.pk, [begun_again(root_of(batch), "second")])
     assert (root_of(batch).run_id, root_of(batch).attempt) == ("second", 2)
+
+
+@pytest.mark.usefixtures("small_partitions")
+def test_partitions_that_never_ran_are_skipped_with_a_revision_of_their_own(make_batch: MakeBatch) -> None:
+    batch = make_batch(items=9)
+    apply_events(batch.pk, [started(root_of(batch))])
+    names = Node.objects.filter(batch=batch, kind=NodeKind.CHILD).values_list("workflow_id", flat=True)
+    left_out = Failure("LeftOut", "Skipped.")
+    apply_events(batch.pk, [TreeEvent(EventKind.SKIPPED, name, "", LATER, failure=left_out) for name in names])
+    apply_events(batch.pk, [closed(root_of(batch), Status.COMPLETED, at=MUCH_LATER)])
+    batch.refresh_from_db()
+    settle(batch.pk, batch.revision)
+    partitions = Node.objects.filter(batch=batch, kind=NodeKind.PARTITION)
+    assert {*partitions.values_list("status", flat=True)} == {Status.SKIPPED}
+    assert_consistent(batch.pk)

@@ -104,14 +104,22 @@ def _show_root(ledger: Ledger, runs: Runs, events: Iterable[TreeEvent]) -> None:
     run_before, was_reserved = root.run_id, is_reserved(root)
     show_newest(root, runs)
     for event in events:
-        _set_paused(batch, event.at, paused=False)
-        batch.held_kind, batch.held_reason, batch.held_until = "", "", None
+        if event.kind is not EventKind.REOPENED:
+            _set_paused(batch, event.at, paused=False)
+            _release(batch, event)
     if root.status != Status.PENDING:
         batch.opened_at = root.started_at or root.closed_at
     if root.run_id != run_before:
         batch.start_error = ""
         if root.attempt > 1 and not was_reserved:
             batch.done_at_open = closed_children(batch)
+
+
+def _release(batch: Batch, event: TreeEvent) -> None:
+    """Record that a root that starts or closes holds no more, unless it has been held since."""
+    is_newer = batch.held_at is None or event.at > batch.held_at
+    if is_newer or (event.kind is EventKind.CLOSED and event.at == batch.held_at):
+        batch.held_kind, batch.held_reason, batch.held_until, batch.held_at = "", "", None, event.at
 
 
 def _apply_steering(ledger: Ledger, events: Iterable[TreeEvent]) -> None:

@@ -128,3 +128,21 @@ def test_the_time_line_shows_the_periods_of_a_breaker(make_batch: MakeBatch) -> 
     assert timeline.begin == START
     titles = ["Canceled", "Breaker closed", "Breaker half-open", "Breaker opened", "Started"]
     assert [entry.title for entry in timeline.entries] == titles
+
+
+@pytest.mark.parametrize("kind", [EventKind.HELD, EventKind.PAUSED])
+def test_a_hold_or_a_pause_outlasts_later_news_that_the_root_is_open(make_batch: MakeBatch, kind: EventKind) -> None:
+    """As the reconciler finds a root that has not notified yet, or the first two notifies overtake each other."""
+    batch = make_batch(2)
+    root = root_of(batch)
+    wanted = BatchStatus.HELD if kind is EventKind.HELD else BatchStatus.PAUSED
+    apply_events(batch.pk, [started(root), at(1, kind, root.workflow_id, "1 of 2 failed.")])
+    assert status(batch) == wanted
+    apply_events(batch.pk, [started(root, at=START)])
+    again = TreeEvent(EventKind.REOPENED, root.workflow_id, f"run-{root.pk}-1", START + timedelta(seconds=5))
+    apply_events(batch.pk, [started(root, at=START - timedelta(seconds=1)), again])
+    assert status(batch) == wanted
+    apply_events(batch.pk, [started(root, 2, START + timedelta(seconds=9))])
+    assert status(batch) == BatchStatus.RUNNING
+    apply_events(batch.pk, [at(2, kind, root.workflow_id, "1 of 2 failed.")])
+    assert status(batch) == BatchStatus.RUNNING

@@ -144,7 +144,7 @@ async def test_a_large_stage_has_partitions_and_a_child_in_them_is_retried(
 
 async def test_a_stage_that_is_retried_has_the_window_that_a_person_set(engine: Engine) -> None:
     probe = Probe()
-    probe.fail, probe.hold = {"1"}, {"0"}
+    probe.fail, probe.hold_once = {"1"}, {"0"}
     run = await engine.flow(pipeline({}), probe, items=2)
     await run.calls(2)
     await engine.gateway.set_window(run.id, 1)

@@ -17,13 +17,16 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.names import RUN_STEP_ACTIVITY
     from orchestration.contracts.patches import LOST_STEP_AGAIN
     from orchestration.engine.cancellation import result_of
-    from orchestration.engine.chunk_execution import MAX_LOST
     from orchestration.engine.store_activities import HEARTBEAT_TIMEOUT
     from orchestration.plan.plan import Plan
     from orchestration.temporal.worker_loss import is_lost
 
 STEP_MARGIN = timedelta(seconds=10)
 """Beyond the step's own timeout, for a worker that is lost."""
+
+MAX_LOST = 20
+"""Activities of one step that are lost. One that ends its worker is counted out after three of its own; neighbours that
+do so as well cost it the rest, each of them three."""
 
 
 async def run_step(step: StepInput, plan: Plan) -> Any:

@@ -164,7 +164,7 @@ class Wave:
             ]
             return not left
 
-        await until(all_are, lambda: f"all are {what}, but for {left}", 120)
+        await until(all_are, lambda: f"all are {what}, but for {left}", 240)
 
     async def agree(self) -> None:
         """Wait until the rows of all say what Temporal says."""
@@ -178,7 +178,7 @@ class Wave:
                     wrong[str(cell)] = found
             return not wrong
 
-        await until(do, lambda: "\n".join(f"{cell}: {found}" for cell, found in wrong.items()), 60)
+        await until(do, lambda: "\n".join(f"{cell}: {found}" for cell, found in wrong.items()), 180)
         listed = await self._listed()
         for cell in self.cells:
             status = listed[cell.root][cell.root]

@@ -52,7 +52,11 @@ class OperationResult:
     """What was not done although children were accepted, as sentences."""
 
     def __str__(self) -> str:
-        numbers = f"{len(self.accepted):,} accepted, {len(self.refused):,} refused."
+        return self.with_numbers(len(self.accepted), len(self.refused))
+
+    def with_numbers(self, accepted: int, refused: int) -> str:
+        """Return it in words for so many children: it may be part of an operation of more."""
+        numbers = f"{accepted:,} accepted, {refused:,} refused."
         return " ".join([*(["Continues where it stopped."] if self.resumes_flow else []), numbers, *self.shortcomings])
 
 

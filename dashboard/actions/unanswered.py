@@ -56,8 +56,7 @@ def _settle_operation(command: UnansweredCommand, operation: Operation, replies:
     record_result(operation, result)
     if command.resumes_flow and not resumes_flow and not result.accepted:
         return NOT_DONE.format(reason=next(reply.reason for reply in replies if not reply.done))
-    goes_on = "Continues where it stopped. " if resumes_flow else ""
-    return f"{goes_on}{operation.accepted_number:,} accepted, {operation.refused_number:,} refused."
+    return result.with_numbers(operation.accepted_number, operation.refused_number)
 
 
 def _as_requested(command: UnansweredCommand) -> dict[int, Node]:

@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from dashboard.server.outages import outage_of
+from orchestration.errors.texts import first_line
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,7 +35,7 @@ def tried_again_soon(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitab
         except Exception as error:
             if outage_of(error) is None:
                 raise
-            reason = str(error).strip().partition("\n")[0]
+            reason = first_line(error)
             raise ApplicationError(
                 reason, type=AWAY, next_retry_delay=AGAIN_AFTER, category=ApplicationErrorCategory.BENIGN
             ) from error

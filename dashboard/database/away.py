@@ -10,6 +10,7 @@ from django.db import Error, InterfaceError, OperationalError
 
 from dashboard.database.threads import with_live_connections
 from orchestration.contracts.stores import StoreAway
+from orchestration.errors.texts import first_line
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,7 +66,7 @@ def store_call(function: Callable[P, R]) -> Callable[P, R]:
             return live(*args, **kwargs)
         except Error as error:
             if is_away(error):
-                raise StoreAway(str(error).strip().partition("\n")[0]) from error
+                raise StoreAway(first_line(error)) from error
             raise
 
     return call

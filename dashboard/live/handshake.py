@@ -10,6 +10,7 @@ from typing import Any
 from dashboard.live.consumers import TRY_AGAIN_LATER
 from dashboard.server.outages import outage_of
 from dashboard.server.problems import RETRY_AFTER
+from orchestration.errors.texts import first_line
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def answering_outages(app: App) -> App:
         except Exception as error:
             if outage_of(error) is None:
                 raise
-            log.warning("%s is refused for now: %s", scope["path"], str(error).strip().partition("\n")[0])
+            log.warning("%s is refused for now: %s", scope["path"], first_line(error))
             await _refuse(scope, send, started=started)
 
     return answered

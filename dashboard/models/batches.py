@@ -65,7 +65,8 @@ class Batch(Tally):
     `reading` is the progress of an input that is read while the batch runs: {"is_last": bool, "position": fields of
     inputs.source.Position, "left_out": n, "bad": [[line, reason]]}.
     `steered_at` and `window_at` are the times of the newest known pause or resume, and change of window.
-    `held_reason` and `held_until` say why and until when it waits for a person; `held_at` is the newest report of that.
+    `held_reason` and `held_until` say why and until when it waits for a person; `held_at` is the newest report of that,
+    or of a start or an end of its root since.
     `blocked` says which of its workflows fail their workflow task again and again, since `blocked_since`:
     {"workflows": [ids], "workflow_id": and "workflow_type": of the first that failed, "reason": its error}.
     A batch that Canopy did not launch has `watched_id`, its root's workflow id, and consists of the runs that started

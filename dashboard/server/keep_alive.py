@@ -20,6 +20,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+from dashboard.server.standby import STANDBY
+
 SUPERVISOR = "CANOPY_SUPERVISOR_PID"
 """Environment: the process at whose end the program is stopped, too."""
 
@@ -29,7 +31,7 @@ SHOW_LOGS = "CANOPY_SHOW_LOGS"
 OPEN_ACTIVITIES = "CANOPY_OPEN_ACTIVITIES"
 """Environment: the folder in which a worker notes what is at work, for the one that replaces it."""
 
-SPARES = {"worker": "--standby"}
+SPARES = {"worker": STANDBY}
 """Programs that can wait until they are needed, by name: the argument with which they wait for a line of input."""
 
 SPARE_AFTER = 10.0

@@ -10,6 +10,7 @@ from enum import Enum, auto
 
 from dashboard.database import away as database
 from orchestration.contracts.stores import StoreAway
+from orchestration.errors.texts import first_line
 from orchestration.temporal import connection as temporal
 
 
@@ -40,7 +41,7 @@ def log_failure(log: logging.Logger, message: str, *given: object, error: Except
     if outage_of(error) is None:
         log.error(message, *given, exc_info=error)
     else:
-        log.warning(f"{message} %s", *given, str(error).strip().partition("\n")[0] or repr(error))
+        log.warning(f"{message} %s", *given, first_line(error))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

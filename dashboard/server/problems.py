@@ -28,7 +28,7 @@ from django.utils.translation import gettext_lazy, override
 from dashboard.database.sanitising import is_unstorable
 from dashboard.i18n.formatting import StrOrPromise, numeral
 from dashboard.server.outages import Outage, outage_of
-from orchestration.errors.texts import text_of
+from orchestration.errors.texts import first_line
 
 log = logging.getLogger(__name__)
 
@@ -69,28 +69,26 @@ def away(request: HttpRequest, error: BaseException | None) -> HttpResponse | No
     """Return a 503 where an error tells of an outage of what Canopy needs; None for any other error."""
     if error is None or (outage := outage_of(error)) is None:
         return None
-    log.warning("%s %s: %r", request.method, request.path, str(error).strip().partition("\n")[0] or error)
-    if is_api(request):
-        with override("en"):
-            answer: HttpResponse = problem(503, str(OUTAGES[outage]))
-    else:
-        reason = "" if outage is Outage.AWAY else OUTAGES[outage]
-        answer = HttpResponse(loader.get_template("503.html").render({"reason": reason}), status=503)
-    answer._has_been_logged = True  # type: ignore[attr-defined]  # Django would log a stack for each request
-    return answer
+    log.warning("%s %s: %s", request.method, request.path, first_line(error))
+    return _refused(request, 503, OUTAGES[outage], on_page="" if outage is Outage.AWAY else OUTAGES[outage])
 
 
 def unstorable(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
     """Return a 400 where a database refused a value that the request gave; None for any other error."""
     if error is None or not is_unstorable(error):
         return None
-    log.warning("%s %s: %s", request.method, request.path, text_of(error).partition("\n")[0], exc_info=error)
+    log.warning("%s %s: %s", request.method, request.path, first_line(error), exc_info=error)
+    return _refused(request, 400, UNSTORABLE, on_page=UNSTORABLE)
+
+
+def _refused(request: HttpRequest, status: int, reason: StrOrPromise, *, on_page: StrOrPromise) -> HttpResponse:
+    """Return an answer of the API with a reason, or the status's page with another; both have been logged."""
     if is_api(request):
         with override("en"):
-            answer: HttpResponse = problem(400, str(UNSTORABLE))
+            answer: HttpResponse = problem(status, str(reason))
     else:
-        answer = HttpResponse(loader.get_template("400.html").render({"reason": UNSTORABLE}), status=400)
-    answer._has_been_logged = True  # type: ignore[attr-defined]
+        answer = HttpResponse(loader.get_template(f"{status}.html").render({"reason": on_page}), status=status)
+    answer._has_been_logged = True  # type: ignore[attr-defined]  # Django would log a stack for each request
     return answer
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -36,6 +35,7 @@ from orchestration.contracts.names import (
 )
 from orchestration.contracts.status import Status
 from orchestration.contracts.stores import ChunkStore
+from orchestration.engine.flows.bounds import size_of
 from orchestration.temporal.heartbeat import heartbeating
 
 HOLDER_MEMO = "canopy_holder"
@@ -161,7 +161,7 @@ def first_that_fit(texts: Sequence[str], limit: int) -> list[str]:
     """Return the first texts that together take up to `limit` bytes as JSON, and one at least."""
     fit, size = list[str](), 0
     for text in texts:
-        size += len(json.dumps(text, ensure_ascii=False).encode(errors="replace")) + 1
+        size += size_of(text) + 1
         if fit and size > limit:
             break
         fit.append(text)

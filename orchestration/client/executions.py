@@ -19,12 +19,13 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import ContinueAsNewInitiator, HistoryEventFilterType, WorkflowExecutionStatus
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, GetWorkflowExecutionHistoryRequest
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
 from temporalio.client import Client
 from temporalio.exceptions import CancelledError, TerminatedError, TimeoutType
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 from temporalio.service import RPCError, RPCStatusCode
 
+from orchestration.client.describing import describe
 from orchestration.client.visibility import run_of
 from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts.status import Failure
@@ -136,19 +137,8 @@ class ExecutionReader:
     async def _describe(self, workflow_id: str, run_id: str) -> WorkflowExecutionInfo | None:
         client = await self.client()
         with unavailable():
-            try:
-                answer = await client.workflow_service.describe_workflow_execution(
-                    DescribeWorkflowExecutionRequest(
-                        namespace=client.namespace,
-                        execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
-                    ),
-                    timeout=RPC_TIMEOUT,
-                )
-            except RPCError as error:
-                if error.status is RPCStatusCode.NOT_FOUND:
-                    return None
-                raise
-        return answer.workflow_execution_info
+            answer = await describe(client, workflow_id, run_id)
+        return answer.workflow_execution_info if answer is not None else None
 
     async def _next_run(self, workflow_id: str, run_id: str) -> str:
         """Return the id of the run that continued another one as new."""

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import (
-    DescribeWorkflowExecutionRequest,
     DescribeWorkflowExecutionResponse,
     GetWorkflowExecutionHistoryReverseRequest,
 )
@@ -22,6 +21,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from orchestration.client.describing import describe
 from orchestration.client.reader import TemporalReader
 from orchestration.client.signals import OPTIONAL_ANSWER
 from orchestration.client.visibility import has_id
@@ -91,17 +91,8 @@ async def _runs(reader: TemporalReader, workflow_id: str, sent_at: datetime) -> 
 async def _describe(
     reader: TemporalReader, workflow_id: str, run_id: str = ""
 ) -> DescribeWorkflowExecutionResponse | None:
-    client = await reader.client()
-    request = DescribeWorkflowExecutionRequest(
-        namespace=client.namespace, execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id)
-    )
     with unavailable():
-        try:
-            return await client.workflow_service.describe_workflow_execution(request, timeout=RPC_TIMEOUT)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-    return None
+        return await describe(await reader.client(), workflow_id, run_id)
 
 
 Found = tuple[Reply | None, bool]

@@ -23,7 +23,7 @@ from temporalio.service import RPCError
 from orchestration.client.executions import ExecutionReader
 from orchestration.client.root_workflows import FLOW_WORKFLOWS
 from orchestration.client.task_queues import WORKER_LOST_AFTER, QueueSnapshot, describe_queues, list_workers
-from orchestration.client.visibility import NOT_CONTINUED, STATUSES, is_exact, is_of, run_of, tree_query
+from orchestration.client.visibility import IS_OPEN, NOT_CONTINUED, STATUSES, is_exact, is_of, run_of, tree_query
 from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts import events
 from orchestration.contracts.events import TreeEvent
@@ -192,9 +192,7 @@ class TemporalReader(ExecutionReader):
         """Return the workflow ids of the newest NEW_RUNS roots that are open: of batches, or else of others' trees."""
         found = set[str]()
         batches = "STARTS_WITH" if ours else "NOT STARTS_WITH"
-        async for run in self.list_runs(
-            f"CloseTime IS NULL AND ParentWorkflowId IS NULL AND WorkflowId {batches} 'batch-'"
-        ):
+        async for run in self.list_runs(f"{IS_OPEN} AND ParentWorkflowId IS NULL AND WorkflowId {batches} 'batch-'"):
             found.add(run.workflow_id)
             if len(found) >= NEW_RUNS:
                 break

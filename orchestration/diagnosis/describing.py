@@ -7,18 +7,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import (
-    DescribeWorkflowExecutionRequest,
     GetWorkflowExecutionHistoryReverseRequest,
     ListWorkflowExecutionsRequest,
 )
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from orchestration.client.visibility import IS_OPEN, REPORTED_PROBLEMS, quoted, tree_query
+from orchestration.client.describing import describe
+from orchestration.client.visibility import IS_OPEN, REPORTED_PROBLEMS, is_of, run_of, tree_query
 from orchestration.contracts.workflow_ids import WorkflowTree
 from orchestration.diagnosis.snapshot import WorkflowSnapshot
 from orchestration.temporal.connection import RPC_TIMEOUT
@@ -54,15 +53,9 @@ class Describer:
 
         It has events if they are requested, or if a workflow task has failed.
         """
-        request = DescribeWorkflowExecutionRequest(
-            namespace=self.client.namespace, execution=WorkflowExecution(workflow_id=workflow_id)
-        )
-        try:
-            description = await self.client.workflow_service.describe_workflow_execution(request, timeout=RPC_TIMEOUT)
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return None
-            raise
+        description = await describe(self.client, workflow_id)
+        if description is None:
+            return None
         for pending in description.pending_activities:
             await decode_failure(self.client, pending.last_failure)
             await decode_details(self.client, pending.heartbeat_details)
@@ -100,9 +93,11 @@ class Describer:
     async def open_below(self, above: WorkflowSnapshot) -> list[WorkflowExecutionInfo]:
         """Return the open workflows at any depth below one: those with a reported problem first, then the oldest."""
         root = above.info.root_execution.workflow_id or above.workflow_id
-        infos = await self.listed(f"RootWorkflowId = {quoted(root)} AND {IS_OPEN}")
+        tree = WorkflowTree(root)
+        infos = await self.listed(f"{tree_query(tree)} AND {IS_OPEN}")
         if len(infos) >= LISTED:
-            infos += await self.listed(f"RootWorkflowId = {quoted(root)} AND {IS_OPEN} AND {REPORTED_PROBLEMS}")
+            infos += await self.listed(f"{tree_query(tree)} AND {IS_OPEN} AND {REPORTED_PROBLEMS}")
+        infos = [info for info in infos if is_of(run_of(info), tree)]
         by_id = {info.execution.workflow_id: info for info in reversed(infos)}
         by_id.pop(above.workflow_id, None)
         found = [info for info in by_id.values() if root == above.workflow_id or _is_below(info, above, by_id)]
@@ -131,7 +126,8 @@ async def open_workflows(client: Client, tree: WorkflowTree, size: int, page: by
         ),
         timeout=RPC_TIMEOUT,
     )
-    return [info.execution.workflow_id for info in found.executions], found.next_page_token
+    of_tree = [info.execution.workflow_id for info in found.executions if is_of(run_of(info), tree)]
+    return of_tree, found.next_page_token
 
 
 def has_reported_problem(info: WorkflowExecutionInfo) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from traceback import FrameSummary
 
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
@@ -26,6 +28,16 @@ def text_of(error: BaseException) -> str:
         return visible(str(error))
     except BaseException:
         return ""
+
+
+def place_of(frame: FrameSummary) -> str:
+    """Return where a frame is, such as `orders.py:12 in enrich`."""
+    return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's text; where it has none, what names it."""
+    return text_of(error).strip().partition("\n")[0] or named(error)
 
 
 def named(error: BaseException) -> str:

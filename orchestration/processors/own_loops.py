@@ -16,9 +16,9 @@ import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+from orchestration.errors.texts import place_of
 from orchestration.processors.raised import Outcome
 from orchestration.processors.threads import FunctionsHang
 from orchestration.processors.worker_setup import PerLoop, exit_setups
@@ -167,7 +167,7 @@ class _Loop:
         stack = traceback.extract_stack(frame)[::-1] if frame is not None else []
         sources = {call.source for call in self.calls}
         found = next((each for each in stack if each.filename in sources), stack[0] if stack else None)
-        return f"{Path(found.filename).name}:{found.lineno} in {found.name}" if found else "an unknown place"
+        return place_of(found) if found else "an unknown place"
 
 
 class ProcessorLoops:

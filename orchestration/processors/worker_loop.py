@@ -12,8 +12,9 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
+
+from orchestration.errors.texts import place_of
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class LoopWatch:
             return
         stack = traceback.extract_stack(frame)
         name, reports = _at_work.get(task, ("A task", ()))
-        place = f"{Path(stack[-1].filename).name}:{stack[-1].lineno} in {stack[-1].name}"
+        place = place_of(stack[-1])
         where = "".join(traceback.format_list(stack[-FRAMES:]))
         log.warning("%s blocks the worker's event loop at %s, and everything else in it:\n%s", name, place, where)
         for report in reports:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.workflow import ActivityHandle
@@ -39,23 +40,20 @@ async def read_resources(wanted: ResourcesInput) -> list[str]:
 
 def start_holding(hold: HoldInput) -> ActivityHandle[None]:
     """Start to hold a resource; the result comes once nobody else uses it."""
-    return workflow.start_activity(
-        HOLD_RESOURCE_ACTIVITY,
-        hold,
-        schedule_to_close_timeout=LONGEST_WAIT,
-        heartbeat_timeout=HEARTBEAT_TIMEOUT,
-        retry_policy=UNTIL_IT_WORKS,
-        summary=hold.resource[:200],
-    )
+    return _start_waiting(HOLD_RESOURCE_ACTIVITY, hold, summary=hold.resource[:200])
 
 
 def start_awaiting(workflow_id: str) -> ActivityHandle[str]:
     """Start the wait for the workflow that has an id now; its result is the Status with which that one ends."""
+    return _start_waiting(AWAIT_WORKFLOW_ACTIVITY, workflow_id, result_type=str)
+
+
+def _start_waiting(activity: str, given: Any, **options: Any) -> ActivityHandle[Any]:
     return workflow.start_activity(
-        AWAIT_WORKFLOW_ACTIVITY,
-        workflow_id,
-        result_type=str,
+        activity,
+        given,
         schedule_to_close_timeout=LONGEST_WAIT,
         heartbeat_timeout=HEARTBEAT_TIMEOUT,
         retry_policy=UNTIL_IT_WORKS,
+        **options,
     )

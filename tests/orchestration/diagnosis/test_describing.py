@@ -45,7 +45,8 @@ class Broken:
 async def test_a_workflow_task_that_fails_further_down(
     temporal_server: TemporalServer, temporal_client: Client
 ) -> None:
-    gateway, top, queue = Gateway(Connection(temporal_server.address)), f"top-{token_hex(4)}", f"queue-{token_hex(4)}"
+    gateway, queue = Gateway(Connection(temporal_server.address)), f"queue-{token_hex(4)}"
+    top = f'top-{token_hex(4)}-"a\tb"'  # characters that a query cannot write
     async with Worker(
         temporal_client, task_queue=queue, workflows=[Top, Broken], workflow_runner=UnsandboxedWorkflowRunner()
     ):

@@ -61,6 +61,7 @@ class BegunNotes:
         self._call, self._alone = call, alone
         self._note, self._forget = note, forget
         self._open = set[int]()
+        self._noting = asyncio.Lock()
 
     @asynccontextmanager
     async def running(
@@ -76,9 +77,10 @@ class BegunNotes:
                 yield
                 await written()
             return
-        if not self._open.issuperset(item.index for item in items):
-            following = [item for item, _ in zip(ahead, range(AHEAD - len(items)), strict=False) if not item.ends]
-            await self._begin([*items, *following])
+        async with self._noting:  # what another coroutine is noting for this one is written first
+            if not self._open.issuperset(item.index for item in items):
+                following = [item for item, _ in zip(ahead, range(AHEAD - len(items)), strict=False) if not item.ends]
+                await self._begin([*items, *following])
         yield
 
     def finished(self, index: int) -> None:

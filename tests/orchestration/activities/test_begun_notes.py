@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
@@ -123,6 +124,30 @@ async def test_an_attempt_that_fails_by_itself_is_not_counted(process: Process) 
     with pytest.raises(Exception, match="told to fail"):
         await process.process_item(1, attempt=2)
     assert not process.store.begun
+
+
+async def test_nothing_runs_before_the_note_that_it_shares_is_written(process: Process) -> None:
+    notes, may_write = list[list[int]](), threading.Event()
+
+    def note_begun(begun: BegunItems) -> list[int]:
+        notes.append(begun.indices)
+        assert may_write.wait(60)
+        return [0] * len(begun.indices)
+
+    process.store.note_begun = note_begun  # type: ignore[method-assign]
+    running = asyncio.create_task(process.process(attempt=2))
+
+    async def is_noting() -> bool:
+        return bool(notes)
+
+    await until(is_noting, "a note is being written")
+    for _ in range(20):  # the other coroutine takes its item
+        await asyncio.sleep(0)
+    called = dict(process.probe.calls)
+    may_write.set()
+    assert (await running).completed == 6
+    assert called == {}
+    assert notes == [[0, 1, 2, 3, 4, 5]]
 
 
 async def _calls(process: Process, number: int) -> None:

@@ -33,6 +33,7 @@ from dashboard.live.handshake import answering_outages
 from dashboard.live.routing import websocket_urlpatterns
 from dashboard.notifications.dispatcher import run_dispatcher
 from dashboard.reconciliation.reconciler import run_reconciler
+from dashboard.server.client_address import with_peer_address
 from dashboard.server.outages import log_failure
 from orchestration.startup import CannotStart, prepare
 
@@ -69,13 +70,15 @@ async def _http(scope: Scope, receive: Any, send: Any) -> None:
             await sync_to_async(connections.close_all)()
 
 
-router = ProtocolTypeRouter(
-    {
-        "http": _http,
-        "websocket": answering_outages(
-            AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
-        ),
-    }
+router = with_peer_address(
+    ProtocolTypeRouter(
+        {
+            "http": _http,
+            "websocket": answering_outages(
+                AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
+            ),
+        }
+    )
 )
 
 

@@ -48,7 +48,7 @@ async def _post(delivery: Delivery) -> None:
     }
     transport = GuardedTransport(GuardedBackend(EgressPolicy.of(settings.CANOPY_HTTP_ALLOW)))
     try:
-        async with httpx.AsyncClient(transport=transport, timeout=TIMEOUT) as client:
+        async with httpx.AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False) as client:
             answer = await client.post(delivery.subscription.address, content=body, headers=headers)
     except (AddressRefused, httpx.InvalidURL) as error:
         raise DeliveryError(str(error), is_final=True) from error

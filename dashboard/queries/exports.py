@@ -14,8 +14,11 @@ from dashboard.queries.export_rows import ITEM_COLUMNS, ExportedItems, own_value
 from dashboard.queries.results import ColumnNames, result_fields
 from dashboard.server.streaming import csv_writer
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""Prefixes that a spreadsheet takes for a formula."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""Prefixes that a spreadsheet takes for a formula; the last four are full-width characters."""
+
+INNER_FORMULA = re.compile("(?<=[;\t\r\n])(?=[ ]*[=+\\-@\uff1d\uff0b\uff0d\uff20])")
+"""Where a formula begins within a cell for a spreadsheet whose language separates columns by semicolons or tabs."""
 
 NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
@@ -29,30 +32,31 @@ def json_lines(items: ExportedItems, columns: ColumnNames) -> Iterator[str]:
         yield json.dumps(whole, cls=DjangoJSONEncoder, ensure_ascii=False) + "\n"
 
 
-def csv_lines(items: ExportedItems, columns: ColumnNames) -> Iterator[str]:
+def csv_lines(items: ExportedItems, columns: ColumnNames, as_cell: Callable[[Any], Any] | None = None) -> Iterator[str]:
     """Yield a header and each item as a line of CSV; fields of data and result are columns of their own."""
     data, results = columns
-    writer = csv_writer()
-    yield writer.writerow([*ITEM_COLUMNS, *(f"item.{name}" for name in data), *(f"result.{name}" for name in results)])
+    writer, as_cell = csv_writer(), as_cell or cell
+    names = [*ITEM_COLUMNS, *(f"item.{name}" for name in data), *(f"result.{name}" for name in results)]
+    yield writer.writerow(map(as_cell, names))
     for item in items:
         own, result = own_values(item), result_fields(item.result)
         values = [*(own[name] for name in ITEM_COLUMNS), *(item.data.get(name) for name in data)]
-        yield writer.writerow([cell(value) for value in (*values, *(result.get(name) for name in results))])
+        yield writer.writerow([as_cell(value) for value in (*values, *(result.get(name) for name in results))])
 
 
 def spreadsheet_lines(items: ExportedItems, columns: ColumnNames) -> Iterator[str]:
     """Yield the lines of a CSV file with the mark by which Excel knows that it is UTF-8."""
     yield BYTE_ORDER_MARK
-    yield from csv_lines(items, columns)
+    yield from csv_lines(items, columns, shown_cell)
 
 
 def rejected_for_spreadsheets(failed: ExportedItems) -> Iterator[str]:
-    """Yield the failed items as CSV to be looked at: no cell is a formula."""
+    """Yield the failed items as CSV to be looked at: no cell is a formula, and no column's name."""
     columns = input_columns(failed)
     writer = csv_writer()
-    yield BYTE_ORDER_MARK + writer.writerow([*columns, relaunch.REASON_COLUMN])
+    yield BYTE_ORDER_MARK + writer.writerow(map(shown_cell, [*columns, relaunch.REASON_COLUMN]))
     for item in failed:
-        yield writer.writerow([cell(each) for each in (*map(item.data.get, columns), item.error_message)])
+        yield writer.writerow([shown_cell(each) for each in (*map(item.data.get, columns), item.error_message)])
 
 
 def input_columns(items: ExportedItems) -> list[str]:
@@ -85,6 +89,12 @@ def cell(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(FORMULA) and not NUMBER.fullmatch(value):
         return f"'{value}"
     return "" if value is None else value
+
+
+def shown_cell(value: Any) -> Any:
+    """Return a value as `cell`, also where a spreadsheet splits cells at other characters than commas."""
+    protected = cell(value)
+    return INNER_FORMULA.sub("'", protected) if isinstance(protected, str) else protected
 
 
 def parquet_parts(items: ExportedItems, columns: ColumnNames) -> Iterator[bytes]:

@@ -1,8 +1,9 @@
 """Egress rules: which addresses processors may connect to. The check is on the address that is connected to.
 
-Private, loopback, link-local and other special addresses are refused unless the installation allows a host or a
-network (CANOPY_HTTP_ALLOW). The check sits in the connection pool's network backend: after DNS, so that a name cannot
-point elsewhere between check and connection, and for every redirect, which is a connection like any other.
+Only public addresses are allowed (`public_addresses`), and what the installation allows in addition, by host or
+network (CANOPY_HTTP_ALLOW). The check sits in the connection pool's network backend: after DNS, and what is connected
+to is the address that was checked, so that a name cannot point elsewhere in between; TLS still asks for the name. It
+holds for every redirect, which is a connection like any other.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Self
 
 import httpcore
@@ -20,10 +21,8 @@ import httpx
 from httpcore import AsyncNetworkBackend, AsyncNetworkStream
 from httpcore._backends.auto import AutoBackend
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+from orchestration.processors.http.public_addresses import METADATA, Address, Network, why_not_public
 
-NAT64 = IPv6Network("64:ff9b::/96")
 MAX_CONNECTIONS = 200
 
 
@@ -56,29 +55,30 @@ class EgressPolicy:
 
     def allows(self, host: str, address: Address) -> bool:
         """Whether to allow a connection to an address to which a host name resolves."""
-        if host.lower() in self.hosts or any(_is_in(address, network) for network in self.networks):
-            return True
-        return all(is_public(each) for each in (address, *_embedded(address)))
+        return self.why_refused(host, address) is None
+
+    def why_refused(self, host: str, address: Address) -> str | None:
+        """Return what an address is, as a phrase, if it may not be connected to; None if it may.
+
+        A metadata service of a cloud is allowed only by its address or by a name, not by a network around it.
+        """
+        if host.lower().rstrip(".") in self.hosts or any(_allows(network, address) for network in self.networks):
+            return None
+        return why_not_public(address)
 
 
 def is_public(address: Address) -> bool:
     """Whether an address is reachable on the public Internet."""
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    return why_not_public(address) is None
 
 
-def _is_in(address: Address, network: Network) -> bool:
+def _allows(network: Network, address: Address) -> bool:
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return any(each in network for each in (address, mapped) if each is not None)
-
-
-def _embedded(address: Address) -> Sequence[IPv4Address]:
-    """Return the IPv4 addresses embedded in an IPv6 address: mapped, 6to4, Teredo, NAT64."""
-    if not isinstance(address, IPv6Address):
-        return ()
-    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if address in NAT64:
-        found.append(IPv4Address(int(address) & 0xFFFFFFFF))
-    return [each for each in found if each is not None]
+    return any(
+        each in network and (each not in METADATA or network.num_addresses == 1)
+        for each in (address, mapped)
+        if each is not None
+    )
 
 
 class GuardedBackend(AsyncNetworkBackend):
@@ -99,13 +99,14 @@ class GuardedBackend(AsyncNetworkBackend):
         """Connect. Raises AddressRefused when the host has an address that is not allowed."""
         try:
             addresses = await self.resolve(host, port)
-        except OSError as error:
-            raise httpcore.ConnectError(f"The host {host} cannot be resolved: {error.strerror or error}") from error
+        except (OSError, UnicodeError) as error:  # a name that cannot be written in IDNA is no OSError
+            reason = getattr(error, "strerror", None) or error
+            raise httpcore.ConnectError(f"The host {host} cannot be resolved: {reason}") from error
         for address in addresses:
-            if not self._policy.allows(host, address):
+            if (reason := self._policy.why_refused(host, address)) is not None:
                 raise AddressRefused(
-                    f"{host} is {address}, which is not a public address. The installation can allow it with "
-                    "CANOPY_HTTP_ALLOW."
+                    f"{host} is {address}, which is not a public address ({reason}). The installation can allow it "
+                    "with CANOPY_HTTP_ALLOW."
                 )
         return await self._connect_first(addresses, port, timeout, local_address, socket_options)
 

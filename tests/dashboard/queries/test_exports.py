@@ -15,14 +15,18 @@ from django.test import Client
 
 from dashboard.accounts.api_tokens import create_token
 from dashboard.chunk_store.store import DjangoChunkStore
-from dashboard.models import Item
+from dashboard.inputs.reader import InputReader
+from dashboard.inputs.rows import InputRow
+from dashboard.inputs.source import Format, Source
+from dashboard.models import Item, NodeStatus
 from dashboard.projection.events import apply_events
-from dashboard.queries.export_rows import ExportedItems
-from dashboard.queries.exports import cell
+from dashboard.queries.export_rows import ExportedItems, exported_columns
+from dashboard.queries.exports import cell, launch_again_csv, rejected_for_spreadsheets, shown_cell, spreadsheet_lines
 from dashboard.server.streaming import PART_SIZE, stream
 from orchestration.contracts.chunks import ItemResult
 from orchestration.contracts.status import Failure, Status
 from orchestration.errors.kinds import ADVICE, ErrorKind
+from orchestration.processors.catalogue import get_processor
 from tests.support.builders import START, MakeBatch, child_of, closed, start_root
 from tests.support.streaming import streamed_content
 
@@ -79,6 +83,32 @@ def test_a_download_has_every_item_with_its_result_or_error(
 )
 def test_no_cell_is_a_formula(value: object, shown: object) -> None:
     assert cell(value) == shown
+
+
+@pytest.mark.parametrize("mark", ["=", "+", "-", "@", "\t=", "\r=", "\n=", "\uff1d"])
+def test_no_part_of_a_cell_is_a_formula_where_semicolons_or_lines_split_it(mark: str) -> None:
+    assert shown_cell(f"{mark}A1") == f"'{shown_cell(f'{mark}A1')[1:]}"
+    for separator in (";", "\t", "\n", "; "):
+        assert f"{separator.strip(' ')}'" in shown_cell(f"x{separator}{mark.strip()}A1")
+    assert shown_cell("a; b - c") == "a; b - c"
+
+
+@pytest.mark.django_db
+def test_a_name_of_a_column_is_no_formula_for_spreadsheets_and_comes_back_unchanged_for_launching(
+    make_batch: MakeBatch,
+) -> None:
+    name = "=cmd|' /C calc'!A0"
+    batch = make_batch(1)
+    batch.items.update(data={name: "=1+1"}, status=NodeStatus.FAILED, result={name: 1})
+    items = ExportedItems(batch.items.all())
+    [header, row] = csv.reader(io.StringIO("".join(rejected_for_spreadsheets(items)).lstrip("\ufeff")))
+    assert (header[0], row[0]) == (f"'{name}", "'=1+1")
+    [header, _] = csv.reader(io.StringIO("".join(spreadsheet_lines(items, exported_columns(batch)))))
+    assert not [each for each in header if each.startswith("=")]
+    again = "".join(launch_again_csv(items)).encode()
+    [(_, row)] = InputReader(Source(Format.CSV, lambda: io.BytesIO(again)), get_processor("simulate"))
+    assert isinstance(row, InputRow)
+    assert row.data == {name: "=1+1"}
 
 
 @pytest.mark.django_db

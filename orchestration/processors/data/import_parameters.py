@@ -32,7 +32,8 @@ class ImportParameters(BaseModel):
         min_length=1,
         max_length=200,
         description="One per line: name: type, required, unique, from … to …, pattern …. Types: text, integer, "
-        "decimal, boolean, date, datetime. The pattern comes last; the range of text is its length. "
+        "decimal, boolean, date, datetime. The pattern comes last, as a regular expression without look-arounds and "
+        "back-references; the range of text is its length. "
         "Other columns of the file are ignored.",
         json_schema_extra={
             "placeholder": "id: integer\nemail: text, required, unique, pattern .+@.+\namount: decimal, from 0 to 10000"

@@ -14,6 +14,8 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from orchestration.processors.data.linear_patterns import InvalidPattern, LinearPattern
+
 RANGE = re.compile(r"(?:from (?P<minimum>\S+))? ?(?:to (?P<maximum>\S+))?")
 TRUE, FALSE = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
 
@@ -59,7 +61,7 @@ class Column:
     type: str = "text"
     required: bool = False
     unique: bool = False
-    pattern: re.Pattern[str] | None = None
+    pattern: LinearPattern | None = None
     minimum: Any = None
     maximum: Any = None
 
@@ -94,7 +96,7 @@ class Column:
             value = convert(text)
         except ValueError:
             raise ValueError(f"{self.name}: {_shortened(text)} is not {phrase}") from None
-        if self.pattern is not None and not self.pattern.fullmatch(text):
+        if self.pattern is not None and not self.pattern.matches(text):
             raise ValueError(f"{self.name}: {_shortened(text)} does not match {self.pattern.pattern}")
         self._check_range(text, value)
         return value
@@ -119,11 +121,11 @@ def _read_bound(name: str, column_type: str, text: str) -> Any:
         raise ValueError(f"{name}: {text!r} is not valid in the range of a {column_type}.") from None
 
 
-def _compile_pattern(name: str, pattern: str) -> re.Pattern[str] | None:
+def _compile_pattern(name: str, pattern: str) -> LinearPattern | None:
     try:
-        return re.compile(pattern.strip()) if pattern.strip() else None
-    except re.error as error:
-        raise ValueError(f"{name}: invalid pattern {pattern.strip()!r}: {error}.") from None
+        return LinearPattern.of(pattern.strip()) if pattern.strip() else None
+    except InvalidPattern as error:
+        raise ValueError(f"{name}: invalid pattern {_shortened(pattern.strip())}: {error}.") from None
 
 
 def _shortened(text: str) -> str:

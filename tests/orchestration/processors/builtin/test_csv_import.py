@@ -76,6 +76,7 @@ def test_a_row_is_the_same_when_read_again_from_its_json() -> None:
         ({"id": "number"}, "id", "unknown option 'number'"),
         ({"id": "integer, from one"}, "id", "'one' is not valid in the range of a integer"),
         ({"id": "pattern ("}, "id", "invalid pattern"),
+        ({"id": "pattern (?=a)a"}, "id", "look-ahead"),
         ({"id": ""}, "key", "not key"),
         ({"id": ""}, " , ", "not nothing"),
     ],

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import base64
+import asyncio
 import hashlib
-import io
 import mimetypes
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 import puremagic
-from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict, Field
 
+from orchestration.processors.content.readers import CONTENT_ERRORS, content_readers
 from orchestration.processors.data.file_stores import FILE_STORE_PREFIX, NoSuchFile, StoreMissing, StoreName, open_file
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
+from orchestration.processors.threads import processor_threads
 
 HEAD_BYTES = 4_096
 """Bytes from which the type is detected."""
@@ -23,12 +23,9 @@ HEAD_BYTES = 4_096
 MIN_CONFIDENCE = 0.7
 """Minimum confidence of puremagic: below it, a match is a guess from one or two bytes."""
 
+READ_IMAGE = "orchestration.processors.content.images:read_image"
 IMAGE_BYTES = 50_000_000
-IMAGE_PIXELS = 100_000_000
-"""A larger image has no thumbnail: decoding it takes four bytes of memory per pixel."""
-
-THUMBNAIL_SIZE = (96, 96)
-"""Pixels, at most."""
+"""Of a larger file only the digest is made."""
 
 
 class File(BaseModel):
@@ -54,7 +51,10 @@ class DigestParameters(BaseModel):
 
 
 class FileDigest(BaseModel):
-    """Size in bytes; checksum in hexadecimal; lines of a text; width, height and thumbnail (a data URL) of an image."""
+    """Size in bytes; checksum in hexadecimal; lines of a text; width, height and thumbnail (a data URL) of an image.
+
+    `note` says why an image has no thumbnail.
+    """
 
     path: str
     size: int
@@ -64,6 +64,7 @@ class FileDigest(BaseModel):
     width: int | None = None
     height: int | None = None
     thumbnail: str | None = None
+    note: str | None = None
 
 
 @processor(
@@ -73,13 +74,29 @@ class FileDigest(BaseModel):
     summary="Read files from a configured folder or S3-compatible bucket: size, checksum, type, lines, and a "
     "thumbnail of images.",
     key="path",
-    non_retryable=(StoreMissing, NoSuchFile),
+    non_retryable=(StoreMissing, NoSuchFile, *CONTENT_ERRORS),
     icon="finger-print",
     example="invoices/2026-11.pdf\nscans/0001.jpg",
     default_plan={"chunk_size": 20, "item_timeout": 600},
 )
-def file_digest(item: File, parameters: DigestParameters, context: ItemContext) -> FileDigest:
-    """Read a file once, in parts. Raises StoreMissing, NoSuchFile, StoreFailed."""
+async def file_digest(item: File, parameters: DigestParameters, context: ItemContext) -> FileDigest:
+    """Read a file once, in parts, then the image that it is. Raises StoreMissing, NoSuchFile, StoreFailed."""
+    read = partial(_read, item, parameters, context)
+    try:
+        reader: _DigestReader = await processor_threads().run("file_digest", read, context.waiting)
+    except asyncio.CancelledError:
+        context.cancel()
+        raise
+    found = FileDigest(path=item.path, size=reader.size, checksum=reader.checksum, mime=reader.mime, lines=reader.lines)
+    if not reader.image:
+        return found
+    said = await content_readers().read(
+        "file_digest", READ_IMAGE, bytes(reader.image), context.waiting, thumbnail=parameters.thumbnails
+    )
+    return found.model_copy(update=said)
+
+
+def _read(item: File, parameters: DigestParameters, context: ItemContext) -> _DigestReader:
     with open_file(parameters.store, item.path) as file:
         reader = _DigestReader(parameters.checksum, item.path)
         for part in file.parts:
@@ -87,8 +104,7 @@ def file_digest(item: File, parameters: DigestParameters, context: ItemContext) 
                 break
             reader.update(part)
             context.progress(reader.size, file.size, "bytes")
-    found = FileDigest(path=item.path, size=reader.size, checksum=reader.checksum, mime=reader.mime, lines=reader.lines)
-    return _with_thumbnail(found, bytes(reader.image), wanted=parameters.thumbnails) if reader.image else found
+    return reader
 
 
 class _DigestReader:
@@ -153,21 +169,3 @@ def mime_of(head: bytes, path: str) -> str:
     if best.mime_type and best.confidence >= MIN_CONFIDENCE:
         return str(best.mime_type)
     return by_name or best.mime_type or "application/octet-stream"
-
-
-def _with_thumbnail(found: FileDigest, content: bytes, *, wanted: bool) -> FileDigest:
-    """Add an image's size, and its thumbnail if `wanted`; an unreadable image is returned without them."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            size = {"width": image.width, "height": image.height}
-            if not wanted or image.width * image.height > IMAGE_PIXELS:
-                return found.model_copy(update=size)
-            image.draft("RGB", THUMBNAIL_SIZE)
-            thumbnail = ImageOps.exif_transpose(image)
-            thumbnail.thumbnail(THUMBNAIL_SIZE)
-            encoded = io.BytesIO()
-            thumbnail.convert("RGBA" if "A" in thumbnail.getbands() else "RGB").save(encoded, "WEBP", quality=60)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return found
-    picture = base64.b64encode(encoded.getvalue()).decode()
-    return found.model_copy(update=size | {"thumbnail": f"data:image/webp;base64,{picture}"})

@@ -7,18 +7,15 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urljoin, urlsplit
+from typing import Annotated, Any
 from urllib.robotparser import RobotFileParser
 from weakref import WeakKeyDictionary
 
 import httpx
-from langdetect import DetectorFactory, detect
-from langdetect.lang_detect_exception import LangDetectException
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from orchestration.processors.content.readers import CONTENT_ERRORS, content_readers
 from orchestration.processors.http.client import (
-    FetchedResponse,
     InvalidRequest,
     RequestFailed,
     RequestLimits,
@@ -33,23 +30,18 @@ from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
 from orchestration.processors.threads import processor_threads
 
-if TYPE_CHECKING:
-    from bs4 import BeautifulSoup
-
 USER_AGENT = "Canopy"
 ROBOTS_TTL = 3_600.0
 """Seconds to cache a robots.txt; RFC 9309 (2.4) allows up to a day."""
 
+LONGEST_DELAY = 60
+"""Seconds between two requests that a robots.txt may ask for."""
+
 MAX_ROBOTS_BYTES = 512 * 1024
 """Bytes of a robots.txt that are read; RFC 9309 (2.5) requires at least 500 KiB."""
 
-MIN_WORDS_FOR_LANGUAGE = 20
-"""With fewer words, language detection would be a guess."""
-
-INVISIBLE_TAGS = ("script", "style", "template", "noscript", "head", "title")
+READ_PAGE = "orchestration.processors.content.pages:read_page"
 HTML_TYPES = ("text/html", "application/xhtml+xml")
-
-DetectorFactory.seed = 0  # detection is otherwise not deterministic
 
 
 class DisallowedByRobots(Exception):
@@ -111,7 +103,7 @@ class Page:
     name="web_page",
     title="Web page",
     summary="Fetch each page and keep its title, word count, language and outgoing links. Respects robots.txt.",
-    non_retryable=(AddressRefused, DisallowedByRobots, InvalidRequest, NotAPage, ResponseTooLarge),
+    non_retryable=(AddressRefused, DisallowedByRobots, InvalidRequest, NotAPage, ResponseTooLarge, *CONTENT_ERRORS),
     icon="document-magnifying-glass",
     example="https://example.org/\nhttps://www.iana.org/help/example-domains",
     default_plan={"chunk_size": 20, "item_concurrency": 5},
@@ -124,56 +116,25 @@ async def web_page(item: PageItem, parameters: PageParameters, context: ItemCont
         robots = await _robots_of(request.url, limits, context)
         if not robots.can_fetch(USER_AGENT, str(request.url)):
             raise DisallowedByRobots(f"robots.txt of {host_of(request)} does not allow {request.url.path}.")
-        if delay := robots.crawl_delay(USER_AGENT):
-            limits = RequestLimits(limits.timeout, limits.at_once, min(limits.per_second, 1 / float(delay)))
+        if delay := min(int(robots.crawl_delay(USER_AGENT) or 0), LONGEST_DELAY):
+            limits = RequestLimits(limits.timeout, limits.at_once, min(limits.per_second, 1 / delay))
     fetched = await send(request, limits, context.waiting)
     if not fetched.response.is_success:
         raise unexpected(fetched, "200-299", host_of(request))
     kind = fetched.response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind not in HTML_TYPES:
         raise NotAPage(f"{kind or 'Content without a type'} is not a page.")
-    parse = partial(_parse_page, fetched, parameters.links_kept)
-    page: Page = await processor_threads().run("web_page", parse, context.waiting)
-    return page
-
-
-def _parse_page(fetched: FetchedResponse, links_kept: int) -> Page:
-    """Parse a page leniently, as a browser would."""
-    from bs4 import BeautifulSoup  # imported on first use: takes 0.15 s, and web processes never need it
-
-    url = str(fetched.response.url)
-    soup = BeautifulSoup(fetched.body, "html.parser", from_encoding=fetched.response.charset_encoding)
-    title = " ".join(soup.title.get_text(" ").split()) if soup.title else ""
-    outgoing = _outgoing(soup, url)
-    language = str(soup.html.get("lang") or "") if soup.html else ""
-    for each in soup(INVISIBLE_TAGS):
-        each.decompose()
-    words = soup.get_text(" ").split()
-    language = language or fetched.response.headers.get("Content-Language", "") or _language_of(words)
-    return Page(url, title, len(words), language.lower()[:20], len(outgoing), outgoing[:links_kept], len(fetched.body))
-
-
-def _outgoing(soup: BeautifulSoup, url: str) -> list[str]:
-    """Return the distinct URLs on other hosts that a page links to, without fragments."""
-    here = urlsplit(url).netloc
-    found = dict[str, None]()
-    for link in soup.find_all("a", href=True):
-        try:
-            target = urlsplit(urljoin(url, str(link["href"]).strip()))
-        except ValueError:
-            continue
-        if target.scheme in ("http", "https") and target.netloc not in ("", here):
-            found[target._replace(fragment="").geturl()] = None
-    return list(found)
-
-
-def _language_of(words: list[str]) -> str:
-    if len(words) < MIN_WORDS_FOR_LANGUAGE:
-        return ""
-    try:
-        return str(detect(" ".join(words[:1_000])))
-    except LangDetectException:
-        return ""
+    said = await content_readers().read(
+        "web_page",
+        READ_PAGE,
+        fetched.body,
+        context.waiting,
+        url=str(fetched.response.url),
+        charset=fetched.response.charset_encoding,
+        language=fetched.response.headers.get("Content-Language", ""),
+        links_kept=parameters.links_kept,
+    )
+    return Page(**said)
 
 
 # robots.txt (RFC 9309)
@@ -204,5 +165,5 @@ async def _read_robots(origin: str, limits: RequestLimits) -> RobotFileParser:
         raise RequestFailed(f"robots.txt cannot be read ({status}), so nothing of the host is fetched.")
     robots = RobotFileParser()
     text = fetched.body[:MAX_ROBOTS_BYTES].decode(errors="replace") if fetched.response.is_success else ""
-    robots.parse(text.splitlines())
+    await processor_threads().run("web_page", partial(robots.parse, text.splitlines()), nullcontext)
     return robots

@@ -24,9 +24,9 @@ from tests.support.stack import Process, free_port, http
 from tests.support.waiting import wait_until
 
 
-def picture(kind: str = "PNG", size: tuple[int, int] = (300, 200)) -> bytes:
+def picture(kind: str = "PNG", size: tuple[int, int] = (300, 200), mode: str = "RGB") -> bytes:
     written = io.BytesIO()
-    Image.new("RGB", size, (20, 120, 80)).save(written, kind)
+    Image.new("RGB", (1, 1), (20, 120, 80)).convert(mode).resize(size).save(written, kind)
     return written.getvalue()
 
 
@@ -115,6 +115,43 @@ async def test_checksum_and_thumbnails_are_optional(archive: str) -> None:
     (scan,) = await digest("scan.jpg", checksum="md5", thumbnails=False)
     assert scan.result["checksum"] == hashlib.md5(FILES["scan.jpg"]).hexdigest()
     assert (scan.result["width"], scan.result["thumbnail"]) == (300, None)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, make_store: Callable[[str], None]) -> Path:
+    """A folder that is the file store ARCHIVE."""
+    make_store(str(tmp_path))
+    return tmp_path
+
+
+async def test_what_is_named_like_an_image_starts_no_program(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, started = pictures / "bin" / "gs", pictures / "started"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {started}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    (pictures / "scan.jpg").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n%%EndComments\nshowpage\n")
+    (scan,) = await digest("scan.jpg")
+    assert (scan.result["width"], scan.result["thumbnail"]) == (None, None)
+    assert "not one of JPEG, PNG, WEBP, GIF, TIFF" in scan.result["note"]
+    assert not started.exists()
+
+
+@pytest.mark.parametrize("kind", ["BMP", "ICO", "TGA", "PPM", "PCX"])
+async def test_other_formats_are_not_decoded(pictures: Path, kind: str) -> None:
+    (pictures / "scan.png").write_bytes(picture(kind))
+    (scan,) = await digest("scan.png")
+    assert scan.result["thumbnail"] is None
+
+
+async def test_an_image_of_many_pixels_is_not_decoded(pictures: Path) -> None:
+    (pictures / "bomb.png").write_bytes(picture(size=(9_000, 9_000), mode="1"))
+    (pictures / "large.png").write_bytes(picture(size=(5_000, 4_000), mode="RGBA"))
+    bomb, large = await digest("bomb.png", "large.png")
+    assert (bomb.result["width"], bomb.result["height"], bomb.result["thumbnail"]) == (9_000, 9_000, None)
+    assert bomb.result["note"] == "No thumbnail: 81.0 megapixels, at most 20 are decoded."
+    assert large.result["thumbnail"]
+    assert large.result["note"] is None
 
 
 @pytest.mark.parametrize("path", ["nowhere.txt", "../secret.txt", "deep/../../secret.txt", "way-out", "deep"])

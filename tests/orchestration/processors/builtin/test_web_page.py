@@ -10,6 +10,7 @@ import pytest
 
 from orchestration.processors.builtin.web_page import web_page
 from orchestration.processors.catalogue import load
+from orchestration.processors.content import readers
 from orchestration.processors.http import client as http_client
 from orchestration.testing import Outcome, process_items
 
@@ -27,6 +28,8 @@ PAGES = {
     "/file.pdf": ("application/pdf", "%PDF"),
     "/private/page": ("text/html", "secret"),
     "/empty": ("text/html", ""),
+    "/comments": ("text/html", "<!--" * 60_000),
+    "/tags": ("text/html", "<a href=//x.example/>" * 100_000),
 }
 
 
@@ -121,6 +124,23 @@ async def test_anything_but_a_page_fails_with_the_reason(site: Any) -> None:
     assert wrong.error_type == "InvalidRequest"
     assert [each.error_type for each in invalid] == ["ValidationError", "ValidationError"]
     assert no_address.error_type == "UnexpectedStatus"
+
+
+@pytest.mark.parametrize("path", ["/comments", "/tags"])
+async def test_a_page_that_takes_long_to_parse_is_given_up(
+    site: Any, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(readers, "CPU_SECONDS", 1)
+    slow, fine = await fetch(site, path, "/plain")
+    assert (slow.error_type, slow.attempts) == ("ContentTooSlow", 1)
+    assert slow.error == "Reading the content took more than 1 s of CPU time."
+    assert fine.error == ""
+
+
+async def test_parsing_ends_at_the_timeout_of_the_item(site: Any) -> None:
+    items = [{"url": f"{site.url}/comments"}] * 3
+    pages = await process_items(web_page, items, item_timeout=3, item_concurrency=3, item_attempts=1)
+    assert all(each.error.startswith("No result within 3 s.") for each in pages)
 
 
 async def test_a_private_address_is_refused(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from orchestration.processors.data.linear_patterns import InvalidPattern, LinearPattern
 
 ENDLESS = ("(a+)+", "(a|aa)+", "(a*)*b", r"(\w+\s?)*", "(.*)*=", "a*a*a*a*a*a*a*b")
-"""Patterns with which Python's engine needs a time that doubles with each character, or grows with its seventh power."""
+"""Patterns for which Python's engine needs a time that doubles with each character, or grows with its seventh power."""
 
 TEXTS = (
     *("müller", "a.b@c.d", "٣٤٥", "123", "a b", " ", "\xa0", "ä", "ÄB", "äb", "a", "ab", "(?=a", "]a", "bcd", "\\d"),

@@ -18,6 +18,7 @@ class Occasion(models.TextChoices):
     ENDED = "ended", pgettext_lazy("a batch is", "finished")
     FAILING = "failing", gettext_lazy("failing")
     HELD = "held", gettext_lazy("waiting for a decision")
+    BLOCKED = "blocked", gettext_lazy("blocked by a failing workflow task")
 
 
 class Channel(models.TextChoices):
@@ -71,8 +72,8 @@ class DeliveryStatus(models.TextChoices):
 class Delivery(models.Model):
     """One notification to one address, stored with the change that it is about, and sent by a workflow with retries.
 
-    `once` is its idempotency key: the root's run, or the start of the hold. `started_at` is when its workflow was
-    started; `content` is what is sent, as built by `notifications`.
+    `once` is its idempotency key: the root's run, or the start of the hold or of the failing task. `started_at`
+    is when its workflow was started; `content` is what is sent, as built by `notifications`.
     """
 
     id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_id)

@@ -85,7 +85,12 @@ SENDERS = {Channel.WEBHOOK: _post, Channel.EMAIL: _mail}
 
 def subject_of(occasion: str) -> str:
     """Return the subject of a notification."""
-    words = {Occasion.ENDED: "Finished", Occasion.FAILING: "Failing", Occasion.HELD: "Waiting for a decision"}
+    words = {
+        Occasion.ENDED: "Finished",
+        Occasion.FAILING: "Failing",
+        Occasion.HELD: "Waiting for a decision",
+        Occasion.BLOCKED: "Workflow task failing",
+    }
     return words.get(Occasion(occasion), "") if occasion in Occasion.values else "Test notification"
 
 

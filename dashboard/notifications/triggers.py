@@ -22,12 +22,14 @@ class NotificationState:
     is_open: bool
     failures: int
     held: str
+    blocked: str
 
     @classmethod
     def of(cls, batch: Batch) -> NotificationState:
-        """Return the present state; a hold is identified by its start."""
+        """Return the present state; a hold is identified by its start, and so is a failing workflow task."""
         held = batch.held_at.isoformat() if batch.held_kind and batch.held_at else ""
-        return cls(batch.is_open, failed_children(batch), held)
+        blocked = batch.blocked_since.isoformat() if batch.blocked_since else ""
+        return cls(batch.is_open, failed_children(batch), held, blocked)
 
 
 def write_notifications(before: NotificationState, batch: Batch, root: Node) -> None:
@@ -61,6 +63,8 @@ def _events(before: NotificationState, now: NotificationState, root: Node) -> It
         yield Occasion.ENDED, run
     if now.held and now.held != before.held:
         yield Occasion.HELD, now.held
+    if now.blocked and not before.blocked:
+        yield Occasion.BLOCKED, now.blocked
     if now.failures > before.failures:
         yield Occasion.FAILING, run
 
@@ -87,6 +91,12 @@ def payload_of(batch: Batch, root: Node, occasion: str) -> dict[str, object]:
             "launched_by": batch.launched_by.get_username(),
             "children": batch.children | {"total": batch.child_count},
             "items": batch.items_by_status | {"total": batch.item_count},
-            "reason": batch.held_reason or (root.error_message if Status(root.status).is_retryable else ""),
+            "reason": _reason(batch, root, occasion),
         },
     }
+
+
+def _reason(batch: Batch, root: Node, occasion: str) -> str:
+    if occasion == Occasion.BLOCKED:
+        return str(batch.blocked["reason"])
+    return batch.held_reason or (root.error_message if Status(root.status).is_retryable else "")

@@ -6,6 +6,8 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from email.header import decode_header, make_header
 from email.message import EmailMessage, Message
 from functools import partial
@@ -20,8 +22,10 @@ from django.test import Client
 from standardwebhooks import Webhook
 
 from dashboard.actions.labels import set_tags
-from dashboard.models import Batch, Delivery, Subscription
+from dashboard.models import Batch, Delivery, Occasion, Subscription
+from dashboard.projection.blocked import set_blocked
 from orchestration.contracts.status import Status
+from orchestration.diagnosis.task_failures import TaskFailure
 from tests.support.builders import close_root, make_batch, make_person, make_viewer, run_children, start_root
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
@@ -203,6 +207,23 @@ def test_a_batch_notifies_matching_subscriptions(operator: User) -> None:
     assert deliveries_of(batch) == sorted(
         (each.pk, what) for each in (all_, its, tagged) for what in ("ended", "failing")
     )
+
+
+@pytest.mark.django_db
+def test_a_failing_workflow_task_notifies_once_until_it_is_gone(operator: User) -> None:
+    batch = make_batch(operator, 2)
+    start_root(batch)
+    all_ = subscription_of(operator, occasions=list(Occasion))
+    since = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    failure = TaskFailure(batch.workflows.root, "FanOutParent", "RuntimeError: no determinism", since)
+    for failures in ([failure], [failure, replace(failure, workflow_id="child", since=since - timedelta(seconds=9))]):
+        set_blocked(batch.pk, failures)
+        assert deliveries_of(batch) == [(all_.pk, "blocked")]
+    (sent,) = Delivery.objects.all()
+    assert (sent.content["type"], sent.content["data"]["reason"]) == ("batch.blocked", failure.error)
+    set_blocked(batch.pk, [])
+    set_blocked(batch.pk, [replace(failure, since=since + timedelta(hours=1))])
+    assert deliveries_of(batch) == [(all_.pk, "blocked")] * 2
 
 
 # The page

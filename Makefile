@@ -8,7 +8,7 @@ TEMPLATES = $(shell find templates -name '*.html')
 
 # A home and settings that only checks use.
 CHECK := CANOPY_HOME=$(VENV)/check-home
-PRODUCTION := $(CHECK) HTTPS=1 ALLOWED_HOSTS=canopy.example.org
+PRODUCTION := $(CHECK) CANOPY_HTTPS=1 ALLOWED_HOSTS=canopy.example.org
 
 .PHONY: run dev test check bench faults format texts clean debian
 
@@ -17,7 +17,7 @@ run: $(STAMP)
 
 # As `make run`, in a home of its own, with DEBUG; worker and web restart when a Python file changes.
 dev: $(STAMP)
-	@CANOPY_HOME="$${CANOPY_HOME:-var/dev}" DEBUG="$${DEBUG:-1}" exec $(BIN)/python manage.py run --reload
+	@CANOPY_HOME="$${CANOPY_HOME:-var/dev}" CANOPY_DEBUG="$${CANOPY_DEBUG:-$${DEBUG:-1}}" exec $(BIN)/python manage.py run --reload
 
 test: $(STAMP) debian
 	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder

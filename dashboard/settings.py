@@ -12,17 +12,19 @@ import environ
 from csp.constants import NONE, SELF
 from django.utils.module_loading import import_string
 
+from dashboard.environment import cookie_name, is_loopback, make_private, variable
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
 
 HOME = Path(env.str("CANOPY_HOME", default=str(BASE_DIR / "var"))).resolve()
-HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
+make_private(HOME)
 
 
 def _secret_key() -> str:
-    """Return SECRET_KEY, by default a random one that is generated once and kept in CANOPY_HOME."""
-    if given := str(env.str("SECRET_KEY", default="")):
+    """Return CANOPY_SECRET_KEY, by default a random one that is generated once and kept in CANOPY_HOME."""
+    if given := str(env.str(variable("SECRET_KEY"), default="")):
         return given
     path = HOME / "secret-key"
     if not path.exists():
@@ -36,27 +38,39 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
-DEBUG = env.bool("DEBUG", default=False)
-ALLOWED_HOSTS = env.list(
-    "ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", env.str("HOST", default="127.0.0.1")]
-)
+SECRET_KEY_FALLBACKS = env.list("CANOPY_SECRET_KEY_FALLBACKS", default=[])
+"""Former keys: sessions and links that were signed with one of them stay valid."""
+
+DEBUG = env.bool(variable("DEBUG"), default=False)
+LISTENS_ON = env.str("HOST", default="127.0.0.1")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", LISTENS_ON])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 # Addresses and networks of reverse proxies, which alone are believed about X-Forwarded-For.
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 
 # Behind TLS (production): every cookie and every request is secure. `make run` serves plain HTTP on loopback.
-HTTPS = env.bool("HTTPS", default=False)
+HTTPS = env.bool(variable("HTTPS"), default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # probed from inside, without the proxy
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_NAME = cookie_name("sessionid", is_secure=HTTPS)
+CSRF_COOKIE_NAME = cookie_name("csrftoken", is_secure=HTTPS)
+LANGUAGE_COOKIE_NAME = cookie_name("canopy-language", is_secure=HTTPS)
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = env.int("CANOPY_SESSION_IDLE_SECONDS", default=12 * 3600)
+CANOPY_SESSION_SECONDS = env.int("CANOPY_SESSION_SECONDS", default=7 * 24 * 3600)
+"""Seconds after the log-in at which a session ends whatever is done in it."""
+SESSION_EXPIRE_AT_BROWSER_CLOSE = False
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # no cookie of its own
 X_FRAME_OPTIONS = "DENY"
-SECURE_REFERRER_POLICY = "same-origin"
+SECURE_REFERRER_POLICY = SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+NEW_PASSWORD_REQUIRED = HTTPS or not is_loopback(LISTENS_ON)
+"""Whether who logs in with the first password has to change it: the dashboard is not for this machine alone."""
 
 TEMPORAL_ADDRESS = env.str("TEMPORAL_ADDRESS", default="127.0.0.1:7233")
 TEMPORAL_NAMESPACE = env.str("TEMPORAL_NAMESPACE", default="default")
@@ -101,12 +115,14 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "dashboard.server.answer_headers.private_answers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "dashboard.server.problems.readable_address",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "dashboard.accounts.sessions.SessionLimits",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -187,7 +203,12 @@ CHANNEL_LAYERS: dict[str, Any] = {
 }
 
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-AUTH_PASSWORD_VALIDATORS = [{"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"}]
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "batch-list"
 LOGOUT_REDIRECT_URL = "login"
@@ -230,7 +251,6 @@ CSRF_FAILURE_VIEW = "dashboard.views.error_pages.csrf_failure"
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
-LANGUAGE_COOKIE_NAME = "canopy-language"
 LOCALE_PATHS = [BASE_DIR / "dashboard" / "locale"]
 USE_TZ = True
 TIME_ZONE = "UTC"

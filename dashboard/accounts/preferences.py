@@ -8,13 +8,15 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from dashboard.environment import cookie_name
+
 THEMES: Mapping[str, object] = {"": _("System"), "light": _("Light"), "dark": _("Dark")}
 DENSITIES: Mapping[str, object] = {"": _("Comfortable"), "compact": _("Compact")}
 LANGUAGES: Mapping[str, object] = {"": _("Browser default"), **dict(settings.LANGUAGES)}
 
 COOKIES: dict[str, tuple[str, Mapping[str, object]]] = {
-    "theme": ("canopy-theme", THEMES),
-    "density": ("canopy-density", DENSITIES),
+    "theme": (cookie_name("canopy-theme", is_secure=settings.HTTPS), THEMES),
+    "density": (cookie_name("canopy-density", is_secure=settings.HTTPS), DENSITIES),
     "language": (settings.LANGUAGE_COOKIE_NAME, LANGUAGES),
 }
 """Preferences: the cookie of each, and its choices by value."""

@@ -13,6 +13,9 @@ from orchestration.processors.config_names import CONFIG_NAME, configured
 SECRET_PREFIX = "CANOPY_SECRET_"  # noqa: S105  a prefix, no secret
 """Prefix of the environment variables that hold the values of secrets where workers run."""
 
+RESERVED = frozenset({"KEY", "KEY_FALLBACKS"})
+"""Names whose variables are the dashboard's own: CANOPY_SECRET_KEY signs its sessions."""
+
 MASK = "•••"
 MIN_MASKED_LENGTH = 4
 """Characters. Shorter values are not masked: they occur in ordinary words, too."""
@@ -73,6 +76,8 @@ class Secret:
 
 def reveal(name: str) -> str:
     """Return a secret's value and register it for masking. Raises SecretMissing."""
+    if name in RESERVED:
+        raise SecretMissing(f"{SECRET_PREFIX}{name} is the dashboard's own. Configure the secret under another name.")
     value = configured(SECRET_PREFIX, name)
     if value is None:
         raise SecretMissing(f"There is no secret {name}: {SECRET_PREFIX}{name} is not set on this worker.")

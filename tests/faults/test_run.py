@@ -100,7 +100,7 @@ def test_a_changed_processor_takes_effect_in_web_and_worker_and_all_processes_en
     module = tmp_path / "own" / "greetings.py"
     module.parent.mkdir()
     module.write_text(OWN_PROCESSOR.format(summary="Greets.", greeting="Hello"))
-    environment = {"DEBUG": "1", "CANOPY_PROCESSORS": "greetings", "PYTHONPATH": str(module.parent)}
+    environment = {"CANOPY_DEBUG": "1", "CANOPY_PROCESSORS": "greetings", "PYTHONPATH": str(module.parent)}
     shutil.copytree(prepared_home(), tmp_path / "home", ignore=shutil.ignore_patterns("static"))
     run = Run(tmp_path / "home", [sys.executable, "manage.py", "run", "--reload"], environment=environment)
     run.start()
@@ -152,7 +152,12 @@ for text in ("before", "after"):
 
 @pytest.mark.parametrize(("debug", "rendered"), [("1", ["before", "after"]), ("0", ["before", "before"])])
 def test_a_changed_template_takes_effect_with_debug(tmp_path: Path, debug: str, rendered: list[str]) -> None:
-    env = {**os.environ, "CANOPY_HOME": str(tmp_path), "DEBUG": debug, "DJANGO_SETTINGS_MODULE": "dashboard.settings"}
+    env = {
+        **os.environ,
+        "CANOPY_HOME": str(tmp_path),
+        "CANOPY_DEBUG": debug,
+        "DJANGO_SETTINGS_MODULE": "dashboard.settings",
+    }
     command = [sys.executable, "-c", RENDERED_TWICE, str(tmp_path)]
     assert subprocess.check_output(command, cwd=ROOT, env=env, text=True, timeout=300).split() == rendered
 

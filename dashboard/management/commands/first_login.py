@@ -9,11 +9,12 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group, User
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, OutputWrapper
 from django.db import transaction
 
 from dashboard.accounts.api_tokens import create_token
 from dashboard.accounts.permissions import OPERATORS
+from dashboard.accounts.sessions import password_is_first
 
 FIRST_LOGIN = "first-login.json"
 USERNAME = "operator"
@@ -25,9 +26,19 @@ class Command(BaseCommand):
     help = f"Create an operator account and an API token, and store both in CANOPY_HOME/{FIRST_LOGIN}."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Create the account and print its login."""
+        """Create the account, and print its login to a terminal; elsewhere it would be kept in a log."""
         login = make_first_login()
-        self.stdout.write(json.dumps(login) if login else "There are already accounts.")
+        if login is None:
+            self.stdout.write("There are already accounts.")
+        elif is_terminal(self.stdout):
+            self.stdout.write(json.dumps(login))
+        else:
+            self.stdout.write(f"The first login is in {settings.HOME / FIRST_LOGIN}.")
+
+
+def is_terminal(output: OutputWrapper) -> bool:
+    """Whether a command's output is read by a person as it comes, and kept nowhere."""
+    return output.isatty() and not os.environ.get("JOURNAL_STREAM")
 
 
 @transaction.atomic
@@ -35,9 +46,10 @@ def make_first_login() -> dict[str, str] | None:
     """Create the first account and write its login to a file of mode 600; None if there are accounts."""
     if User.objects.exists():
         return None
-    login = {"username": USERNAME, "password": secrets.token_urlsafe(12)}
+    login = {"username": USERNAME, "password": secrets.token_urlsafe(16)}
     person = User.objects.create_user(**login)
     person.groups.add(Group.objects.get(name=OPERATORS))
+    password_is_first(person)
     login["token"] = create_token(person, "first login")
     path = settings.HOME / FIRST_LOGIN
     path.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from honcho.environ import parse_procfile
 
-from dashboard.management.commands.first_login import FIRST_LOGIN, make_first_login
+from dashboard.management.commands.first_login import FIRST_LOGIN, is_terminal, make_first_login
 from dashboard.server.keep_alive import SHOW_LOGS, SUPERVISOR
 from dashboard.server.processes import (
     STOPPED_LAST,
@@ -94,7 +94,7 @@ class Command(BaseCommand):
                 reported = time.monotonic()
             time.sleep(POLL_INTERVAL)
         path = settings.HOME / FIRST_LOGIN
-        if login is not None:
+        if login is not None and is_terminal(self.stdout):
             how = f"log in as {login['username']} with {login['password']} (API token {login['token']}; kept in {path})"
         else:
             how = f"the first login is in {path}" if path.exists() else "log in as before"

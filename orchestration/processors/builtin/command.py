@@ -26,6 +26,9 @@ from orchestration.processors.registry import processor
 from orchestration.processors.secrets import SecretMissing
 from orchestration.processors.templating import Fields, UnknownField, fill_text
 
+UMASK_VARIABLE = "CANOPY_UMASK"
+"""Environment: the umask of programs, in octal; that of the worker is for its own files."""
+
 COMMANDS_VARIABLE = "CANOPY_COMMANDS"
 PROGRAM_NAME = re.compile(r"[\w.-]+")
 
@@ -147,6 +150,7 @@ async def _start(program: Path, arguments: list[str], folder: str, context: Item
             cwd=folder,
             env=inherited | own,
             start_new_session=True,
+            umask=int(os.environ.get(UMASK_VARIABLE, "-1"), 8),
         )
     )
     try:

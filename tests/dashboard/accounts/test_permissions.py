@@ -132,7 +132,11 @@ def test_guessing_passwords_locks_the_door(client: Client, db: None, settings: S
 
 
 def test_the_deployment_check_is_clean_in_production_settings() -> None:
-    production = {"HTTPS": "1", "ALLOWED_HOSTS": "canopy.example.org", "SECRET_KEY": "k9" * 40 + "-Zq!x_" * 5}
+    production = {
+        "CANOPY_HTTPS": "1",
+        "ALLOWED_HOSTS": "canopy.example.org",
+        "CANOPY_SECRET_KEY": "k9" * 40 + "-Zq!x_" * 5,
+    }
     command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | production, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

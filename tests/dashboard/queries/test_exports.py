@@ -106,9 +106,9 @@ def test_a_name_of_a_column_is_no_formula_for_spreadsheets_and_comes_back_unchan
     [header, _] = csv.reader(io.StringIO("".join(spreadsheet_lines(items, exported_columns(batch)))))
     assert not [each for each in header if each.startswith("=")]
     again = "".join(launch_again_csv(items)).encode()
-    [(_, row)] = InputReader(Source(Format.CSV, lambda: io.BytesIO(again)), get_processor("simulate"))
-    assert isinstance(row, InputRow)
-    assert row.data == {name: "=1+1"}
+    [(_, read)] = InputReader(Source(Format.CSV, lambda: io.BytesIO(again)), get_processor("simulate"))
+    assert isinstance(read, InputRow)
+    assert read.data == {name: "=1+1"}
 
 
 @pytest.mark.django_db

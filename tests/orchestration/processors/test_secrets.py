@@ -14,7 +14,7 @@ from orchestration.processors import registry, secrets
 from orchestration.processors.catalogue import get_processor, load, processor_of
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
-from orchestration.processors.secrets import MASK, MaskSecrets, Secret, mask
+from orchestration.processors.secrets import MASK, MaskSecrets, Secret, SecretMissing, mask
 from orchestration.processors.templating import fill_json, fill_text, fill_url
 from orchestration.testing import run_items
 
@@ -107,3 +107,10 @@ def test_templates_insert_secrets_but_items_cannot_refer_to_them() -> None:
     assert fill_url("https://x/{secret:CRM_TOKEN}", {}) == "https://x/s3cr3t%2Fof%20the%20crm"
     assert fill_json({"t": "{secret:CRM_TOKEN}"}, {}) == {"t": VALUE}
     assert fill_text("{id}", item) == "{secret:CRM_TOKEN}"
+
+
+@pytest.mark.parametrize("name", ["KEY", "KEY_FALLBACKS"])
+def test_the_key_of_the_dashboard_is_no_secret_that_a_batch_may_use(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"CANOPY_SECRET_{name}", "signs-sessions")
+    with pytest.raises(SecretMissing, match="the dashboard's own"):
+        Secret(name).reveal()

@@ -52,6 +52,13 @@ def test_it_is_not_registered_unless_the_installation_allows_a_program() -> None
     assert "command" not in processors()
 
 
+async def test_a_program_has_the_umask_of_who_started_canopy(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANOPY_UMASK", "27")
+    program("umask")
+    (outcome,) = await run(1)
+    assert outcome.result["output"].strip() == "0027"
+
+
 async def test_a_field_stays_within_its_argument(program: Program) -> None:
     program('for each in "$@"; do echo "<$each>"; done; echo "$CANOPY_ITEM_KEY" >&2')
     rubbish = "a b; rm -rf / $(id) `id` \"'* \n next"

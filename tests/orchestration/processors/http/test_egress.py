@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from orchestration.processors.http.egress import (
-    Address,
     AddressRefused,
     EgressPolicy,
     GuardedBackend,
     GuardedTransport,
     is_public,
 )
+from orchestration.processors.http.public_addresses import Address
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,19 @@ def test_a_column_of_any_name_filters_and_sorts(logged_in: Client, make_batch: M
     assert shown(logged_in, made, column=name, value="10") == ["0", "2"]
 
 
+@pytest.mark.parametrize("text", ["größe-zÜ", "GRÖSSE"[:3], "ИРЭ", "é%", "ô_"])
+def test_text_is_found_whatever_its_case(logged_in: Client, make_batch: MakeBatch, text: str) -> None:
+    batch = make_batch(4)
+    for index, key in enumerate(["GRÖßE-Zü", "ирЭ", "É%x", "xÔ_"]):
+        Item.objects.filter(batch=batch, index=index).update(key=key)
+    finish(batch, [{"city": key} for key in batch.items.order_by("index").values_list("key", flat=True)])
+    expected = [key for key in ("GRÖßE-Zü", "ирЭ", "É%x", "xÔ_") if text.lower() in key.lower()]
+    assert len(expected) == 1
+    for query in ({"q": text}, {"column": "city", "value": text}):
+        answer = logged_in.get(f"/batches/{batch.pk}/items.jsonl", query)
+        assert [json.loads(line)["key"] for line in streamed_content(answer).splitlines()] == expected
+
+
 def test_keys_are_in_natural_order(logged_in: Client, make_batch: MakeBatch) -> None:
     batch = make_batch(7)
     keys = ["10", "2", "row-10", "row-9", "row-09b", "1", "row"]

@@ -27,6 +27,7 @@ from django.urls import get_resolver
 
 django_http = get_asgi_application()
 
+from dashboard.accounts.identity import Identities
 from dashboard.activities.worker import run_notify_worker
 from dashboard.database.watched_connection import Limits, WatchedConnection
 from dashboard.live.handshake import answering_outages
@@ -34,6 +35,8 @@ from dashboard.live.routing import websocket_urlpatterns
 from dashboard.notifications.dispatcher import run_dispatcher
 from dashboard.reconciliation.reconciler import run_reconciler
 from dashboard.server.client_address import with_peer_address
+from dashboard.server.limits.connections import limit_connections
+from dashboard.server.limits.layer import Limited
 from dashboard.server.outages import log_failure
 from orchestration.startup import CannotStart, prepare
 
@@ -70,16 +73,16 @@ async def _http(scope: Scope, receive: Any, send: Any) -> None:
             await sync_to_async(connections.close_all)()
 
 
-router = with_peer_address(
-    ProtocolTypeRouter(
-        {
-            "http": _http,
-            "websocket": answering_outages(
-                AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
-            ),
-        }
-    )
+_protocols = ProtocolTypeRouter(
+    {
+        "http": _http,
+        "websocket": answering_outages(
+            AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
+        ),
+    }
 )
+
+router = with_peer_address(Limited(_protocols, Identities().who_is))
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,6 +103,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             except CannotStart as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
+            limit_connections(receive)
             get_resolver().url_patterns  # noqa: B018  imports what requests need before the first one
             share_memory_arenas()
             gc.freeze()  # what is loaded by now stays, so the collector need not scan it

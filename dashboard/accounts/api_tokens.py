@@ -29,5 +29,14 @@ def person_of(token: str) -> User | None:
     return found.person
 
 
+def owner_of(token: str) -> int | None:
+    """Return the id of the active person to whom a token belongs, if any, without recording a use."""
+    return (
+        ApiToken.objects.filter(digest=_digest(token), person__is_active=True)
+        .values_list("person_id", flat=True)
+        .first()
+    )
+
+
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()

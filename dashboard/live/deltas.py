@@ -60,6 +60,8 @@ def batch_list_delta(sent: dict[str, int]) -> dict[str, Any] | None:
     """Return the changes in the list of batches, or None. `sent` is what the browser has: {batch id: revision}."""
     is_fresh = Q(status__in=OPEN_BATCH_STATUSES) | Q(closed_at__gte=timezone.now() - RECENTLY_CLOSED)
     revisions = dict(Batch.objects.filter(is_fresh).values_list("pk", "revision")[:BATCHES_LISTED])
+    for pk in sent.keys() - revisions.keys():
+        del sent[pk]
     changed = [pk for pk, revision in revisions.items() if revision != sent.get(pk)][:BATCHES_PER_MESSAGE]
     if not changed:
         return None

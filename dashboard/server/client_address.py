@@ -42,6 +42,12 @@ def limited_as(address: str) -> str:
     return address
 
 
+def is_trusted_proxy(peer: str) -> bool:
+    """Whether the other end of a socket is one of TRUSTED_PROXIES."""
+    address = _parsed(peer)
+    return address is not None and any(address in network for network in _networks(settings.TRUSTED_PROXIES))
+
+
 def with_peer_address(app: App) -> App:
     """Return an ASGI application whose scopes have the address of the other end of the socket.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import translation
@@ -17,6 +18,9 @@ catalog = JavaScriptCatalog.as_view(packages=["dashboard"])
 @login_not_required
 @cache_control(max_age=CACHE_SECONDS)
 def javascript_catalog(request: HttpRequest, language: str) -> HttpResponseBase:
-    """Return the script that defines gettext and ngettext; English for an unknown language."""
-    with translation.override(language):
+    """Return the script that defines gettext and ngettext; English for a language that is not installed.
+
+    Django keeps the catalogue of each language that it was ever asked for.
+    """
+    with translation.override(language if language in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE):
         return catalog(request)

@@ -7,7 +7,10 @@ from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
-from orchestration.processors.http.host_limits import host_slot, retry_after_seconds
+import pytest
+
+from orchestration.processors.http import host_limits
+from orchestration.processors.http.host_limits import back_off, host_slot, retry_after_seconds
 
 
 async def test_concurrent_requests_to_a_host_are_limited() -> None:
@@ -30,3 +33,17 @@ def test_retry_after_is_seconds_or_a_date() -> None:
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
     assert 90 < (retry_after_seconds(soon) or 0) <= 100
     assert retry_after_seconds("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+
+
+async def test_hosts_are_forgotten_beyond_a_bound_except_those_that_are_in_use_or_back_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(host_limits, "HOSTS_REMEMBERED", 3)
+    back_off("backs-off.example", 100)
+    async with host_slot("in-use.example", 1, 0, nullcontext):
+        for number in range(50):
+            async with host_slot(f"{number}.example", 1, 0, nullcontext):
+                pass
+    known = host_limits._hosts[asyncio.get_running_loop()]
+    assert len(known) <= 3
+    assert {"backs-off.example", "in-use.example"} <= known.keys()

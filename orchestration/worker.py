@@ -18,12 +18,15 @@ from temporalio.worker import Interceptor, UnsandboxedWorkflowRunner, Worker, Wo
 
 from orchestration.activities.await_batch import waiting_worker
 from orchestration.activities.chunks import ChunkActivities
-from orchestration.contracts.names import CHILD_TASK_QUEUE
+from orchestration.contracts.names import CHILD_TASK_QUEUE, SCHEDULE_TASK_QUEUE
 from orchestration.processors import catalogue, worker_setup
 from orchestration.processors.secrets import mask_logs
+from orchestration.processors.stuck import stuck_threads
 from orchestration.processors.worker_loop import LoopWatch
+from orchestration.temporal.alive_file import touch_until_canceled
 from orchestration.temporal.connection import Connection, connect_with_retries, runtime
 from orchestration.temporal.open_activities import OpenActivities
+from orchestration.temporal.python_beats import PythonBeats
 from orchestration.workflows.chunk import ChunkWorkflow
 from orchestration.workflows.delegate import DelegateWorkflow
 from orchestration.workflows.entity import EntityWorkflow
@@ -131,7 +134,11 @@ async def _serve(connection: Connection, activities: ChunkActivities, queues: Se
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     folder = os.environ.get(OPEN_ACTIVITIES)
     noted = OpenActivities(Path(folder)) if folder else None
-    await run_worker(connection, activities, stop, queues=queues, grace=grace, noted=noted)
+    alive = asyncio.create_task(touch_until_canceled())
+    try:
+        await run_worker(connection, activities, stop, queues=queues, grace=grace, noted=noted)
+    finally:
+        alive.cancel()
 
 
 async def run_worker(
@@ -150,6 +157,10 @@ async def run_worker(
     catalogue.load()
     mask_logs()
     client = await connect_with_retries(connection, runtime=runtime())
+    beats = PythonBeats(
+        client, [*queues, *([SCHEDULE_TASK_QUEUE] if CHILD_TASK_QUEUE in queues else [])], stuck_threads
+    )
+    await beats.send()
     interceptors = list[Interceptor]()
     if noted is not None:
         await noted.report_lost(client)
@@ -160,6 +171,7 @@ async def run_worker(
     running = [asyncio.create_task(worker.run()) for worker in workers]
     log.info("Worker polls %s at %s.", ", ".join(queues), connection.address)
     stopped, watch = asyncio.create_task(stop.wait()), LoopWatch()
+    beating = asyncio.create_task(beats.send_until_canceled())
     try:
         await asyncio.wait([*running, stopped], return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -168,4 +180,5 @@ async def run_worker(
         await asyncio.gather(*(worker.shutdown() for worker in workers))
         await asyncio.gather(*running)
         await worker_setup.shutdown()
+        beating.cancel()
         activities.close()

@@ -18,6 +18,7 @@ from dashboard.live.state import LARGE_COLUMNS, batch_state
 from dashboard.models import FAILURES, OPEN_BATCH_STATUSES, Batch, BatchStatus, Hold
 from dashboard.models.tallies import failed_children
 from dashboard.temporal import gateway
+from orchestration.client.reader import WorkerState
 
 SHOWN = 25
 """Batches in each list, at most: the newest."""
@@ -116,6 +117,10 @@ def _temporal_problem() -> str:
     age = health.worker_heartbeat_age
     if age is None:
         return _("No worker found: nothing runs until one is started.")
+    if health.worker is WorkerState.FROZEN:
+        return _("The worker is not answering: its process lives, but has done nothing for %(age)s s.") % {
+            "age": f"{age:,.0f}"
+        }
     if not health.has_worker:
         return _("No worker is running: the last heartbeat was %(age)s s ago. Nothing runs until a worker is back.") % {
             "age": f"{age:,.0f}"

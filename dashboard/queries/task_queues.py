@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from asgiref.sync import async_to_sync
@@ -33,13 +33,18 @@ UNREACHABLE = gettext_lazy("Can't reach Temporal, so the state of its task queue
 
 @dataclass(frozen=True)
 class WorkerRow:
-    """A worker that polls a queue."""
+    """A worker that polls a queue. One that is silent `is_frozen` where its process still sends heartbeats.
+
+    `stuck` is the number of its threads by processor whose items have timed out and whose function has not come back.
+    """
 
     identity: str
     beat_age: timedelta | None
     slots: Slots | None
     memory: float | None
     is_silent: bool
+    is_frozen: bool = False
+    stuck: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,6 @@ def _row(name: str, kinds: Iterable[QueueSnapshot], batches: int, now: datetime)
 
 
 def _worker(worker: WorkerSnapshot, now: datetime, *, is_silent: bool) -> WorkerRow:
-    age = max(now - worker.heartbeat_at, timedelta(0))
-    slots = worker.slots[QueueKind.ACTIVITY]
-    return WorkerRow(worker.identity, age, slots, worker.memory, is_silent)
+    age = max(now - worker.last_sign, timedelta(0))
+    slots, is_frozen = worker.slots[QueueKind.ACTIVITY], is_silent and worker.is_frozen
+    return WorkerRow(worker.identity, age, slots, worker.memory, is_silent, is_frozen, worker.stuck)

@@ -3,6 +3,8 @@
 honcho stops everything when one process ends. Run below this one, a program that dies is started again alone. Its
 output goes to CANOPY_HOME/logs/NAME.log, or with SHOW_LOGS to the terminal. Knows nothing of Django.
 
+A worker whose event loop has not run for FROZEN_AFTER is ended, hard if need be, and started again like one that died.
+
 A worker that has died once gets a spare: another process that has loaded everything and waits. Loading takes seconds,
 on a busy machine many, and everything that was at work waits for it.
 """
@@ -20,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+from dashboard.server.pulse import Pulse
 from dashboard.server.standby import STANDBY
 
 SUPERVISOR = "CANOPY_SUPERVISOR_PID"
@@ -30,6 +33,12 @@ SHOW_LOGS = "CANOPY_SHOW_LOGS"
 
 OPEN_ACTIVITIES = "CANOPY_OPEN_ACTIVITIES"
 """Environment: the folder in which a worker notes what is at work, for the one that replaces it."""
+
+ALIVE_FILE = "CANOPY_ALIVE_FILE"
+"""Environment: the file that the program's event loop touches while it runs."""
+
+TELL_WHERE = signal.SIGUSR2
+"""Has the program write where its threads are."""
 
 SPARES = {"worker": STANDBY}
 """Programs that can wait until they are needed, by name: the argument with which they wait for a line of input."""
@@ -45,6 +54,13 @@ EARLY_DEATH = 10.0
 
 STOP_WITHIN = 3.5
 """Seconds until a program that does not stop is killed; honcho kills the keepers 5 s after it stopped the first."""
+
+FROZEN_AFTER = float(os.environ.get("CANOPY_FROZEN_AFTER") or 30)
+"""Seconds for which a program may leave its file untouched, by the time that it could have had; 0 for any number. After
+a third of 30 s its activities are lost to Temporal anyway."""
+
+ALIVE = {"worker"}
+"""Programs that touch a file while they are alive."""
 
 POLL_EVERY = 0.5
 RELOADS = "CANOPY_RELOAD"
@@ -80,22 +96,25 @@ class Keeper:
                 self._drop_spare()
             self._deaths = self._deaths + 1 if time.monotonic() - started < EARLY_DEATH else 1
             pause = PAUSES[min(self._deaths, len(PAUSES)) - 1]
-            sys.stdout.write(f"{self._name} ended ({program.returncode}), is started again; see {self._log.name}\n")
-            sys.stdout.flush()
+            self._say(f"{self._name} ended ({program.returncode}), is started again")
             self._pause(pause)
 
     def _start(self, *more: str, takes_input: bool = False) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [*self._command, *more],
             stdin=subprocess.PIPE if takes_input else None,
-            env=os.environ | {OPEN_ACTIVITIES: str(Path(os.environ["CANOPY_HOME"], "open", self._name))},
+            env=os.environ
+            | {
+                OPEN_ACTIVITIES: str(Path(os.environ["CANOPY_HOME"], "open", self._name)),
+                ALIVE_FILE: str(self._alive_file),
+            },
             stdout=self._log,
             stderr=self._log,
             preexec_fn=_die_with_parent,
         )
 
     def _prepare_spare(self) -> None:
-        if self._deaths and self._name in SPARES and self._spare is None and not os.environ.get(RELOADS):
+        if self._name in SPARES and self._spare is None and not os.environ.get(RELOADS):
             self._spare = self._start(SPARES[self._name], takes_input=True)
 
     def _take_spare(self) -> subprocess.Popen[bytes] | None:
@@ -128,15 +147,43 @@ class Keeper:
 
     def _await(self, program: subprocess.Popen[bytes]) -> None:
         spare_at = time.monotonic() + SPARE_AFTER
+        pulse = Pulse(self._alive_file, program.pid)
         while not self._stopping:
-            if time.monotonic() > spare_at:
+            if self._deaths and time.monotonic() > spare_at:
                 self._prepare_spare()
             try:
                 program.wait(POLL_EVERY)
             except subprocess.TimeoutExpired:
                 self._stopping = self._stopping or not _is_supervised()
+                if self._is_frozen(pulse):
+                    self._end_frozen(program)
+                    return
             else:
                 return
+
+    @property
+    def _alive_file(self) -> Path:
+        return Path(os.environ["CANOPY_HOME"], "alive", self._name)
+
+    def _is_frozen(self, pulse: Pulse) -> bool:
+        """Whether to end the program; not one that somebody may be debugging. A spare is loaded in time."""
+        if self._name not in ALIVE or not FROZEN_AFTER or os.environ.get(RELOADS):
+            return False
+        silence = pulse.silence()
+        if silence > FROZEN_AFTER / 3:
+            self._prepare_spare()
+        return silence > FROZEN_AFTER
+
+    def _end_frozen(self, program: subprocess.Popen[bytes]) -> None:
+        """End a program that does nothing any more; its log shows where it is."""
+        self._say(f"{self._name} has not answered for {FROZEN_AFTER:g} s and is ended")
+        program.send_signal(TELL_WHERE)
+        time.sleep(POLL_EVERY)
+        _end(program)
+
+    def _say(self, text: str) -> None:
+        sys.stdout.write(f"{text}; see {self._log.name}\n")
+        sys.stdout.flush()
 
 
 def _is_supervised() -> bool:

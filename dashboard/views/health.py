@@ -13,8 +13,16 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from dashboard.temporal import gateway
+from orchestration.client.reader import WorkerState
 
 log = logging.getLogger(__name__)
+
+WORKER_ERRORS = {
+    WorkerState.WORKS: "",
+    WorkerState.FROZEN: "The worker is not answering: its process lives, but does nothing.",
+    WorkerState.LOST: "The worker is not answering: it sends no heartbeats.",
+    WorkerState.NONE: "No worker found.",
+}
 
 
 @require_safe
@@ -26,7 +34,11 @@ def health(request: HttpRequest) -> JsonResponse:
     parts: dict[str, dict[str, Any]] = {
         "database": _database(),
         "temporal": {"ok": temporal.reachable, "error": temporal.error},
-        "worker": {"ok": temporal.has_worker, "heartbeat_age": temporal.worker_heartbeat_age},
+        "worker": {
+            "ok": temporal.has_worker,
+            "heartbeat_age": temporal.worker_heartbeat_age,
+            "error": WORKER_ERRORS[temporal.worker] if temporal.reachable else "",
+        },
     }
     is_ok = all(part["ok"] for part in parts.values())
     return JsonResponse({"status": "ok" if is_ok else "unavailable"} | parts, status=200 if is_ok else 503)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import IntEnum
 
 from temporalio.api.workflowservice.v1 import (
     CountWorkflowExecutionsRequest,
@@ -22,7 +23,13 @@ from temporalio.service import RPCError
 
 from orchestration.client.executions import ExecutionReader
 from orchestration.client.root_workflows import FLOW_WORKFLOWS
-from orchestration.client.task_queues import WORKER_LOST_AFTER, QueueSnapshot, describe_queues, list_workers
+from orchestration.client.task_queues import (
+    WORKER_LOST_AFTER,
+    QueueSnapshot,
+    WorkerSnapshot,
+    describe_queues,
+    list_workers,
+)
 from orchestration.client.visibility import IS_OPEN, NOT_CONTINUED, STATUSES, is_exact, is_of, run_of, tree_query
 from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts import events
@@ -66,6 +73,15 @@ CLOSED_BY_WORKFLOW = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
 """Outcomes that a workflow reaches by its own code; the others leave nothing to query."""
 
 
+class WorkerState(IntEnum):
+    """How the workers of the child queue are: one works, or else what is known of the one that is best off."""
+
+    WORKS = 0
+    FROZEN = 1
+    LOST = 2
+    NONE = 3
+
+
 @dataclass(frozen=True)
 class TemporalHealth:
     """Whether Temporal answers, and the age in seconds of the newest heartbeat of a worker of the child queue."""
@@ -73,11 +89,12 @@ class TemporalHealth:
     reachable: bool
     error: str = ""
     worker_heartbeat_age: float | None = None
+    worker: WorkerState = WorkerState.NONE
 
     @property
     def has_worker(self) -> bool:
-        """Whether a worker has sent a heartbeat lately."""
-        return self.worker_heartbeat_age is not None and self.worker_heartbeat_age < WORKER_LOST_AFTER
+        """Whether a worker works."""
+        return self.worker is WorkerState.WORKS
 
 
 class TemporalReader(ExecutionReader):
@@ -234,5 +251,14 @@ class TemporalReader(ExecutionReader):
             return TemporalHealth(reachable=False, error=str(error))
         if not workers:
             return TemporalHealth(reachable=True)
-        age = datetime.now(UTC) - max(worker.heartbeat_at for worker in workers)
-        return TemporalHealth(reachable=True, worker_heartbeat_age=max(0.0, age.total_seconds()))
+        now = datetime.now(UTC)
+        best = min(workers, key=lambda worker: (_state_of(worker, now), now - worker.last_sign))
+        age = max(0.0, (now - best.last_sign).total_seconds())
+        return TemporalHealth(reachable=True, worker_heartbeat_age=age, worker=_state_of(best, now))
+
+
+def _state_of(worker: WorkerSnapshot, now: datetime) -> WorkerState:
+    if worker.is_lost(now) and worker.is_frozen:
+        return WorkerState.FROZEN
+    is_silent = now - worker.heartbeat_at >= timedelta(seconds=WORKER_LOST_AFTER)
+    return WorkerState.LOST if is_silent or worker.is_lost(now) else WorkerState.WORKS

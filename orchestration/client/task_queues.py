@@ -6,8 +6,8 @@ A killed worker stays listed as a poller for minutes, so the age of its last hea
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -20,12 +20,16 @@ from temporalio.client import Client
 from orchestration.client.heartbeats import Heartbeats
 from orchestration.temporal.connection import HEARTBEAT_INTERVAL, RPC_TIMEOUT, unavailable
 from orchestration.temporal.protobuf import to_datetime
+from orchestration.temporal.python_beats import BEAT_EVERY, is_python_beat, stuck_threads_of
 
 DEFAULT_HEARTBEAT = timedelta(seconds=60)
 """Between heartbeats of a worker that has sent only one; Temporal's default."""
 
 MISSED_HEARTBEATS = 4
 """Heartbeats in a row without which a worker counts as lost, at its own interval."""
+
+PYTHON_LOST_AFTER = MISSED_HEARTBEATS * BEAT_EVERY
+"""Without a heartbeat of its Python, after which a worker counts as lost."""
 
 WORKER_LOST_AFTER = MISSED_HEARTBEATS * HEARTBEAT_INTERVAL.total_seconds()
 """Seconds without a heartbeat after which a worker of ours counts as lost."""
@@ -75,7 +79,8 @@ class Slots:
 class WorkerSnapshot:
     """A worker as of its last heartbeat, the time of which is by the clock of whoever asks.
 
-    `memory` is the used share of its host's memory, from 0 to 1.
+    `memory` is the used share of its host's memory, from 0 to 1. `python_at` is the time of the last heartbeat that its
+    Python has sent, `stuck` the number of its stuck threads by processor; workers of other programs tell neither.
     """
 
     identity: str
@@ -85,9 +90,23 @@ class WorkerSnapshot:
     slots: dict[QueueKind, Slots]
     memory: float
     has_stopped: bool
+    python_at: datetime | None = None
+    stuck: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def last_sign(self) -> datetime:
+        """When it was last known to work."""
+        return min(self.heartbeat_at, self.python_at or self.heartbeat_at)
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether its process has gone on sending heartbeats after its Python had stopped."""
+        return self.python_at is not None and self.heartbeat_at - self.python_at > PYTHON_LOST_AFTER / 2
 
     def is_lost(self, now: datetime) -> bool:
-        """Whether it has missed MISSED_HEARTBEATS."""
+        """Whether its Python or its process has missed MISSED_HEARTBEATS."""
+        if self.python_at is not None and now - self.python_at > PYTHON_LOST_AFTER:
+            return True
         return now - self.heartbeat_at > MISSED_HEARTBEATS * self.interval
 
 
@@ -110,15 +129,39 @@ class QueueSnapshot:
 async def list_workers(client: Client, queue: str = "") -> list[WorkerSnapshot]:
     """Return the workers of the namespace, or of one task queue, each as of its newest heartbeat."""
     query = f"TaskQueue = '{queue}'" if queue else ""
-    found, token = list[WorkerSnapshot](), b""
+    native, of_python, token = list[WorkerSnapshot](), dict[tuple[str, str], _PythonBeat](), b""
     while True:
         page = await client.workflow_service.list_workers(
             ListWorkersRequest(namespace=client.namespace, next_page_token=token, query=query), timeout=RPC_TIMEOUT
         )
-        found += [_worker_of(info.worker_heartbeat, datetime.now(UTC)) for info in page.workers_info]
+        now = datetime.now(UTC)
+        for info in page.workers_info:
+            beat = info.worker_heartbeat
+            if is_python_beat(beat):
+                sender, sent = (beat.worker_identity, beat.task_queue), _PythonBeat.of(beat, now)
+                of_python[sender] = max(sent, of_python.get(sender, sent), key=lambda each: each.at)
+            else:
+                native.append(_worker_of(beat, now))
         token = page.next_page_token
         if not token:
-            return found
+            return [_with_python(each, of_python.get((each.identity, each.queue))) for each in native]
+
+
+@dataclass(frozen=True)
+class _PythonBeat:
+    """When the Python of a worker sent its last heartbeat, and the stuck threads that it told."""
+
+    at: datetime
+    stuck: Mapping[str, int]
+
+    @classmethod
+    def of(cls, beat: WorkerHeartbeat, now: datetime) -> _PythonBeat:
+        age = heartbeats.age(beat.worker_instance_key, to_datetime(beat.heartbeat_time), BEAT_EVERY, now)
+        return cls(now - age, stuck_threads_of(beat))
+
+
+def _with_python(worker: WorkerSnapshot, beat: _PythonBeat | None) -> WorkerSnapshot:
+    return worker if beat is None else replace(worker, python_at=beat.at, stuck=beat.stuck)
 
 
 def _worker_of(beat: WorkerHeartbeat, now: datetime) -> WorkerSnapshot:

@@ -19,8 +19,8 @@ from orchestration.contracts.names import FAN_OUT_WORKFLOW, PROGRESS_QUERY
 from orchestration.diagnosis import parent_checks, workflow_checks
 from orchestration.diagnosis.describing import OPEN, Describer, has_reported_problem
 from orchestration.diagnosis.findings import Finding, FindingCode, merge_findings
-from orchestration.diagnosis.queue_checks import check_queue
-from orchestration.diagnosis.snapshot import WorkflowSnapshot, oldest_children, waiting_tasks
+from orchestration.diagnosis.queue_checks import check_queue, check_workers
+from orchestration.diagnosis.snapshot import WorkflowSnapshot, oldest_children, used_queues, waiting_tasks
 from orchestration.temporal.connection import unavailable
 
 MAX_PARENTS = 8
@@ -32,8 +32,8 @@ MAX_OTHERS = 40
 
 QUERY_TIMEOUT = timedelta(seconds=2)
 
-NOBODY_ANSWERS = (FindingCode.NO_WORKER, FindingCode.WORKER_LOST)
-"""With one of these findings nobody answers a query."""
+NOBODY_ANSWERS = (FindingCode.NO_WORKER, FindingCode.WORKER_LOST, FindingCode.WORKER_FROZEN)
+"""With one of these findings a query may have no answer."""
 
 
 async def diagnose(client: Client, workflow_id: str, beside: Sequence[str] = ()) -> list[Finding]:
@@ -101,6 +101,7 @@ class _Examination:
         waiting = waiting_tasks((*self._parents, *self._children))
         queues = await asyncio.gather(*(self._queue(name, kind, since) for (name, kind), since in waiting.items()))
         found += [finding for of_queue in queues for finding in of_queue]
+        found += check_workers(used_queues((*self._parents, *self._children)), self._workers, self._describer.now)
         if any(finding.code in NOBODY_ANSWERS for finding in found):
             return found
         answers = await asyncio.gather(*(self._progress(workflow) for workflow in self._parents))

@@ -27,6 +27,8 @@ class FindingCode(StrEnum):
     HISTORY_GONE = "history_gone"
     NO_WORKER = "no_worker"
     WORKER_LOST = "worker_lost"
+    WORKER_FROZEN = "worker_frozen"
+    THREADS_STUCK = "threads_stuck"
     SLOTS_FULL = "slots_full"
     MEMORY_SHORT = "memory_short"
     NOT_PICKED_UP = "not_picked_up"

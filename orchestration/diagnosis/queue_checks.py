@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from orchestration.client.task_queues import QueueKind, QueueSnapshot, WorkerSnapshot
@@ -23,6 +24,56 @@ def check_queue(queue: QueueSnapshot, since: datetime) -> list[Finding]:
     return [_not_picked_up(queue, since), *found]
 
 
+def check_workers(queues: Collection[str], workers: Sequence[WorkerSnapshot], now: datetime) -> list[Finding]:
+    """Return what is wrong with the workers of queues, whether or not tasks wait there: frozen, threads stuck."""
+    found = list[Finding]()
+    for worker in workers:
+        if worker.queue not in queues or worker.has_stopped:
+            continue
+        if not worker.is_lost(now):
+            found += [_stuck(worker, name, number) for name, number in worker.stuck.items()]
+        elif worker.is_frozen:
+            found.append(_frozen(worker))
+    return found
+
+
+def _frozen(worker: WorkerSnapshot) -> Finding:
+    return Finding(
+        FindingCode.WORKER_FROZEN,
+        Severity.PROBLEM,
+        worker.queue,
+        _("The worker %(identity)s is not answering: its process lives, but has done nothing since %(since)s UTC.")
+        % {"identity": worker.identity, "since": f"{worker.last_sign:%H:%M:%S}"},
+        _(
+            "Something holds its Python, such as an item that computes in C code. A worker of manage.py run is "
+            "restarted automatically; end any other with SIGKILL, and start it again."
+        ),
+        worker.identity,
+        worker.last_sign,
+    )
+
+
+def _stuck(worker: WorkerSnapshot, name: str, number: int) -> Finding:
+    what = ngettext(
+        "%(number)s thread of %(name)s is stuck in the worker %(identity)s: its item timed out or was canceled, but "
+        "the function has not returned.",
+        "%(number)s threads of %(name)s are stuck in the worker %(identity)s: their items timed out or were canceled, "
+        "but the function has not returned.",
+        number,
+    )
+    return Finding(
+        FindingCode.THREADS_STUCK,
+        Severity.WARNING,
+        worker.queue,
+        what % {"number": number, "name": name, "identity": worker.identity},
+        _(
+            "Others have taken their places; with too many, items of this processor fail. The worker's log says where "
+            "they are: give what the function waits for a timeout of its own. Restarting the worker ends them."
+        ),
+        f"{worker.identity}: {name}",
+    )
+
+
 def _nobody(queue: QueueSnapshot, since: datetime) -> Finding:
     return Finding(
         FindingCode.NO_WORKER,
@@ -38,7 +89,7 @@ def _nobody(queue: QueueSnapshot, since: datetime) -> Finding:
 
 
 def _lost(queue: QueueSnapshot) -> Finding:
-    newest = max(queue.lost_workers, key=lambda worker: worker.heartbeat_at)
+    newest = max(queue.lost_workers, key=lambda worker: worker.last_sign)
     return Finding(
         FindingCode.WORKER_LOST,
         Severity.PROBLEM,
@@ -48,10 +99,10 @@ def _lost(queue: QueueSnapshot) -> Finding:
         _("Restart the worker, and check its log for the cause. Its work resumes where it stopped."),
         "\n".join(
             _("%(identity)s: last heartbeat %(beat_at)s UTC")
-            % {"identity": worker.identity, "beat_at": f"{worker.heartbeat_at:%H:%M:%S}"}
+            % {"identity": worker.identity, "beat_at": f"{worker.last_sign:%H:%M:%S}"}
             for worker in queue.lost_workers
         ),
-        newest.heartbeat_at,
+        newest.last_sign,
     )
 
 

@@ -98,6 +98,15 @@ def waiting_tasks(workflows: Iterable[WorkflowSnapshot]) -> dict[tuple[str, Queu
     return found
 
 
+def used_queues(workflows: Iterable[WorkflowSnapshot]) -> set[str]:
+    """Return the task queues of workflows and of their open activities."""
+    found = set[str]()
+    for each in workflows:
+        found |= {activity.activity_options.task_queue.name for activity in each.description.pending_activities}
+        found.add(each.info.task_queue)
+    return found
+
+
 def root_cause(failure: Failure) -> str:
     """Return type and message of the innermost cause: Temporal wraps a failure once for each level it passes."""
     while failure.HasField("cause"):

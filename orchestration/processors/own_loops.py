@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -250,6 +251,10 @@ class ProcessorLoops:
             except FunctionsHang as error:
                 call.done.set_result(Outcome(error=error))
 
+    def stuck(self) -> dict[str, int]:
+        """Return the number of blocked loops by processor, from any thread."""
+        return Counter(each.processor for each in list(self._set_aside) if each.calls)
+
     async def close(self) -> None:
         """Exit the setups of the processors, then end their loops."""
         if self._watchdog is not None:
@@ -267,3 +272,8 @@ _of_loop = PerLoop(ProcessorLoops, ProcessorLoops.close)
 def processor_loops() -> ProcessorLoops:
     """Return the event loops for calls of the running event loop."""
     return _of_loop.get()
+
+
+def all_processor_loops() -> list[ProcessorLoops]:
+    """Return the event loops for calls of all loops."""
+    return _of_loop.all()

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
+import sys
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
@@ -18,11 +21,17 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
+from orchestration.errors.texts import place_of
 from orchestration.processors.raised import Outcome
 from orchestration.processors.worker_setup import PerLoop
 
+log = logging.getLogger(__name__)
+
 MAX_THREADS = 200
 """Threads at work in a process; each processor may have as many as its plans ask for, while there are any left."""
+
+MAX_OF_ONE = 150
+"""Threads at work of one processor."""
 
 RESERVED = 8
 """Threads that each processor may have in any case."""
@@ -44,7 +53,13 @@ class _Thread:
 
     def start(self) -> None:
         # A daemon: a function that hangs must not keep the process from ending.
-        threading.Thread(target=self._serve, name=self.name, daemon=True).start()
+        self.thread = threading.Thread(target=self._serve, name=self.name, daemon=True)
+        self.thread.start()
+
+    def place(self) -> str:
+        """Return file, line and function in which it is."""
+        frame = sys._current_frames().get(self.thread.ident or 0)
+        return place_of(traceback.extract_stack(frame)[-1]) if frame is not None else "an unknown place"
 
     def _serve(self) -> None:
         while (call := self.calls.get()) is not None:
@@ -109,6 +124,10 @@ class ProcessorThreads:
                 self._write_off(lane, call)
             raise
 
+    def stuck(self) -> dict[str, int]:
+        """Return the number of threads by processor that are written off, from any thread."""
+        return {lane.name: lane.written_off for lane in list(self._lanes.values()) if lane.written_off}
+
     async def close(self) -> None:
         """End the threads that are idle, and those at work once they are done."""
         for lane in self._lanes.values():
@@ -136,7 +155,8 @@ class ProcessorThreads:
             raise
 
     def _may_start(self, lane: _Lane) -> bool:
-        return lane.busy < RESERVED or sum(each.busy for each in self._lanes.values()) < MAX_THREADS
+        at_work = sum(each.busy for each in self._lanes.values())
+        return lane.busy < RESERVED or (lane.busy < MAX_OF_ONE and at_work < MAX_THREADS)
 
     def _make(self, lane: _Lane, call: _Call, function: Callable[[], Any]) -> None:
         """Make a call, in its thread."""
@@ -157,6 +177,7 @@ class ProcessorThreads:
     def _write_off(self, lane: _Lane, call: _Call) -> None:
         call.is_written_off = True
         lane.written_off += 1
+        log.warning("A call of %s goes on at %s though nobody waits for it.", lane.name, call.thread.place())
         if lane.hangs:
             while lane.waiting:
                 turn = lane.waiting.popleft()
@@ -188,3 +209,8 @@ _of_loop = PerLoop(ProcessorThreads, ProcessorThreads.close)
 def processor_threads() -> ProcessorThreads:
     """Return the threads for calls of the running event loop."""
     return _of_loop.get()
+
+
+def all_processor_threads() -> list[ProcessorThreads]:
+    """Return the threads for calls of all event loops."""
+    return _of_loop.all()

@@ -61,6 +61,10 @@ class PerLoop(Generic[T]):
             self._made[loop] = self._make()
         return self._made[loop]
 
+    def all(self) -> list[T]:
+        """Return the objects of all event loops, from any thread."""
+        return list(self._made.values())
+
     async def _close_own(self) -> None:
         if (found := self._made.pop(asyncio.get_running_loop(), None)) is not None:
             await self._close(found)

@@ -1,9 +1,10 @@
-"""Processors that note each call of an item: some end their process, others work until they are let go."""
+"""Processors that note each call of an item: some end or freeze their process, others work until they are let go."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 from pathlib import Path
 
 from orchestration.processors.registry import processor
@@ -14,12 +15,14 @@ FOLDER = "CANOPY_ENDINGS_FOLDER"
 
 @processor(default_plan={"item_attempts": 1})
 async def end_or_work(item: str) -> str:
-    """End the process for what begins with "ends"."""
+    """End the process for what begins with "ends", hold its interpreter lock for what begins with "freezes", once."""
     folder = Path(os.environ[FOLDER])
     with (folder / "calls").open("a") as calls:
         calls.write(f"{item}\n")
     if item.startswith("ends"):
         os._exit(1)
+    if item.startswith("freezes") and (folder / "calls").read_text().split().count(item) == 1:
+        re.fullmatch("(a+)+", "a" * 99 + "!")
     if item.startswith("slow"):
         await asyncio.sleep(1)
     while item.startswith("waits") and not (folder / "go").exists():

@@ -19,7 +19,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.contracts.workflow_ids import root_id
 from tests.faults.endings import FOLDER
+from tests.support.http_browser import http_browser
 from tests.support.running import Run
+from tests.support.stack import http
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -34,6 +36,9 @@ steps:
 """
 ENDED = {"type": "EndedWorker", "message": "It ended its worker 3 times: the process died or was killed while it ran."}
 WITHIN = 420.0
+ENVIRONMENT = {"CANOPY_PROCESSORS": "tests.faults.endings", "CANOPY_FROZEN_AFTER": "60"}
+"""A worker that a test suspends must come back by itself, on a slow machine, too."""
+
 AT_WORK = ("process_chunk", "process_item", "run_step")
 ONE_STEP = """
 kind: steps
@@ -52,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(folder: Path) -> Iterator[Run]:
     """A run whose worker knows the processors."""
-    run = Run(folder / "home", environment={"CANOPY_PROCESSORS": "tests.faults.endings", FOLDER: str(folder)})
+    run = Run(folder / "home", environment=ENVIRONMENT | {FOLDER: str(folder)})
     run.start()
     yield run
     run.process.stop()
@@ -127,6 +132,28 @@ def test_nothing_at_work_runs_again_because_temporal_or_the_worker_was_away(run:
         wait_until(lambda batch=batch: state(run, batch).get("status") == "completed", batch, WITHIN)  # type: ignore[misc]
     assert {key: calls(folder)[key] for key in expected} == expected
     (folder / "go").unlink()
+
+
+def test_a_worker_that_an_item_freezes_is_not_answering_and_is_replaced(run: Run, folder: Path) -> None:
+    batch = launch(run, processor="end_or_work", items=["freezes-once", "beside"], plan={"chunk_size": 2})
+    wait_until(lambda: calls(folder)["freezes-once"] == 1, "it has frozen its worker", WITHIN)
+    frozen = run.pid("worker")
+
+    def health() -> dict[str, Any]:
+        found: dict[str, Any] = http.get(f"{run.url}/healthz", timeout=30).json()["worker"]
+        return found
+
+    wait_until(lambda: not health()["ok"], "it is not answering")
+    assert health()["error"] == "The worker is not answering: its process lives, but does nothing."
+    browser = http_browser(run)
+    assert "The worker is not answering" in browser.get("/").text
+    assert "not answering for" in browser.get("/queues/").text
+    found = run.api("GET", f"/batches/{batch}/diagnosis").json()["findings"]
+    assert "worker_frozen" in [each["code"] for each in found]
+    wait_until(lambda: run.pid("worker") not in (0, frozen), "it is replaced", WITHIN)
+    wait_until(lambda: state(run, batch).get("status") == "completed", "the batch goes on", WITHIN)
+    assert calls(folder)["freezes-once"] == 2
+    assert "endings.py" in (run.home / "logs" / "worker.log").read_text(), "the log says where it was"
 
 
 def attempts(run: Run, batches: list[str], *, is_started: bool = True) -> list[int]:

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from orchestration.processors import own_loops, registry
+from orchestration.processors.own_loops import ProcessorLoops
 from orchestration.processors.registry import ItemContext, processor
 from orchestration.testing import process_items, run_items
+from tests.support.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +39,8 @@ def _lines(number: int) -> list[dict[str, str]]:
 
 
 def _spin(seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
         pass
 
 
@@ -81,6 +83,22 @@ async def test_an_item_that_blocks_its_loop_times_out_and_says_where(
     assert blocked[0].error_type == "Timeout"
     assert blocked[0].error.startswith("No result within 4 s. It blocked its event loop at test_own_loops.py:")
     assert [each.result for each in done] == ["done"] * 20
+
+
+async def test_a_blocked_loop_is_counted_as_a_stuck_thread(is_over: threading.Event) -> None:
+    loops = ProcessorLoops()
+
+    async def block() -> None:
+        _sleep_until(is_over)
+
+    async def number(expected: int) -> bool:
+        return loops.stuck().get("blocks", 0) == expected
+
+    blocked = asyncio.create_task(loops.run("blocks", __file__, block, []))
+    await until(lambda: number(1), "it is counted")
+    is_over.set()
+    await blocked
+    await until(lambda: number(0), "it is not counted any more")
 
 
 async def test_an_item_whose_own_task_blocks_is_told_that_it_was_itself(is_over: threading.Event) -> None:

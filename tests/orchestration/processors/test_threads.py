@@ -6,13 +6,16 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 from orchestration.processors import registry, threads
 from orchestration.processors.registry import processor
+from orchestration.processors.threads import ProcessorThreads
 from orchestration.testing import process_items, run_items
+from tests.support.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -85,3 +88,29 @@ async def test_a_function_that_hangs_costs_its_own_processor_alone(
     others = [each for each in errors if each != "No result within 0.3 s."]
     assert others
     assert all("calls of hangs have timed out and still run in their threads" in each for each in others)
+
+
+async def test_threads_that_are_stuck_are_counted_until_they_come_back(release: threading.Event) -> None:
+    calls = ProcessorThreads()
+    for seconds in (0.2, 0.2):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(calls.run("waits", release.wait, nullcontext), seconds)
+    assert calls.stuck() == {"waits": 2}
+    release.set()
+    await until(lambda: _is_empty(calls), "both have come back")
+
+
+async def _is_empty(calls: ProcessorThreads) -> bool:
+    return calls.stuck() == {}
+
+
+async def test_one_processor_cannot_have_all_threads(monkeypatch: pytest.MonkeyPatch, release: threading.Event) -> None:
+    monkeypatch.setattr(threads, "MAX_THREADS", 6)
+    monkeypatch.setattr(threads, "MAX_OF_ONE", 4)
+    monkeypatch.setattr(threads, "RESERVED", 1)
+    calls = ProcessorThreads()
+    waiting = [asyncio.create_task(calls.run("many", release.wait, nullcontext)) for _ in range(9)]
+    assert [await calls.run("others", lambda: 1, nullcontext) for _ in range(3)] == [1, 1, 1]
+    assert calls._lanes["many"].busy == 4
+    release.set()
+    await asyncio.gather(*waiting)

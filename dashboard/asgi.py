@@ -39,6 +39,7 @@ from dashboard.server.limits.connections import limit_connections
 from dashboard.server.limits.layer import Limited
 from dashboard.server.outages import log_failure
 from orchestration.startup import CannotStart, prepare
+from orchestration.temporal.alive_file import touch_until_canceled
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             share_memory_arenas()
             gc.freeze()  # what is loaded by now stays, so the collector need not scan it
             tasks = [asyncio.create_task(_keep_running(run)) for run in BACKGROUND]
+            tasks.append(asyncio.create_task(touch_until_canceled()))
             await send({"type": "lifespan.startup.complete"})
         else:
             for task in tasks:

@@ -3,8 +3,7 @@
 honcho stops everything when one process ends. Run below this one, a program that dies is started again alone. Its
 output goes to CANOPY_HOME/logs/NAME.log, or with SHOW_LOGS to the terminal. Knows nothing of Django.
 
-A worker or web process whose event loop has not run for FROZEN_AFTER is ended, hard if need be, and started again like one
-that died.
+A worker or web process whose event loop has not run for FROZEN_AFTER is ended, hard if need be, and started again, too.
 
 A worker that has died once gets a spare: another process that has loaded everything and waits. Loading takes seconds,
 on a busy machine many, and everything that was at work waits for it.

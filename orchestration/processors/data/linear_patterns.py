@@ -14,7 +14,7 @@ from typing import Any
 LONGEST = 1_000
 """Characters of a pattern."""
 
-LARGEST = 4 * 1024 * 1024
+LARGEST = 16 * 1024 * 1024
 """Bytes that RE2 may use for a pattern."""
 
 CLASSES = {"d": r"\p{Nd}", "w": r"\p{L}\p{N}_", "s": r"\s\v\x1c-\x1f\x{85}\p{Z}"}

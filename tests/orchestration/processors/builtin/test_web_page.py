@@ -106,6 +106,13 @@ async def test_robots_txt_is_read_once_and_respected(site: Any) -> None:
     assert ignoring.error == ""
 
 
+async def test_a_robots_txt_cannot_make_a_batch_wait_for_ever(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestration.processors.builtin.web_page.LONGEST_DELAY", 0)
+    site.robots = (200, f"User-agent: *\nCrawl-delay: {'9' * 400}\n")
+    pages = await fetch(site, "/english", "/plain", "/broken")
+    assert [each.error for each in pages] == [""] * 3
+
+
 async def test_an_unreadable_robots_txt_disallows_everything(site: Any) -> None:
     site.robots = (503, "")
     (page,) = await fetch(site, "/english")

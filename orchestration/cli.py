@@ -14,6 +14,7 @@ import httpx
 from orchestration.activities.chunks import ChunkActivities
 from orchestration.contracts.names import CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE
 from orchestration.contracts.stores import StoreAway
+from orchestration.processors.own_signals import refuse_own_signals
 from orchestration.remote.store import RemoteStore, StoreRefused
 from orchestration.startup import CannotStart, prepare
 from orchestration.temporal.connection import connection_of_environment
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--grace", type=float, default=GRACE.total_seconds(), help="seconds that items get to finish on shutdown"
     )
     given = parser.parse_args(arguments)
+    refuse_own_signals()
     try:
         store = _prepare(given)
     except (CannotStart, StoreRefused, StoreAway, httpx.HTTPError) as error:

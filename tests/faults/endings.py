@@ -1,10 +1,11 @@
-"""Processors that note each call of an item: some end or freeze their process, others work until they are let go."""
+"""Processors that note each call of an item: some end, stop or freeze their process, others work until let go."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import re
+import signal
 from pathlib import Path
 
 from orchestration.processors.registry import processor
@@ -23,6 +24,10 @@ async def end_or_work(item: str) -> str:
         os._exit(1)
     if item.startswith("freezes") and (folder / "calls").read_text().split().count(item) == 1:
         re.fullmatch("(a+)+", "a" * 99 + "!")
+    if item == "stops-by-kill":
+        os.kill(os.getpid(), signal.SIGTERM)
+    if item == "stops-by-raise":
+        signal.raise_signal(signal.SIGTERM)
     if item.startswith("slow"):
         await asyncio.sleep(1)
     while item.startswith("waits") and not (folder / "go").exists():

@@ -107,6 +107,20 @@ def test_an_item_and_a_step_that_end_their_worker_are_counted_out_alone(run: Run
         assert calls(folder)[each] <= 4, "once without a note, and three times with one"
 
 
+def test_items_that_stop_their_worker_fail_alone_and_it_goes_on(run: Run, folder: Path) -> None:
+    worker = run.pid("worker")
+    items = ["stops-by-kill", "before", "stops-by-raise", "after"]
+    batch = launch(run, processor="end_or_work", items=items, plan={"chunk_size": 4})
+    wait_until(lambda: state(run, batch).get("status") == "completed_with_failures", "the batch has ended", WITHIN)
+    found = {each["key"]: each for each in run.api("GET", f"/batches/{batch}/items").json()["results"]}
+    errors = {key: (each["error"] or {}).get("type") for key, each in found.items()}
+    refused = "StopsItsWorker"
+    assert errors == {"stops-by-kill": refused, "before": None, "stops-by-raise": refused, "after": None}
+    assert "SIGTERM to its own worker" in found["stops-by-kill"]["error"]["message"]
+    assert {key: calls(folder)[key] for key in items} == dict.fromkeys(items, 1)
+    assert run.pid("worker") == worker
+
+
 def test_nothing_at_work_runs_again_because_temporal_or_the_worker_was_away(run: Run, folder: Path) -> None:
     each_alone = {"chunk_size": 2, "item_timeout": WITHIN, "execution": "activities", "item_attempts": 3}
     together = {"chunk_size": 2, "item_timeout": WITHIN, "item_concurrency": 2}

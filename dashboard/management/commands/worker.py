@@ -13,6 +13,7 @@ from dashboard.server.standby import STANDBY, await_work
 from dashboard.temporal import connection
 from orchestration.activities.parents import ParentActivities
 from orchestration.contracts.names import CHILD_TASK_QUEUE
+from orchestration.processors.own_signals import refuse_own_signals
 from orchestration.startup import CannotStart, prepare
 from orchestration.worker import GRACE, serve
 
@@ -36,6 +37,7 @@ class Command(BaseCommand):
         self, *args: Any, queue: list[str] | None = None, grace: float, standby: bool = False, **options: Any
     ) -> None:
         """Run until SIGTERM or SIGINT. Raises CommandError if a processor cannot be used."""
+        refuse_own_signals()
         try:
             prepare()
         except CannotStart as error:

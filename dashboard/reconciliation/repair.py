@@ -15,10 +15,10 @@ from dashboard.database.threads import in_thread
 from dashboard.live import doorbell
 from dashboard.models import Attempt, Batch
 from dashboard.projection.events import apply_events
-from dashboard.reconciliation.places import place_of
+from dashboard.reconciliation.places import places_of
 from dashboard.temporal import gateway
 from orchestration.client.workflow_run import WorkflowRun
-from orchestration.contracts.events import EventKind, TreeEvent
+from orchestration.contracts.events import EventKind, Place, TreeEvent
 from orchestration.contracts.status import Failure, Status
 from orchestration.contracts.workflow_ids import root_id
 
@@ -100,7 +100,8 @@ async def repair_runs(batch_id: str, runs: Sequence[WorkflowRun]) -> None:
     if not missing:
         return
     log.info("Batch %s: %s runs were not notified.", batch_id, len(missing))
-    found = await _gather([_events_of(run) for run in missing])
+    places = await in_thread(places_of)(batch_id, missing)
+    found = await _gather([_events_of(run, places.get(run.run_id)) for run in missing])
     try:
         await _project(batch_id, [event for events in found for event in events])
     except DataError:
@@ -133,8 +134,8 @@ def _is_outdated(run: WorkflowRun, status: str, closed_at: datetime | None) -> b
     return closed_at is None or run.closed_at > closed_at
 
 
-async def _events_of(run: WorkflowRun) -> list[TreeEvent]:
-    started = TreeEvent(EventKind.STARTED, run.workflow_id, run.run_id, run.started_at, place=place_of(run))
+async def _events_of(run: WorkflowRun, place: Place | None) -> list[TreeEvent]:
+    started = TreeEvent(EventKind.STARTED, run.workflow_id, run.run_id, run.started_at, place=place)
     if run.closed_at is None:
         return [started, *await _reopened(run)]
     failure = run.failure

@@ -9,6 +9,7 @@ RESOURCE_NAME_LIMIT = 80
 """Longer names of resources and entities are hashed in workflow ids."""
 
 CANOPY_ID = re.compile(r"batch-[0-9a-f]{12}(/.*)?", re.DOTALL)
+ROLLBACK_ID = re.compile(r"batch-[0-9a-f]{12}(?:/s\d+)?(?:/p\d+)?/c(\d+)/rollback")
 CONTINUED_ID = re.compile(r"batch-[0-9a-f]+((/s\d+)?/w\d+)?")
 
 
@@ -58,6 +59,12 @@ def child_id(batch_id: str, child: int, partition: int | None, section: int | No
 def rollback_id(batch_id: str, child: int, partition: int | None, section: int | None = None) -> str:
     """Return the workflow id of a child's rollback."""
     return f"{child_id(batch_id, child, partition, section)}/rollback"
+
+
+def undone_child(workflow_id: str) -> int | None:
+    """Return the child that a rollback with this id undoes; None for any other id."""
+    found = ROLLBACK_ID.fullmatch(workflow_id)
+    return int(found[1]) if found else None
 
 
 def is_canopy_id(workflow_id: str) -> bool:

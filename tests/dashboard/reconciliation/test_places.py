@@ -23,6 +23,7 @@ ROOT = "batch-0123456789ab"
         (f"{ROOT}/c3/rollback", ROOT, "ChunkWorkflow", None),
         (f"{ROOT}/stock", ROOT, "ServiceWorkflow", Place(ROOT, NodeKind.SERVICE, "stock")),
         (f"{ROOT}/c1", ROOT, "ServiceWorkflow", Place(ROOT, NodeKind.SERVICE, "c1")),
+        (f"{ROOT}/c1", ROOT, "StockOfOthers", Place(ROOT, NodeKind.SERVICE, "c1")),
         (f"{ROOT}/stock", ROOT, "StockOfOthers", Place(ROOT, NodeKind.SERVICE, "stock")),
         (f"{ROOT}/s1/w2", f"{ROOT}/s1", "PoolWorkerWorkflow", Place(f"{ROOT}/s1", NodeKind.POOL_WORKER, "3", 2)),
         (f"{ROOT}/c3/workflow", f"{ROOT}/c3", "Order", Place(f"{ROOT}/c3", NodeKind.STEP, "Order", 1)),

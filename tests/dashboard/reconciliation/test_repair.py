@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 
 from dashboard.definitions.saving import create
 from dashboard.models import Node
+from dashboard.reconciliation.repair import repair_runs
+from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts import events
 from orchestration.contracts.events import NodeKind
+from orchestration.contracts.status import Failure, Status
+from orchestration.contracts.workflow_ids import rollback_id, root_id
+from tests.support.oracle import assert_consistent
 from tests.support.reconciled import shows, written
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -42,3 +49,29 @@ async def test_rows_that_only_their_parent_knows_are_asked_of_it(
         ("charge", "step", "failed"),
         ("rollback", "rollback", "completed"),
     ]
+
+
+async def test_rollbacks_that_ended_unreported_have_rows_below_what_they_undo(operator: User) -> None:
+    batch = await written(operator, 1_200)
+    children = Node.objects.filter(batch=batch, kind=NodeKind.CHILD)
+    await children.filter(position=701).aupdate(workflow_id="resource-host")
+    now, root = datetime.now(UTC), root_id(batch.pk)
+    closed = [
+        WorkflowRun(
+            *(rollback_id(batch.pk, child, 1), f"run-{child}", Status.TERMINATED, now, now),
+            failure=Failure("Terminated", "by hand"),
+            workflow_type="ChunkWorkflow",
+            parent=f"{root}/p1",
+            root=root,
+        )
+        for child in (700, 701)
+    ]
+    for _ in range(2):
+        await repair_runs(batch.pk, closed)
+    rows = Node.objects.filter(batch=batch, kind=NodeKind.ROLLBACK).order_by("position")
+    shown = rows.values_list("parent__workflow_id", "label", "position", "offset", "length", "status", "error_message")
+    assert [row async for row in shown] == [
+        (f"{root}/p1/c700", "rollback", 700, 700, 1, "terminated", "by hand"),
+        ("resource-host", "rollback", 701, 701, 1, "terminated", "by hand"),
+    ]
+    await sync_to_async(assert_consistent)(batch.pk)

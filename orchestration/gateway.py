@@ -162,13 +162,19 @@ class Gateway(TemporalReader):
         return await (routing.route(parents, believed_open) if parents else routing.restart())
 
     async def skip_children(
-        self, root: RootInput, parents: Mapping[int, Sequence[str]], *, believed_open: Collection[str], update_id: str
+        self,
+        root: RootInput,
+        parents: Mapping[int, Sequence[str]],
+        *,
+        believed_open: Collection[str],
+        update_id: str,
+        lost: Collection[int] = (),
     ) -> ChildrenAnswer:
         """Have parents continue without children that are pending or have failed; arguments as for `retry`.
 
         Children without an open parent are `unasked`: nothing waits for them.
         """
-        return await SkipRouting(await self._commanding(), root, update_id).route(parents, believed_open)
+        return await SkipRouting(await self._commanding(), root, update_id, lost).route(parents, believed_open)
 
     async def _as_it_stopped(self, flow: FlowInput) -> FlowInput:
         """Return the input of a flow that goes on from where its newest run is, with the window that it had."""

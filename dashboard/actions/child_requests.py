@@ -112,7 +112,7 @@ def _retry_own(operation: Operation, root: Node, eligible: dict[int, Node], resu
             _paths(eligible, parents),
             believed_open=_open_ids(parents),
             update_id=_digest([*eligible.values(), *([root] if result.resumes_flow else [])]),
-            lost=[position for position, node in eligible.items() if node.error_type == RESULTS_LOST],
+            lost=_without_results(eligible),
         )
     except OutcomeUnknown as error:
         take_retry(operation, root, error.answer or ChildrenAnswer(), eligible, replace(result, resumes_flow=False))
@@ -168,6 +168,7 @@ def _skip(operation: Operation, root: Node, eligible: dict[int, Node], result: O
             _paths(eligible, parents),
             believed_open=_open_ids(parents),
             update_id=f"skip-{mark}",
+            lost=_without_results(eligible),
         )
     except OutcomeUnknown as error:
         take_skip(batch, error.answer or ChildrenAnswer(), eligible, result)
@@ -192,6 +193,11 @@ def take_skip(batch: Batch, answer: ChildrenAnswer, eligible: Mapping[int, Node]
 def _parents(batch: Batch) -> dict[int, Node]:
     above = Node.objects.filter(batch=batch, kind__in=PARENT_KINDS).select_related("parent")
     return {node.pk: node for node in above}
+
+
+def _without_results(eligible: Mapping[int, Node]) -> list[int]:
+    """Return the children that completed for their parents, and whose results are lost."""
+    return [position for position, node in eligible.items() if node.error_type == RESULTS_LOST]
 
 
 def _open_ids(parents: Mapping[int, Node]) -> set[str]:

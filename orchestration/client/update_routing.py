@@ -68,9 +68,11 @@ class Routing(ABC):
     update: ClassVar[str]
     """Name of the update."""
 
-    def __init__(self, client: Client, root: FanOutInput | FlowInput, update_id: str) -> None:
-        """Take the root's input. Idempotent for an `update_id`."""
-        self._client, self._root, self._update_id = client, root, update_id
+    def __init__(
+        self, client: Client, root: FanOutInput | FlowInput, update_id: str, lost: Collection[int] = ()
+    ) -> None:
+        """Take the root's input; `lost` as in a ChildrenRequest. Idempotent for an `update_id`."""
+        self._client, self._root, self._update_id, self._lost = client, root, update_id, frozenset(lost)
         self._root_id = root_id(root.batch_id)
         self._answer = ChildrenAnswer()
 
@@ -130,7 +132,7 @@ class Routing(ABC):
 
     def _request(self, children: list[int]) -> ChildrenRequest:
         """Return what an update asks for."""
-        return ChildrenRequest(children)
+        return ChildrenRequest(children, [child for child in children if child in self._lost])
 
     def _level_if_closed(self, level: int) -> int:
         """Return the level to try next where the parent at one has closed."""
@@ -223,12 +225,9 @@ class RetryRouting(Routing):
         update_id: str,
         lost: Collection[int] = (),
     ) -> None:
-        """Take the root's workflow type, and the input that starts it again; `lost` as in a ChildrenRequest."""
-        super().__init__(client, root, update_id)
-        self._root_type, self._lost = root_type, frozenset(lost)
-
-    def _request(self, children: list[int]) -> ChildrenRequest:
-        return ChildrenRequest(children, [child for child in children if child in self._lost])
+        """Take the root's workflow type, and the input that starts it again."""
+        super().__init__(client, root, update_id, lost)
+        self._root_type = root_type
 
     async def restart(self) -> ChildrenAnswer:
         """Start a closed root again, to continue with the steps that are not done."""

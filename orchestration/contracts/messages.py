@@ -45,7 +45,8 @@ MOST_CHILDREN = 150_000
 class ChildrenRequest:
     """Child indices (over the whole batch) to give another attempt, or to continue without.
 
-    `lost` names those of them that run again even if they completed: the record has lost their results.
+    `lost` names those of them that run again, or are left out, even if they completed: the record has lost their
+    results.
     """
 
     children: list[int]

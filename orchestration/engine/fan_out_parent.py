@@ -215,8 +215,8 @@ class FanOutParent(Parent):
         return self._skip_children(request)
 
     def _skip_children(self, request: ChildrenRequest) -> ChildrenAnswer:
-        before = self._units.result().counts.failures
-        answer = ChildrenAnswer.of(request, self._units.skip)
+        before, lost = self._units.result().counts.failures, set(request.lost)
+        answer = ChildrenAnswer.of(request, lambda child: self._units.skip(child, is_lost=child in lost))
         if (fewer := self._units.result().counts.failures - before) < 0:
             self._count_failures(fewer)
         return answer

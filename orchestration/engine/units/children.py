@@ -230,15 +230,17 @@ class Children:
             self.supervisor.report_skipped(unit, LEFT_OUT)
         return len(skipped)
 
-    def skip(self, child: int) -> str | None:
+    def skip(self, child: int, *, is_lost: bool) -> str | None:
         """Leave a child out that is pending or has failed, also in an earlier run; or return why not."""
         supervisor = self.supervisor
         if child in supervisor.open and not (child in self._awaited and workflow.patched(STOP_ENDS_WAIT)):
             return ALREADY_RUNNING
         self._awaited.discard(child)
         outcome = supervisor.outcomes.get(child)
-        if outcome in (Status.COMPLETED, Status.SKIPPED):
-            return ALREADY_COMPLETED if outcome is Status.COMPLETED else ALREADY_SKIPPED
+        if outcome is Status.COMPLETED and not is_lost:
+            return ALREADY_COMPLETED
+        if outcome is Status.SKIPPED:
+            return ALREADY_SKIPPED
         if outcome is not None or child in supervisor.open or supervisor.is_queued(child):
             supervisor.skip(child)
         supervisor.report_skipped(child, LEFT_OUT)

@@ -63,8 +63,8 @@ class Units(Source, Protocol):
         """Give a child another attempt, or return why not. One whose results are lost may have completed."""
         ...
 
-    def skip(self, child: int) -> str | None:
-        """Go on without a child that is pending or has failed, or return why not."""
+    def skip(self, child: int, *, is_lost: bool) -> str | None:
+        """Go on without a child that is pending or has failed, or return why not. One may have completed as above."""
         ...
 
     def skip_failed(self) -> int:

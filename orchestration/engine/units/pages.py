@@ -93,13 +93,14 @@ class Pages(Partitions):
             self._earlier.failed = max(0, self._earlier.failed - len(result.reran))
         super().closed(unit, outcome, result)
 
-    def skip(self, child: int) -> str | None:
+    def skip(self, child: int, *, is_lost: bool) -> str | None:
         """Leave a child out; of a page of an earlier run nothing is known but that it failed."""
         page = self.layout.partition_of(child) or 0
         if page in self._below or page in self.supervisor.open or self.supervisor.is_queued(page):
-            return super().skip(child)
-        if self._earlier.failed:
-            self._earlier.failed -= 1
+            return super().skip(child, is_lost=is_lost)
+        before = Status.COMPLETED if is_lost else Status.FAILED
+        if getattr(self._earlier, before):
+            self._earlier.add(before, -1)
             self._earlier.skipped += 1
         self.report_skipped(child, LEFT_OUT)
         return None

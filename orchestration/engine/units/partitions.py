@@ -168,17 +168,20 @@ class Partitions:
         name = child_id(self._given.batch_id, child, self.layout.partition_of(child) or 0, self._given.section)
         self.supervisor.outbox.put(EventKind.SKIPPED, name, "", failure=failure)
 
-    def skip(self, child: int) -> str | None:
+    def skip(self, child: int, *, is_lost: bool) -> str | None:
         """Leave a child out of a partition that is pending or closed; an open one gets the request itself."""
         partition, supervisor = self.layout.partition_of(child) or 0, self.supervisor
         if partition in supervisor.open:
             return PARTITION_OPEN
-        unfinished = self._below.setdefault(partition, FanOutResult(Counts(), {})).unfinished
+        below = self._below.setdefault(partition, FanOutResult(Counts(), {}))
+        unfinished = below.unfinished
         if child in unfinished.get(Status.SKIPPED, ()):
             return ALREADY_SKIPPED
         if not supervisor.is_queued(partition):
             if not any(child in children for children in unfinished.values()):
-                return ALREADY_COMPLETED
+                if not is_lost:
+                    return ALREADY_COMPLETED
+                below.counts.completed -= 1
         elif child in (selected := self._selected.setdefault(partition, [*self.layout.partition_range(partition)])):
             selected.remove(child)
             if not selected:

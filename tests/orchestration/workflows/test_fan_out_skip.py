@@ -103,3 +103,27 @@ async def test_what_no_parent_waits_for_is_not_asked_for(engine: Engine) -> None
     await run.result()
     answer = await run.skip([1])
     assert (answer.accepted, answer.refused, answer.unasked) == ([], {}, [1])
+
+
+@pytest.mark.usefixtures("small_partitions")
+@pytest.mark.parametrize("items", [3, 8])
+async def test_a_child_whose_results_are_lost_is_left_out_although_it_has_completed(engine: Engine, items: int) -> None:
+    probe = Probe()
+    last = items - 1
+    probe.hold_once = {str(last)}
+    run = await engine.launch(items, probe, window=1)
+
+    async def last_is_at_work() -> bool:
+        return probe.calls[str(last)] == 1
+
+    await until(last_is_at_work, "all others are done")
+    is_flat = items == 3
+    assert (await run.skip([0, 1])).refused == dict.fromkeys([0, 1], "already completed")
+    assert (await run.skip([0, 1], lost=[1])).refused == {0: "already completed"}
+    assert (await run.skip([1], lost=[1])).refused == {1: "already skipped"}
+    probe.released.set()
+    result = await run.result()
+    assert (result.counts.completed, result.counts.skipped) == (items - 1, 1)
+    assert result.unfinished[Status.SKIPPED] == [1]
+    skipped = {event.workflow_id for event in run.events(EventKind.SKIPPED)}
+    assert skipped == {child_id(run.id, 1, None if is_flat else 0)}

@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 
 from dashboard.api.batches import find_batch
 from dashboard.api.responses import PROBLEMS
 from dashboard.errors import FieldErrors
 from dashboard.models import Item, Node, NodeStatus
+from dashboard.queries.step_results import result_text
 from dashboard.server.requests import whole_number
 from orchestration.contracts.events import NodeKind
 from orchestration.errors.kinds import error_kind
@@ -102,6 +103,16 @@ def list_nodes(
         nodes = nodes.filter(status=status)
     page, next_cursor = _page(nodes, "pk", limit, cursor)
     return {"results": [_node(node) for node in page], "next": next_cursor}
+
+
+@router.get("/batches/{batch_id}/nodes/{node_id}/result", response={200: Any, **PROBLEMS})
+def read_result(request: HttpRequest, batch_id: str, node_id: int) -> HttpResponse:
+    """Return what a step returned as JSON, where it was too large for Temporal's history; otherwise 404."""
+    node = Node.objects.filter(batch=find_batch(batch_id), pk=node_id).first()
+    text = result_text(node) if node is not None else None
+    if text is None:
+        raise Http404(f"Batch {batch_id} has no result of node {node_id} in the database.")
+    return HttpResponse(text.encode(errors="replace"), content_type="application/json")
 
 
 @router.get("/batches/{batch_id}/items", response={200: ItemPage, **PROBLEMS})

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
@@ -14,20 +17,21 @@ from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.inputs.uploads import open_upload, read_parts
 from dashboard.reconciliation.plugin_events import ingest
 from dashboard.server.streaming import stream
+from orchestration.contracts.step_results import StepResult
 from orchestration.remote.wire import BEGUN, CHUNK, ENDS, EVENTS, NOTE, RESULTS, WORK
 from orchestration.temporal.connection import TemporalUnavailable
 
 router = Router(tags=["Workers"])
+
+RESULT_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @router.post("/worker/chunks/read", include_in_schema=False)
 def read_chunk(request: HttpRequest, run_id: str) -> HttpResponse:
     """Return the items that a run of a child has still to process."""
     chunk = _body(request, CHUNK)
-    try:
+    with _not_found():
         work = DjangoChunkStore().read_chunk(chunk, run_id)
-    except LookupError as error:
-        raise Http404(str(error)) from error
     return HttpResponse(WORK.dump_json(work), content_type="application/json")
 
 
@@ -63,11 +67,29 @@ def write_results(request: HttpRequest) -> HttpResponse:
 def read_upload(request: HttpRequest, upload_id: str) -> StreamingHttpResponse:
     """Return the content of an upload."""
     require_operator(request.user)
-    try:
+    with _not_found():
         opened = open_upload(upload_id)
-    except LookupError as error:
-        raise Http404(str(error)) from error
     return stream(read_parts(opened), "application/octet-stream")
+
+
+@router.post("/worker/step-results/{batch_id}/{result_id}", include_in_schema=False)
+def write_step_result(request: HttpRequest, batch_id: str, result_id: str, step: str, size: int) -> HttpResponse:
+    """Keep the result of a step."""
+    require_operator(request.user)
+    if not RESULT_ID.fullmatch(result_id):
+        raise HttpError(422, "The id of a result has 32 hexadecimal digits.")
+    with _not_found():
+        DjangoChunkStore().write_step_result(StepResult(batch_id, step, result_id, size, request.body))
+    return HttpResponse(status=204)
+
+
+@router.get("/worker/step-results/{batch_id}/{result_id}", include_in_schema=False)
+def read_step_result(request: HttpRequest, batch_id: str, result_id: str) -> HttpResponse:
+    """Return the content of a step's result."""
+    require_operator(request.user)
+    with _not_found():
+        content = DjangoChunkStore().read_step_result(batch_id, result_id)
+    return HttpResponse(content, content_type="application/octet-stream")
 
 
 @router.post("/watches/events", include_in_schema=False)
@@ -78,6 +100,15 @@ def take_events(request: HttpRequest) -> HttpResponse:
     except TemporalUnavailable as error:
         raise HttpError(503, str(error)) from error
     return HttpResponse(status=204)
+
+
+@contextmanager
+def _not_found() -> Iterator[None]:
+    """Answer 404 where the store has not what is asked for."""
+    try:
+        yield
+    except LookupError as error:
+        raise Http404(str(error)) from error
 
 
 def _body(request: HttpRequest, kind: TypeAdapter[Any]) -> Any:

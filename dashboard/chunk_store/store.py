@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from django.utils import timezone
 
-from dashboard.chunk_store import begun_items, input_pages, sections
+from dashboard.chunk_store import begun_items, input_pages, sections, step_results
 from dashboard.chunk_store.chunk_reads import read_work
 from dashboard.chunk_store.item_results import write_processed, write_undone
 from dashboard.chunk_store.reports import write_report
@@ -24,6 +24,7 @@ from orchestration.contracts.fan_out import InputPage, PageRequest, SummariseInp
 from orchestration.contracts.flows import FanOutRequest, Section, SectionRequest
 from orchestration.contracts.item_workflows import SagaItem
 from orchestration.contracts.status import Status
+from orchestration.contracts.step_results import StepResult
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,16 @@ class DjangoChunkStore:
             raise LookupError(f"Batch {chunk.batch_id} has no item {chunk.offset} with a saga.")
         saga = definition_of(item.batch.definition_id).model_dump(mode="json", by_alias=True, exclude_none=True)
         return SagaItem(saga, item.data, item.attempts, is_done=item.status == Status.COMPLETED)
+
+    @store_call
+    def write_step_result(self, result: StepResult) -> None:
+        """Keep the result of a step. Raises LookupError for a batch that is gone."""
+        step_results.write(result)
+
+    @store_call
+    def read_step_result(self, batch_id: str, result_id: str) -> bytes:
+        """Return the content of a step's result. Raises LookupError when it is gone."""
+        return step_results.read(batch_id, result_id)
 
     def read_upload(self, upload_id: str) -> Iterator[bytes]:
         """Yield the content of a file that is a parameter. Raises LookupError when it is gone."""

@@ -20,6 +20,7 @@ from dashboard.models.nodes import Attempt, Node
 from dashboard.models.notifications import Channel, Delivery, DeliveryStatus, Occasion, Subscription
 from dashboard.models.operations import Action, Operation, position_ranges, positions_in
 from dashboard.models.schedules import Schedule, ScheduleEntry
+from dashboard.models.step_results import StepResult
 from dashboard.models.uploads import Upload, new_upload_id
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "SavedViewQuerySet",
     "Schedule",
     "ScheduleEntry",
+    "StepResult",
     "Subscription",
     "Tally",
     "UnansweredCommand",

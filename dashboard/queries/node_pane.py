@@ -9,11 +9,14 @@ from django.core.paginator import Page
 from django.db.models import Case, Count, IntegerField, Value, When
 
 from dashboard.models import Attempt, Item, Node, NodeStatus
+from dashboard.queries.step_results import StepOutcome, outcome_of
 from dashboard.server.paging import page_of
 from orchestration.contracts.events import NodeKind
 
 ITEMS_PER_PAGE = 50
 REASONS_SHOWN = 20
+
+KINDS_WITH_RESULT = (NodeKind.STEP, NodeKind.SERVICE, NodeKind.ROLLBACK)
 
 _BULKY = ("data", "result", "error_stack", "earlier")
 """Columns that a list of items does not read: each may be megabytes."""
@@ -43,7 +46,8 @@ class NodeItems:
 class Pane:
     """One node with its attempts, the newest first, and the nodes above it, the root first, as `path`.
 
-    A child has its items; a stage has the reasons why items did not reach the next one, each with their number.
+    A child has its items; a stage has the reasons why items did not reach the next one, each with their number; a step
+    has its `result` where that is in the database.
     """
 
     node: Node
@@ -51,6 +55,7 @@ class Pane:
     items: NodeItems | None
     drop_reasons: Sequence[tuple[str, int]] = ()
     path: Sequence[Node] = ()
+    result: StepOutcome | None = None
 
 
 def items_of(node: Node, number: int) -> NodeItems:
@@ -67,7 +72,8 @@ def pane_of(node: Node, page: int) -> Pane:
     if node.kind == NodeKind.STAGE:
         return Pane(node, attempts, None, _drop_reasons(node), _path(node))
     items = items_of(node, page) if node.kind == NodeKind.CHILD and node.length else None
-    return Pane(node, attempts, items, path=_path(node))
+    result = outcome_of(node) if node.kind in KINDS_WITH_RESULT else None
+    return Pane(node, attempts, items, path=_path(node), result=result)
 
 
 def _path(node: Node) -> list[Node]:

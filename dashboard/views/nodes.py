@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -11,6 +11,7 @@ from dashboard.accounts.permissions import may_operate
 from dashboard.models import PARENT_KINDS, Batch, Item, Node
 from dashboard.pages.batches import TreeQuery, batch_page
 from dashboard.queries.node_pane import items_of, pane_of
+from dashboard.queries.step_results import result_text
 from dashboard.queries.tree import branch_of
 from dashboard.server.requests import HtmxHttpRequest, page_number
 from orchestration.contracts.events import NodeKind
@@ -57,6 +58,17 @@ def node_items(request: HtmxHttpRequest, batch_id: str, node_id: int) -> HttpRes
         return redirect(f"{reverse('node-detail', args=[batch_id, node_id])}?items={page}")
     node = _node(batch_id, node_id)
     return render(request, "batches/node_detail.html#items", {"items": items_of(node, page), "batch": node.batch})
+
+
+@require_safe
+def step_result(request: HtmxHttpRequest, batch_id: str, node_id: int) -> HttpResponse:
+    """Download what a step returned, where it was too large for Temporal's history."""
+    text = result_text(_node(batch_id, node_id))
+    if text is None:
+        raise Http404("There is no result of this step in the database.")
+    answer = HttpResponse(text.encode(errors="replace"), content_type="application/json")
+    answer["Content-Disposition"] = f'attachment; filename="{batch_id}-{node_id}.json"'
+    return answer
 
 
 @require_safe

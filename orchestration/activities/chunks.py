@@ -18,6 +18,7 @@ from orchestration.activities.begun_notes import BegunNotes
 from orchestration.activities.chunk_run import ChunkRun
 from orchestration.activities.inline_chunks import InlineChunks, Started
 from orchestration.activities.result_writer import ResultWriter
+from orchestration.activities.step_results import StepResults
 from orchestration.activities.steps import StepActivity, application_error
 from orchestration.activities.store_calls import read_when_back, when_back
 from orchestration.contracts.chunks import (
@@ -39,8 +40,9 @@ from orchestration.contracts.names import (
     READ_DELEGATION_ACTIVITY,
     RESULT_OF_ACTIVITY,
     WRITE_RESULT_ACTIVITY,
+    WRITE_STORED_RESULTS_ACTIVITY,
 )
-from orchestration.contracts.stores import CannotFanOut, InputUnreadable, ItemStore, StoreAway
+from orchestration.contracts.stores import CannotFanOut, InputUnreadable, ResultRefused, StepStore, StoreAway
 from orchestration.errors.failures import failure_of
 from orchestration.processors import uploads
 from orchestration.processors.catalogue import UnknownProcessor, get_processor
@@ -62,12 +64,13 @@ STORE_THREADS = 4
 class ChunkActivities:
     """The activities of children and steps, over the store of the installation."""
 
-    def __init__(self, store: ItemStore) -> None:
+    def __init__(self, store: StepStore) -> None:
         self._store = store
         self._writer = ResultWriter(store.write_results)
         self._inline = InlineChunks()
         self._alone = asyncio.Lock()
         self._steps = StepActivity(store, self._alone, self.call_store, self._inline)
+        self.step_results = StepResults(store, self.call_store)
         uploads.set_upload_source(read_when_back(store.read_upload))
         self._threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="chunks")
 
@@ -210,6 +213,12 @@ class ChunkActivities:
         async with heartbeating():
             await self._writer.put(replace(result, result=mask(result.result)))
 
+    @activity.defn(name=WRITE_STORED_RESULTS_ACTIVITY)
+    async def write_stored_results(self, result: ItemResult) -> None:
+        """Write the result of an item that consists of results of steps by name, some of them in the store."""
+        whole = await self.step_results.whole(result.batch_id, result.result)
+        await self.write_result(replace(result, result=whole))
+
     async def _read(self, chunk: ChunkInput) -> ChunkWork:
         return await self.call_store(self._store.read_chunk, chunk, _run_id(chunk))
 
@@ -223,7 +232,7 @@ class ChunkActivities:
             async with heartbeating():
                 call = partial(function, *given, **named)
                 return await when_back(lambda: loop.run_in_executor(self._threads, call))
-        except (CannotFanOut, InputUnreadable) as error:
+        except (CannotFanOut, InputUnreadable, ResultRefused) as error:
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
         except LookupError as error:
             raise ApplicationError(str(error), type="NothingToProcess", non_retryable=True) from error
@@ -237,9 +246,11 @@ class ChunkActivities:
             self.pending_items,
             self.process_item,
             self._steps.run_step,
+            self._steps.run_step_over_stored,
             self.read_delegation,
             self.result_of,
             self.write_result,
+            self.write_stored_results,
         ]
 
     def close(self) -> None:

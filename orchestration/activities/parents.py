@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,22 +14,34 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.activities.chunks import ChunkActivities
+from orchestration.activities.step_results import reference_to_item
 from orchestration.contracts.chunks import ChunkInput, HoldInput, ResourcesInput
 from orchestration.contracts.fan_out import InputPage, PageRequest, SummariseInput
-from orchestration.contracts.flows import FanOutRequest, Section, SectionRequest
+from orchestration.contracts.flows import (
+    AnswerInput,
+    ConditionInput,
+    FanOutOverResult,
+    FanOutRequest,
+    Section,
+    SectionRequest,
+)
 from orchestration.contracts.item_workflows import SagaItem
 from orchestration.contracts.long_lived import Submission
 from orchestration.contracts.names import (
     ADVANCE_ACTIVITY,
     AWAIT_WORKFLOW_ACTIVITY,
     BEGIN_FAN_OUT_ACTIVITY,
+    BEGIN_FAN_OUT_OVER_STORED_ACTIVITY,
     CHILD_TASK_QUEUE,
+    CONDITION_HOLDS_ACTIVITY,
     ENTITY_SUBMIT_SIGNAL,
     ENTITY_WORKFLOW,
     HOLD_RESOURCE_ACTIVITY,
+    KEEP_ANSWER_ACTIVITY,
     READ_PAGE_ACTIVITY,
     READ_RESOURCES_ACTIVITY,
     READ_SAGA_ITEM_ACTIVITY,
+    REFER_TO_SAGA_ITEM_ACTIVITY,
     RESOURCE_HOLD_WORKFLOW,
     SUBMIT_ACTIVITY,
     SUMMARISE_ACTIVITY,
@@ -36,6 +49,7 @@ from orchestration.contracts.names import (
 from orchestration.contracts.status import Status
 from orchestration.contracts.stores import ChunkStore
 from orchestration.engine.flows.bounds import size_of
+from orchestration.processors.secrets import mask
 from orchestration.temporal.heartbeat import heartbeating
 
 HOLDER_MEMO = "canopy_holder"
@@ -73,10 +87,34 @@ class ParentActivities(ChunkActivities):
         """Insert the items and children of a step that fans out. Raises ApplicationError, not retried, if it cannot."""
         return await self.call_store(self._store.begin_fan_out, wanted)
 
+    @activity.defn(name=BEGIN_FAN_OUT_OVER_STORED_ACTIVITY)
+    async def begin_fan_out_over_stored(self, wanted: FanOutOverResult) -> Section:
+        """Insert the items of a list in a result from the store. Raises ApplicationError, not retried."""
+        items = await self.step_results.items_of(wanted)
+        return await self.begin_fan_out(replace(wanted.request, items=items))
+
+    @activity.defn(name=CONDITION_HOLDS_ACTIVITY)
+    async def condition_holds(self, given: ConditionInput) -> bool:
+        """Return whether a condition over results in the store holds."""
+        return await self.step_results.holds(given)
+
+    @activity.defn(name=KEEP_ANSWER_ACTIVITY)
+    async def keep_answer(self, given: AnswerInput) -> Any:
+        """Keep what a workflow has returned in the store, and return the reference to it."""
+        async with heartbeating():
+            answer = await activity.client().get_workflow_handle(given.workflow_id, run_id=given.run_id).result()
+        return await self.step_results.kept_answer(given, mask(answer))
+
     @activity.defn(name=READ_SAGA_ITEM_ACTIVITY)
     async def read_saga_item(self, chunk: ChunkInput) -> SagaItem:
         """Return a child's item, and the saga that it goes through."""
         return await self.call_store(self._store.read_saga_item, chunk)
+
+    @activity.defn(name=REFER_TO_SAGA_ITEM_ACTIVITY)
+    async def refer_to_saga_item(self, chunk: ChunkInput) -> SagaItem:
+        """Return the same with a reference to the item's data, where that is large."""
+        item = await self.read_saga_item(chunk)
+        return replace(item, data=reference_to_item(chunk.offset, item.data))
 
     @activity.defn(name=SUBMIT_ACTIVITY)
     async def submit(self, given: Submission) -> None:
@@ -149,8 +187,12 @@ class ParentActivities(ChunkActivities):
             self.read_page,
             self.submit,
             self.read_saga_item,
+            self.refer_to_saga_item,
             self.advance,
             self.begin_fan_out,
+            self.begin_fan_out_over_stored,
+            self.condition_holds,
+            self.keep_answer,
             self.read_resources,
             self.await_workflow,
             self.hold_resource,

@@ -14,10 +14,10 @@ from temporalio.exceptions import ApplicationError
 
 from orchestration.activities.begun_steps import noted_step
 from orchestration.activities.inline_chunks import InlineChunks, Started
+from orchestration.activities.step_results import StepResults
 from orchestration.contracts.flows import StepInput
-from orchestration.contracts.names import RUN_STEP_ACTIVITY
-from orchestration.contracts.stores import ItemStore
-from orchestration.engine.flows.bounds import check_result
+from orchestration.contracts.names import RUN_STEP_ACTIVITY, RUN_STEP_OVER_STORED_ACTIVITY
+from orchestration.contracts.stores import StepStore
 from orchestration.processors.catalogue import get_processor
 from orchestration.processors.processor import BoundProcessor, ItemContext
 from orchestration.processors.raised import failure_of_raised, message_of, retry_after_of
@@ -44,9 +44,15 @@ class StepActivity:
     """
 
     def __init__(
-        self, store: ItemStore, alone: asyncio.Lock, call: Callable[..., Awaitable[Any]], running: InlineChunks
+        self, store: StepStore, alone: asyncio.Lock, call: Callable[..., Awaitable[Any]], running: InlineChunks
     ) -> None:
         self._store, self._alone, self._call, self._running = store, alone, call, running
+        self._results = StepResults(store, call)
+
+    @activity.defn(name=RUN_STEP_OVER_STORED_ACTIVITY)
+    async def run_step_over_stored(self, step: StepInput) -> Any:
+        """Do what run_step does with parameters and data that need results from the store."""
+        return await self.run_step(await self._results.filled(step))
 
     @activity.defn(name=RUN_STEP_ACTIVITY)
     async def run_step(self, step: StepInput) -> Any:
@@ -69,8 +75,7 @@ class StepActivity:
             except Exception as error:
                 # Not from the error: its message and stack would go to Temporal as well, unmasked.
                 raise application_error(bound, error) from None
-        check_result(step.name, result)
-        return result
+        return await self._results.kept(step, result)
 
     def _noted(self, step: StepInput, name: str) -> AbstractAsyncContextManager[None]:
         if not step.after_loss and activity.info().attempt == 1:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from orchestration.contracts.step_results import without_notes
 from orchestration.plan.plan import Plan
 
 
@@ -46,6 +47,36 @@ class FanOutRequest:
 
 
 @dataclass(frozen=True)
+class FanOutOverResult:
+    """Request for a fan-out of the step `name` over the list that `ref` refers to: a value of `results` by name."""
+
+    request: FanOutRequest
+    name: str
+    ref: str
+    results: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ConditionInput:
+    """A condition (orchestration.definitions.expressions.Condition as data) over results by name."""
+
+    batch_id: str
+    condition: dict[str, Any]
+    results: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class AnswerInput:
+    """A run of a workflow that has completed, whose result is to be kept as that of the row `keep` called `name`."""
+
+    batch_id: str
+    name: str
+    workflow_id: str
+    run_id: str
+    keep: str
+
+
+@dataclass(frozen=True)
 class FlowState:
     """State of a closed flow for the run that continues it: results by row id and by name, sections by row id.
 
@@ -74,7 +105,7 @@ class FlowState:
         row_of = {id(result): row for row, result in done.items()}
         named = {name: row_of[id(result)] for name, result in results.items() if id(result) in row_of}
         others = {name: result for name, result in results.items() if name not in named}
-        return cls(done, others, fan_outs, rows, window, named=named)
+        return cls(without_notes(done), without_notes(others), fan_outs, rows, window, named=named)
 
     @property
     def by_name(self) -> dict[str, Any]:
@@ -120,7 +151,9 @@ class ServiceInput:
 class StepInput:
     """One processor over one input, as a step of a flow. `idempotency_key`: see ItemContext.
 
-    `after_loss`: a worker was lost with the step in this run of the flow, so that what is begun is noted.
+    `after_loss`: a worker was lost with the step in this run of the flow, so that what is begun is noted. Where there
+    are `results`, parameters and data are to be filled with what they refer to in them. A result of more than `inline`
+    bytes is kept in the store as that of the row `keep`, if that is given.
     """
 
     batch_id: str
@@ -130,3 +163,6 @@ class StepInput:
     data: dict[str, Any]
     idempotency_key: str = ""
     after_loss: bool = False
+    results: dict[str, Any] = field(default_factory=dict)
+    keep: str = ""
+    inline: int = 0

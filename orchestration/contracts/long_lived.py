@@ -49,13 +49,19 @@ class EntityOperation:
     chunk: ChunkInput
     reply_to: str
 
+    @property
+    def submitted_by(self) -> str:
+        """The id of the run that submitted it."""
+        return self.chunk.run_id.partition("/")[0]
+
 
 @dataclass(frozen=True)
 class EntityInput:
     """Input of an entity, or of the run that continues it: the operations that wait, and how many are done.
 
     `recent` are the run ids of the last operations, by which duplicates are recognised, `dropped` those of operations
-    that wait and were canceled. `idle` in seconds.
+    that wait and were canceled, `held` the runs whose operations wait because their batches are paused. `idle` in
+    seconds.
     """
 
     entity: str
@@ -65,6 +71,7 @@ class EntityInput:
     waiting: list[EntityOperation] = field(default_factory=list)
     recent: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

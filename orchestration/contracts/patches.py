@@ -23,3 +23,9 @@ ROLLBACK_HOLDS_RESOURCE = "rollback-holds-resource"
 
 LARGE_INPUTS_APART = "large-inputs-apart"
 """Inputs of steps that together exceed a message of Temporal are sent in several workflow tasks."""
+
+STEP_RESULTS_STORED = "step-results-stored"
+"""A large result of a step goes to the store, and a reference to the history; before, all were in the history."""
+
+PAUSE_HOLDS_HANDOFF = "pause-holds-handoff"
+"""What waited for a worker, a resource or its insert while the batch was paused waits on; before, it then started."""

@@ -7,6 +7,7 @@ from orchestration.contracts.chunks import BegunItems, ChunkInput, ChunkNote, Ch
 from orchestration.contracts.fan_out import InputPage, PageRequest, SummariseInput
 from orchestration.contracts.flows import FanOutRequest, Section, SectionRequest
 from orchestration.contracts.item_workflows import SagaItem
+from orchestration.contracts.step_results import StepResult
 
 
 class ReportStore(Protocol):
@@ -27,6 +28,10 @@ class InputUnreadable(Exception):
 
 class CannotFanOut(Exception):
     """A fan-out cannot start, and no retry will help; the message is the reason for a person."""
+
+
+class ResultRefused(Exception):
+    """The result of a step cannot be stored, and no retry will help; the message is the reason for a person."""
 
 
 class SectionStore(Protocol):
@@ -88,7 +93,19 @@ class ItemStore(Protocol):
         ...
 
 
-class ChunkStore(ItemStore, ReportStore, SectionStore, Protocol):
+class StepStore(ItemStore, Protocol):
+    """Also keeps results of steps."""
+
+    def write_step_result(self, result: StepResult) -> None:
+        """Keep the result of a step. Idempotent. Raises LookupError when the batch does not exist, ResultRefused."""
+        ...
+
+    def read_step_result(self, batch_id: str, result_id: str) -> bytes:
+        """Return the content of a step's result, or of an item's data by its reference. Raises LookupError."""
+        ...
+
+
+class ChunkStore(StepStore, ReportStore, SectionStore, Protocol):
     """Everything that activities need of the dashboard, which implements it."""
 
     def read_resources(self, wanted: ResourcesInput) -> list[str]:

@@ -5,7 +5,7 @@ Pure and deterministic, as workflows need it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
@@ -113,10 +113,17 @@ def resolve(ref: str, results: Mapping[str, Any]) -> Any:
 
     "step.result.field" is the same as "step.field", unless the step's result has a field named result.
     """
+    *_, value = values_along(ref, results)
+    return value
+
+
+def values_along(ref: str, results: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the values that lead to a referenced one, which is the last. Raises Missing."""
     first, *rest = ref.split(".")
     if first not in results:
         raise Missing(f"{ref}: there is no result of {first!r}.")
     value = results[first]
+    yield value
     if rest and rest[0] == "result" and not (isinstance(value, Mapping) and "result" in value):
         rest = rest[1:]
     for field in rest:
@@ -126,7 +133,7 @@ def resolve(ref: str, results: Mapping[str, Any]) -> Any:
             value = value[int(field)]
         else:
             raise Missing(f"{ref}: there is no {field!r}.")
-    return value
+        yield value
 
 
 def reference_of(value: Any) -> str | None:

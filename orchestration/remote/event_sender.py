@@ -8,7 +8,7 @@ from collections import deque
 
 import httpx
 
-from orchestration.remote.http_client import bearer_client, post_json
+from orchestration.remote.http_client import bearer_client, post
 from orchestration.remote.wire import EVENTS, EVENTS_PATH, FINAL, WorkflowEvent
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class EventSender:
         """Send EVENTS_PER_CALL of the queued events, and return whether the dashboard accepted them."""
         events = [self._pending.popleft() for _ in range(min(EVENTS_PER_CALL, len(self._pending)))]
         try:
-            answer = post_json(client, EVENTS_PATH, EVENTS.dump_json(events))
+            answer = post(client, EVENTS_PATH, EVENTS.dump_json(events))
         except httpx.HTTPError as error:
             log.info(
                 "Canopy is unreachable (%s): %s events are queued.",

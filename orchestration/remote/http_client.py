@@ -7,6 +7,8 @@ from typing import Any
 
 import httpx
 
+JSON = "application/json"
+
 CONNECT_TIMEOUT = 5.0
 """Seconds."""
 
@@ -28,6 +30,6 @@ def bearer_client(url: str, token: str, *, timeout: float) -> httpx.Client:
     )
 
 
-def post_json(client: httpx.Client, path: str, body: bytes, **query: Any) -> httpx.Response:
-    """Post a body that is JSON already. Raises httpx.HTTPError where there is no answer."""
-    return client.post(path, content=body, params=query, headers={"Content-Type": "application/json"})
+def post(client: httpx.Client, path: str, body: bytes, kind: str = JSON, **query: Any) -> httpx.Response:
+    """Post a body of a content type, JSON by default. Raises httpx.HTTPError where there is no answer."""
+    return client.post(path, content=body, params=query, headers={"Content-Type": kind})

@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 
 from orchestration.contracts.chunks import BegunItems, ChunkInput, ChunkNote, ChunkWork, ItemResult
-from orchestration.contracts.stores import StoreAway
+from orchestration.contracts.step_results import StepResult
+from orchestration.contracts.stores import ResultRefused, StoreAway
 from orchestration.errors.texts import named
-from orchestration.remote.http_client import bearer_client, post_json
+from orchestration.remote.http_client import JSON, bearer_client, post
 from orchestration.remote.wire import (
     BEGUN,
     BEGUN_PATH,
@@ -23,6 +24,7 @@ from orchestration.remote.wire import (
     READ_PATH,
     RESULTS,
     RESULTS_PATH,
+    STEP_RESULTS_PATH,
     UPLOADS_PATH,
     WORK,
 )
@@ -32,7 +34,7 @@ TIMEOUT = 30.0
 """Seconds for one call."""
 
 STREAM = "application/octet-stream"
-CONTENT_TYPES = ("application/json", STREAM)
+CONTENT_TYPES = (JSON, STREAM)
 """What a dashboard answers with. A page is from somebody else: a proxy that shows one while there is no dashboard."""
 
 
@@ -57,8 +59,28 @@ class RemoteStore:
 
     def read_upload(self, upload_id: str) -> Iterator[bytes]:
         """Yield the content of a file that is a parameter. Raises LookupError when it is gone."""
+        return self._read(f"{UPLOADS_PATH}/{upload_id}")
+
+    def read_step_result(self, batch_id: str, result_id: str) -> bytes:
+        """Return the content of a step's result. Raises LookupError when it is gone."""
+        return b"".join(self._read(f"{STEP_RESULTS_PATH}/{batch_id}/{result_id}"))
+
+    def write_step_result(self, result: StepResult) -> None:
+        """Keep the result of a step. Raises LookupError for an unknown batch, ResultRefused for too large a body."""
+        path = f"{STEP_RESULTS_PATH}/{result.batch_id}/{result.id}"
         try:
-            with self._client.stream("GET", f"{UPLOADS_PATH}/{upload_id}") as answer:
+            self._post(path, result.content, STREAM, step=result.step, size=result.size)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != 413:
+                raise
+            raise ResultRefused(
+                f"The result of {result.step} has {len(result.content):,} bytes in a request, and the dashboard, or a "
+                "proxy before it, takes no body of that size: raise the proxy's limit, or return where the data is."
+            ) from error
+
+    def _read(self, path: str) -> Iterator[bytes]:
+        try:
+            with self._client.stream("GET", path) as answer:
                 if answer.headers.get("content-type") != STREAM:
                     answer.read()
                 yield from _checked(answer).iter_bytes()
@@ -93,9 +115,9 @@ class RemoteStore:
             self._write(results[:half])
             self._write(results[half:])
 
-    def _post(self, path: str, body: bytes, **query: Any) -> httpx.Response:
+    def _post(self, path: str, body: bytes, kind: str = JSON, **query: Any) -> httpx.Response:
         try:
-            return _checked(post_json(self._client, path, body, **query))
+            return _checked(post(self._client, path, body, kind, **query))
         except httpx.TransportError as error:
             raise StoreAway(named(error)) from error
 

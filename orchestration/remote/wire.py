@@ -42,6 +42,7 @@ RESULTS_PATH = "/api/v1/worker/results"
 BEGUN_PATH = "/api/v1/worker/begun"
 FORGET_PATH = "/api/v1/worker/begun/forget"
 
+STEP_RESULTS_PATH = "/api/v1/worker/step-results"
 UPLOADS_PATH = "/api/v1/worker/uploads"
 
 FINAL = (409, 413, 415, 422)

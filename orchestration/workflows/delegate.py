@@ -16,9 +16,10 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.flows import FlowInput
     from orchestration.contracts.item_workflows import DelegatedWorkflow, Delegation
     from orchestration.contracts.names import READ_DELEGATION_ACTIVITY, RESULT_OF_ACTIVITY
+    from orchestration.contracts.step_results import result_note
     from orchestration.engine.cancellation import stop_if_canceled
     from orchestration.engine.flows.bounds import INPUT_TOO_LARGE, bounded, check_input
-    from orchestration.engine.flows.flow import FlowParent, result_note
+    from orchestration.engine.flows.flow import FlowParent
     from orchestration.engine.item_store import read_item, write_result
     from orchestration.engine.store_activities import HEARTBEAT_TIMEOUT, UNTIL_IT_WORKS
     from orchestration.errors.failures import failure_of

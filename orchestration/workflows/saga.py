@@ -17,7 +17,8 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EventKind, NodeKind
     from orchestration.contracts.flows import FlowInput
     from orchestration.contracts.item_workflows import SagaItem
-    from orchestration.contracts.names import READ_SAGA_ITEM_ACTIVITY
+    from orchestration.contracts.names import READ_SAGA_ITEM_ACTIVITY, REFER_TO_SAGA_ITEM_ACTIVITY
+    from orchestration.contracts.patches import STEP_RESULTS_STORED
     from orchestration.contracts.status import ROLLED_BACK
     from orchestration.definitions.expressions import Missing
     from orchestration.definitions.models import Saga, SagaStep
@@ -25,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.engine.cancellation import clean_up, hears_cancel, stop_if_canceled
     from orchestration.engine.flows.bounds import bounded
     from orchestration.engine.flows.flow import FlowParent, failed_step
-    from orchestration.engine.item_store import read_item, write_result
+    from orchestration.engine.item_store import read_item, write_result, write_step_results
     from orchestration.errors.failures import failure_of
     from orchestration.plan.plan import Plan
 
@@ -80,7 +81,9 @@ class SagaFlow(FlowParent):
 
     async def _do(self, step: SagaStep, node: str) -> Any:
         self._results[step.name] = result = await self.run_processor(
-            self.step_name(step.name), step, self._results, idempotency_key=self.idempotency_key(step.name)
+            *(self.step_name(step.name), step, self._results),
+            idempotency_key=self.idempotency_key(step.name),
+            row=node,
         )
         if step.compensation is not None:
             self._done.append((step, node))
@@ -105,7 +108,9 @@ class SagaFlow(FlowParent):
         assert step.compensation is not None
         name = f"undo {step.name}"
         await self.run_processor(
-            self.step_name(name), step.compensation, self._results, idempotency_key=self.idempotency_key(name)
+            *(self.step_name(name), step.compensation, self._results),
+            idempotency_key=self.idempotency_key(name),
+            row=node,
         )
 
 
@@ -157,7 +162,9 @@ class ItemSagaWorkflow(SagaFlow):
         return await self.run_flow(self._process_item)
 
     async def _process_item(self) -> ChunkResult:
-        item: SagaItem = await read_item(READ_SAGA_ITEM_ACTIVITY, self._chunk, SagaItem)
+        refers = workflow.patched(STEP_RESULTS_STORED)
+        read = REFER_TO_SAGA_ITEM_ACTIVITY if refers else READ_SAGA_ITEM_ACTIVITY
+        item: SagaItem = await read_item(read, self._chunk, SagaItem)
         if item.is_done:
             return ChunkResult(1, 0)
         self._attempt = item.attempts + 1
@@ -172,7 +179,7 @@ class ItemSagaWorkflow(SagaFlow):
             await write_result(self._chunk, self._attempt, began, failure=failure_of(error))
             raise
         result = bounded({name: value for name, value in result.items() if name != ITEM})
-        await write_result(self._chunk, self._attempt, began, result)
+        await write_step_results(self._chunk, self._attempt, began, result)
         return ChunkResult(1, 0)
 
     def step_name(self, name: str) -> str:

@@ -13,13 +13,14 @@ from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHand
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import NodeKind, Place
-    from orchestration.contracts.flows import FlowInput, ServiceInput
+    from orchestration.contracts.flows import AnswerInput, FlowInput, ServiceInput
     from orchestration.contracts.names import SERVICE_WORKFLOW
+    from orchestration.contracts.step_results import result_note
     from orchestration.definitions.models import Service, Services
     from orchestration.definitions.parts import Work
     from orchestration.engine.cancellation import clean_up
     from orchestration.engine.child_handles import may_wait_for_id, start_when_id_is_free
-    from orchestration.engine.flows.flow import FlowParent, result_note
+    from orchestration.engine.flows.flow import FlowParent
     from orchestration.engine.flows.resumable import ResumableFlow
 
 
@@ -69,14 +70,21 @@ class ServicesWorkflow(ResumableFlow):
         if node in self.done:
             return True, self.done[node]
         try:
-            handle = await start_when_id_is_free(partial(self._start, node, service), may_wait_for_id)
+            handle = await start_when_id_is_free(partial(self._start, node, service), self._may_try_again)
             with self.node_run() as run:
                 run.started(node, handle.first_execution_run_id, Place(root, NodeKind.SERVICE, service.name, position))
-                self.done[node] = answer = await handle
+                given = AnswerInput(self.given.batch_id, service.name, node, handle.first_execution_run_id or "", node)
+                self.done[node] = answer = await self.kept_results.answer_of(given, await handle)
                 run.note = result_note(answer)
         except FailureError:
             return False, None
         return True, answer
+
+    async def _may_try_again(self, tries: int) -> bool:
+        """Wait while a service's id is taken, and while the flow is paused; return whether another try makes sense."""
+        may_try = await may_wait_for_id(tries)
+        await self.may_start()
+        return may_try
 
     async def _start(self, node: str, service: Service) -> ChildWorkflowHandle[Any, Any]:
         return await workflow.start_child_workflow(
@@ -108,4 +116,5 @@ class ServiceWorkflow(FlowParent):
     @workflow.run
     async def run(self, given: ServiceInput) -> Any:
         """Return the processor's result."""
-        return await self.run_processor(given.name, Work.model_validate(given.work), {})
+        row = workflow.info().workflow_id
+        return await self.run_processor(given.name, Work.model_validate(given.work), {}, row=row)

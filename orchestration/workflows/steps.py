@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.messages import MOST_CHILDREN
     from orchestration.contracts.names import BEGIN_FAN_OUT_ACTIVITY
     from orchestration.contracts.status import REFUSED, Counts, Status
-    from orchestration.definitions.expressions import Reference, holds, resolve
+    from orchestration.definitions.expressions import Condition, Reference
     from orchestration.definitions.models import Steps
     from orchestration.definitions.steps import (
         Approval,
@@ -36,6 +36,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.engine.cancellation import clean_up, stop_if_canceled
     from orchestration.engine.flows.bounds import check_input
     from orchestration.engine.flows.flow import failed_step
+    from orchestration.engine.flows.kept_results import condition_holds, fan_out_over_stored, list_of
     from orchestration.engine.flows.sections import SectionFlow
     from orchestration.engine.item_inserts import insert_items
     from orchestration.engine.retry import TOO_MANY
@@ -112,11 +113,11 @@ class StepsWorkflow(SectionFlow):
     async def _interpret(self, step: Step, node: str) -> Any:
         """Run a step by its kind and return its result."""
         if isinstance(step, RunStep):
-            return await self.run_processor(step.name, step.run, self.results, idempotency_key=node)
+            return await self.run_processor(step.name, step.run, self.results, idempotency_key=node, row=node)
         if isinstance(step, ParallelStep):
             return await self._parallel(step.parallel, node)
         if isinstance(step, IfStep):
-            is_so = holds(step.condition, self.results)
+            is_so = await self._holds(step.condition)
             await self._sequence(step.then if is_so else step.otherwise, node)
             return {"branch": "then" if is_so else "else"}
         if isinstance(step, LoopStep):
@@ -141,9 +142,14 @@ class StepsWorkflow(SectionFlow):
             await self._sequence(loop.steps, node)
             condition = loop.until or loop.while_
             assert condition is not None
-            if holds(condition, self.results) is (loop.until is not None):
+            if await self._holds(condition) is (loop.until is not None):
                 return {"rounds": number, "held": True}
         return {"rounds": loop.max, "held": False}
+
+    async def _holds(self, condition: Condition) -> bool:
+        is_so = await condition_holds(self.given.batch_id, condition, self.results)
+        stop_if_canceled()
+        return is_so
 
     async def _approve(self, approval: Approval, refused: Sequence[Step], node: str) -> dict[str, Any]:
         decision = await self.await_approval(node, approval.title, timedelta(seconds=approval.timeout))
@@ -184,19 +190,18 @@ class StepsWorkflow(SectionFlow):
     async def _insert_section(self, step: FanOutStep, row: str, above: str) -> Section:
         """Insert a section's items and children."""
         stage, items = self._stage_of[step.name], step.fan_out.items
-        if isinstance(items, Reference):
-            items = resolve(items.ref, self.results)
-            if not isinstance(items, list):
-                message = f"{step.name}: its items do not refer to a list."
-                raise ApplicationError(message, type="NotAList", non_retryable=True)
+        listed = list_of(step.name, items.ref, self.results) if isinstance(items, Reference) else items
         self.position += 1
         wanted = FanOutRequest(
             *(self.given.batch_id, self._number_for(stage), stage, self.position),
-            items=None if items == "batch" else list(items),
+            items=None if listed is None or items == "batch" else list(listed),
             around=above.rsplit("/", 1)[-1],
         )
-        await self.task_room.take(check_input(step.name, wanted))
-        section = await insert_items(BEGIN_FAN_OUT_ACTIVITY, wanted, Section, summary=step.name)
+        if isinstance(items, Reference) and listed is None:
+            section = await fan_out_over_stored(step.name, items.ref, self.results, wanted)
+        else:
+            await self.task_room.take(check_input(step.name, wanted))
+            section = await insert_items(BEGIN_FAN_OUT_ACTIVITY, wanted, Section, summary=step.name)
         if section.items:
             self.sections[section.number] = section
             self.fan_outs[row] = section.number

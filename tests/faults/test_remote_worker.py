@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -10,7 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from temporalio.client import Client
 
+from orchestration.contracts.workflow_ids import root_id
+from tests.support.definition_texts import save_definition
 from tests.support.stack import ROOT, Process, Stack, TemporalServer, http
 from tests.support.waiting import wait_until
 
@@ -44,7 +48,24 @@ async def translate(word: str, dictionary: Dictionary) -> str:
     "Look a word up in a file that was uploaded."
     found = dict(line.split("=") for line in dictionary.words.read_text().splitlines())
     return found[word]
+
+
+@processor
+def much(name: str) -> dict[str, str]:
+    "Return half a megabyte."
+    return {"text": name.ljust(500_000, "x")}
+
+
+@processor
+def measure(text: str) -> dict[str, str]:
+    "Say how it begins, and how long it is."
+    return {"begins": text[:3], "length": str(len(text))}
 """
+
+FLOW = "kind: steps\nsteps:\n" + "".join(
+    [f"  - {{name: s{number}, run: {{processor: much, input: {{value: s{number}}}}}}}\n" for number in range(12)]
+    + ["  - {name: last, run: {processor: measure, input: {value: {ref: s0.text}}}}\n"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +157,25 @@ def test_a_file_parameter_is_read_over_the_api(knowing_stack: Stack, worker: Pro
     stack.wait_for(batch, "completed")
     items = stack.api("GET", f"/batches/{batch}/items").json()["results"]
     assert [item["result"] for item in items] == ["Blatt", "Wurzel"]
+
+
+def test_a_flow_keeps_the_large_results_of_its_steps_over_the_api(knowing_stack: Stack, worker: Process) -> None:
+    stack = knowing_stack
+    saved = save_definition(stack, FLOW)
+    worker.start()
+    batch = stack.launch(definition=saved, plan={"task_queue": QUEUE})
+    stack.wait_for(batch, "completed")
+    steps = {node["label"]: node for node in stack.api("GET", f"/batches/{batch}/nodes?kind=step").json()["results"]}
+    assert steps["last"]["note"] == "begins: s0x, length: 500000"
+    result = stack.api("GET", f"/batches/{batch}/nodes/{steps['s7']['id']}/result").json()
+    assert result == {"text": "s7".ljust(500_000, "x")}
+
+    async def history() -> int:
+        client = await Client.connect(stack.temporal.address)
+        found = await client.get_workflow_handle(root_id(batch)).fetch_history()
+        return sum(len(event.SerializeToString()) for event in found.events)
+
+    assert asyncio.run(history()) < 200_000
 
 
 def test_calls_that_fail_while_the_dashboard_is_away_are_retried_and_nothing_is_lost(

@@ -24,7 +24,7 @@ from orchestration.activities.parents import ParentActivities
 from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts.events import EventKind, NotifyInput, TreeEvent
 from orchestration.contracts.fan_out import Cursor, FanOutInput, FanOutResult
-from orchestration.contracts.flows import FlowInput, Section
+from orchestration.contracts.flows import FlowInput, FlowState, Section
 from orchestration.contracts.names import DASHBOARD_TASK_QUEUE, DELEGATE_WORKFLOW, ITEM_SAGA_WORKFLOW, NOTIFY_ACTIVITY
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import WorkflowTree, child_id, partition_id, root_id
@@ -77,9 +77,11 @@ class Run:
         """Retry children of a fan-out."""
         return await self._ask(partial(self.engine.gateway.retry, lost=lost), children, name, open_partitions)
 
-    async def skip(self, children: Sequence[int], open_partitions: Sequence[int] = ()) -> Any:
+    async def skip(
+        self, children: Sequence[int], open_partitions: Sequence[int] = (), *, lost: Sequence[int] = ()
+    ) -> Any:
         """Go on without children of a fan-out."""
-        return await self._ask(self.engine.gateway.skip_children, children, "", open_partitions)
+        return await self._ask(partial(self.engine.gateway.skip_children, lost=lost), children, "", open_partitions)
 
     async def _ask(self, ask: Any, children: Sequence[int], name: str, open_partitions: Sequence[int]) -> Any:
         update_id = name or secrets.token_hex(4)
@@ -150,8 +152,16 @@ class Engine:
         await self.gateway.start(given)
         return Run(self, given, probe)
 
-    async def flow(self, definition: dict[str, Any], probe: Probe | None = None, items: int = 0, **plan: Any) -> Run:
-        """Start a batch with a flow of its own, over items where it is a pipeline."""
+    async def flow(
+        self,
+        definition: dict[str, Any],
+        probe: Probe | None = None,
+        items: int = 0,
+        *,
+        before: FlowState | None = None,
+        **plan: Any,
+    ) -> Run:
+        """Start a batch with a flow of its own, over items where it is a pipeline, from a state `before`."""
         made, probe = Plan.model_validate({"item_attempts": 1, **plan}), probe or Probe()
         batch_id = secrets.token_hex(6)
         self.store.batches[batch_id] = (made, probe.name)
@@ -159,6 +169,7 @@ class Engine:
         sections = [Section(0, 0, 0, 0, items)] if items else []
         self.store.sections[batch_id] = list(sections)
         given = FlowInput(batch_id, made, items, definition, label="test", sections=sections)
+        given = replace(given, before=before or FlowState())
         await self.gateway.start(given)
         return Run(self, given, probe)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from orchestration.contracts.chunks import (
     BegunItems,
@@ -17,6 +18,7 @@ from orchestration.contracts.chunks import (
 from orchestration.contracts.fan_out import InputPage, PageRequest, SummariseInput
 from orchestration.contracts.flows import FanOutRequest, Section, SectionRequest
 from orchestration.contracts.item_workflows import SagaItem
+from orchestration.contracts.step_results import StepResult, content_of, referred_item
 from orchestration.contracts.stores import InputUnreadable
 from orchestration.plan.plan import Plan
 from tests.support.probe import Probe
@@ -35,6 +37,7 @@ class MemoryStore:
         self.inputs: dict[str, int] = {}
         self.pages: dict[str, int] = defaultdict(int)
         self.sections: dict[str, list[Section]] = defaultdict(list)
+        self.step_results: dict[tuple[str, str], StepResult] = {}
 
     def read_page(self, wanted: PageRequest) -> InputPage:
         """Return the size of a page of a batch that reads its input while it runs."""
@@ -101,11 +104,26 @@ class MemoryStore:
         return [ItemWork(index, str(index), {}) for index, result in found if result and result.failure is None]
 
     def read_saga_item(self, chunk: ChunkInput) -> SagaItem:
-        """Return an item whose only field is its number."""
+        """Return an item with its number, and what its probe says."""
         saga = Probe.all[self.batches[chunk.batch_id][1]].saga
         assert saga is not None
         before = self.results.get((chunk.batch_id, chunk.offset))
-        return SagaItem(saga, {"number": chunk.offset}, before.attempts if before else 0)
+        data = self._saga_data(self.batches[chunk.batch_id][1], chunk.offset)
+        return SagaItem(saga, data, before.attempts if before else 0)
+
+    @staticmethod
+    def _saga_data(probe: str, index: int) -> dict[str, Any]:
+        return {"number": index} | Probe.all[probe].saga_data
+
+    def write_step_result(self, result: StepResult) -> None:
+        """Keep the result of a step."""
+        self.step_results[result.batch_id, result.id] = result
+
+    def read_step_result(self, batch_id: str, result_id: str) -> bytes:
+        """Return what is kept. Raises LookupError."""
+        if (index := referred_item(result_id)) is not None:
+            return content_of(self._saga_data(self.batches[batch_id][1], index))
+        return self.step_results[batch_id, result_id].content
 
     def read_upload(self, upload_id: str) -> Iterator[bytes]:
         """Raise LookupError: no item of these tests has a file."""

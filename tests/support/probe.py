@@ -57,6 +57,7 @@ class Probe:
         self.fail_undo: set[str] = set()
         self.torn_page: int | None = None
         self.saga: dict[str, Any] | None = None
+        self.saga_data: dict[str, Any] = {}
         self.delegate: dict[str, Any] | None = None
         self.running = 0
         self.most = 0

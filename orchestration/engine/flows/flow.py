@@ -19,10 +19,12 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.flows import FlowInput, StepInput
     from orchestration.contracts.messages import Decision, Progress
     from orchestration.contracts.status import Counts, Failure, RunStatus, Status
-    from orchestration.definitions.expressions import Missing, fill
+    from orchestration.contracts.step_results import result_note
+    from orchestration.definitions.expressions import Missing
     from orchestration.definitions.parts import Work
     from orchestration.engine.cancellation import is_canceled, stop_if_canceled
     from orchestration.engine.flows.bounds import bounded, check_input
+    from orchestration.engine.flows.kept_results import KeptResults
     from orchestration.engine.flows.step_activity import run_step
     from orchestration.engine.flows.task_room import TaskRoom
     from orchestration.engine.node_run import NodeRun
@@ -33,9 +35,6 @@ with workflow.unsafe.imports_passed_through():
 STEP_FAILED = "StepFailed"
 
 CANCELED_BELOW = Failure("Canceled", "A step was canceled outside Canopy.")
-
-RESULT_SHOWN = 200
-"""Characters of a result that its row shows."""
 
 T = TypeVar("T")
 
@@ -58,6 +57,7 @@ class FlowParent(Parent):
         self._rounds = dict[str, int]()
         self._passes_pause = False
         self.task_room = TaskRoom()
+        self.kept_results = KeptResults(self.done.values())
         self.is_closing = False
 
     async def run_flow(self, flow: Callable[[], Awaitable[T]]) -> T:
@@ -157,18 +157,23 @@ class FlowParent(Parent):
             self.running -= 1
             self.counts.add(run.outcome)
 
-    async def run_processor(self, name: str, work: Work, results: dict[str, Any], *, idempotency_key: str = "") -> Any:
+    async def run_processor(
+        self, name: str, work: Work, results: dict[str, Any], *, idempotency_key: str = "", row: str = ""
+    ) -> Any:
         """Run one processor over one input, with the batch's attempts and timeout, and return its result as data.
 
-        The default idempotency key is made of the workflow's id and the name.
+        A large result is a reference to the store, where it is that of the step's row. Row and idempotency key are by
+        default made of the workflow's id and the name.
         """
-        plan = self.given.plan
-        given = StepInput(
-            *(self.given.batch_id, name, work.processor, fill(work.parameters, results), fill(work.input, results)),
+        step = StepInput(
+            *(self.given.batch_id, name, work.processor, dict(work.parameters), dict(work.input)),
             idempotency_key=idempotency_key or self.node_id(name),
         )
-        await self.task_room.take(check_input(name, given))
-        return await run_step(given, plan)
+        step = self.kept_results.step_over(results, step, row or self.node_id(name))
+        await self.task_room.take(check_input(name, step))
+        result = await run_step(step, self.given.plan)
+        self.kept_results.add(result)
+        return result
 
     def note(self, node: str, text: str) -> None:
         """Report what a row is doing."""
@@ -225,14 +230,6 @@ class FlowParent(Parent):
     def planned(self) -> int | None:
         """How many steps there will be; None where that only turns out as they run."""
         return None
-
-
-def result_note(result: Any) -> str:
-    """Return what a row shows of a result: its plain values by name, or the one that it is; lists and objects not."""
-    values = result if isinstance(result, dict) else {} if result is None else {"result": result}
-    plain = [(name, value) for name, value in values.items() if value != "" and isinstance(value, str | int | float)]
-    shown = [f"{name}: {value:.4g}" if type(value) is float else f"{name}: {value}" for name, value in plain]
-    return ", ".join(shown)[:RESULT_SHOWN]
 
 
 def failed_step(name: str, error: BaseException) -> ApplicationError:

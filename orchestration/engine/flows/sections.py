@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from temporalio import workflow
@@ -19,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.fan_out import FanOutInput, FanOutResult
     from orchestration.contracts.flows import FlowInput, Section
     from orchestration.contracts.names import FAN_OUT_WORKFLOW, PARTITION_OPEN
+    from orchestration.contracts.patches import PAUSE_HOLDS_HANDOFF
     from orchestration.contracts.status import REFUSED
     from orchestration.contracts.workflow_ids import stage_id
     from orchestration.definitions.models import Stage
@@ -69,7 +71,6 @@ class SectionFlow(ResumableFlow, ABC):
         return FanOutInput(
             *(self.given.batch_id, stage.plan, section.items, layout.child_range.start, layout.child_range.stop),
             children=children,
-            window=self.window,
             label=f"{self.given.label}: {stage.name}",
             section=section.number,
             stage=section.stage,
@@ -80,7 +81,19 @@ class SectionFlow(ResumableFlow, ABC):
         )
 
     async def _start(self, section: Section, given: FanOutInput) -> ChildWorkflowHandle[Any, FanOutResult]:
-        stage = self.stages[section.stage]
+        """Start a stage as the flow is steered now: that may change while items are inserted, and while it starts."""
+        stage, paused, window = self.stages[section.stage], self.paused, self.window
+        handle = await self._start_child(section, stage, replace(given, paused=paused, window=window))
+        if (self.paused, self.window) != (paused, window) and workflow.patched(PAUSE_HOLDS_HANDOFF):
+            if self.paused is not paused:
+                in_background(signal_if_open(handle, "pause" if self.paused else "resume"))
+            if self.window != window:
+                in_background(signal_if_open(handle, "set_window", self.window))
+        return handle
+
+    async def _start_child(
+        self, section: Section, stage: Stage, given: FanOutInput
+    ) -> ChildWorkflowHandle[Any, FanOutResult]:
         return await workflow.start_child_workflow(
             FAN_OUT_WORKFLOW,
             given,

@@ -14,7 +14,7 @@ from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.flows import StepInput
-    from orchestration.contracts.names import RUN_STEP_ACTIVITY
+    from orchestration.contracts.names import RUN_STEP_ACTIVITY, RUN_STEP_OVER_STORED_ACTIVITY
     from orchestration.contracts.patches import LOST_STEP_AGAIN
     from orchestration.engine.cancellation import result_of
     from orchestration.engine.store_activities import HEARTBEAT_TIMEOUT
@@ -52,7 +52,7 @@ async def run_step(step: StepInput, plan: Plan) -> Any:
 
 def _start(step: StepInput, plan: Plan) -> workflow.ActivityHandle[Any]:
     return workflow.start_activity(
-        RUN_STEP_ACTIVITY,
+        RUN_STEP_OVER_STORED_ACTIVITY if step.results else RUN_STEP_ACTIVITY,
         step,
         result_type=object,
         task_queue=plan.task_queue,

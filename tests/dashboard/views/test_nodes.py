@@ -6,12 +6,16 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
 
+from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.models import Batch, Item, Node
+from dashboard.projection.events import apply_events
 from dashboard.projection.retries import requeue
-from orchestration.contracts.events import NodeKind
+from dashboard.queries.step_results import SHOWN_SIZE
+from orchestration.contracts.events import EventKind, NodeKind, Place, TreeEvent
 from orchestration.contracts.status import Failure, Status
+from orchestration.contracts.step_results import StepResult
 from orchestration.plan.plan import Plan
-from tests.support.builders import child_of, make_batch, make_viewer, run_children, start_root
+from tests.support.builders import START, child_of, make_batch, make_viewer, root_of, run_children, start_root
 
 HTMX = {"HX-Request": "true"}
 
@@ -123,3 +127,42 @@ def test_a_viewer_has_no_enabled_button(visitor: Client, operator: User) -> None
     text = pane(visitor, child_of(batch, 0))
     assert "<form" not in text
     assert "disabled" in text
+
+
+def step_with_result(batch: Batch, text: str, outcome: Status = Status.COMPLETED) -> Node:
+    """Return the row of a step that has run, and whose result is in the database."""
+    root = root_of(batch)
+    name = f"{root.workflow_id}/get"
+    place = Place(root.workflow_id, NodeKind.STEP, "get", 1, is_workflow=False)
+    events = [TreeEvent(EventKind.STARTED, name, "run/1", START, place=place)]
+    apply_events(batch.pk, [*events, TreeEvent(EventKind.CLOSED, name, "run/1", START, outcome)])
+    DjangoChunkStore().write_step_result(StepResult.of(batch.pk, name, text))
+    return Node.objects.get(batch=batch, kind=NodeKind.STEP)
+
+
+def test_what_a_step_returned_is_shown_and_downloaded(logged_in: Client, operator: User) -> None:
+    node = step_with_result(make_batch(operator, 1), '{"answer": "forty <two>"}')
+    text = pane(logged_in, node)
+    assert "forty &lt;two&gt;" in text
+    address = f"/batches/{node.batch_id}/nodes/{node.pk}/result/"
+    assert address in text
+    assert logged_in.get(address).json() == {"answer": "forty <two>"}
+    assert logged_in.get(f"/api/v1{address.rstrip('/')}").json() == {"answer": "forty <two>"}
+    DjangoChunkStore().write_step_result(StepResult.of(node.batch_id, node.workflow_id, '{"answer": "of a later run"}'))
+    assert logged_in.get(address).json() == {"answer": "of a later run"}
+
+
+def test_what_a_step_returned_is_only_downloaded_where_it_is_large(logged_in: Client, operator: User) -> None:
+    node = step_with_result(make_batch(operator, 1), '"' + "x" * SHOWN_SIZE + '"')
+    text = pane(logged_in, node)
+    assert "xxxx" not in text
+    assert f"/nodes/{node.pk}/result/" in text
+
+
+def test_a_step_that_has_not_completed_has_no_result(logged_in: Client, operator: User) -> None:
+    node = step_with_result(make_batch(operator, 1), "1", Status.FAILED)
+    assert "/result/" not in pane(logged_in, node)
+    address = f"/batches/{node.batch_id}/nodes/{node.pk}/result"
+    assert logged_in.get(f"{address}/").status_code == 404
+    answer = logged_in.get(f"/api/v1{address}")
+    assert (answer.status_code, "has no result" in answer.json()["detail"]) == (404, True)

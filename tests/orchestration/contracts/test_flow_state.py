@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import TypeAdapter
 
 from orchestration.contracts.flows import FlowState
+from orchestration.contracts.step_results import NOTE_LENGTH, StoredResult
+from orchestration.engine.flows.bounds import size_of
+from orchestration.engine.flows.resumable import STATE_LIMIT
 
 STATES = TypeAdapter(FlowState)
 LARGE = {"text": "x" * 1_000_000}
@@ -22,3 +27,14 @@ def test_a_result_that_a_row_has_crosses_once_and_comes_back_by_name() -> None:
 
 def test_a_state_of_before_has_its_results_by_name() -> None:
     assert STATES.validate_json('{"done": {"a": 1}, "results": {"first": 1}, "rows": 1}').by_name == {"first": 1}
+
+
+def test_five_thousand_steps_with_large_results_fit_into_the_input_of_the_run_that_goes_on() -> None:
+    stored = [StoredResult(f"{number:032x}", 5_000_000, "x" * NOTE_LENGTH).as_data() for number in range(5_000)]
+    done: dict[str, Any] = {f"batch-0123456789ab/loop/step.{number}": each for number, each in enumerate(stored)}
+    done["batch-0123456789ab/both"] = {"one": stored[1]}
+    state = FlowState.of(done, {"step": stored[-1]}, {}, 5_000)
+    assert size_of(state) < STATE_LIMIT
+    received = STATES.validate_json(STATES.dump_json(state))
+    assert StoredResult.of(received.by_name["step"]) == StoredResult(f"{4_999:032x}", 5_000_000)
+    assert StoredResult.of(received.done["batch-0123456789ab/both"]["one"]) == StoredResult(f"{1:032x}", 5_000_000)

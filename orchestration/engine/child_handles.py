@@ -51,14 +51,16 @@ async def start_when_id_is_free(
 
 async def signal_if_open(
     handle: ChildWorkflowHandle[Any, Any] | ExternalWorkflowHandle[Any], signal: str, *arguments: Any
-) -> None:
-    """Signal a workflow; log it where that has closed."""
+) -> bool:
+    """Signal a workflow, and return whether it is open; log it where that has closed."""
     try:
         await handle.signal(signal, args=arguments)
     except ApplicationError:
         workflow.logger.info("%s had closed before signal %s reached it.", handle.id, signal)
+        return False
+    return True
 
 
-def in_background(work: Coroutine[Any, Any, None]) -> None:
+def in_background(work: Coroutine[Any, Any, object]) -> None:
     """Run a coroutine as a task that nobody awaits."""
     asyncio.create_task(work)  # noqa: RUF006  the event loop of a workflow keeps references to its tasks

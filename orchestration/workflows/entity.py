@@ -10,7 +10,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.long_lived import EntityInput, EntityOperation, EntityState, WorkerReport
-    from orchestration.contracts.names import WORKER_REPORT_SIGNAL
+    from orchestration.contracts.names import HOLD_OPERATIONS_SIGNAL, RESUME_OPERATIONS_SIGNAL, WORKER_REPORT_SIGNAL
     from orchestration.contracts.status import Failure, Status
     from orchestration.engine.cancellation import hears_cancel, to_its_end
     from orchestration.engine.child_handles import signal_if_open
@@ -24,9 +24,9 @@ RECENT = 200
 class EntityWorkflow:
     """Run operations in the order of their arrival, of any batch, and return how many there were.
 
-    Signals: `submit` an operation; `drop` one; `close` once nothing waits. Query: `state`. Continues as new after some
-    operations, with those that wait; shuts down when none has arrived for a while. Canceled itself, it cancels what it
-    runs and what waits, and ends canceled.
+    Signals: `submit` an operation; `drop` one; `hold` those of a run that is paused, and `resume` them; `close` once
+    nothing waits. Query: `state`. Continues as new after some operations, with those that wait; shuts down when none
+    has arrived for a while. Canceled itself, it cancels what it runs and what waits, and ends canceled.
     """
 
     @workflow.init
@@ -36,6 +36,7 @@ class EntityWorkflow:
         self._recent = list(given.recent)
         self._done = given.done
         self._runner = ChunkRunner(given.dropped)
+        self._held = dict.fromkeys(given.held)
         self._is_closing = False
 
     @workflow.run
@@ -44,17 +45,20 @@ class EntityWorkflow:
         while True:
             try:
                 await workflow.wait_condition(
-                    lambda: bool(self._waiting) or self._is_closing, timeout=timedelta(seconds=given.idle)
+                    lambda: self._next is not None or (self._is_closing and not self._waiting),
+                    timeout=timedelta(seconds=given.idle),
                 )
             except TimeoutError:
-                return self._done
+                await to_its_end(self._forget_ended())
             except asyncio.CancelledError:
                 await self._cancel_waiting()
             if hears_cancel():
                 await self._cancel_waiting()
-            if not self._waiting:
+            operation = self._next
+            if operation is not None:
+                await self._process(operation)
+            elif not self._waiting:
                 return self._done
-            await self._process(self._waiting[0])
             if hears_cancel():
                 await self._cancel_waiting()
             is_long = self._done - given.done >= given.continue_after or workflow.info().is_continue_as_new_suggested()
@@ -64,7 +68,24 @@ class EntityWorkflow:
     def _next_run(self) -> EntityInput:
         """Return the input of the run that continues this one."""
         dropped = [each.chunk.run_id for each in self._waiting if self._runner.is_dropped(each.chunk)]
-        return replace(self._given, done=self._done, waiting=self._waiting, recent=self._recent, dropped=dropped)
+        held = [run for run in self._held if any(each.submitted_by == run for each in self._waiting)]
+        kept = replace(self._given, done=self._done, waiting=self._waiting, recent=self._recent)
+        return replace(kept, dropped=dropped, held=held)
+
+    @property
+    def _next(self) -> EntityOperation | None:
+        """The first operation that does not wait for its batch, which is paused; one that was dropped need not."""
+        free = (
+            each for each in self._waiting if each.submitted_by not in self._held or self._runner.is_dropped(each.chunk)
+        )
+        return next(free, None)
+
+    async def _forget_ended(self) -> None:
+        """Forget the operations that are held for workflows which have ended: nobody will resume them."""
+        for reply_to in dict.fromkeys(each.reply_to for each in self._waiting):
+            submitter = workflow.get_external_workflow_handle(reply_to)
+            if not await signal_if_open(submitter, WORKER_REPORT_SIGNAL, WorkerReport(0, False)):
+                self._waiting = [each for each in self._waiting if each.reply_to != reply_to]
 
     async def _cancel_waiting(self) -> None:
         """Report what waits as canceled. Raises asyncio.CancelledError."""
@@ -96,6 +117,16 @@ class EntityWorkflow:
     def drop(self, run_id: str) -> None:
         """Cancel an operation, whether it runs or waits."""
         self._runner.drop(run_id)
+
+    @workflow.signal(name=HOLD_OPERATIONS_SIGNAL)
+    def hold(self, run_id: str) -> None:
+        """Begin no further operation of a run."""
+        self._held[run_id] = None
+
+    @workflow.signal(name=RESUME_OPERATIONS_SIGNAL)
+    def resume(self, run_id: str) -> None:
+        """Run the operations of a run again."""
+        self._held.pop(run_id, None)
 
     @workflow.signal
     def close(self) -> None:

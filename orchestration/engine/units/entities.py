@@ -17,7 +17,13 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EventKind, NodeKind, Place
     from orchestration.contracts.fan_out import FanOutInput
     from orchestration.contracts.long_lived import EntityInput, EntityOperation, Submission, WorkerReport
-    from orchestration.contracts.names import DROP_CHUNK_SIGNAL, SUBMIT_ACTIVITY
+    from orchestration.contracts.names import (
+        DROP_CHUNK_SIGNAL,
+        HOLD_OPERATIONS_SIGNAL,
+        RESUME_OPERATIONS_SIGNAL,
+        SUBMIT_ACTIVITY,
+    )
+    from orchestration.contracts.patches import PAUSE_HOLDS_HANDOFF
     from orchestration.contracts.status import Status
     from orchestration.contracts.workflow_ids import entity_id
     from orchestration.engine.attempt import attempt_id
@@ -38,7 +44,8 @@ class _Entity:
     def __init__(self, name: str, workflow_id: str, position: int) -> None:
         self.name, self.workflow_id, self.position = name, workflow_id, position
         self.handoffs: list[Handoff] = []
-        self.submitting = asyncio.Lock()
+        self.submitting, self.steering = asyncio.Lock(), asyncio.Lock()
+        self.is_held = False
         self.watch: asyncio.Task[None] | None = None
 
 
@@ -80,7 +87,24 @@ class Entities(Children):
             )
         if entity.watch is None:
             entity.watch = asyncio.create_task(self._watch(entity))
+        if self.supervisor.is_halted:
+            in_background(self._steer(entity))  # it may have been paused before the entity ran
         return handoff
+
+    def steer(self, window: int) -> None:
+        """Have entities begin no further operation of this batch while that is paused."""
+        for entity in self._entities.values():
+            in_background(self._steer(entity))
+
+    async def _steer(self, entity: _Entity) -> None:
+        handle, supervisor = workflow.get_external_workflow_handle(entity.workflow_id), self.supervisor
+        async with entity.steering:
+            while entity.is_held is not supervisor.is_halted and (entity.handoffs or entity.is_held):
+                if not workflow.patched(PAUSE_HOLDS_HANDOFF):
+                    return
+                entity.is_held = supervisor.is_halted
+                signal = HOLD_OPERATIONS_SIGNAL if entity.is_held else RESUME_OPERATIONS_SIGNAL
+                await signal_if_open(handle, signal, workflow.info().run_id)
 
     def _entity_of(self, name: str) -> _Entity:
         if name not in self._entities:

@@ -24,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
         DROP_CHUNK_SIGNAL,
         POOL_WORKER_WORKFLOW,
     )
+    from orchestration.contracts.patches import PAUSE_HOLDS_HANDOFF
     from orchestration.contracts.workflow_ids import pool_worker_id
     from orchestration.engine.child_handles import in_background, signal_if_open, start_when_id_is_free
     from orchestration.engine.node_run import NodeRun
@@ -70,13 +71,22 @@ class Pool(Children):
         return handoff
 
     async def _assign(self, handoff: Handoff) -> None:
-        """Assign a chunk to a worker as soon as one is free, unless the parent stops before."""
-        chunk = handoff.chunk
-        while (worker := self._free()) is None:  # several may wait for the same one
-            if self.supervisor.stop_reason is not None:
+        """Assign a chunk to a worker as soon as one is free, unless the parent stops before; not while it is paused."""
+        chunk, supervisor = handoff.chunk, self.supervisor
+
+        def may_go_on() -> bool:
+            is_waiting = self._free() is None or (is_held_up and supervisor.is_halted)
+            return not is_waiting or supervisor.stop_reason is not None
+
+        while True:  # several may wait for the same worker
+            worker = self._free()
+            is_held_up = worker is not None and supervisor.is_halted and workflow.patched(PAUSE_HOLDS_HANDOFF)
+            if worker is not None and not is_held_up:
+                break
+            if supervisor.stop_reason is not None:
                 handoff.cancel()
                 return
-            await workflow.wait_condition(lambda: self._free() is not None or self.supervisor.stop_reason is not None)
+            await workflow.wait_condition(may_go_on)
         worker.handoff = handoff
         last = chunk.offset + chunk.length
         self._note(worker, f"item {last:,}" if chunk.length == 1 else f"items {chunk.offset + 1:,}-{last:,}")

@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.chunks import ChunkInput, HoldInput
     from orchestration.contracts.events import NodeKind, Place
     from orchestration.contracts.names import CHUNK_WORKFLOW, RELEASE_SIGNAL
-    from orchestration.contracts.patches import ROLLBACK_HOLDS_RESOURCE
+    from orchestration.contracts.patches import PAUSE_HOLDS_HANDOFF, ROLLBACK_HOLDS_RESOURCE
     from orchestration.contracts.workflow_ids import child_id, resource_id, rollback_id
     from orchestration.engine.child_handles import in_background, may_wait_for_id, signal_if_open
     from orchestration.engine.supervisor import Unit
@@ -76,6 +76,10 @@ class Rollbacks(Children):
         if resource is None:
             return await self._start(unit)
         await self._hold(unit, resource)
+        while self.supervisor.is_halted and workflow.patched(PAUSE_HOLDS_HANDOFF):
+            _release(resource)
+            await self._resumed(resource)
+            await self._hold(unit, resource)
         try:
             return _HoldingRollback(await self._start(unit), resource)
         except (Exception, asyncio.CancelledError):
@@ -91,6 +95,13 @@ class Rollbacks(Children):
             hold.cancel()
             raise WorkflowAlreadyStartedError(resource_id(resource), CHUNK_WORKFLOW)
         await hold
+
+    async def _resumed(self, resource: str) -> None:
+        """Wait while the batch is paused. Raises WorkflowAlreadyStartedError where the parent is stopped."""
+        supervisor = self.supervisor
+        await workflow.wait_condition(lambda: not supervisor.is_halted or supervisor.stop_reason is not None)
+        if supervisor.stop_reason is not None:
+            raise WorkflowAlreadyStartedError(resource_id(resource), CHUNK_WORKFLOW)
 
     async def wait_for_id(self, unit: int, tries: int) -> bool:
         """Wait until the run before has closed. A rollback whose id stays taken has completed before."""

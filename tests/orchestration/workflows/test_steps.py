@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
 from temporalio.client import WorkflowFailureError
 
 from orchestration.contracts.events import EventKind, NodeKind
-from orchestration.contracts.flows import FlowInput
+from orchestration.contracts.flows import FanOutRequest, FlowInput, Section
+from orchestration.contracts.messages import Progress
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import child_id, root_id, stage_id
 from tests.support.engine import Engine
@@ -141,3 +143,43 @@ async def test_a_flow_that_is_canceled_cancels_its_fan_outs(engine: Engine) -> N
     seen = await engine.gateway.describe_run(stage_id(run.id, 0))
     assert seen is not None
     assert seen.status is Status.CANCELED
+
+
+async def test_a_fan_out_whose_items_are_inserted_while_the_flow_is_paused_waits(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe, inserts, may_go_on = Probe(), threading.Event(), threading.Event()
+    insert = engine.store.begin_fan_out
+
+    def slow(wanted: FanOutRequest) -> Section:
+        inserts.set()
+        assert may_go_on.wait(60)
+        return insert(wanted)
+
+    monkeypatch.setattr(engine.store, "begin_fan_out", slow)
+    run = await engine.flow(steps(fan_out_step("all", ["a", "b"])), probe)
+
+    async def is_inserted() -> bool:
+        return inserts.is_set()
+
+    await until(is_inserted, "items are being inserted")
+    await engine.gateway.pause(run.id)
+
+    async def is_paused() -> bool:
+        return (await engine.gateway.progress(run.id)).paused
+
+    await until(is_paused, "the flow is paused")
+    may_go_on.set()
+    stage = engine.client.get_workflow_handle(stage_id(run.id, 0))
+
+    async def told() -> Progress | None:
+        if await engine.gateway.describe_run(stage.id) is None:
+            return None
+        seen: Progress = await stage.query("progress", result_type=Progress)
+        return seen
+
+    seen = await until(told, "the stage is open")
+    assert seen is not None
+    assert (seen.paused, seen.pending) == (True, 2)
+    await engine.gateway.resume(run.id)
+    assert (await run.result())["all"]["completed"] == 2

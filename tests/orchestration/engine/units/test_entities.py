@@ -159,3 +159,50 @@ async def test_an_entity_that_is_canceled_itself_cancels_what_it_has(engine: Eng
     assert (result.counts.completed, failed(Status.CANCELED, result)) == (4, [0, 3])
     with pytest.raises(WorkflowFailureError):
         await entity_of(engine, field, 0).result()
+
+
+async def test_operations_of_a_batch_that_is_paused_wait_and_let_others_pass(engine: Engine, field: str) -> None:
+    probe, other = Probe(), Probe()
+    probe.gate.clear()
+    run = await engine.launch(6, probe, **ENTITIES, entity_field=field)
+    await run.calls(3)
+    await engine.gateway.pause(run.id)
+
+    async def is_told() -> bool:
+        history = await entity_of(engine, field, 0).fetch_history()
+        names = [event.workflow_execution_signaled_event_attributes.signal_name for event in history.events]
+        return "hold" in names and names.count("submit") == 2
+
+    await until(is_told, "the entity knows that the batch is paused")
+    probe.gate.set()
+    second = await engine.launch(3, other, **ENTITIES, entity_field=field)
+    assert (await second.result()).counts.completed == 3
+    assert {key: probe.calls[key] for key in ("0", "3")} == {"0": 1, "3": 0}
+
+    async def first_has_closed() -> bool:
+        return child_id(run.id, 0, None) in {event.workflow_id for event in run.events(EventKind.CLOSED)}
+
+    await until(first_has_closed, "what was at work is done")
+    assert (await state_of(engine, field, 0)).waiting == 1
+    await engine.gateway.resume(run.id)
+    assert (await run.result()).counts.completed == 6
+    assert probe.calls == dict.fromkeys(map(str, range(6)), 1)
+
+
+async def test_an_entity_forgets_what_it_holds_for_a_batch_that_was_terminated(engine: Engine, field: str) -> None:
+    probe = Probe()
+    probe.gate.clear()
+    run = await engine.launch(6, probe, **ENTITIES | {"entity_idle": 1}, entity_field=field)
+    await run.calls(3)
+    await engine.gateway.pause(run.id)
+
+    async def is_told() -> bool:
+        history = await entity_of(engine, field, 0).fetch_history()
+        names = [event.workflow_execution_signaled_event_attributes.signal_name for event in history.events]
+        return "hold" in names and names.count("submit") == 2
+
+    await until(is_told, "the entity knows that the batch is paused")
+    await run.root.terminate("ended")
+    probe.gate.set()
+    assert await entity_of(engine, field, 0).result() == 1
+    assert probe.calls["3"] == 0

@@ -104,6 +104,43 @@ async def test_a_chunk_that_was_assigned_to_a_paused_worker_goes_to_another(engi
     assert await worker_of(engine, run, 1).result() == 7
 
 
+async def test_a_chunk_that_waits_for_a_worker_waits_on_while_the_batch_is_paused(engine: Engine) -> None:
+    probe = Probe()
+    probe.gate.clear()
+    probe.hold_once = {"1"}
+    run = await engine.launch(3, probe, **POOL, window=2)
+    await run.calls(2)
+    first, second = worker_of(engine, run, 0), worker_of(engine, run, 1)
+    if (await state_of(engine, run, 0)).doing == 1:
+        first, second = second, first
+    await first.signal("pause")
+    probe.gate.set()
+
+    async def closed(child: int) -> bool:
+        return child_id(run.id, child, None) in {event.workflow_id for event in run.events(EventKind.CLOSED)}
+
+    await until(lambda: closed(0), "the chunk of the worker that is paused is over, and the last one waits")
+    await engine.gateway.pause(run.id)
+
+    async def is_paused() -> bool:
+        return (await engine.gateway.progress(run.id)).paused
+
+    await until(is_paused, "the batch is paused")
+    await first.signal("resume")
+
+    async def is_resumed() -> bool:
+        return not (await first.query("state", result_type=PoolWorkerState)).is_paused
+
+    await until(is_resumed, "the worker would take a chunk")
+    probe.released.set()
+    await until(lambda: closed(1), "the other worker has room, too")
+    assert "2" not in probe.calls
+    assert (await second.query("state", result_type=PoolWorkerState)).doing is None
+    await engine.gateway.resume(run.id)
+    assert (await run.result()).counts.completed == 3
+    assert probe.calls["2"] == 1
+
+
 async def test_the_window_is_the_number_of_workers(engine: Engine) -> None:
     probe = Probe()
     probe.gate.clear()

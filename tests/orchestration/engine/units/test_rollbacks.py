@@ -96,3 +96,31 @@ async def test_a_rollback_waits_for_its_resource_and_others_wait_for_the_rollbac
     assert rows == {f"resource-{name}-0", f"resource-{name}-1"}
     third_run = await engine.launch(2, Probe(), resource_field=name)
     assert (await third_run.result()).counts.completed == 2
+
+
+async def test_a_rollback_that_waits_for_its_resource_leaves_it_to_others_while_the_batch_is_paused(
+    engine: Engine,
+) -> None:
+    name = f"host-{Probe().name}"
+    probe, second = Probe(), Probe()
+    run = await engine.launch(1, probe, resource_field=name)
+    await run.result()
+    second.gate.clear()
+    second_run = await engine.launch(1, second, resource_field=name)
+    await second_run.calls(1)
+    assert isinstance(run.given, FanOutInput)
+    await engine.gateway.roll_back(replace(run.given, children=[0], undo=True))
+    await engine.gateway.pause(run.id)
+
+    async def is_paused() -> bool:
+        return (await engine.gateway.progress(run.id)).paused
+
+    await until(is_paused, "the rollback is paused")
+    second.gate.set()
+    assert (await second_run.result()).counts.completed == 1
+    third_run = await engine.launch(1, Probe(), resource_field=name)
+    assert (await third_run.result()).counts.completed == 1
+    assert not probe.undone
+    await engine.gateway.resume(run.id)
+    assert (await failure_of(run)).message == "Children rolled back: 1."
+    assert dict(probe.undone) == {"0": 1}

@@ -28,6 +28,9 @@ PURPOSES = {
 POLLED_CACHE_SECONDS = 5
 """How long the answer is cached: a form asks at every change."""
 
+LAG_SHOWN = 1.0
+"""Seconds by which an event loop must be late to be shown so."""
+
 UNREACHABLE = gettext_lazy("Can't reach Temporal, so the state of its task queues is unknown. Nothing is lost.")
 
 
@@ -35,7 +38,8 @@ UNREACHABLE = gettext_lazy("Can't reach Temporal, so the state of its task queue
 class WorkerRow:
     """A worker that polls a queue. One that is silent `is_frozen` where its process still sends heartbeats.
 
-    `stuck` is the number of its threads by processor whose items have timed out and whose function has not come back.
+    `stuck` is the number of its threads by processor whose items have timed out and whose function has not come back,
+    `lag` by how many seconds its event loop was late, where that is worth a look.
     """
 
     identity: str
@@ -45,6 +49,7 @@ class WorkerRow:
     is_silent: bool
     is_frozen: bool = False
     stuck: Mapping[str, int] = field(default_factory=dict)
+    lag: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -128,4 +133,5 @@ def _row(name: str, kinds: Iterable[QueueSnapshot], batches: int, now: datetime)
 def _worker(worker: WorkerSnapshot, now: datetime, *, is_silent: bool) -> WorkerRow:
     age = max(now - worker.last_sign, timedelta(0))
     slots, is_frozen = worker.slots[QueueKind.ACTIVITY], is_silent and worker.is_frozen
-    return WorkerRow(worker.identity, age, slots, worker.memory, is_silent, is_frozen, worker.stuck)
+    lag = worker.lag if worker.lag >= LAG_SHOWN and not is_silent else 0.0
+    return WorkerRow(worker.identity, age, slots, worker.memory, is_silent, is_frozen, worker.stuck, lag)

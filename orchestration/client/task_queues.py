@@ -20,7 +20,7 @@ from temporalio.client import Client
 from orchestration.client.heartbeats import Heartbeats
 from orchestration.temporal.connection import HEARTBEAT_INTERVAL, RPC_TIMEOUT, unavailable
 from orchestration.temporal.protobuf import to_datetime
-from orchestration.temporal.python_beats import BEAT_EVERY, is_python_beat, stuck_threads_of
+from orchestration.temporal.python_beats import BEAT_EVERY, is_python_beat, loop_lag_of, stuck_threads_of
 
 DEFAULT_HEARTBEAT = timedelta(seconds=60)
 """Between heartbeats of a worker that has sent only one; Temporal's default."""
@@ -80,7 +80,8 @@ class WorkerSnapshot:
     """A worker as of its last heartbeat, the time of which is by the clock of whoever asks.
 
     `memory` is the used share of its host's memory, from 0 to 1. `python_at` is the time of the last heartbeat that its
-    Python has sent, `stuck` the number of its stuck threads by processor; workers of other programs tell neither.
+    Python has sent, `stuck` the number of its stuck threads by processor, and `lag` by how many seconds its event loop
+    was late; workers of other programs tell none of these.
     """
 
     identity: str
@@ -92,6 +93,7 @@ class WorkerSnapshot:
     has_stopped: bool
     python_at: datetime | None = None
     stuck: Mapping[str, int] = field(default_factory=dict)
+    lag: float = 0.0
 
     @property
     def last_sign(self) -> datetime:
@@ -149,19 +151,20 @@ async def list_workers(client: Client, queue: str = "") -> list[WorkerSnapshot]:
 
 @dataclass(frozen=True)
 class _PythonBeat:
-    """When the Python of a worker sent its last heartbeat, and the stuck threads that it told."""
+    """When the Python of a worker sent its last heartbeat, and what it told."""
 
     at: datetime
     stuck: Mapping[str, int]
+    lag: float
 
     @classmethod
     def of(cls, beat: WorkerHeartbeat, now: datetime) -> _PythonBeat:
         age = heartbeats.age(beat.worker_instance_key, to_datetime(beat.heartbeat_time), BEAT_EVERY, now)
-        return cls(now - age, stuck_threads_of(beat))
+        return cls(now - age, stuck_threads_of(beat), loop_lag_of(beat))
 
 
 def _with_python(worker: WorkerSnapshot, beat: _PythonBeat | None) -> WorkerSnapshot:
-    return worker if beat is None else replace(worker, python_at=beat.at, stuck=beat.stuck)
+    return worker if beat is None else replace(worker, python_at=beat.at, stuck=beat.stuck, lag=beat.lag)
 
 
 def _worker_of(beat: WorkerHeartbeat, now: datetime) -> WorkerSnapshot:

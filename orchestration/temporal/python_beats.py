@@ -33,6 +33,9 @@ STUCK = "canopy-stuck-threads/"
 """Begins the names of the plugins by which a record tells its stuck threads: then the processor's. Their version is the
 number."""
 
+LAG = "canopy-loop-lag"
+"""Name of the plugin by which a record tells by how many seconds the event loop was late, as its version."""
+
 
 def is_python_beat(beat: WorkerHeartbeat) -> bool:
     """Whether a record of the list of workers is one of these."""
@@ -45,11 +48,20 @@ def stuck_threads_of(beat: WorkerHeartbeat) -> dict[str, int]:
     return {name: int(number) for name, number in told.items() if number.isdecimal()}
 
 
+def loop_lag_of(beat: WorkerHeartbeat) -> float:
+    """Return by how many seconds the event loop was late, as a record tells; 0 where it does not."""
+    told = next((each.version for each in beat.plugins if each.name == LAG), "")
+    try:
+        return max(0.0, float(told or 0))
+    except ValueError:
+        return 0.0
+
+
 class PythonBeats:
     """Sends a record for each queue of a worker process every BEAT_EVERY, from the running event loop."""
 
     def __init__(self, client: Client, queues: Sequence[str], stuck: Callable[[], Mapping[str, int]]) -> None:
-        self._client, self._queues, self._stuck = client, queues, stuck
+        self._client, self._queues, self._stuck, self._lag = client, queues, stuck, 0.0
         self._key, self._started_at = f"{KEY}{uuid4().hex}", datetime.now(UTC)
         self.identity = client.service_client.config.identity or client.identity
 
@@ -68,12 +80,16 @@ class PythonBeats:
 
     async def send_until_canceled(self) -> None:
         """Send records for as long as the server takes them."""
+        clock = asyncio.get_running_loop().time
         while await self.send():
+            due = clock() + BEAT_EVERY.total_seconds()
             await asyncio.sleep(BEAT_EVERY.total_seconds())
+            self._lag = clock() - due
 
     def _request(self) -> RecordWorkerHeartbeatRequest:
         request = RecordWorkerHeartbeatRequest(namespace=self._client.namespace, identity=self.identity)
-        stuck = [PluginInfo(name=f"{STUCK}{name}", version=str(number)) for name, number in self._stuck().items()]
+        told = [PluginInfo(name=f"{STUCK}{name}", version=str(number)) for name, number in self._stuck().items()]
+        told.append(PluginInfo(name=LAG, version=f"{self._lag:.3f}"))
         for queue in self._queues:
             beat = WorkerHeartbeat(
                 worker_instance_key=f"{self._key}/{queue}",
@@ -82,7 +98,7 @@ class PythonBeats:
                 task_queue=queue,
                 sdk_name="canopy-python",
                 status=WorkerStatus.WORKER_STATUS_RUNNING,
-                plugins=stuck,
+                plugins=told,
             )
             beat.start_time.FromDatetime(self._started_at)
             beat.heartbeat_time.FromDatetime(datetime.now(UTC))

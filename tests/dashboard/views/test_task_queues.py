@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 def test_queues_show_frozen_workers_and_stuck_threads(logged_in: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     behind = timezone.now() - NOW
-    frozen, works = worker(1, 40), replace(worker(1, 1), identity="8@host", stuck={"slow_report": 3})
+    frozen, works = worker(1, 40), replace(worker(1, 1), identity="8@host", stuck={"slow_report": 3}, lag=4.0)
     frozen, works = (
         replace(each, heartbeat_at=each.heartbeat_at + behind, python_at=each.python_at and each.python_at + behind)
         for each in (frozen, works)
@@ -32,6 +33,7 @@ def test_queues_show_frozen_workers_and_stuck_threads(logged_in: Client, monkeyp
     text = logged_in.get("/queues/").text
     assert "not answering for" in text
     assert "3 stuck threads of slow_report" in text
+    assert re.search("event loop 4[^<]* late", text)
 
 
 def test_home_says_that_the_worker_is_frozen(logged_in: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,5 +74,5 @@ async def test_what_python_tells_is_listed_with_the_worker_that_sends_it(tempora
     )
     (found,) = await list_workers(temporal_client, queue)
     assert found.python_at is not None
-    assert found.stuck == {"web_page": 3}
+    assert (found.stuck, found.lag) == ({"web_page": 3}, 0.0)
     assert not found.is_frozen

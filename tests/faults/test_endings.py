@@ -36,7 +36,7 @@ steps:
 """
 ENDED = {"type": "EndedWorker", "message": "It ended its worker 3 times: the process died or was killed while it ran."}
 WITHIN = 420.0
-ENVIRONMENT = {"CANOPY_PROCESSORS": "tests.faults.endings", "CANOPY_FROZEN_AFTER": "60"}
+ENVIRONMENT = {"CANOPY_PROCESSORS": "tests.faults.endings", "CANOPY_FROZEN_AFTER": "45"}
 """A worker that a test suspends must come back by itself, on a slow machine, too."""
 
 AT_WORK = ("process_chunk", "process_item", "run_step")

@@ -27,6 +27,7 @@ OWN_FILES = (
     "static",
     "static.collected",
     "temporal-ports.json",
+    "temporal-ui-host",
     "temporal.sqlite3*",
     "uploads",
 )

@@ -228,7 +228,7 @@ LOGOUT_REDIRECT_URL = "login"
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_CLIENT_IP_CALLABLE = "dashboard.server.client_address.client_address"
+AXES_CLIENT_IP_CALLABLE = "dashboard.server.client_address.storable_address"
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

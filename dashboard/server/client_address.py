@@ -28,6 +28,12 @@ def client_address(request: HttpRequest) -> str:
     return _address(request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", ""))
 
 
+def storable_address(request: HttpRequest) -> str | None:
+    """Return the address of whoever sent a request; None, which a database's column of addresses takes, for UNKNOWN."""
+    address = client_address(request)
+    return None if address == UNKNOWN else address
+
+
 def client_address_of(scope: Mapping[str, Any]) -> str:
     """Return the address of whoever opened an ASGI connection."""
     given = [value for name, value in scope.get("headers", ()) if name.lower() == b"x-forwarded-for"]

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import random
+import secrets
 import shutil
 import signal
 import socket
@@ -27,10 +28,17 @@ TEMPORAL_LISTS = (
 )
 """The embedded Temporal updates its visibility store once a second."""
 
+TEMPORAL_HOSTS = '--dynamic-config-value frontend.httpAllowedHosts=["127.0.0.1:*","localhost:*"]'
+"""The embedded Temporal has an API over HTTP, on a port of its choice, that asks for no login. By default it answers
+under every host name, and so also to a page whose name is made to point to this machine."""
+
+NO_TEMPORAL_UI = "--headless"
+"""Of the embedded Temporal, unless its UI is asked for: it asks for no login either."""
+
 TEMPORAL_OPTIONS = (
     "--sqlite-pragma journal_mode=WAL --sqlite-pragma synchronous=NORMAL --sqlite-pragma wal_autocheckpoint=10000"
     " --dynamic-config-value history.transferProcessorMaxPollRPS=32"
-    f" {TEMPORAL_LISTS} --log-level warn"
+    f" {TEMPORAL_LISTS} {TEMPORAL_HOSTS} --log-level warn"
 )
 """Of the embedded Temporal. How often it looks for what to pass on, and for what to list: docs/decisions/0013."""
 
@@ -140,6 +148,20 @@ def temporal_ports(home: Path) -> tuple[int, int]:
         grpc, ui = free_ports(2)
         kept.write_text(json.dumps([grpc, ui]))
     return grpc, ui
+
+
+def temporal_ui_host(home: Path) -> str:
+    """Return the loopback address of Temporal's UI: one of 2^24 by chance, the same in every run (Linux).
+
+    The UI answers under every host name and asks for no login. A page of the web that has its own name point to
+    loopback would have to guess the address. Elsewhere than on Linux there is only 127.0.0.1.
+    """
+    if sys.platform != "linux":
+        return "127.0.0.1"
+    kept = home / "temporal-ui-host"
+    if not kept.exists():
+        kept.write_text(f"127.{secrets.randbelow(254) + 1}.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}")
+    return kept.read_text().strip()
 
 
 def temporal_program() -> str:

@@ -114,10 +114,10 @@ class TemporalServer:
         self._take_ports()
 
     def _take_ports(self) -> None:
-        port, ui_port = free_port(), free_port()
+        port, ui_port, self.http_port = free_port(), free_port(), free_port()
         self.address, self.ui_url = f"127.0.0.1:{port}", f"http://127.0.0.1:{ui_port}"
         command = f"{self.binary} server start-dev --ip 127.0.0.1 --port {port} --ui-ip 127.0.0.1"
-        command += f" --ui-port {ui_port} --db-filename {self._home / 'temporal.sqlite3'}"
+        command += f" --ui-port {ui_port} --http-port {self.http_port} --db-filename {self._home / 'temporal.sqlite3'}"
         command += f" --dynamic-config-value limit.historyCount.suggestContinueAsNew={EVENTS_OF_A_RUN}"
         command += f" --dynamic-config-value history.maxTotalUpdates={UPDATES_OF_A_RUN} {self._options}"
         env = os.environ | {"GOGC": processes.TEMPORAL_GARBAGE}

@@ -25,6 +25,7 @@ from honcho.environ import parse_procfile
 from dashboard.management.commands.first_login import FIRST_LOGIN, is_terminal, make_first_login
 from dashboard.server.keep_alive import SHOW_LOGS, SUPERVISOR
 from dashboard.server.processes import (
+    NO_TEMPORAL_UI,
     STOPPED_LAST,
     TEMPORAL_GARBAGE,
     TEMPORAL_OPTIONS,
@@ -35,6 +36,7 @@ from dashboard.server.processes import (
     stop_with_make,
     temporal_ports,
     temporal_program,
+    temporal_ui_host,
 )
 from dashboard.server.reload import reload_environment
 from orchestration.startup import CannotStart, prepare
@@ -119,21 +121,30 @@ def _prepare() -> dict[str, str]:
         SUPERVISOR: str(os.getpid()),
     }
     if not env.str("TEMPORAL_ADDRESS", default=""):
-        grpc, ui = temporal_ports(settings.HOME)
-        own |= {
-            "TEMPORAL_ADDRESS": f"127.0.0.1:{grpc}",
-            "TEMPORAL_PORT": str(grpc),
-            "TEMPORAL_UI_PORT": str(ui),
-            "TEMPORAL_UI_URL": f"http://127.0.0.1:{ui}",
-            "TEMPORAL_BINARY": temporal_program(),
-            "TEMPORAL_OPTIONS": TEMPORAL_OPTIONS,
-            "GOGC": env.str("GOGC", default=TEMPORAL_GARBAGE),
-        }
+        own |= _temporal()
     # Without a pool: its threads must not exist when processes are forked, and it hides why a database is unreachable.
     connections[DEFAULT_DB_ALIAS].settings_dict.get("OPTIONS", {}).pop("pool", None)
     call_command("migrate", verbosity=0)
     if not settings.DEBUG:  # with DEBUG they are served from their source folders
         _collect_static()
+    return own
+
+
+def _temporal() -> dict[str, str]:
+    """Return the environment of the embedded Temporal, and of those that use it."""
+    grpc, ui = temporal_ports(settings.HOME)
+    own = {
+        "TEMPORAL_ADDRESS": f"127.0.0.1:{grpc}",
+        "TEMPORAL_PORT": str(grpc),
+        "TEMPORAL_UI_OPTIONS": NO_TEMPORAL_UI,
+        "TEMPORAL_UI_URL": "",
+        "TEMPORAL_BINARY": temporal_program(),
+        "TEMPORAL_OPTIONS": TEMPORAL_OPTIONS,
+        "GOGC": env.str("GOGC", default=TEMPORAL_GARBAGE),
+    }
+    if env.bool("CANOPY_TEMPORAL_UI", default=False):
+        host = temporal_ui_host(settings.HOME)
+        own |= {"TEMPORAL_UI_OPTIONS": f"--ui-ip {host} --ui-port {ui}", "TEMPORAL_UI_URL": f"http://{host}:{ui}"}
     return own
 
 

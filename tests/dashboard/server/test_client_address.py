@@ -8,7 +8,14 @@ import pytest
 from django.test import RequestFactory
 from pytest_django import Settings
 
-from dashboard.server.client_address import UNKNOWN, client_address, client_address_of, limited_as, with_peer_address
+from dashboard.server.client_address import (
+    UNKNOWN,
+    client_address,
+    client_address_of,
+    limited_as,
+    storable_address,
+    with_peer_address,
+)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +78,11 @@ async def test_what_the_server_made_of_the_header_is_undone() -> None:
 
     await with_peer_address(application)({"type": "http", "client": ("1.1.1.1", 0)}, Cycle().receive, None)
     assert seen == [("192.0.2.7", 50_000)]
+
+
+def test_no_address_is_nothing_in_a_column_of_addresses() -> None:
+    """PostgreSQL refuses what is none, and a log-in over a Unix socket would fail."""
+    request = RequestFactory().get("/", REMOTE_ADDR="")
+    assert storable_address(request) is None
+    request.META["REMOTE_ADDR"] = "203.0.113.9"
+    assert storable_address(request) == "203.0.113.9"

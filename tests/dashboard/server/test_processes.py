@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from pytest_django import Settings
 
+from dashboard.management.commands import run
 from dashboard.server import processes
-from dashboard.server.processes import CannotRun, free_ports, temporal_ports
+from dashboard.server.processes import CannotRun, free_ports, temporal_ports, temporal_ui_host
+from tests.support.stack import TemporalServer, http
 
 
 def test_free_ports_are_below_those_that_outgoing_connections_take() -> None:
@@ -34,3 +38,27 @@ def test_the_ports_of_last_time_are_kept_while_they_are_free(tmp_path: Path) -> 
         others = temporal_ports(tmp_path)
     assert ports[1] not in others
     assert json.loads((tmp_path / "temporal-ports.json").read_text()) == list(others)
+
+
+def test_the_ui_of_temporal_is_off_unless_it_is_asked_for_and_then_where_no_page_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.HOME = tmp_path
+    monkeypatch.delenv("CANOPY_TEMPORAL_UI", raising=False)
+    own = run._temporal()
+    assert (own["TEMPORAL_UI_OPTIONS"], own["TEMPORAL_UI_URL"]) == ("--headless", "")
+    monkeypatch.setenv("CANOPY_TEMPORAL_UI", "1")
+    own, again = run._temporal(), run._temporal()
+    assert own == again
+    host = temporal_ui_host(tmp_path)
+    assert ip_address(host).is_loopback
+    assert host != "127.0.0.1"
+    assert own["TEMPORAL_UI_OPTIONS"].startswith(f"--ui-ip {host} --ui-port ")
+    assert own["TEMPORAL_UI_URL"].startswith(f"http://{host}:")
+
+
+def test_the_api_of_temporal_answers_under_no_name_that_a_web_page_could_have(temporal_server: TemporalServer) -> None:
+    url = f"http://127.0.0.1:{temporal_server.http_port}/api/v1/namespaces"
+    assert http.get(url).status_code == 200
+    for host in ("evil.example", f"evil.example:{temporal_server.http_port}", "127.0.0.1.evil.example:80"):
+        assert http.get(url, headers={"Host": host}).status_code >= 400

@@ -1,0 +1,110 @@
+"""The attack on one database, in this process: prints how many requests were answered with what, and each 5xx."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
+
+import django
+
+django.setup()
+
+from django.conf import settings
+from django.core.management import call_command
+from hypothesis import HealthCheck, Phase, given, seed
+from hypothesis import settings as generation
+from hypothesis import strategies as st
+
+from tests.fuzz.asgi_client import Sent, answer
+
+AWAY = 503
+"""The status while Temporal is away, which is no fault of the request."""
+
+
+def prepare() -> tuple[dict[str, bytes], dict[str, str]]:
+    """Make a database with a person and a batch; return headers of a login, and values of parameters that exist."""
+    from django.test import Client
+
+    from dashboard.accounts.api_tokens import create_token
+    from tests.support import builders
+
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+    call_command("migrate", verbosity=0)
+    person = builders.make_person("olga")
+    batch = builders.make_batch(person, 4)
+    browser = Client()
+    browser.force_login(person)
+    session = f"sessionid={browser.cookies['sessionid'].value}".encode()
+    token = create_token(person, "fuzz")
+    node = str(builders.child_of(batch, 0).pk)
+    known = {"batch_id": batch.pk, "node_id": node, "name": "simulate", "form": "csv", "index": "0", "number": "1"}
+    return {"Authorization": f"Bearer {token}".encode(), "Cookie": session}, known
+
+
+def attack(inputs: int, chosen: int, requests: st.SearchStrategy[Sent], login: dict[str, bytes]) -> Counter[int]:
+    """Send so many requests; return how many were answered with each status."""
+    settings.MIDDLEWARE = [each for each in settings.MIDDLEWARE if not each.endswith("CsrfViewMiddleware")]
+    from dashboard.asgi import router  # it loads the middleware
+
+    found, loop = Counter[int](), asyncio.new_event_loop()
+
+    @seed(chosen)
+    @generation(
+        max_examples=inputs,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(requests, st.sampled_from([*range(1, 12), 0]))
+    def send(sent: Sent, stranger: int) -> None:
+        own = {} if not stranger else {name: value for name, value in login.items() if _is_for(name, sent)}
+        whole = Sent(sent.method, sent.target, {**own, **sent.headers}, sent.body)
+        status = loop.run_until_complete(answer(router, whole))
+        found[status] += 1
+        if status >= 500 and status != AWAY:
+            print(f"{status}: {whole}", flush=True)
+
+    send()
+    return found
+
+
+def _is_for(name: str, sent: Sent) -> bool:
+    """Whether a header logs a request in: the API by its token, pages by their session."""
+    return (name == "Authorization") == sent.target.startswith(b"/api/")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Attack with half of the requests from the API's document; return 1 if any made a 5xx."""
+    reader = argparse.ArgumentParser(prog="python -m tests.fuzz.attack", description=__doc__)
+    reader.add_argument("--inputs", type=int, default=10_000)
+    reader.add_argument("--seed", type=int, default=0)
+    wanted: Any = reader.parse_args(arguments)
+    logging.disable(logging.CRITICAL)
+    login, known = prepare()
+    from tests.fuzz.inputs import attacks, documented
+
+    chosen, began = wanted.seed or random.randrange(1, 2**32), time.monotonic()
+    found = attack(wanted.inputs - wanted.inputs // 2, chosen, attacks(known), login)
+    found += attack(wanted.inputs // 2, chosen, documented(known), login)
+    vendor = settings.DATABASES["default"]["ENGINE"].rpartition(".")[2]
+    failed = sum(number for status, number in found.items() if status >= 500 and status != AWAY)
+    by_status = ", ".join(f"{status}: {number}" for status, number in sorted(found.items()))
+    seconds = time.monotonic() - began
+    print(f"{vendor}: {found.total()} inputs in {seconds:.0f} s, seed {chosen}, {failed} made a 5xx ({by_status})")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -4,13 +4,17 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TOOLS := $(VENV)/tools
+INSTALL := pip install --quiet --disable-pip-version-check
+LOCK := UV_SYSTEM_CERTS=1 $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11.5 --generate-hashes --no-config \
+	--no-header --no-annotate --constraint constraints.txt
 TEMPLATES = $(shell find templates -name '*.html')
 
 # A home and settings that only checks use.
 CHECK := CANOPY_HOME=$(VENV)/check-home
 PRODUCTION := $(CHECK) CANOPY_HTTPS=1 ALLOWED_HOSTS=canopy.example.org
 
-.PHONY: run dev test check bench faults format texts clean debian
+.PHONY: run dev test check audit bench faults fuzz format texts lock sbom clean debian
 
 run: $(STAMP)
 	@exec $(BIN)/python manage.py run
@@ -22,7 +26,7 @@ dev: $(STAMP)
 test: $(STAMP) debian
 	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder
 
-check: $(STAMP)
+check: $(STAMP) audit
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p orchestration -p dashboard -p tests
@@ -39,6 +43,30 @@ bench: $(STAMP) debian
 faults: $(STAMP)
 	$(BIN)/python -m tests.faults $(PARTS) --seconds $(or $(SECONDS),3600)
 
+# Hostile requests to every route, on SQLite and PostgreSQL: `make fuzz INPUTS=10000`.
+fuzz: $(STAMP) debian
+	$(BIN)/python -m tests.fuzz --inputs $(or $(INPUTS),10000)
+
+# Known vulnerabilities of what production runs on. Without a way to the advisories it says so, and goes on.
+audit:
+	@$(MAKE) --no-print-directory $(TOOLS)/.installed >/dev/null 2>&1 || \
+		{ echo "pip-audit: skipped, because it cannot be installed from here."; exit 0; }; \
+	found=$$($(TOOLS)/bin/pip-audit --progress-spinner off --timeout 30 --disable-pip -r requirements.txt 2>&1) && \
+		echo "pip-audit: $$found" || \
+		{ case "$$found" in *"known vulnerability"*|*"known vulnerabilities"*) echo "$$found"; exit 1;; \
+		*) echo "pip-audit: skipped, because the advisories cannot be reached from here.";; esac; }
+
+# After a dependency was added or moved (pyproject.toml, constraints.txt): writes the files with hashes.
+lock: $(TOOLS)/.installed
+	$(LOCK) --extra dashboard --output-file requirements.txt pyproject.toml
+	$(LOCK) --extra dashboard --extra embedded --extra dev --output-file requirements-dev.txt pyproject.toml
+	$(LOCK) --group release --output-file requirements-tools.txt
+
+# What a release consists of, as CycloneDX.
+sbom: $(TOOLS)/.installed
+	@mkdir -p dist
+	$(TOOLS)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-format JSON --output-file dist/canopy.cdx.json requirements.txt
+
 # After a text was added or changed: finds them all, then compiles the translations. Needs Debian's gettext.
 texts: $(STAMP)
 	$(BIN)/python manage.py texts
@@ -51,13 +79,19 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/djade $(TEMPLATES)
 
-# Everything of pyproject.toml at the exact versions of constraints.txt, again whenever one of them changes.
-$(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Canopy needs Python 3.11 or newer; '$(PYTHON)' is not. Name one: make PYTHON=..." >&2; exit 1; }
+# What requirements-dev.txt names, each file with a hash that it has to have; again whenever that changes.
+$(STAMP): pyproject.toml requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5))' || \
+		{ echo "Canopy needs Python 3.11.5 or newer; '$(PYTHON)' is not. Name one: make PYTHON=..." >&2; exit 1; }
 	@echo "Installing into $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dashboard,embedded,dev]'
+	@$(BIN)/$(INSTALL) --require-hashes --no-deps --requirement requirements-dev.txt
+	@$(BIN)/$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(TOOLS)/.installed: requirements-tools.txt
+	@$(PYTHON) -m venv $(TOOLS)
+	@$(TOOLS)/bin/$(INSTALL) --require-hashes --no-deps --requirement requirements-tools.txt
 	@touch $@
 
 debian:

@@ -44,7 +44,7 @@ def scope_of(sent: Sent) -> dict[str, Any]:
         "extensions": {},
     }
     if sent.method == "WEBSOCKET":
-        denial = {"websocket.http.response": {}}
+        denial: dict[str, Any] = {"websocket.http.response": {}}
         headers = [(b"host", b"127.0.0.1"), *names]
         return scope | {
             "type": "websocket",

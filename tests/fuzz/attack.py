@@ -31,6 +31,10 @@ AWAY = 503
 """The status while Temporal is away, which is no fault of the request."""
 
 
+SLOW = 5.0
+"""Seconds after which an answer is printed too."""
+
+
 def prepare() -> tuple[dict[str, bytes], dict[str, str]]:
     """Make a database with a person and a batch; return headers of a login, and values of parameters that exist."""
     from django.test import Client
@@ -71,8 +75,11 @@ def attack(inputs: int, chosen: int, requests: st.SearchStrategy[Sent], login: d
     def send(sent: Sent, stranger: int) -> None:
         own = {} if not stranger else {name: value for name, value in login.items() if _is_for(name, sent)}
         whole = Sent(sent.method, sent.target, {**own, **sent.headers}, sent.body)
+        began = time.monotonic()
         status = loop.run_until_complete(answer(router, whole))
         found[status] += 1
+        if (seconds := time.monotonic() - began) > SLOW:
+            print(f"{seconds:.1f} s: {whole}", flush=True)
         if status >= 500 and status != AWAY:
             print(f"{status}: {whole}", flush=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote_from_bytes, urlencode
 
@@ -158,9 +158,10 @@ def documented(known: Mapping[str, str]) -> st.SearchStrategy[Sent]:
     from schemathesis import GenerationMode
 
     schema = schemathesis.openapi.from_dict(dict(api.get_openapi_schema()))
+    operations: Iterable[Any] = schema.get_all_operations()
     strategies = [
         each.ok().as_strategy(generation_mode=mode)
-        for each in schema.get_all_operations()
+        for each in operations
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
     ]
     return st.builds(
@@ -177,6 +178,6 @@ def _sent(case: Any, known: Mapping[str, str]) -> Sent:
         given.pop(name, None)
     prepared = requests.Request(**given).prepare()
     body = prepared.body or b""
-    kind = prepared.headers.get("Content-Type", "")
+    kind = str(prepared.headers.get("Content-Type", ""))
     encoded = body if isinstance(body, bytes) else str(body).encode("utf-8", "surrogatepass")
-    return Sent(case.method, prepared.path_url.encode(), {"Content-Type": kind.encode()} if kind else {}, encoded)
+    return Sent(case.method, str(prepared.path_url).encode(), {"Content-Type": kind.encode()} if kind else {}, encoded)

@@ -17,9 +17,11 @@ from temporalio.worker import Worker
 import tests.support.environment  # noqa: F401  before anything reads settings
 from orchestration.contracts.workflow_ids import child_id, entity_id, partition_id, pool_worker_id, stage_id
 from orchestration.temporal.connection import Connection, connect_with_retries
+from tests.support.bulk import much
 from tests.support.engine import Engine, Run, running_engine, scheduled_activities
 from tests.support.external_sample import QUEUE, ProcessOrder, pack
 from tests.support.flows import fan_out_step, retry_children, saga, services, stock_worker
+from tests.support.flows import steps as steps_of
 from tests.support.parents import failing
 from tests.support.probe import Probe
 from tests.support.stack import TemporalServer
@@ -118,6 +120,20 @@ async def resumed(engine: Engine) -> Run:
     return run
 
 
+async def stored_results(engine: Engine) -> Run:
+    """Keep a large result, and use it in a step, a condition and a fan-out."""
+    probe = Probe()
+    whole = {"processor": "probe", "parameters": {"probe": probe.name}, "input": {"whole": {"ref": "get"}}}
+    check = {
+        "name": "check",
+        "if": {"ref": "get.number", "op": "==", "value": 7},
+        "then": [{"name": "use", "run": whole}],
+    }
+    return await engine.flow(
+        steps_of(much("get", 10_000, 2), check, fan_out_step("each", {"ref": "get.entries"})), probe
+    )
+
+
 async def pipeline(engine: Engine) -> Run:
     """Pass two of three items on to a second stage."""
     probe = Probe()
@@ -183,6 +199,7 @@ SCENES: Mapping[str, Scene] = {
     "entities": plain(6, 3, execution="entities", entity_field="three-recorded", entity_idle=1),
     "pages": plain(10, 3, paged=True, page_children=4),
     "pipeline": pipeline,
+    "stored-results": stored_results,
 }
 
 

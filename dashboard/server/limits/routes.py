@@ -10,13 +10,18 @@ LARGE = frozenset(
         *("launch", "launch-preview", "launch-schedule", "definition-launch", "definition-items-preview"),
         *("schedule-create", "schedule-edit", "schedule-saved", "schedule-preview"),
         *("create_batch", "create_schedule", "change_schedule", "create_upload"),
-        *("write_results", "take_events"),
+        *("write_results", "write_step_result", "take_events"),
     }
 )
 """Names of routes that take a file of CANOPY_MAX_UPLOAD_BYTES and as much text, so that a form can be shown again with
 what was too large named; or what workers send."""
 
-WORKERS = frozenset({"read_chunk", "write_note", "note_begun", "forget_begun", "write_results", "read_upload"})
+WORKERS = frozenset(
+    {
+        *("read_chunk", "write_note", "note_begun", "forget_begun", "write_results", "read_upload"),
+        *("write_step_result", "read_step_result"),
+    }
+)
 """Routes of workers, whose number of calls at a time is their number of threads."""
 
 UNKNOWN = frozenset({"api-unknown", "health", "login", "logout", "javascript-catalog"})

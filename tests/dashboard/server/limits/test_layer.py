@@ -136,6 +136,7 @@ async def test_a_huge_body_of_nobody_known_is_refused_before_it_is_read(
         ("/api/v1/batches", "olga", 5 * MB, 200),
         ("/api/v1/uploads", "olga", 5 * MB, 200),
         ("/api/v1/worker/results", "worker", 5 * MB, 200),
+        ("/api/v1/worker/step-results/batch/0123456789abcdef0123456789abcdef", "worker", 5 * MB, 200),
         ("/launch/simulate/", "olga", 8 * MB + 1, 413),
     ],
 )

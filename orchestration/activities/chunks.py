@@ -84,8 +84,9 @@ class ChunkActivities:
         run_id = _run_id(chunk)
         if chunk.after_loss or not self._inline.may_start(chunk.batch_id):
             return InlineChunk()
+        clock = TaskClock.of_activity(chunk.began_at)
         try:
-            started = self._inline.claim(run_id) or self._start(chunk, await self._read(chunk))
+            started = self._inline.claim(run_id) or self._start(chunk, await self._read(chunk), clock)
             return await self._inline.run(run_id, chunk.batch_id, started)
         except Exception:
             return InlineChunk()
@@ -108,6 +109,7 @@ class ChunkActivities:
 
         Waits for no longer than one item may take in all its attempts; what has no result by then was lost.
         """
+        clock = TaskClock.of_activity(chunk.began_at)
         chunk = replace(chunk, after_loss=_follows_loss(chunk))
         work = await self._read(chunk)
         if chunk.begun_before is not None and activity.info().attempt == 1:
@@ -119,11 +121,10 @@ class ChunkActivities:
                         work = await self._read(chunk)
             lost = any(item.index < chunk.begun_before for item in work.items)
             chunk = replace(chunk, after_loss=chunk.after_loss or lost)
-        return self._start(chunk, work)
+        return self._start(chunk, work, clock)
 
-    def _start(self, chunk: ChunkInput, work: ChunkWork) -> Started[ChunkRun]:
-        now = TaskClock.of_activity(chunk.began_at).now
-        run = ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer, notes=self._notes(chunk), now=now)
+    def _start(self, chunk: ChunkInput, work: ChunkWork, clock: TaskClock) -> Started[ChunkRun]:
+        run = ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer, notes=self._notes(chunk), now=clock.now)
         return Started.of(run, run.process())
 
     def _notes(self, chunk: ChunkInput) -> BegunNotes | None:
@@ -168,7 +169,7 @@ class ChunkActivities:
         return result
 
     async def _start_item(self, wanted: ItemInput, attempt: int) -> Started[ChunkRun]:
-        chunk = wanted.chunk
+        chunk, clock = wanted.chunk, TaskClock.of_activity(wanted.chunk.began_at)
         one = replace(chunk, offset=wanted.index, length=1, after_loss=_follows_loss(chunk))
         work = await self._read(one)
         once = work.plan.model_copy(update={"item_attempts": 1})
@@ -176,7 +177,7 @@ class ChunkActivities:
             *(one, _run_id(chunk), replace(work, plan=once), _bind(work), self._writer),
             earlier_attempts=attempt - 1,
             notes=self._notes(one),
-            now=TaskClock.of_activity(chunk.began_at).now,
+            now=clock.now,
         )
         return Started.of(run, run.process_once())
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -14,9 +15,10 @@ from temporalio.testing import ActivityEnvironment
 from orchestration.activities.begun_notes import ENDED_WORKER, MAX_ENDS
 from orchestration.activities.begun_steps import noted_step
 from orchestration.activities.parents import ParentActivities
-from orchestration.contracts.chunks import BegunItems, ChunkInput, ChunkResult, InlineChunk, ItemInput
+from orchestration.contracts.chunks import BegunItems, ChunkInput, ChunkResult, ChunkWork, InlineChunk, ItemInput
 from orchestration.contracts.flows import StepInput
 from orchestration.plan.plan import Plan
+from orchestration.temporal.task_clock import HostClock, TaskClock
 from tests.support.memory_store import MemoryStore
 from tests.support.probe import Probe
 from tests.support.waiting import until
@@ -148,6 +150,27 @@ async def test_nothing_runs_before_the_note_that_it_shares_is_written(process: P
     assert (await running).completed == 6
     assert called == {}
     assert notes == [[0, 1, 2, 3, 4, 5]]
+
+
+@pytest.mark.parametrize("is_alone", [False, True])
+async def test_the_time_that_a_slow_store_takes_is_not_missing_from_the_times_of_items(
+    process: Process, monkeypatch: pytest.MonkeyPatch, is_alone: bool
+) -> None:
+    monkeypatch.setattr(TaskClock, "host", HostClock())
+    slow, read = timedelta(seconds=0.3), process.store.read_chunk
+
+    def read_slowly(chunk: ChunkInput, run_id: str) -> ChunkWork:
+        time.sleep(slow.total_seconds())
+        return read(chunk, run_id)
+
+    monkeypatch.setattr(process.store, "read_chunk", read_slowly)
+    attempt, started = _attempt(1), datetime.now(UTC) - timedelta(hours=1)
+    attempt.info = replace(attempt.info, started_time=started)
+    if is_alone:
+        await attempt.run(process.activities.process_item, ItemInput(CHUNK, 0, 3))
+    else:
+        await attempt.run(process.activities.process_chunk, CHUNK)
+    assert process.store.results["batch", 0].finished_at >= started + slow  # type: ignore[operator]
 
 
 async def _calls(process: Process, number: int) -> None:

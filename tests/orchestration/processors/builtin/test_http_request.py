@@ -20,12 +20,12 @@ from orchestration.processors.catalogue import get_processor
 from orchestration.processors.http import client as http_client
 from orchestration.processors.http.client import InvalidRequest, RequestFailed, UnexpectedStatus
 from orchestration.processors.http.egress import (
-    Address,
     AddressRefused,
     EgressPolicy,
     GuardedBackend,
     GuardedTransport,
 )
+from orchestration.processors.http.public_addresses import Address
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.templating import UnknownField
 from orchestration.testing import process_items

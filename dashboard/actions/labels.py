@@ -15,10 +15,14 @@ from dashboard.i18n.formatting import numeral
 from dashboard.models import MOST_TAGS, TAG_LENGTH, Batch, BatchTag
 
 NOTE_LENGTH = 10_000
+MOST_SEPARATORS = 10 * MOST_TAGS
+"""Commas of a text of tags: some may stand twice, or name a tag twice."""
 
 
 def read_tags(typed: str) -> list[str]:
-    """Return the tags of a comma-separated text."""
+    """Return the tags of a comma-separated text. Raises OperationError (422 for too many)."""
+    if typed.count(",") > MOST_SEPARATORS:
+        raise _too_many()
     return list(dict.fromkeys(" ".join(name.split()) for name in typed.split(",") if name.strip()))
 
 
@@ -56,6 +60,8 @@ def set_note(person: Person, batch: Batch, note: str) -> None:
 
 
 def _checked(names: Sequence[str]) -> list[str]:
+    if len(names) > MOST_TAGS:
+        raise _too_many()
     names = [text(name) for name in names]
     if long := [name for name in names if len(name) > TAG_LENGTH]:
         raise OperationError(
@@ -63,6 +69,8 @@ def _checked(names: Sequence[str]) -> list[str]:
             % {"limit": TAG_LENGTH, "tag": long[0][:TAG_LENGTH]},
             422,
         )
-    if len(names) > MOST_TAGS:
-        raise OperationError(_("A batch may have at most %(limit)s tags.") % {"limit": MOST_TAGS}, 422)
     return names
+
+
+def _too_many() -> OperationError:
+    return OperationError(_("A batch may have at most %(limit)s tags.") % {"limit": MOST_TAGS}, 422)

@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
+from dashboard.database.bulk import slices
 from dashboard.errors import OperationError
+from dashboard.i18n.formatting import numeral
 from dashboard.models import FAILURES, PARENT_KINDS, Action, Batch, Node, NodeStatus
 from dashboard.queries.selection import ALL_CHILDREN, Selection
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
+
+MOST_NAMED = 10_000
+"""Nodes that may be named one by one, as many as rows can be ticked at once."""
 
 FAILED = "failed"
 UNFINISHED = "unfinished"
@@ -102,7 +107,15 @@ def unfinished_in_stopped_stages(batch: Batch) -> QuerySet[Node]:
 def _named(batch: Batch, ids: Sequence[int], action: Action, *, allow_empty: bool) -> list[Node]:
     if not ids:
         raise OperationError(_("Nothing is selected."), 422)
-    found = {node.pk: node for node in Node.objects.filter(batch=batch, pk__in=ids)}
+    if len(ids) > MOST_NAMED:
+        raise OperationError(
+            _("At most %(limit)s children can be named one by one. Choose by status, error or range of positions.")
+            % {"limit": numeral(MOST_NAMED)},
+            422,
+        )
+    found = {
+        node.pk: node for some in slices(sorted(set(ids))) for node in Node.objects.filter(batch=batch, pk__in=some)
+    }
     unknown = [str(pk) for pk in ids if pk not in found]
     if unknown:
         raise OperationError(_("This batch has no node %(unknown)s.") % {"unknown": ", ".join(unknown[:5])}, 404)

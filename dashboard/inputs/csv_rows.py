@@ -16,9 +16,12 @@ from dashboard.inputs.lines import LINE_LIMIT, MARK, LineReader
 from dashboard.inputs.rows import KEY_LIMIT, BadRow
 from dashboard.inputs.sniffing import DELIMITER_LINE
 from dashboard.inputs.source import SourceError
-from dashboard.inputs.strict_json import InvalidJson, read_json
+from dashboard.inputs.strict_json import InvalidJson, first_repeated, read_json
 
 csv.field_size_limit(LINE_LIMIT)
+
+MOST_COLUMNS = 2_000
+"""Columns of a file: each is a field of every item."""
 
 JSON_OBJECT = re.compile(r"(\[\s*)*\{")
 
@@ -35,6 +38,7 @@ class CsvTable:
         self._unnamed = 0
         self._end = ""
         self._next_row = 0
+        self._has_ended = False
         self.is_relaunch = False
         self._skip_to_header()
         at, number = lines.at, lines.number
@@ -42,6 +46,11 @@ class CsvTable:
         header = self._header()
         if header is None:
             return
+        if len(header) > MOST_COLUMNS:
+            raise SourceError(
+                _("The file has %(number)s columns; at most %(limit)s are allowed.")
+                % {"number": numeral(len(header)), "limit": numeral(MOST_COLUMNS)}
+            )
         if dialect.has_header:
             self._take_header(header)
         else:
@@ -113,11 +122,8 @@ class CsvTable:
             self._unnamed += 1
         if "" in names:
             raise SourceError(_no_name(names.index("") + 1))
-        for name in names:
-            if names.count(name) > 1:
-                raise SourceError(
-                    _("The header contains the column %(name)s twice.") % {"name": repr(name[:KEY_LIMIT])}
-                )
+        if (twice := first_repeated(names)) is not None:
+            raise SourceError(_("The header contains the column %(name)s twice.") % {"name": repr(twice[:KEY_LIMIT])})
         self.columns = names
 
     def _is_blank_line(self, cells: Sequence[str]) -> bool:
@@ -126,13 +132,14 @@ class CsvTable:
 
     def _is_empty_cell(self) -> bool:
         """Whether an empty line is a row: where rows have one cell, and another row follows."""
-        if len(self.columns) != 1 or self.is_relaunch:
+        if len(self.columns) != 1 or self.is_relaunch or self._has_ended:
             return False
         if self._lines.number < self._next_row:
             return True
         at, number = self._lines.at, self._lines.number
         self._next_row = next((self._lines.number for line in self._lines if line.strip()), 0)
         self.go_to(at, number)
+        self._has_ended = not self._next_row
         return bool(self._next_row)
 
     def _checked(self, cells: list[str], line: int) -> list[str] | BadRow:
@@ -179,16 +186,17 @@ class CsvTable:
         reason = _("Invalid CSV: %(error)s.") % {"error": error}
         for found in quoted.finditer(text):
             behind = text[found.end() + 1 : found.end() + 2]
+            is_open = found.end() == len(text)
+            if not is_open and behind in ("", self._dialect.delimiter, "\r", "\n"):
+                continue
             opened = {"opened": numeral(line + _line_ends(text, found.start()))}
-            if found.end() == len(text):
+            if is_open:
                 reason = _("The quote that opens in line %(opened)s is never closed.") % opened
-            elif behind not in ("", self._dialect.delimiter, "\r", "\n"):
+            else:
                 closed = opened | {"closed": numeral(line + _line_ends(text, found.end()))}
                 reason = (
                     _("The quote that opens in line %(opened)s closes in line %(closed)s with text behind it.") % closed
                 )
-            else:
-                continue
             break
         return reason + (extent if last > line else "")
 

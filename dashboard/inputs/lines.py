@@ -26,7 +26,7 @@ BINARY_LOOKAHEAD = 64 * 1024
 MARK = "\ufeff"
 """The byte order mark as a character: the first of a file, or of a file that was appended to another."""
 
-LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)")
+LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class LineReader:
@@ -94,7 +94,7 @@ class LineReader:
     def _wide_lines(self) -> Iterator[bytes]:
         """Yield lines of an encoding in which the bytes of line ends occur within other characters too."""
         decoder = codecs.getincrementaldecoder(self._encoding)()
-        begun, is_last = "", False
+        begun, searched, is_last = "", 0, False
         while not is_last:
             block = self._file.read(BLOCK)
             is_last = not block
@@ -103,12 +103,13 @@ class LineReader:
             except UnicodeDecodeError as error:
                 raise SourceError(self._problem(error)) from error
             end = 0
-            for line in LINE.finditer(begun):
-                if line.end() == len(begun) and line[0].endswith("\r") and not is_last:
+            for found in LINE_END.finditer(begun, searched):
+                if found.end() == len(begun) and found[0] == "\r" and not is_last:
                     break
-                end = line.end()
-                yield line[0].encode(self._encoding)
+                begin, end = end, found.end()
+                yield begun[begin:end].encode(self._encoding)
             begun = begun[end:]
+            searched = max(0, len(begun) - 1)
             self._check_length(begun)
         if begun:
             yield begun.encode(self._encoding)

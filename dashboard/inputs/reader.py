@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from itertools import islice
 from typing import Any, BinaryIO
 
 from django.utils.translation import gettext as _
@@ -28,6 +29,9 @@ from dashboard.inputs.strict_json import DEPTH_LIMIT, InvalidJson, TooDeep, read
 from orchestration.processors.processor import Processor
 
 CELL_LIMIT = 64 * 1024
+REASONS_SHOWN = 20
+"""Fields of a bad row whose reasons are given."""
+
 _AN_ARRAY = gettext_lazy("This is a JSON array. Put one object on each line, without the array.")
 
 
@@ -41,8 +45,14 @@ class InputReader:
         digest: Callable[[bytes], object] | None = None,
         *,
         validates: bool = True,
+        explained: int | None = None,
     ) -> None:
-        """Take an input, the processor of its items, a hash to update with its bytes, and whether to validate rows."""
+        """Take an input, the processor of its items, a hash to update with its bytes, and whether to validate rows.
+
+        `explained` is how many bad rows say what is wrong with their fields, all by default: that takes longer than to
+        find them.
+        """
+        self._left_to_explain = explained
         self._source, self._processor, self._digest, self._validates = source, processor, digest, validates
         start = source.start
         self._at, self._line, self._rows, self._columns, self._key = (
@@ -64,9 +74,21 @@ class InputReader:
 
     def __iter__(self) -> Iterator[tuple[int, InputRow | BadRow]]:
         for line, row in self._read():
-            if self._validates and isinstance(row, InputRow):
-                row = _validated(row, line, self._processor)
+            if self._validates and isinstance(row, InputRow) and (error := _error_of(row, self._processor)) is not None:
+                row = BadRow(line, self._explanation(error))
             yield line, row
+
+    def _explanation(self, error: ValidationError) -> str:
+        if self._left_to_explain == 0:
+            return ""
+        if self._left_to_explain is not None:
+            self._left_to_explain -= 1
+        by_field = reasons_by_field(islice(error.errors(include_url=False, include_context=False), REASONS_SHOWN))
+        found = [f"{path or 'item'}: {reason}" for path, reasons in by_field.items() for reason in reasons]
+        more = error.error_count() - REASONS_SHOWN
+        if more > 0:
+            found.append(ngettext("%(number)s more", "%(number)s more", more) % {"number": numeral(more)})
+        return "; ".join(found) + "."
 
     def _read(self) -> Iterator[tuple[int, InputRow | BadRow]]:
         source = self._source
@@ -227,11 +249,9 @@ def _row(data: dict[str, Any], key: str, line: int) -> InputRow | BadRow:
     return InputRow(key, data)
 
 
-def _validated(row: InputRow, line: int, processor: Processor) -> InputRow | BadRow:
+def _error_of(row: InputRow, processor: Processor) -> ValidationError | None:
     try:
         processor.validate_item(row.data)
     except ValidationError as error:
-        by_field = reasons_by_field(error.errors())
-        found = [f"{path or 'item'}: {reason}" for path, reasons in by_field.items() for reason in reasons]
-        return BadRow(line, "; ".join(found) + ".")
-    return row
+        return error
+    return None

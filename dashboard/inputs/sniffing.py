@@ -49,7 +49,7 @@ WESTERN = re.compile(
     r"[\x00-\x7fäöüÄÖÜßéèêëÉÈÊàâáãåæÀÂÁÅÆçÇñÑóòôõøÓÔØœŒúùûÚÛíìîïÍ\xa0¡¿ºª€£§°«»„“”·½¼²³µ®©™…\u2013\u2014\u2018-\u201a]*"
 )
 NON_ASCII_RUN = re.compile(r"[^\x00-\x7f]{4}")
-PLAIN_VALUE = re.compile(r"\s*([-+]?[\d.,' ]*\d|\d[\d.:/TZ+-]*|[^,;\t|]*)\s*")
+NUMBER_OR_TIME = re.compile(r"[-+]?[\d.,' ]*\d|\d[\d.:/TZ+-]*")
 
 
 def detect(source: Source) -> Dialect:
@@ -216,5 +216,11 @@ def _fit(records: Sequence[list[str] | None]) -> _Fit:
     rows = records[1:] or records
     even = [row for row in rows if row is not None and len(row) == width]
     cells = [cell for row in even for cell in row]
-    plain = sum(PLAIN_VALUE.fullmatch(cell) is not None for cell in cells)
+    plain = sum(map(_is_plain, cells))
     return _Fit(len(even) / len(rows), plain / len(cells) if cells else 0)
+
+
+def _is_plain(cell: str) -> bool:
+    """Whether a cell is a number or a time, or has nothing in it that could separate cells."""
+    value = cell.strip()
+    return not any(delimiter in value for delimiter in DELIMITERS) or NUMBER_OR_TIME.fullmatch(value) is not None

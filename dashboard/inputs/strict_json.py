@@ -6,6 +6,8 @@ import json
 import math
 import re
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -104,10 +106,14 @@ def _check_text(encoded: str) -> None:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _value in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = first_repeated([name for name, _value in pairs]) or ""
         raise InvalidJson(_("The name %(name)s occurs twice in one object.") % {"name": repr(twice[:100])})
     return found
+
+
+def first_repeated(names: Iterable[str]) -> str | None:
+    """Return the first of some names that comes again; None if each comes once."""
+    return next((name for name, number in Counter(names).items() if number > 1), None)
 
 
 def _not_lost(digits: str) -> float:

@@ -51,7 +51,7 @@ def survey(source: Source, processor: Processor, *, limit: int, sample: int | No
     keys = set[int]()
     chosen = source.dialect.choices
     digest = hashlib.sha256(f"{source.format}:{source.key}:{source.count}:{chosen or ''}".encode())
-    reader = InputReader(source, processor, digest.update)
+    reader = InputReader(source, processor, digest.update, explained=BAD_ROWS_SHOWN)
     try:
         if source.format is Format.COUNT:
             _check_count(source.count, limit)

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 TAG_LENGTH = 40
-MOST_TAGS = 20
+MOST_TAGS = 50
 
 
 class BatchTag(models.Model):

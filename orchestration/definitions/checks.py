@@ -6,9 +6,10 @@ checked by `reference_checks`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -22,6 +23,10 @@ from orchestration.processors.processor import Processor
 
 PATH_SHOWN = 300
 MESSAGE_SHOWN = 500
+
+MOST_COMPARED = 100
+LONGEST_COMPARED = 40
+"""Names, and their characters, that are compared with one that is unknown, to say what may be meant."""
 
 LISTS = {"pipeline": "stages", "services": "services", "saga": "steps", "steps": "steps"}
 """The key of each kind's parts."""
@@ -260,12 +265,19 @@ def _words(kind: str, message: str, loc: tuple[int | str, ...], at: Tree, known:
     return message.removeprefix("Value error, ").removesuffix(".") + "."
 
 
+def near(word: str, known: Iterable[str]) -> str:
+    """Return the name most like a word; empty where none is, and for what is too long or too many to compare."""
+    names = [name for name in islice(known, MOST_COMPARED) if len(name) <= LONGEST_COMPARED]
+    found = get_close_matches(word, names, n=1) if len(word) <= LONGEST_COMPARED else []
+    return found[0] if found else ""
+
+
 def _meant(word: str, known: Mapping[str, frozenset[str]]) -> str:
     if word in known:
         places = " or ".join(f'"{each}"' for each in sorted(known[word]))
         return f"It belongs below {places}." if places else "It belongs at the top."
-    near = get_close_matches(word, sorted(known), n=1)
-    return f'Did you mean "{near[0]}"?' if near else ""
+    name = near(word, sorted(known))
+    return f'Did you mean "{name}"?' if name else ""
 
 
 def _near(word: str, known: Mapping[str, object]) -> str:

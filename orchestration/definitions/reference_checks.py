@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 
 from pydantic import RootModel
 
-from orchestration.definitions.checks import ErrorList, SourcePart, all_parts, parts_of
+from orchestration.definitions.checks import ErrorList, SourcePart, all_parts, near, parts_of
 from orchestration.definitions.source_tree import Tree
 from orchestration.definitions.steps import RESULT_FIELDS
 from orchestration.processors.processor import Processor
 
 ITEM, RESULT = "item", "result"
 """Names for the item in a saga of each item and in `keep`, and for a stage's result in `keep`."""
+
+MOST_HINTS = 10
+"""Unknown steps for which it is said what may be meant: to find it takes longer than all other checks."""
 
 StepNames = frozenset[str]
 SourceReference = tuple[Tree, str, str]
@@ -59,6 +61,7 @@ class _Check:
         self._places = {place.name: place for place in reversed(places)}
         self._order = {place.name: number for number, place in reversed(list(enumerate(places)))}
         self._around: list[str] = []
+        self._unknown = 0
         self._refers = {name: self._named_by(place) for name, place in self._places.items()}
 
     def sequence(self, places: list[SourcePart], over: StepNames) -> StepNames:
@@ -110,8 +113,9 @@ class _Check:
 
     def _order_error(self, place: SourcePart, name: str) -> str:
         if name not in self._places:
-            near = get_close_matches(name, [each for each in self._places if each], n=1)
-            hint = f' Did you mean "{near[0]}"?' if near else ""
+            self._unknown += 1
+            meant = near(name, (each for each in self._places if each)) if self._unknown <= MOST_HINTS else ""
+            hint = f' Did you mean "{meant}"?' if meant else ""
             return f'There is no step "{name}".{hint}'
         if name == place.name:
             return f'"{name}" refers to its own result: a cycle.'
@@ -128,16 +132,23 @@ class _Check:
 
     def _circle(self, start: str, end: str) -> list[str]:
         """Return the path of references from one step to another; empty if there is none."""
-        ways, seen = [[start]], {start}
-        while ways:
-            way = ways.pop()
-            for name in self._refers.get(way[-1], ()):
+        left, before = [start], {start: ""}
+        while left:
+            at = left.pop()
+            for name in self._refers.get(at, ()):
                 if name == end:
-                    return [*way, end]
-                if name not in seen:
-                    seen.add(name)
-                    ways.append([*way, name])
+                    return [*self._way(at, before), end]
+                if name not in before:
+                    before[name] = at
+                    left.append(name)
         return []
+
+    def _way(self, at: str, before: Mapping[str, str]) -> list[str]:
+        way = list[str]()
+        while at:
+            way.append(at)
+            at = before[at]
+        return way[::-1]
 
     def _named_by(self, place: SourcePart) -> list[str]:
         keys = ("run", "fan_out", "if", "loop.until", "loop.while", "input")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from dashboard.actions.labels import read_tags, set_tags
+from dashboard.errors import OperationError
 from dashboard.models import Batch, BatchTag, Item, SavedView
 from tests.support.builders import make_batch, make_person, make_viewer
 
@@ -42,7 +46,7 @@ def test_tags_and_note_are_stored_shown_and_found(logged_in: Client, operator: U
     ("given", "problem"),
     [
         ({"tags": "x" * 41}, "A tag may have at most 40 characters"),
-        ({"tags": ",".join(f"t{number}" for number in range(21))}, "A batch may have at most 20 tags"),
+        ({"tags": ",".join(f"t{number}" for number in range(51))}, "A batch may have at most 50 tags"),
         ({"note": "x" * 10_001}, "A note may have at most 10,000 characters"),
     ],
 )
@@ -118,3 +122,14 @@ def test_a_bulk_action_shows_why_batches_are_refused(logged_in: Client, operator
     batch = make_batch(operator, label="Alpha")
     text = posted(logged_in, "/batches/bulk/", action="retry", batches=[batch.pk])
     assert "Alpha: Retry is not possible: the batch has not started yet." in text
+
+
+def test_a_million_tags_are_refused_at_once(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator)
+    typed = ",".join(f"t{number}" for number in range(1_000_000))
+    began = time.process_time()
+    with pytest.raises(OperationError, match="at most 50 tags"):
+        set_tags(operator, batch, read_tags(typed))
+    with pytest.raises(OperationError, match="at most 50 tags"):
+        set_tags(operator, batch, typed.split(","))
+    assert time.process_time() - began < 5

@@ -115,6 +115,7 @@ def test_pending_and_failed_children_are_skipped_in_a_running_and_in_a_closed_ba
         ({"status": "failed", "parameters": {"nonsense": 1}}, 422, "parameters.nonsense"),
         ({"action": "cancel", "nodes": [1], "parameters": {}}, 409, "cannot be changed"),
         ({"nodes": [987654321]}, 404, "no node"),
+        ({"nodes": list(range(200_000))}, 422, "At most 10,000 children can be named one by one."),
     ],
 )
 def test_a_refused_operation_says_why_and_is_not_stored(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestration.processors import catalogue
+from orchestration.processors.result_size import max_result_bytes
 from orchestration.temporal.data_converter import data_converter
 
 
@@ -15,5 +16,6 @@ def prepare() -> None:
     try:
         catalogue.load()
         data_converter()
+        max_result_bytes()
     except (catalogue.CannotLoad, ValueError) as error:
         raise CannotStart(str(error)) from error

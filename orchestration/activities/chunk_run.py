@@ -22,13 +22,13 @@ from orchestration.errors.texts import visible
 from orchestration.plan.plan import Plan
 from orchestration.processors.processor import BoundProcessor, ItemContext
 from orchestration.processors.raised import RETRY_AFTER_LIMIT, failure_of_raised, leaves_of, original_of, retry_after_of
+from orchestration.processors.result_size import size_failure
 from orchestration.processors.secrets import mask
 
 YIELD_PERIOD = 0.01
 """Seconds after which a run yields to the event loop: a processor may never wait for anything."""
 
 STATUS_LIMIT = 300
-
 NO_RESULT = Failure(RESULTS_MISSING, "Its run ended without a result for it.")
 
 WAIT_SHOWN = 5.0
@@ -271,6 +271,7 @@ class ChunkRun:
         return self._processor.may_retry(error) and names.isdisjoint(self._plan.non_retryable_types)
 
     def _result(self, item: ItemWork, attempt: int, duration: float, value: Any, failure: Failure | None) -> ItemResult:
+        failure = failure if failure is not None or self._chunk.undo else size_failure(value)
         return ItemResult(
             batch_id=self._chunk.batch_id,
             child=self._chunk.child,
@@ -278,7 +279,7 @@ class ChunkRun:
             index=item.index,
             attempts=item.attempts + self._earlier_attempts + attempt,
             duration=duration,
-            result=mask(value),
+            result=mask(value) if failure is None or self._chunk.undo else None,
             failure=failure,
             undone=self._chunk.undo,
             finished_at=self._now(),
@@ -295,6 +296,5 @@ class ChunkRun:
 
     def _failure_of(self, error: Exception, clock: ItemClock) -> Failure:
         if clock.has_expired:
-            notes = "".join(f" {note}" for note in clock.notes)
-            return Failure("Timeout", f"No result within {self._plan.item_timeout:g} s.{notes}")
+            return Failure("Timeout", " ".join([f"No result within {self._plan.item_timeout:g} s.", *clock.notes]))
         return failure_of_raised(error)

@@ -48,6 +48,7 @@ from orchestration.processors import uploads
 from orchestration.processors.catalogue import UnknownProcessor, get_processor
 from orchestration.processors.processor import BoundProcessor, ItemContext
 from orchestration.processors.raised import Outcome, message_of
+from orchestration.processors.result_size import size_failure
 from orchestration.processors.secrets import mask
 from orchestration.temporal.heartbeat import heartbeating
 from orchestration.temporal.lost_attempts import is_given_up
@@ -203,10 +204,13 @@ class ChunkActivities:
         """Wait for the workflow that has an id now, and return its result. Raises ApplicationError if it has none."""
         async with heartbeating():
             try:
-                return await activity.client().get_workflow_handle(workflow_id).result()
+                result = await activity.client().get_workflow_handle(workflow_id).result()
             except WorkflowFailureError as error:
                 failure = failure_of(error.cause)
                 raise ApplicationError(failure.message, type=failure.type, non_retryable=True) from error
+        if (too_large := size_failure(result)) is not None:
+            raise ApplicationError(too_large.message, type=too_large.type, non_retryable=True)
+        return result
 
     @activity.defn(name=WRITE_RESULT_ACTIVITY)
     async def write_result(self, result: ItemResult) -> None:

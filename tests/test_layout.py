@@ -118,3 +118,19 @@ def test_no_query_keeps_a_connection_beyond_its_use() -> None:
     """Outside of requests nobody closes the connection of Django's async queries; `in_thread` does."""
     queries = re.compile(r"\.a(first|last|get|update|exists|count|create|save|delete|iterator|aggregate|bulk_\w+)\(")
     assert [path for path in _tracked("dashboard/*.py") if queries.search(path.read_text())] == []
+
+
+def _unbounded(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a function's results are kept for each argument that it was ever given."""
+    given = function.args.args + function.args.posonlyargs + function.args.kwonlyargs
+    names = [ast.unparse(each).removeprefix("functools.") for each in function.decorator_list]
+    has_no_bound = [each == "cache" or re.fullmatch(r"lru_cache\((maxsize=)?None.*\)", each) for each in names]
+    return any(has_no_bound) and bool(given)
+
+
+def test_every_cache_has_a_bound() -> None:
+    """A cache without one keeps whatever somebody made up for good."""
+    functions = [(path, each) for path in _tracked("dashboard/*.py", "orchestration/*.py") for each in _functions(path)]
+    assert [f"{path}:{each.name}" for path, each in functions if _unbounded(each)] == []
+    sample = ast.parse("@cache\ndef a(b): ...\n@lru_cache(None)\ndef a(b): ...\n@lru_cache\ndef a(b): ...")
+    assert [_unbounded(each) for each in sample.body if isinstance(each, ast.FunctionDef)] == [True, True, False]

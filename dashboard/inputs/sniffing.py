@@ -23,7 +23,7 @@ SAMPLE_CHARACTERS = 256 * 1024
 CHARSET_SAMPLE = 16 * 1024
 """Bytes around the first one that is not UTF-8 from which the encoding is told."""
 
-DELIMITER_LINE = re.compile(r"""["']?sep=([^\w"'\r\n])["']?[,;\t|]*\s*""", re.IGNORECASE)
+DELIMITER_LINE = re.compile(r"""["']?sep=([^\w"'\r\n])["']?[,;\t|]*+\s*+""", re.IGNORECASE)
 """The first line by which Excel tells a delimiter."""
 
 MARKS = (

@@ -33,6 +33,9 @@ TIMES = {
     "month": (gettext_lazy("The last 30 days"), timedelta(days=30)),
 }
 
+TEXT_LENGTH = 200
+"""Characters of a text that is searched for."""
+
 BLOCKED = ("blocked", gettext_lazy("Workflow task failing"))
 """Beside the statuses: a condition that an open batch may be in as well."""
 
@@ -112,7 +115,7 @@ class BatchFilter(django_filters.FilterSet):
 
     def with_text(self, batches: QuerySet[Batch], name: str, text: str) -> QuerySet[Batch]:
         """Keep batches that contain the text, or whose id starts with it."""
-        text = text.strip()
+        text = text.strip()[:TEXT_LENGTH]
         found = Q(label__icontains=text) | Q(id__istartswith=text) | Q(processor__icontains=text)
         found |= Q(note__icontains=text)
         found |= Q(Exists(BatchTag.objects.filter(batch=OuterRef("pk"), name__icontains=text)))

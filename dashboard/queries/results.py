@@ -30,6 +30,9 @@ from dashboard.models import ItemQuerySet as Items
 
 ROWS_SAMPLED = 2_000
 """Items whose fields become the columns."""
+TEXT_LENGTH = 200
+"""Characters of a text that keys are searched for: they have no more."""
+
 ITEM_SORTS = {"index": F("index"), "key": NaturalKey("key"), "status": F("shown_status"), "duration": F("duration")}
 VALUE = "value"
 
@@ -88,7 +91,7 @@ class ResultsQuery:
         given = {name: parameters.get(name, "") for name in ("status", "comparison", "column")}
         value = parameters.get("value", "").strip()
         return cls(
-            text=parameters.get("q", "").strip(),
+            text=parameters.get("q", "").strip()[:TEXT_LENGTH],
             status=given["status"] if given["status"] in NodeStatus.values else "",
             column=given["column"],
             comparison=(

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 TUTORIAL = (ROOT / "docs" / "processors.md").read_text()
 BLOCK = re.compile(r"^```(?P<kind>\w+)(?: (?P<file>\S+))?\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 PROJECT = ("dashboard", "orchestration", "templates", "static", "tests", "docs")
-FILES = ("manage.py", "pyproject.toml", "constraints.txt", "Makefile", "Procfile")
+FILES = ("manage.py", "pyproject.toml", "requirements-dev.txt", "Makefile", "Procfile")
 
 
 @dataclass

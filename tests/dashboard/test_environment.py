@@ -21,7 +21,8 @@ def shown(home: Path, **given: str) -> tuple[str, str]:
     unset = {*FORMER, *(f"CANOPY_{name}" for name in FORMER), "HOST"}
     kept = {name: value for name, value in os.environ.items() if name not in unset}
     env = {**kept, "CANOPY_HOME": str(home), "DJANGO_SETTINGS_MODULE": "dashboard.settings", **given}
-    done = subprocess.run([sys.executable, "-c", SHOW], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", SHOW]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True, umask=0o022)
     return done.stdout.strip(), done.stderr
 
 
@@ -31,6 +32,15 @@ def test_names_that_other_programs_know_have_a_prefix_and_the_former_ones_warn(t
     found, warnings = shown(tmp_path, DEBUG="1", HTTPS="1", SECRET_KEY="old")
     assert found == "True True old True"
     assert [f"{name} is now called CANOPY_{name}" in warnings for name in FORMER] == [True] * 3
+
+
+def test_former_keys_go_on_being_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANOPY_SECRET_KEY_FALLBACKS", "older,oldest")
+    code = "from django.conf import settings as s; print(s.SECRET_KEY_FALLBACKS)"
+    env = os.environ | {"CANOPY_HOME": str(tmp_path), "DJANGO_SETTINGS_MODULE": "dashboard.settings"}
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, env=env, text=True).strip() == (
+        "['older', 'oldest']"
+    )
 
 
 @pytest.mark.parametrize(("host", "required"), [("127.0.0.1", "False"), ("::1", "False"), ("0.0.0.0", "True")])

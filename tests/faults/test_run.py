@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from dashboard.environment import SHARED
 from tests.support.prepared import prepared_home
 from tests.support.running import Run
 from tests.support.stack import ROOT, free_port, http
@@ -39,6 +41,9 @@ def test_a_home_has_one_run_whose_killed_processes_come_back_and_none_is_left_at
     login = run.home / "first-login.json"
     assert set(json.loads(login.read_text())) == {"username", "password", "token"}
     assert stat.S_IMODE(login.stat().st_mode) == 0o600
+    password = json.loads(login.read_text())["password"]
+    assert password not in run.process.output + "".join(log.read_text() for log in (run.home / "logs").iterdir())
+    assert _left_open(run.home) == []
     assert run.process.output.count("Canopy is at") == 1
     second = _fail(run.home, free_port())
     assert f"Canopy is already running in {run.home} (process {run.process.pid})" in second
@@ -176,6 +181,15 @@ def test_an_invalid_port_is_a_clear_message(tmp_path: Path, port: str, message: 
 def test_an_unreachable_database_is_a_clear_message(tmp_path: Path) -> None:
     url = f"postgres://canopy@127.0.0.1:{free_port()}/canopy"
     assert "The database cannot be used" in _fail(tmp_path / "other", free_port(), DATABASE_URL=url)
+
+
+def _left_open(home: Path) -> list[Path]:
+    """Return what others have any right to; files of databases come and go."""
+    found = list[Path]()
+    for path in (home, *home.rglob("*")):
+        with contextlib.suppress(FileNotFoundError):
+            found += [path] if path.lstat().st_mode & SHARED else []
+    return found
 
 
 def _fail(home: Path, port: int | str, **more: str) -> str:

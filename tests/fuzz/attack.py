@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import random
+import re
 import sys
 import time
 from collections import Counter
@@ -26,6 +27,7 @@ from hypothesis import settings as generation
 from hypothesis import strategies as st
 
 from tests.fuzz.asgi_client import Sent, answer
+from tests.fuzz.inputs import NAMES, attacks, documented
 
 AWAY = 503
 """The status while Temporal is away, which is no fault of the request."""
@@ -35,8 +37,22 @@ SLOW = 5.0
 """Seconds after which an answer is printed too."""
 
 
-def prepare() -> tuple[dict[str, bytes], dict[str, str]]:
-    """Make a database with a person and a batch; return headers of a login, and values of parameters that exist."""
+FORMS: tuple[str, ...] = (
+    "/launch/simulate/",
+    "/launch/http_request/",
+    "/schedules/new/",
+    "/definitions/new/",
+    "/notifications/",
+)
+FORMS += ("/batches/", "/batches/{batch_id}/results/", "/batches/{batch_id}/", "/watch/", "/password/")
+"""Pages whose fields are attacked."""
+
+
+def prepare() -> tuple[dict[str, bytes], dict[str, str], list[str]]:
+    """Make a database with a person and a batch.
+
+    Return headers of a login, values of parameters that exist, and names of fields.
+    """
     from django.test import Client
 
     from dashboard.accounts.api_tokens import create_token
@@ -53,7 +69,9 @@ def prepare() -> tuple[dict[str, bytes], dict[str, str]]:
     token = create_token(person, "fuzz")
     node = str(builders.child_of(batch, 0).pk)
     known = {"batch_id": batch.pk, "node_id": node, "name": "simulate", "form": "csv", "index": "0", "number": "1"}
-    return {"Authorization": f"Bearer {token}".encode(), "Cookie": session}, known
+    pages = "".join(browser.get(each.format(**known), follow=True).content.decode() for each in FORMS)
+    names = sorted({*NAMES, *re.findall(r' name="([^"]+)"', pages)})
+    return {"Authorization": f"Bearer {token}".encode(), "Cookie": session}, known, names
 
 
 def attack(inputs: int, chosen: int, requests: st.SearchStrategy[Sent], login: dict[str, bytes]) -> Counter[int]:
@@ -99,11 +117,9 @@ def main(arguments: Sequence[str]) -> int:
     reader.add_argument("--seed", type=int, default=0)
     wanted: Any = reader.parse_args(arguments)
     logging.disable(logging.CRITICAL)
-    login, known = prepare()
-    from tests.fuzz.inputs import attacks, documented
-
+    login, known, names = prepare()
     chosen, began = wanted.seed or random.randrange(1, 2**32), time.monotonic()
-    found = attack(wanted.inputs - wanted.inputs // 2, chosen, attacks(known), login)
+    found = attack(wanted.inputs - wanted.inputs // 2, chosen, attacks(known, names), login)
     found += attack(wanted.inputs // 2, chosen, documented(known), login)
     vendor = settings.DATABASES["default"]["ENGINE"].rpartition(".")[2]
     failed = sum(number for status, number in found.items() if status >= 500 and status != AWAY)

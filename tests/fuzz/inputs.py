@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote_from_bytes, urlencode
 
@@ -26,7 +26,7 @@ password reason parameters-seed plan-window plan-task_queue processor parameters
 next back theme language density old_password new_password1 channel address occasions threshold ids node_ids target
 timezone approved start end every unit at_hour delimiter quote encoding header file order csrfmiddlewaretoken
 """.split()  # noqa: SIM905
-"""Names of parameters and fields, of all pages and routes together."""
+"""Names of parameters of pages and routes; those of forms are read from the pages."""
 
 NASTY = [
     "", "\0", "a\0b", "9" * 19, "9" * 30, "-" + "9" * 30, "9" * 5_000, "1e999", "NaN", "Infinity", "-0", "0x1", "١٢",
@@ -48,18 +48,15 @@ nested = st.recursive(
 depths = st.sampled_from([101, 1_000, 100_000])
 deep = st.builds(lambda opened, depth: opened * depth, st.sampled_from(["[", '{"a":', '{"items":[', '[{"":']), depths)
 closed = depths.map(lambda depth: "[" * depth + "]" * depth)
-in_fields = st.builds(lambda name, value: f'{{"{name}": {value}}}', st.sampled_from(NAMES), closed | deep)
-objects = st.dictionaries(st.sampled_from(NAMES) | texts, nested, max_size=6)
-json_texts = (
-    (objects | nested).map(json.dumps)
-    | in_fields
-    | deep
-    | closed
-    | texts
-    | st.sampled_from(
-        ['{"a":1,"a":2}', '{"plan":{"chunk_size":1e400}}', '"\\ud800"', '{"label":"\\u0000"}', "NaN", "-"]
-    )
-)
+ODD_JSON = ['{"a":1,"a":2}', '{"plan":{"chunk_size":1e400}}', '"\\ud800"', '{"label":"\\u0000"}', "NaN", "-"]
+
+
+def json_texts(names: Sequence[str]) -> st.SearchStrategy[str]:
+    """Return texts of JSON, or nearly so, whose objects have names that mean something."""
+    in_fields = st.builds(lambda name, value: f'{{"{name}": {value}}}', st.sampled_from(names), closed | deep)
+    objects = st.dictionaries(st.sampled_from(names) | texts, nested, max_size=6)
+    return (objects | nested).map(json.dumps) | in_fields | deep | closed | texts | st.sampled_from(ODD_JSON)
+
 
 CONTENT_TYPES = ["application/json", "application/json; charset=utf-16", "text/plain; charset=no-such", "", "\x7f"]
 CONTENT_TYPES += [
@@ -112,12 +109,16 @@ def form_body(kind: str, fields: Mapping[str, bytes]) -> bytes:
     return b"\r\n".join(whole) + b"\r\n--x--\r\n"
 
 
-def attacks(known: Mapping[str, str]) -> st.SearchStrategy[Sent]:
-    """Return requests to any route with hostile values anywhere; `known` has values of parameters that exist."""
+def attacks(known: Mapping[str, str], names: Sequence[str]) -> st.SearchStrategy[Sent]:
+    """Return requests to any route with hostile values anywhere.
+
+    `known` has values of parameters of addresses that exist, `names` those of fields and parameters.
+    """
+    every_route, json_text = routes(), json_texts(names)
 
     @st.composite
     def attack(draw: st.DrawFn) -> Sent:
-        route = draw(st.sampled_from(routes()))
+        route = draw(st.sampled_from(every_route))
         share = draw(st.integers(0, 3))
 
         def filled(found: re.Match[str]) -> str:
@@ -128,7 +129,7 @@ def attacks(known: Mapping[str, str]) -> st.SearchStrategy[Sent]:
 
         target = PARAMETER.sub(filled, route).encode()
         if draw(st.booleans()):
-            query = draw(st.dictionaries(st.sampled_from(NAMES), raw, min_size=1, max_size=5))
+            query = draw(st.dictionaries(st.sampled_from(names), raw, min_size=1, max_size=5))
             target += b"?" + urlencode(query).encode()
         if route.startswith("/ws/") or route == "/x":
             return Sent("WEBSOCKET", target, draw(headers), draw(raw))
@@ -138,9 +139,9 @@ def attacks(known: Mapping[str, str]) -> st.SearchStrategy[Sent]:
             return Sent(method, target, draw(headers))
         if route.startswith("/api/") and draw(st.integers(0, 3)):
             sent["Content-Type"] = b"application/json"
-            return Sent(method, target, sent, draw(json_texts).encode("utf-8", "surrogatepass"))
+            return Sent(method, target, sent, draw(json_text).encode("utf-8", "surrogatepass"))
         kind = draw(st.sampled_from(["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]))
-        fields = draw(st.dictionaries(st.sampled_from(NAMES), raw | json_texts.map(_encoded), max_size=8))
+        fields = draw(st.dictionaries(st.sampled_from(names), raw | json_text.map(_encoded), max_size=8))
         if draw(st.integers(0, 3)):
             sent["Content-Type"] = kind.encode()
         return Sent(method, target, sent, form_body(kind, fields))

@@ -52,8 +52,12 @@ def temporal_binary() -> str:
 
 
 def _restore_interrupt() -> None:
-    """Restore SIGINT: a shell that runs the tests in the background has it ignored, by child processes as well."""
+    """Restore SIGINT: a shell that runs the tests in the background has it ignored, by child processes as well.
+
+    The umask is a shell's, too, not that of the tests, which have loaded the settings.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.umask(0o022)
 
 
 class Process:

@@ -6,12 +6,14 @@ import argparse
 import logging
 import os
 import sys
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 
 import httpx
 
 from orchestration.activities.chunks import ChunkActivities
+from orchestration.activities.store_calls import pauses
 from orchestration.contracts.names import CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE
 from orchestration.contracts.stores import StoreAway
 from orchestration.processors.own_signals import refuse_own_signals
@@ -20,6 +22,7 @@ from orchestration.startup import CannotStart, prepare
 from orchestration.temporal.connection import connection_of_environment
 from orchestration.worker import GRACE, serve
 
+log = logging.getLogger(__name__)
 URL, TOKEN = "CANOPY_URL", "CANOPY_TOKEN"
 ABOUT = f"""
 Temporal: set TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS.
@@ -43,18 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     given = parser.parse_args(arguments)
     refuse_own_signals()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         store = _prepare(given)
-    except (CannotStart, StoreRefused, StoreAway, httpx.HTTPError) as error:
+    except (CannotStart, StoreRefused, httpx.HTTPError) as error:
         parser.exit(2, f"canopy: {error}\n")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     serve(connection_of_environment(), ChunkActivities(store), given.queue, timedelta(seconds=given.grace))
 
 
 def _prepare(given: argparse.Namespace) -> RemoteStore:
-    """Load the processors and check the connection to the dashboard.
+    """Load the processors and check the connection to the dashboard, for which it waits.
 
-    Raises CannotStart, StoreRefused, StoreAway, httpx.HTTPError.
+    Raises CannotStart, StoreRefused, httpx.HTTPError.
     """
     own = sorted({CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE} & set(given.queue))
     if own:
@@ -69,5 +72,20 @@ def _prepare(given: argparse.Namespace) -> RemoteStore:
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  as Python itself does for a module
     prepare()
     store = RemoteStore(os.environ[URL], os.environ[TOKEN])
-    store.check()
+    _await_dashboard(store)
     return store
+
+
+def _await_dashboard(store: RemoteStore) -> None:
+    """Wait until the dashboard answers. Raises StoreRefused, httpx.HTTPError."""
+    for pause in pauses():
+        try:
+            return store.check()
+        except StoreRefused:
+            raise
+        except StoreAway as error:
+            log.warning(
+                "The dashboard at %s does not answer (%s): the next try is in %s s.", os.environ[URL], error, pause
+            )
+        time.sleep(pause)
+    raise AssertionError("The pauses never end.")

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 async def when_back(call: Callable[[], Awaitable[T]]) -> T:
     """Return what a call of a store returns, made again until the store is not away."""
-    for pause in _pauses():
+    for pause in pauses():
         try:
             return await call()
         except StoreAway as error:
@@ -34,14 +34,14 @@ def read_when_back(read: Callable[[str], Iterator[bytes]]) -> Callable[[str], It
     """Return a reader in a thread that waits for a store, also in the middle, and goes on where it was interrupted."""
 
     def reader(name: str) -> Iterator[bytes]:
-        had, pauses = 0, _pauses()
+        had, left = 0, pauses()
         while True:
             try:
                 for part in _after(had, read(name)):
-                    had, pauses = had + len(part), _pauses()
+                    had, left = had + len(part), pauses()
                     yield part
             except StoreAway as error:
-                pause = next(pauses)
+                pause = next(left)
                 log.warning("The store is away (%s): the next try is in %s s.", error, pause)
                 time.sleep(pause)
             else:
@@ -58,5 +58,6 @@ def _after(skipped: int, parts: Iterator[bytes]) -> Iterator[bytes]:
         skipped = max(0, skipped - len(part))
 
 
-def _pauses() -> Iterator[float]:
+def pauses() -> Iterator[float]:
+    """Yield the seconds between tries, without an end."""
     return itertools.chain(PAUSES, itertools.repeat(PAUSES[-1]))

@@ -20,6 +20,7 @@ UMASK = "CANOPY_UMASK"
 OWN_FILES = (
     "canopy.sqlite3*",
     "first-login.json",
+    "incoming",
     "logs",
     "open",
     "run.lock",

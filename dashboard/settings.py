@@ -252,6 +252,8 @@ STORAGES = {
     "staticfiles": {"BACKEND": "dashboard.server.static_storage.StaticStorage"},
 }
 MEDIA_ROOT = HOME / "uploads"
+FILE_UPLOAD_TEMP_DIR = HOME / "incoming"  # where a large file is moved from, not copied
+FILE_UPLOAD_TEMP_DIR.mkdir(mode=0o700, exist_ok=True)
 FILE_UPLOAD_PERMISSIONS = 0o600
 DATA_UPLOAD_MAX_MEMORY_SIZE = CANOPY_MAX_UPLOAD_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # as many rows can be ticked at once

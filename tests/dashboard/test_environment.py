@@ -84,4 +84,4 @@ def test_what_is_made_in_a_home_with_files_of_others_is_private_and_theirs_are_l
     for path, mode in ((tmp_path, 0o755), (other, 0o644)):
         path.chmod(mode)
     shown(tmp_path)
-    assert modes(tmp_path) == {tmp_path.name: True, "other.txt": True, "secret-key": False}
+    assert modes(tmp_path) == {tmp_path.name: True, "incoming": False, "other.txt": True, "secret-key": False}

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 BEAT_EVERY = timedelta(seconds=2.5)
 """Four missed ones make a worker that does not answer: 10 s, which a busy machine alone does not take."""
 
-SENT_WITHIN = timedelta(seconds=2)
+SENT_WITHIN = timedelta(seconds=5)
 KEY = "canopy-python/"
 """Begins the instance keys of these records."""
 

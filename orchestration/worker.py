@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +21,8 @@ from orchestration.activities.await_batch import waiting_worker
 from orchestration.activities.chunks import ChunkActivities
 from orchestration.contracts.names import CHILD_TASK_QUEUE, SCHEDULE_TASK_QUEUE
 from orchestration.processors import catalogue, worker_setup
-from orchestration.processors.secrets import mask_logs
+from orchestration.processors.data.connections import connection_names
+from orchestration.processors.secrets import mask_logs, warn_of_secrets_without_scope
 from orchestration.processors.stuck import stuck_threads
 from orchestration.processors.worker_loop import LoopWatch
 from orchestration.temporal.alive_file import touch_until_canceled
@@ -128,6 +130,14 @@ def serve(connection: Connection, activities: ChunkActivities, queues: Sequence[
     os._exit(0)
 
 
+def _examine_connections() -> None:
+    """Log which databases are refused or do not answer, before an item finds out."""
+    if connection_names():
+        from orchestration.processors.data.databases import examine_connections  # on first use: SQLAlchemy
+
+        examine_connections()
+
+
 async def _serve(connection: Connection, activities: ChunkActivities, queues: Sequence[str], grace: timedelta) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -156,6 +166,7 @@ async def run_worker(
     """
     catalogue.load()
     mask_logs()
+    warn_of_secrets_without_scope()
     client = await connect_with_retries(connection, runtime=runtime())
     beats = _beats_of(client, queues)
     await beats.send()
@@ -167,6 +178,7 @@ async def run_worker(
     if CHILD_TASK_QUEUE in queues:
         workers.append(waiting_worker(client))
     running = [asyncio.create_task(worker.run()) for worker in workers]
+    threading.Thread(target=_examine_connections, name="examine-connections", daemon=True).start()
     log.info("Worker polls %s at %s.", ", ".join(queues), connection.address)
     stopped, watch = asyncio.create_task(stop.wait()), LoopWatch()
     beating = asyncio.create_task(beats.send_until_canceled())

@@ -12,6 +12,7 @@ from orchestration.processors.data.connections import (
     ConnectionMissing,
     ConnectionName,
     InvalidStatement,
+    RoleTooPowerful,
 )
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
@@ -53,14 +54,17 @@ class QueryResult(BaseModel):
     name="sql_query",
     title="SQL query",
     summary="Run one parameterised statement for each item against a configured database.",
-    non_retryable=(ConnectionMissing, InvalidStatement),
+    non_retryable=(ConnectionMissing, InvalidStatement, RoleTooPowerful),
     icon="circle-stack",
     example="id\n17\n18",
     example_format="csv",
     default_plan={"chunk_size": 20},
 )
 def sql_query(item: Fields, parameters: QueryParameters, context: ItemContext) -> QueryResult:
-    """Run the statement with the item's fields. Raises ConnectionMissing, InvalidStatement, DatabaseFailed."""
+    """Run the statement with the item's fields.
+
+    Raises ConnectionMissing, RoleTooPowerful, InvalidStatement, DatabaseFailed.
+    """
     from orchestration.processors.data.databases import run_statement  # on first use: SQLAlchemy
 
     started = time.monotonic()

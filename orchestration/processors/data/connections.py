@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from orchestration.processors.config_names import config_name
+from orchestration.processors.config_names import CONFIG_NAME, config_name
 
 CONNECTION_PREFIX = "CANOPY_CONNECTION_"
 WRITABLE_SUFFIX = "_WRITABLE"
@@ -20,6 +20,10 @@ ConnectionName = Annotated[str, Field(title="Connection", max_length=100), confi
 
 class ConnectionMissing(LookupError):
     """The connection is not configured where the worker runs."""
+
+
+class RoleTooPowerful(Exception):
+    """The role of a read-only connection may do more than read: a superuser, or with rights to files or programs."""
 
 
 class InvalidStatement(Exception):
@@ -37,3 +41,9 @@ class DatabaseFailed(Exception):
 def is_writable(name: str) -> bool:
     """Whether the installation allows writing through a connection."""
     return os.environ.get(f"{CONNECTION_PREFIX}{name}{WRITABLE_SUFFIX}", "").lower() in ("1", "true", "yes", "on")
+
+
+def connection_names() -> list[str]:
+    """Return the names of all connections that are configured here."""
+    names = (name.removeprefix(CONNECTION_PREFIX) for name in os.environ if name.startswith(CONNECTION_PREFIX))
+    return sorted(name for name in names if CONFIG_NAME.fullmatch(name) and not name.endswith(WRITABLE_SUFFIX))

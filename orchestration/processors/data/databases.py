@@ -5,17 +5,19 @@ Imported on first use: SQLAlchemy takes 0.3 s, and web processes never need it.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.pool import QueuePool
 
 from orchestration.processors.config_names import configured
@@ -24,10 +26,16 @@ from orchestration.processors.data.connections import (
     ConnectionMissing,
     DatabaseFailed,
     InvalidStatement,
+    RoleTooPowerful,
+    connection_names,
     is_writable,
 )
+from orchestration.processors.data.database_sessions import guard_postgresql, guard_sqlite, refuse_side_effects
 from orchestration.processors.data.json_values import as_json
+from orchestration.processors.data.statements import check_reads
 from orchestration.processors.secrets import mask, register_secret
+
+log = logging.getLogger(__name__)
 
 DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 
@@ -42,15 +50,6 @@ PROBES = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2,
 
 STEPS_PER_CHECK = 10_000
 """Instructions of SQLite's virtual machine between two checks of time limit and cancellation."""
-
-READ_ACTIONS = {
-    sqlite3.SQLITE_SELECT,
-    sqlite3.SQLITE_READ,
-    sqlite3.SQLITE_FUNCTION,
-    sqlite3.SQLITE_RECURSIVE,
-    sqlite3.SQLITE_TRANSACTION,
-}
-"""Authorizer actions of a read-only connection. PRAGMA and ATTACH are denied, since they could enable writes."""
 
 
 def connection_url(name: str) -> URL:
@@ -72,34 +71,33 @@ def connection_url(name: str) -> URL:
 def pooled_engine(url: URL, *, writable: bool) -> Engine:
     """Return the engine of a database, whose pool all batches of this worker share."""
     if url.get_backend_name() == "sqlite":
-        mode = "rw" if writable else "ro"
-        path = f"file:{url.database}?mode={mode}"
-        engine = create_engine(
-            "sqlite://",
-            creator=lambda: sqlite3.connect(
-                path, uri=True, timeout=30, check_same_thread=False, isolation_level=None if writable else "DEFERRED"
-            ),
-            poolclass=QueuePool,  # not the default: SQLAlchemy takes a URL without a path for a database in memory
-            pool_size=POOL_SIZE,
-        )
-        if writable:
-            # sqlite3 begins a transaction only at the first write, where a lock upgrade can fail without waiting.
-            event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-        else:
-            event.listen(engine, "connect", _deny_writes)
-        return engine
+        return _sqlite_engine(str(url.database), writable=writable)
     options = "" if writable else "-c default_transaction_read_only=on"
     # Always prepare: a prepared statement cannot consist of several.
     arguments = {"prepare_threshold": 0, "options": options, "connect_timeout": 10}
-    return create_engine(url, pool_size=POOL_SIZE, pool_pre_ping=True, connect_args=arguments | PROBES)
+    engine = create_engine(
+        url, pool_size=POOL_SIZE, pool_pre_ping=True, pool_reset_on_return=None, connect_args=arguments | PROBES
+    )
+    guard_postgresql(engine, writable=writable)
+    return engine
 
 
-def _deny_writes(connection: sqlite3.Connection, record: object) -> None:
-    def decide(action: int, first: str | None, second: str | None, database: str | None, trigger: str | None) -> int:
-        is_loading = action == sqlite3.SQLITE_FUNCTION and second == "load_extension"
-        return sqlite3.SQLITE_OK if action in READ_ACTIONS and not is_loading else sqlite3.SQLITE_DENY
-
-    connection.set_authorizer(decide)
+def _sqlite_engine(path: str, *, writable: bool) -> Engine:
+    address = f"file:{quote(path)}?mode={'rw' if writable else 'ro'}"
+    isolation: Literal["DEFERRED"] | None = None if writable else "DEFERRED"
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(
+            address, uri=True, timeout=30, check_same_thread=False, isolation_level=isolation
+        ),
+        poolclass=QueuePool,  # not the default: SQLAlchemy takes a URL without a path for a database in memory
+        pool_size=POOL_SIZE,
+    )
+    if writable:
+        # sqlite3 begins a transaction only at the first write, where a lock upgrade can fail without waiting.
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    event.listen(engine, "connect", lambda connection, record: guard_sqlite(connection, writable=writable))
+    return engine
 
 
 @contextmanager
@@ -150,8 +148,11 @@ def run_statement(
 
     Raises ConnectionMissing, InvalidStatement, DatabaseFailed.
     """
+    functions = frozenset[str]() if is_writable(name) else _functions_of(name, statement)
     try:
         with transaction(name, seconds, is_canceled) as connection:
+            if connection.dialect.name == "postgresql":
+                refuse_side_effects(connection, functions)
             result = connection.execute(text(statement), fields)
             rows, count = list[dict[str, Any]](), result.rowcount
             if result.returns_rows:
@@ -163,6 +164,26 @@ def run_statement(
     except StatementError as error:
         raise database_failure(error) from None  # its message contains the statement with all values
     return max(0, count), rows
+
+
+def _functions_of(name: str, statement: str) -> frozenset[str]:
+    """Return the functions that a query calls. Raises ConnectionMissing, InvalidStatement for what is no query."""
+    dialect = connection_url(name).get_backend_name()
+    return check_reads(statement.replace("\\:", ":"), dialect)  # SQLAlchemy's escape of a colon
+
+
+def examine_connections() -> None:
+    """Connect to each configured database, and log what is wrong with its role or how it does not answer."""
+    for name in connection_names():
+        try:
+            with pooled_engine(connection_url(name), writable=is_writable(name)).connect():
+                pass
+        except RoleTooPowerful as error:
+            log.error("Connection %s is refused: %s", name, error)
+        except ConnectionMissing as error:
+            log.error("%s", error)
+        except SQLAlchemyError as error:
+            log.warning("Connection %s does not answer yet: %s", name, mask(str(error).partition("\n")[0]))
 
 
 def database_failure(error: StatementError) -> Exception:

@@ -17,6 +17,7 @@ from sqlalchemy.pool import QueuePool
 from orchestration.processors import secrets
 from orchestration.processors.builtin.sql_query import sql_query
 from orchestration.processors.catalogue import load
+from orchestration.processors.data import databases, statements
 from orchestration.processors.data.databases import connection_url, pooled_engine
 from orchestration.testing import Outcome, process_items
 from tests.support.servers import postgres
@@ -24,14 +25,29 @@ from tests.support.waiting import until
 
 TABLE = ["CREATE TABLE goods (id integer PRIMARY KEY, name text)", "INSERT INTO goods VALUES (1, 'tea'), (2, 'rum')"]
 
+ROLES = [
+    "CREATE ROLE clerk LOGIN",
+    "GRANT ALL ON goods TO clerk",
+    "GRANT CREATE ON SCHEMA public TO clerk",
+    "CREATE ROLE archivist LOGIN IN ROLE pg_read_server_files",
+    "CREATE ROLE scribe LOGIN IN ROLE pg_write_server_files",
+    "CREATE ROLE runner LOGIN IN ROLE pg_execute_server_program",
+    "CREATE EXTENSION dblink",
+]
+
 
 @pytest.fixture(scope="module")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with postgres(tmp_path_factory.mktemp("databases")) as url:
         with psycopg.connect(url, autocommit=True) as connection:
-            for statement in TABLE:
+            for statement in [*TABLE, *ROLES]:
                 connection.execute(statement)
-        yield url.replace("canopy@", "canopy:s3cr3t-of-the-shop@")
+        yield url
+
+
+def as_role(url: str, role: str) -> str:
+    """Return a database's URL with another role, and a password that no error may contain."""
+    return url.replace("canopy@", f"{role}:s3cr3t-of-the-shop@")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -47,7 +63,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
                 connection.execute(statement)
         url = f"sqlite:///{path}"
     else:
-        url = request.getfixturevalue("postgresql")
+        url = as_role(request.getfixturevalue("postgresql"), "clerk")
     for name in ("SHOP", "STORE"):
         monkeypatch.setenv(f"CANOPY_CONNECTION_{name}", url)
     monkeypatch.setenv("CANOPY_CONNECTION_STORE_WRITABLE", "1")
@@ -88,9 +104,15 @@ WRITES_OF = {
     ],
     "postgresql": [
         "SET TRANSACTION READ WRITE",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
         "SELECT set_config('transaction_read_only', 'off', false)",
+        "SELECT set_config('default_transaction_read_only', 'off', false)",
+        "SELECT SETSEED(0.5), dblink_connect('dbname=postgres'), pg_advisory_lock(7)",
+        "SELECT pg_create_logical_replication_slot('x', 'y')",
         "WITH gone AS (DELETE FROM goods RETURNING id) SELECT * FROM gone",
         "COPY goods TO '{folder}/copied'; DELETE FROM goods",
+        "DO $$ BEGIN DELETE FROM goods; END $$",
+        "PREPARE gone AS DELETE FROM goods",
     ],
 }
 
@@ -100,8 +122,7 @@ async def test_a_connection_is_read_only_unless_the_installation_says_otherwise(
     folder.mkdir()
     for statement in [*WRITES, *WRITES_OF[shop]]:
         (refused,) = await ask(statement.replace("{folder}", str(folder)))
-        if statement != "COMMIT":
-            assert refused.error_type == "InvalidStatement", (statement, refused)
+        assert refused.error_type == "InvalidStatement", (statement, refused)
     (after,) = await ask("DELETE FROM goods")
     assert after.error_type == "InvalidStatement"
     (left,) = await ask("SELECT count(*) AS number FROM goods")
@@ -111,6 +132,76 @@ async def test_a_connection_is_read_only_unless_the_installation_says_otherwise(
     assert written.result["row_count"] == 1
     (gone,) = await ask("DELETE FROM goods WHERE id = 77", connection="STORE")
     assert gone.result["row_count"] == 1
+
+
+@pytest.mark.parametrize("setting", ["SELECT set_config('default_transaction_read_only', 'off', false)", None])
+async def test_the_server_itself_keeps_a_connection_read_only(
+    postgresql: str, monkeypatch: pytest.MonkeyPatch, setting: str | None
+) -> None:
+    """Whatever the parser may overlook: what one item has set is gone for the next, and writing is refused."""
+    load()
+    monkeypatch.setattr(databases, "check_reads", lambda *given: frozenset())  # forces the fault
+    monkeypatch.setenv("CANOPY_CONNECTION_SHOP", as_role(postgresql, "clerk"))
+    if setting is None:
+        (locked,) = await ask("SELECT pg_advisory_lock(7)")
+        assert locked.error == ""
+        (left,) = await ask("SELECT count(*) AS number FROM pg_locks WHERE locktype = 'advisory'")
+        assert left.result["rows"] == [{"number": 0}]
+        return
+    for attack in (setting, "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE"):
+        outcomes = [(await ask(attack))[0], (await ask("DELETE FROM goods"))[0]]
+        assert [each.error_type for each in outcomes] == ["", "InvalidStatement"]
+        assert "read-only transaction" in outcomes[1].error
+    (left,) = await ask("SELECT count(*) AS number FROM goods")
+    assert left.result["rows"] == [{"number": 2}]
+
+
+async def test_the_server_is_asked_which_functions_have_side_effects(
+    postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load()
+    monkeypatch.setattr(statements, "REFUSED_PREFIXES", ())
+    monkeypatch.setattr(statements, "REFUSED_FUNCTIONS", frozenset())
+    monkeypatch.setenv("CANOPY_CONNECTION_SHOP", as_role(postgresql, "clerk"))
+    statements.check_reads.cache_clear()
+    for call in ("pg_advisory_lock(7)", "dblink_connect('dbname=postgres')", "pg_stat_reset()", "setseed(0)"):
+        (refused,) = await ask(f"SELECT {call}")
+        assert refused.error == f"A read-only connection does not run {call.partition('(')[0]}()."
+    statements.check_reads.cache_clear()
+    (harmless,) = await ask("SELECT random() < 1 AS less, lower('A'), count(*) FROM goods GROUP BY 1, 2")
+    assert harmless.error == ""
+
+
+@pytest.mark.parametrize("role", ["canopy", "archivist", "scribe", "runner"])
+async def test_a_role_that_gets_around_read_only_is_refused_and_flagged_where_writing_is_allowed(
+    postgresql: str, role: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    load()
+    for name in ("SHOP", "STORE"):
+        monkeypatch.setenv(f"CANOPY_CONNECTION_{name}", as_role(postgresql, role))
+    monkeypatch.setenv("CANOPY_CONNECTION_STORE_WRITABLE", "1")
+    (refused,) = await ask("SELECT 1")
+    assert (refused.error_type, refused.attempts) == ("RoleTooPowerful", 1)
+    assert f"The role {role} " in refused.error
+    databases.examine_connections()
+    assert f"Connection SHOP is refused: The role {role} " in caplog.text
+    assert f"The role {role} of the database postgres" in caplog.text
+    (allowed,) = await ask("SELECT 1 AS one", connection="STORE")
+    assert allowed.error == ""
+    assert "s3cr3t" not in caplog.text
+
+
+async def test_a_writable_connection_stays_within_its_database_and_hands_on_no_state(shop: str, tmp_path: Path) -> None:
+    if shop == "sqlite":
+        for statement in ("ATTACH '{}' AS x", "VACUUM INTO '{}'", "PRAGMA writable_schema = ON"):
+            (refused,) = await ask(statement.replace("{}", f"{tmp_path}/other.sqlite3"), connection="STORE")
+            assert refused.error_type == "InvalidStatement", statement
+        assert not (tmp_path / "other.sqlite3").exists()
+        return
+    (given,) = await ask("SET search_path = nowhere", connection="STORE")
+    assert given.error == ""
+    (left,) = await ask("SHOW search_path", connection="STORE")
+    assert left.result["rows"] == [{"search_path": '"$user", public'}]
 
 
 async def test_a_rejected_statement_is_not_retried_and_its_error_has_no_password(shop: str) -> None:

@@ -71,7 +71,7 @@ def _prepare(given: argparse.Namespace) -> RemoteStore:
         os.environ["CANOPY_PROCESSORS"] = given.processors
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  as Python itself does for a module
     prepare()
-    store = RemoteStore(os.environ[URL], os.environ[TOKEN])
+    store = RemoteStore(os.environ[URL], os.environ[TOKEN].strip())
     _await_dashboard(store)
     return store
 

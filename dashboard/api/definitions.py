@@ -124,7 +124,7 @@ def create_definition(request: HttpRequest, given: DefinitionIn) -> tuple[int, d
 @router.post("/definitions/check", response={200: CheckedOut, **PROBLEMS})
 def check_definition(request: HttpRequest, given: TextIn) -> dict[str, Any]:
     """Validate a text and return its outline; nothing is saved."""
-    definition = parse(given.text, processors())
+    definition = parse(given.text, processors(), is_new=True)
     return {"kind": definition.kind, "outline": asdict(outline(definition))}
 
 
@@ -132,7 +132,9 @@ def check_definition(request: HttpRequest, given: TextIn) -> dict[str, Any]:
 def get_definition(request: HttpRequest, definition_id: int) -> dict[str, Any]:
     """Return a definition with all its versions."""
     versions = list(_find_definition(definition_id).versions.select_related("definition__created_by", "author"))
-    whole = [_version(request, version) | {"text": version.text} for version in versions]
+    whole = [
+        _version(request, version) | {"text": saving.shown_text(version.text, request.user)} for version in versions
+    ]
     return _definition(request, versions[0]) | {"versions": whole}
 
 

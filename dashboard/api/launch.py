@@ -72,7 +72,7 @@ def launch_request(given: BatchIn, idempotency_key: str | None = None) -> Launch
     except UnknownProcessor:
         known = ", ".join(processors())
         raise FieldErrors({"processor": [f"There is no processor {given.processor!r}. There are: {known}."]}) from None
-    parameters = _validated("parameters", lambda: processor.validate_parameters(given.parameters), errors)
+    parameters = _validated("parameters", lambda: processor.accept_parameters(given.parameters), errors)
     if parameters is not None:
         parameters, gone = uploads.resolve_uploads(parameters)
         errors |= {f"parameters.{name}": [reason] for name, reason in gone.items()}

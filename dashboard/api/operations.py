@@ -102,7 +102,7 @@ def _parameters(batch: Batch, action: Action, given: Mapping[str, Any]) -> dict[
     if action is not Action.RETRY or not may_change_parameters(batch):
         raise OperationError("The parameters of this batch cannot be changed.", 409)
     try:
-        model = processors()[batch.processor].validate_parameters({**batch.parameters, **given})
+        model = processors()[batch.processor].accept_parameters({**batch.parameters, **given}, given)
     except ValidationError as error:
         raise FieldErrors(reasons_by_field(error.errors(), below="parameters")) from error
     return stored(model)

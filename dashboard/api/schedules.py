@@ -27,6 +27,7 @@ from dashboard.schedules.recurrence import timing_in_words
 from dashboard.schedules.stored_launch import StoredLaunch
 from dashboard.schedules.timetable import Timetable
 from orchestration.client.schedule_models import Overlap, ScheduleSnapshot
+from orchestration.processors.catalogue import shown_parameters
 
 router = Router(tags=["Schedules"])
 
@@ -219,7 +220,7 @@ def _state(
         "url": request.build_absolute_uri(reverse("schedule-detail", args=[schedule.pk])),
         "processor": schedule.processor,
         "label": schedule.request["label"],
-        "parameters": schedule.request["parameters"],
+        "parameters": shown_parameters(schedule.processor, schedule.request["parameters"]),
         "plan": schedule.request["plan"],
         "items": schedule.item_count,
         "made_by": schedule.made_by.get_username(),

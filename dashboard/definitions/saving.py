@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from dashboard.accounts.permissions import Person, require_operator
+from dashboard.accounts.permissions import Person, may_operate, require_operator
 from dashboard.database.sanitising import text as storable_text
 from dashboard.errors import FieldErrors
 from dashboard.models import DefinitionVersion, SavedDefinition
@@ -18,6 +18,7 @@ from orchestration.definitions.outline import OutlineNode, outline
 from orchestration.definitions.parser import parse
 from orchestration.definitions.source_tree import DefinitionError, DefinitionErrors
 from orchestration.processors.catalogue import processors
+from orchestration.processors.credentials import text_without_credentials
 
 NAME_LIMIT = 100
 NOTE_LIMIT = 200
@@ -37,12 +38,17 @@ class CheckedText:
         return outline(self.definition) if self.definition is not None else None
 
 
-def check(text: str) -> CheckedText:
-    """Parse a text, and return its definition or its errors."""
+def check(text: str, *, is_new: bool = False) -> CheckedText:
+    """Parse a text, and return its definition or its errors; one that `is_new` may contain no credentials."""
     try:
-        return CheckedText(text, parse(text, processors()))
+        return CheckedText(text, parse(text, processors(), is_new=is_new))
     except DefinitionErrors as error:
         return CheckedText(text, errors=error.errors)
+
+
+def shown_text(text: str, person: Person | None) -> str:
+    """Return the text of a saved definition as a person sees it: viewers see no credentials."""
+    return text if may_operate(person) else text_without_credentials(text)
 
 
 def create(person: Person, name: str, text: str, note: str = "") -> DefinitionVersion:
@@ -51,7 +57,7 @@ def create(person: Person, name: str, text: str, note: str = "") -> DefinitionVe
     name = storable_text(name).strip()
     if not 1 <= len(name) <= NAME_LIMIT:
         raise FieldErrors({"name": _("Enter a name of 1 to %(limit)s characters.") % {"limit": NAME_LIMIT}})
-    definition = parse(text, processors())
+    definition = parse(text, processors(), is_new=True)
     if SavedDefinition.objects.filter(name=name).exists():
         raise FieldErrors({"name": _('A definition named "%(name)s" already exists.') % {"name": name}})
     try:
@@ -70,7 +76,7 @@ def add_version(
     Raises PermissionDenied, DefinitionErrors, and FieldErrors, also if `base` is no longer the newest version.
     """
     operator = require_operator(person)
-    definition = parse(text, processors())
+    definition = parse(text, processors(), is_new=True)
     try:
         with transaction.atomic():
             saved.refresh_from_db()

@@ -13,6 +13,7 @@ from pydantic_core import to_jsonable_python
 from dashboard.errors import reasons_by_field
 from dashboard.forms.model_fields import field_of
 from dashboard.forms.stored_values import LEFT_OUT, Stored
+from orchestration.processors.credentials import masked_credentials, refuse_credentials
 from orchestration.processors.parameters import names_of, read_parameters, schema_of, stored_defaults
 
 
@@ -31,8 +32,13 @@ class PydanticForm(forms.Form):
         *,
         prefix: str | None = None,
         initial: Mapping[str, Any] | None = None,
+        kept: Mapping[str, Any] | None = None,
     ) -> None:
-        """Take submitted data, or the initial values by field or alias, as they are stored."""
+        """Take submitted data, or the initial values by field or alias, as they are stored.
+
+        Of what is stored already, `kept`, a credential stays as it is where it is submitted as it is shown: masked.
+        """
+        self.kept = kept or {}
         given = {name: Stored(to_jsonable_python(value, fallback=str)) for name, value in (initial or {}).items()}
         names = self._names()
         super().__init__(data, prefix=prefix, initial={names.get(name, name): value for name, value in given.items()})
@@ -84,13 +90,23 @@ class PydanticForm(forms.Form):
         return cleaned
 
     def _validated(self, given: dict[str, Any]) -> BaseModel:
-        return read_parameters(self.source, given)
+        shown = masked_credentials(self.source, self.kept)
+        hidden = {name for name, value in self.kept.items() if shown[name] != value}
+        unchanged = {name for name in hidden & set(given) if _plain_lines(given[name]) == _plain_lines(shown[name])}
+        model = read_parameters(self.source, given | {name: self.kept[name] for name in unchanged})
+        refuse_credentials(model, set(self.source.model_fields) - unchanged)
+        return model
 
     @classmethod
     def _names(cls) -> dict[str, str]:
         """Return the fields' names by their aliases."""
         found = {each: name for name, info in cls.source.model_fields.items() for each in names_of(name, info)}
         return found | {name: name for name in cls.source.model_fields}
+
+
+def _plain_lines(value: Any) -> Any:
+    """Return a text with the ends of lines that it had before a browser submitted it."""
+    return value.replace("\r\n", "\n") if isinstance(value, str) else value
 
 
 def form_of(model: type[BaseModel]) -> type[PydanticForm]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -26,6 +26,7 @@ from dashboard.queries.timeline import Timeline, timeline_of
 from dashboard.queries.tree import Tree, tree_of
 from dashboard.server.requests import page_number, whole_number
 from orchestration.plan.plan import Plan
+from orchestration.processors.catalogue import shown_parameters
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class BatchPage:
     timeline: Timeline
     errors: ErrorGroups
     reports: Sequence[Report]
+    parameters: Mapping[str, Any]
     plan: Sequence[tuple[str, Any]]
     samples: str
     may_operate: bool
@@ -88,6 +90,7 @@ def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane 
         timeline=timeline_of(batch),
         errors=error_groups(batch),
         reports=list(batch.reports.all()) if batch.plan_data.get("summarise") else [],
+        parameters=shown_parameters(batch.processor, batch.parameters),
         plan=plan_facts(batch),
         samples=json.dumps(batch.samples),
         may_operate=may_operate(request.user),

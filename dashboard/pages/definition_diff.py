@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 
+from dashboard.accounts.permissions import Person
+from dashboard.definitions.saving import shown_text
 from dashboard.models import DefinitionVersion
 
 DIFF_LINES = 5_000
@@ -31,12 +33,12 @@ class Diff:
     is_too_long: bool = False
 
 
-def diff_of(version: DefinitionVersion) -> Diff | None:
-    """Return the diff to the version before; None for the first version."""
+def diff_of(version: DefinitionVersion, person: Person | None) -> Diff | None:
+    """Return the diff to the version before as a person may see it; None for the first version."""
     before = version.definition.versions.filter(number__lt=version.number).select_related("author").first()
     if before is None:
         return None
-    old, new = before.text.splitlines(), version.text.splitlines()
+    old, new = (shown_text(each.text, person).splitlines() for each in (before, version))
     if max(len(old), len(new)) > DIFF_LINES:
         return Diff(before, is_too_long=True)
     return Diff(before, list(_diff_lines(old, new)))

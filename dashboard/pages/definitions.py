@@ -14,6 +14,7 @@ from dashboard.forms.definitions import DefinitionForm
 from dashboard.models import Batch, DefinitionVersion, SavedDefinition
 from dashboard.pages.definition_diff import Diff
 from dashboard.pages.outline import OutlineRow, outline_rows
+from orchestration.processors.credentials import text_without_credentials
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ class VersionPage:
     @property
     def lines(self) -> list[str]:
         """The lines of its text."""
-        return self.version.text.removesuffix("\n").split("\n")
+        text = self.version.text if self.may_operate else text_without_credentials(self.version.text)
+        return text.removesuffix("\n").split("\n")
 
     @property
     def is_newest(self) -> bool:

@@ -17,6 +17,7 @@ from dashboard.models import Batch, DefinitionVersion, Upload
 from dashboard.pages.launch import PASTED, LaunchPage, NoParameters
 from orchestration.plan.plan import Plan
 from orchestration.plan.presets import Preset
+from orchestration.processors.catalogue import shown_parameters
 from orchestration.processors.processor import Processor
 
 TEXT_SHOWN = 200 * 1024
@@ -39,7 +40,7 @@ def initial_page(
     upload, parameters, plan = None, None, dict(processor.default_plan)
     if like is not None:
         initial, upload = _initial_items(like)
-        parameters, plan = like.parameters, like.plan_data
+        parameters, plan = shown_parameters(like.processor, like.parameters), like.plan_data
     elif preset is not None:
         initial = {"format": Format.CSV, "text": preset.items} if preset.items else {"format": Format.COUNT}
         initial |= {"count": preset.count, "label": str(translated(preset.title))}

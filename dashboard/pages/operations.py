@@ -66,7 +66,9 @@ def _parameters_form(operation: Operation, data: QueryDict | None) -> PydanticFo
     processor = processors()[batch.processor]
     is_sent = data is not None and any(name.startswith(f"{PREFIX}-") for name in data)
     form = form_of(processor.parameters_model)
-    return form(data, prefix=PREFIX) if is_sent else form(initial=batch.parameters, prefix=PREFIX)
+    if is_sent:
+        return form(data, prefix=PREFIX, kept=batch.parameters)
+    return form(initial=processor.shown_parameters(batch.parameters), prefix=PREFIX)
 
 
 def _seconds(operation: Operation) -> float | None:

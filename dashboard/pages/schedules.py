@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.core.paginator import Page
 
@@ -18,6 +19,7 @@ from dashboard.schedules import actions as schedule_actions
 from dashboard.schedules.recurrence import timing_in_words
 from dashboard.schedules.stored_launch import StoredLaunch
 from orchestration.client.schedule_models import ScheduleSnapshot
+from orchestration.processors.catalogue import shown_parameters
 
 
 @dataclass
@@ -93,6 +95,12 @@ class ScheduleDetailPage:
     problem: str
     may_operate: bool
     confirm: str
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What it launches with, without credentials."""
+        schedule = self.row.schedule
+        return shown_parameters(schedule.processor, schedule.request["parameters"])
 
     @property
     def mark(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import Count
 
 from dashboard.models import Batch, Node, NodeStatus, Operation, UnansweredCommand
+from orchestration.processors.catalogue import shown_parameters
 
 SHOWN = 5
 """Operations that the batch page shows, the newest."""
@@ -78,7 +79,8 @@ def _progress(operation: Operation, numbers: Counter[str]) -> OperationProgress:
 
 
 def differences(batch: Batch, parameters: dict[str, Any]) -> list[Difference]:
-    """Return the parameters that differ from the batch's."""
+    """Return the parameters that differ from the batch's, without credentials."""
+    before, after = (shown_parameters(batch.processor, each) for each in (batch.parameters, parameters))
     names = dict.fromkeys([*batch.parameters, *parameters])
-    pairs = [Difference(name, batch.parameters.get(name), parameters.get(name)) for name in names]
-    return [each for each in pairs if each.before != each.after]
+    changed = [name for name in names if batch.parameters.get(name) != parameters.get(name)]
+    return [Difference(name, before.get(name), after.get(name)) for name in changed]

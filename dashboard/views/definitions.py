@@ -52,7 +52,7 @@ def definition_detail(request: HttpRequest, definition_id: int, number: int | No
         version,
         Preview(check(version.text)),
         versions=versions[:VERSIONS_SHOWN],
-        diff=diff_of(version),
+        diff=diff_of(version, request.user),
         batches=version.batches.select_related("launched_by")[:RECENT_BATCHES],
         may_operate=may_operate(request.user),
     )
@@ -89,7 +89,7 @@ def definition_edit(request: HttpRequest, definition_id: int) -> HttpResponse:
     saved = get_object_or_404(SavedDefinition, pk=definition_id)
     if request.method != "POST":
         number = whole_number(request.GET.get("version", ""), saved.newest)
-        text = get_object_or_404(saved.versions, number=number).text
+        text = saving.shown_text(get_object_or_404(saved.versions, number=number).text, request.user)
         form = DefinitionForm(initial={"name": saved.name, "text": text, "base": saved.newest})
         return render(request, "definitions/definition_form.html", {"page": _editor(request, form, saved)})
     operator = require_operator(request.user)
@@ -113,7 +113,7 @@ def definition_edit(request: HttpRequest, definition_id: int) -> HttpResponse:
 def definition_preview(request: HttpRequest) -> HttpResponse:
     """Show the outline of a text, or its errors."""
     text = request.POST.get("text", "")
-    checked = check(text) if text.strip() else CheckedText(text)
+    checked = check(text, is_new=True) if text.strip() else CheckedText(text)
     return render(request, "definitions/definition_form.html#preview", {"preview": Preview(checked)})
 
 
@@ -121,7 +121,7 @@ def _editor(request: HttpRequest, form: DefinitionForm, saved: SavedDefinition |
     text = form.submitted_text
     return EditorPage(
         form,
-        Preview(check(text) if text.strip() or form.is_bound else CheckedText(text)),
+        Preview(check(text, is_new=form.is_bound) if text.strip() or form.is_bound else CheckedText(text)),
         may_operate=may_operate(request.user),
         saved=saved,
         examples=() if saved else list(EXAMPLES.values()),

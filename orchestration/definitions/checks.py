@@ -159,8 +159,10 @@ def work_nodes(root: Tree, kind: str) -> Iterator[tuple[Tree, str]]:
                 yield work, f"{place.path}.{key}"
 
 
-def check_processors(root: Tree, kind: str, processors: Mapping[str, Processor], errors: ErrorList) -> None:
-    """Check that processors exist, and their parameters with their models."""
+def check_processors(
+    root: Tree, kind: str, processors: Mapping[str, Processor], errors: ErrorList, *, is_new: bool
+) -> None:
+    """Check that processors exist, and their parameters with their models; of one that `is_new` for credentials too."""
     for work, path in work_nodes(root, kind):
         if errors.is_full:
             return
@@ -176,7 +178,8 @@ def check_processors(root: Tree, kind: str, processors: Mapping[str, Processor],
             message = f"{processor.name} uses its own type of children: launch it on its own."
             errors.add(name.mark, _join(path, "processor"), message)
         _check_rollback(processor, work, path, errors)
-        _check_data(processor.validate_parameters, work, path, "parameters", errors)
+        validate = processor.accept_parameters if is_new else processor.validate_parameters
+        _check_data(validate, work, path, "parameters", errors)
 
 
 def _check_rollback(processor: Processor, work: Tree, path: str, errors: ErrorList) -> None:

@@ -20,8 +20,11 @@ from orchestration.processors.processor import Processor
 _DEFINITIONS: TypeAdapter[Any] = TypeAdapter(AnyDefinition)
 
 
-def parse(text: str, processors: Mapping[str, Processor]) -> Definition:
-    """Parse a definition in YAML or JSON. Raises DefinitionErrors, and nothing else."""
+def parse(text: str, processors: Mapping[str, Processor], *, is_new: bool = False) -> Definition:
+    """Parse a definition in YAML or JSON; one that `is_new`, and not stored yet, may contain no credentials.
+
+    Raises DefinitionErrors, and nothing else.
+    """
     root = read(text)
     kind = _kind_of(root)
     errors = ErrorList()
@@ -34,7 +37,7 @@ def parse(text: str, processors: Mapping[str, Processor]) -> Definition:
     except ValidationError as error:
         checks.report(error, root, "", errors, known=_known_keys(), tags=1)
     checks.check_names(root, kind, errors)
-    checks.check_processors(root, kind, processors, errors)
+    checks.check_processors(root, kind, processors, errors, is_new=is_new)
     checks.check_inputs(root, kind, processors, errors)
     check_references(root, kind, processors, errors)
     if errors.errors or definition is None:

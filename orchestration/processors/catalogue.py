@@ -10,6 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from orchestration.errors.texts import named
+from orchestration.processors.credentials import masked_credentials
 from orchestration.processors.processor import Processor
 from orchestration.processors.registry import registered
 
@@ -71,6 +72,12 @@ def get_processor(name: str) -> Processor:
         return processors()[name]
     except KeyError:
         raise UnknownProcessor(name) from None
+
+
+def shown_parameters(name: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return stored parameters of a processor, which may be gone, as people see them: without credentials."""
+    found = processors().get(name)
+    return found.shown_parameters(data) if found is not None else masked_credentials(None, data)
 
 
 def processor_of(function: Callable[..., Any]) -> Processor:

@@ -7,6 +7,9 @@ import re
 
 from pydantic import AfterValidator
 
+SECRET_PREFIX = "CANOPY_SECRET_"  # noqa: S105  a prefix, no secret
+"""Prefix of the environment variables that hold the values of secrets where workers run."""
+
 CONFIG_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
 
 
@@ -22,5 +25,9 @@ def config_name(what: str, example: str) -> AfterValidator:
 
 
 def configured(prefix: str, name: str) -> str | None:
-    """Return the value of the variable of a name; None if it is not set or the name is invalid."""
-    return os.environ.get(prefix + name) if CONFIG_NAME.fullmatch(name) else None
+    """Return the value of the variable of a name; None if it is not set or the name is invalid.
+
+    Ends of lines after it are dropped: a value that was read from a file has one, and it would break a header.
+    """
+    value = os.environ.get(prefix + name) if CONFIG_NAME.fullmatch(name) else None
+    return None if value is None else value.rstrip("\r\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -12,10 +12,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from orchestration.processors.credentials import masked_credentials, refuse_credentials
 from orchestration.processors.function_signature import NoParameters, Signature
 from orchestration.processors.own_loops import processor_loops
 from orchestration.processors.parameters import read_parameters
 from orchestration.processors.raised import Outcome, contained, exception_of, leaves_of, original_of
+from orchestration.processors.secret_scopes import SecretNotAllowed, processing
 from orchestration.processors.threads import processor_threads
 from orchestration.processors.uploads import Upload
 from orchestration.processors.validation import guarded, validated
@@ -141,6 +143,19 @@ class Processor:
             guarded(self.parameters_model, lambda: make(parameters))
         return parameters
 
+    def accept_parameters(self, data: Mapping[str, Any], given: Collection[str] | None = None) -> BaseModel:
+        """Return parameters that a person gives, which are stored: none of those `given` may contain a credential.
+
+        Raises pydantic.ValidationError.
+        """
+        parameters = self.validate_parameters(data)
+        refuse_credentials(parameters, given)
+        return parameters
+
+    def shown_parameters(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return stored parameters as people see them: what looks like a credential is masked."""
+        return masked_credentials(self.parameters_model, data)
+
     def bind(self, parameters: Mapping[str, Any]) -> BoundProcessor:
         """Bind the processor to validated parameters. Raises pydantic.ValidationError."""
         return BoundProcessor(self, self.validate_parameters(parameters))
@@ -200,7 +215,7 @@ class BoundProcessor:
 
     def may_retry(self, error: Exception) -> bool:
         """Whether to make another attempt: not for an invalid item, nor for errors that the processor rules out."""
-        final: tuple[type[BaseException], ...] = (ValidationError, *self.processor.non_retryable)
+        final: tuple[type[BaseException], ...] = (ValidationError, SecretNotAllowed, *self.processor.non_retryable)
         return not any(isinstance(each, final) for each in (original_of(error), *leaves_of(error)))
 
     async def _call(self, item: Any, contexts: Sequence[ItemContext]) -> Any:
@@ -216,18 +231,23 @@ class BoundProcessor:
             contexts = await self._in_loop(partial(self._with_resource, contexts), contexts)
         function = partial(self.processor.function, *self._arguments(item, contexts))
         try:
-            return await processor_threads().run(self.processor.name, function, contexts[0].waiting)
+            with processing(self.processor.name):  # the thread inherits it
+                return await processor_threads().run(self.processor.name, function, contexts[0].waiting)
         except asyncio.CancelledError:
             for each in contexts:
                 each.cancel()
             raise
 
     async def _in_loop(self, work: Callable[[], Awaitable[Any]], contexts: Sequence[ItemContext]) -> Any:
+        async def named() -> Any:
+            with processing(self.processor.name):
+                return await work()
+
         if not self.processor.own_loop:
             with at_work(self.processor.name, tuple(each.report for each in contexts)):
-                return await work()
+                return await named()
         source = inspect.getsourcefile(self.processor.function) or ""
-        return await processor_loops().run(self.processor.name, source, work, [each.report for each in contexts])
+        return await processor_loops().run(self.processor.name, source, named, [each.report for each in contexts])
 
     def _arguments(self, item: Any, contexts: Sequence[ItemContext]) -> tuple[Any, ...]:
         signature = self.processor.signature

@@ -8,19 +8,36 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from orchestration.processors.config_names import CONFIG_NAME, configured
+from orchestration.processors.config_names import CONFIG_NAME, SECRET_PREFIX, configured
+from orchestration.processors.secret_scopes import (
+    RESERVED,
+    SecretNotAllowed,
+    check_use,
+    is_scope,
+    secrets_that_may_go_anywhere,
+)
+from orchestration.processors.secret_spellings import MIN_LENGTH, encoded, shortest, spellings
 
-SECRET_PREFIX = "CANOPY_SECRET_"  # noqa: S105  a prefix, no secret
-"""Prefix of the environment variables that hold the values of secrets where workers run."""
-
-RESERVED = frozenset({"KEY", "KEY_FALLBACKS"})
-"""Names whose variables are the dashboard's own: CANOPY_SECRET_KEY signs its sessions."""
+log = logging.getLogger(__name__)
 
 MASK = "•••"
-MIN_MASKED_LENGTH = 4
-"""Characters. Shorter values are not masked: they occur in ordinary words, too."""
-
 _revealed = set[str]()
+
+__all__ = (
+    "MASK",
+    "SECRET_PREFIX",
+    "MaskSecrets",
+    "Secret",
+    "SecretMissing",
+    "SecretNotAllowed",
+    "longest_spelling",
+    "mask",
+    "mask_logs",
+    "register_secret",
+    "reveal",
+    "value_of",
+    "warn_of_secrets_without_scope",
+)
 
 
 class SecretMissing(LookupError):
@@ -40,7 +57,7 @@ class Secret:
         self.name = name
 
     def reveal(self) -> str:
-        """Return the value; empty where no name is given. Raises SecretMissing."""
+        """Return the value; empty where no name is given. Raises SecretMissing, SecretNotAllowed."""
         return reveal(self.name) if self.name else ""
 
     def __eq__(self, other: object) -> bool:
@@ -75,10 +92,16 @@ class Secret:
 
 
 def reveal(name: str) -> str:
-    """Return a secret's value and register it for masking. Raises SecretMissing."""
+    """Return a secret's value and register it for masking. Raises SecretMissing, SecretNotAllowed."""
+    check_use(name)
+    return value_of(name)
+
+
+def value_of(name: str) -> str:
+    """Return a secret's value for whoever checks where it goes, and register it for masking. Raises SecretMissing."""
     if name in RESERVED:
         raise SecretMissing(f"{SECRET_PREFIX}{name} is the dashboard's own. Configure the secret under another name.")
-    value = configured(SECRET_PREFIX, name)
+    value = None if is_scope(name) else configured(SECRET_PREFIX, name)
     if value is None:
         raise SecretMissing(f"There is no secret {name}: {SECRET_PREFIX}{name} is not set on this worker.")
     register_secret(value)
@@ -87,23 +110,49 @@ def reveal(name: str) -> str:
 
 def register_secret(value: str) -> None:
     """Mask a value from now on in results, errors, notes and logs of this process."""
-    if len(value) >= MIN_MASKED_LENGTH:
+    if len(value) >= MIN_LENGTH:
         _revealed.add(value)
 
 
 def mask(value: Any) -> Any:
-    """Return text or JSON-able data with all registered secrets masked."""
+    """Return text or JSON-able data with all registered secrets masked, however they are spelled."""
     if not _revealed:
         return value
     if isinstance(value, str):
-        for secret in sorted(_revealed, key=len, reverse=True):
-            value = value.replace(secret, MASK)
-        return value
+        return _mask_text(value)
     if isinstance(value, list):
         return [mask(entry) for entry in value]
     if isinstance(value, dict):
         return {mask(name): mask(entry) for name, entry in value.items()}
-    return value
+    return MASK if isinstance(value, int | float) and str(value) in _revealed else value
+
+
+def _mask_text(text: str) -> str:
+    secrets = sorted((each for each in list(_revealed) if len(text) >= shortest(each)), key=len, reverse=True)
+    for secret in secrets:
+        for spelling in spellings(secret):
+            text = text.replace(spelling, MASK)
+    for secret in secrets:
+        for core, pattern in encoded(secret):
+            if core in text:
+                text = pattern.sub(MASK, text)
+    return text
+
+
+def longest_spelling() -> int:
+    """Return the characters of the longest text that is masked: what is cut must not begin within one."""
+    return max((len(spelling) for secret in list(_revealed) for spelling in spellings(secret)), default=0)
+
+
+def warn_of_secrets_without_scope() -> None:
+    """Log which secrets may be sent anywhere by whoever may launch, and how to say where they may go."""
+    if names := secrets_that_may_go_anywhere():
+        first = f"{SECRET_PREFIX}{names[0]}"
+        log.warning(
+            "Whoever may launch can send these secrets anywhere: %s. Name where one may go, such as %s__HOSTS=….",
+            ", ".join(names),
+            first,
+        )
 
 
 class MaskSecrets(logging.Filter):

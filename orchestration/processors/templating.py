@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -39,7 +40,34 @@ JsonTemplate = Annotated[str, AfterValidator(_is_json)]
 """Type of a parameter that is a JSON template, or empty."""
 
 
-def _value(fields: Mapping[str, Any], name: str) -> Any:
+Reveal = Callable[[str], str]
+"""Returns the value of a secret, or what stands for it in a text that a person reads."""
+
+
+def placeholder_of(name: str) -> str:
+    """Return a secret as templates spell it, for texts that a person reads."""
+    return f"{{{SECRET_MARKER}{name}}}"
+
+
+def secrets_in(template: Any) -> set[str]:
+    """Return the names of the secrets in a text, or in the texts and names of parsed JSON."""
+    if isinstance(template, dict):
+        return set().union(*(secrets_in(each) for pair in template.items() for each in pair))
+    if isinstance(template, list):
+        return set().union(*map(secrets_in, template))
+    if not isinstance(template, str):
+        return set()
+    names = PLACEHOLDER.findall(template)
+    return {name.removeprefix(SECRET_MARKER) for name in names if name.startswith(SECRET_MARKER)}
+
+
+@lru_cache(maxsize=100)
+def secrets_in_json(template: str) -> frozenset[str]:
+    """Return the names of the secrets in a JSON template, however it spells them."""
+    return frozenset(secrets_in(json.loads(template)) if template.strip() else ())
+
+
+def _value(fields: Mapping[str, Any], name: str, reveal: Reveal) -> Any:
     if name.startswith(SECRET_MARKER):
         return reveal(name.removeprefix(SECRET_MARKER))
     if name not in fields:
@@ -48,36 +76,37 @@ def _value(fields: Mapping[str, Any], name: str) -> Any:
     return fields[name]
 
 
-def fill_text(template: str, fields: Mapping[str, Any]) -> str:
-    """Fill a text template. Raises UnknownField, SecretMissing."""
-    return PLACEHOLDER.sub(lambda match: str(_value(fields, match[1])), template)
+def fill_text(template: str, fields: Mapping[str, Any], reveal: Reveal = reveal) -> str:
+    """Fill a text template. Raises UnknownField, and what `reveal` raises."""
+    return PLACEHOLDER.sub(lambda match: str(_value(fields, match[1], reveal)), template)
 
 
-def fill_url(template: str, fields: Mapping[str, Any]) -> str:
+def fill_url(template: str, fields: Mapping[str, Any], reveal: Reveal = reveal) -> str:
     """Fill a URL template: a field at its very start is inserted as it is, any other percent-encoded.
 
-    Raises UnknownField, SecretMissing.
+    Raises UnknownField, and what `reveal` raises.
     """
 
     def encoded(match: re.Match[str]) -> str:
-        text = str(_value(fields, match[1]))
-        return text if match.start() == 0 else quote(text, safe="")
+        text = str(_value(fields, match[1], reveal))
+        is_shown = reveal is placeholder_of and match[1].startswith(SECRET_MARKER)
+        return text if match.start() == 0 or is_shown else quote(text, safe="")
 
     return PLACEHOLDER.sub(encoded, template)
 
 
-def fill_json(template: Any, fields: Mapping[str, Any]) -> Any:
+def fill_json(template: Any, fields: Mapping[str, Any], reveal: Reveal = reveal) -> Any:
     """Fill the strings of parsed JSON. A string that is only a placeholder becomes the field's value, of any type.
 
-    Raises UnknownField, SecretMissing.
+    Raises UnknownField, and what `reveal` raises.
     """
     if isinstance(template, dict):
-        return {fill_text(name, fields): fill_json(value, fields) for name, value in template.items()}
+        return {fill_text(name, fields, reveal): fill_json(value, fields, reveal) for name, value in template.items()}
     if isinstance(template, list):
-        return [fill_json(value, fields) for value in template]
+        return [fill_json(value, fields, reveal) for value in template]
     if isinstance(template, str):
         whole = PLACEHOLDER.fullmatch(template)
-        return _value(fields, whole[1]) if whole else fill_text(template, fields)
+        return _value(fields, whole[1], reveal) if whole else fill_text(template, fields, reveal)
     return template
 
 

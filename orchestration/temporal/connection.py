@@ -110,7 +110,7 @@ def connection_of_environment() -> Connection:
     return Connection(
         address=os.environ.get("TEMPORAL_ADDRESS", "127.0.0.1:7233"),
         namespace=os.environ.get("TEMPORAL_NAMESPACE", "default"),
-        api_key=os.environ.get("TEMPORAL_API_KEY", ""),
+        api_key=os.environ.get("TEMPORAL_API_KEY", "").strip(),  # read from a file it ends with a line end
         tls=os.environ.get("TEMPORAL_TLS", "").lower() in ("1", "true", "yes", "on"),
     )
 

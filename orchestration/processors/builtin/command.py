@@ -1,7 +1,8 @@
 """command: runs an allowed program for each item. Registered only if the installation allows a program.
 
 CANOPY_COMMANDS is the allow-list, the same for web and workers: pairs such as `resize=/opt/bin/resize`, with absolute
-paths, separated by commas.
+paths, separated by commas. CANOPY_COMMANDS_USER is the user that programs run as, for which the worker has to be root.
+CANOPY_COMMANDS_ENVIRONMENT lists the variables that a batch may set for them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 import signal
 import tempfile
 import time
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,29 +21,32 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
+from orchestration.processors.builtin.program_start import (
+    InvalidArguments,
+    Start,
+    filled_arguments,
+    program_user,
+    start,
+    terminate,
+)
 from orchestration.processors.catalogue import CannotLoad
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
-from orchestration.processors.secrets import SecretMissing
-from orchestration.processors.templating import Fields, UnknownField, fill_text
-
-UMASK_VARIABLE = "CANOPY_UMASK"
-"""Environment: the umask of programs, in octal; that of the worker is for its own files."""
+from orchestration.processors.secret_scopes import SecretNotAllowed, check_use
+from orchestration.processors.secrets import SecretMissing, longest_spelling, mask, value_of
+from orchestration.processors.templating import Fields, UnknownField, fill_text, secrets_in
 
 COMMANDS_VARIABLE = "CANOPY_COMMANDS"
+USER_VARIABLE = "CANOPY_COMMANDS_USER"
+ENVIRONMENT_VARIABLE = "CANOPY_COMMANDS_ENVIRONMENT"
 PROGRAM_NAME = re.compile(r"[\w.-]+")
 
-GRACE = 3.0
-"""Seconds between SIGTERM and SIGKILL to the program's process group, and to wait for each."""
-
-INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")
-"""Environment variables passed on from the worker. The others, secrets among them, are not."""
+INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ")
+"""Environment variables passed on from the worker. The others, secrets among them, are not; HOME is the folder."""
 
 READ_BYTES = 64 * 1024
-
-
-class InvalidArguments(Exception):
-    """The program is not allowed, or cannot be started with the item's arguments."""
+MOST_BYTES = 4
+"""Bytes of a character in UTF-8, at most."""
 
 
 class UnexpectedExit(Exception):
@@ -60,8 +64,15 @@ class CommandParameters(BaseModel):
         max_length=20_000,
         title="Arguments",
         description="One per line, with item fields in braces. There is no shell, so a field always stays within its "
-        "argument. Put -- before fields that might start with a dash.",
+        "argument. Put -- before fields that might start with a dash: without it such an item fails.",
         json_schema_extra={"widget": "textarea"},
+    )
+    environment: dict[str, str] = Field(
+        default_factory=dict,
+        max_length=50,
+        title="Environment",
+        description="Variables that the installation lets batches set, one per line, as NAME: value. With item fields "
+        "in braces; {secret:NAME} inserts a secret.",
     )
     standard_input: str = Field(
         default="",
@@ -75,6 +86,16 @@ class CommandParameters(BaseModel):
     output_kept: int = Field(
         default=4_000, ge=0, le=100_000, title="Output kept", description="The last bytes of each output stream."
     )
+
+    @field_validator("arguments")
+    @classmethod
+    def _refuse_secrets(cls, given: str) -> str:
+        if secrets_in(given):
+            raise ValueError(
+                "Arguments stand in the list of processes, which others can read: give a secret to the program as "
+                "standard input or in its environment instead."
+            )
+        return given
 
     @field_validator("expected_codes")
     @classmethod
@@ -118,53 +139,41 @@ async def run_command(item: Fields, parameters: CommandParameters, context: Item
     if program is None:
         raise InvalidArguments(f"{parameters.program!r} is not allowed on this worker ({COMMANDS_VARIABLE}).")
     fields = context.fields(item)
-    arguments = [fill_text(line, fields) for line in parameters.arguments.splitlines() if line.strip()]
-    standard_input = fill_text(parameters.standard_input, fields).encode()
+    run_as = program_user(os.environ.get(USER_VARIABLE, ""))
+    for name in sorted(secrets_in([parameters.standard_input, *parameters.environment.values()])):
+        check_use(name, program=parameters.program)
+    arguments = filled_arguments(parameters.arguments, fields)
+    environment = _environment(parameters, fields, context)
+    standard_input = fill_text(parameters.standard_input, fields, value_of).encode()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="canopy-command-") as folder:
-        process = await _start(program, arguments, folder, context)
+        process = await start(Start([str(program), *arguments], environment, folder, run_as))
         try:
             async with asyncio.timeout(parameters.timeout):
                 output, errors = await _communicate(process, standard_input, parameters.output_kept)
         except TimeoutError as error:
             raise UnexpectedExit(f"Timed out after {parameters.timeout:g} s and was killed.") from error
         finally:
-            await _terminate(process)
+            await terminate(process)
     code = process.returncode or 0
     if code not in exit_codes(parameters.expected_codes):
         raise UnexpectedExit(_exit_message(code, errors or output))
     seconds = round(time.monotonic() - started, 3)
-    return CommandResult(exit_code=code, seconds=seconds, output=_text(output), errors=_text(errors))
+    return CommandResult(exit_code=code, seconds=seconds, output=output, errors=errors)
 
 
-async def _start(program: Path, arguments: list[str], folder: str, context: ItemContext) -> Process:
+def _environment(parameters: CommandParameters, fields: Mapping[str, Any], context: ItemContext) -> dict[str, str]:
+    """Return the whole environment of a program. Raises InvalidArguments for a variable that is not allowed."""
+    allowed = {each.strip() for each in os.environ.get(ENVIRONMENT_VARIABLE, "").split(",")} - {""}
+    if others := sorted(set(parameters.environment) - allowed):
+        raise InvalidArguments(f"Batches may not set {others[0]} on this worker ({ENVIRONMENT_VARIABLE}).")
     inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
-    own = {"CANOPY_ITEM_KEY": context.key, "CANOPY_IDEMPOTENCY_KEY": context.idempotency_key}
-    starting = asyncio.create_task(
-        asyncio.create_subprocess_exec(
-            str(program),
-            *arguments,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            cwd=folder,
-            env=inherited | own,
-            start_new_session=True,
-            umask=int(os.environ.get(UMASK_VARIABLE, "-1"), 8),
-        )
-    )
-    try:
-        return await asyncio.shield(starting)
-    except asyncio.CancelledError:  # the process may be running already
-        with suppress(ValueError, OSError):
-            await _terminate(await starting)
-        raise
-    except (ValueError, OSError) as error:  # a NUL in an argument; no such program, or too many arguments
-        raise InvalidArguments(f"{program} cannot be started: {error}") from error
+    given = {name: fill_text(value, fields, value_of) for name, value in parameters.environment.items()}
+    return inherited | given | {"CANOPY_ITEM_KEY": context.key, "CANOPY_IDEMPOTENCY_KEY": context.idempotency_key}
 
 
-async def _communicate(process: Process, standard_input: bytes, kept: int) -> tuple[bytes, bytes]:
-    """Write the input, read both outputs to their end, and return the last `kept` bytes of each."""
+async def _communicate(process: Process, standard_input: bytes, kept: int) -> tuple[str, str]:
+    """Write the input, read both outputs to their end, and return the last `kept` bytes of each, without secrets."""
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
@@ -176,40 +185,26 @@ async def _communicate(process: Process, standard_input: bytes, kept: int) -> tu
             stdin.close()
             await stdin.wait_closed()
 
-    async def read(stream: asyncio.StreamReader) -> bytes:
-        last = b""
+    async def read(stream: asyncio.StreamReader) -> str:
+        last, size = b"", 0
         while part := await stream.read(READ_BYTES):
-            last = (last + part)[-kept:] if kept else b""
-        return last
+            size += len(part)
+            last = (last + part)[-(kept + MOST_BYTES * margin) :] if kept else b""
+        text = str(mask(_text(last)))
+        return _last_bytes(text if size == len(last) else text[margin:], kept)
 
+    margin = longest_spelling()  # a secret that begins before what is kept is masked first, then cut
     _, output, errors = await asyncio.gather(write(process.stdin), read(process.stdout), read(process.stderr))
     await process.wait()
     return output, errors
 
 
-async def _terminate(process: Process) -> None:
-    """Send SIGTERM, then SIGKILL, to what is left of the process group."""
-    for number, wait in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
-        try:
-            os.killpg(process.pid, number)
-        except (ProcessLookupError, PermissionError):
-            break
-        with suppress(TimeoutError):
-            async with asyncio.timeout(wait):
-                await process.wait()
-                await _wait_for_group(process.pid)
-    await process.wait()
+def _last_bytes(text: str, kept: int) -> str:
+    return text.encode()[-kept:].decode(errors="replace") if kept else ""
 
 
-async def _wait_for_group(group: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        while True:
-            os.killpg(group, 0)
-            await asyncio.sleep(0.02)
-
-
-def _exit_message(code: int, output: bytes) -> str:
-    last = next((line for line in reversed(_text(output).splitlines()) if line.strip()), "")
+def _exit_message(code: int, output: str) -> str:
+    last = next((line for line in reversed(output.splitlines()) if line.strip()), "")
     how = f"Exited with {code}" if code >= 0 else f"Ended by {signal.Signals(-code).name}"
     return f"{how}: {last[:500]}" if last else f"{how}."
 
@@ -232,7 +227,7 @@ def _register(names: list[str]) -> None:
         name="command",
         title="Command",
         summary="Run an allowed program for each item, with arguments built from its fields, never through a shell.",
-        non_retryable=(InvalidArguments, SecretMissing, UnknownField),
+        non_retryable=(InvalidArguments, SecretMissing, SecretNotAllowed, UnknownField),
         icon="command-line",
         example="one\ntwo",
     )(command)

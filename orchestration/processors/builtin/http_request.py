@@ -21,16 +21,19 @@ from orchestration.processors.http.client import (
 from orchestration.processors.http.egress import AddressRefused
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
-from orchestration.processors.secrets import SECRET_PREFIX, SecretMissing
+from orchestration.processors.secret_scopes import SecretNotAllowed, check_use
+from orchestration.processors.secrets import SECRET_PREFIX, SecretMissing, value_of
 from orchestration.processors.templating import (
     PLACEHOLDER,
-    SECRET_MARKER,
     JsonTemplate,
     UnknownField,
     extract,
     fill_json,
     fill_text,
     fill_url,
+    placeholder_of,
+    secrets_in,
+    secrets_in_json,
 )
 from orchestration.processors.threads import processor_threads
 
@@ -158,7 +161,10 @@ def expected_statuses(given: str) -> frozenset[int]:
     name="http_request",
     title="HTTP request",
     summary="Send one request for each item and check its status: call an API, warm a cache, check links.",
-    non_retryable=(AddressRefused, SecretMissing, UnknownField, InvalidRequest, InvalidResponse, ResponseTooLarge),
+    non_retryable=(
+        *(AddressRefused, SecretMissing, SecretNotAllowed, UnknownField),
+        *(InvalidRequest, InvalidResponse, ResponseTooLarge),
+    ),
     icon="globe-alt",
     example="url,name\nhttps://example.org/,Example\nhttps://example.org/about,About",
     example_format="csv",
@@ -167,7 +173,7 @@ async def http_request(item: HttpItem, parameters: HttpParameters, context: Item
     """Send the request and return status, duration, size and extract."""
     request = _request(item, parameters, context)
     limits = RequestLimits(
-        parameters.timeout, parameters.at_once, parameters.per_second, follow_redirects=not _has_secret(parameters)
+        parameters.timeout, parameters.at_once, parameters.per_second, follow_redirects=not _secrets(parameters)
     )
     fetched = await send(request, limits, context.waiting)
     if fetched.response.status_code not in expected_statuses(parameters.expected_status):
@@ -180,18 +186,23 @@ async def http_request(item: HttpItem, parameters: HttpParameters, context: Item
 def _request(item: HttpItem, parameters: HttpParameters, context: ItemContext) -> httpx.Request:
     given = item.model_dump(exclude_none=True)
     fields = {"key": context.key, "index": context.index, "url": given.get("value", context.key)} | given
-    url = fill_url(parameters.url, fields)
-    headers = {name: fill_text(value, fields) for name, value in parameters.headers.items()}
+    url = fill_url(parameters.url, fields, value_of)
+    headers = {name: fill_text(value, fields, value_of) for name, value in parameters.headers.items()}
     has_key = "idempotency-key" in map(str.lower, headers) or not context.idempotency_key
     if parameters.method in METHODS_WITH_IDEMPOTENCY_KEY and not has_key:
         headers["Idempotency-Key"] = context.idempotency_key
-    body = fill_json(json.loads(parameters.body), fields) if parameters.body.strip() else None
-    return build_request(parameters.method, url, headers=headers, json=body, timeout=parameters.timeout)
+    body = fill_json(json.loads(parameters.body), fields, value_of) if parameters.body.strip() else None
+    shown = fill_url(parameters.url, fields, placeholder_of)
+    options = {"headers": headers, "json": body, "timeout": parameters.timeout}
+    request = build_request(parameters.method, url, shown=shown, **options)
+    for name in sorted(_secrets(parameters)):
+        check_use(name, host=host_of(request))
+    return request
 
 
-def _has_secret(parameters: HttpParameters) -> bool:
-    """Whether a request contains a secret, which a redirect would send to another address."""
-    return any(f"{{{SECRET_MARKER}" in text for text in (parameters.url, parameters.body, *parameters.headers.values()))
+def _secrets(parameters: HttpParameters) -> set[str]:
+    """Return the secrets that a request contains, which a redirect would send to another address."""
+    return secrets_in([parameters.url, *parameters.headers.values()]) | secrets_in_json(parameters.body)
 
 
 async def _extracted(body: bytes, path: str, context: ItemContext) -> Any:

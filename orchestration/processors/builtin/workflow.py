@@ -13,14 +13,16 @@ from orchestration.contracts.workflow_ids import is_canopy_id
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
 from orchestration.processors.templating import (
-    PLACEHOLDER,
-    SECRET_MARKER,
     Fields,
     JsonTemplate,
     UnknownField,
     fill_json,
     fill_text,
+    secrets_in,
+    secrets_in_json,
 )
+
+SECRET_REFUSED = "A secret would be stored in Temporal's history: give it to the workflow's own worker instead."  # noqa: S105
 
 
 class InvalidId(Exception):
@@ -68,13 +70,18 @@ class WorkflowParameters(BaseModel):
         description="Seconds after which Temporal times it out. Empty: no limit.",
     )
 
-    @field_validator("argument", "workflow_id")
+    @field_validator("workflow_id")
     @classmethod
     def _reject_secrets(cls, given: str) -> str:
-        if any(name.startswith(SECRET_MARKER) for name in PLACEHOLDER.findall(given)):
-            raise ValueError(
-                "A secret would be stored in Temporal's history: give it to the workflow's own worker instead."
-            )
+        if secrets_in(given):
+            raise ValueError(SECRET_REFUSED)
+        return given
+
+    @field_validator("argument")
+    @classmethod
+    def _reject_secrets_in_json(cls, given: str) -> str:
+        if secrets_in_json(given):
+            raise ValueError(SECRET_REFUSED)
         return given
 
 

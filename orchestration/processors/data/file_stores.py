@@ -7,7 +7,6 @@ name.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -111,7 +110,7 @@ def _object_parts(path: str, found: obstore.GetResult) -> Generator[bytes, None,
 
 def _store_failure(path: str, error: BaseError) -> StoreFailed:
     """Return the error's first line: the client appends its whole state to it, keys included."""
-    return StoreFailed(mask(f"{path!r}: {str(error).strip().splitlines()[0][:300]}"))
+    return StoreFailed(f"{path!r}: {mask(str(error).strip().splitlines()[0])[:300]}")
 
 
 def file_store(name: str) -> FileStore:
@@ -121,7 +120,7 @@ def file_store(name: str) -> FileStore:
         raise StoreMissing(f"There is no file store {name}: {FILE_STORE_PREFIX}{name} is not set on this worker.")
     if location.startswith("/"):
         return Folder(Path(location))
-    key, secret = (os.environ.get(f"{FILE_STORE_PREFIX}{name}_{part}", "") for part in ("KEY_ID", "SECRET"))
+    key, secret = (configured(FILE_STORE_PREFIX, f"{name}_{part}") or "" for part in ("KEY_ID", "SECRET"))
     if secret:
         register_secret(secret)
     try:

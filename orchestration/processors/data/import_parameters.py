@@ -7,6 +7,7 @@ from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from orchestration.processors.credentials import NAMES_ONLY
 from orchestration.processors.data.connections import CONNECTION_PREFIX, WRITABLE_SUFFIX, ConnectionName
 from orchestration.processors.data.row_schema import Column, parse_columns
 
@@ -36,7 +37,9 @@ class ImportParameters(BaseModel):
         "back-references; the range of text is its length. "
         "Other columns of the file are ignored.",
         json_schema_extra={
-            "placeholder": "id: integer\nemail: text, required, unique, pattern .+@.+\namount: decimal, from 0 to 10000"
+            "placeholder": "id: integer\nemail: text, required, unique, pattern .+@.+\n"
+            "amount: decimal, from 0 to 10000",
+            NAMES_ONLY: True,
         },
     )
     key: str = Field(

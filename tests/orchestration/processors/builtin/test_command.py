@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +13,11 @@ import pytest
 from pydantic import ValidationError
 
 from dashboard.forms.pydantic_forms import form_of
-from orchestration.processors import registry
 from orchestration.processors.builtin import command
-from orchestration.processors.catalogue import CannotLoad, get_processor, load, processors
-from orchestration.testing import Outcome, process_items
+from orchestration.processors.catalogue import CannotLoad, get_processor, processors
+from orchestration.testing import process_items
+from tests.support.programs import Program, run
 from tests.support.waiting import until
-
-Program = Callable[[str], None]
-
-
-@pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
-    """A function that writes the allowed program from a shell script."""
-    load()
-    path = tmp_path / "program"
-    monkeypatch.setattr(registry, "_processors", dict(registry._processors))
-
-    def make(script: str) -> None:
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-
-    make("true")
-    monkeypatch.setenv("CANOPY_COMMANDS", f"mine={path}, other=/bin/false")
-    importlib.reload(command)
-    yield make
-    monkeypatch.delenv("CANOPY_COMMANDS")
-    importlib.reload(command)
-
-
-async def run(*values: Any, **given: Any) -> list[Outcome]:
-    items = [{"value": value} for value in values]
-    return await process_items(get_processor("command").function, items, {"program": "mine", **given}, item_attempts=1)
 
 
 def test_it_is_not_registered_unless_the_installation_allows_a_program() -> None:

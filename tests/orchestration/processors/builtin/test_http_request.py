@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import Any, ClassVar
+from typing import Any
 
 import httpx
 import pytest
@@ -19,92 +16,11 @@ from orchestration.processors.builtin.http_request import InvalidResponse, expec
 from orchestration.processors.catalogue import get_processor
 from orchestration.processors.http import client as http_client
 from orchestration.processors.http.client import InvalidRequest, RequestFailed, UnexpectedStatus
-from orchestration.processors.http.egress import (
-    AddressRefused,
-    EgressPolicy,
-    GuardedBackend,
-    GuardedTransport,
-)
+from orchestration.processors.http.egress import AddressRefused, EgressPolicy, GuardedBackend, GuardedTransport
 from orchestration.processors.http.public_addresses import Address
-from orchestration.processors.processor import ItemContext
 from orchestration.processors.templating import UnknownField
 from orchestration.testing import process_items
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers as the path says: /status/503, /redirect?to=…, /slow, /busy/1 (once), anything else an echo."""
-
-    visits: ClassVar[list[tuple[str, float]]] = []
-
-    def do_GET(self) -> None:
-        path = self.path
-        if path.startswith("/status/"):
-            self._answer(int(path.rsplit("/", 1)[1]), b"no")
-        elif path.startswith("/redirect?to="):
-            self.send_response(302)
-            self.send_header("Location", path.split("=", 1)[1])
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-        elif path.startswith("/busy/") and path not in [before for before, _ in self.visits]:
-            self.visits.append((path, time.monotonic()))
-            self.send_response(429)
-            self.send_header("Retry-After", path.rsplit("/", 1)[1])
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-        elif path == "/slow":
-            self.server.slow.wait(60)  # type: ignore[attr-defined]
-            self._answer(200, b"late")
-        else:
-            self.visits.append((path, time.monotonic()))
-            length = int(self.headers.get("Content-Length", 0))
-            body = self.rfile.read(length).decode()
-            echo = {"path": path, "method": self.command, "body": body, "token": self.headers.get("X-Token")}
-            echo["once"] = self.headers.get("Idempotency-Key")
-            self._answer(200, json.dumps(echo).encode())
-
-    do_POST = do_PATCH = do_GET  # noqa: N815
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: Any) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """A real HTTP server; returns its address."""
-    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.slow = threading.Event()  # type: ignore[attr-defined]
-    thread = threading.Thread(target=made.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{made.server_port}"
-    made.slow.set()  # type: ignore[attr-defined]
-    made.shutdown()
-    made.server_close()
-
-
-@pytest.fixture
-async def allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An installation that allows loopback addresses."""
-    monkeypatch.setenv("CANOPY_HTTP_ALLOW", "127.0.0.0/8")
-    await http_client._close()
-
-
-@pytest.fixture
-async def public_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An installation that allows public addresses only."""
-    monkeypatch.setenv("CANOPY_HTTP_ALLOW", "")
-    await http_client._close()
-
-
-async def request(data: dict[str, Any], **parameters: Any) -> Any:
-    """Run the processor over one item."""
-    bound = get_processor("http_request").bind(parameters)
-    return await bound.run(data, ItemContext(key="k", index=0, attempt=1, idempotency_key="batch/0"))
+from tests.support.echo_server import EchoHandler, request
 
 
 @pytest.mark.usefixtures("allowed")
@@ -236,20 +152,20 @@ async def test_a_request_with_a_secret_does_not_follow_redirects(
 
 
 async def test_requests_per_second_to_a_host_are_limited(server: str, allowed: None) -> None:
-    Handler.visits.clear()
+    EchoHandler.visits.clear()
     items = [{"url": f"{server}/paced/{number}"} for number in range(5)]
     outcomes = await process_items(http_request, items, {"per_second": 2}, item_timeout=1.5)
     assert [each.error for each in outcomes] == [""] * 5, "waiting for its turn is not counted against an item"
-    times = sorted(at for _, at in Handler.visits)
+    times = sorted(at for _, at in EchoHandler.visits)
     assert times[-1] - times[0] >= 1.0, "2 s, but the first may have been on its way for long"
 
 
 async def test_a_retry_after_holds_back_all_items_of_the_host(server: str, allowed: None) -> None:
-    Handler.visits.clear()
+    EchoHandler.visits.clear()
     items = [{"url": f"{server}/busy/1"}, *({"url": f"{server}/other/{number}"} for number in range(3))]
     outcomes = await process_items(http_request, items, {"at_once": 1}, item_attempts=2)
     assert [(each.error, each.attempts) for each in outcomes] == [("", 2), *[("", 1)] * 3]
-    (first, refused_at), *later = Handler.visits
+    (first, refused_at), *later = EchoHandler.visits
     assert first == "/busy/1"
     assert all(at - refused_at >= 0.95 for _, at in later)
     (failed,) = await process_items(http_request, [{"url": f"{server}/busy/2"}], item_attempts=1)

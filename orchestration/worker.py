@@ -22,7 +22,7 @@ from orchestration.activities.chunks import ChunkActivities
 from orchestration.contracts.names import CHILD_TASK_QUEUE, SCHEDULE_TASK_QUEUE
 from orchestration.processors import catalogue, worker_setup
 from orchestration.processors.data.connections import connection_names
-from orchestration.processors.secrets import mask_logs, warn_of_secrets_without_scope
+from orchestration.processors.secrets import mask_logs, register_own_secrets, warn_of_secrets_without_scope
 from orchestration.processors.stuck import stuck_threads
 from orchestration.processors.worker_loop import LoopWatch
 from orchestration.temporal.alive_file import touch_until_canceled
@@ -165,6 +165,7 @@ async def run_worker(
     CHILD_TASK_QUEUE, where workflows run, needs ParentActivities.
     """
     catalogue.load()
+    register_own_secrets()
     mask_logs()
     warn_of_secrets_without_scope()
     client = await connect_with_retries(connection, runtime=runtime())

@@ -20,7 +20,7 @@ from orchestration.processors.raised import Outcome, contained, exception_of, le
 from orchestration.processors.secret_scopes import SecretNotAllowed, processing
 from orchestration.processors.threads import processor_threads
 from orchestration.processors.uploads import Upload
-from orchestration.processors.validation import guarded, validated
+from orchestration.processors.validation import guarded, validated, without_input
 from orchestration.processors.worker_loop import at_work
 from orchestration.processors.worker_setup import Setup, resource_of
 
@@ -136,8 +136,14 @@ class Processor:
         return item
 
     def validate_parameters(self, data: Mapping[str, Any]) -> BaseModel:
-        """Return parameters as their model. Raises pydantic.ValidationError, whatever a validator raised."""
-        parameters = read_parameters(self.parameters_model, data)
+        """Return parameters as their model.
+
+        Raises pydantic.ValidationError, whatever a validator raised, without the data: viewers read it with a batch.
+        """
+        try:
+            parameters = read_parameters(self.parameters_model, data)
+        except ValidationError as error:
+            raise without_input(error) from None
         if self.signature.parameters is not None:
             make = self.signature.parameters.make
             guarded(self.parameters_model, lambda: make(parameters))

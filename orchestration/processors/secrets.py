@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler
@@ -21,6 +22,9 @@ from orchestration.processors.secret_spellings import MIN_LENGTH, encoded, short
 log = logging.getLogger(__name__)
 
 MASK = "•••"
+OWN_VARIABLES = ("TEMPORAL_API_KEY", "CANOPY_TOKEN", "CANOPY_PAYLOAD_KEYS", "CANOPY_SECRET_KEY")
+"""Environment variables with secrets of a process itself."""
+
 _revealed = set[str]()
 
 __all__ = (
@@ -33,6 +37,7 @@ __all__ = (
     "longest_spelling",
     "mask",
     "mask_logs",
+    "register_own_secrets",
     "register_secret",
     "reveal",
     "value_of",
@@ -112,6 +117,13 @@ def register_secret(value: str) -> None:
     """Mask a value from now on in results, errors, notes and logs of this process."""
     if len(value) >= MIN_LENGTH:
         _revealed.add(value)
+
+
+def register_own_secrets() -> None:
+    """Mask the worker's own keys and tokens as well, in whatever a processor or a library says."""
+    for name in OWN_VARIABLES:
+        for value in os.environ.get(name, "").split(","):
+            register_secret(value.strip())
 
 
 def mask(value: Any) -> Any:

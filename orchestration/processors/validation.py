@@ -46,3 +46,12 @@ def rejection(model: type, reason: str, *place: str) -> ValidationError:
     """Return the error of a model, or of a field of it, for a reason."""
     kind = PydanticCustomError("rejected", "{reason}", {"reason": reason})
     return ValidationError.from_exception_data(model.__name__, [InitErrorDetails(type=kind, loc=place, input=None)])
+
+
+def without_input(error: ValidationError) -> ValidationError:
+    """Return an error with the same reasons at the same places, whose text does not quote the data."""
+    reasons = [
+        InitErrorDetails(type=PydanticCustomError(each["type"], each["msg"]), loc=each["loc"], input=None)
+        for each in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return ValidationError.from_exception_data(error.title, reasons, hide_input=True)

@@ -67,6 +67,13 @@ def test_a_credential_that_is_stored_is_masked(given: dict[str, Any]) -> None:
     assert credentials_in(get_processor("http_request").parameters_model, shown), "what was masked is no value"
 
 
+def test_an_error_of_stored_parameters_does_not_quote_them() -> None:
+    with pytest.raises(ValidationError, match="values entered here are stored with the batch") as refused:
+        get_processor("http_request").bind({"headers": {"Authorization": "Bearer geheim"}, "timeout": "geheim"})
+    assert "geheim" not in str(refused.value)
+    assert [each["loc"] for each in refused.value.errors()] == [("headers",), ("timeout",)]
+
+
 @pytest.mark.parametrize("given", HARMLESS)
 def test_what_is_no_credential_is_neither_refused_nor_masked(given: dict[str, Any]) -> None:
     get_processor("http_request").accept_parameters(given)

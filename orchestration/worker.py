@@ -130,12 +130,19 @@ def serve(connection: Connection, activities: ChunkActivities, queues: Sequence[
     os._exit(0)
 
 
-def _examine_connections() -> None:
-    """Log which databases are refused or do not answer, before an item finds out."""
+def _guard_secrets() -> None:
+    """Mask secrets in logs, and log which may go anywhere, and which databases are refused or do not answer."""
+    register_own_secrets()
+    mask_logs()
+    warn_of_secrets_without_scope()
     if connection_names():
-        from orchestration.processors.data.databases import examine_connections  # on first use: SQLAlchemy
+        threading.Thread(target=_examine_connections, name="examine-connections", daemon=True).start()
 
-        examine_connections()
+
+def _examine_connections() -> None:
+    from orchestration.processors.data.databases import examine_connections  # on first use: SQLAlchemy
+
+    examine_connections()
 
 
 async def _serve(connection: Connection, activities: ChunkActivities, queues: Sequence[str], grace: timedelta) -> None:
@@ -165,9 +172,7 @@ async def run_worker(
     CHILD_TASK_QUEUE, where workflows run, needs ParentActivities.
     """
     catalogue.load()
-    register_own_secrets()
-    mask_logs()
-    warn_of_secrets_without_scope()
+    _guard_secrets()
     client = await connect_with_retries(connection, runtime=runtime())
     beats = _beats_of(client, queues)
     await beats.send()
@@ -179,7 +184,6 @@ async def run_worker(
     if CHILD_TASK_QUEUE in queues:
         workers.append(waiting_worker(client))
     running = [asyncio.create_task(worker.run()) for worker in workers]
-    threading.Thread(target=_examine_connections, name="examine-connections", daemon=True).start()
     log.info("Worker polls %s at %s.", ", ".join(queues), connection.address)
     stopped, watch = asyncio.create_task(stop.wait()), LoopWatch()
     beating = asyncio.create_task(beats.send_until_canceled())

@@ -127,9 +127,9 @@ def test_arguments_of_a_program_and_texts_of_definitions_are_masked() -> None:
 )
 def test_looking_for_credentials_takes_linear_time(part: str) -> None:
     def seconds(size: int) -> float:
-        text, started = part * (size // len(part)), time.process_time()
+        text, started = part * (size // len(part)), time.thread_time()
         masked_credentials(None, {"x": text, "y": {"password": text}})
         text_without_credentials(without_credentials(text))
-        return time.process_time() - started
+        return time.thread_time() - started
 
     assert seconds(100_000) < 20 * seconds(10_000) + 1.0

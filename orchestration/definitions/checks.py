@@ -162,12 +162,11 @@ def work_nodes(root: Tree, kind: str) -> Iterator[tuple[Tree, str]]:
 def check_processors(
     root: Tree, kind: str, processors: Mapping[str, Processor], errors: ErrorList, *, is_new: bool
 ) -> None:
-    """Check that processors exist, and their parameters with their models; of one that `is_new` for credentials too."""
+    """Check processors and their parameters, those of a definition that `is_new` for credentials too."""
     for work, path in work_nodes(root, kind):
         if errors.is_full:
             return
-        name = work.get("processor")
-        if name is None or not isinstance(name.value, str) or not name.value:
+        if (name := work.get("processor")) is None or not isinstance(name.value, str) or not name.value:
             continue
         processor = processors.get(name.value)
         if processor is None:

@@ -29,6 +29,7 @@ PAGES = [
     "/queues/",
     "/patterns/",
     "/notifications/",
+    "/password/",
     "/batches/?columns=status,items,rate,left,took,ended,note",
 ]
 """Besides those of a batch; some of them empty."""

@@ -48,6 +48,10 @@ FORMS += ("/batches/", "/batches/{batch_id}/results/", "/batches/{batch_id}/", "
 """Pages whose fields are attacked."""
 
 
+PROGRESS = 500
+"""Inputs after which it says how far it is."""
+
+
 def prepare() -> tuple[dict[str, bytes], dict[str, str], list[str]]:
     """Make a database with a person and a batch.
 
@@ -96,6 +100,8 @@ def attack(inputs: int, chosen: int, requests: st.SearchStrategy[Sent], login: d
         began = time.monotonic()
         status = loop.run_until_complete(answer(router, whole))
         found[status] += 1
+        if found.total() % PROGRESS == 0:
+            print(f"{settings.DATABASES['default']['ENGINE']}: {found.total()}: {dict(found)}", flush=True)
         if (seconds := time.monotonic() - began) > SLOW:
             print(f"{seconds:.1f} s: {whole}", flush=True)
         if status >= 500 and status != AWAY:

@@ -48,6 +48,7 @@ nested = st.recursive(
 depths = st.sampled_from([101, 1_000, 100_000])
 deep = st.builds(lambda opened, depth: opened * depth, st.sampled_from(["[", '{"a":', '{"items":[', '[{"":']), depths)
 closed = depths.map(lambda depth: "[" * depth + "]" * depth)
+METHODS = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"]
 ODD_JSON = ['{"a":1,"a":2}', '{"plan":{"chunk_size":1e400}}', '"\\ud800"', '{"label":"\\u0000"}', "NaN", "-"]
 
 
@@ -115,6 +116,7 @@ def attacks(known: Mapping[str, str], names: Sequence[str]) -> st.SearchStrategy
     `known` has values of parameters of addresses that exist, `names` those of fields and parameters.
     """
     every_route, json_text = routes(), json_texts(names)
+    methods = {path: [method.upper() for method in of] for path, of in api.get_openapi_schema()["paths"].items()}
 
     @st.composite
     def attack(draw: st.DrawFn) -> Sent:
@@ -133,7 +135,7 @@ def attacks(known: Mapping[str, str], names: Sequence[str]) -> st.SearchStrategy
             target += b"?" + urlencode(query).encode()
         if route.startswith("/ws/") or route == "/x":
             return Sent("WEBSOCKET", target, draw(headers), draw(raw))
-        method = draw(st.sampled_from(["GET", "POST", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"]))
+        method = draw(st.sampled_from([*methods.get(route, ["GET", "POST"]) * 5, *METHODS]))
         sent = {**draw(headers), "Content-Type": draw(content_types).encode("latin-1")}
         if method in ("GET", "HEAD"):
             return Sent(method, target, draw(headers))

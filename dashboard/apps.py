@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.contrib.auth.signals import user_logged_in
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import gettext, ngettext
 
@@ -17,7 +18,13 @@ class DashboardConfig(AppConfig):
     name = "dashboard"
 
     def ready(self) -> None:
-        """Give the engine, which imports no Django, its translation function; let SQLite search like PostgreSQL."""
+        """Give the engine, which imports no Django, its translation function; have sessions begin with a log-in.
+
+        SQLite searches like PostgreSQL.
+        """
+        from dashboard.accounts.sessions import begin_session  # its models are known from here on
+
+        user_logged_in.connect(begin_session, dispatch_uid="begin_session")
         use_folding()
         translation.use(gettext, ngettext)
         if settings.DEBUG:

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.auth.models import Group, User
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import resolve_url
 from django.utils.deprecation import MiddlewareMixin
@@ -57,17 +58,27 @@ class SessionLimits(MiddlewareMixin):
         if _route(request) in FOR_NOBODY or not isinstance(request.user, User):
             return None
         session, now = request.session, time.time()
-        if BEGAN not in session:
-            session[BEGAN] = now
-            session[IS_FIRST] = request.user.groups.filter(name=FIRST_PASSWORD).exists()
+        if BEGAN not in session:  # it is of an earlier release
+            begin_session(None, request, request.user)
         left = session[BEGAN] + settings.CANOPY_SESSION_SECONDS - now
         if left <= 0:
             logout(request)
             return None
-        if SEEN not in session or (_is_a_person(request) and now - session[SEEN] > _idle() / RENEWALS):
-            session[SEEN] = now
-            session.set_expiry(max(1, int(min(_idle(), left))))
+        if _is_a_person(request) and now - session[SEEN] > _idle() / RENEWALS:
+            _renew(session, now, left)
         return _change_first(request) if session.get(IS_FIRST) and settings.NEW_PASSWORD_REQUIRED else None
+
+
+def begin_session(sender: Any, request: HttpRequest, user: User, **others: Any) -> None:
+    """Note when a person has logged in (a receiver of user_logged_in), and whether with the first password."""
+    request.session[BEGAN] = now = time.time()
+    request.session[IS_FIRST] = user.groups.filter(name=FIRST_PASSWORD).exists()
+    _renew(request.session, now, settings.CANOPY_SESSION_SECONDS)
+
+
+def _renew(session: SessionBase, now: float, left: float) -> None:
+    session[SEEN] = now
+    session.set_expiry(max(1, int(min(_idle(), left))))
 
 
 def _idle() -> int:

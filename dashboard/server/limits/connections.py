@@ -31,15 +31,15 @@ class LimitedProtocol(H11Protocol):
     """Closes connections that do not send a request's headers in time, that do not read, or that are too many."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, or close it at once where there are too many."""
+        """Take a connection. Where there are too many, it or one that still sends its request is closed at once."""
+        self.since = self.loop.time()
         self._waiting: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._has_sent = False
         super().connection_made(transport)
-        if self._is_too_many():
-            transport.abort()
-        else:
-            self._watch()
+        self._watch()
+        if (rivals := self._rivals()) is not None:
+            min(rivals, key=_place_of, default=self).transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take data."""
@@ -63,20 +63,32 @@ class LimitedProtocol(H11Protocol):
         super().resume_writing()
         self._stop_awaiting_reading()
 
-    def _is_too_many(self) -> bool:
+    @property
+    def is_within_request(self) -> bool:
+        """Whether the headers of a request have arrived, and its answer has not left."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def is_being_answered(self) -> bool:
+        """Whether a request has arrived as a whole, and its answer has not left."""
+        return self.is_within_request and (self.cycle.response_started or not self.cycle.more_body)
+
+    def _rivals(self) -> list[LimitedProtocol] | None:
+        """Return the other connections that may be closed for this one where there are too many; None where not."""
+        others = [each for each in self.connections if each is not self]
         most: float = SHARE_OF_FILES * resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        if len(self.connections) > most:
-            return True
-        if self.client is None or is_trusted_proxy(peer := self.client[0]):
-            return False
-        clients = [getattr(each, "client", None) for each in self.connections]
-        same = sum(1 for client in clients if client is not None and client[0] == peer)
-        return same > int(settings.CANOPY_CONNECTIONS_PER_ADDRESS)
+        if len(others) < most:
+            if self.client is None or is_trusted_proxy(peer := self.client[0]):
+                return None
+            clients = [(getattr(each, "client", None) or ("",), each) for each in others]
+            others = [each for client, each in clients if client[0] == peer]
+            if len(others) < int(settings.CANOPY_CONNECTIONS_PER_ADDRESS):
+                return None
+        return [each for each in others if isinstance(each, LimitedProtocol) and not each.is_being_answered]
 
     def _watch(self) -> None:
         """Limit the time until the next request is there, from its first byte or from the connection on."""
-        is_at_work = self.cycle is not None and not self.cycle.response_complete
-        if is_at_work or self.transport.get_protocol() is not self:
+        if self.is_within_request or self.transport.get_protocol() is not self:
             self._stop_waiting()
         elif self._waiting is None:
             self._waiting = self.loop.call_later(settings.CANOPY_HEADER_SECONDS, self._look_again)
@@ -109,6 +121,11 @@ class LimitedProtocol(H11Protocol):
             self._await_reading(left)
         else:
             self.transport.abort()
+
+
+def _place_of(connection: LimitedProtocol) -> tuple[bool, float]:
+    """Return the place of a connection in the order in which they are closed: without a request, then the oldest."""
+    return connection.is_within_request, connection.since
 
 
 def limit_connections(receive: Any) -> None:

@@ -14,6 +14,7 @@ from websockets.exceptions import InvalidStatus
 from dashboard.server.limits.connections import LimitedProtocol, limit_connections
 from dashboard.server.limits.layer import Limited
 from tests.dashboard.server.limits.conftest import Serve
+from tests.support.waiting import until
 
 DEADLINE = 60
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -32,6 +33,13 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     for _ in range(int(scope["path"][1:] or 0)):
         await send({"type": "http.response.body", "body": b"x" * 1024 * 1024, "more_body": True})
     await send({"type": "http.response.body", "body": ANSWER})
+
+
+async def reading(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Answer once the body is there."""
+    while (await receive()).get("more_body"):
+        pass
+    await app(scope, receive, send)
 
 
 async def nobody(scope: dict[str, Any]) -> None:
@@ -125,21 +133,57 @@ async def test_a_download_that_is_read_slowly_arrives_as_a_whole(serve: Serve, s
     writer.close()
 
 
-async def test_an_address_has_so_many_connections_unless_it_is_a_trusted_proxy(
+async def test_an_address_with_too_many_connections_loses_the_oldest_that_still_sends_its_request(
     serve: Serve, settings: Settings
 ) -> None:
     settings.CANOPY_CONNECTIONS_PER_ADDRESS = 5
-    address = await serve(app)
-    kept = [await asyncio.open_connection(*address) for _ in range(5)]
+    settings.CANOPY_HEADER_SECONDS = DEADLINE
+    address = await serve(reading)
+    begun = [await asyncio.open_connection(*address) for _ in range(5)]
+    for number, (_, writer) in enumerate(begun):
+        writer.write(REQUEST[:8] if number != 1 else b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
+    for number in (0, 2, 3, 4):  # the one that has got as far as its body is kept longest
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(REQUEST)
+        async with asyncio.timeout(DEADLINE):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            assert await rest(begun[number][0]) == b""
+        begun.append((reader, writer))
+    for _, each in begun:
+        each.close()
+
+
+async def test_connections_whose_requests_are_answered_are_kept_and_further_ones_refused(
+    serve: Serve, settings: Settings
+) -> None:
+    settings.CANOPY_CONNECTIONS_PER_ADDRESS = 3
+    at_work, go_on = list[int](), asyncio.Event()
+
+    async def slow(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        at_work.append(1)
+        await go_on.wait()
+        await app(scope, receive, send)
+
+    address = await serve(slow)
+    kept = [await asyncio.open_connection(*address) for _ in range(3)]
+    for _, writer in kept:
+        writer.write(REQUEST)
+
+    async def are_at_work() -> bool:
+        return len(at_work) == 3
+
+    await until(are_at_work, "three requests are at work")
     reader, one_more = await asyncio.open_connection(*address)
     assert await rest(reader) == b""
     settings.TRUSTED_PROXIES = ["127.0.0.1"]
-    reader, through_proxy = await asyncio.open_connection(*address)
-    through_proxy.write(REQUEST)
-    async with asyncio.timeout(DEADLINE):
-        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
-    for _, writer in [*kept, (reader, one_more), (reader, through_proxy)]:
+    through_proxy = await asyncio.open_connection(*address)
+    through_proxy[1].write(REQUEST)
+    go_on.set()
+    for reader, writer in [*kept, through_proxy]:
+        async with asyncio.timeout(DEADLINE):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
         writer.close()
+    one_more.close()
 
 
 async def test_an_address_has_so_many_websockets_and_gets_another_when_one_closes(

@@ -11,8 +11,11 @@ T = TypeVar("T")
 
 DEADLINE = 120.0
 
-SHORTEST, LONGEST = 0.02, 0.2
-"""Seconds between two checks: each pause is half as long again as the last, since most early checks are in vain."""
+SHORTEST, LONGEST = 0.02, 0.5
+"""Seconds between two checks: a check is often a request, which takes the time of what is waited for."""
+
+SHARE = 0.2
+"""Of the time waited so far: how long the next pause is, within those two."""
 
 
 def wait_until(condition: Callable[[], T], what: str | Callable[[], str], deadline: float = DEADLINE) -> T:
@@ -36,8 +39,7 @@ async def until(condition: Callable[[], Awaitable[T]], what: str | Callable[[], 
 
 def _pauses(deadline: float, what: str | Callable[[], str]) -> Iterator[float]:
     """Yield the seconds from one check to the next until the deadline, then fail."""
-    end, pause = time.monotonic() + deadline, SHORTEST
-    while time.monotonic() <= end:
-        yield pause
-        pause = min(pause * 1.5, LONGEST)
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) <= deadline:
+        yield min(max(SHORTEST, SHARE * waited), LONGEST)
     raise AssertionError(f"Not within {deadline:g} s: {what if isinstance(what, str) else what()}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
@@ -20,13 +21,16 @@ def assert_consistent(batch_id: str) -> None:
     """Check every tally, attempt number, revision and the status of a batch against its rows, all at one moment."""
     batch = Batch.objects.get(pk=batch_id)
     nodes = list(Node.objects.filter(batch=batch))
+    attempts = defaultdict[int, list[Attempt]](list)
+    for attempt in Attempt.objects.filter(batch=batch).order_by("node", "number"):
+        attempts[attempt.node_id].append(attempt)
     root = next(node for node in nodes if node.kind == NodeKind.ROOT)
     partitions = {node.pk: node for node in nodes if node.kind in PARENT_KINDS}
     whole, below = Counter[str](), {pk: Counter[str]() for pk in partitions}
     results = _results_by_child(batch)
     for node in nodes:
         assert node.revision <= batch.revision
-        _assert_shows_newest_attempt(node)
+        _assert_shows_newest_attempt(node, attempts[node.pk])
         if node.kind == NodeKind.CHILD:
             counted = _counted(node, results.get(node.position, Counter()))
             whole.update(counted)
@@ -85,8 +89,7 @@ def _counted(node: Node, items: Counter[str]) -> Counter[str]:
     return counted
 
 
-def _assert_shows_newest_attempt(node: Node) -> None:
-    attempts = list(node.attempts.order_by("number"))
+def _assert_shows_newest_attempt(node: Node, attempts: Sequence[Attempt]) -> None:
     assert [attempt.number for attempt in attempts] == list(range(1, len(attempts) + 1))
     if node.status in (Status.PENDING, Status.SKIPPED) or not attempts:
         assert node.attempt in (len(attempts), len(attempts) + 1)

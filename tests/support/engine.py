@@ -18,7 +18,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from orchestration.activities.parents import ParentActivities
 from orchestration.client.workflow_run import WorkflowRun
@@ -39,6 +39,9 @@ from tests.support.waiting import until
 
 DEADLINE = 120
 """Seconds for a batch to end: machines are shared and slow."""
+
+RESTRICTIONS = SandboxRestrictions.default.with_passthrough_modules("redis")
+"""Of workflows in the sandbox. A pool of redis imports when Python's collector takes it, in whatever thread that is."""
 
 ACTIVITY_SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
 
@@ -188,7 +191,7 @@ async def running_engine(client: Client, address: str) -> AsyncIterator[Engine]:
     """Run the workers, workflows in the sandbox, for as long as the context is open."""
     engine = Engine(client, Gateway(Connection(address)))
     activities = ParentActivities(engine.store)
-    (worker,) = build_workers(client, activities, workflow_runner=SandboxedWorkflowRunner())
+    (worker,) = build_workers(client, activities, workflow_runner=SandboxedWorkflowRunner(RESTRICTIONS))
     async with worker:
         yield engine
     activities.close()

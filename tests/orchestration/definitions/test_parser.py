@@ -20,6 +20,9 @@ from orchestration.processors.catalogue import processors
 from orchestration.processors.processor import Processor
 from tests.support.definition_texts import KNOWN, STEPS, Anything, ok, only, pay, signature, step, wrong
 
+AT_ONCE = 5
+"""Seconds of processor time, which a busy machine does not add to: what is refused late takes minutes."""
+
 
 def test_all_that_is_wrong_is_found_at_once_with_its_line() -> None:
     text = """\
@@ -107,9 +110,9 @@ def nested(levels: int, kind: str) -> str:
 @pytest.mark.parametrize("kind", ["loops", "lists", "mappings"])
 def test_ten_thousand_levels_are_refused_at_once(kind: str) -> None:
     text = nested(10_000 if kind != "loops" else 3_000, kind)
-    started = time.perf_counter()
+    started = time.thread_time()
     assert "Nested more than" in only(text)[2]
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < AT_ONCE
 
 
 def test_twenty_levels_are_allowed_and_twenty_one_are_not() -> None:
@@ -125,9 +128,9 @@ def test_a_bomb_of_anchors_is_refused_at_once() -> None:
     lines = ["a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]"]
     for level in range(1, 30):
         lines.append(f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]")
-    started = time.perf_counter()
+    started = time.thread_time()
     assert "With its anchors written out" in only("\n".join(lines))[2]
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < AT_ONCE
 
 
 def test_an_anchor_saves_writing_the_same_again() -> None:

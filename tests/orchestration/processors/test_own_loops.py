@@ -163,7 +163,7 @@ def test_a_canceled_item_has_cleaned_up_before_its_next_attempt() -> None:
             seen.append(f"ends {context.attempt}")
         return "late"
 
-    run_items(cleans_up, _lines(1), item_attempts=2, item_timeout=0.2)
+    run_items(cleans_up, _lines(1), item_attempts=2, item_timeout=1)
     assert seen == ["begins 1", "ends 1", "begins 2", "ends 2"]
 
 
@@ -200,19 +200,19 @@ def test_a_setup_that_exits_fails_its_items() -> None:
     assert (outcome.error_type, outcome.error) == ("SystemExit", "no licence")
 
 
-def test_waiting_stops_the_clock_from_the_loop_of_the_processor_too() -> None:
+async def test_waiting_stops_the_clock_from_the_loop_of_the_processor_too() -> None:
     @processor
     async def waits(item: str, context: ItemContext) -> str:
         with context.waiting():
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(3.2)
         return "done"
 
     @processor
     def waits_in_a_thread(item: str, context: ItemContext) -> str:
         with context.waiting():
-            time.sleep(1.5)
+            time.sleep(3.2)
         return "done"
 
-    for function in (waits, waits_in_a_thread):
-        (outcome,) = run_items(function, _lines(1), item_attempts=1, item_timeout=1.2)
+    both = [process_items(each, _lines(1), item_attempts=1, item_timeout=3) for each in (waits, waits_in_a_thread)]
+    for (outcome,) in await asyncio.gather(*both):
         assert outcome.result == "done"

@@ -18,8 +18,6 @@ from orchestration.engine.units.factory import units_of
 with workflow.unsafe.imports_passed_through():
     from orchestration.worker import WORKFLOWS
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
-
 RECORDED = sorted((Path(__file__).parent.parent / "histories").glob("*/*.json"))
 
 

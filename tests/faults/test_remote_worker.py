@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +13,8 @@ from temporalio.client import Client
 
 from orchestration.contracts.workflow_ids import root_id
 from tests.support.definition_texts import save_definition
-from tests.support.stack import ROOT, Process, Stack, TemporalServer, http
+from tests.support.second_environment import make_environment
+from tests.support.stack import Process, Stack, TemporalServer, http
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -72,17 +71,8 @@ FLOW = "kind: steps\nsteps:\n" + "".join(
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a virtual environment that has what a worker needs, and a processor."""
     folder = tmp_path_factory.mktemp("machine")
-    source = folder / "source"
-    for name in ("orchestration", "dashboard"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md"):
-        shutil.copy2(ROOT / name, source / name)
     (folder / "elsewhere.py").write_text(PROCESSOR)
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True, timeout=300)
-    pip = [sys.executable, "-m", "pip", "--python", str(folder / "venv/bin/python")]
-    install = [*pip, "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-    subprocess.run([*install, "--constraint", str(ROOT / "constraints.txt"), str(source)], check=True, timeout=400)
-    shutil.rmtree(source)
+    make_environment(folder / "venv")
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +10,36 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
-from pytest_django import Settings
+from pytest_django import DjangoDbBlocker, Settings
 
 from dashboard.definitions.stages import definition_of
 from dashboard.models import Batch
 from orchestration.plan.plan import Plan
 from tests.support import builders
 from tests.support.builders import MakeBatch
+from tests.support.prepared import migrated_database
+
+IS_SQLITE: bool = settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Put SQLite's test database into a file with WAL, as in production: an in-memory one locks whole tables."""
+def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker) -> None:
+    """Put SQLite's test database into a file with WAL, as in production: an in-memory one locks whole tables.
+
+    It is a copy of one that was migrated once for all processes of the tests.
+    """
     database: dict[str, Any] = settings.DATABASES["default"]
-    if database["ENGINE"] == "django.db.backends.sqlite3":
+    if IS_SQLITE:
         path: Path = tmp_path_factory.mktemp("database") / "test.sqlite3"
+        with django_db_blocker.unblock():
+            shutil.copy(migrated_database(), path)
         database.setdefault("TEST", {})["NAME"] = str(path)
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Have pytest-django take the copy as it is; its folder is taken away with those of other runs."""
+    return IS_SQLITE
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +65,13 @@ def logged_in(visitor: Client, operator: User) -> Client:
     """Return the operator's browser."""
     visitor.force_login(operator)
     return visitor
+
+
+@pytest.fixture
+def at_home(logged_in: Client) -> Client:
+    """Return the operator's browser in a session that was used a moment ago: now and then a request writes that."""
+    logged_in.get("/definitions/")
+    return logged_in
 
 
 @pytest.fixture

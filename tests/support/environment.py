@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import compileall
 import os
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 HOME = tempfile.mkdtemp(prefix="canopy-tests-")
 SHARED = Path(os.environ.setdefault("CANOPY_TESTS_HOME", HOME))
 """The home of the process that shares out the tests: what is made once for all of them."""
@@ -16,6 +18,9 @@ atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a hundred processes of the product are started: compile it once
 sys.dont_write_bytecode = False
+if "PYTEST_XDIST_WORKER" not in os.environ:  # and before its workers, which import it all at the same time
+    for folder in ("orchestration", "dashboard", "tests/support"):
+        compileall.compile_dir(ROOT / folder, quiet=1)
 for name in ("REDIS_URL", "TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "TEMPORAL_UI_URL", "CANOPY_PROCESSORS"):
     os.environ.pop(name, None)
 os.environ["CANOPY_HOME"] = HOME

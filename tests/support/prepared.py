@@ -7,12 +7,14 @@ import functools
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.support.environment import SHARED
+from django.core.management import call_command
+from django.db import connection
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.support.environment import ROOT as ROOT
+from tests.support.environment import SHARED
 
 VIEWER = {"username": "vera", "password": "vera-may-only-look"}
 """A person of every stack who may only look."""
@@ -44,10 +46,35 @@ def manage(env: Mapping[str, str], *arguments: str) -> str:
 @functools.cache
 def prepared_home() -> Path:
     """Return a home with a database, static files and people, which stacks copy: made by whoever needs it first."""
-    home, made = SHARED / "prepared", SHARED / "is-prepared"
-    with (SHARED / "preparing").open("w") as lock:
+    home = SHARED / "prepared"
+    _make_once("prepared", lambda: manage(os.environ | {"CANOPY_HOME": str(home)}, *PREPARE))
+    return home
+
+
+@functools.cache
+def migrated_database() -> Path:
+    """Return an empty SQLite database with all tables, for copies: made by whoever needs it first."""
+    path = SHARED / "migrated.sqlite3"
+    _make_once("migrated", lambda: _migrate(path))
+    return path
+
+
+def _make_once(name: str, make: Callable[[], object]) -> None:
+    """Make what all processes of the tests share, unless another one has made it."""
+    made = SHARED / f"is-{name}"
+    with (SHARED / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
-            manage(os.environ | {"CANOPY_HOME": str(home)}, *PREPARE)
+            make()
             made.touch()
-    return home
+
+
+def _migrate(path: Path) -> None:
+    """Migrate a database other than this process's own, in this process: it has loaded everything."""
+    own = connection.settings_dict["NAME"]
+    connection.settings_dict["NAME"] = str(path)
+    try:
+        call_command("migrate", verbosity=0)
+    finally:
+        connection.close()
+        connection.settings_dict["NAME"] = own

@@ -198,10 +198,11 @@ class Stack:
 
     def start(self) -> None:
         """Prepare the home, start worker and web, and wait until all answer."""
-        if "DATABASE_URL" in self.environment:
+        has_own_database = "DATABASE_URL" in self.environment
+        others = shutil.ignore_patterns(*(("canopy.sqlite3*", "first-login.json") if has_own_database else ()))
+        shutil.copytree(prepared_home(), self.home, dirs_exist_ok=True, ignore=others)
+        if has_own_database:
             self.manage(*PREPARE)
-        else:
-            shutil.copytree(prepared_home(), self.home, dirs_exist_ok=True)
         self.login = json.loads((self.home / "first-login.json").read_text())
         self.worker.start()
         self.web.start()

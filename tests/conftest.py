@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -28,8 +28,19 @@ settings.load_profile("shared-machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the slowest folders first; within a file nothing changes."""
-    items.sort(key=lambda item: _rank(item.path.parts))
+    """Put the slowest folders first, and their slow files; within a file nothing changes."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (_rank(item.path.parts), item.path not in slow))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Have few of several processes start a stack."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from tests.support.sharing import StacksTogether
+
+    return StacksTogether(config, log)
 
 
 def pytest_collection_finish() -> None:
@@ -66,9 +77,16 @@ def stack_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalS
 
 
 @pytest.fixture(scope="session")
-def stack(stack_server: TemporalServer) -> Iterator[Stack]:
+def shop_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the SHOP that the stack may write to is: a test that uses it makes it."""
+    return Path(tmp_path_factory.mktemp("shop")) / "shop.sqlite3"
+
+
+@pytest.fixture(scope="session")
+def stack(stack_server: TemporalServer, shop_database: Path) -> Iterator[Stack]:
     """The whole product, running. Tests that kill a part of it take `fragile_stack`."""
-    made = Stack(stack_server)
+    shop = {"CANOPY_CONNECTION_SHOP": f"sqlite:///{shop_database}", "CANOPY_CONNECTION_SHOP_WRITABLE": "1"}
+    made = Stack(stack_server, shop)
     try:
         made.start()
         yield made

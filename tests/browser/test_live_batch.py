@@ -12,7 +12,7 @@ from playwright.async_api import Page, WebSocketRoute, expect
 from tests.support.browser import WEB_GONE, Console, NewPage, until_live
 from tests.support.stack import VIEWER, Stack
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 QUICK = {"seconds_from": 0.05, "seconds_to": 0.3}
 NO_RETRY = {"item_attempts": 1, "item_backoff": 0}

@@ -11,6 +11,8 @@ from orchestration.plan.presets import PRESETS, Preset
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"seconds_from": 0, "seconds_to": 0.05}
 ITEMS = [{"host": f"host-{number}"} for number in range(12)]
 

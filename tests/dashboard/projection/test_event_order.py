@@ -25,7 +25,7 @@ from orchestration.plan.plan import Plan
 from tests.support.builders import START, make_batch
 from tests.support.oracle import assert_consistent, rows
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 CHILDREN, CHUNK = 5, 2
 OUTCOMES = [Status.COMPLETED, Status.FAILED, Status.CANCELED, Status.TERMINATED, Status.TIMED_OUT]

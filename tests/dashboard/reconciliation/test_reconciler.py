@@ -30,7 +30,7 @@ from tests.support.reconciled import AT_ONCE, ended, shows, statuses, temporal_s
 from tests.support.stack import TemporalServer
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 SHOWS_WITHIN = 10.0
 

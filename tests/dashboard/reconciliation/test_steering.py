@@ -34,7 +34,7 @@ from tests.support.stack import TemporalServer
 from tests.support.steering import CONTINUED, KINDS, Cell, differences
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 STATES = ("starting", "running", "paused", "held", "retrying", CONTINUED)
 ACTIONS = ("cancel", "terminate", "pause", "retry", "skip")

@@ -19,7 +19,7 @@ from orchestration.plan.plan import Plan
 from tests.support import builders
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 QUEUE = "elsewhere"
 

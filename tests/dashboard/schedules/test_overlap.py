@@ -12,6 +12,8 @@ from tests.support.schedules import batches_of, create_schedule, read_schedule, 
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 SLOW = {"seconds_from": 600, "seconds_to": 600}
 OPEN = ("pending", "running", "paused")
 

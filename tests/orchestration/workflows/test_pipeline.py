@@ -16,6 +16,8 @@ from tests.support.engine import Engine, Run
 from tests.support.probe import Probe
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.slow
+
 ONE = {"chunk_size": 1, "item_attempts": 1}
 
 

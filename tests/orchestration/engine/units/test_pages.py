@@ -18,6 +18,8 @@ from tests.support.probe import Probe
 from tests.support.stack import EVENTS_OF_A_RUN
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.slow
+
 SMALL: dict[str, Any] = {"paged": True, "page_children": 4}
 
 

@@ -13,7 +13,6 @@ from django.utils.decorators import sync_and_async_middleware
 FORBIDDEN = (
     "accelerometer",
     "autoplay",
-    "bluetooth",
     "browsing-topics",
     "camera",
     "display-capture",

@@ -19,7 +19,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.db import connections
@@ -31,6 +30,7 @@ from dashboard.accounts.identity import Identities
 from dashboard.activities.worker import run_notify_worker
 from dashboard.database.watched_connection import Limits, WatchedConnection
 from dashboard.live.handshake import answering_outages
+from dashboard.live.origin import SameOrigin
 from dashboard.live.routing import websocket_urlpatterns
 from dashboard.notifications.dispatcher import run_dispatcher
 from dashboard.reconciliation.reconciler import run_reconciler
@@ -77,9 +77,7 @@ async def _http(scope: Scope, receive: Any, send: Any) -> None:
 _protocols = ProtocolTypeRouter(
     {
         "http": _http,
-        "websocket": answering_outages(
-            AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
-        ),
+        "websocket": answering_outages(SameOrigin(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))),
     }
 )
 

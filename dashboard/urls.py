@@ -33,6 +33,7 @@ from dashboard.views import (
     schedules,
     suggestions,
     task_queues,
+    tokens,
     watch,
 )
 from dashboard.views.health import health
@@ -119,6 +120,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("notifications/", notifications.notification_list, name="notification-list"),
     path("notifications/<str:subscription_id>/delete/", notifications.subscription_delete, name="subscription-delete"),
     path("notifications/<str:subscription_id>/test/", notifications.subscription_test, name="subscription-test"),
+    path("tokens/", tokens.token_list, name="token-list"),
+    path("tokens/<int:token_id>/revoke/", tokens.token_revoke, name="token-revoke"),
     path("watch/", watch.workflow_watch, name="workflow-watch"),
     path("suggestions/<str:what>/", suggestions.suggestions, name="suggestions"),
     path("queues/", task_queues.queue_list, name="queue-list"),

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 URL, TOKEN = "CANOPY_URL", "CANOPY_TOKEN"
 ABOUT = f"""
 Temporal: set TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS.
-Dashboard: set {URL} to its URL and {TOKEN} to an operator's API token.
+Dashboard: set {URL} to its URL and {TOKEN} to a worker's API token for these queues.
 """
 
 
@@ -72,15 +72,15 @@ def _prepare(given: argparse.Namespace) -> RemoteStore:
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  as Python itself does for a module
     prepare()
     store = RemoteStore(os.environ[URL], os.environ[TOKEN].strip())
-    _await_dashboard(store)
+    _await_dashboard(store, given.queue)
     return store
 
 
-def _await_dashboard(store: RemoteStore) -> None:
+def _await_dashboard(store: RemoteStore, queues: Sequence[str]) -> None:
     """Wait until the dashboard answers. Raises StoreRefused, httpx.HTTPError."""
     for pause in pauses():
         try:
-            return store.check()
+            return store.check(queues)
         except StoreRefused:
             raise
         except StoreAway as error:

@@ -88,7 +88,7 @@ class _Interceptor(Interceptor):
 class CanopyPlugin(SimplePlugin):
     """Reports what the workflows of a worker do to the Canopy at an address.
 
-    Takes the dashboard's address and an operator's API token. A parent whose child starts is watched from then on. One
+    Takes the dashboard's address and an events API token. A parent whose child starts is watched from then on. One
     plugin may serve any number of workers, of a client's too.
     """
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from django.contrib.auth.models import User
 
+from dashboard.accounts.acting import token_name
 from dashboard.errors import NotKnownYet, OperationError, temporal_errors
 from dashboard.ids import new_id
 from dashboard.models import AuditEntry, Batch, Schedule, ScheduleEntry, UnansweredCommand
@@ -63,11 +64,12 @@ def audited(
 def _entry(
     person: User, subject: Batch | Schedule, action: str, scope: str, outcome: str
 ) -> AuditEntry | ScheduleEntry:
+    token = token_name(person)
     if isinstance(subject, Batch):
         scope = scope[: _longest_scope(AuditEntry)]
-        return AuditEntry(batch=subject, person=person, action=action, scope=scope, outcome=outcome)
+        return AuditEntry(batch=subject, person=person, token=token, action=action, scope=scope, outcome=outcome)
     scope = scope[: _longest_scope(ScheduleEntry)]
-    return ScheduleEntry(schedule=subject, person=person, action=action, scope=scope, outcome=outcome)
+    return ScheduleEntry(schedule=subject, person=person, token=token, action=action, scope=scope, outcome=outcome)
 
 
 def _longest_scope(model: type[AuditEntry | ScheduleEntry]) -> int | None:

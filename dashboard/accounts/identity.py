@@ -15,7 +15,7 @@ from django.contrib.auth import get_user
 from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest
 
-from dashboard.accounts.api_tokens import owner_of
+from dashboard.accounts.api_tokens import holder_of
 from dashboard.accounts.permissions import may_view
 from dashboard.database.threads import in_thread
 from orchestration.errors.texts import first_line
@@ -81,8 +81,7 @@ def _credential(scope: Mapping[str, Any]) -> tuple[str, str]:
 
 def _person_of(kind: str, given: str) -> str | None:
     if kind == "token":
-        owner = owner_of(given)
-        return None if owner is None else f"person {owner}"
+        return holder_of(given)
     request = HttpRequest()
     request.session = SessionStore(given)
     person = get_user(request)

@@ -1,4 +1,7 @@
-"""The only access policy: whoever is logged in may view; operators may launch batches and act on them."""
+"""The only access policy: whoever is logged in may view; operators may launch batches and act on them.
+
+An API token narrows that: see `dashboard.models.ApiToken`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,9 @@ from typing import TypeGuard
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext_lazy
+
+from dashboard.accounts.acting import token_of
+from dashboard.models import TokenKind, TokenRole
 
 VIEWERS = "viewer"
 OPERATORS = "operator"
@@ -18,14 +24,20 @@ VIEWER_EXPLANATION = gettext_lazy("Read-only: ask for the operator role.")
 
 def may_view(person: Person | None) -> TypeGuard[User]:
     """Whether a person may view batches: anyone who is logged in and active."""
-    return person is not None and person.is_authenticated and person.is_active
+    return _is_somebody(person) and _acts_as_person(person)
 
 
 def may_operate(person: Person | None) -> TypeGuard[User]:
     """Whether a person may launch batches and act on them: operators and superusers."""
     if not may_view(person):
         return False
-    return person.is_superuser or person.groups.filter(name=OPERATORS).exists()
+    token = token_of(person)
+    return (token is None or token.role != TokenRole.VIEWER) and is_operator(person)
+
+
+def is_operator(person: User) -> bool:
+    """Whether a person has the role, whatever they act under."""
+    return person.is_active and (person.is_superuser or person.groups.filter(name=OPERATORS).exists())
 
 
 def require_operator(person: Person | None) -> User:
@@ -33,3 +45,20 @@ def require_operator(person: Person | None) -> User:
     if not may_operate(person):
         raise PermissionDenied(VIEWER_EXPLANATION)
     return person
+
+
+def require_reporter(person: Person | None) -> User:
+    """Return who reports events of workflows: an events token's owner, or an operator. Raises PermissionDenied."""
+    token = token_of(person)
+    if token is not None and token.kind == TokenKind.EVENTS and _is_somebody(person) and is_operator(person):
+        return person
+    return require_operator(person)
+
+
+def _is_somebody(person: Person | None) -> TypeGuard[User]:
+    return person is not None and person.is_authenticated and person.is_active
+
+
+def _acts_as_person(person: User) -> bool:
+    token = token_of(person)
+    return token is None or token.kind == TokenKind.PERSON

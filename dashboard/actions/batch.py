@@ -10,11 +10,13 @@ from collections.abc import Awaitable, Callable
 
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
-from dashboard.accounts.audit import audited, command_on, counted
+from dashboard.accounts.audit import audited, command_on, counted, record
 from dashboard.accounts.permissions import Person, require_operator
+from dashboard.actions.approval import may_approve
 from dashboard.actions.rollback import may_roll_back, rollback_input
 from dashboard.errors import OperationError
 from dashboard.i18n.formatting import numeral
@@ -28,6 +30,8 @@ from orchestration.contracts.events import NodeKind
 from orchestration.contracts.messages import MOST_CHILDREN
 from orchestration.contracts.status import Status
 from orchestration.plan.plan import Plan
+
+FOUR_EYES = gettext_lazy("Four eyes: whoever launched this batch may not approve it. Another operator has to.")
 
 
 def pause(person: Person, batch: Batch) -> None:
@@ -68,12 +72,18 @@ def finish(person: Person, batch: Batch) -> None:
 
 
 def decide(person: Person, batch: Batch, *, approved: bool) -> None:
-    """Approve or refuse the start of a batch. Raises PermissionDenied, OperationError (409 if none is pending)."""
+    """Approve or refuse the start of a batch. Raises PermissionDenied, OperationError (409 if none is pending).
+
+    An approval that needs somebody else is refused with PermissionDenied, and audited.
+    """
     operator = require_operator(person)
     if batch.held_kind != Hold.APPROVAL:
         raise OperationError(_("The batch is not waiting for approval."), 409)
     name = operator.get_username()
     action = "approve" if approved else "refuse"
+    if approved and not may_approve(operator, batch):
+        record(operator, batch, action, outcome="Refused: whoever launched the batch may not approve it (four eyes).")
+        raise PermissionDenied(FOUR_EYES)
     _request(
         *(operator, batch, action),
         lambda mark: gateway().decide(batch.pk, approved=approved, person=name, mark=mark),

@@ -11,16 +11,17 @@ from asgiref.sync import async_to_sync
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from dashboard.actions.paths import open_ids, parents_in, paths_above
 from dashboard.launching.root_input import root_input
 from dashboard.live.doorbell import announce_change_from_thread
-from dashboard.models import PARENT_KINDS, Action, Batch, Node, Operation, UnansweredCommand
+from dashboard.models import Action, Batch, Node, Operation, UnansweredCommand
 from dashboard.projection.attempts import begun_again
 from dashboard.projection.events import apply_events
 from dashboard.projection.lost_results import RESULTS_LOST
-from dashboard.projection.retries import assign_operation, requeue, restore_operations
+from dashboard.projection.retries import claim, requeue, restore_operations
 from dashboard.temporal import gateway
 from orchestration.client.external_workflows import ResetRefused
-from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
+from orchestration.contracts.events import EventKind, TreeEvent
 from orchestration.contracts.messages import ChildrenAnswer
 from orchestration.contracts.status import LEFT_OUT, Status
 from orchestration.temporal.commands import Inquiry, OutcomeUnknown
@@ -40,7 +41,7 @@ class Refusal:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class OperationResult:
     """Ids of the nodes that an operation affects, and those it does not; whether a stopped flow is resumed."""
 
@@ -85,32 +86,47 @@ def refusal(node: Node, reason: str) -> Refusal:
 def _retry(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult, mark: str) -> None:
     """Request another attempt of each. The claim on its node has to be written before the attempt starts."""
     batch = operation.batch
-    before = assign_operation(batch.pk, eligible, operation.pk)
+    nodes = [*eligible.values(), *([root] if result.resumes_flow else [])]
+    before = claim(batch.pk, nodes, operation.pk)
+    _refuse_unclaimed(before, root, eligible, result)
     kept = set[int]()
     try:
         if batch.watched_id:
             _rerun_external(batch, eligible, result)
-        else:
+        elif eligible or result.resumes_flow:
             _retry_own(operation, root, eligible, result)
     except OutcomeUnknown as error:  # it may still be done, and then with what this operation says
         kept = {position for inquiry in error.inquiries for position in inquiry.children}
         raise
     finally:
         kept |= {node.position for node in eligible.values() if node.pk in {*result.accepted}}
-        restore_operations({node.pk: before[node.pk] for at, node in eligible.items() if at not in kept})
+        held = {eligible[position].pk for position in kept if position in eligible}
+        restore_operations({pk: last for pk, last in before.items() if pk not in held})
     announce_change_from_thread(batch.pk)
+
+
+def _refuse_unclaimed(
+    claimed: Mapping[int, str | None], root: Node, eligible: dict[int, Node], result: OperationResult
+) -> None:
+    """Refuse what another operation retries at the same time, so that one of them says that it was accepted."""
+    for position, node in list(eligible.items()):
+        if node.pk not in claimed:
+            result.refused.append(refusal(node, _("it is being retried already")))
+            del eligible[position]
+    if result.resumes_flow and root.pk not in claimed:
+        result.resumes_flow = False
 
 
 def _retry_own(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult) -> None:
     batch, window = operation.batch, operation.window
-    start, parents = root_input(batch), _parents(batch)
+    start, parents = root_input(batch), parents_in(batch)
     if window is not None:
         start = replace(start, window=window)
     try:
         answer = async_to_sync(gateway().retry)(
             start,
-            _paths(eligible, parents),
-            believed_open=_open_ids(parents),
+            paths_above(eligible, parents),
+            believed_open=open_ids(parents),
             update_id=_digest([*eligible.values(), *([root] if result.resumes_flow else [])]),
             lost=_without_results(eligible),
         )
@@ -161,12 +177,12 @@ def _rerun_external(batch: Batch, eligible: dict[int, Node], result: OperationRe
 
 def _skip(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult, mark: str) -> None:
     """Have parents continue without children. Failed ones that no parent waits for are marked in the database alone."""
-    batch, parents = operation.batch, _parents(operation.batch)
+    batch, parents = operation.batch, parents_in(operation.batch)
     try:
         answer = async_to_sync(gateway().skip_children)(
             root_input(batch),
-            _paths(eligible, parents),
-            believed_open=_open_ids(parents),
+            paths_above(eligible, parents),
+            believed_open=open_ids(parents),
             update_id=f"skip-{mark}",
             lost=_without_results(eligible),
         )
@@ -190,23 +206,9 @@ def take_skip(batch: Batch, answer: ChildrenAnswer, eligible: Mapping[int, Node]
     announce_change_from_thread(batch.pk)
 
 
-def _parents(batch: Batch) -> dict[int, Node]:
-    above = Node.objects.filter(batch=batch, kind__in=PARENT_KINDS).select_related("parent")
-    return {node.pk: node for node in above}
-
-
 def _without_results(eligible: Mapping[int, Node]) -> list[int]:
     """Return the children that completed for their parents, and whose results are lost."""
     return [position for position, node in eligible.items() if node.error_type == RESULTS_LOST]
-
-
-def _open_ids(parents: Mapping[int, Node]) -> set[str]:
-    return {node.workflow_id for node in parents.values() if node.status == Status.RUNNING}
-
-
-def _paths(eligible: Mapping[int, Node], parents: Mapping[int, Node]) -> dict[int, list[str]]:
-    """Return the workflow ids above each child, by position."""
-    return {position: _path(parents.get(node.parent_id or 0)) for position, node in sorted(eligible.items())}
 
 
 def _add_answer(answer: ChildrenAnswer, eligible: Mapping[int, Node], result: OperationResult) -> None:
@@ -269,16 +271,6 @@ async def _request_each(
         raise OutcomeUnknown(str(away[0]), unknown)
     if away and not result.accepted:
         raise away[0]
-
-
-def _path(parent: Node | None) -> list[str]:
-    """Return the workflow ids between the root and a child, outermost first."""
-    if parent is None:
-        return []
-    stage = parent.parent
-    if stage is None or stage.kind != NodeKind.STAGE:
-        return [parent.workflow_id]
-    return [stage.workflow_id, parent.workflow_id]
 
 
 def _digest(nodes: Iterable[Node]) -> str:

@@ -139,7 +139,7 @@ def _carry_out_once(
     One of which the outcome is not known counts as confirmed: its progress shows what came of it.
     """
     row = Operation.objects.filter(pk=operation.pk)
-    if not row.filter(confirmed_at=None).update(confirmed_at=timezone.now()):
+    if not row.filter(confirmed_at=None).update(confirmed_at=timezone.now(), answered_at=None):
         raise OperationError(_("This was already confirmed."), 409)
     try:
         return _carry_out(operator, operation, root, children, options)
@@ -149,6 +149,8 @@ def _carry_out_once(
     except OperationError:
         row.update(confirmed_at=None)
         raise
+    finally:
+        row.update(answered_at=timezone.now())
 
 
 def _carry_out(

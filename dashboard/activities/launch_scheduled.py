@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError
 
 from dashboard.accounts.audit import record
 from dashboard.activities.outages import tried_again_soon
+from dashboard.errors import FieldErrors
 from dashboard.launching.launch import launch
 from dashboard.launching.request import IdempotencyConflict
 from dashboard.launching.root_input import root_input
@@ -30,6 +31,9 @@ CONCURRENT_LAUNCHES = 4
 QUEUED_LAUNCHES = 32
 """At a full hour many are due: they queue here, not in front of notifies."""
 
+REFUSALS = (CannotLaunch, PermissionDenied, IdempotencyConflict, FieldErrors)
+"""What can no longer be launched: trying again does not help."""
+
 _threads = ThreadPoolExecutor(CONCURRENT_LAUNCHES, thread_name_prefix="launches")
 
 ENDED_BY_OVERLAP = "For the next launch of its schedule, as the overlap policy says."
@@ -44,7 +48,7 @@ async def launch_scheduled(due: DueLaunch) -> LaunchedBatch:
     """
     try:
         batch = await database_sync_to_async(_launch, thread_sensitive=False, executor=_threads)(due)
-    except (CannotLaunch, PermissionDenied, IdempotencyConflict) as error:
+    except REFUSALS as error:
         raise ApplicationError(str(error), type="CannotLaunch", non_retryable=True) from error
     await doorbell.announce_change(batch.pk)
     return LaunchedBatch("" if batch.is_discarded else batch.pk)
@@ -58,7 +62,7 @@ def _launch(due: DueLaunch) -> Batch:
         request = request_of(schedule, due)
         _end_overlapped(schedule, due.key)
         launched = launch(schedule.made_by, request)
-    except (CannotLaunch, PermissionDenied, IdempotencyConflict) as error:
+    except REFUSALS as error:
         record(schedule.made_by, schedule, "launch", outcome=f"Nothing was launched: {error}")
         raise
     batch = launched.batch

@@ -1,4 +1,4 @@
-"""Authentication of the API: a bearer token, or the session of a logged-in browser with its CSRF token."""
+"""Authentication of the API: a bearer token of a kind that the route takes, or a logged-in browser's session."""
 
 from __future__ import annotations
 
@@ -10,19 +10,70 @@ from ninja.security import HttpBearer
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
-from dashboard.accounts.api_tokens import person_of
-from dashboard.accounts.permissions import may_view
+from dashboard.accounts.api_tokens import note_use_as_worker, token_found
+from dashboard.accounts.permissions import may_operate, may_view
+from dashboard.models import ApiToken, TokenKind
+from dashboard.server.client_address import client_address, limited_as
+from dashboard.server.throttle import Throttle
+
+WRONG_TOKENS = Throttle(limit=30, seconds=60)
+"""Wrong tokens of one address. A valid token is taken whatever others behind the same address have sent."""
+
+
+class TooManyTries(Exception):
+    """An address has sent too many wrong tokens; it may send the next in so many seconds."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"Too many wrong tokens from this address: try again in {seconds} s.")
+        self.seconds = seconds
 
 
 class TokenAuth(HttpBearer):
     """A token, as `Authorization: Bearer canopy_…`."""
 
+    kind = TokenKind.PERSON
+
     def authenticate(self, request: HttpRequest, token: str) -> User | None:
-        """Return the owner of the token and make them the user of the request."""
-        person = person_of(token)
-        if person is not None:
-            request.user = person
-        return person
+        """Return the person of the token, who acts under it and becomes the user of the request.
+
+        Raises HttpError 403 for a token of another kind, TooManyTries after wrong ones.
+        """
+        found = token_found(token)
+        if found is None:
+            _count_wrong(request)
+            return None
+        request.user = found.person
+        request.token = found  # type: ignore[attr-defined]
+        if not self.takes(found):
+            raise HttpError(403, f"A token of the kind “{found.kind}” does not give access to this.")
+        return found.person
+
+    def takes(self, token: ApiToken) -> bool:
+        """Whether the route takes a token."""
+        return token.kind == self.kind
+
+
+class _ProgramAuth(TokenAuth):
+    """A token of a program. For one release an operator's own does, too: there were no others."""
+
+    def takes(self, token: ApiToken) -> bool:
+        """Whether the route takes a token."""
+        if token.kind == TokenKind.PERSON and may_operate(token.person):
+            note_use_as_worker(token)
+            return True
+        return token.kind == self.kind
+
+
+class WorkerAuth(_ProgramAuth):
+    """A worker's token."""
+
+    kind = TokenKind.WORKER
+
+
+class EventsAuth(_ProgramAuth):
+    """An events token."""
+
+    kind = TokenKind.EVENTS
 
 
 class BrowserAuth(AuthBase):
@@ -45,3 +96,15 @@ class BrowserAuth(AuthBase):
 
 
 AUTH = [TokenAuth(), BrowserAuth()]
+
+
+def token_of_request(request: HttpRequest) -> ApiToken | None:
+    """Return the valid token with which a request came, whether the route takes it or not."""
+    token: ApiToken | None = getattr(request, "token", None)
+    return token
+
+
+def _count_wrong(request: HttpRequest) -> None:
+    key = limited_as(client_address(request))
+    if not WRONG_TOKENS.take(key):
+        raise TooManyTries(WRONG_TOKENS.retry_after(key))

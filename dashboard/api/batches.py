@@ -147,7 +147,7 @@ class ErrorGroupOut(Schema):
 
 
 class AuditOut(Schema):
-    """What a person did to a batch, and what came of it.
+    """What a person did to a batch, with which API token if any, and what came of it.
 
     `not_known_since` is when Temporal was asked without an answer, as long as it is not known what came of that.
     """
@@ -155,6 +155,7 @@ class AuditOut(Schema):
     id: int
     at: datetime
     person: str
+    token: str = ""
     action: str
     scope: str
     outcome: str
@@ -226,6 +227,7 @@ def list_audit(request: HttpRequest, batch_id: str) -> list[dict[str, Any]]:
             "id": entry.pk,
             "at": entry.at,
             "person": entry.person.get_username(),
+            "token": entry.token,
             "action": entry.action,
             "scope": entry.scope,
             "outcome": entry.outcome,

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404
 from ninja import Router, Schema
 from pydantic import ConfigDict, Field
 
-from dashboard.accounts.permissions import require_operator
+from dashboard.accounts.permissions import may_operate, require_operator
 from dashboard.api.responses import PROBLEMS
 from dashboard.errors import FieldErrors
 from dashboard.forms.notifications import SubscriptionForm
@@ -59,8 +59,9 @@ class DeliveryOut(Schema):
 
 @router.get("/subscriptions", response={200: list[SubscriptionOut], **PROBLEMS})
 def list_subscriptions(request: HttpRequest) -> list[dict[str, Any]]:
-    """List your subscriptions, newest first."""
-    return [_state(each) for each in Subscription.objects.filter(owner=require_operator(request.user))]
+    """List your subscriptions, newest first; the secrets that sign webhooks are shown to operators."""
+    shows_secret = may_operate(request.user)
+    return [_state(each, shows_secret=shows_secret) for each in Subscription.objects.filter(owner=request.user.pk)]
 
 
 @router.post("/subscriptions", response={201: SubscriptionOut, **PROBLEMS})
@@ -70,14 +71,13 @@ def create_subscription(request: HttpRequest, given: SubscriptionIn) -> tuple[in
     subscription = subscribe(request.user, form)
     if subscription is None:
         raise FieldErrors({name: [str(each) for each in errors] for name, errors in form.errors.items()})
-    return 201, _state(subscription)
+    return 201, _state(subscription, shows_secret=True)
 
 
 @router.get("/subscriptions/{subscription_id}/deliveries", response={200: list[DeliveryOut], **PROBLEMS})
 def list_deliveries(request: HttpRequest, subscription_id: str) -> list[dict[str, Any]]:
     """List the deliveries of a subscription, newest first."""
-    owner = require_operator(request.user)
-    found = get_object_or_404(Subscription, pk=subscription_id, owner=owner).deliveries.all()[:MAX_DELIVERIES]
+    found = get_object_or_404(Subscription, pk=subscription_id, owner=request.user.pk).deliveries.all()[:MAX_DELIVERIES]
     return [
         {
             "id": each.pk,
@@ -100,7 +100,7 @@ def delete_subscription(request: HttpRequest, subscription_id: str) -> tuple[int
     return 204, None
 
 
-def _state(each: Subscription) -> dict[str, Any]:
+def _state(each: Subscription, *, shows_secret: bool) -> dict[str, Any]:
     return {
         "id": each.pk,
         "channel": each.channel,
@@ -110,5 +110,5 @@ def _state(each: Subscription) -> dict[str, Any]:
         "batch": each.batch_id,
         "processor": each.processor,
         "tag": each.tag,
-        "secret": secret_of(each) if each.channel == Channel.WEBHOOK else "",
+        "secret": secret_of(each) if shows_secret and each.channel == Channel.WEBHOOK else "",
     }

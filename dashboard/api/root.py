@@ -20,7 +20,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 
-from dashboard.api.auth import AUTH
+from dashboard.api.auth import AUTH, TooManyTries
 from dashboard.api.batch_actions import router as batch_action_router
 from dashboard.api.batches import router as batch_router
 from dashboard.api.body import StrictParser
@@ -30,6 +30,8 @@ from dashboard.api.nodes import router as node_router
 from dashboard.api.notifications import router as notification_router
 from dashboard.api.operations import router as operation_router
 from dashboard.api.schedules import router as schedule_router
+from dashboard.api.token_trail import note_request
+from dashboard.api.tokens import router as token_router
 from dashboard.api.workers import router as worker_router
 from dashboard.errors import FieldErrors, NotKnownYet, OperationError, reasons_by_field
 from dashboard.inputs.strict_json import InvalidJson
@@ -94,6 +96,7 @@ for router in (
     schedule_router,
     definition_router,
     worker_router,
+    token_router,
     notification_router,
 ):
     api.add_router("", router)
@@ -139,6 +142,13 @@ def _unauthenticated(request: HttpRequest, error: AuthenticationError) -> HttpRe
     return answer
 
 
+@api.exception_handler(TooManyTries)
+def _too_many_tries(request: HttpRequest, error: TooManyTries) -> HttpResponse:
+    answer = problem(429, str(error))
+    answer["Retry-After"] = str(error.seconds)
+    return answer
+
+
 @api.exception_handler(HttpError)
 def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     if error.status_code != 400:
@@ -172,11 +182,12 @@ def _unforeseen(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def _in_json(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Return a route's view whose refusal of a method is JSON too."""
+    """Return a route's view whose refusal of a method is JSON too, and whose use by a token is recorded."""
 
     @wraps(view)
     def answered(request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponseBase:
         response = view(request, *arguments, **named)
+        note_request(request, str(request.resolver_match.route) if request.resolver_match else "", response)
         if not isinstance(response, HttpResponseNotAllowed):
             return response
         refusal = problem(405, f"{request.method} is not allowed here.")

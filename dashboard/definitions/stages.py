@@ -19,7 +19,13 @@ VERSIONS_CACHED = 64
 @lru_cache(VERSIONS_CACHED)
 def definition_of(version_id: int) -> Definition:
     """Return a saved version, parsed; cached, since a version never changes. Raises DefinitionErrors."""
-    return parse(DefinitionVersion.objects.values_list("text", flat=True).get(pk=version_id), processors())
+    text = DefinitionVersion.objects.values_list("text", flat=True).get(pk=version_id)
+    return parse(text, processors(), to_launch=False)
+
+
+def check_launchable(version_id: int) -> None:
+    """Raise DefinitionErrors for a saved version that may not be launched now, though it could be saved."""
+    parse(DefinitionVersion.objects.values_list("text", flat=True).get(pk=version_id), processors())
 
 
 def stages_of(version_id: int | None) -> tuple[Stage, ...]:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from dashboard.accounts.audit import counted, record
 from dashboard.accounts.permissions import Person, require_operator
-from dashboard.definitions.stages import definition_of, first_stage
+from dashboard.definitions.stages import check_launchable, definition_of, first_stage
 from dashboard.errors import FieldErrors
 from dashboard.launching.request import IdempotencyConflict, Launched, LaunchRequest
 from dashboard.launching.root_input import root_input
@@ -25,6 +25,7 @@ from orchestration.contracts.events import NodeKind
 from orchestration.contracts.flows import Section
 from orchestration.contracts.workflow_ids import root_id
 from orchestration.definitions.models import Definition, Stage
+from orchestration.definitions.source_tree import DefinitionErrors
 from orchestration.plan.layout import Layout
 from orchestration.temporal.connection import TemporalUnavailable
 
@@ -86,7 +87,7 @@ def _write(person: User, request: LaunchRequest) -> Batch:
     if has_two_stages(request):
         request, definition = as_pipeline(person, request)
     elif request.definition is not None:
-        definition = definition_of(request.definition)
+        definition = _launchable(request.definition)
     stage = first_stage(definition) if definition is not None else None
     layout = Layout.of(stage[1].plan if stage else request.plan, request.count)
     with transaction.atomic():
@@ -119,6 +120,15 @@ def _write(person: User, request: LaunchRequest) -> Batch:
             raise FieldErrors({"resource_field": str(error)}) from error
         record(person, batch, "launch", _scope(request))
     return batch
+
+
+def _launchable(version_id: int) -> Definition:
+    """Return a saved version. Raises FieldErrors for one that the installation has ceased to allow."""
+    try:
+        check_launchable(version_id)
+    except DefinitionErrors as error:
+        raise FieldErrors({"definition": [f"{each.path}: {each.message}" for each in error.errors]}) from error
+    return definition_of(version_id)
 
 
 def _write_tree(batch: Batch, root: Node, request: LaunchRequest, first: tuple[int, Stage] | None) -> None:

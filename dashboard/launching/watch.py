@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from dashboard.accounts.audit import record
-from dashboard.accounts.permissions import Person, require_operator
+from dashboard.accounts.permissions import Person, require_operator, require_reporter
 from dashboard.models import Batch, Node
 from dashboard.projection.events import apply_events
 from dashboard.temporal import gateway
@@ -41,7 +41,15 @@ def watch(person: Person, workflow_id: str, *, via: str = "watch") -> Watched:
 
     Raises PermissionDenied, UnknownWorkflow, TemporalUnavailable.
     """
-    operator = require_operator(person)
+    return _watch(require_operator(person), workflow_id, via)
+
+
+def watch_reported(person: Person, workflow_id: str) -> Watched:
+    """Watch a tree of which a plugin reports events; otherwise as `watch`."""
+    return _watch(require_reporter(person), workflow_id, "plugin")
+
+
+def _watch(operator: User, workflow_id: str, via: str) -> Watched:
     root = _root_of(workflow_id)
     descendant = workflow_id if root.workflow_id != workflow_id else ""
     if (existing := _existing(root)) is not None:

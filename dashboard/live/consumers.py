@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
-from channels.auth import get_user
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.contrib.sessions.backends.db import SessionStore
 
 from dashboard.accounts.permissions import may_view
 from dashboard.database.threads import in_thread
-from dashboard.live import deltas, doorbell, feed
+from dashboard.live import deltas, doorbell, feed, logins
 from dashboard.live.feed import as_json
+from dashboard.live.logins import UNAUTHENTICATED
 from dashboard.models import Batch
 from dashboard.server.outages import outage_of
 from dashboard.server.requests import whole_number
@@ -39,8 +38,8 @@ SPACING_PER_CONNECTION = 0.0025
 TICK_AFTER = 5.0
 """Seconds without a message after which a tick shows that the connection is alive."""
 
-CHECK_LOGIN_EVERY = 30.0
-"""Seconds between checks that the person is still logged in and active."""
+CHECK_LOGIN_EVERY = 1.0
+"""Seconds between looks at whether the persons of all connections are still logged in and may do as much."""
 
 JOIN_TIMEOUT = 2.0
 """Seconds for joining or leaving the group of a batch's viewers."""
@@ -49,7 +48,6 @@ INTERNAL_ERROR = 1011
 TRY_AGAIN_LATER = 1013
 """Close codes of a websocket (IANA's registry); those from 4000 on are Canopy's."""
 
-UNAUTHENTICATED = 4401
 UNKNOWN_BATCH = 4404
 
 
@@ -65,6 +63,7 @@ class _LiveConsumer(AsyncWebsocketConsumer, ABC):
         if code is not None:
             await self.close(code)
             return
+        await logins.watch(self, self.scope["session"].session_key or "", self.scope["user"], CHECK_LOGIN_EVERY)
         self._changed = asyncio.Event()
         try:
             async with asyncio.timeout(JOIN_TIMEOUT):
@@ -90,8 +89,16 @@ class _LiveConsumer(AsyncWebsocketConsumer, ABC):
         """Wake the loop."""
         self._changed.set()
 
+    async def end(self, code: int) -> None:
+        """Send nothing more, and close the connection."""
+        if hasattr(self, "_loop"):
+            self._loop.cancel()
+        with contextlib.suppress(Exception):
+            await self.close(code)
+
     async def disconnect(self, code: int) -> None:
         """End the loop."""
+        logins.forget(self)
         if hasattr(self, "_loop"):
             self._loop.cancel()
             with contextlib.suppress(Exception):
@@ -99,8 +106,7 @@ class _LiveConsumer(AsyncWebsocketConsumer, ABC):
                     await self.channel_layer.group_discard(self.group, self.channel_name)
 
     async def _run(self) -> None:
-        """Send messages until the person may no longer view them, or an error, after which the browser reconnects."""
-        code = UNAUTHENTICATED
+        """Send messages until an error, after which the browser reconnects."""
         try:
             await self._send_messages()
         except Exception as error:
@@ -110,19 +116,15 @@ class _LiveConsumer(AsyncWebsocketConsumer, ABC):
             else:
                 log.warning("The live view of %s ended for now: %s", self.group, error)
                 code = TRY_AGAIN_LATER
-        with contextlib.suppress(Exception):
-            await self.close(code)
+            with contextlib.suppress(Exception):
+                await self.close(code)
 
     async def _send_messages(self) -> None:
         clock = asyncio.get_running_loop().time
-        last = checked = clock()
+        last = clock()
         late = doorbell.late_since()
         await self.send(text_data=as_json(deltas.tick(late)))
         while True:
-            if clock() - checked >= CHECK_LOGIN_EVERY:
-                if not await self._may_still_view():
-                    return
-                checked = clock()
             began = clock()
             texts = list(await self.pending_messages())
             was_late, late = late, doorbell.late_since()
@@ -136,11 +138,6 @@ class _LiveConsumer(AsyncWebsocketConsumer, ABC):
                 async with asyncio.timeout(POLL_EVERY):
                     await self._changed.wait()
             self._changed.clear()
-
-    async def _may_still_view(self) -> bool:
-        """Whether the session and its person are still valid; the scope has them as of the connect."""
-        session = SessionStore(self.scope["session"].session_key)
-        return may_view(await get_user({"session": session}))
 
 
 class BatchConsumer(_LiveConsumer):

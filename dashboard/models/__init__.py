@@ -1,6 +1,6 @@
 """The record: everything Canopy stores, one noun a file."""
 
-from dashboard.models.accounts import ApiToken
+from dashboard.models.accounts import ApiToken, TokenKind, TokenRole, TokenUse
 from dashboard.models.batches import Batch, Tally
 from dashboard.models.choices import (
     BY_INTEREST,
@@ -60,6 +60,9 @@ __all__ = [
     "StepResult",
     "Subscription",
     "Tally",
+    "TokenKind",
+    "TokenRole",
+    "TokenUse",
     "UnansweredCommand",
     "Upload",
     "VersionIsImmutable",

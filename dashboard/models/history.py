@@ -48,10 +48,11 @@ class Report(models.Model):
 
 
 class AuditEntry(models.Model):
-    """One action of a person on a batch: who, when, on what, with which outcome."""
+    """One action of a person on a batch: who, with which API token if any, when, on what, with which outcome."""
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="audit")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
+    token = models.CharField(max_length=100, blank=True, default="")
     action = models.CharField(max_length=30)
     scope = models.CharField(max_length=200, blank=True)
     outcome = models.TextField(blank=True)
@@ -62,6 +63,11 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.scope}"
+
+    @property
+    def actor(self) -> str:
+        """Who did it, for a person: the name, and that of the API token."""
+        return f"{self.person.get_username()} ({self.token})" if self.token else str(self.person.get_username())
 
     @property
     def not_known_since(self) -> datetime | None:

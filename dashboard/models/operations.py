@@ -27,7 +27,8 @@ class Operation(models.Model):
     `chosen` is the set as ranges of positions, [[first, last], …], `number` and `items` its size, `words` its
     description. `parameters` replace the batch's for the children's next attempts, and `window` is how many children
     are open meanwhile; None leaves either as it is. `refused` has at most REFUSALS_KEPT of `refused_number` refusals:
-    [[position, reason], …].
+    [[position, reason], …]. Between `confirmed_at` and `answered_at` Temporal is asked, and no other operation retries
+    the same children.
     """
 
     id: models.CharField[str, str] = models.CharField(primary_key=True, max_length=32, default=new_id)
@@ -40,6 +41,7 @@ class Operation(models.Model):
     items = models.PositiveIntegerField(default=0)
     frozen_at = models.DateTimeField(auto_now_add=True)
     confirmed_at = models.DateTimeField(null=True, blank=True)
+    answered_at = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=200, blank=True)
     parameters: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
     window = models.PositiveIntegerField(null=True, blank=True)

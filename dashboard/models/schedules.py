@@ -51,6 +51,7 @@ class ScheduleEntry(models.Model):
 
     schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="entries")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
+    token = models.CharField(max_length=100, blank=True, default="")
     action = models.CharField(max_length=30)
     scope = models.CharField(max_length=500, blank=True)
     outcome = models.TextField(blank=True)
@@ -62,3 +63,8 @@ class ScheduleEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.scope}"
+
+    @property
+    def actor(self) -> str:
+        """Who did it, for a person: the name, and that of the API token."""
+        return f"{self.person.get_username()} ({self.token})" if self.token else str(self.person.get_username())

@@ -12,6 +12,7 @@ from django.core.paginator import Page
 from django.http import HttpRequest, QueryDict
 
 from dashboard.accounts.permissions import may_operate
+from dashboard.actions.approval import may_approve
 from dashboard.actions.rollback import can_undo
 from dashboard.forms.model_fields import title_of
 from dashboard.i18n.formatting import StrOrPromise, translated
@@ -70,6 +71,7 @@ class BatchPage:
     plan: Sequence[tuple[str, Any]]
     samples: str
     may_operate: bool
+    may_approve: bool
     can_undo: bool
     confirm: str
     pane: Pane | None
@@ -94,6 +96,7 @@ def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane 
         plan=plan_facts(batch),
         samples=json.dumps(batch.samples),
         may_operate=may_operate(request.user),
+        may_approve=may_approve(request.user, batch),
         can_undo=can_undo(batch),
         confirm=request.GET.get("confirm", ""),
         pane=pane,

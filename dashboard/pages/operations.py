@@ -28,6 +28,7 @@ class OperationPage:
     form: OperationOptionsForm
     parameters: PydanticForm | None
     seconds: float | None
+    may_operate: bool = True
 
     @property
     def is_valid(self) -> bool:
@@ -50,12 +51,11 @@ class OperationPage:
         return OperationOptions(given["reason"], changed, given["window"])
 
 
-def operation_page(operation: Operation, data: QueryDict | None = None) -> OperationPage:
-    """Return the dialog of an operation, bound to submitted data if there is any."""
+def operation_page(operation: Operation, data: QueryDict | None = None, *, may_operate: bool = True) -> OperationPage:
+    """Return the dialog of an operation, bound to submitted data if there is any. Whoever may not operate reads it."""
     batch = operation.batch
-    return OperationPage(
-        batch, operation, OperationOptionsForm(batch, data), _parameters_form(operation, data), _seconds(operation)
-    )
+    form, parameters = OperationOptionsForm(batch, data), _parameters_form(operation, data)
+    return OperationPage(batch, operation, form, parameters, _seconds(operation), may_operate)
 
 
 def _parameters_form(operation: Operation, data: QueryDict | None) -> PydanticForm | None:

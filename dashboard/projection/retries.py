@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from dashboard.database.bulk import slices
-from dashboard.models import PARENT_KINDS, Node
+from dashboard.models import PARENT_KINDS, Batch, Node
 from dashboard.models.tallies import closed_children
 from dashboard.projection.attempts import reserve
 from dashboard.projection.item_counts import reset_failed_items
@@ -17,15 +18,27 @@ from dashboard.projection.ledger import Ledger, open_ledger
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
 
+CLAIMED_AT_MOST = timedelta(minutes=2)
+"""Longer than Temporal is asked: a web process that ended meanwhile leaves a claim behind."""
 
-def assign_operation(batch_id: str, positions: Iterable[int], operation_id: str) -> dict[int, str | None]:
-    """Assign children to an operation, whose parameters their next attempts get; return the last ones by node id."""
-    before = dict[int, str | None]()
+
+def claim(batch_id: str, nodes: Iterable[Node], operation_id: str) -> dict[int, str | None]:
+    """Claim nodes for the retry of an operation, whose parameters their next attempts get.
+
+    Return the operations that the claimed ones had, by node id. Nodes that have run again since they were read, and
+    those that another operation is about to retry, are not claimed: of retries at the same time, one gets each.
+    """
+    read, before = {node.pk: (node.status, node.attempt) for node in nodes}, dict[int, str | None]()
     with transaction.atomic():
-        for some in slices(list(positions)):
-            nodes = Node.objects.filter(batch=batch_id, kind=NodeKind.CHILD, position__in=some)
-            before |= dict(nodes.values_list("pk", "operation_id"))
-            nodes.update(operation_id=operation_id)
+        Batch.objects.select_for_update().only("pk").get(pk=batch_id)  # SQLite: the transaction alone is enough
+        since = timezone.now() - CLAIMED_AT_MOST
+        asking = Q(operation__confirmed_at__gt=since, operation__answered_at=None) & ~Q(operation=operation_id)
+        for some in slices(list(read)):
+            free = Node.objects.filter(pk__in=some).exclude(asking)
+            now = {pk: (state, last) for pk, *state, last in free.values_list("pk", "status", "attempt", "operation")}
+            mine = {pk: last for pk, (state, last) in now.items() if tuple(state) == read[pk]}
+            Node.objects.filter(pk__in=mine).update(operation_id=operation_id)
+            before |= mine
     return before
 
 

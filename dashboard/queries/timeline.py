@@ -125,7 +125,7 @@ def _moment_entry(moment: Moment) -> TimelineEntry:
 
 def _audit_entry(entry: AuditEntry) -> TimelineEntry:
     note = " ".join(part for part in (entry.scope, entry.outcome) if part)
-    return TimelineEntry("action", entry.action, entry.at, note, person=entry.person.get_username())
+    return TimelineEntry("action", entry.action, entry.at, note, person=entry.actor)
 
 
 def _run_entries(run: Attempt) -> Iterator[TimelineEntry]:

@@ -29,8 +29,8 @@ def client_address(request: HttpRequest) -> str:
 
 
 def storable_address(request: HttpRequest) -> str | None:
-    """Return the address of whoever sent a request; None, which a database's column of addresses takes, for UNKNOWN."""
-    address = client_address(request)
+    """Return the address under which log-ins are counted; None, which a database's column takes, for UNKNOWN."""
+    address = limited_as(client_address(request))
     return None if address == UNKNOWN else address
 
 
@@ -41,10 +41,10 @@ def client_address_of(scope: Mapping[str, Any]) -> str:
 
 
 def limited_as(address: str) -> str:
-    """Return what limits count an address as: itself, or the network of an IPv6 subscriber, who has 2^64 of them."""
+    """Return what limits count an address as: itself, or the first of an IPv6 subscriber's, who has 2^64 of them."""
     parsed = _parsed(address)
     if isinstance(parsed, IPv6Address):
-        return str(IPv6Network((parsed, SUBSCRIBER_PREFIX), strict=False))
+        return str(IPv6Network((parsed, SUBSCRIBER_PREFIX), strict=False).network_address)
     return address
 
 

@@ -25,6 +25,8 @@ from orchestration.processors.processor import Processor
 @require_http_methods(["GET", "HEAD", "POST"])
 def definition_launch(request: HttpRequest) -> HttpResponse:
     """Show the launch form of a saved definition, or launch it."""
+    if request.method == "POST":
+        require_operator(request.user)
     version = get_object_or_404(DefinitionVersion, pk=whole_number(request.GET.get("definition", ""), 0))
     if processor := item_processor(version):
         return _launch_over_items(request, version, processor)
@@ -51,7 +53,6 @@ def definition_items_preview(request: HttpRequest, version_id: int) -> HttpRespo
 
 def _launch_over_items(request: HttpRequest, version: DefinitionVersion, processor: Processor) -> HttpResponse:
     if request.method == "POST":
-        require_operator(request.user)
         return launch_from(request, bound_page(request, processor, version))
     like = Batch.objects.filter(pk=request.GET.get("like", ""), definition=version).first()
     return render(request, "launch/launch.html", {"page": initial_page(request, processor, like, version=version)})

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard.accounts.permissions import may_operate, require_operator
+from dashboard.errors import OperationError
 from dashboard.forms.notifications import SubscriptionForm
 from dashboard.models import Channel, Delivery, Subscription
 from dashboard.notifications.delivery import secret_of
@@ -49,8 +50,12 @@ def subscription_delete(request: HtmxHttpRequest, subscription_id: str) -> HttpR
 def subscription_test(request: HtmxHttpRequest, subscription_id: str) -> HttpResponse:
     """Send a test notification."""
     subscription = _own(request, subscription_id)
-    send_test(request.user, subscription)
-    messages.success(request, _("Test queued. Its result appears below."))
+    try:
+        send_test(request.user, subscription)
+    except OperationError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, _("Test queued. Its result appears below."))
     return HttpResponseRedirect(reverse("notification-list"))
 
 
@@ -61,9 +66,13 @@ def _own(request: HtmxHttpRequest, subscription_id: str) -> Subscription:
 def _page(request: HtmxHttpRequest, form: SubscriptionForm) -> NotificationsPage:
     own = Subscription.objects.filter(owner=request.user.pk).select_related("batch")
     deliveries = Delivery.objects.filter(subscription__owner=request.user.pk).select_related("subscription", "batch")
+    may_act = may_operate(request.user)
     return NotificationsPage(
         form=form,
-        rows=[SubscriptionRow(each, secret_of(each) if each.channel == Channel.WEBHOOK else "") for each in own],
+        rows=[
+            SubscriptionRow(each, secret_of(each) if may_act and each.channel == Channel.WEBHOOK else "")
+            for each in own
+        ],
         deliveries=list(deliveries[:RECENT_DELIVERIES]),
-        may_operate=may_operate(request.user),
+        may_operate=may_act,
     )

@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from dashboard.accounts.permissions import require_operator
+from dashboard.accounts.permissions import may_operate, require_operator
 from dashboard.actions import operations
 from dashboard.errors import OperationError
 from dashboard.models import Action, Batch, Operation
@@ -33,12 +33,12 @@ def operation_create(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
 @require_safe
 def operation_detail(request: HtmxHttpRequest, batch_id: str, operation_id: str) -> HttpResponse:
-    """Show the confirmation dialog of an operation; once it is confirmed, redirect to the batch."""
-    require_operator(request.user)
+    """Show an operation, to operators with what confirms it; once it is confirmed, redirect to the batch."""
     operation = _operation(batch_id, operation_id)
     if operation.confirmed_at is not None:
         return HttpResponseRedirect(f"{reverse('batch-detail', args=[batch_id])}?operation={operation.pk}")
-    return render(request, "batches/operation.html", {"page": operation_page(operation)})
+    page = operation_page(operation, may_operate=may_operate(request.user))
+    return render(request, "batches/operation.html", {"page": page})
 
 
 @require_POST

@@ -80,7 +80,7 @@ class ChunkRun:
     @property
     def note(self) -> ChunkNote:
         """The same as a note for the child's row."""
-        return ChunkNote(self._chunk.batch_id, self._chunk.child, self.status_text, self._now())
+        return ChunkNote(self._chunk.batch_id, self._chunk.child, self.status_text, self._now(), self._run_id)
 
     def _set_status(self, key: str, text: str) -> None:
         self._status_texts.pop(key, None)

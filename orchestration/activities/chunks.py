@@ -46,6 +46,7 @@ from orchestration.contracts.stores import CannotFanOut, InputUnreadable, Result
 from orchestration.errors.failures import failure_of
 from orchestration.processors import uploads
 from orchestration.processors.catalogue import UnknownProcessor, get_processor
+from orchestration.processors.delegation_policy import id_problem, queue_problem, type_problem
 from orchestration.processors.processor import BoundProcessor, ItemContext
 from orchestration.processors.raised import Outcome, message_of
 from orchestration.processors.result_size import size_failure
@@ -197,6 +198,12 @@ class ChunkActivities:
             made = DelegatedWorkflow(**await bound.run(item.data, context))
         except Exception as error:
             raise application_error(bound, error) from None
+        if (
+            problem := type_problem(made.workflow_type)
+            or queue_problem(made.task_queue)
+            or id_problem(made.workflow_id)
+        ):
+            raise ApplicationError(problem, type="NotAllowed", non_retryable=True)
         return Delegation(made, item.attempts, plan.item_attempts, plan.item_backoff, plan.non_retryable_types)
 
     @activity.defn(name=RESULT_OF_ACTIVITY)

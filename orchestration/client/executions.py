@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from uuid import UUID
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import ContinueAsNewInitiator, HistoryEventFilterType, WorkflowExecutionStatus
@@ -86,6 +87,14 @@ class ExecutionReader:
         run = await self.as_attempt(run_of(info))
         failure = await self.failure_of(workflow_id, run.last_run_id) if run.status.is_retryable else None
         return replace(run, failure=failure)
+
+    async def has_run(self, workflow_id: str, run_id: str) -> bool:
+        """Whether Temporal has started this run of a workflow. Raises TemporalUnavailable."""
+        try:
+            UUID(run_id)
+        except ValueError:
+            return False
+        return await self._describe(workflow_id, run_id) is not None
 
     async def as_attempt(self, run: WorkflowRun) -> WorkflowRun:
         """Return a run with the id and start of the first run of which it is the continuation, or of itself."""

@@ -135,12 +135,13 @@ class BegunItems:
 
 @dataclass(frozen=True)
 class ChunkNote:
-    """What a child is doing, in words: the newest progress that one of its items has reported, and when."""
+    """What a run of a child is doing, in words: the newest progress that one of its items has reported, and when."""
 
     batch_id: str
     child: int
     text: str
     at: datetime | None = None
+    run_id: str = ""
 
 
 @dataclass(frozen=True)

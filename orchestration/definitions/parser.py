@@ -14,16 +14,20 @@ from orchestration.definitions.expressions import Part
 from orchestration.definitions.models import DEFINITION_TYPES, AnyDefinition, Definition
 from orchestration.definitions.reference_checks import check_references
 from orchestration.definitions.source_tree import DefinitionErrors, Tree, read, source_error
+from orchestration.definitions.target_checks import check_targets
 from orchestration.plan.plan import Plan
 from orchestration.processors.processor import Processor
 
 _DEFINITIONS: TypeAdapter[Any] = TypeAdapter(AnyDefinition)
 
 
-def parse(text: str, processors: Mapping[str, Processor], *, is_new: bool = False) -> Definition:
+def parse(
+    text: str, processors: Mapping[str, Processor], *, is_new: bool = False, to_launch: bool = True
+) -> Definition:
     """Parse a definition in YAML or JSON; one that `is_new`, and not stored yet, may contain no credentials.
 
-    Raises DefinitionErrors, and nothing else.
+    One that is only read may start workflows that the installation allows no longer. Raises DefinitionErrors, and
+    nothing else.
     """
     root = read(text)
     kind = _kind_of(root)
@@ -37,6 +41,8 @@ def parse(text: str, processors: Mapping[str, Processor], *, is_new: bool = Fals
     except ValidationError as error:
         checks.report(error, root, "", errors, known=_known_keys(), tags=1)
     checks.check_names(root, kind, errors)
+    if to_launch:
+        check_targets(root, kind, errors)
     checks.check_processors(root, kind, processors, errors, is_new=is_new)
     checks.check_inputs(root, kind, processors, errors)
     check_references(root, kind, processors, errors)

@@ -68,11 +68,21 @@ class OnTimeout(StrEnum):
 
 
 class Approval(Part):
-    """Waits for a person. The result is {"approved", "by", "comment"}; `by` is "" after a timeout."""
+    """Waits for a person. The result is {"approved", "by", "comment"}; `by` is "" after a timeout.
+
+    With `four_eyes` whoever launched the batch may not approve.
+    """
 
     title: str = Field(min_length=1, max_length=200)
     timeout: Seconds = 86_400.0
     on_timeout: OnTimeout = OnTimeout.REFUSE
+    four_eyes: bool = False
+
+    @model_validator(mode="after")
+    def _somebody_approves(self) -> Self:
+        if self.four_eyes and self.on_timeout is OnTimeout.APPROVE:
+            raise PydanticCustomError("approval", "With four_eyes nobody's silence approves: on_timeout is refuse.")
+        return self
 
 
 class RunStep(Part):

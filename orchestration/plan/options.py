@@ -240,25 +240,6 @@ class ChildOptions(BaseModel):
         return self
 
 
-class ApprovalOptions(BaseModel):
-    """Whether a person has to approve the start."""
-
-    approval: bool = Field(
-        default=False,
-        title="Wait for approval",
-        description="Start nothing until an operator approves; end if it is rejected.",
-        json_schema_extra=group(APPROVAL),
-    )
-    approval_timeout: float = Field(
-        default=86_400,
-        gt=0,
-        le=2_592_000,
-        title="Approval timeout",
-        description="Seconds after which a missing approval counts as rejected.",
-        json_schema_extra=group(APPROVAL),
-    )
-
-
 class EndOptions(BaseModel):
     """What happens once the last child has closed."""
 

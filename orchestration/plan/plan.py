@@ -8,10 +8,10 @@ from typing import Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from orchestration.plan.approval_options import ApprovalOptions
 from orchestration.plan.choices import Execution, FailurePolicy, Partitioning
 from orchestration.plan.options import (
     CHILDREN,
-    ApprovalOptions,
     ChildOptions,
     EndOptions,
     FailureOptions,

@@ -39,19 +39,19 @@ CONTENT_TYPES = (JSON, STREAM)
 
 
 class StoreRefused(StoreAway):
-    """The dashboard denies this worker access: its token is wrong, or not an operator's. Somebody may mend that."""
+    """The dashboard denies this worker access: its token is wrong, or not for its queues. Somebody may mend that."""
 
 
 class RemoteStore:
     """Items over HTTP. Safe to call from several threads, and every call may be made twice."""
 
     def __init__(self, url: str, token: str) -> None:
-        """Take the dashboard's address and an operator's API token."""
+        """Take the dashboard's address and a worker's API token."""
         self._client = bearer_client(url, token, timeout=TIMEOUT)
 
-    def check(self) -> None:
-        """Raise StoreRefused where the token is not valid, StoreAway where there is no answer."""
-        self._post(RESULTS_PATH, b"[]")
+    def check(self, queues: Sequence[str] = ()) -> None:
+        """Raise StoreRefused where the token is not valid for these queues, StoreAway where there is no answer."""
+        self._post(RESULTS_PATH, b"[]", queue=list(queues))
 
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
         """Return what a run of a child has still to process. Raises LookupError for an unknown batch or slice."""
@@ -101,7 +101,10 @@ class RemoteStore:
         self._post(FORGET_PATH, BEGUN.dump_json(begun))
 
     def write_results(self, results: Sequence[ItemResult]) -> None:
-        """Record results, RESULTS_PER_CALL in a call, or fewer where a proxy takes no body of that size."""
+        """Record results, RESULTS_PER_CALL in a call, or fewer where some of them are refused.
+
+        A proxy may take no body of that size, and the dashboard no result of a run that Temporal no longer knows.
+        """
         for first in range(0, len(results), RESULTS_PER_CALL):
             self._write(results[first : first + RESULTS_PER_CALL])
 
@@ -109,11 +112,13 @@ class RemoteStore:
         try:
             self._post(RESULTS_PATH, RESULTS.dump_json(list(results)))
         except httpx.HTTPStatusError as error:
-            if error.response.status_code != 413 or len(results) == 1:
+            if error.response.status_code not in (409, 413) or len(results) == 1:
                 raise
             half = len(results) // 2
-            self._write(results[:half])
-            self._write(results[half:])
+            try:
+                self._write(results[:half])
+            finally:
+                self._write(results[half:])
 
     def _post(self, path: str, body: bytes, kind: str = JSON, **query: Any) -> httpx.Response:
         try:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from orchestration.contracts.item_workflows import DelegatedWorkflow
 from orchestration.contracts.names import DELEGATE_WORKFLOW
-from orchestration.contracts.workflow_ids import is_canopy_id
+from orchestration.processors.delegation_policy import id_problem, queue_problem, type_problem
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
 from orchestration.processors.templating import (
@@ -70,6 +70,14 @@ class WorkflowParameters(BaseModel):
         description="Seconds after which Temporal times it out. Empty: no limit.",
     )
 
+    @field_validator("workflow_type", "task_queue")
+    @classmethod
+    def _reject_targets(cls, given: str, info: ValidationInfo) -> str:
+        problem = type_problem(given) if info.field_name == "workflow_type" else queue_problem(given)
+        if problem:
+            raise ValueError(problem)
+        return given
+
     @field_validator("workflow_id")
     @classmethod
     def _reject_secrets(cls, given: str) -> str:
@@ -102,8 +110,8 @@ def workflow(item: Fields, parameters: WorkflowParameters, context: ItemContext)
     fields = context.fields(item)
     template: Any = json.loads(parameters.argument) if parameters.argument.strip() else None
     name = fill_text(parameters.workflow_id, fields).strip()
-    if name and is_canopy_id(name):
-        raise InvalidId(f"{name!r} begins as Canopy's own workflow ids do: choose another one.")
+    if problem := id_problem(name):
+        raise InvalidId(problem)
     return DelegatedWorkflow(
         workflow_type=parameters.workflow_type,
         task_queue=parameters.task_queue,

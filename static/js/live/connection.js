@@ -3,6 +3,7 @@
 const SILENCE = 12_000;
 const LONGEST_PAUSE = 5_000;
 const LOGGED_OUT = 4401;
+const RIGHTS_CHANGED = 4403;
 const UNKNOWN = 4404;
 
 export class Connection {
@@ -36,7 +37,7 @@ export class Connection {
     };
     socket.onclose = (event) => {
       if (socket !== this.socket) return;
-      if (event.code === LOGGED_OUT) location.reload();
+      if (event.code === LOGGED_OUT || event.code === RIGHTS_CHANGED) location.reload();
       else if (event.code === UNKNOWN) this.#tell("ended");
       else this.#lose();
     };

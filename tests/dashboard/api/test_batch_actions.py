@@ -66,6 +66,11 @@ def test_two_operators_and_a_double_click_start_one_attempt(stack: Stack) -> Non
         path = f"/batches/{batch}/retry"
         answers = list(pool.map(lambda _: stack.api("POST", path, {"status": "failed"}), range(4)))
     assert {answer.status_code for answer in answers} == {202}
+    assert sorted(len(answer.json()["accepted"]) for answer in answers) == [0, 0, 0, 6], "one of them says accepted"
+    told = [
+        entry["outcome"] for entry in stack.api("GET", f"/batches/{batch}/audit").json() if entry["action"] == "retry"
+    ]
+    assert sorted(outcome.startswith("6 accepted") for outcome in told) == [False, False, False, True]
     stack.wait_for(batch, "completed")
     assert Counter(node["attempt"] for node in stack.nodes(batch, kind="child")) == {2: 6}
 

@@ -13,14 +13,17 @@ from django.test import Client
 
 from dashboard.accounts.api_tokens import create_token
 from dashboard.chunk_store.store import DjangoChunkStore
-from dashboard.models import BegunItem
+from dashboard.models import BegunItem, TokenKind
 from dashboard.models import StepResult as KeptResult
+from dashboard.projection.events import apply_events
 from orchestration.contracts.chunks import BegunItems, ChunkInput
 from orchestration.contracts.step_results import StepResult, item_reference, text_of
 from orchestration.contracts.stores import ResultRefused
 from orchestration.remote import store as remote
 from orchestration.remote.store import RemoteStore
-from tests.support.builders import MakeBatch
+from tests.support.builders import MakeBatch, child_of, started
+
+QUEUE = "mine"
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +31,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def store(operator: User, monkeypatch: pytest.MonkeyPatch) -> RemoteStore:
     """A remote worker's store, whose calls reach the API without a socket."""
-    headers = {"Authorization": f"Bearer {create_token(operator, 'worker')}"}
+    headers = {"Authorization": f"Bearer {create_token(operator, 'one', TokenKind.WORKER, queues=[QUEUE])}"}
 
     def answered(request: httpx.Request) -> httpx.Response:
         path = request.url.raw_path.decode()
@@ -48,15 +51,17 @@ def store(operator: User, monkeypatch: pytest.MonkeyPatch) -> RemoteStore:
 def test_notes_of_what_was_begun_are_counted_by_other_passes_and_taken_back(
     make_batch: MakeBatch, store: RemoteStore
 ) -> None:
-    batch = make_batch(items=3, chunk_size=3)
-    begun = [BegunItems(batch.pk, "run", token, [0, 2]) for token in ("first", "second")]
+    batch = make_batch(items=3, chunk_size=3, task_queue=QUEUE)
+    apply_events(batch.pk, [started(child_of(batch, 0))])
+    run = started(child_of(batch, 0)).run_id
+    begun = [BegunItems(batch.pk, run, token, [0, 2]) for token in ("first", "second")]
     assert store.note_begun(begun[0]) == [0, 0]
     assert store.note_begun(begun[0]) == [0, 0]
     assert store.note_begun(begun[1]) == [1, 1]
     chunk = ChunkInput(batch.pk, 0, 0, 3, "elsewhere", timedelta(minutes=1), after_loss=True)
-    assert [item.ends for item in store.read_chunk(chunk, "run").items] == [2, 0, 2]
+    assert [item.ends for item in store.read_chunk(chunk, run).items] == [2, 0, 2]
     store.forget_begun(begun[1])
-    assert [item.ends for item in store.read_chunk(chunk, "run").items] == [1, 0, 1]
+    assert [item.ends for item in store.read_chunk(chunk, run).items] == [1, 0, 1]
     assert BegunItem.objects.count() == 2
     assert store.note_begun(BegunItems("gone", "run", "first", [0])) == [0]
 
@@ -69,7 +74,7 @@ def test_a_dashboard_of_before_says_nothing_of_earlier_passes(monkeypatch: pytes
 
 
 def test_a_result_of_a_step_is_kept_once_and_comes_back_as_it_was(make_batch: MakeBatch, store: RemoteStore) -> None:
-    batch, other = make_batch(items=1), make_batch(items=1)
+    batch, other = (make_batch(items=1, task_queue=QUEUE) for _ in range(2))
     text = '{"text":"\\u0000 ü \ud800 %"}'
     kept = StepResult.of(batch.pk, f"batch-{batch.pk}/get all", text)
     for _ in range(2):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from dashboard.chunk_store.store import DjangoChunkStore
-from dashboard.models import Attempt, Batch, BatchStatus, Item, Node
+from dashboard.models import Attempt, Batch, BatchStatus, Item, Node, Operation
 from dashboard.projection.attempts import begun_again
 from dashboard.projection.events import apply_events
-from dashboard.projection.retries import requeue
+from dashboard.projection.retries import claim, requeue
 from dashboard.projection.settlement import settle
 from orchestration.contracts.chunks import ItemResult
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
@@ -227,3 +229,40 @@ def test_partitions_that_never_ran_are_skipped_with_a_revision_of_their_own(make
     partitions = Node.objects.filter(batch=batch, kind=NodeKind.PARTITION)
     assert {*partitions.values_list("status", flat=True)} == {Status.SKIPPED}
     assert_consistent(batch.pk)
+
+
+def operation_of(batch: Batch, operator: User, **given: Any) -> Operation:
+    """An operation that asks Temporal."""
+    values = {"action": "retry", "words": "all", "number": 3, "confirmed_at": timezone.now(), **given}
+    return Operation.objects.create(batch=batch, person=operator, **values)
+
+
+def failed_batch(make_batch: MakeBatch) -> tuple[Batch, list[Node]]:
+    batch = make_batch(items=3)
+    start_root(batch)
+    run_children(batch, dict.fromkeys(range(3), Status.FAILED))
+    return batch, [child_of(batch, position) for position in range(3)]
+
+
+def test_of_two_claims_one_gets_each_child(make_batch: MakeBatch, operator: User) -> None:
+    batch, nodes = failed_batch(make_batch)
+    first, second = (operation_of(batch, operator) for _ in range(2))
+    assert claim(batch.pk, nodes[:2], first.pk) == {nodes[0].pk: None, nodes[1].pk: None}
+    assert claim(batch.pk, nodes, second.pk) == {nodes[2].pk: None}
+    assert claim(batch.pk, nodes[:1], first.pk) == {nodes[0].pk: first.pk}, "an operation may ask again"
+
+
+@pytest.mark.parametrize("past", [{"answered_at": START}, {"confirmed_at": START}])
+def test_a_claim_ends_with_its_answer_or_with_time(
+    make_batch: MakeBatch, operator: User, past: dict[str, datetime]
+) -> None:
+    batch, nodes = failed_batch(make_batch)
+    first, second = operation_of(batch, operator, **past), operation_of(batch, operator)
+    claim(batch.pk, nodes, first.pk)
+    assert claim(batch.pk, nodes, second.pk) == dict.fromkeys((node.pk for node in nodes), first.pk)
+
+
+def test_a_child_that_runs_again_since_it_was_read_is_not_claimed(make_batch: MakeBatch, operator: User) -> None:
+    batch, nodes = failed_batch(make_batch)
+    requeue(batch.pk, {0: 1})
+    assert [*claim(batch.pk, nodes, operation_of(batch, operator).pk)] == [nodes[1].pk, nodes[2].pk]

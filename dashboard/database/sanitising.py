@@ -6,15 +6,25 @@ import json
 import math
 from typing import Any
 
-from django.db import DataError
+from django.db import DataError, OperationalError
 
 _encode = json.JSONEncoder(allow_nan=False).encode  # json.dumps makes an encoder per call, which doubles the time
 
 
+LIMITS_EXCEEDED = "54"
+"""Beginning of the SQLSTATEs with which PostgreSQL says that a statement or a row is beyond its own limits."""
+
+SQLITE_LIMITS = ("too complex", "tree is too large", "too many sql variables", "stack overflow", "too big")
+"""Parts of SQLite's messages that say so."""
+
+
 def is_unstorable(error: BaseException) -> bool:
-    """Whether a database refused a value itself: NUL, half a character, a number or a text beyond its column."""
+    """Whether a database refused a value itself: NUL, half a character, or what is beyond its column or its limits."""
     if isinstance(error, OverflowError):
         return "SQLite INTEGER" in str(error)
+    if isinstance(error, OperationalError):
+        state, message = getattr(error.__cause__, "sqlstate", None), str(error).lower()
+        return str(state).startswith(LIMITS_EXCEEDED) if state else any(part in message for part in SQLITE_LIMITS)
     return isinstance(error, DataError) or (isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason)
 
 

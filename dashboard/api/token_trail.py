@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import threading
 from collections import OrderedDict
 
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponseBase
 
 from dashboard.accounts.api_tokens import note_use
 from dashboard.accounts.audit import record
 from dashboard.api.auth import token_of_request
-from dashboard.models import Batch
+from dashboard.models import Batch, TokenKind
 from dashboard.server.client_address import client_address
+from orchestration.errors.texts import first_line
+
+log = logging.getLogger(__name__)
+
+OF_PROGRAMS = re.compile(r"/(worker/|watches/events$)")
+"""Routes that a program calls all the time, also with a person's token."""
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 KEPT = 20_000
@@ -27,9 +36,13 @@ def note_request(request: HttpRequest, route: str, response: HttpResponseBase) -
     if token is None or (request.method in SAFE and response.status_code not in (401, 403)):
         return
     subject = str(next(iter((request.resolver_match.kwargs if request.resolver_match else {}).values()), ""))
-    if "worker/" in route and _is_known((token.digest, route, subject, str(response.status_code))):
+    again_and_again = token.kind != TokenKind.PERSON or OF_PROGRAMS.search(route)
+    if again_and_again and _is_known((token.digest, route, subject, str(response.status_code))):
         return
-    note_use(token, f"{request.method} {route}", subject, response.status_code, client_address(request))
+    try:
+        note_use(token, f"{request.method} {route}", subject, response.status_code, client_address(request))
+    except DatabaseError as error:  # the answer may be that there is no database
+        log.warning("The use of the token %s is not recorded: %s", token, first_line(error))
 
 
 def note_work(request: HttpRequest, batch_id: str, refusal: str) -> None:

@@ -1,4 +1,4 @@
-"""The HTTP client of a dashboard's API, with an operator's token."""
+"""The HTTP client of a dashboard's API, with a token."""
 
 from __future__ import annotations
 

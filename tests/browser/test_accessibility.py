@@ -29,6 +29,7 @@ PAGES = [
     "/queues/",
     "/patterns/",
     "/notifications/",
+    "/tokens/",
     "/password/",
     "/batches/?columns=status,items,rate,left,took,ended,note",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -22,6 +23,10 @@ from orchestration.temporal.connection import (
 
 REFUSAL_STATUSES = {"FAILED_PRECONDITION": 409, "INVALID_ARGUMENT": 422}
 """HTTP statuses by the gRPC status of a refusal. The others are about Canopy's own rights, not those of a person."""
+
+
+MOST_REASONS = 100
+"""Errors by field of one request that are said."""
 
 
 class OperationError(Exception):
@@ -118,10 +123,10 @@ def reasons_by_field(problems: Iterable[Mapping[str, Any]], *, below: str = "") 
     """Return pydantic's errors (`ValidationError.errors()`) as {dotted path: reasons}.
 
     Reasons are in the reader's language where they are translated, and without pydantic's prefix. An error of the
-    whole model has the path `below`.
+    whole model has the path `below`. There are MOST_REASONS at most: to say each of a million takes half a minute.
     """
     found = dict[str, list[str]]()
-    for problem in problems:
+    for problem in islice(problems, MOST_REASONS):
         path = ".".join([*([below] if below else []), *map(str, problem["loc"])])
         found.setdefault(path, []).append(str(translated(str(problem["msg"]).removeprefix("Value error, "))))
     return found

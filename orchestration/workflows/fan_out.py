@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.events import EventKind
     from orchestration.contracts.fan_out import FanOutInput, FanOutResult
     from orchestration.contracts.messages import MOST_CHILDREN
+    from orchestration.contracts.patches import PAUSE_HOLDS_HANDOFF
     from orchestration.contracts.status import REFUSED, ROLLED_BACK, Failure, Status
     from orchestration.engine.approval import verdict
     from orchestration.engine.cancellation import hears_cancel, stop_if_canceled
@@ -153,7 +154,7 @@ class FanOutWorkflow(FanOutParent):
         if not children:
             return "No child had completed, so there was nothing to roll back."
         self._report_on_timeline(EventKind.ROLLING_BACK, f"Children to roll back: {len(children):,}.")
-        items = self._units.layout.items
+        items, is_paused = self._units.layout.items, self._supervisor.paused
         undo = replace(
             self._given,
             items=items,
@@ -161,7 +162,7 @@ class FanOutWorkflow(FanOutParent):
             roll_back=True,
             undo=False,
             window=self._window,
-            paused=False,
+            paused=is_paused and workflow.patched(PAUSE_HOLDS_HANDOFF),
         )
         units = units_of(undo, lambda number: None)
         self._units, self._supervisor = units, self._supervise(units, undo)

@@ -124,3 +124,27 @@ async def test_a_rollback_that_waits_for_its_resource_leaves_it_to_others_while_
     await engine.gateway.resume(run.id)
     assert (await failure_of(run)).message == "Children rolled back: 1."
     assert dict(probe.undone) == {"0": 1}
+
+
+async def test_a_rollback_of_a_batch_that_is_paused_begins_once_it_is_resumed(engine: Engine) -> None:
+    probe = failing(1)
+    probe.hold_once = {"1"}
+    run = await engine.launch(3, probe, failure_policy="fail_fast", on_threshold="roll_back", window=1)
+    await run.calls(2)
+    await engine.gateway.pause(run.id)
+
+    async def is_paused() -> bool:
+        return (await engine.gateway.progress(run.id)).paused
+
+    await until(is_paused, "the batch is paused")
+    probe.released.set()
+
+    async def begins_to_roll_back() -> bool:
+        return EventKind.ROLLING_BACK in {event.kind for event in run.events()}
+
+    await until(begins_to_roll_back, "the limit is exceeded")
+    assert (await engine.gateway.progress(run.id)).paused
+    assert not probe.undone
+    await engine.gateway.resume(run.id)
+    assert "Children rolled back: 1." in (await failure_of(run)).message
+    assert dict(probe.undone) == {"0": 1}

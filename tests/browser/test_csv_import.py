@@ -6,14 +6,13 @@ import asyncio
 import csv
 import io
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
 
 from tests.support.browser import NewPage, until_live
-from tests.support.stack import Stack, TemporalServer
+from tests.support.stack import Stack
 
 pytestmark = pytest.mark.browser
 
@@ -35,30 +34,16 @@ COLUMNS = "id: integer\nemail: text, required, unique, pattern .+@.+\namount: de
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Path:
+def shop(shop_database: Path) -> Path:
     """A shop's database."""
-    path = tmp_path / "shop.sqlite3"
-    with sqlite3.connect(path) as connection:
+    with sqlite3.connect(shop_database) as connection:
         connection.execute("CREATE TABLE people (id integer PRIMARY KEY, email text, amount numeric)")
         connection.execute("INSERT INTO people VALUES (2, 'old@example.org', 1)")
         connection.execute(
             "CREATE TRIGGER no_eve BEFORE INSERT ON people WHEN new.id = 5 "
             "BEGIN SELECT raise(ABORT, 'eve is not welcome'); END"
         )
-    return path
-
-
-@pytest.fixture
-def importing_stack(shop: Path, tmp_path: Path) -> Iterator[Stack]:
-    """A stack whose installation configures the shop."""
-    server = TemporalServer(tmp_path)
-    server.start()
-    environment = {"CANOPY_CONNECTION_SHOP": f"sqlite:///{shop}", "CANOPY_CONNECTION_SHOP_WRITABLE": "1"}
-    stack = Stack(server, environment)
-    stack.start()
-    yield stack
-    stack.stop()
-    server.stop()
+    return shop_database
 
 
 def people(shop: Path) -> list[tuple[int, str, float]]:
@@ -67,9 +52,8 @@ def people(shop: Path) -> list[tuple[int, str, float]]:
 
 
 async def test_rows_are_rejected_with_reasons_imported_and_rolled_back(
-    importing_stack: Stack, shop: Path, new_page: NewPage
+    stack: Stack, shop: Path, new_page: NewPage
 ) -> None:
-    stack = importing_stack
     imported = [(2, "bob@example.org", 7), (3, "ann@example.org", 9)]
     page = await new_page(stack, "/launch/csv_import/", allow=[r"status of 422"])
     await launches_once_the_schema_is_valid(page)

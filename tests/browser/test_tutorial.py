@@ -17,6 +17,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.support.browser import DEADLINE, log_in
+from tests.support.prepared import prepared_home
 from tests.support.running import Run
 from tests.support.stack import ROOT
 
@@ -72,7 +73,7 @@ def tutorial(tmp_path: Path) -> Tutorial:
     folder = tmp_path / "canopy"
     folder.mkdir()
     for name in PROJECT:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))  # not those being written
     for name in FILES:
         shutil.copy2(ROOT / name, folder / name)
     (folder / ".venv").symlink_to(ROOT / ".venv")
@@ -82,6 +83,7 @@ def tutorial(tmp_path: Path) -> Tutorial:
 @pytest.fixture
 def running(tutorial: Tutorial, tmp_path: Path) -> Iterator[Run]:
     """What the tutorial's last command starts; not yet started."""
+    shutil.copytree(prepared_home(), tmp_path / "home")
     run = Run(tmp_path / "home", folder=tutorial.folder)
     yield run
     family = psutil.Process(run.process.pid).children(recursive=True)  # the shell's: make and all below it

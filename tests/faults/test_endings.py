@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from orchestration.contracts.workflow_ids import root_id
 from tests.faults.endings import FOLDER
 from tests.support.http_browser import http_browser
+from tests.support.prepared import prepared_home
 from tests.support.running import Run
 from tests.support.stack import http
 from tests.support.waiting import wait_until
@@ -57,6 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(folder: Path) -> Iterator[Run]:
     """A run whose worker knows the processors."""
+    shutil.copytree(prepared_home(), folder / "home")
     run = Run(folder / "home", environment=ENVIRONMENT | {FOLDER: str(folder)})
     run.start()
     yield run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,6 +17,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from dashboard.environment import SHARED
 from tests.support.prepared import prepared_home
@@ -36,7 +39,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
     run.process.stop()
 
 
-def test_a_home_has_one_run_whose_killed_processes_come_back_and_none_is_left_at_the_end(run: Run) -> None:
+def test_killed_processes_come_back_none_is_left_at_the_end_and_the_next_run_goes_on(run: Run) -> None:
     run.start()
     login = run.home / "first-login.json"
     assert set(json.loads(login.read_text())) == {"username", "password", "token"}
@@ -59,34 +62,35 @@ def test_a_home_has_one_run_whose_killed_processes_come_back_and_none_is_left_at
     _, alive = psutil.wait_procs(family, timeout=120)
     assert alive == []
 
-    again = Run(run.home)
+    again = Run(run.home, ["make", "run"])
     again.start()
     try:
-
-        def completed() -> bool:
-            return bool(again.api("GET", f"/batches/{batch}").json()["status"] == "completed")
-
-        wait_until(completed, "the batch that was running goes on to its end")
+        _completes(again, batch)
+        _returns_work_before_temporal_stops(again)
     finally:
         again.process.stop()
 
 
-def test_work_is_returned_before_temporal_stops_also_when_only_make_is_interrupted(tmp_path: Path) -> None:
-    shutil.copytree(prepared_home(), tmp_path / "home")
-    run = Run(tmp_path / "home", ["make", "run"])
-    run.start()
-    try:
-        batch = run.api("POST", "/batches", {**SLOW, "count": 200, "plan": {"chunk_size": 50, "window": 4}}).json()[
-            "id"
-        ]
-        wait_until(lambda: run.api("GET", f"/batches/{batch}").json()["items"]["completed"], "it is at work")
-        family = psutil.Process(run.process.pid).children(recursive=True)
-        os.kill(run.process.pid, signal.SIGINT)
-        _, alive = psutil.wait_procs(family, timeout=120)
-    finally:
-        run.process.stop()
+def _completes(run: Run, batch: str) -> None:
+    """Wait until a batch that was running when its processes ended goes on to its end."""
+
+    def is_completed() -> bool:
+        return bool(run.api("GET", f"/batches/{batch}").json()["status"] == "completed")
+
+    wait_until(is_completed, "the batch goes on to its end")
+
+
+def _returns_work_before_temporal_stops(run: Run) -> None:
+    """Interrupt make alone, which a terminal does not, while a batch is at work."""
+    log = run.home / "logs" / "worker.log"
+    before = len(log.read_text())
+    batch = run.api("POST", "/batches", {**SLOW, "count": 200, "plan": {"chunk_size": 50, "window": 4}}).json()["id"]
+    wait_until(lambda: run.api("GET", f"/batches/{batch}").json()["items"]["completed"], "it is at work")
+    family = psutil.Process(run.process.pid).children(recursive=True)
+    os.kill(run.process.pid, signal.SIGINT)
+    _, alive = psutil.wait_procs(family, timeout=120)
     assert alive == []
-    said = (run.home / "logs" / "worker.log").read_text()
+    said = log.read_text()[before:]
     assert "Beginning worker shutdown" in said
     assert "Connection refused" not in said.partition("Beginning worker shutdown")[2]
 
@@ -167,15 +171,28 @@ def test_a_changed_template_takes_effect_with_debug(tmp_path: Path, debug: str, 
     assert subprocess.check_output(command, cwd=ROOT, env=env, text=True, timeout=300).split() == rendered
 
 
-def test_a_port_in_use_is_a_clear_message(tmp_path: Path) -> None:
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> pytest.MonkeyPatch:
+    """Have the command run in this process, in a home of its own; return what sets its environment."""
+    settings.HOME = tmp_path
+    monkeypatch.delenv("MAKELEVEL", raising=False)
+    return monkeypatch
+
+
+def test_a_port_in_use_is_a_clear_message(here: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert f"Port {port} of 127.0.0.1 cannot be used: Address already in use." in _fail(tmp_path / "other", port)
+        here.setenv("PORT", str(port))
+        message = f"Port {port} of 127.0.0.1 cannot be used: Address already in use."
+        with pytest.raises(CommandError, match=re.escape(message)):
+            call_command("run")
 
 
 @pytest.mark.parametrize(("port", "message"), [("http", "not a number"), ("70000", "cannot be used")])
-def test_an_invalid_port_is_a_clear_message(tmp_path: Path, port: str, message: str) -> None:
-    assert message in _fail(tmp_path / "other", port)
+def test_an_invalid_port_is_a_clear_message(here: pytest.MonkeyPatch, port: str, message: str) -> None:
+    here.setenv("PORT", port)
+    with pytest.raises(CommandError, match=message):
+        call_command("run")
 
 
 def test_an_unreachable_database_is_a_clear_message(tmp_path: Path) -> None:

@@ -114,7 +114,6 @@ class Caller:
             kind = {"data": body, "content_type": "application/json"}
         with transaction.atomic():
             answer = getattr(browser, method.lower())(route.path, headers=headers, **kind)
-            answer.close()
             transaction.set_rollback(True)
         assert answer.status_code < 500 or answer.status_code == 503, (route, method, self.title, answer.status_code)
         if answer.status_code == 405:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, CursorResult, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.pool import QueuePool
@@ -32,7 +32,7 @@ from orchestration.processors.data.connections import (
 )
 from orchestration.processors.data.database_sessions import guard_postgresql, guard_sqlite, refuse_side_effects
 from orchestration.processors.data.json_values import as_json
-from orchestration.processors.data.statements import check_reads
+from orchestration.processors.data.statements import check_reads, may_stream
 from orchestration.processors.secrets import mask, register_secret
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,9 @@ POOL_SIZE = 20
 
 PROBES = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 10_000}
 """A host that vanished is noticed after about ten seconds: seconds, seconds, number, milliseconds."""
+
+ROWS_PER_PORTION = 1_000
+"""Rows that are fetched together. A cursor of the server keeps the rest there."""
 
 STEPS_PER_CHECK = 10_000
 """Instructions of SQLite's virtual machine between two checks of time limit and cancellation."""
@@ -153,14 +156,12 @@ def run_statement(
         with transaction(name, seconds, is_canceled) as connection:
             if connection.dialect.name == "postgresql":
                 refuse_side_effects(connection, functions)
+            if may_stream(statement, connection.dialect.name):
+                connection = connection.execution_options(yield_per=ROWS_PER_PORTION)
             result = connection.execute(text(statement), fields)
             rows, count = list[dict[str, Any]](), result.rowcount
             if result.returns_rows:
-                count = 0
-                for row in result:
-                    count += 1
-                    if len(rows) < rows_kept:
-                        rows.append(as_json(dict(row._mapping)))
+                rows, count = _counted(result, rows_kept, time.monotonic() + seconds, is_canceled)
     except StatementError as error:
         raise database_failure(error) from None  # its message contains the statement with all values
     return max(0, count), rows
@@ -184,6 +185,22 @@ def examine_connections() -> None:
             log.error("%s", error)
         except SQLAlchemyError as error:
             log.warning("Connection %s does not answer yet: %s", name, mask(str(error).partition("\n")[0]))
+
+
+def _counted(
+    result: CursorResult[Any], rows_kept: int, deadline: float, is_canceled: Callable[[], bool]
+) -> tuple[list[dict[str, Any]], int]:
+    """Return the first rows as JSON, and the number of all, of which a portion is held at a time.
+
+    Raises DatabaseFailed after the deadline or on cancellation: the server counts the time of each portion alone.
+    """
+    rows, count = list[dict[str, Any]](), 0
+    for portion in result.partitions(ROWS_PER_PORTION):
+        count += len(portion)
+        rows += [as_json(dict(row._mapping)) for row in portion[: max(0, rows_kept - len(rows))]]
+        if is_canceled() or time.monotonic() > deadline:
+            raise DatabaseFailed(f"The statement was stopped after {count:,} rows: its time limit is over.")
+    return rows, count
 
 
 def database_failure(error: StatementError) -> Exception:

@@ -75,6 +75,15 @@ def check_reads(statement: str, dialect: str) -> frozenset[str]:
     return frozenset(functions)
 
 
+def may_stream(statement: str, dialect: str) -> bool:
+    """Whether a server can keep the rows of a statement and hand them out in portions: those of a query, not others."""
+    try:
+        check_reads(statement.replace("\\:", ":"), dialect)
+    except InvalidStatement:
+        return False
+    return not _EXPLAIN.match(statement) and not _SHOW.fullmatch(statement)
+
+
 def _check_tokens(query: str, tokens: list[Token]) -> None:
     """Refuse what does not begin as a query, and spellings that a server may read otherwise than the parser."""
     if not tokens or tokens[0].token_type not in QUERIES:

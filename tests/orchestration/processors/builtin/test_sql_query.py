@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from pydantic import ValidationError
@@ -263,3 +264,32 @@ async def test_a_missing_or_invalid_connection_is_reported(monkeypatch: pytest.M
     assert "geheim" not in away.error
     with pytest.raises(ValidationError, match="Enter the name of a connection"):
         await ask("SELECT 1", connection="postgres://user:geheim@host/x")
+
+
+MANY = {
+    "postgresql": "SELECT repeat('x', 1000) AS text FROM generate_series(1, 200000)",
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) "
+    "SELECT printf('%.1000c', 'x') AS text FROM n",
+}
+
+
+@pytest.mark.parametrize("connection", ["SHOP", "STORE"])
+async def test_rows_are_fetched_in_portions_and_counted(shop: str, connection: str) -> None:
+    memory = psutil.Process().memory_info
+    before = memory().rss
+    (outcome,) = await ask(MANY[shop], connection=connection, rows_kept=2, timeout=600)
+    assert memory().rss - before < 100 * 1024 * 1024  # all of them have 200 MB
+    assert (outcome.error, outcome.result["row_count"]) == ("", 200_000)
+    assert [len(row["text"]) for row in outcome.result["rows"]] == [1_000, 1_000]
+
+
+async def test_the_time_limit_holds_for_all_portions_together(shop: str) -> None:
+    (outcome,) = await ask(MANY[shop], rows_kept=0, timeout=0.01)
+    assert outcome.error_type == "DatabaseFailed"
+
+
+async def test_a_statement_that_is_no_query_returns_its_rows_too(shop: str) -> None:
+    (outcome,) = await ask("INSERT INTO goods VALUES (900, 'mead') RETURNING id", connection="STORE")
+    assert (outcome.error, outcome.result["rows"]) == ("", [{"id": 900}])
+    (outcome,) = await ask("DELETE FROM goods WHERE id = 900", connection="STORE")
+    assert outcome.result["row_count"] == 1

@@ -10,7 +10,7 @@ from tests.fuzz.__main__ import SQLITE, run
 from tests.support.servers import postgres
 from tests.support.stack import TemporalServer
 
-INPUTS = 80
+INPUTS = 40
 SEED = 20_260
 DEADLINE = 300
 

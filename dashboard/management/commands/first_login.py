@@ -48,7 +48,7 @@ def make_first_login() -> dict[str, str] | None:
         return None
     login = {"username": USERNAME, "password": secrets.token_urlsafe(16)}
     person = User.objects.create_user(**login)
-    person.groups.add(Group.objects.get(name=OPERATORS))
+    person.groups.add(Group.objects.get_or_create(name=OPERATORS)[0])
     password_is_first(person)
     login["token"] = create_token(person, "first login")
     path = settings.HOME / FIRST_LOGIN

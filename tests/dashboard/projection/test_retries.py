@@ -265,4 +265,4 @@ def test_a_claim_ends_with_its_answer_or_with_time(
 def test_a_child_that_runs_again_since_it_was_read_is_not_claimed(make_batch: MakeBatch, operator: User) -> None:
     batch, nodes = failed_batch(make_batch)
     requeue(batch.pk, {0: 1})
-    assert [*claim(batch.pk, nodes, operation_of(batch, operator).pk)] == [nodes[1].pk, nodes[2].pk]
+    assert set(claim(batch.pk, nodes, operation_of(batch, operator).pk)) == {nodes[1].pk, nodes[2].pk}

@@ -124,6 +124,7 @@ def test_a_download_is_streamed_in_bounded_chunks(operator: User, make_batch: Ma
     assert max(map(len, pieces)) < 2 * PART_SIZE
 
 
+@pytest.mark.django_db  # the thread may have a connection of another test
 async def test_a_response_is_generated_while_it_is_streamed() -> None:
     made = list[int]()
 
@@ -144,6 +145,7 @@ def _failing(after: int) -> Iterator[bytes]:
     raise ZeroDivisionError
 
 
+@pytest.mark.django_db
 async def test_a_first_part_that_fails_is_an_error_and_a_later_one_cuts_the_response() -> None:
     with pytest.raises(ZeroDivisionError):
         stream(_failing(0), "text/plain")

@@ -86,8 +86,8 @@ def test_pause_and_resume(stack: Stack, created: list[str]) -> None:
     browser.submit(f"/schedules/{schedule}/resume/", {})
     wait_until(lambda: read_schedule(stack, schedule)["temporal"]["launched"] > before, "it launches again")
     entries = browser.get(f"/schedules/{schedule}/").text
-    for action in ("make", "pause", "resume"):
-        assert f"<b>operator</b> {action}" in entries
+    for actor, action in (("operator (first login)", "make"), ("operator", "pause"), ("operator", "resume")):
+        assert f"<b>{actor}</b> {action}" in entries
 
 
 def _seconds_pass(seconds: float) -> Any:

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from orchestration.processors.content import readers
+from orchestration.processors.content.child import WORN
 from orchestration.processors.content.readers import (
     CHILD,
     PROCESSES,
@@ -61,11 +62,13 @@ async def test_one_process_reads_one_after_another_and_knows_no_secret(
     processes: ContentReaders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CANOPY_SECRET_CRM", "hunter2")
+    memory = b"x" * (WORN + 1)  # of a worker that is large itself
     first = await read(processes, "read", "über".encode(), kept=3)
     second = await read(processes, "read", b"x" * 5_000_000)
     assert (first["content"], first["arguments"]) == ("über", {"kept": 3})
     assert first["pid"] == second["pid"] != os.getpid()
     assert second["size"] == 5_000_000
+    assert len(memory) > WORN
     assert "hunter2" not in str(first["environment"])
 
 

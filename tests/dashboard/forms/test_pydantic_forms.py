@@ -179,7 +179,7 @@ def unchanged(model: type[BaseModel], **options: Any) -> PydanticForm:
     return form
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(models())
 def test_an_unchanged_form_launches_the_defaults(model: type[BaseModel]) -> None:
     check_parameters(model)

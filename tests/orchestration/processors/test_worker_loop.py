@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 
@@ -24,7 +25,7 @@ async def test_what_blocks_the_workers_loop_is_named_in_the_log_and_at_the_item(
     assert len(said) == 1
     assert said[0].startswith("blocks the worker's event loop at test_worker_loop.py:")
     assert "web_page blocks the worker's event loop at test_worker_loop.py:" in caplog.text
-    assert not worker_loop._at_work
+    assert asyncio.current_task() not in worker_loop._at_work, "those of other tests aside"
 
 
 def _block_until(said: list[str]) -> None:

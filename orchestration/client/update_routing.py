@@ -11,6 +11,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from temporalio.client import (
@@ -50,6 +51,9 @@ CLOSED = (RPCStatusCode.NOT_FOUND, RPCStatusCode.ABORTED)
 
 CLOSING = (PARENT_CLOSING, "AcceptedUpdateCompletedWorkflow")
 """Types of the failure of an update that came as the workflow closed: ours, and Temporal's."""
+
+UPDATE_TIMEOUT = timedelta(seconds=10)
+"""Longer than a run waits for the worker that had it (4 s) before another one takes it: a loss makes it late."""
 
 NOT_ASKED = "not asked: another request of this action has not been answered"
 
@@ -147,7 +151,7 @@ class Routing(ABC):
                 self._request(children),
                 id=update_id,
                 result_type=ChildrenAnswer,
-                rpc_timeout=RPC_TIMEOUT,
+                rpc_timeout=UPDATE_TIMEOUT,
             )
             return answer
 
@@ -250,7 +254,7 @@ class RetryRouting(Routing):
                 start_workflow_operation=start,
                 id=update_id,
                 result_type=ChildrenAnswer,
-                rpc_timeout=RPC_TIMEOUT,
+                rpc_timeout=UPDATE_TIMEOUT,
             )
             return answer
 

@@ -38,7 +38,8 @@ async def held(engine: Engine, items: int) -> Run:
 async def test_fifty_operators_who_retry_one_child_each_at_the_same_moment_all_succeed(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(update_routing, "RPC_TIMEOUT", timedelta(minutes=1))  # the machine may be slow
+    for timeout in ("RPC_TIMEOUT", "UPDATE_TIMEOUT"):
+        monkeypatch.setattr(update_routing, timeout, timedelta(minutes=1))  # the machine may be slow
     run = await held(engine, 50)
     answers = await asyncio.gather(*(run.retry([child]) for child in range(50)))
     assert sorted(child for answer in answers for child in answer.accepted) == [*range(50)]

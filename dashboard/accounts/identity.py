@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -18,6 +17,7 @@ from django.http import HttpRequest
 from dashboard.accounts.api_tokens import holder_of
 from dashboard.accounts.permissions import may_view
 from dashboard.database.threads import in_thread
+from dashboard.server.recently_used import RecentlyUsed
 from orchestration.errors.texts import first_line
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Identities:
     """Knows whose session or token came with a request; asks the database once in a while for each."""
 
     def __init__(self) -> None:
-        self._known = OrderedDict[str, tuple[float, str | None]]()
+        self._known = RecentlyUsed[str, tuple[float, str | None]](REMEMBERED)
 
     def __len__(self) -> int:
         """Return how many sessions and tokens are remembered."""
@@ -55,14 +55,8 @@ class Identities:
             except Exception as error:
                 log.warning("Whose %s this is cannot be told: %s", kind, first_line(error))
                 return None
-            self._remember(key, person)
+            self._known[key] = (time.monotonic() + REMEMBERED_FOR, person)
         return person
-
-    def _remember(self, key: str, person: str | None) -> None:
-        self._known[key] = (time.monotonic() + REMEMBERED_FOR, person)
-        self._known.move_to_end(key)
-        while len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
 
 
 def _credential(scope: Mapping[str, Any]) -> tuple[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections import OrderedDict
 
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponseBase
@@ -15,6 +14,7 @@ from dashboard.accounts.audit import record
 from dashboard.api.auth import token_of_request
 from dashboard.models import Batch, TokenKind
 from dashboard.server.client_address import client_address
+from dashboard.server.recently_used import RecentlyUsed
 from orchestration.errors.texts import first_line
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 KEPT = 20_000
 LONGEST_REASON = 300
 
-_seen = OrderedDict[tuple[str, str, str, str], None]()
+_seen = RecentlyUsed[tuple[str, str, str, str], bool](KEPT)
 _lock = threading.Lock()
 
 
@@ -62,10 +62,6 @@ def note_work(request: HttpRequest, batch_id: str, refusal: str) -> None:
 def _is_known(key: tuple[str, str, str, str]) -> bool:
     """Whether this process has noted it already."""
     with _lock:
-        if key in _seen:
-            _seen.move_to_end(key)
-            return True
-        _seen[key] = None
-        if len(_seen) > KEPT:
-            _seen.popitem(last=False)
-        return False
+        is_known = key in _seen
+        _seen[key] = True
+        return is_known

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from django.db.models.functions import Cast
 
 from dashboard.definitions.stages import definition_of, stages_of
 from dashboard.models import PARENT_KINDS, Attempt, Batch, DefinitionVersion, Node, Operation
+from dashboard.server.recently_used import RecentlyUsed
 from dashboard.temporal import gateway
 from orchestration.contracts.chunks import BegunItems, ChunkInput, ChunkNote, ItemResult
 from orchestration.contracts.events import NodeKind
@@ -73,7 +74,7 @@ class Claim:
         return self.batch_id, self.run_id, self.undo
 
 
-_known = OrderedDict[Key, Grant]()
+_known = RecentlyUsed[Key, Grant](GRANTS_KEPT)
 _lock = threading.Lock()
 
 
@@ -182,8 +183,6 @@ def _look_up(batch: Batch, claims: Sequence[Claim], queues: Collection[str] | No
         _ask_temporal(batch, unknown, nodes)
     with _lock:
         _known.update(grants)
-        while len(_known) > GRANTS_KEPT:
-            _known.popitem(last=False)
     return grants
 
 

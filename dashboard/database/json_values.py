@@ -11,10 +11,9 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.signals import connection_created
 from django.db.models import Expression, F, Func, IntegerField, TextField
-from django.dispatch import receiver
+
+from dashboard.database.sqlite_functions import sqlite_function
 
 DECIMAL_TEXT = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?")
 """Text that is a number as Decimal writes it: without leading zeros, which codes and telephone numbers have."""
@@ -35,6 +34,7 @@ def decimal_of(text: str) -> Decimal | None:
     return Decimal(text) if len(text) <= NUMBER_LENGTH and TYPED_NUMBER.fullmatch(text) else None
 
 
+@sqlite_function(1)
 def number_key(given: Any) -> str | None:
     """Return a number as text that sorts as the number does; equal numbers give equal text. None if it is no number."""
     try:
@@ -52,11 +52,13 @@ def number_key(given: Any) -> str | None:
     return f"0{exponent.translate(_COMPLEMENT)}{digits.translate(_COMPLEMENT)}~"
 
 
+@sqlite_function(1)
 def decimal_text_key(given: Any) -> str | None:
     """Return the key of text that is a number; None for any other text."""
     return number_key(given) if isinstance(given, str) and DECIMAL_TEXT.fullmatch(given) else None
 
 
+@sqlite_function(1)
 def natural_key(given: str | None) -> str | None:
     """Return text that sorts as a person counts, `row-2` before `row-10`: a run of digits goes after its length."""
     if given is None:
@@ -64,6 +66,7 @@ def natural_key(given: str | None) -> str | None:
     return DIGIT_RUN.sub(lambda run: f"{len(number := run[0].lstrip('0')):03d}{number}", given)
 
 
+@sqlite_function(1)
 def value_text(document: str | None) -> str | None:
     """Return a JSON value as PostgreSQL writes it: numbers without exponent, members by length and code points."""
     if document is None:
@@ -87,24 +90,11 @@ def _written(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+@sqlite_function(2)
 def member(document: str | None, name: str) -> str | None:
     """Return a member of a JSON object as JSON; SQLite's paths cannot name all of them."""
     found = json.loads(document) if document else None
     return json.dumps(found[name]) if isinstance(found, dict) and name in found else None
-
-
-FUNCTIONS = ((number_key, 1), (decimal_text_key, 1), (natural_key, 1), (value_text, 1), (member, 2))
-"""Functions that SQLite gets, as canopy_<name>, with the number of their arguments."""
-
-
-@receiver(connection_created)
-def register_functions(connection: BaseDatabaseWrapper, **signal: Any) -> None:
-    """Give a new connection to SQLite the functions that the expressions use."""
-    if connection.vendor == "sqlite":
-        for function, arguments in FUNCTIONS:
-            connection.connection.create_function(
-                f"canopy_{function.__name__}", arguments, function, deterministic=True
-            )
 
 
 class _JsonFunc(Func):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.signals import connection_created
 from django.db.models import CharField, TextField
 from django.db.models.lookups import IContains, IExact, IStartsWith
 
-FOLD = "canopy_fold"
+from dashboard.database.sqlite_functions import sqlite_function
 
 
+@sqlite_function(1)
 def fold(value: str | None) -> str | None:
     """Return a text with its letters folded one by one, as PostgreSQL's upper does: "ß" stays one letter."""
     if value is None or value.isascii():
@@ -20,16 +19,10 @@ def fold(value: str | None) -> str | None:
 
 
 def use_folding() -> None:
-    """Let lookups without regard to case fold all letters in SQLite, in connections that are made from now on."""
-    connection_created.connect(_add_fold)
+    """Let lookups without regard to case fold all letters in SQLite."""
     for field in (CharField, TextField):
         for lookup in (FoldingContains, FoldingStartsWith, FoldingExact):
             field.register_lookup(lookup)
-
-
-def _add_fold(connection: BaseDatabaseWrapper, **signal: Any) -> None:
-    if connection.vendor == "sqlite":
-        connection.connection.create_function(FOLD, 1, fold, deterministic=True)
 
 
 class _Folding:
@@ -41,7 +34,7 @@ class _Folding:
         if not isinstance(self.rhs, str) or self.rhs.isascii():  # type: ignore[attr-defined]
             return sql, params
         left, _ = super().process_lhs(compiler, connection)  # type: ignore[misc]
-        return sql.replace(left, f"{FOLD}({left})", 1), (*params[:-1], fold(params[-1]))
+        return sql.replace(left, f"canopy_fold({left})", 1), (*params[:-1], fold(params[-1]))
 
 
 class FoldingContains(_Folding, IContains):

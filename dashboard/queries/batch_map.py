@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil, log10, nan
@@ -19,6 +19,7 @@ from django.db.models.functions import Floor
 
 from dashboard.models import BY_INTEREST, Batch, Node, NodeStatus
 from dashboard.queries.selection import ALL_CHILDREN
+from dashboard.server.recently_used import RecentlyUsed
 from orchestration.contracts.events import NodeKind
 
 STATUSES = (
@@ -97,16 +98,13 @@ class _MapCache:
     """A cache of maps, least recently used evicted first."""
 
     def __init__(self) -> None:
-        self._maps = OrderedDict[str, BatchMap]()
+        self._maps = RecentlyUsed[str, BatchMap](MAPS_CACHED)
         self._lock = threading.Lock()
 
     def of(self, batch: Batch) -> BatchMap:
         """Return the map of a batch, up to its revision."""
         with self._lock:
-            found = self._maps.setdefault(batch.pk, BatchMap())
-            self._maps.move_to_end(batch.pk)
-            while len(self._maps) > MAPS_CACHED:
-                self._maps.popitem(last=False)
+            found = self._maps[batch.pk] = self._maps.get(batch.pk, BatchMap())
         found.update(batch)
         return found
 

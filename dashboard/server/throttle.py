@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
+
+from dashboard.server.recently_used import RecentlyUsed
 
 KEYS_KEPT = 10_000
 """Whoever has been quiet for the longest is forgotten first."""
@@ -16,7 +18,7 @@ class Throttle:
 
     def __init__(self, limit: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit, self.seconds, self._clock = limit, seconds, clock
-        self._times = OrderedDict[str, deque[float]]()
+        self._times = RecentlyUsed[str, deque[float]](KEYS_KEPT)
         self._lock = threading.Lock()
 
     def take(self, key: str) -> bool:
@@ -35,10 +37,8 @@ class Throttle:
             return 0 if len(times) < self.limit else max(1, round(times[0] + self.seconds - self._clock() + 0.5))
 
     def _recent(self, key: str) -> deque[float]:
-        times = self._times.setdefault(key, deque())
-        self._times.move_to_end(key)
-        if len(self._times) > KEYS_KEPT:
-            self._times.popitem(last=False)
+        times = self._times.get(key, deque())
+        self._times[key] = times
         since = self._clock() - self.seconds
         while times and times[0] <= since:
             times.popleft()

@@ -161,12 +161,8 @@ async def test_an_entity_that_is_canceled_itself_cancels_what_it_has(engine: Eng
         await entity_of(engine, field, 0).result()
 
 
-async def test_operations_of_a_batch_that_is_paused_wait_and_let_others_pass(engine: Engine, field: str) -> None:
-    probe, other = Probe(), Probe()
-    probe.gate.clear()
-    run = await engine.launch(6, probe, **ENTITIES, entity_field=field)
-    await run.calls(3)
-    await engine.gateway.pause(run.id)
+async def knows_of_the_pause(engine: Engine, field: str) -> None:
+    """Wait until the first entity has two operations, and has been told that their batch is paused."""
 
     async def is_told() -> bool:
         history = await entity_of(engine, field, 0).fetch_history()
@@ -174,6 +170,15 @@ async def test_operations_of_a_batch_that_is_paused_wait_and_let_others_pass(eng
         return "hold" in names and names.count("submit") == 2
 
     await until(is_told, "the entity knows that the batch is paused")
+
+
+async def test_operations_of_a_batch_that_is_paused_wait_and_let_others_pass(engine: Engine, field: str) -> None:
+    probe, other = Probe(), Probe()
+    probe.gate.clear()
+    run = await engine.launch(6, probe, **ENTITIES, entity_field=field)
+    await run.calls(3)
+    await engine.gateway.pause(run.id)
+    await knows_of_the_pause(engine, field)
     probe.gate.set()
     second = await engine.launch(3, other, **ENTITIES, entity_field=field)
     assert (await second.result()).counts.completed == 3
@@ -195,13 +200,7 @@ async def test_an_entity_forgets_what_it_holds_for_a_batch_that_was_terminated(e
     run = await engine.launch(6, probe, **ENTITIES | {"entity_idle": 1}, entity_field=field)
     await run.calls(3)
     await engine.gateway.pause(run.id)
-
-    async def is_told() -> bool:
-        history = await entity_of(engine, field, 0).fetch_history()
-        names = [event.workflow_execution_signaled_event_attributes.signal_name for event in history.events]
-        return "hold" in names and names.count("submit") == 2
-
-    await until(is_told, "the entity knows that the batch is paused")
+    await knows_of_the_pause(engine, field)
     await run.root.terminate("ended")
     probe.gate.set()
     assert await entity_of(engine, field, 0).result() == 1

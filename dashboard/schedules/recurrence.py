@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import time, timedelta
 
 from django.db.models import TextChoices
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -24,12 +25,6 @@ DAYS = (
 """As cron numbers them."""
 
 WEEKDAYS = "1-5"
-ONE = {
-    "seconds": gettext_lazy("second"),
-    "minutes": gettext_lazy("minute"),
-    "hours": gettext_lazy("hour"),
-    "days": gettext_lazy("day"),
-}
 UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400}
 
 HOURLY = re.compile(r"(\d+) \* \* \* \*")
@@ -101,7 +96,7 @@ class Recurrence:
     def __str__(self) -> str:
         match self.repeat:
             case Repeat.INTERVAL:
-                return _("every %(every)s") % {"every": interval_words(self.every)}
+                return interval_words(self.every)
             case Repeat.HOURLY:
                 return _("every hour at :%(minute)s") % {"minute": f"{self.minute:02}"}
             case Repeat.DAILY:
@@ -138,18 +133,16 @@ def timing_in_words(timing: Timing | None) -> str:
 
 
 def interval_words(every: timedelta) -> str:
-    """Return an interval in its largest whole unit: "90 minutes", "second"."""
+    """Return an interval in its largest whole unit: "every 90 minutes", "every second"."""
     number, unit = interval_parts(every)
-    if number == 1:
-        return str(ONE[unit])
     count = round(number) if number == round(number) else 2  # a fraction takes the plural
     words = {
-        "seconds": ngettext("%(number)s second", "%(number)s seconds", count),
-        "minutes": ngettext("%(number)s minute", "%(number)s minutes", count),
-        "hours": ngettext("%(number)s hour", "%(number)s hours", count),
-        "days": ngettext("%(number)s day", "%(number)s days", count),
+        "seconds": ngettext("every second", "every %(number)s seconds", count),
+        "minutes": ngettext("every minute", "every %(number)s minutes", count),
+        "hours": ngettext("every hour", "every %(number)s hours", count),
+        "days": ngettext("every day", "every %(number)s days", count),
     }
-    return words[unit] % {"number": f"{number:g}"}
+    return words[unit] % {"number": number_format(f"{number:g}")}
 
 
 def interval_parts(every: timedelta) -> tuple[float, str]:

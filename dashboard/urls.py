@@ -45,6 +45,7 @@ handler500 = error_pages.server_error
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
+    path("demo/", home.demo_launch, name="demo-launch"),
     path("healthz", health, name="health"),
     path("login/", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
@@ -117,6 +118,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("batches/<str:batch_id>/rollback/", batch_actions.batch_roll_back, name="batch-roll-back"),
     path("batches/<str:batch_id>/window/", batch_actions.batch_window, name="batch-window"),
     path("batches/<str:batch_id>/discard/", batch_actions.batch_discard, name="batch-discard"),
+    path("batches/<str:batch_id>/dismiss/", home.batch_dismiss, name="batch-dismiss"),
+    path("batches/<str:batch_id>/assign/", home.batch_assign, name="batch-assign"),
     path("notifications/", notifications.notification_list, name="notification-list"),
     path("notifications/<str:subscription_id>/delete/", notifications.subscription_delete, name="subscription-delete"),
     path("notifications/<str:subscription_id>/test/", notifications.subscription_test, name="subscription-test"),

@@ -9,6 +9,7 @@ from typing import TypeGuard
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy
 
 from dashboard.accounts.acting import token_of
@@ -38,6 +39,12 @@ def may_operate(person: Person | None) -> TypeGuard[User]:
 def is_operator(person: User) -> bool:
     """Whether a person has the role, whatever they act under."""
     return person.is_active and (person.is_superuser or person.groups.filter(name=OPERATORS).exists())
+
+
+def operators() -> QuerySet[User]:
+    """Return all who have the role, by name."""
+    has_role = Q(is_superuser=True) | Q(groups__name=OPERATORS)
+    return User.objects.filter(has_role, is_active=True).distinct().order_by("username")
 
 
 def require_operator(person: Person | None) -> User:

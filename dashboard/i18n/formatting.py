@@ -37,3 +37,15 @@ def duration(seconds: float | None) -> str:
         return f"{hours} h {minutes:02} m"
     day = _("d")
     return f"{hours // 24} {day} {hours % 24:02} h"
+
+
+def age(seconds: float) -> str:
+    """Return how long ago something was, in one unit (as static/js/lib/times.js does): 12 s ago, 3 min ago, 2 d ago."""
+    minutes = int(seconds // 60)
+    if minutes < 1:
+        return _("%(number)s s ago") % {"number": max(0, int(seconds))}
+    if minutes < 60:
+        return _("%(number)s min ago") % {"number": minutes}
+    if minutes < 48 * 60:
+        return _("%(number)s h ago") % {"number": minutes // 60}
+    return _("%(number)s d ago") % {"number": numeral(minutes // (24 * 60))}

@@ -14,6 +14,7 @@ from dashboard.models.choices import (
 )
 from dashboard.models.definitions import DefinitionVersion, SavedDefinition, VersionIsImmutable
 from dashboard.models.history import AuditEntry, Moment, Report, UnansweredCommand
+from dashboard.models.inbox import InboxEntry, Need
 from dashboard.models.items import BegunItem, Item, ItemQuerySet
 from dashboard.models.labels import MOST_TAGS, TAG_LENGTH, BatchTag, SavedView, SavedViewQuerySet
 from dashboard.models.nodes import Attempt, Node
@@ -44,9 +45,11 @@ __all__ = [
     "Delivery",
     "DeliveryStatus",
     "Hold",
+    "InboxEntry",
     "Item",
     "ItemQuerySet",
     "Moment",
+    "Need",
     "Node",
     "NodeStatus",
     "Occasion",

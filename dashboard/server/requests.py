@@ -1,4 +1,4 @@
-"""Requests: what htmx says of one, and integers and page numbers among its parameters."""
+"""Requests: what htmx says of one, and integers and page numbers among its parameters, and the way back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from django.http import HttpRequest
+from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.middleware import HtmxDetails
 
 DIGITS = 18
@@ -38,3 +39,10 @@ def whole_numbers(given: Iterable[str]) -> list[int]:
 def page_number(request: HttpRequest, name: str = "page") -> int:
     """Return the page number in a request's query string; 1 where there is none."""
     return whole_number(request.GET.get(name, ""), 1)
+
+
+def way_back(request: HttpRequest, default: str) -> str:
+    """Return the address in the form's `back`, if it is one of ours; the default otherwise."""
+    back = request.POST.get("back", "")
+    is_ours = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
+    return back if is_ours else default

@@ -18,7 +18,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import ngettext
 
-from dashboard.i18n.formatting import duration, numeral, translated
+from dashboard.i18n.formatting import age, duration, numeral, translated
 from dashboard.models import BY_INTEREST, BatchStatus, NodeStatus
 from orchestration.errors.kinds import ErrorKind, error_kind
 
@@ -72,6 +72,32 @@ def when(at: datetime | None, missing: str = "") -> str | SafeString:
     return format_html(
         '<time datetime="{}" data-time>{}</time>', at.isoformat(), f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S} UTC"
     )
+
+
+@register.simple_tag
+def ago(at: datetime | None, missing: str = "") -> str | SafeString:
+    """Return how long ago a time was, as `<time>` with the absolute one as its title; a script keeps both right."""
+    if at is None:
+        return missing
+    absolute = f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S} UTC"
+    seconds = (timezone.now() - at).total_seconds()
+    return format_html('<time datetime="{}" title="{}" data-ago>{}</time>', at.isoformat(), absolute, age(seconds))
+
+
+@register.filter
+def progress_words(state: Mapping[str, Any]) -> str:
+    """Return how far a batch is: in items, or where it has none in children."""
+    items, children = state["items"], state["children"]
+    if items["total"]:
+        words = ngettext(
+            "%(succeeded)s of %(total)s item succeeded", "%(succeeded)s of %(total)s items succeeded", items["total"]
+        )
+        return words % {"succeeded": numeral(items["completed"]), "total": numeral(items["total"])}
+    finished = children["total"] - children["pending"] - children["running"]
+    words = ngettext(
+        "%(finished)s of %(total)s child finished", "%(finished)s of %(total)s children finished", children["total"]
+    )
+    return words % {"finished": numeral(finished), "total": numeral(children["total"])}
 
 
 @register.filter

@@ -1,4 +1,4 @@
-"""Responses to actions: the partial `answer`, or without htmx a message and a redirect."""
+"""Responses to actions: the partial `answer`, or without htmx a message and a redirect, to the batch or `back`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dashboard.errors import OperationError
 from dashboard.models import Batch
 from dashboard.pages.answers import Answer, answer_of
 from dashboard.queries.selection import Selection
-from dashboard.server.requests import HtmxHttpRequest, whole_numbers
+from dashboard.server.requests import HtmxHttpRequest, way_back, whole_numbers
 from orchestration.errors.signatures import SIGNATURE_LENGTH
 
 
@@ -40,7 +40,7 @@ def _respond(request: HtmxHttpRequest, batch: Batch, outcome: Answer, status: in
     if request.htmx:
         return render(request, "batches/batch_detail.html#answer", {"answer": outcome, "batch": batch}, status=status)
     messages.add_message(request, messages.ERROR if outcome.is_error else messages.SUCCESS, outcome.text)
-    return HttpResponseRedirect(reverse("batch-detail", args=[batch.pk]))
+    return HttpResponseRedirect(way_back(request, reverse("batch-detail", args=[batch.pk])))
 
 
 def targets_of(given: QueryDict) -> Targets:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from django.http import HttpResponse, HttpResponseRedirect
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from dashboard.accounts.preferences import COOKIES
-from dashboard.server.requests import HtmxHttpRequest
+from dashboard.server.requests import HtmxHttpRequest, way_back
 
 YEAR = 365 * 24 * 3600
 
@@ -15,9 +14,7 @@ YEAR = 365 * 24 * 3600
 @require_POST
 def appearance_set(request: HtmxHttpRequest) -> HttpResponse:
     """Save the chosen preferences and redirect back; htmx stays on its page."""
-    back = request.POST.get("back", "")
-    is_ours = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
-    response: HttpResponse = HttpResponseRedirect(back if is_ours else "/")
+    response: HttpResponse = HttpResponseRedirect(way_back(request, "/"))
     if request.htmx:
         response = HttpResponse(status=204)
         if "language" in request.POST:

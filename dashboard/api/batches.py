@@ -86,10 +86,13 @@ class NamedOut(Schema):
 
 
 class BatchOut(Schema):
-    """The state of a batch."""
+    """The state of a batch. `status`: failed where its root failed, or where nothing completed; completed_with_failures
+    where something did and something did not; completed where everything did. `root_status`: that of the root alone.
+    """
 
     id: str
     status: str
+    root_status: str
     revision: int
     processor: str
     label: str

@@ -37,7 +37,9 @@ class ErrorOut(Schema):
 
 
 class NodeOut(Schema):
-    """One workflow execution in the tree of a batch."""
+    """One workflow execution in the tree of a batch. `status`: that of the workflow alone; `shown_status`: with what
+    is below it, as the page shows it: a batch's status, too.
+    """
 
     id: int
     workflow_id: str
@@ -48,6 +50,7 @@ class NodeOut(Schema):
     label: str
     note: str
     status: str
+    shown_status: str
     attempt: int
     started_at: datetime | None
     closed_at: datetime | None
@@ -96,7 +99,7 @@ def list_nodes(
     cursor: str | None = None,
 ) -> dict[str, Any]:
     """List the nodes of a batch in order of creation, a page at a time."""
-    nodes = Node.objects.filter(batch=find_batch(batch_id))
+    nodes = Node.objects.filter(batch=find_batch(batch_id)).select_related("batch")
     if kind:
         nodes = nodes.filter(kind=kind)
     if status:
@@ -160,6 +163,7 @@ def _node(node: Node) -> dict[str, Any]:
         "label": node.label,
         "note": node.note,
         "status": node.status,
+        "shown_status": node.shown_status,
         "attempt": node.attempt,
         "started_at": node.started_at,
         "closed_at": node.closed_at,

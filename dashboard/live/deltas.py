@@ -12,6 +12,7 @@ from django.utils import timezone
 from dashboard.database.bulk import slices
 from dashboard.live.state import LARGE_COLUMNS, batch_state, iso, node_state
 from dashboard.models import OPEN_BATCH_STATUSES, Batch, Node
+from orchestration.contracts.events import NodeKind
 
 NODES_PER_MESSAGE = 500
 NODES_PER_DELTA = 2_000
@@ -26,13 +27,13 @@ def batch_deltas(batch_id: str, since: int) -> Iterator[dict[str, Any]]:
     """Yield the messages that bring a browser from revision `since` to the newest; none if it is up to date.
 
     Only the last has `more: false`: its revision is the one to remember. `reload` asks the browser to fetch its rows
-    again, when too many changed or the revision is newer than the batch's.
+    again, when too many changed or the revision is newer than the batch's. The first has the root among its nodes.
     """
     batch = Batch.objects.exclude(revision=since).defer(*LARGE_COLUMNS).filter(pk=batch_id).first()
     if batch is None:
         return
     nodes = _changed_nodes(batch, since) if since < batch.revision else None
-    pages = [[]] if nodes is None else _pages(nodes)
+    pages = list(slices(_with_root(batch, nodes or []), NODES_PER_MESSAGE))
     state = batch_state(batch)
     for number, page in enumerate(pages, start=1):
         yield {
@@ -89,6 +90,8 @@ def tick(late_since: datetime | None = None) -> dict[str, Any]:
     return {"type": "tick", "now": iso(timezone.now()), "late_since": late_since and iso(late_since)}
 
 
-def _pages(nodes: Sequence[Node]) -> list[Sequence[Node]]:
-    """Return the nodes of each message; a batch that changed without its nodes is one message, too."""
-    return list(slices(nodes, NODES_PER_MESSAGE)) or [[]]
+def _with_root(batch: Batch, changed: Sequence[Node]) -> list[Node]:
+    """Return the root and what changed besides: a root shows the status and the tallies of its batch."""
+    root = Node.objects.get(batch=batch, kind=NodeKind.ROOT)
+    root.batch = batch
+    return [root, *(node for node in changed if node.pk != root.pk)]

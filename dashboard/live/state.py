@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from dashboard.models import PARENT_KINDS, Batch, BatchStatus, Node
+from dashboard.models import Batch, BatchStatus, Node
 from dashboard.models.tallies import closed_children, open_children
 from orchestration.contracts.events import NodeKind
 from orchestration.throughput import eta_bounds
@@ -27,6 +27,7 @@ def batch_state(batch: Batch) -> dict[str, Any]:
     return {
         "id": batch.pk,
         "status": batch.status,
+        "root_status": batch.root_status,
         "revision": batch.revision,
         "paused": batch.paused,
         "window": batch.window,
@@ -110,24 +111,24 @@ def eta_range(batch: Batch, eta: float, now: datetime) -> tuple[float, float] | 
 
 def node_state(node: Node) -> dict[str, Any]:
     """Return the state of a node for deltas."""
+    started_at, closed_at = node.shown_run
     state = {
         "id": node.pk,
+        "revision": node.revision,
         "kind": node.kind,
         "parent": node.parent_id,
         "position": node.position,
-        "status": node.status,
+        "status": node.shown_status,
         "attempt": node.attempt,
-        "started_at": iso(node.started_at),
-        "closed_at": iso(node.closed_at),
+        "started_at": iso(started_at),
+        "closed_at": iso(closed_at),
         "error": {"type": node.error_type, "message": node.error_message} if node.error_type else None,
         "length": node.length,
         "note": node.note,
         "items": {"completed": node.items_completed, "failed": node.items_failed},
     }
-    if node.kind in PARENT_KINDS:
-        state["children"] = node.children
-    elif node.kind == NodeKind.ROOT:
-        state["children"] = node.batch.children
+    if node.has_tallies or node.kind == NodeKind.ROOT:
+        state["children"] = node.shown_children
     return state
 
 

@@ -5,6 +5,7 @@ from dashboard.models.batches import Batch, Tally
 from dashboard.models.choices import (
     BY_INTEREST,
     FAILURES,
+    HALTED,
     NOT_COMPLETED,
     OPEN_BATCH_STATUSES,
     PARENT_KINDS,
@@ -27,6 +28,7 @@ from dashboard.models.uploads import Upload, new_upload_id
 __all__ = [
     "BY_INTEREST",
     "FAILURES",
+    "HALTED",
     "MOST_TAGS",
     "NOT_COMPLETED",
     "OPEN_BATCH_STATUSES",

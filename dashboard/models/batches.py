@@ -9,7 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 from dashboard.ids import new_id
-from dashboard.models.choices import OPEN_BATCH_STATUSES, BatchStatus, Hold
+from dashboard.models.choices import OPEN_BATCH_STATUSES, BatchStatus, Hold, NodeStatus
 from dashboard.models.definitions import DefinitionVersion
 from dashboard.models.schedules import Schedule
 from orchestration.contracts.status import Status
@@ -64,6 +64,7 @@ class Batch(Tally):
     {"kind": "count" | "lines" | "csv" | "jsonl" | "api", "upload": id or None, "key": column or None, "left_out": n}.
     `reading` is the progress of an input that is read while the batch runs: {"is_last": bool, "position": fields of
     inputs.source.Position, "left_out": n, "bad": [[line, reason]]}.
+    `root_status` is the status of its root's own workflow, from which and the tallies `status` follows.
     `steered_at` and `window_at` are the times of the newest known pause or resume, and change of window.
     `held_reason` and `held_until` say why and until when it waits for a person; `held_at` is the newest report of that,
     or of a start or an end of its root since.
@@ -88,6 +89,7 @@ class Batch(Tally):
     partition_count = models.PositiveIntegerField(default=0)
 
     status = models.CharField(max_length=30, choices=BatchStatus, default=BatchStatus.PENDING)
+    root_status = models.CharField(max_length=20, choices=NodeStatus, default=NodeStatus.PENDING)
     revision = models.PositiveBigIntegerField(default=1)
     changed_at = models.DateTimeField(default=timezone.now)
     paused = models.BooleanField(default=False)
@@ -158,6 +160,11 @@ class Batch(Tally):
     def may_go_on(self) -> bool:
         """Whether it is a flow that resumes where it stopped when it is retried."""
         return self.definition_id is not None and self.processor in RESUMABLE_KINDS
+
+    @property
+    def shown_status(self) -> str:
+        """What a person sees; it is stored, unlike that of a node."""
+        return self.status
 
     @property
     def is_discarded(self) -> bool:

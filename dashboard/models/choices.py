@@ -10,14 +10,17 @@ from orchestration.contracts.status import Status
 
 
 class BatchStatus(models.TextChoices):
-    """State of a batch as a person sees it, derived from its root and tallies by `tallies.batch_status`."""
+    """State of a batch as a person sees it, derived from its root and tallies by `tallies.batch_status`.
+
+    Failed is a batch whose root failed, and one of which nothing completed: `Batch.root_status` tells them apart.
+    """
 
     PENDING = "pending", gettext_lazy("Pending")
     RUNNING = "running", gettext_lazy("Running")
     PAUSED = "paused", gettext_lazy("Paused")
     HELD = "held", gettext_lazy("Held")
     COMPLETED = "completed", gettext_lazy("Completed")
-    COMPLETED_WITH_FAILURES = "completed_with_failures", gettext_lazy("Completed with failures")
+    COMPLETED_WITH_FAILURES = "completed_with_failures", gettext_lazy("Partially failed")
     FAILED = "failed", gettext_lazy("Failed")
     CANCELED = "canceled", gettext_lazy("Canceled")
     TERMINATED = "terminated", gettext_lazy("Terminated")
@@ -26,6 +29,9 @@ class BatchStatus(models.TextChoices):
 
 
 OPEN_BATCH_STATUSES = (BatchStatus.PENDING, BatchStatus.RUNNING, BatchStatus.PAUSED, BatchStatus.HELD)
+
+HALTED = (BatchStatus.PAUSED, BatchStatus.HELD)
+"""Statuses of an open batch that starts nothing until a person says so."""
 
 
 class Hold(models.TextChoices):

@@ -7,6 +7,7 @@ ledger.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
@@ -16,11 +17,14 @@ from django.utils.translation import gettext as _
 from dashboard.models.batches import Batch, Tally
 from dashboard.models.choices import NODE_KIND_LABELS, PARENT_KINDS, NodeStatus
 from dashboard.models.operations import Operation
+from dashboard.models.statuses import status_of_parent
 from orchestration.contracts.events import NodeKind
 
 
 class Node(Tally):
     """One workflow execution in a batch's tree, as it is now: the newest attempt counts.
+
+    `status` is that of its own workflow; `shown_status` is what a person sees.
 
     `position` is the partition's or child's index over the whole batch; `offset` and `length` its slice of the items,
     `key_first` and `key_last` the business keys at its ends. `label` names a node without keys. `note` says what it has
@@ -92,6 +96,27 @@ class Node(Tally):
     def has_tallies(self) -> bool:
         """Whether it stands between the root and children, and has tallies of what lies below it."""
         return self.kind in PARENT_KINDS
+
+    @property
+    def shown_status(self) -> str:
+        """Its status with what is below it: the root's is the batch's. Reads the batch, except for a leaf."""
+        if self.kind == NodeKind.ROOT:
+            return self.batch.status
+        if self.has_tallies:
+            return status_of_parent(self.status, self.children, self.items_completed, self.batch.status)
+        return self.status
+
+    @property
+    def shown_run(self) -> tuple[datetime | None, datetime | None]:
+        """Start and end of its newest run; the root's are its batch's, which ends with the last child."""
+        if self.kind == NodeKind.ROOT:
+            return self.batch.opened_at, self.batch.closed_at
+        return self.started_at, self.closed_at
+
+    @property
+    def shown_children(self) -> dict[str, int]:
+        """Children below it by status value; the root has its batch's."""
+        return self.batch.children if self.kind == NodeKind.ROOT else self.children
 
     @property
     def last_item(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dashboard.models.batches import Batch, Tally
 from dashboard.models.choices import FAILURES, BatchStatus
 from dashboard.models.nodes import Node
+from dashboard.models.statuses import outcome_of
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import ROLLED_BACK, Status
 
@@ -79,6 +80,4 @@ def batch_status(batch: Batch, root: Node) -> BatchStatus:
         return ROOT_OUTCOMES[status]
     if open_children(batch):
         return BatchStatus.RUNNING
-    if batch.children_completed == batch.child_count:
-        return BatchStatus.COMPLETED
-    return BatchStatus.COMPLETED_WITH_FAILURES
+    return outcome_of(batch.children, batch.items_completed)

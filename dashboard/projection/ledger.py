@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from dashboard.database.bulk import update_rows
-from dashboard.models import PARENT_KINDS, Batch, Node
+from dashboard.models import HALTED, PARENT_KINDS, Batch, Node
 from dashboard.models.tallies import apply_change, batch_status, contribution, done
 from dashboard.notifications.triggers import NotificationState, write_notifications
 from dashboard.projection.lost_results import compare_results
@@ -41,6 +41,7 @@ CHILD_ITEMS = ("items_completed", "items_failed")
 TALLY_COLUMNS = tuple(f"{what}_{status.value}" for what in ("children", "items") for status in Status)
 BATCH_STATE = (
     "status",
+    "root_status",
     "item_count",
     "child_count",
     "partition_count",
@@ -145,7 +146,11 @@ class Ledger:
         self.flush()
         self._write_parents()
         batch = self.batch
-        batch.status = batch_status(batch, self.root)
+        status = batch_status(batch, self.root)
+        if status != batch.status and {status, batch.status} & {*HALTED}:
+            open_parents = Node.objects.filter(batch=batch, kind__in=PARENT_KINDS, status=Status.RUNNING)
+            open_parents.update(revision=self.revision)
+        batch.status, batch.root_status = status, self.root.status
         batch.closed_at = None if batch.is_open else self.root.closed_at
         if not batch.is_open:
             batch.blocked, batch.blocked_since = {}, None

@@ -24,6 +24,7 @@ from dashboard.models import (
     Hold,
     InboxEntry,
     Need,
+    NodeStatus,
 )
 from dashboard.models.tallies import failed_children
 from dashboard.temporal import gateway
@@ -70,7 +71,7 @@ class HomeEntry:
         """Which children a retry runs: "failed", in a stopped flow all that are "unfinished"; empty if none."""
         if self.batch.status in (BatchStatus.PENDING, BatchStatus.ROLLED_BACK):
             return ""
-        if self.batch.may_go_on and not self.batch.is_open:
+        if self.batch.may_go_on and not self.batch.is_open and self.batch.root_status != NodeStatus.COMPLETED:
             return "unfinished"
         return "failed" if failed_children(self.batch) else ""
 

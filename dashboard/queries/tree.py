@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlencode
@@ -130,6 +130,14 @@ class Tree:
         return [(status.value, str(status.label), numbers[status.value]) for status in BY_INTEREST]
 
 
+def _of_batch(batch: Batch, nodes: Iterable[Node]) -> list[Node]:
+    """Return nodes with their batch, whose status their own depends on."""
+    found = list(nodes)
+    for node in found:
+        node.batch = batch
+    return found
+
+
 def _bars(nodes: Sequence[Node], now: datetime) -> list[tuple[int, int]]:
     """Return start and length of each node on a common time axis; (0, 0) for one that has not started."""
     begin = min((node.started_at for node in nodes if node.started_at), default=now)
@@ -149,9 +157,8 @@ def _bars(nodes: Sequence[Node], now: datetime) -> list[tuple[int, int]]:
 
 def elapsed_seconds(node: Node, now: datetime) -> float:
     """Return the duration of the newest attempt, so far if it is running; 0 before it started."""
-    if node.started_at is None:
-        return 0.0
-    return max(0.0, ((node.closed_at or now) - node.started_at).total_seconds())
+    started, closed = node.shown_run
+    return max(0.0, ((closed or now) - started).total_seconds()) if started is not None else 0.0
 
 
 def _rows(nodes: Sequence[Node], level: int, first: int = 1, opened: Branch | None = None) -> list[TreeRow]:
@@ -175,7 +182,8 @@ def _rows(nodes: Sequence[Node], level: int, first: int = 1, opened: Branch | No
 def _nested(nodes: Sequence[Node], level: int) -> dict[int, list[TreeRow]]:
     """Return the nested rows of nodes, recursively: {node id: rows}."""
     above = [node.pk for node in nodes if node.kind not in (NodeKind.ROOT, *PARENT_KINDS)]
-    below = list(Node.objects.filter(parent__in=above).order_by("position", "pk")[:NESTED_LIMIT]) if above else []
+    nodes_below = Node.objects.filter(parent__in=above).order_by("position", "pk")[:NESTED_LIMIT]
+    below = _of_batch(nodes[0].batch, nodes_below) if above else []
     further = _nested(below, level + 1) if below else {}
     found, now = defaultdict[int, list[TreeRow]](list), timezone.now()
     for node in below:
@@ -214,7 +222,7 @@ def branch_of(parent: Node, page: int, opened: Branch | None = None, level: int 
         rank = _IN_SEQUENCE
     nodes = page_of(below.order_by(rank, "position"), page, PAGE_SIZE, _number_below(parent))
     level = level or (DEEPEST_EXPANDED if parent.has_tallies else 2)
-    return Branch(parent, _rows(list(nodes), level, nodes.start_index(), opened), nodes, level=level)
+    return Branch(parent, _rows(_of_batch(parent.batch, nodes), level, nodes.start_index(), opened), nodes, level=level)
 
 
 def selected_branch(root: Node, selection: Selection, page: int) -> Branch:
@@ -222,7 +230,7 @@ def selected_branch(root: Node, selection: Selection, page: int) -> Branch:
     order = ("position",) if selection.status else (_RANK, "position")
     children = selection.children(root.batch).order_by(*order)
     nodes = page_of(children, page, PAGE_SIZE, selection.number(root.batch))
-    return Branch(root, _rows(list(nodes), 2, nodes.start_index()), nodes, selection)
+    return Branch(root, _rows(_of_batch(root.batch, nodes), 2, nodes.start_index()), nodes, selection)
 
 
 def tree_of(batch: Batch, *, selection: Selection, page: int, opened: int | None) -> Tree:
@@ -230,13 +238,11 @@ def tree_of(batch: Batch, *, selection: Selection, page: int, opened: int | None
 
     `page` is that of the selected children, else of the expanded parent, else of the rows below the root.
     """
-    root = Node.objects.select_related("batch").get(batch=batch, kind=NodeKind.ROOT)
+    [root] = _of_batch(batch, Node.objects.filter(batch=batch, kind=NodeKind.ROOT))
     if selection.is_narrow:
         branch = selected_branch(root, selection, page)
-    elif (
-        partition := opened
-        and Node.objects.select_related("batch").filter(batch=batch, kind__in=PARENT_KINDS, pk=opened).first()
-    ):
+    elif opened and (below := Node.objects.filter(batch=batch, kind__in=PARENT_KINDS, pk=opened)):
+        [partition] = _of_batch(batch, below)
         if path := _path(root, partition):
             return Tree(_rows([root], 1)[0], branch_of(partition, page, level=len(path) + 2), path)
         branch = branch_of(root, _page_of_partition(root, partition), branch_of(partition, page))
@@ -252,7 +258,8 @@ def _path(root: Node, opened: Node) -> list[TreeRow]:
         nodes.insert(0, above)
     if len(nodes) == 1:
         return []
-    return [replace(_rows([node], level)[0], is_open=True) for level, node in enumerate(nodes, start=2)]
+    shown = enumerate(_of_batch(root.batch, nodes), start=2)
+    return [replace(_rows([node], level)[0], is_open=True) for level, node in shown]
 
 
 def _page_of_partition(root: Node, partition: Node) -> int:

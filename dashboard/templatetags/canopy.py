@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import ngettext
 
 from dashboard.i18n.formatting import age, duration, numeral, translated
-from dashboard.models import BY_INTEREST, BatchStatus, NodeStatus
+from dashboard.models import BY_INTEREST, Batch, Node, NodeStatus, statuses
 from orchestration.errors.kinds import ErrorKind, error_kind
 
 register = template.Library()
@@ -36,17 +36,21 @@ RESULT_LINE = 120
 BAR_ORDER = ("failed", "timed_out", "terminated", "canceled", "completed", "running", "skipped")
 """From left to right; pending is the empty rest."""
 
-_LABELS = dict(BatchStatus.choices) | dict(NodeStatus.choices)
-
 
 register.filter(translated)
 register.filter("duration", duration)
 
 
+register.filter("status_label", statuses.status_label)
+
+
 @register.filter
-def status_label(status: str) -> str:
-    """Return the label of a status of a batch, node or item."""
-    return str(_LABELS.get(status, status))
+def status_words(shown: Batch | Node | Mapping[str, Any]) -> str:
+    """Return the status of a batch, its state, or a node as words, with what was left out of it."""
+    if isinstance(shown, Mapping):
+        return statuses.status_words(shown["status"], shown["children"])
+    children = shown.children if isinstance(shown, Batch) else shown.shown_children
+    return statuses.status_words(shown.shown_status, children)
 
 
 @register.filter
@@ -58,10 +62,13 @@ def magnitude(value: float) -> float:
 @register.filter
 def lasted(run: Any) -> str:
     """Return the duration of a node, an attempt or a batch, up to now if it is open."""
-    started = getattr(run, "started_at", None) or getattr(run, "opened_at", None)
+    if isinstance(run, Node):
+        started, closed = run.shown_run
+    else:
+        started, closed = run.opened_at if isinstance(run, Batch) else run.started_at, run.closed_at
     if started is None:
         return ""
-    return duration(max(0.0, ((run.closed_at or timezone.now()) - started).total_seconds()))
+    return duration(max(0.0, ((closed or timezone.now()) - started).total_seconds()))
 
 
 @register.simple_tag
@@ -115,7 +122,7 @@ def share_of(counts: Mapping[str, int], statuses: str) -> float:
 @register.filter
 def tally_words(counts: Mapping[str, int]) -> str:
     """Return counts by status as a sentence, failures first: 13 failed, 987 completed."""
-    found = [(counts[status], _LABELS[status].lower()) for status in BY_INTEREST if counts.get(status)]
+    found = [(counts[status], statuses.status_label(status).lower()) for status in BY_INTEREST if counts.get(status)]
     return ", ".join(f"{number_format(count, force_grouping=True)} {label}" for count, label in found)
 
 

@@ -84,7 +84,7 @@ async def launches_once_the_schema_is_valid(page: Page) -> None:
     await page.get_by_role("button", name="Launch", exact=True).click()
     await page.wait_for_url("**/batches/*/")
     await until_live(page)
-    await expect(page.locator("[data-field='badge']")).to_contain_text("Completed with failures")
+    await expect(page.locator("[data-field='badge']")).to_contain_text("Partially failed")
     stages = page.locator("tr[data-kind='stage']")
     await expect(stages.nth(0)).to_contain_text("validate_rows")
     await expect(stages.nth(1)).to_contain_text("upsert_rows")

@@ -99,7 +99,7 @@ async def opens_parents_and_sees_a_child_complete(page: Page, gate: Path) -> Non
     await expect(right).to_have_attribute("data-status", "running")
     await asyncio.to_thread(gate.touch)
     await expect(right).to_have_attribute("data-status", "completed")
-    await expect(page.locator("[data-field='badge']")).to_contain_text("Completed with failures")
+    await expect(page.locator("[data-field='badge']")).to_contain_text("Partially failed")
 
 
 async def test_an_unknown_workflow_id_is_reported_at_its_field(stack: Stack, new_page: NewPage) -> None:
@@ -122,7 +122,7 @@ async def test_an_external_workflow_type_is_started_once_per_item(
     page = await new_page(stack, "/launch/workflow/")
     await launches_external_workflows(page, items)
     batch_id = page.url.rstrip("/").rsplit("/", 1)[1]
-    await expect(page.locator("[data-field='badge']")).to_contain_text("Completed with failures")
+    await expect(page.locator("[data-field='badge']")).to_contain_text("Partially failed")
     rows = page.locator("tr[data-kind='step']", has_text="ProcessOrder")
     await expect(rows).to_have_count(3)
     await expect(page.locator("tr[data-kind='child'][data-status='failed']")).to_contain_text("OutOfStock: books-")

@@ -71,7 +71,7 @@ async def test_failed_children_are_retried_in_place_and_the_old_error_stays_read
     batch = stack.launch(
         processor="simulate", parameters={**QUICK, "fail_first_attempts": 1}, count=8, plan={"window": 4, **NO_RETRY}
     )
-    stack.wait_for(batch, "completed_with_failures")
+    stack.wait_for(batch, "failed")
     page = await new_page(stack, f"/batches/{batch}/")
     await until_live(page)
     order = await page.locator("tr[data-kind='child']").evaluate_all("rows => rows.map(row => row.id)")
@@ -94,7 +94,7 @@ async def test_only_the_selected_children_are_retried(stack: Stack, new_page: Ne
     batch = stack.launch(
         processor="simulate", parameters={**QUICK, "fail_first_attempts": 1}, count=5, plan={"window": 5, **NO_RETRY}
     )
-    stack.wait_for(batch, "completed_with_failures")
+    stack.wait_for(batch, "failed")
     page = await new_page(stack, f"/batches/{batch}/")
     await until_live(page)
     for position in (1, 3):
@@ -147,7 +147,7 @@ async def test_failures_beyond_the_page_are_offered_by_a_chip(stack: Stack, new_
     stack.approve(batch)
     chip = page.locator("#news")
     await expect(chip).to_have_text(re.compile(r"\d+ new failures?"))
-    await expect(page.locator("h1 .badge")).to_have_text("Completed with failures")
+    await expect(page.locator("h1 .badge")).to_have_text("Partially failed")
     await chip.click()
     failed = stack.batch(batch)["children"]["failed"]
     await expect(page.locator("tr[data-kind='child'][data-status='failed']")).to_have_count(failed)
@@ -204,7 +204,7 @@ async def test_failures_before_the_page_connected_are_shown(stack: Stack, new_pa
     shown = await page.goto(f"/batches/{batch}/")
     assert shown is not None
     stack.approve(batch)
-    stack.wait_for(batch, "completed_with_failures")
+    stack.wait_for(batch, "failed")
     may_connect.set()
     await expect(page.locator("#errors li")).to_contain_text("10 items")
 
@@ -284,7 +284,7 @@ async def test_a_viewer_has_no_enabled_button(stack: Stack, new_page: NewPage) -
     batch = stack.launch(
         processor="simulate", parameters={**QUICK, "fail_percent": 100}, count=3, plan={"window": 3, **NO_RETRY}
     )
-    stack.wait_for(batch, "completed_with_failures")
+    stack.wait_for(batch, "failed")
     page = await new_page(stack, f"/batches/{batch}/", login=VIEWER)
     await until_live(page)
     await expect(page.get_by_role("button", name="Retry failed")).to_be_disabled()

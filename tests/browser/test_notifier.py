@@ -41,12 +41,12 @@ async def test_a_browser_is_notified_of_the_first_failure_and_of_the_end(stack: 
     stack.approve(batch)
 
     async def has_ended() -> bool:
-        return any("Completed with failures" in text for text in await page.evaluate("window.notified"))
+        return any("Partially failed" in text for text in await page.evaluate("window.notified"))
 
     await until(has_ended, "the end of the batch was notified")
     notified = await page.evaluate("window.notified")
     failed = stack.batch(batch)["children"]["failed"]
-    assert notified[-1] == f"Night run: Completed with failures: {failed} of 20 children failed"
+    assert notified[-1] == f"Night run: Partially failed: {failed} of 20 children failed"
     assert all(text.startswith("Night run: ") for text in notified)
     await expect(page.locator("#live")).to_have_attribute("data-state", "live")
     await button.click()

@@ -15,7 +15,7 @@ FAILS = {"seconds_from": 0, "seconds_to": 0, "fail_percent": 100}
 
 def all_failed(stack: Stack, count: int) -> str:
     batch = stack.launch(processor="simulate", parameters=FAILS, count=count, plan={"item_attempts": 1, "window": 50})
-    stack.wait_for(batch, "completed_with_failures")
+    stack.wait_for(batch, "failed")
     return batch
 
 

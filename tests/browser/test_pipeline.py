@@ -50,7 +50,7 @@ async def test_launch_a_pipeline_over_a_file_with_a_bad_row_and_watch_its_stages
     await expect(stages.nth(1)).to_have_attribute("data-status", "completed")
     await expect(stages.first.locator("[data-field='note']")).to_contain_text("passed on")
     await expect(stages.first.locator("[data-field='note']")).to_contain_text("dropped")
-    await expect(page.locator("[data-field='badge']")).to_contain_text("Completed with failures")
+    await expect(page.locator("[data-field='badge']")).to_contain_text("Partially failed")
     await stages.first.locator(".twist").click()
     await expect(page.locator("tr[data-kind='child']")).to_have_count(20)
     await stages.first.locator("a.open").click()

@@ -15,7 +15,7 @@ async def test_filter_open_a_child_and_retry_it(stack: Stack, new_page: NewPage)
     parameters = {"seconds_from": 0.01, "seconds_to": 0.05, "fail_first_attempts": 1}
     plan = {"item_attempts": 1, "item_backoff": 0}
     batch = stack.launch(processor="simulate", parameters=parameters, count=3, label="Plain", plan=plan)
-    stack.wait_for(batch, "completed_with_failures")
+    stack.wait_for(batch, "failed")
     page = await new_page(stack, java_script_enabled=False)
     await page.get_by_label("Text").fill("Plain")
     await page.get_by_role("button", name="Filter").click()

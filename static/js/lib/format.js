@@ -23,6 +23,14 @@ const BY_INTEREST = "failed timed_out terminated canceled running pending comple
 // The label of a status is stored with its icon in templates/partials/_icons.html.
 export const statusLabel = (status) => document.getElementById(`status-${status}`)?.dataset.label ?? status;
 
+// A status as words, as dashboard/models/statuses.py has them: where nothing failed, what was left out.
+export function statusWords(status, counts) {
+  if (status !== "completed_with_failures" || !counts || sum(counts, FAILURES)) return statusLabel(status);
+  if (!counts.completed) return statusLabel("skipped");
+  const left = { canceled: counts.canceled, skipped: counts.skipped };
+  return fill(gettext("Completed, %(counts)s"), { counts: tallyWords(left) });
+}
+
 export const sum = (counts, statuses) => statuses.split(" ").reduce((total, status) => total + (counts[status] ?? 0), 0);
 
 // Formats a share from 0 to 1; a small share is never rounded to 0%, nor an almost complete one to 100%.
@@ -50,9 +58,10 @@ export function setText(element, text) {
   if (element && element.textContent !== text) element.textContent = text;
 }
 
-export function setStatus(badge, status) {
-  if (!badge || badge.dataset.status === status) return;
+export function setStatus(badge, status, counts) {
+  if (!badge) return;
+  setText(badge.querySelector("span"), statusWords(status, counts));
+  if (badge.dataset.status === status) return;
   badge.dataset.status = status;
   badge.querySelector("use").setAttribute("href", `#status-${status}`);
-  setText(badge.querySelector("span"), statusLabel(status));
 }

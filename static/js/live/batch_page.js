@@ -46,7 +46,7 @@ function apply(messages) {
       const hasRow = applyNode(node);
       news.note(node, hasRow);
       isReload ||= !hasRow && GROWN.has(node.kind) && !selection();
-      changed.add(node.id);
+      if (node.revision > message.since) changed.add(node.id); // the root always comes along
     }
     isReload ||= message.reload;
     if (!message.more) batch.dataset.revision = message.revision;

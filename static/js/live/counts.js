@@ -36,9 +36,14 @@ export function showState(root, state) {
     if (!element.hasAttribute("data-needs")) element.hidden = !isWhen(element, state);
   });
   each(root, "data-blocked", (element) => (element.hidden = !state.blocked));
-  setStatus(root.querySelector("[data-field='badge'] .badge"), state.status);
+  setStatus(root.querySelector("[data-field='badge'] .badge"), state.status, state.children);
 }
 
 function isWhen(element, state) {
-  return !element.dataset.when || element.dataset.when.split(" ").includes(state.status);
+  const { when, rootWhen } = element.dataset;
+  return isAmong(when, state.status) && isAmong(rootWhen, state.root_status);
+}
+
+function isAmong(statuses, status) {
+  return !statuses || statuses.split(" ").includes(status);
 }

@@ -13,7 +13,7 @@ export function applyNode(node) {
   row.dataset.attempt = node.attempt;
   row.dataset.started = node.started_at ?? "";
   row.dataset.closed = node.closed_at ?? "";
-  setStatus(row.querySelector(".status"), node.status);
+  setStatus(row.querySelector(".status"), node.status, node.children);
   setText(field(row, "attempt"), node.attempt ? number(node.attempt) : "–");
   if (node.children && node.kind !== "root") {
     if (node.kind === "stage" && node.note) setText(field(row, "note"), node.note);

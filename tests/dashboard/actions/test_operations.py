@@ -42,7 +42,7 @@ def all_fail(stack: Stack, count: int = 6) -> str:
     batch = stack.launch(
         processor="simulate", parameters=AT_ONCE | {"fail_percent": 100}, count=count, plan=ONE_ATTEMPT
     )
-    stack.wait_for(batch, "completed_with_failures")
+    stack.wait_for(batch, "failed")
     return batch
 
 
@@ -108,7 +108,7 @@ def test_pending_and_failed_children_are_skipped_in_a_running_and_in_a_closed_ba
 
     wait_until(lambda: are_running() == ["c4"], "the last child runs: the three are left out")
     operate(stack, batch, action="cancel", span="4-4")
-    stack.wait_for(batch, "completed_with_failures")
+    stack.wait_for(batch, "failed")
     closed = carried_out(stack, batch, action="skip", status="failed")
     assert (closed["accepted"], stack.batch(batch)["children"]["skipped"]) == (1, 4)
     assert stack.api("GET", f"/batches/{batch}/errors").json() == []

@@ -19,7 +19,7 @@ def failing(stack: Stack, count: int = 6, **more: object) -> str:
     """Return a batch all of whose children failed, and would complete if tried again."""
     plan = {"item_attempts": 1, **more}
     batch = stack.launch(processor="simulate", parameters=FAILS_ONCE, count=count, plan=plan)
-    stack.wait_for(batch, "completed_with_failures")
+    stack.wait_for(batch, "failed")
     return batch
 
 

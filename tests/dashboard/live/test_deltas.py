@@ -15,7 +15,7 @@ from dashboard.live import state as live_state
 from dashboard.models import Batch, Node
 from dashboard.projection.events import apply_events
 from dashboard.projection.retries import requeue
-from orchestration.contracts.events import NodeKind
+from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.status import Failure, Status
 from tests.support.builders import START, MakeBatch, child_of, close_root, root_of, run_children, start_root, started
 
@@ -44,9 +44,11 @@ def test_a_delta_has_exactly_the_nodes_that_are_newer(make_batch: MakeBatch) -> 
     [delta] = deltas.batch_deltas(batch.pk, before)
     assert (delta["type"], delta["since"], delta["revision"]) == ("delta", before, revision_of(batch))
     assert (delta["more"], delta["reload"]) == (False, False)
-    [node] = delta["nodes"]
+    root, node = delta["nodes"]
+    assert (root["kind"], root["children"]["failed"]) == ("root", 1), "it shows the batch's tallies, and always comes"
     assert node == {
         "id": child_of(batch, 1).pk,
+        "revision": revision_of(batch),
         "kind": "child",
         "parent": root_of(batch).pk,
         "position": 1,
@@ -79,6 +81,30 @@ def test_partitions_and_the_root_come_with_their_children_counts(make_batch: Mak
     assert "children" not in nodes[child_of(batch, 0).pk]
 
 
+def test_parents_show_what_is_below_them_and_are_halted_with_their_batch(make_batch: MakeBatch) -> None:
+    batch = make_batch(items=1_001)
+    start_root(batch)
+
+    def shown(since: int) -> dict[str, list[str]]:
+        found = dict[str, list[str]]()
+        for node in changed(batch, since):
+            found.setdefault(node["kind"], []).append(node["status"])
+        return {kind: sorted(statuses) for kind, statuses in found.items()}
+
+    before = revision_of(batch)
+    root = root_of(batch)
+    apply_events(batch.pk, [TreeEvent(EventKind.PAUSED, root.workflow_id, "", START + timedelta(seconds=1))])
+    assert shown(before) == {"root": ["paused"], "partition": ["paused", "paused", "paused"]}
+    before = revision_of(batch)
+    apply_events(batch.pk, [TreeEvent(EventKind.RESUMED, root.workflow_id, "", START + timedelta(seconds=2))])
+    assert shown(before) == {"root": ["running"], "partition": ["running", "running", "running"]}
+    run_children(batch, {each: Status.FAILED if each < 501 else Status.COMPLETED for each in range(1_001)})
+    close_root(batch, at=START + timedelta(seconds=9))
+    ended = shown(before)
+    assert ended["root"] == ["completed_with_failures"]
+    assert ended["partition"] == ["completed", "completed_with_failures", "failed"], "each has the worst that is below"
+
+
 def test_a_gap_is_filled_whatever_happened_in_it(make_batch: MakeBatch) -> None:
     batch = make_batch(items=5)
     since = revision_of(batch)
@@ -95,8 +121,8 @@ def test_many_nodes_come_in_several_messages_and_the_last_says_so(make_batch: Ma
     batch = make_batch(items=700)
     apply_events(batch.pk, [started(node) for node in Node.objects.filter(batch=batch, kind=NodeKind.CHILD)])
     messages = list(deltas.batch_deltas(batch.pk, 1))
-    assert [(len(message["nodes"]), message["more"]) for message in messages] == [(500, True), (200, False)]
-    assert len({node["id"] for message in messages for node in message["nodes"]}) == 700
+    assert [(len(message["nodes"]), message["more"]) for message in messages] == [(500, True), (201, False)]
+    assert len({node["id"] for message in messages for node in message["nodes"]}) == 701
 
 
 def test_too_many_nodes_become_a_reload(make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +130,8 @@ def test_too_many_nodes_become_a_reload(make_batch: MakeBatch, monkeypatch: pyte
     batch = make_batch(items=6)
     apply_events(batch.pk, [started(node) for node in Node.objects.filter(batch=batch, kind=NodeKind.CHILD)])
     [message] = deltas.batch_deltas(batch.pk, 1)
-    assert (message["reload"], message["more"], message["nodes"]) == (True, False, [])
+    assert (message["reload"], message["more"]) == (True, False)
+    assert [node["kind"] for node in message["nodes"]] == ["root"]
     assert message["batch"]["children"]["running"] == 6
 
 
@@ -115,7 +142,7 @@ def test_a_revision_that_never_was_is_a_reload(make_batch: MakeBatch) -> None:
     assert (message["reload"], message["revision"]) == (True, revision_of(batch))
 
 
-def test_a_look_without_news_is_one_query_and_one_with_news_two(make_batch: MakeBatch) -> None:
+def test_a_look_without_news_is_one_query_and_one_with_news_three(make_batch: MakeBatch) -> None:
     batch = make_batch(items=50)
     revision = revision_of(batch)
     with CaptureQueriesContext(connection) as queries:
@@ -124,7 +151,7 @@ def test_a_look_without_news_is_one_query_and_one_with_news_two(make_batch: Make
     run_children(batch, dict.fromkeys(range(50), Status.COMPLETED))
     with CaptureQueriesContext(connection) as queries:
         list(deltas.batch_deltas(batch.pk, 1))
-    assert len(queries) == 2
+    assert len(queries) == 3
 
 
 def test_a_delta_reads_only_what_is_newer(make_batch: MakeBatch) -> None:

@@ -89,7 +89,7 @@ def test_failures_are_leftmost_in_the_bar(logged_in: Client, operator: User) -> 
     text = logged_in.get(URL).content.decode()
     assert '<rect class="failed" x="0.00" width="250.00"' in text
     assert '<rect class="completed" x="250.00" width="750.00"' in text
-    assert "Completed with failures" in text
+    assert "Partially failed" in text
 
 
 def test_markup_in_a_label_is_text(logged_in: Client, operator: User) -> None:

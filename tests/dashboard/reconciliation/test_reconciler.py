@@ -41,7 +41,7 @@ async def test_a_batch_of_which_nothing_is_notified_ends_as_temporal_says(
     parameters = {**AT_ONCE, "fail_percent": 100}
     good, bad = await written(operator, 3, AT_ONCE), await written(operator, 2, parameters)
     await shows(good, "completed", "completed", "completed", "completed")
-    await shows(bad, "completed_with_failures", "failed", "failed")
+    await shows(bad, "failed", "failed", "failed")
     child = await sync_to_async(child_of)(bad, 0)
     assert child.error_type
     assert child.error_message
@@ -148,11 +148,11 @@ async def test_a_root_that_times_out_shows_within_10_s(
 
 async def test_a_retry_that_nobody_notified_shows(running_reconciler: None, operator: User) -> None:
     batch = await written(operator, 2, {**AT_ONCE, "fail_percent": 100})
-    await shows(batch, "completed_with_failures", "failed", "failed")
+    await shows(batch, "failed", "failed", "failed")
     root = await sync_to_async(fan_out_input)(batch)
     answer = await gateway().retry(root, {1: []}, believed_open=[], update_id="again")
     await sync_to_async(requeue)(batch.pk, dict.fromkeys(answer.accepted, 1))
-    await shows(batch, "completed_with_failures", "failed", "failed")
+    await shows(batch, "failed", "failed", "failed")
 
     async def has_run_twice() -> bool:
         return (
@@ -160,7 +160,7 @@ async def test_a_retry_that_nobody_notified_shows(running_reconciler: None, oper
         )
 
     await until(has_run_twice, "the second attempt is known")
-    await shows(batch, "completed_with_failures", "failed", "failed")
+    await shows(batch, "failed", "failed", "failed")
 
 
 async def test_a_batch_waits_for_temporal_and_says_so(
@@ -248,7 +248,7 @@ async def test_a_root_that_reported_its_end_and_is_open_is_shown_as_running_agai
     nodes = [node async for node in Node.objects.filter(batch=batch)]
     told = [TreeEvent(EventKind.CLOSED, node.workflow_id, node.run_id, *end) for node in nodes]
     await sync_to_async(apply_events)(batch.pk, told)
-    assert await statuses(batch) == ("completed_with_failures", ["failed"]), "it has ended, without a result"
+    assert await statuses(batch) == ("failed", ["failed"]), "it has ended, without a result"
     await shows(batch, "running", "running")
     await batch.arefresh_from_db()
     assert batch.closed_at is None

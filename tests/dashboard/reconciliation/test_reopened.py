@@ -35,7 +35,7 @@ async def test_a_child_reset_in_temporal_shows_although_its_batch_was_settled(
 ) -> None:
     monkeypatch.setattr(reopened, "LOOK_EVERY", timedelta(seconds=1))
     batch = await written(operator, 2, {**AT_ONCE, "fail_percent": 100})
-    await shows(batch, "completed_with_failures", "failed", "failed")
+    await shows(batch, "failed", "failed", "failed")
     child = await sync_to_async(child_of)(batch, 1)
 
     async def is_settled() -> bool:
@@ -50,7 +50,7 @@ async def test_a_child_reset_in_temporal_shows_although_its_batch_was_settled(
         return (child.attempt, child.status) == (2, "failed")
 
     await until(ran_again, "the second attempt is known", 60)
-    await shows(batch, "completed_with_failures", "failed", "failed")
+    await shows(batch, "failed", "failed", "failed")
 
 
 async def told_of_its_end(batch: Batch) -> None:
@@ -79,7 +79,7 @@ async def test_a_root_that_only_reported_its_end_shows_after_a_restart(
     for each in (batch, watched):
         await told_of_its_end(each)
     assert (await statuses(batch), await statuses(watched)) == (
-        ("completed_with_failures", ["failed"]),
+        ("failed", ["failed"]),
         ("completed", []),
     )
     restarted = asyncio.create_task(run_reconciler())

@@ -13,6 +13,7 @@ from django.utils.translation import gettext, gettext_lazy
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
+from dashboard.forms.durations import Seconds
 from dashboard.forms.fields import SECRET_LENGTH, SuggestInput, UploadField
 from dashboard.forms.stored_values import (
     Choice,
@@ -30,7 +31,7 @@ from dashboard.forms.stored_values import (
     WholeNumber,
 )
 from dashboard.forms.value_widgets import MomentInput, NativeInput, TextParts
-from dashboard.i18n.formatting import StrOrPromise, translated
+from dashboard.i18n.formatting import StrOrPromise, plain_number, translated
 from orchestration.processors.parameters import VALUE_SECRETS, choices_of, unwrapped
 from orchestration.processors.secrets import SECRET_PREFIX, Secret
 from orchestration.processors.uploads import Upload
@@ -64,6 +65,7 @@ def field_of(name: str, info: FieldInfo, schema: dict[str, Any], default: Any) -
     made = _field_by_type(annotation, [*info.metadata, *metadata], takes_none, common, extra) or _field_by_schema(
         annotation, schema, takes_none, common, extra
     )
+    made.is_advanced = bool(extra.get("advanced"))  # type: ignore[attr-defined]
     if isinstance(made, StoredField):
         made.takes_none = takes_none
         made.is_computed = default is None and not info.is_required()
@@ -84,7 +86,7 @@ def _field_by_type(
         sums = gettext("The sum of what applies: %(members)s.") % {"members": listed}
         return WholeNumber(**common | {"required": not takes_none, "help_text": common["help_text"] or sums})
     if annotation is int or annotation is float or annotation is Decimal:
-        return _number(annotation, metadata, takes_none, common)
+        return _number(annotation, metadata, takes_none, common, extra)
     if annotation is str:
         return _text(metadata, takes_none, common, extra)
     if annotation is Secret:
@@ -121,7 +123,9 @@ def _member_title(member: Any) -> str:
     return title.strip() or gettext("(empty)")
 
 
-def _number(annotation: Any, metadata: list[Any], takes_none: bool, common: dict[str, Any]) -> forms.Field:
+def _number(
+    annotation: Any, metadata: list[Any], takes_none: bool, common: dict[str, Any], extra: dict[str, Any]
+) -> forms.Field:
     common |= {"required": not takes_none}
     if annotation is Decimal:
         return TextOf(widget=forms.NumberInput(attrs={"step": "any"}), **common)
@@ -131,9 +135,19 @@ def _number(annotation: Any, metadata: list[Any], takes_none: bool, common: dict
             bounds["min_value"] = each.ge if isinstance(each, Ge) else each.gt
         elif isinstance(each, Le | Lt):
             bounds["max_value"] = each.le if isinstance(each, Le) else each.lt
+    if extra.get("unit") == "seconds":
+        above: Any = next((each.gt for each in metadata if isinstance(each, Gt)), None)
+        return Seconds(above=above, least=bounds.get("min_value"), most=bounds.get("max_value"), **common)
+    common |= {"error_messages": _bound_errors(bounds)}
     if annotation is int:
         return WholeNumber(**bounds, **common)
     return FloatNumber(widget=forms.NumberInput(attrs={"step": "any"}), **bounds, **common)
+
+
+def _bound_errors(bounds: dict[str, Any]) -> dict[str, str]:
+    """Return what is said of a number out of bounds."""
+    texts = {"min_value": gettext("Enter %(limit)s or more."), "max_value": gettext("Enter %(limit)s or less.")}
+    return {name: texts[name] % {"limit": plain_number(limit)} for name, limit in bounds.items()}
 
 
 def _text(metadata: list[Any], takes_none: bool, common: dict[str, Any], extra: dict[str, Any]) -> forms.Field:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
@@ -25,6 +25,8 @@ class PydanticForm(forms.Form):
 
     source: type[BaseModel]
     model: BaseModel
+    conditions: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {}
+    """Fields that apply only with other values: what is wrong with such a field does not matter where it does not."""
 
     def __init__(
         self,
@@ -76,18 +78,37 @@ class PydanticForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Validate with the model and add its errors to the fields."""
         cleaned: dict[str, Any] = super().clean() or {}
+        idle = self._idle_fields(cleaned)
+        for name in idle & set(self.errors):
+            del self.errors[name]
         if self.errors:
             return cleaned
         given = {name: value for name, value in cleaned.items() if value is not LEFT_OUT}
+        problem = self._problem_of(given)
+        if problem is not None and idle & set(given):
+            problem = self._problem_of({name: value for name, value in given.items() if name not in idle})
+        if problem is not None:
+            self._add_reasons(problem)
+        return cleaned
+
+    def _idle_fields(self, cleaned: Mapping[str, Any]) -> set[str]:
+        """Return the fields that do not apply: a page does not show them, whatever is still in them."""
+        return {name for name, applies in self.conditions.items() if not applies(cleaned)}
+
+    def _problem_of(self, given: dict[str, Any]) -> ValidationError | None:
+        """Set the model, or return what is wrong with the values."""
         try:
             self.model = self._validated(given)
         except ValidationError as error:
-            names = self._names()
-            for path, reasons in reasons_by_field(error.errors(include_context=False, include_input=False)).items():
-                name = path.partition(".")[0]
-                place = names.get(name, name)
-                self.add_error(place if place in self.fields else None, reasons)
-        return cleaned
+            return error
+        return None
+
+    def _add_reasons(self, error: ValidationError) -> None:
+        names = self._names()
+        for path, reasons in reasons_by_field(error.errors(include_context=False, include_input=False)).items():
+            name = path.partition(".")[0]
+            place = names.get(name, name)
+            self.add_error(place if place in self.fields else None, reasons)
 
     def _validated(self, given: dict[str, Any]) -> BaseModel:
         shown = masked_credentials(self.source, self.kept)

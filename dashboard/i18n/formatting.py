@@ -10,6 +10,14 @@ from django.utils.translation import gettext_lazy
 StrOrPromise = str | Promise
 """A string, or a lazily translated one."""
 
+UNITS: dict[str, tuple[int, StrOrPromise]] = {
+    "s": (1, gettext_lazy("s")),
+    "min": (60, gettext_lazy("min")),
+    "h": (3_600, gettext_lazy("h")),
+    "d": (86_400, gettext_lazy("d")),
+}
+"""Units of a duration that a person sets: seconds of one, and what it is called."""
+
 
 def translated(text: str) -> StrOrPromise:
     """Return the lazy translation of a text from code that does not import Django."""
@@ -49,3 +57,24 @@ def age(seconds: float) -> str:
     if minutes < 48 * 60:
         return _("%(number)s h ago") % {"number": minutes // 60}
     return _("%(number)s d ago") % {"number": numeral(minutes // (24 * 60))}
+
+
+def in_unit(seconds: float) -> tuple[float, str]:
+    """Return a duration as a number and the largest unit of which it is a whole number: (1, "d"), (90, "s")."""
+    whole = seconds if not float(seconds).is_integer() else int(seconds)
+    for unit, (size, _title) in reversed(UNITS.items()):
+        if whole and isinstance(whole, int) and whole % size == 0:
+            return whole // size, unit
+    return whole, "s"
+
+
+def quantity(seconds: float) -> str:
+    """Return a duration that a person set, exactly: 1 d, 90 s, 0.5 s."""
+    number, unit = in_unit(seconds)
+    return f"{plain_number(number)} {UNITS[unit][1]}"
+
+
+def plain_number(number: float) -> str:
+    """Return a number with as many decimals as it has, localised: 0.25, 1,204."""
+    decimals = len(f"{number:f}".rstrip("0").partition(".")[2]) if isinstance(number, float) else 0
+    return str(number_format(number, decimals, force_grouping=True))

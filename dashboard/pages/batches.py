@@ -14,8 +14,8 @@ from django.http import HttpRequest, QueryDict
 from dashboard.accounts.permissions import may_operate
 from dashboard.actions.approval import may_approve
 from dashboard.actions.rollback import can_undo
-from dashboard.forms.model_fields import title_of
-from dashboard.i18n.formatting import StrOrPromise, translated
+from dashboard.forms.shown_values import shown_values
+from dashboard.i18n.formatting import StrOrPromise
 from dashboard.live.state import batch_state
 from dashboard.models import Batch, Report, SavedView
 from dashboard.pages.batch_columns import COLUMNS, columns_query, requested_columns
@@ -77,10 +77,9 @@ class BatchPage:
     pane: Pane | None
 
 
-def plan_facts(batch: Batch) -> list[tuple[str, Any]]:
+def plan_facts(batch: Batch) -> list[tuple[str, str]]:
     """Return titles and values of the plan's options that are set."""
-    titles = {name: str(translated(title_of(name, field))) for name, field in Plan.model_fields.items()}
-    return [(titles.get(name, name), value) for name, value in batch.plan_data.items() if value is not None]
+    return [(title, value) for title, value in shown_values(Plan, batch.plan_data) if value]
 
 
 def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane | None = None) -> BatchPage:

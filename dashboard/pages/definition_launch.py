@@ -11,11 +11,13 @@ from django.utils.translation import gettext as _
 
 from dashboard.accounts.permissions import may_operate
 from dashboard.definitions.saving import check
-from dashboard.forms.pydantic_forms import PydanticForm, form_of
+from dashboard.forms.plan_form import plan_form
+from dashboard.forms.pydantic_forms import PydanticForm
 from dashboard.launching.definition_request import FLOW_OPTIONS, definition_request
 from dashboard.launching.request import LaunchRequest
 from dashboard.models import DefinitionVersion
 from dashboard.pages.definitions import Preview
+from dashboard.pages.problems import Problem, problems_of
 from orchestration.plan.plan import Plan
 
 
@@ -34,6 +36,11 @@ class DefinitionLaunchPage:
     def options(self) -> list[BoundField]:
         """The fields of the plan that apply to a flow."""
         return [self.plan[name] for name in FLOW_OPTIONS]
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What has to be fixed before it can be launched."""
+        return problems_of(self.plan, FLOW_OPTIONS)
 
     @property
     def refusal(self) -> str:
@@ -59,7 +66,7 @@ def definition_launch_page(request: HttpRequest, version: DefinitionVersion) -> 
     return DefinitionLaunchPage(
         version=version,
         preview=Preview(check(version.text)),
-        plan=form_of(Plan)(request.POST, prefix="plan") if is_post else form_of(Plan)(prefix="plan"),
+        plan=plan_form(request.POST if is_post else None),
         label=request.POST.get("label", version.definition.name)[:200],
         key=request.POST.get("idempotency_key", "")[:64] or secrets.token_urlsafe(12),
         may_operate=may_operate(request.user),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from django.forms import BoundField
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 
 from dashboard.definitions.stages import definition_of
 from dashboard.forms.items import ItemsForm, read_as
+from dashboard.forms.plan_form import advanced, changed, question
 from dashboard.forms.pydantic_forms import PydanticForm
 from dashboard.i18n.formatting import numeral, translated
 from dashboard.inputs import survey as input_survey
@@ -21,11 +23,15 @@ from dashboard.inputs.survey import Survey
 from dashboard.launching.definition_request import LaunchItems, definition_request, plan_of
 from dashboard.launching.request import LaunchRequest
 from dashboard.models import Batch, DefinitionVersion, Upload
+from dashboard.pages.launch_sentence import launch_sentence
 from dashboard.pages.outline import OutlineRow, outline_rows
+from dashboard.pages.problems import Problem, problems_of
+from dashboard.queries.item_durations import seconds_per_item
 from dashboard.queries.task_queues import unpolled_warning
 from orchestration.definitions.models import Definition, Pipeline
 from orchestration.definitions.outline import outline
 from orchestration.plan.layout import Layout
+from orchestration.plan.options import FAILURES, SPEED
 from orchestration.plan.plan import Plan
 from orchestration.plan.presets import Preset
 from orchestration.plan.validation import warnings
@@ -56,6 +62,76 @@ class LaunchPage:
     like: Batch | None = None
     preset: Preset | None = None
     version: DefinitionVersion | None = None
+
+    @property
+    def main_parameters(self) -> list[BoundField]:
+        """The parameters that are not advanced."""
+        return [field for field in self.parameters if not _is_advanced(field)]
+
+    @property
+    def speed(self) -> list[BoundField]:
+        """The fields of how fast it runs."""
+        return question(self.plan, SPEED)
+
+    @property
+    def failure(self) -> list[BoundField]:
+        """The fields of what happens on failure."""
+        return question(self.plan, FAILURES)
+
+    @property
+    def advanced(self) -> list[tuple[str, list[BoundField]]]:
+        """The other fields of parameters and plan, by group."""
+        own = [field for field in self.parameters if _is_advanced(field)]
+        return [*([("Parameters", own)] if own else []), *advanced(self.plan)]
+
+    @property
+    def changed(self) -> int:
+        """How many advanced fields of a form that is shown for the first time differ from the defaults."""
+        return 0 if self.plan.is_bound else changed(self.plan)
+
+    @property
+    def is_advanced_open(self) -> bool:
+        """Whether the advanced fields are shown at once: they have errors, or a preset is about them."""
+        has_errors = any(field.errors for _name, fields in self.advanced for field in fields)
+        return has_errors or bool(self.preset is not None and self.changed)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What has to be fixed before it can be launched."""
+        found = [*problems_of(self.items), *problems_of(self.parameters), *problems_of(self.plan)]
+        if self.items.is_bound and self.needs_choice:
+            found.append(Problem("preview", _("Items"), _("Some rows are invalid: fix them or leave them out.")))
+        return found
+
+    @property
+    def sentence(self) -> str:
+        """What would be launched, in one sentence; empty if that is not known yet."""
+        if self.problems or not self.count:
+            return ""
+        plan = self._effective_plan
+        if plan is None:
+            return ""
+        stages = self.definition.stages if isinstance(self.definition, Pipeline) else ()
+        queues = {stage.plan.task_queue for stage in stages} or {plan.task_queue}
+        return launch_sentence(plan, self.layout, queues, self._seconds_per_item)
+
+    @property
+    def _seconds_per_item(self) -> float | None:
+        if self.version is not None:
+            return None
+        if self.processor.estimate is not None:
+            return self.processor.estimate(self.parameters.model)
+        return seconds_per_item(self.processor.name)
+
+    @property
+    def _effective_plan(self) -> Plan | None:
+        """The plan of the items' fan-out, of a pipeline that of its first stage; None for an invalid form."""
+        plan = self.checked_plan
+        if isinstance(self.definition, Pipeline):
+            return self.definition.stages[0].plan
+        if self.definition is not None and plan is not None:
+            return plan_of(self.definition, plan)
+        return plan
 
     @property
     def stored_file(self) -> Upload | None:
@@ -111,11 +187,7 @@ class LaunchPage:
     @property
     def layout(self) -> Layout | None:
         """The layout of the tree if it is known before the batch runs; of a pipeline that of its first stage."""
-        plan = self.checked_plan
-        if isinstance(self.definition, Pipeline):
-            plan = self.definition.stages[0].plan
-        elif self.definition is not None and plan is not None:
-            plan = plan_of(self.definition, plan)
+        plan = self._effective_plan
         return Layout.of(plan, self.count) if plan is not None and self.count and not plan.paged else None
 
     @property
@@ -196,6 +268,10 @@ class LaunchPage:
                 **({"count": source.count, "leave_out": self.items.cleaned_data["leave_out"]} if plan.paged else {}),
             },
         )
+
+
+def _is_advanced(field: BoundField) -> bool:
+    return bool(getattr(field.field, "is_advanced", False))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from dashboard.accounts.permissions import may_operate
 from dashboard.forms.items import ItemsForm
+from dashboard.forms.plan_form import plan_form
 from dashboard.forms.pydantic_forms import form_of
 from dashboard.forms.too_large import add_too_large_errors
 from dashboard.inputs import survey as input_survey
@@ -27,7 +28,6 @@ from dashboard.launching.definition_request import item_problems
 from dashboard.launching.validation import plan_problems
 from dashboard.models import DefinitionVersion, Upload
 from dashboard.pages.launch import PASTED, LaunchPage, NoParameters
-from orchestration.plan.plan import Plan
 from orchestration.processors.processor import Processor
 
 SURVEY_CACHE_SECONDS = 600
@@ -43,7 +43,7 @@ def bound_page(request: HttpRequest, processor: Processor, version: DefinitionVe
         parameters=form_of(NoParameters if version else processor.parameters_model)(
             store_chosen_files(request), prefix="parameters"
         ),
-        plan=form_of(Plan)(given, prefix="plan"),
+        plan=plan_form(given),
         key=given.get("idempotency_key", "")[:64] or secrets.token_urlsafe(12),
         may_operate=may_operate(request.user),
         version=version,

@@ -9,13 +9,13 @@ from django.http import HttpRequest
 
 from dashboard.accounts.permissions import may_operate
 from dashboard.forms.items import ItemsForm, dialect_initial
+from dashboard.forms.plan_form import plan_form
 from dashboard.forms.pydantic_forms import form_of
 from dashboard.i18n.formatting import translated
 from dashboard.inputs.dialect import Dialect
 from dashboard.inputs.source import Format
 from dashboard.models import Batch, DefinitionVersion, Upload
 from dashboard.pages.launch import PASTED, LaunchPage, NoParameters
-from orchestration.plan.plan import Plan
 from orchestration.plan.presets import Preset
 from orchestration.processors.catalogue import shown_parameters
 from orchestration.processors.processor import Processor
@@ -51,7 +51,7 @@ def initial_page(
         parameters=form_of(NoParameters if version else processor.parameters_model)(
             prefix="parameters", initial=parameters
         ),
-        plan=form_of(Plan)(prefix="plan", initial={} if version else plan),
+        plan=plan_form(initial={} if version else plan),
         key=secrets.token_urlsafe(12),
         may_operate=may_operate(request.user),
         upload=upload,

@@ -92,20 +92,28 @@ def queues_page() -> QueuesPage:
     return QueuesPage(sorted(rows, key=lambda row: (row.is_polled, row.name in PURPOSES, row.name)))
 
 
-def unpolled_warning(name: str) -> str:
-    """Return a warning if no worker polls a queue for activities; nothing if one does or Temporal is unavailable."""
-    cache_key = f"polled:{name}"
-    is_polled = cache.get(cache_key)
-    if is_polled is None:
+def workers_of(name: str) -> int | None:
+    """Return how many workers poll a queue for activities; None if Temporal is unavailable. Cached for a moment."""
+    cache_key = f"workers:{name}"
+    known: tuple[int | None] | None = cache.get(cache_key)
+    if known is None:
         try:
             snapshots = async_to_sync(gateway().queues)([name])
-            is_polled = any(
-                queue.pollers for queue in snapshots if queue.name == name and queue.kind is QueueKind.ACTIVITY
-            )
+            polling = [set(queue.pollers) for queue in snapshots if _is_of_items(queue, name)]
+            known = (len(set[str]().union(*polling)),)
         except TemporalUnavailable:
-            is_polled = True  # unknown: no warning
-        cache.set(cache_key, is_polled, POLLED_CACHE_SECONDS)
-    if is_polled:
+            known = (None,)
+        cache.set(cache_key, known, POLLED_CACHE_SECONDS)
+    return known[0]
+
+
+def _is_of_items(queue: QueueSnapshot, name: str) -> bool:
+    return queue.name == name and queue.kind is QueueKind.ACTIVITY
+
+
+def unpolled_warning(name: str) -> str:
+    """Return a warning if no worker polls a queue for activities; nothing if one does or Temporal is unavailable."""
+    if workers_of(name) != 0:
         return ""
     return _("No worker polls the task queue “%(name)s”: nothing runs there until one does.") % {"name": name}
 

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from orchestration.plan.options import APPROVAL, group
+from orchestration.plan.options import APPROVAL, duration, group
 
 
 class ApprovalOptions(BaseModel):
@@ -23,8 +23,8 @@ class ApprovalOptions(BaseModel):
         gt=0,
         le=2_592_000,
         title="Approval timeout",
-        description="Seconds after which a missing approval counts as rejected.",
-        json_schema_extra=group(APPROVAL),
+        description="How long until a missing approval counts as rejected.",
+        json_schema_extra=duration(APPROVAL),
     )
     four_eyes: bool = Field(
         default=False,

@@ -19,13 +19,22 @@ from orchestration.plan.choices import (
     WhileOpen,
 )
 
+DURATION: dict[str, Any] = {"unit": "seconds"}
+"""Schema entry of a duration: the API takes seconds, and a form shows a number with its unit."""
+
 
 def group(name: str) -> dict[str, Any]:
     """Return the schema entry that puts a field into a group of the launch form."""
     return {"group": name}
 
 
-FAILURES, PACE, CHILDREN, RESOURCES = "When children fail", "Pace", "Child options", "Resources"
+def duration(name: str) -> dict[str, Any]:
+    """Return the schema entries of a duration in a group of the launch form."""
+    return {"group": name, **DURATION}
+
+
+SPEED, FAILURES, ATTEMPTS, BREAKER = "How fast", "On failure", "Attempts", "Circuit breaker"
+PACE, CHILDREN, RESOURCES = "Pace", "Child options", "Resources"
 APPROVAL, END, INPUT = "Approval", "At the end", "Input"
 
 
@@ -72,30 +81,30 @@ class FailureOptions(BaseModel):
         gt=0,
         le=2_592_000,
         title="Hold timeout",
-        description="Seconds that a held batch waits for an operator before it finishes automatically.",
-        json_schema_extra=group(FAILURES),
+        description="How long a held batch waits for an operator before it finishes automatically.",
+        json_schema_extra=duration(FAILURES),
     )
     breaker_failures: int | None = Field(
         default=None,
         ge=1,
         le=1_000,
-        title="Circuit breaker",
-        description="Consecutive failures that open it; while it is open, no child starts.",
-        json_schema_extra=group(FAILURES),
+        title="Consecutive failures",
+        description="Failures in a row that open the circuit breaker; while it is open, no child starts.",
+        json_schema_extra=group(BREAKER),
     )
     breaker_cooldown: float = Field(
         default=30,
         gt=0,
         le=86_400,
         title="Cool-down",
-        description="Seconds until one child probes whether the fault is gone.",
-        json_schema_extra=group(FAILURES),
+        description="How long until one child probes whether the fault is gone.",
+        json_schema_extra=duration(BREAKER),
     )
     breaker_open: WhileOpen = Field(
         default=WhileOpen.WAIT,
         title="While it is open",
         description="Whether children wait or are skipped.",
-        json_schema_extra=group(FAILURES),
+        json_schema_extra=group(BREAKER),
     )
 
     @model_validator(mode="after")
@@ -127,8 +136,8 @@ class PaceOptions(BaseModel):
         ge=0,
         le=86_400,
         title="Pause between groups",
-        description="Seconds.",
-        json_schema_extra=group(PACE),
+        description="From the end of a group to the start of the next.",
+        json_schema_extra=duration(PACE),
     )
     partitions: Partitioning = Field(
         default=Partitioning.AUTO,
@@ -160,24 +169,24 @@ class ChildOptions(BaseModel):
         gt=0,
         le=31_536_000,
         title="Execution timeout",
-        description="Seconds that a child may take, across all its runs.",
-        json_schema_extra=group(CHILDREN),
+        description="How long a child may take, across all its runs.",
+        json_schema_extra=duration(CHILDREN),
     )
     child_run_timeout: float | None = Field(
         default=None,
         gt=0,
         le=31_536_000,
         title="Run timeout",
-        description="Seconds that one run of a child may take.",
-        json_schema_extra=group(CHILDREN),
+        description="How long one run of a child may take.",
+        json_schema_extra=duration(CHILDREN),
     )
     child_task_timeout: float | None = Field(
         default=None,
         ge=1,
         le=120,
         title="Task timeout",
-        description="Seconds that a worker may take for one workflow task.",
-        json_schema_extra=group(CHILDREN),
+        description="How long a worker may take for one workflow task.",
+        json_schema_extra=duration(CHILDREN),
     )
     child_attempts: int = Field(
         default=1,
@@ -192,15 +201,15 @@ class ChildOptions(BaseModel):
         gt=0,
         le=3_600,
         title="Child backoff",
-        description="Seconds before the second run of a child; doubles with each further run.",
-        json_schema_extra=group(CHILDREN),
+        description="Before the second run of a child; doubles with each further run.",
+        json_schema_extra=duration(CHILDREN),
     )
     non_retryable: str = Field(
         default="",
         max_length=500,
         title="Non-retryable errors",
         description="Error types after which neither the item nor the child is retried, such as KeyError, NotFound.",
-        json_schema_extra=group(CHILDREN),
+        json_schema_extra=group(ATTEMPTS),
     )
     parent_close: ParentClose = Field(
         default=ParentClose.TERMINATE,

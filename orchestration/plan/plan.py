@@ -11,12 +11,16 @@ from pydantic import ConfigDict, Field, model_validator
 from orchestration.plan.approval_options import ApprovalOptions
 from orchestration.plan.choices import Execution, FailurePolicy, Partitioning
 from orchestration.plan.options import (
+    ATTEMPTS,
     CHILDREN,
+    FAILURES,
+    SPEED,
     ChildOptions,
     EndOptions,
     FailureOptions,
     InputOptions,
     PaceOptions,
+    duration,
     group,
 )
 from orchestration.plan.resource_options import EntityOptions, ResourceOptions
@@ -41,29 +45,53 @@ class Plan(
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    chunk_size: int = Field(default=1, ge=1, le=10_000, title="Chunk size", description="Items per child.")
+    chunk_size: int = Field(
+        default=1,
+        ge=1,
+        le=10_000,
+        title="Chunk size",
+        description="Items per child.",
+        json_schema_extra=group(SPEED),
+    )
     window: int = Field(
         default=50,
         ge=1,
         le=1_000,
         title="Max concurrency",
         description="Children that run at the same time, across the whole batch.",
+        json_schema_extra=group(SPEED),
     )
     item_concurrency: int = Field(
-        default=10, ge=1, le=500, title="Concurrent items", description="Items that a child processes at the same time."
+        default=10,
+        ge=1,
+        le=500,
+        title="Concurrent items",
+        description="Items that a child processes at the same time.",
+        json_schema_extra=group(SPEED),
     )
     item_attempts: int = Field(
-        default=3, ge=1, le=50, title="Attempts per item", description="Attempts before an item counts as failed."
+        default=3,
+        ge=1,
+        le=50,
+        title="Attempts per item",
+        description="Attempts before an item counts as failed.",
+        json_schema_extra=group(FAILURES),
     )
     item_backoff: float = Field(
         default=1.0,
         ge=0,
         le=3_600,
         title="Backoff",
-        description="Seconds before the second attempt; doubles with each further attempt, up to 60 times this value.",
+        description="Before the second attempt; doubles with each further attempt, up to 60 times this value.",
+        json_schema_extra=duration(ATTEMPTS),
     )
     item_timeout: float = Field(
-        default=60.0, gt=0, le=86_400, title="Timeout", description="Seconds that one attempt of an item may take."
+        default=60.0,
+        gt=0,
+        le=86_400,
+        title="Timeout",
+        description="How long one attempt of an item may take.",
+        json_schema_extra=duration(ATTEMPTS),
     )
     task_queue: str = Field(
         default="canopy",

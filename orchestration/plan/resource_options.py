@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from orchestration.plan.choices import WhenTaken
-from orchestration.plan.options import RESOURCES, group
+from orchestration.plan.options import RESOURCES, duration, group
 
 
 class ResourceOptions(BaseModel):
@@ -49,7 +49,6 @@ class EntityOptions(BaseModel):
         gt=0,
         le=2_592_000,
         title="Idle",
-        description="Seconds without an operation after which an entity shuts down; the next "
-        "operation starts it again.",
-        json_schema_extra=group(RESOURCES),
+        description="How long without an operation until an entity shuts down; the next operation starts it again.",
+        json_schema_extra=duration(RESOURCES),
     )

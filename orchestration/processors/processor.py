@@ -29,6 +29,9 @@ ITEMS_PER_CALL = 100
 Compensation = Callable[[Any, Any, Any, "ItemContext"], Awaitable[None]]
 """Undoes an item; called with the item, the parameters, the item's result (as data), and its context."""
 
+Estimate = Callable[[Any], float]
+"""Returns about how many seconds an item takes; called with the parameters, for the launch form."""
+
 Report = Callable[[Iterable[Any]], Mapping[str, Any]]
 """Summarises a batch in its report; called with the results of its completed items (as data)."""
 
@@ -108,6 +111,7 @@ class Processor:
     child_workflow: str = ""
     then: str = ""
     own_loop: bool = True
+    estimate: Estimate | None = None
 
     @property
     def item_model(self) -> type[BaseModel]:

@@ -11,7 +11,7 @@ from pydantic import PydanticUserError
 
 from orchestration.processors.function_signature import Signature, read_signature
 from orchestration.processors.parameters import check_parameters
-from orchestration.processors.processor import Compensation, Processor, Report
+from orchestration.processors.processor import Compensation, Estimate, Processor, Report
 from orchestration.processors.processor import ItemContext as ItemContext  # public path, see docs/processors.md
 from orchestration.processors.worker_setup import Setup
 
@@ -40,6 +40,7 @@ def processor(
     child_workflow: str = ...,
     then: str = ...,
     own_loop: bool = ...,
+    estimate: Estimate | None = ...,
 ) -> Callable[[F], F]: ...
 def processor(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
     """Register a typed function `(item[, parameters][, context]) -> result`, async or plain.

@@ -14,8 +14,7 @@ pytestmark = pytest.mark.browser
 async def test_an_unpolled_queue_has_a_warning_and_its_backlog_is_shown(stack: Stack, new_page: NewPage) -> None:
     name = f"nobody-{free_port()}"
     page = await new_page(stack, "/launch/simulate/")
-    await page.locator("summary", has_text="Plan").click()
-    await page.locator("#id_plan-task_queue").evaluate("field => field.closest('details').open = true")
+    await page.locator("summary", has_text="Advanced").click()
     preview = page.locator("#preview")
     await expect(preview).to_contain_text("Children")
     await expect(preview).not_to_contain_text("No worker polls")

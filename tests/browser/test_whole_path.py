@@ -71,7 +71,6 @@ async def launch(page: Page, stack: Stack, given: Addresses) -> str:
     await page.set_input_files("#id_file", str(given.file))
     await expect(page.locator("#preview dd").first).to_have_text(str(given.number))
     await expect(page.locator("#upload")).to_contain_text("addresses.csv")
-    await page.click("summary:has-text('Plan')")  # the example that was there to paste is not what is launched
     await page.fill("#id_plan-item_attempts", "1")
     await page.fill("#id_plan-window", "8")
     await page.click("button:has-text('Launch')")

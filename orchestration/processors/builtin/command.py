@@ -30,6 +30,7 @@ from orchestration.processors.builtin.program_start import (
     terminate,
 )
 from orchestration.processors.catalogue import CannotLoad
+from orchestration.processors.form_hints import DURATION
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
 from orchestration.processors.secret_scopes import SecretNotAllowed, check_use
@@ -82,7 +83,14 @@ class CommandParameters(BaseModel):
         json_schema_extra={"widget": "textarea"},
     )
     expected_codes: str = Field(default="0", title="Expected exit codes", description="Separated by commas.")
-    timeout: float = Field(default=60, gt=0, le=86_400, title="Time limit", description="Seconds per run.")
+    timeout: float = Field(
+        default=60,
+        gt=0,
+        le=86_400,
+        title="Time limit",
+        description="How long one run may take.",
+        json_schema_extra=DURATION,
+    )
     output_kept: int = Field(
         default=4_000, ge=0, le=100_000, title="Output kept", description="The last bytes of each output stream."
     )

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from orchestration.processors.form_hints import ADVANCED, DURATION
 from orchestration.processors.http.client import (
     InvalidRequest,
     RequestLimits,
@@ -93,13 +94,21 @@ class HttpParameters(BaseModel):
         title="Expected status",
         description="Numbers and ranges, such as 200,204 or 200-399. Anything else fails the item.",
     )
-    timeout: float = Field(default=30, gt=0, le=600, title="Request timeout", description="Seconds per request.")
+    timeout: float = Field(
+        default=30,
+        gt=0,
+        le=600,
+        title="Request timeout",
+        description="How long one request may take.",
+        json_schema_extra=DURATION | ADVANCED,
+    )
     at_once: int = Field(
         default=20,
         ge=1,
         le=1_000,
         title="Concurrent requests per host",
         description="Concurrent requests from one worker to one host.",
+        json_schema_extra=ADVANCED,
     )
     per_second: float = Field(
         default=0,
@@ -107,6 +116,7 @@ class HttpParameters(BaseModel):
         le=10_000,
         title="Requests per second per host",
         description="Requests per second from one worker to one host; 0: no limit. Retry-After is always respected.",
+        json_schema_extra=ADVANCED,
     )
     extract: str = Field(
         default="",

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from orchestration.processors.form_hints import ADVANCED, DURATION
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
 
@@ -28,10 +29,20 @@ class SimulateParameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     seconds_from: float = Field(
-        default=0.1, ge=0, le=3_600, title="Min duration", description="Shortest time an item takes, in seconds."
+        default=0.1,
+        ge=0,
+        le=3_600,
+        title="Min duration",
+        description="Shortest time an item takes.",
+        json_schema_extra=DURATION,
     )
     seconds_to: float = Field(
-        default=1.0, ge=0, le=3_600, title="Max duration", description="Longest time an item takes, in seconds."
+        default=1.0,
+        ge=0,
+        le=3_600,
+        title="Max duration",
+        description="Longest time an item takes.",
+        json_schema_extra=DURATION,
     )
     fail_percent: float = Field(
         default=0, ge=0, le=100, title="Failure rate (%)", description="Percent of the items that always fail."
@@ -42,13 +53,26 @@ class SimulateParameters(BaseModel):
         le=100,
         title="Initial failed attempts",
         description="Attempts of every item that fail before it succeeds.",
+        json_schema_extra=ADVANCED,
     )
-    seed: int = Field(default=1, title="Seed", description="Change the seed for a different run.")
+    seed: int = Field(
+        default=1, title="Seed", description="Change the seed for a different run.", json_schema_extra=ADVANCED
+    )
     undo_fail_percent: float = Field(
-        default=0, ge=0, le=100, title="Rollback failure rate (%)", description="Percent of the rollbacks that fail."
+        default=0,
+        ge=0,
+        le=100,
+        title="Rollback failure rate (%)",
+        description="Percent of the rollbacks that fail.",
+        json_schema_extra=ADVANCED,
     )
     result_bytes: int = Field(
-        default=0, ge=0, le=100_000, title="Result size", description="Size of each result, in bytes."
+        default=0,
+        ge=0,
+        le=100_000,
+        title="Result size (bytes)",
+        description="Size of each result.",
+        json_schema_extra=ADVANCED,
     )
 
     @model_validator(mode="after")
@@ -73,12 +97,18 @@ async def undo(item: SimulateItem, parameters: SimulateParameters, result: Any, 
         raise SimulatedFailure("Simulated rollback failure.")
 
 
+def estimate(parameters: SimulateParameters) -> float:
+    """Return the mean duration of an item."""
+    return (parameters.seconds_from + parameters.seconds_to) / 2
+
+
 @processor(
     own_loop=False,
     name="simulate",
     title="Simulate",
     summary="Dry run without side effects: see a fan-out, a failure and a retry before you run anything real.",
     compensation=undo,
+    estimate=estimate,
     icon="beaker",
     example="200",
     example_format="count",

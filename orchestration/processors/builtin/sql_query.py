@@ -14,6 +14,7 @@ from orchestration.processors.data.connections import (
     InvalidStatement,
     RoleTooPowerful,
 )
+from orchestration.processors.form_hints import DURATION
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
 from orchestration.processors.templating import Fields
@@ -38,7 +39,14 @@ class QueryParameters(BaseModel):
     rows_kept: int = Field(
         default=10, ge=0, le=1_000, title="Rows kept", description="Rows of the statement's result that are kept."
     )
-    timeout: float = Field(default=30, gt=0, le=3_600, title="Time limit", description="Seconds per statement.")
+    timeout: float = Field(
+        default=30,
+        gt=0,
+        le=3_600,
+        title="Time limit",
+        description="How long one statement may take.",
+        json_schema_extra=DURATION,
+    )
 
 
 class QueryResult(BaseModel):

@@ -15,6 +15,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from orchestration.processors.content.readers import CONTENT_ERRORS, content_readers
+from orchestration.processors.form_hints import DURATION
 from orchestration.processors.http.client import (
     InvalidRequest,
     RequestFailed,
@@ -74,7 +75,16 @@ class PageParameters:
     respect_robots: Annotated[
         bool, Field(title="Respect robots.txt", description="Skip pages that a host disallows.")
     ] = True
-    timeout: Annotated[float, Field(gt=0, le=600, title="Request timeout", description="Seconds per page.")] = 30
+    timeout: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=600,
+            title="Request timeout",
+            description="How long one page may take.",
+            json_schema_extra=DURATION,
+        ),
+    ] = 30
     at_once: Annotated[int, Field(ge=1, le=100, title="Concurrent requests per host")] = 2
     per_second: Annotated[
         float,

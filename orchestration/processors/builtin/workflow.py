@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from orchestration.contracts.item_workflows import DelegatedWorkflow
 from orchestration.contracts.names import DELEGATE_WORKFLOW
 from orchestration.processors.delegation_policy import id_problem, queue_problem, type_problem
+from orchestration.processors.form_hints import DURATION
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
 from orchestration.processors.templating import (
@@ -67,7 +68,8 @@ class WorkflowParameters(BaseModel):
         gt=0,
         le=31_536_000,
         title="Time limit",
-        description="Seconds after which Temporal times it out. Empty: no limit.",
+        description="How long until Temporal times it out. Empty: no limit.",
+        json_schema_extra=DURATION,
     )
 
     @field_validator("workflow_type", "task_queue")

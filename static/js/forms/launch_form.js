@@ -13,3 +13,20 @@ document.addEventListener("input", ({ target }) => {
   if (target === none && none.checked) field.querySelector("textarea").value = "";
   else if (target.matches("textarea") && target.value) none.checked = false;
 });
+
+// What has to be fixed gets the focus; its links lead to the field, also into a closed section or one that a choice hides.
+function show(field) {
+  for (let fold = field.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  field.focus();
+  field.scrollIntoView({ block: "center" });
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("#problems a, #preview a, #sentence a");
+  const field = link && document.getElementById(link.hash.slice(1));
+  if (!field) return;
+  event.preventDefault();
+  show(field);
+});
+
+document.getElementById("problems")?.focus();

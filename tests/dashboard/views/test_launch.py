@@ -154,10 +154,10 @@ def test_an_upload_wins_over_the_example_unless_the_text_is_chosen(browser: Clie
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"plan-window": 0}, "greater than or equal to 1"),
+        ({"plan-window": 0}, "Enter 1 or more."),
         ({"plan-chunk_size": "many"}, "Enter a whole number"),
         ({"plan-failure_policy": "tolerate"}, "Tolerate requires either"),
-        ({"plan-tolerated_percent": 130, "plan-failure_policy": "tolerate"}, "less than or equal to 100"),
+        ({"plan-tolerated_percent": 130, "plan-failure_policy": "tolerate"}, "Enter 100 or less."),
         ({"parameters-seconds_from": 5}, "must not exceed max duration"),
         ({"parameters-seed": ""}, "This field is required"),
         ({"text": ""}, "Paste items or choose a file"),

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from dashboard.database.bulk import slices
+from dashboard.database.snapshot import one_snapshot
 from dashboard.live.state import LARGE_COLUMNS, batch_state, iso, node_state
 from dashboard.models import OPEN_BATCH_STATUSES, Batch, Node
 from orchestration.contracts.events import NodeKind
@@ -26,12 +27,20 @@ RECENTLY_CLOSED = timedelta(seconds=30)
 def batch_deltas(batch_id: str, since: int) -> Iterator[dict[str, Any]]:
     """Yield the messages that bring a browser from revision `since` to the newest; none if it is up to date.
 
+    They are of one snapshot: the tallies of a parent, the batch's and the nodes say the same.
+
     Only the last has `more: false`: its revision is the one to remember. `reload` asks the browser to fetch its rows
     again, when too many changed or the revision is newer than the batch's. The first has the root among its nodes.
     """
-    batch = Batch.objects.exclude(revision=since).defer(*LARGE_COLUMNS).filter(pk=batch_id).first()
-    if batch is None:
+    if not Batch.objects.exclude(revision=since).filter(pk=batch_id).exists():
         return
+    with one_snapshot():
+        batches = Batch.objects.defer(*LARGE_COLUMNS).filter(pk=batch_id)
+        messages = [message for batch in batches for message in _messages(batch, since)]
+    yield from messages
+
+
+def _messages(batch: Batch, since: int) -> Iterator[dict[str, Any]]:
     nodes = _changed_nodes(batch, since) if since < batch.revision else None
     pages = list(slices(_with_root(batch, nodes or []), NODES_PER_MESSAGE))
     state = batch_state(batch)

@@ -80,16 +80,20 @@ export class Connection {
   }
 }
 
-// Batches messages: delivers them together once per animation frame, or once a second on a hidden tab.
+// Batches messages: delivers them together once per animation frame, or once a second on a hidden tab; a delta that comes
+// in parts as a whole, so that all that is painted in a frame is of one revision.
 export function perFrame(apply) {
   let waiting = [];
+  let isPlanned = false;
   return (message) => {
-    if (waiting.push(message) > 1) return;
+    waiting.push(message);
+    if (isPlanned || message.more) return;
+    isPlanned = true;
     const later = document.hidden ? (act) => setTimeout(act, 1_000) : requestAnimationFrame;
     later(() => {
-      const messages = waiting;
-      waiting = [];
-      apply(messages);
+      isPlanned = false;
+      const whole = waiting.findLastIndex((each) => !each.more) + 1;
+      apply(waiting.splice(0, whole));
     });
   };
 }

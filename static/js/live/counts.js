@@ -29,7 +29,7 @@ export function showState(root, state) {
   });
   each(root, "data-bar", (element, of) => drawBar(element, state[of]));
   each(root, "data-needs", (element, statuses) => {
-    const isCurrent = element.hasAttribute("aria-current");
+    const isCurrent = element.hasAttribute("aria-current") || element.getAttribute("aria-pressed") === "true";
     element.hidden = !(isCurrent || sum(countsFor(element, state), statuses)) || !isWhen(element, state);
   });
   each(root, "data-when", (element) => {

@@ -1,11 +1,12 @@
-// The map of a batch: one cell per child, updated by deltas, with a legend that filters it, and zoom.
-import { duration, number, setText } from "../lib/format.js";
+// The map of a batch: one cell per child, updated by deltas, with a legend that filters it, and zoom. The legend's numbers
+// are the batch's, shown by live/counts.js with those of the header.
+import { duration, setText } from "../lib/format.js";
 import { MapCanvas } from "./map_canvas.js";
-import { Cells, secondsOf, STATUSES } from "./map_cells.js";
+import { Cells, secondsOf } from "./map_cells.js";
 import { MapCursor } from "./map_cursor.js";
 
 const RELOAD_EVERY = 2_000;
-const LEGEND_EVERY = 500;
+const RAMP_EVERY = 500;
 const OWN = ":is([data-only], [data-shown], [data-zoom])";
 const ZOOMS = [1, 2, 4, 8, 16];
 
@@ -39,7 +40,7 @@ export class BatchMap {
       await this.cells.load();
       this.root.dataset.state = "ready";
       this.drawing.layOut();
-      this.#showLegend();
+      this.#showRamp();
     } catch {
       this.root.dataset.state = "failed"; // the next delta that cannot be applied triggers another attempt
     }
@@ -58,8 +59,8 @@ export class BatchMap {
     });
     this.#counting ||= setTimeout(() => {
       this.#counting = 0;
-      this.#showLegend();
-    }, LEGEND_EVERY);
+      this.#showRamp();
+    }, RAMP_EVERY);
   }
 
   select(one, other) {
@@ -74,12 +75,7 @@ export class BatchMap {
     this.drawing.layOut();
   }
 
-  #showLegend() {
-    STATUSES.forEach((status, code) => {
-      const button = this.root.querySelector(`button[data-only="${status}"]`);
-      button.hidden = !this.cells.counts[code] && this.drawing.only !== status;
-      setText(button.querySelector("b"), number(this.cells.counts[code]));
-    });
+  #showRamp() {
     if (!this.drawing.isHeat) return;
     const texts = this.cells.quantiles([0.01, 0.5, 0.99]).map((code) => (code ? duration(secondsOf(code)) : "–"));
     this.root.querySelectorAll(".ramp b").forEach((element, place) => setText(element, texts[place]));
@@ -97,7 +93,7 @@ export class BatchMap {
       const isOn = each.dataset.only ? each.dataset.only === drawing.only : (each.dataset.shown === "duration") === drawing.isHeat;
       each.setAttribute("aria-pressed", String(isOn));
     }
-    this.#showLegend();
+    this.#showRamp();
     drawing.layOut();
   }
 }

@@ -130,6 +130,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("queues/", task_queues.queue_list, name="queue-list"),
     path("patterns/", patterns.pattern_guide, name="pattern-guide"),
     path("launch/", launch.launch_catalogue, name="launch-catalogue"),
+    path("launch/patterns/", patterns.launch_patterns, name="launch-patterns"),
     path("launch/definition/", definition_launch.definition_launch, name="definition-launch"),
     path(
         "launch/definition/<int:version_id>/preview/",

@@ -1,4 +1,4 @@
-"""docs/patterns.md: its table has every pattern, and the tests that it names exist."""
+"""docs/patterns.md and docs/pattern-tests.md: every pattern is described, and the tests that are named exist."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from orchestration.plan.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "patterns.md").read_text()
+TABLE = (ROOT / "docs" / "pattern-tests.md").read_text()
 
 IDS = [
     *(f"A{number}" for number in range(1, 15)),
@@ -21,7 +22,7 @@ IDS = [
 
 def rows() -> dict[str, list[str]]:
     """Return the tests that the table names: {id: [file::test]}."""
-    found = re.findall(r"^\| ([A-D]\d+) \| [^|]+ \| ([^|]+) \|$", PAGE, re.MULTILINE)
+    found = re.findall(r"^\| ([A-D]\d+) \| [^|]+ \| ([^|]+) \|$", TABLE, re.MULTILINE)
     return {name: re.findall(r"[\w/]+\.py::\w+", tests) for name, tests in found}
 
 

@@ -272,12 +272,3 @@ class LaunchPage:
 
 def _is_advanced(field: BoundField) -> bool:
     return bool(getattr(field.field, "is_advanced", False))
-
-
-@dataclass(frozen=True)
-class LaunchCataloguePage:
-    """Context of the catalogue of processors and presets."""
-
-    processors: Sequence[Processor]
-    presets: Mapping[str, Sequence[Preset]]
-    may_operate: bool

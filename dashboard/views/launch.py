@@ -9,26 +9,26 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from dashboard.accounts.permissions import may_operate, require_operator
+from dashboard.accounts.permissions import require_operator
 from dashboard.errors import FieldErrors
 from dashboard.launching.launch import launch as launch_batch
 from dashboard.models import Batch
-from dashboard.pages.launch import LaunchCataloguePage, LaunchPage
+from dashboard.pages.launch import LaunchPage
 from dashboard.pages.launch_bound import bound_page
+from dashboard.pages.launch_catalogue import catalogue_page
 from dashboard.pages.launch_initial import initial_page
-from orchestration.plan.presets import Preset, UnknownPreset, by_group, get_preset
-from orchestration.processors.catalogue import UnknownProcessor, get_processor, processors
+from dashboard.server.requests import HtmxHttpRequest, wants_fragment
+from orchestration.plan.presets import Preset, UnknownPreset, get_preset
+from orchestration.processors.catalogue import UnknownProcessor, get_processor
 from orchestration.processors.processor import Processor
 
 
 @require_safe
-def launch_catalogue(request: HttpRequest) -> HttpResponse:
+def launch_catalogue(request: HtmxHttpRequest) -> HttpResponse:
     """Show what can be launched."""
-    found = sorted(processors().values(), key=lambda processor: processor.title)
+    template = "launch/launch_catalogue.html"
     return render(
-        request,
-        "launch/launch_catalogue.html",
-        {"page": LaunchCataloguePage(found, by_group(), may_operate(request.user))},
+        request, f"{template}#found" if wants_fragment(request) else template, {"page": catalogue_page(request)}
     )
 
 

@@ -1,29 +1,25 @@
-"""The guide to fan-out patterns: docs/patterns.md as a page."""
+"""Fan-out patterns: the presets by group, and docs/patterns.md as a page."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_safe
-from markdown_it import MarkdownIt
 
-GUIDE = settings.BASE_DIR / "docs" / "patterns.md"
+from dashboard.accounts.permissions import may_operate
+from dashboard.pages.patterns import PatternGuidePage, PatternListPage, guide_sections, section_of
+from orchestration.plan.presets import by_group
+
+
+@require_safe
+def launch_patterns(request: HttpRequest) -> HttpResponse:
+    """Show the presets by group."""
+    groups = {name: [(preset, section_of(preset)) for preset in presets] for name, presets in by_group().items()}
+    return render(request, "launch/launch_patterns.html", {"page": PatternListPage(groups)})
 
 
 @require_safe
 def pattern_guide(request: HttpRequest) -> HttpResponse:
-    """Show the guide."""
-    return render(request, "launch/patterns.html", {"guide": _guide()})
-
-
-@lru_cache(maxsize=1)
-def _guide() -> SafeString:
-    """Render the guide. Its markup is trusted because it is part of Canopy; raw HTML in it is escaped anyway."""
-    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(GUIDE.read_text())
-    html = html.replace("<table>", '<table tabindex="0">')  # focusable, because it scrolls on narrow screens
-    rendered: SafeString = mark_safe(html)  # noqa: S308
-    return rendered
+    """Show the guide to choosing a pattern."""
+    page = PatternGuidePage(guide_sections(), may_operate(request.user))
+    return render(request, "launch/patterns.html", {"page": page})

@@ -64,7 +64,7 @@ class Stage(Part):
 
 
 class Pipeline(Definition):
-    """Stages in order (C1)."""
+    """Stages in order."""
 
     kind: Literal["pipeline"]
     stages: tuple[Stage, ...] = Field(min_length=1, max_length=50)
@@ -89,7 +89,7 @@ class Service(Part):
 
 
 class Services(Definition):
-    """Services in parallel, their results combined by name (C2)."""
+    """Services in parallel, their results combined by name."""
 
     kind: Literal["services"]
     services: tuple[Service, ...] = Field(min_length=1, max_length=200)
@@ -103,7 +103,7 @@ class SagaStep(Work):
 
 
 class Saga(Definition):
-    """Steps with compensations (C3).
+    """Steps with compensations.
 
     With `fan_out` one saga an item: {"ref": "item.field"}; a step or compensation without input takes the item.
     """
@@ -135,7 +135,7 @@ def _unsuited_to_sagas(plan: Plan) -> dict[str, bool]:
 
 
 class Pool(Definition):
-    """Long-lived workers that take items one by one (C4)."""
+    """Long-lived workers that take items one by one."""
 
     kind: Literal["pool"]
     workers: int = Field(ge=1, le=MAX_POOL_WORKERS)
@@ -144,7 +144,7 @@ class Pool(Definition):
 
 
 class Entity(Definition):
-    """One long-lived workflow for each account or device; items are operations, in order (C5).
+    """One long-lived workflow for each account or device; items are operations, in order.
 
     `key` is the field of an item that names its entity; without one it is the item's business key.
     """
@@ -157,7 +157,7 @@ class Entity(Definition):
 
 
 class Steps(Definition):
-    """Steps in order, with branches, loops, fan-outs and approvals (C6, C8)."""
+    """Steps in order, with branches, loops, fan-outs and approvals."""
 
     kind: Literal["steps"]
     steps: tuple[Step, ...] = Field(min_length=1)

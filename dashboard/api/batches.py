@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from django.http import HttpRequest
 from django.urls import reverse
-from ninja import Header, Router, Schema
+from ninja import Header, Router, Schema, Status
 from ninja.errors import HttpError
 from pydantic import Field
 
@@ -170,7 +170,7 @@ def create_batch(
     request: HttpRequest,
     given: BatchIn,
     idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key")] = None,
-) -> tuple[int, dict[str, str]]:
+) -> Status[dict[str, str]]:
     """Launch a batch. The same Idempotency-Key again returns the same batch, with 200 instead of 201."""
     operator = require_operator(request.user)
     launch_input = launch_request(given, idempotency_key)
@@ -182,14 +182,14 @@ def create_batch(
         raise FieldErrors({"Idempotency-Key": str(error)}) from error
     batch = launched.batch
     url = request.build_absolute_uri(reverse("batch-detail", args=[batch.pk]))
-    return 201 if launched.created else 200, {"id": batch.pk, "url": url}
+    return Status(201 if launched.created else 200, {"id": batch.pk, "url": url})
 
 
 @router.post(
     "/watches",
     response={201: BatchCreated, 200: BatchCreated, **PROBLEMS},
 )
-def create_watch(request: HttpRequest, given: WatchIn) -> tuple[int, dict[str, str]]:
+def create_watch(request: HttpRequest, given: WatchIn) -> Status[dict[str, str]]:
     """Watch the tree of a workflow that Canopy did not launch. Watching it again returns the same batch with 200."""
     try:
         watched = watch(request.user, given.workflow_id, via="api")
@@ -198,7 +198,7 @@ def create_watch(request: HttpRequest, given: WatchIn) -> tuple[int, dict[str, s
     except TemporalUnavailable as error:
         raise HttpError(503, str(error)) from error
     url = request.build_absolute_uri(reverse("batch-detail", args=[watched.batch.pk]))
-    return 201 if watched.created else 200, {"id": watched.batch.pk, "url": url}
+    return Status(201 if watched.created else 200, {"id": watched.batch.pk, "url": url})
 
 
 @router.get("/batches/{batch_id}", response={200: BatchOut, **PROBLEMS})

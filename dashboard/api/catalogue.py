@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import File, Router, Schema, UploadedFile
+from ninja import File, Router, Schema, Status, UploadedFile
 
 from dashboard.accounts.permissions import require_operator
 from dashboard.api.responses import PROBLEMS
@@ -64,13 +64,13 @@ def list_processors(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 @router.post("/uploads", response={201: UploadOut, **PROBLEMS})
-def create_upload(request: HttpRequest, file: File[UploadedFile]) -> tuple[int, dict[str, Any]]:
+def create_upload(request: HttpRequest, file: File[UploadedFile]) -> Status[dict[str, Any]]:
     """Store a file; a parameter that is a file refers to it as {"upload": id}."""
     operator = require_operator(request.user)
     if problem := size_problem(file):
         raise FieldErrors({"file": [problem]})
     upload = store_upload(operator, file.name or "file", file)
-    return 201, {"id": upload.pk, "name": upload.name, "size": upload.size}
+    return Status(201, {"id": upload.pk, "name": upload.name, "size": upload.size})
 
 
 @router.get("/presets", response=list[PresetOut])

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import F
 from django.http import HttpRequest
 from django.urls import reverse
-from ninja import Router, Schema
+from ninja import Router, Schema, Status
 from ninja.errors import HttpError
 from pydantic import ConfigDict, Field
 
@@ -115,10 +115,10 @@ def list_definitions(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 @router.post("/definitions", response={201: DefinitionOut, **PROBLEMS})
-def create_definition(request: HttpRequest, given: DefinitionIn) -> tuple[int, dict[str, Any]]:
+def create_definition(request: HttpRequest, given: DefinitionIn) -> Status[dict[str, Any]]:
     """Save a new definition as version 1."""
     version = saving.create(require_operator(request.user), given.name, given.text, given.note)
-    return 201, _definition(request, version)
+    return Status(201, _definition(request, version))
 
 
 @router.post("/definitions/check", response={200: CheckedOut, **PROBLEMS})
@@ -139,11 +139,11 @@ def get_definition(request: HttpRequest, definition_id: int) -> dict[str, Any]:
 
 
 @router.post("/definitions/{definition_id}/versions", response={201: VersionOut, **PROBLEMS})
-def create_version(request: HttpRequest, definition_id: int, given: VersionIn) -> tuple[int, dict[str, Any]]:
+def create_version(request: HttpRequest, definition_id: int, given: VersionIn) -> Status[dict[str, Any]]:
     """Save another version."""
     operator = require_operator(request.user)
     version = saving.add_version(operator, _find_definition(definition_id), given.text, given.note, base=given.base)
-    return 201, _version(request, version)
+    return Status(201, _version(request, version))
 
 
 def _find_definition(definition_id: int) -> SavedDefinition:

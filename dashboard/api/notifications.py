@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Router, Schema
+from ninja import Router, Schema, Status
 from pydantic import ConfigDict, Field
 
 from dashboard.accounts.permissions import may_operate, require_operator
@@ -65,13 +65,13 @@ def list_subscriptions(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 @router.post("/subscriptions", response={201: SubscriptionOut, **PROBLEMS})
-def create_subscription(request: HttpRequest, given: SubscriptionIn) -> tuple[int, dict[str, Any]]:
+def create_subscription(request: HttpRequest, given: SubscriptionIn) -> Status[dict[str, Any]]:
     """Subscribe to batches by webhook or e-mail."""
     form = SubscriptionForm({name: value for name, value in given.model_dump(mode="json").items() if value is not None})
     subscription = subscribe(request.user, form)
     if subscription is None:
         raise FieldErrors({name: [str(each) for each in errors] for name, errors in form.errors.items()})
-    return 201, _state(subscription, shows_secret=True)
+    return Status(201, _state(subscription, shows_secret=True))
 
 
 @router.get("/subscriptions/{subscription_id}/deliveries", response={200: list[DeliveryOut], **PROBLEMS})
@@ -94,10 +94,10 @@ def list_deliveries(request: HttpRequest, subscription_id: str) -> list[dict[str
 
 
 @router.delete("/subscriptions/{subscription_id}", response={204: None, **PROBLEMS})
-def delete_subscription(request: HttpRequest, subscription_id: str) -> tuple[int, None]:
+def delete_subscription(request: HttpRequest, subscription_id: str) -> Status[None]:
     """Delete a subscription."""
     get_object_or_404(Subscription, pk=subscription_id, owner=require_operator(request.user)).delete()
-    return 204, None
+    return Status(204, None)
 
 
 def _state(each: Subscription, *, shows_secret: bool) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Router, Schema
+from ninja import Router, Schema, Status
 from pydantic import ConfigDict, Field, ValidationError
 
 from dashboard.actions import operations
@@ -73,13 +73,13 @@ class OperationOut(Schema):
 
 
 @router.post("/batches/{batch_id}/operations", response={**OPERATION, 201: OperationOut})
-def create_operation(request: HttpRequest, batch_id: str, given: OperationIn) -> tuple[int, dict[str, Any]]:
+def create_operation(request: HttpRequest, batch_id: str, given: OperationIn) -> Status[dict[str, Any]]:
     """Retry, skip, cancel or terminate children: those named, in a status, with an error, or in a span of positions."""
     batch = get_object_or_404(Batch, id=batch_id)
     parameters = _parameters(batch, given.action, given.parameters) if given.parameters is not None else None
     operation = operations.freeze(request.user, batch, given.action, _targets(given))
     operations.confirm(request.user, operation, OperationOptions(given.reason, parameters, given.window))
-    return 201, _state(Operation.objects.get(pk=operation.pk))
+    return Status(201, _state(Operation.objects.get(pk=operation.pk)))
 
 
 @router.get("/batches/{batch_id}/operations/{operation_id}", response={200: OperationOut, **PROBLEMS})

@@ -36,9 +36,13 @@ from dashboard.api.workers import router as worker_router
 from dashboard.errors import FieldErrors, NotKnownYet, OperationError, reasons_by_field
 from dashboard.inputs.strict_json import InvalidJson
 from dashboard.server.problems import UNREADABLE, away, internal_error, problem, unstorable, why_unreadable
+from dashboard.server.recently_used import RecentlyUsed
 from orchestration.definitions.source_tree import DefinitionErrors
 
 log = logging.getLogger(__name__)
+
+SCHEMAS_KEPT = 4
+"""One for each address below which the site is served."""
 
 RESOURCES = {"batch_actions": "batches", "nodes": "batches", "catalogue": "batches", "notifications": "subscriptions"}
 """Modules whose operation ids name another resource: generated clients are not renamed when a route moves."""
@@ -62,14 +66,27 @@ def _problem_response(description: str) -> dict[str, Any]:
 class CanopyAPI(NinjaAPI):
     """The API, with operation ids that name the resource: generated clients call their methods so."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._schemas = RecentlyUsed[str, OpenAPISchema](SCHEMAS_KEPT)
+
     def get_openapi_operation_id(self, operation: Operation) -> str:
         """Return `dashboard_api_<resource>_<function>`."""
         module = operation.view_func.__module__.rpartition(".")[2]
         return f"dashboard_api_{RESOURCES.get(module, module)}_{operation.view_func.__name__}"
 
     def get_openapi_schema(self, **given: Any) -> OpenAPISchema:
-        """Return the schema with the errors that any route may answer, beside those that routes declare."""
-        schema = super().get_openapi_schema(**given)
+        """Return the schema with the errors that any route may answer, beside those that routes declare.
+
+        It is made once, which takes a quarter of a second: no caller may change it.
+        """
+        prefix = self.get_root_path(given.get("path_params") or {})
+        if prefix not in self._schemas:
+            self._schemas[prefix] = self._described(prefix)
+        return self._schemas[prefix]
+
+    def _described(self, prefix: str) -> OpenAPISchema:
+        schema = super().get_openapi_schema(path_prefix=prefix)
         for path in schema["paths"].values():
             for described in path.values():
                 statuses = {**EVERYWHERE, **(WITH_A_BODY if "requestBody" in described else {})}

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.http import HttpRequest
 from django.urls import reverse
-from ninja import Router, Schema
+from ninja import Router, Schema, Status
 from ninja.errors import HttpError
 from pydantic import ConfigDict, ValidationError
 
@@ -112,7 +112,7 @@ def list_schedules(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 @router.post("/schedules", response={201: ScheduleOut, **PROBLEMS, **COMMAND})
-def create_schedule(request: HttpRequest, given: ScheduleIn) -> tuple[int, dict[str, Any]]:
+def create_schedule(request: HttpRequest, given: ScheduleIn) -> Status[dict[str, Any]]:
     """Schedule a launch. Its items are stored, and launched at each time."""
     operator = require_operator(request.user)
     errors = dict[str, list[str]]()
@@ -129,7 +129,7 @@ def create_schedule(request: HttpRequest, given: ScheduleIn) -> tuple[int, dict[
         raise FieldErrors(errors)
     stored_launch = StoredLaunch.of(_with_stored_items(operator, given, launch_input))
     schedule = schedule_actions.create(operator, timetable, stored_launch, paused=given.paused)
-    return 201, _current_state(request, schedule)
+    return Status(201, _current_state(request, schedule))
 
 
 def _with_stored_items(person: User, given: ScheduleIn, launch_input: LaunchRequest) -> LaunchRequest:
@@ -168,31 +168,31 @@ def change_schedule(request: HttpRequest, schedule_id: str, given: SchedulePatch
 
 
 @router.delete("/schedules/{schedule_id}", response={204: None, **OPERATION})
-def delete_schedule(request: HttpRequest, schedule_id: str) -> tuple[int, None]:
+def delete_schedule(request: HttpRequest, schedule_id: str) -> Status[None]:
     """Delete a schedule. Its batches are kept, and an open one continues."""
     schedule_actions.delete(request.user, _schedule(schedule_id))
-    return 204, None
+    return Status(204, None)
 
 
 @router.post("/schedules/{schedule_id}/pause", response=OPERATION)
-def pause_schedule(request: HttpRequest, schedule_id: str) -> tuple[int, dict[str, str]]:
+def pause_schedule(request: HttpRequest, schedule_id: str) -> Status[dict[str, str]]:
     """Pause a schedule: nothing is launched until it is resumed."""
     schedule_actions.pause(request.user, _schedule(schedule_id))
-    return 202, {"detail": "Paused."}
+    return Status(202, {"detail": "Paused."})
 
 
 @router.post("/schedules/{schedule_id}/resume", response=OPERATION)
-def resume_schedule(request: HttpRequest, schedule_id: str) -> tuple[int, dict[str, str]]:
+def resume_schedule(request: HttpRequest, schedule_id: str) -> Status[dict[str, str]]:
     """Resume a paused schedule."""
     schedule_actions.resume(request.user, _schedule(schedule_id))
-    return 202, {"detail": "Resumed."}
+    return Status(202, {"detail": "Resumed."})
 
 
 @router.post("/schedules/{schedule_id}/trigger", response=OPERATION)
-def trigger_schedule(request: HttpRequest, schedule_id: str) -> tuple[int, dict[str, str]]:
+def trigger_schedule(request: HttpRequest, schedule_id: str) -> Status[dict[str, str]]:
     """Launch now, under the overlap policy: 409 if that is skip and a batch is open."""
     schedule_actions.trigger(request.user, _schedule(schedule_id))
-    return 202, {"detail": "Triggered."}
+    return Status(202, {"detail": "Triggered."})
 
 
 def _schedule(schedule_id: str) -> Schedule:

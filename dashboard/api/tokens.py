@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Router, Schema
+from ninja import Router, Schema, Status
 from pydantic import ConfigDict, Field
 
 from dashboard.accounts.api_tokens import request_token, revoke, shown_tokens
@@ -70,10 +70,10 @@ def list_tokens(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 @router.post("/tokens", response={201: TokenCreated, **PROBLEMS})
-def create_token(request: HttpRequest, given: TokenIn) -> tuple[int, dict[str, Any]]:
+def create_token(request: HttpRequest, given: TokenIn) -> Status[dict[str, Any]]:
     """Create a token. With a token itself, only those of workers and plugins can be created."""
     token, text = request_token(request.user, given.name, given.kind, given.role, given.queues)
-    return 201, _state(token) | {"token": text}
+    return Status(201, _state(token) | {"token": text})
 
 
 @router.get("/tokens/{token_id}/uses", response={200: list[TokenUseOut], **PROBLEMS})
@@ -84,10 +84,10 @@ def list_uses(request: HttpRequest, token_id: int) -> list[Any]:
 
 
 @router.delete("/tokens/{token_id}", response={204: None, **PROBLEMS})
-def delete_token(request: HttpRequest, token_id: int) -> tuple[int, None]:
+def delete_token(request: HttpRequest, token_id: int) -> Status[None]:
     """Revoke a token."""
     revoke(get_object_or_404(shown_tokens(request.user), pk=token_id))
-    return 204, None
+    return Status(204, None)
 
 
 def _state(token: ApiToken) -> dict[str, Any]:

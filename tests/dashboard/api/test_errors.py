@@ -11,6 +11,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from dashboard.accounts.api_tokens import create_token
+from dashboard.api import root
 from dashboard.models import Batch
 
 pytestmark = pytest.mark.django_db
@@ -95,6 +96,15 @@ def test_an_error_is_json(
     assert set(answer.json()) == {"detail", "errors"}
     assert reason in str(answer.json())
     assert not Batch.objects.exists()
+
+
+def test_the_document_names_the_errors_of_every_route_and_is_made_once(operator: User) -> None:
+    browser = Client()
+    browser.force_login(operator)
+    first, again = (browser.get("/api/v1/openapi.json").json() for _ in range(2))
+    assert first == again
+    assert {"401", "403", "422"} <= set(first["paths"]["/api/v1/batches"]["post"]["responses"])
+    assert root.api.get_openapi_schema() is root.api.get_openapi_schema(path_params={})
 
 
 def test_what_nobody_foresaw_is_json_and_in_the_log(

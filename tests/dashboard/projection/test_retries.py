@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
 
 from dashboard.chunk_store.store import DjangoChunkStore
@@ -36,6 +39,7 @@ pytestmark = pytest.mark.django_db
 LATER = START + timedelta(minutes=1)
 MUCH_LATER = START + timedelta(minutes=2)
 BROKEN = Failure("ServerError", "HTTP 500")
+AT_ONCE = 8
 
 
 @pytest.fixture
@@ -250,6 +254,24 @@ def test_of_two_claims_one_gets_each_child(make_batch: MakeBatch, operator: User
     assert claim(batch.pk, nodes[:2], first.pk) == {nodes[0].pk: None, nodes[1].pk: None}
     assert claim(batch.pk, nodes, second.pk) == {nodes[2].pk: None}
     assert claim(batch.pk, nodes[:1], first.pk) == {nodes[0].pk: first.pk}, "an operation may ask again"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_claims_at_the_same_time_one_gets_each_child(make_batch: MakeBatch, operator: User) -> None:
+    batch, nodes = failed_batch(make_batch)
+    operations = [operation_of(batch, operator) for _ in range(AT_ONCE)]
+    begin = threading.Barrier(AT_ONCE)
+
+    def claimed(operation: Operation) -> set[int]:
+        try:
+            begin.wait(timeout=60)
+            return set(claim(batch.pk, nodes, operation.pk))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        got = [each.result(timeout=60) for each in [threads.submit(claimed, operation) for operation in operations]]
+    assert sorted(map(len, got)) == [*[0] * (AT_ONCE - 1), len(nodes)], "who comes first finds all of them free"
 
 
 @pytest.mark.parametrize("past", [{"answered_at": START}, {"confirmed_at": START}])

@@ -21,6 +21,7 @@ from orchestration.activities.await_batch import waiting_worker
 from orchestration.activities.chunks import ChunkActivities
 from orchestration.contracts.names import CHILD_TASK_QUEUE, SCHEDULE_TASK_QUEUE
 from orchestration.processors import catalogue, worker_setup
+from orchestration.processors.builtin.program_start import warn_of_programs_as_root
 from orchestration.processors.data.connections import connection_names
 from orchestration.processors.secrets import mask_logs, register_own_secrets, warn_of_secrets_without_scope
 from orchestration.processors.stuck import stuck_threads
@@ -131,10 +132,11 @@ def serve(connection: Connection, activities: ChunkActivities, queues: Sequence[
 
 
 def _guard_secrets() -> None:
-    """Mask secrets in logs, and log which may go anywhere, and which databases are refused or do not answer."""
+    """Mask secrets in logs, and log what the configuration leaves open: secrets, databases, programs as root."""
     register_own_secrets()
     mask_logs()
     warn_of_secrets_without_scope()
+    warn_of_programs_as_root()
     if connection_names():
         threading.Thread(target=_examine_connections, name="examine-connections", daemon=True).start()
 

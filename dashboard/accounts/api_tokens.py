@@ -33,6 +33,12 @@ LONGEST_NAME = 100
 TOKENS_LIMIT = 200
 """Valid tokens of one person."""
 
+USES_KEPT = 10_000
+"""Uses of a token that stay readable: the newest."""
+
+USES_PRUNED_EVERY = 100
+"""Uses, of all tokens, after which the older ones of the token at hand are deleted."""
+
 
 def create_token(
     person: User,
@@ -150,10 +156,14 @@ def note_use_as_worker(token: ApiToken) -> None:
 
 
 def note_use(token: ApiToken, action: str, subject: str, status: int, address: str) -> None:
-    """Record what a token was used for."""
-    TokenUse.objects.create(
+    """Record what a token was used for. What was before its newest USES_KEPT or so is forgotten."""
+    use = TokenUse.objects.create(
         token=token, action=action[:200], subject=subject[:200], status=status, address=address[:45]
     )
+    if use.pk % USES_PRUNED_EVERY == 0:
+        uses = TokenUse.objects.filter(token=token)
+        last = uses.order_by("-pk").values_list("pk", flat=True)[USES_KEPT : USES_KEPT + 1]
+        uses.filter(pk__lte=max(last, default=0)).delete()
 
 
 def holder_of(token: str) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Annotated, Any
 
 from django.core.exceptions import PermissionDenied
@@ -34,7 +35,9 @@ from dashboard.inputs.uploads import open_upload, read_parts
 from dashboard.models import TokenKind
 from dashboard.reconciliation.plugin_events import ingest
 from dashboard.server.streaming import stream
+from orchestration.contracts.chunks import ItemResult
 from orchestration.contracts.step_results import StepResult
+from orchestration.processors.result_size import max_result_bytes, size_failure
 from orchestration.remote.wire import BEGUN, CHUNK, ENDS, EVENTS, NOTE, RESULTS, WORK
 from orchestration.temporal.connection import TemporalUnavailable
 
@@ -93,7 +96,7 @@ def write_results(request: HttpRequest, queue: Annotated[list[str], Query()] = [
     served = _queues(request)
     if served is not None and (others := sorted({*queue} - {*served})):
         raise PermissionDenied(f"This token is not for the task queue {others[0]}.")
-    results = _body(request, RESULTS)
+    results = [_measured(each) for each in _body(request, RESULTS)]
     with _given(request, {each.batch_id for each in results}) as queues:
         check_results(results, queues)
     DjangoChunkStore().write_results(results)
@@ -171,6 +174,15 @@ def _given(request: HttpRequest, batch_ids: Iterable[str]) -> Iterator[Collectio
         raise HttpError(409, str(error)) from error
     for batch_id in batch_ids:
         note_work(request, batch_id, "")
+
+
+def _measured(result: ItemResult) -> ItemResult:
+    """Return a result as it is kept, whatever limit its worker has: what is too large is an item that has failed."""
+    failure, most = result.failure or size_failure(result.result), max_result_bytes()
+    if failure is None:
+        return result
+    failure = replace(failure, message=failure.message[:most], stack=failure.stack[:most])
+    return replace(result, result=None if result.failure is None else result.result, failure=failure)
 
 
 def _queues(request: HttpRequest) -> Collection[str] | None:

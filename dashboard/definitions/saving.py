@@ -16,9 +16,9 @@ from dashboard.models import DefinitionVersion, SavedDefinition
 from orchestration.definitions.models import Definition
 from orchestration.definitions.outline import OutlineNode, outline
 from orchestration.definitions.parser import parse
+from orchestration.definitions.shown_text import text_without_credentials
 from orchestration.definitions.source_tree import DefinitionError, DefinitionErrors
 from orchestration.processors.catalogue import processors
-from orchestration.processors.credentials import text_without_credentials
 
 NAME_LIMIT = 100
 NOTE_LIMIT = 200

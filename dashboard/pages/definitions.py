@@ -14,7 +14,7 @@ from dashboard.forms.definitions import DefinitionForm
 from dashboard.models import Batch, DefinitionVersion, SavedDefinition
 from dashboard.pages.definition_diff import Diff
 from dashboard.pages.outline import OutlineRow, outline_rows
-from orchestration.processors.credentials import text_without_credentials
+from orchestration.definitions.shown_text import text_without_credentials
 
 
 @dataclass(frozen=True)

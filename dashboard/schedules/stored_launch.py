@@ -94,7 +94,7 @@ def _item_processor(data: dict[str, Any]) -> Processor | None:
     """
     if data.get("definition") is None:
         processor = get_processor(data["processor"])
-        processor.validate_parameters(data["parameters"])
+        processor.accept_parameters(data["parameters"])  # stored by an earlier release, which took credentials
         return processor
     version = DefinitionVersion.objects.get(pk=data["definition"])
     checked = check(version.text)

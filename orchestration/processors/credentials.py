@@ -54,9 +54,6 @@ _VALUE = re.compile(
     | -----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY-----[^-]*(?:-----END[ ][A-Z ]*PRIVATE[ ]KEY-----)?
     """
 )
-_PAIR = re.compile(
-    r"""(?<![\w-])([\w-]{1,60})(["']?[ \t]*:(?:[ \t]+|(?=["'])))("[^"\n]*"|'[^'\n]*'|[^\s,}\]][^,}\]\n]*)"""
-)
 _HEADER_LINE = re.compile(r"^([\w-]+)[ \t]*:[ \t]*(\S.*)$", re.MULTILINE)
 
 
@@ -113,11 +110,6 @@ def _has_mask(value: Any) -> bool:
     return isinstance(value, str) and MASK in value
 
 
-def text_without_credentials(text: str) -> str:
-    """Return the text of a definition with what looks like a credential masked."""
-    return without_credentials(_PAIR.sub(_pair, text))
-
-
 def without_credentials(text: str) -> str:
     """Return a text with userinfo and keys of URLs, and values that look like credentials, masked."""
     text = _USERINFO.sub(_userinfo, text)
@@ -153,11 +145,6 @@ def _masked_json(text: str) -> str:
 def _header(found: re.Match[str]) -> str:
     is_plain = is_named_like_credential(found[1]) and not PLACEHOLDER.search(found[2])
     return f"{found[1]}: {MASK}" if is_plain else found[0]
-
-
-def _pair(found: re.Match[str]) -> str:
-    is_plain = is_named_like_credential(found[1]) and not PLACEHOLDER.search(found[3]) and found[3][0] not in "{[|>&*"
-    return f"{found[1]}{found[2]}{MASK}" if is_plain else found[0]
 
 
 def _option(found: re.Match[str]) -> str:

@@ -22,6 +22,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from orchestration.processors.builtin.program_start import (
+    COMMANDS_VARIABLE,
+    USER_VARIABLE,
     InvalidArguments,
     Start,
     filled_arguments,
@@ -37,8 +39,6 @@ from orchestration.processors.secret_scopes import SecretNotAllowed, check_use
 from orchestration.processors.secrets import SecretMissing, longest_spelling, mask, value_of
 from orchestration.processors.templating import Fields, UnknownField, fill_text, secrets_in
 
-COMMANDS_VARIABLE = "CANOPY_COMMANDS"
-USER_VARIABLE = "CANOPY_COMMANDS_USER"
 ENVIRONMENT_VARIABLE = "CANOPY_COMMANDS_ENVIRONMENT"
 PROGRAM_NAME = re.compile(r"[\w.-]+")
 

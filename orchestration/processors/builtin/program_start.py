@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import pwd
 import re
@@ -15,6 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestration.processors.templating import PLACEHOLDER, fill_text
+
+log = logging.getLogger(__name__)
+
+COMMANDS_VARIABLE = "CANOPY_COMMANDS"
+USER_VARIABLE = "CANOPY_COMMANDS_USER"
 
 GRACE = 3.0
 """Seconds between SIGTERM and SIGKILL to the program's process group, and to wait for each."""
@@ -64,6 +70,18 @@ def program_user(name: str) -> ProgramUser | None:
     if found.pw_uid == 0:
         raise InvalidArguments("Programs are not run as root: name another user.")
     return ProgramUser(found.pw_name, found.pw_uid, found.pw_gid)
+
+
+def warn_of_programs_as_root() -> None:
+    """Log that allowed programs run as root, and what to do, where they do."""
+    programs, user = os.environ.get(COMMANDS_VARIABLE, ""), os.environ.get(USER_VARIABLE, "")
+    if programs.strip() and not user.strip() and os.geteuid() == 0:
+        log.warning(
+            "This worker runs as root, and so do the programs that whoever may launch gives arguments to (%s): name "
+            "another user in %s, or start the worker as one.",
+            programs,
+            USER_VARIABLE,
+        )
 
 
 def filled_arguments(template: str, fields: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import obstore
@@ -22,6 +22,9 @@ from pydantic import Field
 
 from orchestration.processors.config_names import config_name, configured
 from orchestration.processors.secrets import mask, register_secret
+
+if TYPE_CHECKING:
+    from obstore.store import S3Credential
 
 FILE_STORE_PREFIX = "CANOPY_FILES_"
 PART_BYTES = 1024 * 1024
@@ -142,8 +145,7 @@ def _bucket(url: str, key: str, secret: str) -> Bucket:
     store = S3Store(
         split.netloc,
         prefix=split.path.strip("/") or None,
-        access_key_id=key or None,
-        secret_access_key=secret or None,
+        credential_provider=(lambda: _credential(key, secret)) if key else None,
         skip_signature=not key,
         region=options.get("region", "us-east-1"),
         endpoint=endpoint,
@@ -151,6 +153,14 @@ def _bucket(url: str, key: str, secret: str) -> Bucket:
         client_options={"allow_http": bool(endpoint and endpoint.startswith("http://"))},
     )
     return Bucket(store)
+
+
+def _credential(key: str, secret: str) -> S3Credential:
+    """Return the configured credential and nothing of AWS_SESSION_TOKEN, which the client would take from the worker.
+
+    The client follows redirects. What is signed stays behind when it goes to another host or port, a token does not.
+    """
+    return {"access_key_id": key, "secret_access_key": secret, "token": None, "expires_at": None}
 
 
 @contextmanager

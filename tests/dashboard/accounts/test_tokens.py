@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from dashboard.accounts import api_tokens
 from dashboard.accounts.api_tokens import create_token, person_of, token_found
 from dashboard.accounts.permissions import may_operate, may_view
 from dashboard.models import ApiToken, AuditEntry, TokenKind, TokenRole
@@ -166,3 +167,18 @@ def test_the_command_line_creates_lists_and_revokes(operator: User) -> None:
     for wrong in (["create", "x", "--user", "nobody"], ["create", "x", "--user", "olga", "--kind", "worker"]):
         with pytest.raises(CommandError):
             run(*wrong)
+
+
+def test_only_the_newest_uses_of_a_token_are_kept(operator: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_tokens, "USES_KEPT", 5)
+    monkeypatch.setattr(api_tokens, "USES_PRUNED_EVERY", 3)
+    for name in ("busy", "other"):
+        create_token(operator, name)
+    busy, other = (ApiToken.objects.get(name=name) for name in ("busy", "other"))
+    api_tokens.note_use(other, "POST once", "", 200, "")
+    for number in range(30):
+        api_tokens.note_use(busy, f"POST {number}", "", 200, "")
+    kept = list(busy.uses.values_list("action", flat=True))
+    assert 5 <= len(kept) < 5 + 3, "of those of all tokens every third is counted"
+    assert kept == [f"POST {number}" for number in range(29, 29 - len(kept), -1)]
+    assert other.uses.count() == 1

@@ -68,6 +68,18 @@ async def test_who_may_not_launch_any_more_does_not_by_schedule(schedule: Schedu
     assert not await Batch.objects.aexists()
 
 
+async def test_a_credential_that_is_stored_since_before_is_not_launched_and_not_quoted(schedule: Schedule) -> None:
+    parameters = {"url": "{url}", "headers": {"X-Token": "geheim"}}
+    changed = {**schedule.request, "processor": "http_request", "parameters": parameters}
+    await Schedule.objects.filter(pk=schedule.pk).aupdate(request=changed)
+    with pytest.raises(ApplicationError, match="Looks like a credential") as refused:
+        await ActivityEnvironment().run(launch_scheduled, DueLaunch(schedule.pk, AT, "run"))
+    entry = await schedule.entries.aget()
+    assert "{secret:NAME}" in entry.outcome
+    assert "geheim" not in f"{entry.outcome} {refused.value}"
+    assert not await Batch.objects.aexists()
+
+
 async def test_a_deleted_schedule_launches_nothing(schedule: Schedule) -> None:
     await Schedule.objects.filter(pk=schedule.pk).aupdate(deleted_at=AT)
     with pytest.raises(ApplicationError, match="was deleted"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -20,7 +21,8 @@ from dashboard.models import Batch, BegunItem, Item, TokenKind
 from dashboard.projection.events import apply_events
 from orchestration.client.executions import ExecutionReader
 from orchestration.contracts.chunks import BegunItems, ChunkInput, ChunkNote, ItemResult
-from orchestration.contracts.status import Status
+from orchestration.contracts.status import Failure, Status
+from orchestration.processors.result_size import MAX_RESULT, RESULT_TOO_LARGE
 from orchestration.remote.wire import (
     BEGUN,
     BEGUN_PATH,
@@ -111,6 +113,28 @@ def test_nothing_is_taken_for_a_chunk_of_another_queue(make_batch: MakeBatch, to
     assert not BegunItem.objects.exists()
     assert child_of(batch, 0).note == ""
     assert [entry.outcome[:9] for entry in batch.audit.filter(action="work")] == ["Refused: "]
+
+
+def test_what_is_too_large_is_a_failed_item_whatever_limit_the_worker_has(
+    make_batch: MakeBatch, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = make_batch(items=4, chunk_size=4, task_queue=QUEUE)
+    run = run_of(batch)
+    monkeypatch.setenv(MAX_RESULT, "1000")
+    fits, large, failed, odd = (result(batch, run, index=index) for index in range(4))
+    failure = Failure("Odd", "m" * 5_000, "s" * 5_000)
+    given = [
+        replace(fits, result="x" * 998),
+        replace(large, result={"text": "x" * 5_000}),
+        replace(failed, result=None, failure=failure),
+        replace(odd, result=[1e999, 2**80, "\x00"]),
+    ]
+    assert post(RESULTS_PATH, RESULTS, given, token).status_code == 204
+    items = list(batch.items.order_by("index"))
+    assert [item.status for item in items] == ["completed", "failed", "failed", "completed"]
+    assert (items[1].error_type, items[1].result) == (RESULT_TOO_LARGE, None)
+    assert "at most 1,000 are kept" in items[1].error_message
+    assert (items[2].error_message, items[2].error_stack) == ("m" * 1_000, "s" * 1_000)
 
 
 @pytest.mark.parametrize("forged", ["run", "other child", "other item", "pending", "parent's run", "undone"])

@@ -13,10 +13,9 @@ from orchestration.processors.credentials import (
     credentials_in,
     is_named_like_credential,
     masked_credentials,
-    text_without_credentials,
     without_credentials,
 )
-from orchestration.processors.secrets import MASK, Secret
+from orchestration.processors.secrets import Secret
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.c2lnbmF0dXJl"
 CREDENTIALS: list[dict[str, Any]] = [
@@ -110,15 +109,11 @@ def test_a_name_that_only_resembles_one_is_not(name: str) -> None:
     assert not is_named_like_credential(name)
 
 
-def test_arguments_of_a_program_and_texts_of_definitions_are_masked() -> None:
+def test_arguments_of_a_program_are_masked() -> None:
     lines = "--user\nann\n--password=geheim\n--token\ngeheim\n--api-key geheim\n-H\nX-API-Key: geheim\n--\n{value}"
     shown = masked_credentials(None, {"arguments": lines})["arguments"]
     assert "geheim" not in shown
     assert shown.startswith("--user\nann\n--password=")
-    text = 'headers:\n  X-API-Key: geheim\n  - {password: "geheim", url: "https://a:geheim@h/"}\n  Accept: text/html\n'
-    assert "geheim" not in text_without_credentials(text)
-    assert "Accept: text/html" in text_without_credentials(text)
-    assert f"token: {MASK}" not in text_without_credentials("token: '{secret:CRM}'\n")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +124,7 @@ def test_looking_for_credentials_takes_linear_time(part: str) -> None:
     def seconds(size: int) -> float:
         text, started = part * (size // len(part)), time.thread_time()
         masked_credentials(None, {"x": text, "y": {"password": text}})
-        text_without_credentials(without_credentials(text))
+        without_credentials(text)
         return time.thread_time() - started
 
     assert seconds(100_000) < 20 * seconds(10_000) + 1.0

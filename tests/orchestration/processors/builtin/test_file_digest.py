@@ -7,7 +7,10 @@ import gzip
 import hashlib
 import io
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -177,6 +180,46 @@ async def test_an_unreachable_bucket_is_retried_and_its_secret_is_masked(
     (away,) = await digest("notes.txt")
     assert (away.error_type, away.attempts) == ("StoreFailed", 2)
     assert "s3cr3t" not in away.error
+
+
+@contextmanager
+def answering(headers: dict[str, str], status: int, content: bytes = b"") -> Iterator[tuple[str, list[str]]]:
+    """Run a server that answers everything so; yield its address and what it was sent."""
+    sent = list[str]()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            sent.append(f"{self.path}\n{self.headers}")
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *given: object) -> None:
+            """Keep the output of tests short."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", sent
+        server.shutdown()
+
+
+async def test_a_bucket_that_redirects_elsewhere_takes_no_credential_there(
+    monkeypatch: pytest.MonkeyPatch, make_store: Callable[[str], None]
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "s3cr3t-of-the-session")
+    found = {"ETag": '"x"', "Last-Modified": "Mon, 02 Mar 2026 07:00:00 GMT"}
+    with (
+        answering(found, 200, b"content") as (other, arrived),
+        answering({"Location": f"{other}/elsewhere"}, 307) as (bucket, asked),
+    ):
+        make_store(f"s3://archive?endpoint={bucket}")
+        await digest("notes.txt")
+    assert "Credential=someone/" in asked[0]
+    for each in arrived:
+        for secret in ("someone", "s3cr3t", "Signature"):
+            assert secret not in each
 
 
 @pytest.fixture

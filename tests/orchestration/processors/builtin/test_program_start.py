@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from orchestration.processors.builtin.program_start import warn_of_programs_as_root
 from orchestration.processors.catalogue import get_processor
 from orchestration.testing import process_items
 from tests.support.programs import Program, run
@@ -133,3 +134,22 @@ async def test_programs_run_as_the_user_that_the_installation_names(
     user, groups, home, folder, environment = outcome.result["output"].splitlines()
     assert (user, groups, home) == (str(nobody.pw_uid), str(nobody.pw_gid), folder)
     assert environment == "0", "the worker's environment cannot be read"
+
+
+@pytest.mark.parametrize(
+    ("programs", "user", "own", "warns"),
+    [
+        ("mine=/bin/true", "", 0, True),
+        ("mine=/bin/true", "nobody", 0, False),
+        ("mine=/bin/true", "", 1000, False),
+        ("", "", 0, False),
+    ],
+)
+def test_programs_that_would_run_as_root_are_warned_about(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, programs: str, user: str, own: int, warns: bool
+) -> None:
+    monkeypatch.setenv("CANOPY_COMMANDS", programs)
+    monkeypatch.setenv("CANOPY_COMMANDS_USER", user)
+    monkeypatch.setattr(os, "geteuid", lambda: own)
+    warn_of_programs_as_root()
+    assert ("CANOPY_COMMANDS_USER" in caplog.text) is warns

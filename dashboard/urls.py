@@ -63,6 +63,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
         r"^batches/(?P<batch_id>[^/]+)/rejected\.(?P<form>csv|jsonl)$", results.batch_rejected, name="batch-rejected"
     ),
     path("batches/<str:batch_id>/errors/", batches.batch_errors, name="batch-errors"),
+    path("batches/<str:batch_id>/timeline/", batches.batch_timeline, name="batch-timeline"),
+    path("batches/<str:batch_id>/activity/", batches.batch_activity, name="batch-activity"),
+    path("batches/<str:batch_id>/settings/", batches.batch_settings, name="batch-settings"),
+    path("batches/<str:batch_id>/summary/", batches.batch_summary, name="batch-summary"),
     path("batches/<str:batch_id>/compare/", comparison.batch_compare, name="batch-compare"),
     path("batches/<str:batch_id>/map/", batch_map.batch_map, name="batch-map"),
     path("batches/<str:batch_id>/map/starts/", batch_map.batch_map_starts, name="batch-map-starts"),

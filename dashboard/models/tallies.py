@@ -57,6 +57,11 @@ def failed_children(batch: Batch) -> int:
     return sum(batch.children[status.value] for status in FAILURES)
 
 
+def failures(batch: Batch) -> int:
+    """Return how many items failed, timed out or were terminated; or children, where no item did."""
+    return sum(batch.items_by_status[status.value] for status in FAILURES) or failed_children(batch)
+
+
 def done(batch: Batch) -> int:
     """Return how much of a batch is done, in items; in children if it is watched."""
     return closed_children(batch) if batch.watched_id else batch.items_completed + batch.items_failed

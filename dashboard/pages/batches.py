@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from django.core.paginator import Page
 from django.http import HttpRequest, QueryDict
+from pydantic import BaseModel
 
 from dashboard.accounts.permissions import may_operate
-from dashboard.actions.approval import may_approve
-from dashboard.actions.rollback import can_undo
 from dashboard.forms.shown_values import shown_values
 from dashboard.i18n.formatting import StrOrPromise
-from dashboard.live.state import batch_state
-from dashboard.models import Batch, Report, SavedView
+from dashboard.models import Batch, SavedView
 from dashboard.pages.batch_columns import COLUMNS, columns_query, requested_columns
 from dashboard.queries.batch_filter import BatchFilter
-from dashboard.queries.error_groups import ErrorGroups, error_groups
+from dashboard.queries.batch_summary import Summary, summary_of
 from dashboard.queries.node_pane import Pane
 from dashboard.queries.selection import Selection
-from dashboard.queries.timeline import Timeline, timeline_of
 from dashboard.queries.tree import Tree, tree_of
 from dashboard.server.requests import page_number, whole_number
 from orchestration.plan.plan import Plan
-from orchestration.processors.catalogue import shown_parameters
+from orchestration.processors.catalogue import processors, shown_parameters
 
 
 @dataclass(frozen=True)
@@ -59,47 +55,35 @@ class TreeQuery:
 
 @dataclass(frozen=True)
 class BatchPage:
-    """Context of the batch page."""
+    """Context of the tab with the tree. `summary` says in a line how the batch fares."""
 
     batch: Batch
-    state: dict[str, Any]
     tree: Tree
-    timeline: Timeline
-    errors: ErrorGroups
-    reports: Sequence[Report]
-    parameters: Mapping[str, Any]
-    plan: Sequence[tuple[str, Any]]
-    samples: str
-    may_operate: bool
-    may_approve: bool
-    can_undo: bool
-    confirm: str
     pane: Pane | None
-
-
-def plan_facts(batch: Batch) -> list[tuple[str, str]]:
-    """Return titles and values of the plan's options that are set."""
-    return [(title, value) for title, value in shown_values(Plan, batch.plan_data) if value]
+    may_operate: bool
+    summary: Summary
 
 
 def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane | None = None) -> BatchPage:
-    """Return the context of the batch page."""
-    return BatchPage(
-        batch=batch,
-        state=batch_state(batch),
-        tree=query.tree(batch),
-        timeline=timeline_of(batch),
-        errors=error_groups(batch),
-        reports=list(batch.reports.all()) if batch.plan_data.get("summarise") else [],
-        parameters=shown_parameters(batch.processor, batch.parameters),
-        plan=plan_facts(batch),
-        samples=json.dumps(batch.samples),
-        may_operate=may_operate(request.user),
-        may_approve=may_approve(request.user, batch),
-        can_undo=can_undo(batch),
-        confirm=request.GET.get("confirm", ""),
-        pane=pane,
-    )
+    """Return the context of the tab with the tree."""
+    return BatchPage(batch, query.tree(batch), pane, may_operate(request.user), summary_of(batch))
+
+
+@dataclass(frozen=True)
+class SettingsPage:
+    """Context of the tab with parameters, plan, tags and note: titles and values as a person reads them."""
+
+    batch: Batch
+    parameters: Sequence[tuple[str, str]]
+    plan: Sequence[tuple[str, str]]
+
+
+def settings_page(batch: Batch) -> SettingsPage:
+    """Return the context of the settings."""
+    found = processors().get(batch.processor)
+    model = found.parameters_model if found is not None else BaseModel
+    plan = [(title, value) for title, value in shown_values(Plan, batch.plan_data) if value]
+    return SettingsPage(batch, shown_values(model, shown_parameters(batch.processor, batch.parameters)), plan)
 
 
 @dataclass(frozen=True)

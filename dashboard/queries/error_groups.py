@@ -93,12 +93,12 @@ class Failures:
         return self.numbers["failed"]
 
 
-def error_groups(batch: Batch) -> ErrorGroups:
-    """Return the groups of a batch's failures, present and fixed, the largest first."""
+def error_groups(batch: Batch, shown: int = SHOWN) -> ErrorGroups:
+    """Return the groups of a batch's failures, present and fixed, the largest first, `shown` at most."""
     found = failures_of(batch)
     found.sort(key=lambda each: (-each.number, -each.numbers.total()))
     largest = max((each.number for each in found), default=0) or 1
-    return ErrorGroups([_group(batch, each, largest) for each in found[:SHOWN]], max(0, len(found) - SHOWN))
+    return ErrorGroups([group_of(batch, each, largest) for each in found[:shown]], max(0, len(found) - shown))
 
 
 def failures_of(batch: Batch) -> list[Failures]:
@@ -113,6 +113,12 @@ def failures_of(batch: Batch) -> list[Failures]:
 def failed_items(batch: Batch) -> QuerySet[Item]:
     """Return the items that fail now and have a signature, in no order."""
     return Item.objects.filter(batch=batch, status=NodeStatus.FAILED, signature__gt="").order_by()
+
+
+def failing_children(batch: Batch, signature: str) -> QuerySet[Node]:
+    """Return the children that fail now with a signature of their own, in no order."""
+    children = Node.objects.filter(batch=batch, kind=NodeKind.CHILD, signature=signature, status__in=FAILURES)
+    return children.order_by()
 
 
 def children_with_error(batch: Batch, signature: str) -> Q:
@@ -149,7 +155,8 @@ def _merged(rows: Iterable[dict[str, Any]]) -> list[Failures]:
     return [failures for failures in found.values() if failures.numbers]
 
 
-def _group(batch: Batch, failures: Failures, largest: int) -> ErrorGroup:
+def group_of(batch: Batch, failures: Failures, largest: int) -> ErrorGroup:
+    """Return the group of some failures; `largest` is the number of the largest group."""
     sample = failures.sample or (_sample_item if failures.of_items else _sample_child)(batch, failures.signature)
     return ErrorGroup(
         signature=failures.signature,

@@ -1,6 +1,8 @@
-"""The batch list, the batch page, and the parts of it that are fetched on their own."""
+"""The batch list, the tabs of a batch but its results, and why a batch makes no progress."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -8,13 +10,16 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from dashboard.accounts.permissions import may_operate
+from dashboard.database.snapshot import reads_one_snapshot
 from dashboard.live.state import batch_state
 from dashboard.models import Batch, SavedView
 from dashboard.pages.batch_columns import requested_columns
-from dashboard.pages.batches import BatchListPage, BatchRow, TreeQuery, batch_page, saved_query
+from dashboard.pages.batch_frame import batch_frame
+from dashboard.pages.batches import BatchListPage, BatchRow, TreeQuery, batch_page, saved_query, settings_page
 from dashboard.queries.batch_filter import BatchFilter
+from dashboard.queries.batch_summary import summary_of
 from dashboard.queries.diagnosis import diagnosis_of, is_moving
-from dashboard.queries.error_groups import error_groups
+from dashboard.queries.error_details import error_table
 from dashboard.queries.operation_progress import newest_operations, unanswered_commands
 from dashboard.queries.slowest_children import slowest_of
 from dashboard.queries.timeline import timeline_of
@@ -46,39 +51,84 @@ def batch_list(request: HtmxHttpRequest) -> HttpResponse:
 
 
 @require_safe
+@reads_one_snapshot
 def batch_detail(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Show one batch: state, actions, tree."""
-    batch = get_object_or_404(
-        Batch.objects.select_related("launched_by", "schedule", "definition__definition").prefetch_related("tags"),
-        id=batch_id,
-    )
-    return render(request, "batches/batch_detail.html", {"page": batch_page(request, batch, TreeQuery.of(request))})
+    """Show the tree of a batch."""
+    batch = shown_batch(batch_id)
+    context = {
+        "frame": batch_frame(request, batch, "batch-detail"),
+        "page": batch_page(request, batch, TreeQuery.of(request)),
+    }
+    return render(request, "batches/batch_detail.html", context)
+
+
+@require_safe
+@reads_one_snapshot
+def batch_summary(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
+    """Show in a line how a batch fares; a request without htmx is redirected to the batch page."""
+    batch = get_object_or_404(Batch, id=batch_id)
+    if not request.htmx:
+        return redirect("batch-detail", batch_id)
+    context = {"batch": batch, "summary": summary_of(batch), "may_operate": may_operate(request.user)}
+    return render(request, "batches/_summary.html", context)
+
+
+@require_safe
+@reads_one_snapshot
+def batch_errors(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
+    """Show what failed, grouped by cause."""
+    batch = shown_batch(batch_id)
+    context = {"errors": error_table(batch), "may_operate": may_operate(request.user)}
+    return _tab(request, batch, "errors", context)
+
+
+@require_safe
+@reads_one_snapshot
+def batch_timeline(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
+    """Show when the children of a batch ran, and which took longest."""
+    batch = shown_batch(batch_id)
+    return _tab(request, batch, "timeline", {"slowest": slowest_of(batch)})
+
+
+@require_safe
+@reads_one_snapshot
+def batch_activity(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
+    """Show operations on a batch and its event log."""
+    batch = shown_batch(batch_id)
+    context = {
+        "timeline": timeline_of(batch),
+        "operations": newest_operations(batch),
+        "unanswered": unanswered_commands(batch),
+    }
+    return _tab(request, batch, "activity", context)
 
 
 @require_safe
 def batch_story(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Show activity, slowest children and operations; a request without htmx is redirected to the batch page."""
-    batch = get_object_or_404(Batch, id=batch_id)
-    if not request.htmx:
-        return redirect("batch-detail", batch_id)
-    context = {
-        "batch": batch,
-        "timeline": timeline_of(batch),
-        "slowest": slowest_of(batch),
-        "operations": newest_operations(batch),
-        "unanswered": unanswered_commands(batch),
-    }
-    return render(request, "batches/batch_detail.html#story", context)
+    """Redirect to the activity, whose former address this is."""
+    return redirect("batch-activity", batch_id)
 
 
 @require_safe
-def batch_errors(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Show the error groups of a batch; a request without htmx is redirected to the batch page."""
-    batch = get_object_or_404(Batch, id=batch_id)
-    if not request.htmx:
-        return redirect("batch-detail", batch_id)
-    context = {"batch": batch, "errors": error_groups(batch), "may_operate": may_operate(request.user)}
-    return render(request, "batches/_errors.html", context)
+@reads_one_snapshot
+def batch_settings(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
+    """Show parameters and plan of a batch, and edit its tags and note."""
+    batch = shown_batch(batch_id)
+    return _tab(request, batch, "settings", {"page": settings_page(batch), "may_operate": may_operate(request.user)})
+
+
+def shown_batch(batch_id: str) -> Batch:
+    """Return a batch with what its header names. Raises Http404."""
+    related = Batch.objects.select_related("launched_by", "schedule", "definition__definition")
+    return get_object_or_404(related.prefetch_related("tags"), id=batch_id)
+
+
+def _tab(request: HtmxHttpRequest, batch: Batch, tab: str, context: dict[str, Any]) -> HttpResponse:
+    """Respond with a tab's page, or with its content alone where htmx swaps that in."""
+    if wants_fragment(request):
+        return render(request, f"batches/batch_{tab}.html#{tab}", {"batch": batch, **context})
+    frame = batch_frame(request, batch, f"batch-{tab}")
+    return render(request, f"batches/batch_{tab}.html", {"frame": frame, "batch": batch, **context})
 
 
 @require_safe

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 
 from dashboard.accounts.permissions import may_operate
 from dashboard.models import PARENT_KINDS, Batch, Item, Node
+from dashboard.pages.batch_frame import batch_frame
 from dashboard.pages.batches import TreeQuery, batch_page
 from dashboard.queries.node_pane import items_of, pane_of
 from dashboard.queries.step_results import result_text
@@ -45,9 +46,11 @@ def node_detail(request: HtmxHttpRequest, batch_id: str, node_id: int) -> HttpRe
             "may_operate": may_operate(request.user),
         }
         return render(request, "batches/node_detail.html", context)
-    return render(
-        request, "batches/batch_detail.html", {"page": batch_page(request, node.batch, TreeQuery.of(request), pane)}
-    )
+    context = {
+        "frame": batch_frame(request, node.batch, "batch-detail"),
+        "page": batch_page(request, node.batch, TreeQuery.of(request), pane),
+    }
+    return render(request, "batches/batch_detail.html", context)
 
 
 @require_safe

@@ -8,7 +8,9 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from dashboard.database.snapshot import reads_one_snapshot
 from dashboard.models import Batch, Item, NodeStatus
+from dashboard.pages.batch_frame import batch_frame
 from dashboard.pages.results import ResultsPage
 from dashboard.queries.export_rows import ExportedItems, exported_columns
 from dashboard.queries.exports import (
@@ -18,21 +20,27 @@ from dashboard.queries.exports import (
     spreadsheet_lines,
 )
 from dashboard.queries.results import ResultsQuery
-from dashboard.server.requests import HtmxHttpRequest, page_number
+from dashboard.server.requests import HtmxHttpRequest, page_number, wants_fragment
 from dashboard.server.streaming import stream
+from dashboard.views.batches import shown_batch
 
 FOR_LAUNCH, FOR_SPREADSHEET = "launch", "spreadsheet"
 """What a download is for, as the parameter `for`."""
 
 
 @require_safe
+@reads_one_snapshot
 def batch_results(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Show a page of the items with their results, and a chart of one column."""
-    batch = get_object_or_404(Batch, id=batch_id)
+    batch = shown_batch(batch_id)
     url = reverse("batch-results", args=[batch_id])
     page = ResultsPage(batch, ResultsQuery.of(request.GET), page_number(request), request.GET.get("chart", ""), url)
-    template = "batches/batch_results.html#results" if request.htmx else "batches/batch_results.html"
-    return render(request, template, {"page": page, "batch": batch})
+    if wants_fragment(request):
+        return render(request, "batches/batch_results.html#results", {"page": page, "batch": batch})
+    frame = batch_frame(request, batch, "batch-results")
+    reports = list(batch.reports.all()) if batch.plan_data.get("summarise") else []
+    context = {"frame": frame, "page": page, "batch": batch, "reports": reports}
+    return render(request, "batches/batch_results.html", context)
 
 
 @require_safe

@@ -36,6 +36,12 @@ ADVICE = {
     ErrorKind.SETUP: "The worker cannot run this: check its version, its processors and the batch's parameters.",
 }
 
+NEEDS_CHANGE = frozenset({ErrorKind.VALIDATION, ErrorKind.SETUP})
+"""Kinds that a retry alone does not mend: something has to be changed before it."""
+
+FINAL_ADVICE = "The same attempt fails again: correct the item or the configuration first, then retry or launch again."
+"""Of a type of error after which processor or plan do not try again by themselves."""
+
 KIND_OF_ERROR_TYPE = {
     "ValidationError": ErrorKind.VALIDATION,
     "Timeout": ErrorKind.TIMEOUT,

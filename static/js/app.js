@@ -1,6 +1,7 @@
 // Shared by every page: local times, dialogs, messages for failed requests, and the redirect to the login.
 import "./lib/copy.js";
 import "./lib/keys.js";
+import "./lib/menus.js";
 import { showTimes } from "./lib/times.js";
 import { toastFor } from "./lib/toasts.js";
 

@@ -9,7 +9,7 @@ import re
 import pytest
 from playwright.async_api import Page, WebSocketRoute, expect
 
-from tests.support.browser import WEB_GONE, Console, NewPage, until_live
+from tests.support.browser import WEB_GONE, Console, NewPage, choose, main_action, until_live
 from tests.support.stack import VIEWER, Stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -40,9 +40,12 @@ async def test_children_close_and_counts_follow_without_a_reload_in_two_browsers
     for page in (first, second):
         await expect(page.locator("h1 .badge")).to_have_text("Completed")
         await expect(page.locator("tr[data-kind='child'][data-status='completed']")).to_have_count(30)
-        await expect(page.locator(".gauge h2").first).to_contain_text("30 of 30 finished")
+        await expect(page.locator(".gauge h2")).to_have_text("30 of 30 items succeeded")
+        await expect(page).to_have_title(re.compile(r"^Completed – "))
+        await expect(page.locator("link[rel=icon]")).to_have_attribute("href", re.compile("^data:image/svg"))
         await expect(page.locator("tr[data-kind='root'] .status")).to_have_text("Completed")
-        await expect(page.get_by_role("button", name="Pause")).to_be_hidden()
+        await expect(main_action(page, "Pause")).to_be_hidden()
+        await expect(page.locator("#actions").get_by_role("link", name="View results")).to_be_visible()
         assert await page.evaluate("window.isSameDocument")
 
 
@@ -76,18 +79,20 @@ async def test_failed_children_are_retried_in_place_and_the_old_error_stays_read
     await until_live(page)
     order = await page.locator("tr[data-kind='child']").evaluate_all("rows => rows.map(row => row.id)")
     await expect(page.locator(f"{row(page, 3)} .error")).to_contain_text("SimulatedFailure")
-    await page.get_by_role("button", name="Retry failed").click()
+    await expect(page.locator("#summary .said")).to_contain_text("8 failed, 1 cause: ")
+    await main_action(page, "Retry 8").click()
     await expect(page.locator("#answer")).to_contain_text("Retrying 8 children.")
     await expect(page.locator("h1 .badge")).to_have_text("Completed")
     await expect(page.locator(f"{row(page, 3)} .attempt")).to_have_text("2")
     assert await page.locator("tr[data-kind='child']").evaluate_all("rows => rows.map(row => row.id)") == order
-    await expect(page.get_by_role("button", name="Retry failed")).to_be_hidden()
+    await expect(main_action(page, "Retry 0")).to_be_hidden()
+    await expect(page.locator("#summary .said")).to_have_text("Nothing failed.")
     await page.locator(f"{row(page, 3)} .open").click()
     await expect(page.locator(".attempts > li")).to_have_count(2)
     await expect(page.locator(".attempts > li").nth(1)).to_contain_text("SimulatedFailure")
     await expect(page.locator(".earlier")).to_contain_text("SimulatedFailure")
-    await page.locator("#story-fold summary").click()
-    await expect(page.locator("#story")).to_contain_text("operator retry")
+    await page.goto(f"/batches/{batch}/activity/")
+    await expect(page.locator("#story .moments")).to_contain_text("operator retry")
 
 
 async def test_only_the_selected_children_are_retried(stack: Stack, new_page: NewPage) -> None:
@@ -112,27 +117,24 @@ async def test_pause_window_resume_and_cancel_by_button(stack: Stack, new_page: 
     batch = stack.launch(processor="simulate", parameters=slow, count=20, plan={"window": 3, "item_timeout": 900})
     page = await new_page(stack, f"/batches/{batch}/")
     await expect(page.locator("h1 .badge")).to_have_text("Running")
-    await page.get_by_role("button", name="Pause").click()
+    await main_action(page, "Pause").click()
     await expect(page.locator("h1 .badge")).to_have_text("Paused")
     await page.get_by_label("Max concurrency").fill("7")
     await page.get_by_role("button", name="Change").click()
     await expect(page.locator("#answer")).to_contain_text("Max concurrency set to 7")
-    await page.get_by_role("button", name="Resume").click()
+    await main_action(page, "Resume").click()
     await expect(page.locator("h1 .badge")).to_have_text("Running")
-    await page.get_by_role("button", name="Cancel…").click()
+    await choose(page, "Cancel…")
     dialog = page.get_by_role("dialog")
     await dialog.get_by_role("link", name="Keep running").click()
     await expect(dialog).to_be_hidden()
-    await page.get_by_role("button", name="Cancel…").click()
+    await choose(page, "Cancel…")
     await dialog.get_by_role("button", name="Cancel batch").click()
     await expect(page.locator("h1 .badge")).to_have_text("Canceled")
-    await expect(page.get_by_role("button", name="Retry all incomplete")).to_be_visible()
-    await page.locator("#story-fold summary").click()
-    for entry in (
-        "operator (first login) launch",
-        *(f"operator {each}" for each in ("pause", "window", "resume", "cancel")),
-    ):
-        await expect(page.locator("#story")).to_contain_text(entry)
+    await expect(main_action(page, "Retry all incomplete 20")).to_be_visible()
+    await page.locator("#tabs").get_by_role("link", name="Activity").click()
+    for entry in ("(first login) launch", "pause", "window", "resume", "cancel"):
+        await expect(page.locator("#story")).to_contain_text(f"operator {entry}")
 
 
 async def test_failures_beyond_the_page_are_offered_by_a_chip(stack: Stack, new_page: NewPage) -> None:
@@ -201,12 +203,11 @@ async def test_failures_before_the_page_connected_are_shown(stack: Stack, new_pa
 
     page = await new_page(stack)
     await page.route_web_socket(re.compile("/ws/batches/.+"), pass_through_late)
-    shown = await page.goto(f"/batches/{batch}/")
-    assert shown is not None
+    await page.goto(f"/batches/{batch}/")
     stack.approve(batch)
     stack.wait_for(batch, "failed")
     may_connect.set()
-    await expect(page.locator("#errors li")).to_contain_text("10 items")
+    await expect(page.locator("#summary .said")).to_contain_text("10 failed, 1 cause: ")
 
 
 async def test_too_many_changes_at_once_reload_the_tree_and_keep_it_expanded(stack: Stack, new_page: NewPage) -> None:
@@ -280,17 +281,20 @@ async def test_the_pane_updates_with_its_child_and_keeps_opened_sections(stack: 
     assert page.url.endswith(f"/batches/{batch}/")
 
 
-async def test_a_viewer_has_no_enabled_button(stack: Stack, new_page: NewPage) -> None:
+async def test_a_viewer_has_no_button_that_changes_anything_and_reads_whom_to_ask(
+    stack: Stack, new_page: NewPage
+) -> None:
     batch = stack.launch(
         processor="simulate", parameters={**QUICK, "fail_percent": 100}, count=3, plan={"window": 3, **NO_RETRY}
     )
     stack.wait_for(batch, "failed")
     page = await new_page(stack, f"/batches/{batch}/", login=VIEWER)
     await until_live(page)
-    await expect(page.get_by_role("button", name="Retry failed")).to_be_disabled()
-    await expect(page.get_by_text("ask for the operator role")).to_be_visible()
+    await expect(page.locator("#actions :is(button, a):visible")).to_have_count(0)
+    await expect(page.locator(".meta")).to_contain_text("Read-only: ask an administrator for the operator role")
     await page.locator(f"{row(page, 0)} .open").click()
     await expect(page.get_by_role("button", name="Retry this child")).to_be_disabled()
     assert await page.locator("main form[method='post'], main input[type='checkbox']").count() == 0
-    await expect(page.locator("#errors li")).to_have_count(1)
+    await page.locator("#summary").get_by_role("link", name="View").click()
+    await expect(page.locator("#errors tbody tr")).to_have_count(1)
     await expect(page.locator("#errors").get_by_role("button", name="Retry")).to_have_count(0)

@@ -55,6 +55,7 @@ async def test_a_brushed_range_is_counted_and_retried_with_other_parameters(stac
     await dialog.get_by_role("button", name="Retry 7").click()
     await expect(page.locator("#answer")).to_contain_text("Retrying 7 children.")
     await expect(dialog).to_be_hidden()
+    await page.goto(f"/batches/{batch}/activity/")
     done = page.locator(".operations")
     await expect(done).to_contain_text("“stock is back”")
     await expect(done).to_contain_text("7 of 7 accepted · 7 fixed · max concurrency 4 · fail_percent: 100")

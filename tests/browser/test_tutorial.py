@@ -16,7 +16,7 @@ import psutil
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.support.browser import DEADLINE, log_in
+from tests.support.browser import DEADLINE, log_in, main_action
 from tests.support.prepared import prepared_home
 from tests.support.running import Run
 from tests.support.stack import ROOT
@@ -142,7 +142,7 @@ async def test_the_tutorial_word_for_word(tutorial: Tutorial, running: Run, brow
     await expect(page.locator("#pane")).to_contain_text("KeyError")
 
     tutorial.write("json", "prices.json")
-    await page.get_by_role("button", name=said("Retry failed")).click()
+    await main_action(page, said("Retry 2")).click()
     done = page.locator('b[data-count="completed"][data-of="children"]').first
     await expect(done).to_have_text("3")
     async with page.expect_download() as download:

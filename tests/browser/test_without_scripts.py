@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from tests.support.browser import NewPage
+from tests.support.browser import NewPage, choose
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.browser
@@ -35,7 +35,7 @@ async def test_expand_a_partition_and_cancel_with_a_confirmation(stack: Stack, n
     page = await new_page(stack, f"/batches/{batch}/", java_script_enabled=False)
     await page.locator("tr[data-kind='partition'] .twist").first.click()
     await expect(page.locator("tr[aria-level='3'][data-kind='child']")).to_have_count(100)
-    await page.get_by_role("button", name="Cancel…").click()
+    await choose(page, "Cancel…")
     await page.get_by_role("button", name="Cancel batch").click()
     await expect(page.locator(".notice.success")).to_contain_text("Cancel requested")
     stack.wait_for(batch, "canceled")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, Page, Request, StorageState, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Locator, Page, Request, StorageState, async_playwright, expect
 
 from tests.support.stack import Stack
 
@@ -168,6 +168,17 @@ async def log_in(page: Page, path: str, login: Mapping[str, str]) -> None:
     await page.locator("#id_password").fill(login["password"])
     await page.locator("form button[type='submit'], form button:not([type])").first.click()
     await page.wait_for_url(f"**{path}")
+
+
+def main_action(page: Page, name: str) -> Locator:
+    """Return the button in a batch's header that has this name."""
+    return page.locator("#actions").get_by_role("button", name=name, exact=True)
+
+
+async def choose(page: Page, name: str) -> None:
+    """Choose an entry of the menu in a batch's header."""
+    await page.locator("#more > summary").click()
+    await page.locator("#more .menu-list").get_by_text(name).click()
 
 
 async def until_live(page: Page) -> None:

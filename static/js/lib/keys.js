@@ -2,7 +2,13 @@
 const ROWS = ".tree tr[tabindex], [data-row]";
 const TYPING = "input:not([type='checkbox'], [type='radio']), textarea, select, [contenteditable]";
 
-const isShown = (element) => element.checkVisibility({ visibilityProperty: true }) && !element.disabled;
+// What a closed menu holds can be pressed all the same.
+function isShown(element) {
+  const menu = element.closest("details.menu:not([open])");
+  const place = menu && !element.closest("[hidden]") ? menu : element;
+  return place.checkVisibility({ visibilityProperty: true }) && !element.disabled;
+}
+
 const targetOf = (key) => [...document.querySelectorAll(`[data-key="${CSS.escape(key)}"]`)].find(isShown);
 
 function press(element) {

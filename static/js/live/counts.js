@@ -1,5 +1,5 @@
 // Updates the elements that show a batch's state: counts, bars, badges, and elements visible only in some states.
-import { number, percent, setStatus, setText, sum } from "../lib/format.js";
+import { FAILURES, number, percent, setStatus, setText, sum } from "../lib/format.js";
 
 const BAR_WIDTH = 1000;
 
@@ -8,6 +8,12 @@ function each(root, attribute, act) {
 }
 
 const countsFor = (element, state) => state[element.dataset.of ?? "children"];
+
+// What a batch's progress is counted in: a watched one has no items.
+export const unitOf = (state) => (state.watched ? "children" : "items");
+
+// How many items failed; or children, where no item did (as dashboard/templatetags/canopy.py does).
+export const failuresOf = ({ items, children }) => sum(items, FAILURES) || sum(children, FAILURES);
 
 export function drawBar(bar, counts) {
   const rects = [...bar.querySelectorAll("rect")];
@@ -23,6 +29,12 @@ export function drawBar(bar, counts) {
 
 export function showState(root, state) {
   each(root, "data-count", (element, statuses) => setText(element, number(sum(countsFor(element, state), statuses))));
+  each(root, "data-failures", (element) => {
+    const failures = failuresOf(state);
+    setText(element, number(failures));
+    const place = element.closest("[data-failures-shown]") ?? element.closest(".tally");
+    if (place) place.hidden = !failures;
+  });
   each(root, "data-share", (element, statuses) => {
     const counts = countsFor(element, state);
     setText(element, percent(sum(counts, statuses) / (counts.total || 1)));

@@ -19,9 +19,7 @@ export class Overview {
     this.batch = batch;
     this.spark = document.getElementById("spark");
     this.samples = JSON.parse(this.spark.dataset.samples);
-    this.story = document.getElementById("story");
-    this.story.addEventListener("htmx:beforeSwap", () => (this.isTold = this.story.querySelector("details").open));
-    this.story.addEventListener("htmx:afterSwap", () => (this.story.querySelector("details").open = this.isTold));
+    this.told = ["story", "slowest", "reports"];
     this.#draw();
   }
 
@@ -41,7 +39,7 @@ export class Overview {
     document.getElementById("start-error").hidden = !now.start_error;
     setText(this.#field("reading"), readingWords(now.reading));
     document.getElementById("reading").hidden = !now.reading;
-    document.getElementById("held").dataset.kind = now.held?.kind ?? "";
+    batch.dataset.held = now.held?.kind ?? "";
     setText(this.#field("held_reason"), now.held?.reason ?? "");
     showTime(this.#field("held_until"), now.held?.until);
     this.#showBlocked(now.blocked);
@@ -52,6 +50,7 @@ export class Overview {
     this.#sample(now);
     this.#tell(hasTurned);
     const { total } = now.children;
+    setText(this.#field("children"), fill(ngettext("%(number)s child:", "%(number)s children:", total), { number: number(total) }));
     const said = ngettext(
       "%(status)s. %(finished)s of %(total)s child finished, %(failed)s failed.",
       "%(status)s. %(finished)s of %(total)s children finished, %(failed)s failed.",
@@ -69,12 +68,15 @@ export class Overview {
     showTime(this.#field("blocked_since"), blocked.since);
   }
 
-  // Fetches the activity again when the batch changes state, and periodically for the list of slow children.
+  // Fetches what the tab tells of the batch again: when it changes state, and periodically for the slow children.
   #tell(hasTurned) {
     if (!hasTurned && Date.now() - this.#refreshedAt < STORY_EVERY) return;
+    this.refresh();
+  }
+
+  refresh() {
     this.#refreshedAt = Date.now();
-    htmx.trigger(this.story, "canopy:story");
-    if (hasTurned && document.getElementById("reports")) htmx.trigger("#reports", "canopy:story");
+    for (const id of this.told) if (document.getElementById(id)) htmx.trigger(`#${id}`, "canopy:story");
   }
 
   showElapsed() {

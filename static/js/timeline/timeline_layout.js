@@ -1,6 +1,6 @@
 // Timeline layout: lanes of children that ran one after another, or concurrency over time. Independent of the canvas.
 import { duration, number } from "../lib/format.js";
-import { fill } from "../lib/words.js";
+import { decimal, fill } from "../lib/words.js";
 
 const GAP = 0.04; // of the total busy time: longer idle gaps are collapsed
 const COLLAPSED = 14; // pixels
@@ -35,6 +35,31 @@ export function axisOf(runs, width) {
       return part ? part.x + (Math.min(time, part.end) - part.start) * part.scale : 0;
     },
   };
+}
+
+const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400];
+const APART = 88; // pixels between two ticks, at least
+
+// The ticks of an axis as [x, time], at multiples of a step that a person counts in.
+export function ticksOf({ parts }) {
+  const scale = parts[0]?.scale ?? 1;
+  const days = Math.ceil(APART / scale / 86_400) * 86_400;
+  const step = STEPS.find((each) => each * scale >= APART) ?? days;
+  const ticks = [];
+  for (const { start, end, x } of parts) {
+    for (let time = Math.ceil(start / step) * step; time <= end; time += step) ticks.push([x + (time - start) * scale, time]);
+  }
+  return { step, ticks };
+}
+
+// A time since the launch, no more exact than the step: 0 s, 1.5 s, 2 m, 1 h 30 m.
+export function tickWords(time, step) {
+  if (step < 1) return `${decimal(time, 1)} s`;
+  if (time < 0) return `−${tickWords(-time, step)}`; // the clock of the host that ran it is behind
+  const whole = Math.round(time);
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const parts = [hours && `${number(hours)} h`, minutes && `${minutes} m`, rest && `${rest} s`].filter(Boolean);
+  return parts.join(" ") || "0 s";
 }
 
 // Assigns each run, in order of start, to the first free lane.

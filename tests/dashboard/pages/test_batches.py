@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +21,7 @@ from tests.support.builders import START, close_root, make_batch, make_viewer, r
 
 HTMX = {"HX-Request": "true"}
 MOST_QUERIES = 15
+BROKEN = Failure("HTTPStatusError", "HTTP 500 from shop.example")
 
 
 def page(client: Client, batch: Batch, **query: Any) -> str:
@@ -56,24 +59,79 @@ def test_only_safe_methods(logged_in: Client, operator: User) -> None:
     assert logged_in.post(f"/batches/{make_batch(operator).pk}/").status_code == 405
 
 
-@pytest.mark.parametrize(("chunk_size", "is_shown"), [(1, False), (2, True)])
-def test_items_stand_beside_children_where_they_differ(
-    logged_in: Client, operator: User, chunk_size: int, is_shown: bool
-) -> None:
-    batch = make_batch(operator, 8, plan=Plan(chunk_size=chunk_size))
+def test_progress_is_that_of_items_with_children_second(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 8, plan=Plan(chunk_size=2))
     start_root(batch)
     run_children(batch, {0: Status.COMPLETED})
     text = page(logged_in, batch)
-    assert ('<div class="gauge">' in text.partition('data-bar="children"')[2]) is is_shown
-    share = f"{1 / batch.child_count:.0%}"
-    assert f'data-share="completed failed canceled terminated timed_out skipped" data-of="children">{share}<' in text
+    assert 'data-count="completed" data-of="items">2</b> of <span data-count="total" data-of="items">8</span>' in text
+    assert 'data-field="children">4 children:' in text
+    assert "<title>25% \N{EN DASH} simulate · Canopy</title>" in text
 
 
-def test_head_says_what_was_launched_by_whom(logged_in: Client, operator: User) -> None:
-    batch = make_batch(operator, 7, label="Sevens", plan=Plan(chunk_size=2, window=3))
+def test_header_says_what_was_launched_by_whom_and_settings_say_how(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 7, label="Sevens", plan=Plan(chunk_size=2, window=3, hold_timeout=7_200))
     text = page(logged_in, batch)
-    for part in ("Sevens", "launched by olga", "Chunk size", "seconds_from", "7 items", "launch"):
+    for part in ("Sevens", "by olga"):
         assert part in text
+    settings = logged_in.get(f"/batches/{batch.pk}/settings/").content.decode()
+    for title, value in (
+        ("Chunk size", "2"),
+        ("Min duration", "1 s"),
+        ("Hold timeout", "2 h"),
+        ("Hold at the end", "No"),
+        ("When children fail", "Collect"),
+    ):
+        assert f"<dt>{title}</dt><dd>{value}</dd>" in settings
+    assert "seconds_from" not in settings
+    assert "7 items" in settings
+
+
+TABS = {
+    "": "treegrid",
+    "errors/": "stock",
+    "timeline/": "Slowest first",
+    "results/": "Result column",
+    "activity/": "Event log",
+    "settings/": "Max concurrency",
+}
+
+
+def test_each_tab_has_an_address_with_the_same_header_and_is_the_current_one(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 3, label="Tabbed")
+    start_root(batch)
+    run_children(batch, {0: Status.FAILED, 1: Status.COMPLETED}, failure=Failure("OutOfStock", "no stock left"))
+    for path, own in TABS.items():
+        address = f"/batches/{batch.pk}/{path}"
+        text = logged_in.get(address).content.decode()
+        for part in (
+            '<span class="name" title="Tabbed">',
+            "<dt>Time left</dt>",
+            f'href="{address}" aria-current="page"',
+        ):
+            assert part in text, path
+        assert own in text.split("<main", 1)[1], path
+    assert logged_in.get(f"/batches/{batch.pk}/story/").headers["Location"] == f"/batches/{batch.pk}/activity/"
+
+
+def test_a_line_above_the_tree_says_what_fails_and_how_the_batch_ended(logged_in: Client, operator: User) -> None:
+    for batch, failed in ((make_batch(operator, 4), 1), (make_batch(operator, 4), 3)):
+        start_root(batch)
+        run_children(batch, {0: Status.FAILED} | dict.fromkeys(range(failed), Status.FAILED), failure=BROKEN)
+        run_children(batch, dict.fromkeys(range(failed, 4), Status.COMPLETED))
+        close_root(batch)
+    line = logged_in.get(f"/batches/{batch.pk}/summary/", headers=HTMX).content.decode()
+    words = " ".join(re.sub("<[^>]+>", "", line).split())
+    assert words.startswith("3 failed, 1 cause: HTTP 500 from shop.example Finished in")
+    assert "; 2 more failures" in words
+    assert "Retry 3" in words
+
+
+def test_the_page_is_small(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 100)
+    start_root(batch)
+    run_children(batch, dict.fromkeys(range(100), Status.FAILED), failure=BROKEN)
+    assert len(gzip.compress(page(logged_in, batch).encode())) < 40_000
 
 
 def test_failures_come_first_then_running_pending_completed(logged_in: Client, operator: User) -> None:
@@ -160,7 +218,8 @@ def test_a_viewer_gets_nothing_that_changes_anything(visitor: Client, operator: 
     text = page(visitor, batch)
     main = text.split("<main", 1)[1]
     assert ('method="post"' in main, 'type="checkbox"' in main, 'role="search"' in main) == (False, False, True)
-    assert "ask for the operator role" in main
+    assert "ask an administrator for the operator role" in main
+    assert 'class="button primary"' not in main.replace('button primary" href', "")
 
 
 def test_a_start_error_says_that_nothing_is_lost(logged_in: Client, operator: User) -> None:
@@ -173,7 +232,7 @@ def test_a_start_error_says_that_nothing_is_lost(logged_in: Client, operator: Us
 def test_the_audit_trail_is_escaped_and_newest_first(logged_in: Client, operator: User) -> None:
     batch = make_batch(operator)
     AuditEntry.objects.create(batch=batch, person=operator, action="terminate", scope="<b>why</b>", outcome="Accepted.")
-    text = logged_in.get(f"/batches/{batch.pk}/story/", headers=HTMX).content.decode()
+    text = logged_in.get(f"/batches/{batch.pk}/activity/", headers=HTMX).content.decode()
     assert text.index("terminate") < text.index("launch")
     assert "&lt;b&gt;why&lt;/b&gt;" in text
 
@@ -207,12 +266,14 @@ def test_a_page_takes_at_most_fifteen_queries(
 def _offered(text: str, batch: Batch) -> set[str]:
     """Return which operations have a form or dialog button that is not hidden."""
     found = set()
-    for action in ("retry", "pause", "resume", "window", "discard"):
+    for action in ("retry", "pause", "resume", "window"):
         forms = text.split(f'action="/batches/{batch.pk}/{action}/"')[1:]
         tags = [form.split(">", 1)[0] for form in forms]
         if any("data-when" in tag and "hidden" not in tag for tag in tags):
             found.add(action)
-    for action in ("cancel", "terminate"):
+    if "hidden" not in text.split('<span class="split', 1)[1].split(">", 1)[0]:
+        found.add("retry")
+    for action in ("cancel", "terminate", "discard"):
         opener = text.split(f'data-dialog="confirm-{action}"', 1)[1].split(">", 1)[0]
         found |= set() if "hidden" in opener else {action}
     return found

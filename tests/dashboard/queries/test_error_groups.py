@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
 from dashboard.actions import operations
 from dashboard.actions.targets import targets_with_error
@@ -13,6 +14,7 @@ from dashboard.errors import OperationError
 from dashboard.models import Batch
 from dashboard.projection.events import apply_events
 from dashboard.projection.retries import requeue
+from dashboard.queries.error_details import error_table
 from dashboard.queries.error_groups import error_groups
 from dashboard.queries.selection import Selection
 from orchestration.contracts.chunks import ItemResult
@@ -105,16 +107,48 @@ def _numbers(batch: Batch, signature: str) -> tuple[int, int, int]:
     return group.number, group.under_way, group.mended
 
 
-def test_the_page_shows_errors_that_link_to_their_results(failing: Batch, logged_in: Client) -> None:
-    page = logged_in.get(f"/batches/{failing.pk}/").content.decode()
-    assert "&lt;id&gt; is out of stock" in page
+def test_the_tab_shows_a_real_message_above_its_pattern_with_links(failing: Batch, logged_in: Client) -> None:
+    page = logged_in.get(f"/batches/{failing.pk}/errors/").content.decode()
+    assert page.index("books-17 is out of stock") < page.index("&lt;id&gt; is out of stock")
     stock = error_groups(failing).shown[0].signature
+    assert f"/batches/{failing.pk}/?error={stock}" in page
     results = logged_in.get(f"/batches/{failing.pk}/results/?signature={stock}").content.decode()
     assert "3 items" in results
     assert "status 503" not in results
     part = logged_in.get(f"/batches/{failing.pk}/errors/", headers={"HX-Request": "true"}).content.decode()
-    assert part.strip().startswith("<section")
-    assert logged_in.get(f"/batches/{failing.pk}/errors/").status_code == 302
+    assert "<title>" not in part
+    assert "3 distinct errors" in part
+
+
+def test_an_error_names_whom_it_affects_whether_a_retry_can_help_and_whether_it_is_new(
+    failing: Batch, make_batch: MakeBatch
+) -> None:
+    Batch.objects.filter(pk=failing.pk).update(closed_at=timezone.now())
+    batch = make_batch(4)
+    apply_events(batch.pk, [started(child_of(batch, position)) for position in range(3)])
+    problems = [
+        Failure("OutOfStock", "beds-2 is out of stock"),
+        Failure("ValidationError", "amount: not a number"),
+        Failure("KeyError", "'price'"),
+    ]
+    results = [
+        ItemResult(batch.pk, index, child_of(batch, index).run_id, index, 1, 0.1, None, failure)
+        for index, failure in enumerate(problems)
+    ]
+    DjangoChunkStore().write_results(results)
+    Batch.objects.filter(pk=batch.pk).update(plan_data={**batch.plan_data, "non_retryable": "KeyError"})
+    table = error_table(Batch.objects.get(pk=batch.pk))
+    assert table.previous == failing
+    rows = {row.group.error_type: row for row in table.rows}
+    assert {name: (row.is_new, bool(row.remedy)) for name, row in rows.items()} == {
+        "OutOfStock": (False, False),
+        "ValidationError": (True, True),
+        "KeyError": (True, True),
+    }
+    keys = dict(batch.items.values_list("index", "key"))
+    assert [(each.key, each.index) for each in rows["ValidationError"].affected] == [(keys[1], 1)]
+    timeout = error_table(failing).rows[2]
+    assert [each.node for each in timeout.affected] == [child_of(failing, 4).pk]
 
 
 def test_the_tree_shows_the_children_with_an_error(failing: Batch, logged_in: Client) -> None:

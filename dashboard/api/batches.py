@@ -88,6 +88,7 @@ class NamedOut(Schema):
 class BatchOut(Schema):
     """The state of a batch. `status`: failed where its root failed, or where nothing completed; completed_with_failures
     where something did and something did not; completed where everything did. `root_status`: that of the root alone.
+    `elapsed`: the seconds that it has run, without pauses and holds.
     """
 
     id: str
@@ -102,6 +103,7 @@ class BatchOut(Schema):
     opened_at: datetime | None
     closed_at: datetime | None
     window: int
+    elapsed: float | None
     rate: float | None
     eta: float | None
     start_error: str

@@ -20,6 +20,7 @@ LARGE_COLUMNS = ("parameters", "plan_data", "source")
 def batch_state(batch: Batch) -> dict[str, Any]:
     """Return the state of a batch for pages, deltas and the API. Times are ISO 8601, rate items/s, eta seconds.
 
+    `elapsed` is the seconds that its newest run has taken, without the `halts`, until its end or now.
     `eta_range` is the range of the ETA in seconds, by the variation of the rate over the last minute.
     """
     now = timezone.now()
@@ -39,6 +40,8 @@ def batch_state(batch: Batch) -> dict[str, Any]:
         "rate": rate,
         "eta": eta,
         "eta_range": eta_range(batch, eta, now) if eta is not None else None,
+        "elapsed": batch.elapsed(now),
+        "halts": batch.halts,
         "opened_at": iso(batch.opened_at),
         "closed_at": iso(batch.closed_at),
         "moments": batch.moment_count,
@@ -88,9 +91,9 @@ def rate_and_eta(batch: Batch, now: datetime) -> tuple[float | None, float | Non
     The first run counts items. A retry counts children and takes their average number of items. A watched batch has a
     rate in children, and no ETA: how many are to come is unknown.
     """
-    if batch.opened_at is None:
+    elapsed = batch.elapsed(now)
+    if elapsed is None:
         return None, None
-    elapsed = ((batch.closed_at or now) - batch.opened_at).total_seconds()
     each = batch.item_count / max(batch.child_count, 1) or 1
     if batch.done_at_open or batch.watched_id:
         done = (closed_children(batch) - batch.done_at_open) * each

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.utils import timezone
 from dashboard.ids import new_id
 from dashboard.models.choices import OPEN_BATCH_STATUSES, BatchStatus, Hold, NodeStatus
 from dashboard.models.definitions import DefinitionVersion
+from dashboard.models.halts import seconds_between
 from dashboard.models.schedules import Schedule
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import WorkflowTree, root_id
@@ -68,6 +70,7 @@ class Batch(Tally):
     `steered_at` and `window_at` are the times of the newest known pause or resume, and change of window.
     `held_reason` and `held_until` say why and until when it waits for a person; `held_at` is the newest report of that,
     or of a start or an end of its root since.
+    `halts` says when it was paused or held: `models.halts`.
     `blocked` says which of its workflows fail their workflow task again and again, since `blocked_since`:
     {"workflows": [ids], "workflow_id": and "workflow_type": of the first that failed, "reason": its error}.
     A batch that Canopy did not launch has `watched_id`, its root's workflow id, and consists of the runs that started
@@ -100,6 +103,7 @@ class Batch(Tally):
     held_reason = models.TextField(blank=True)
     held_until = models.DateTimeField(null=True, blank=True)
     held_at = models.DateTimeField(null=True, blank=True)
+    halts = models.JSONField(default=list)
     blocked = models.JSONField(default=dict)
     blocked_since = models.DateTimeField(null=True, blank=True)
     moment_count = models.PositiveIntegerField(default=0)
@@ -160,6 +164,10 @@ class Batch(Tally):
     def may_go_on(self) -> bool:
         """Whether it is a flow that resumes where it stopped when it is retried."""
         return self.definition_id is not None and self.processor in RESUMABLE_KINDS
+
+    def elapsed(self, now: datetime) -> float | None:
+        """Return the seconds that its newest run has taken until its end or now, without halts; None before it."""
+        return seconds_between(self.halts, self.opened_at, self.closed_at or now) if self.opened_at else None
 
     @property
     def shown_status(self) -> str:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from dashboard.models.batches import Batch, Tally
 from dashboard.models.choices import NODE_KIND_LABELS, PARENT_KINDS, NodeStatus
+from dashboard.models.halts import seconds_between
 from dashboard.models.operations import Operation
 from dashboard.models.statuses import status_of_parent
 from orchestration.contracts.events import NodeKind
@@ -112,6 +113,15 @@ class Node(Tally):
         if self.kind == NodeKind.ROOT:
             return self.batch.opened_at, self.batch.closed_at
         return self.started_at, self.closed_at
+
+    def elapsed(self, now: datetime) -> float | None:
+        """Return the seconds that its newest run has taken until its end or now; None before it.
+
+        A parent's clock stops while its batch is paused or held, unlike that of a child that is running.
+        """
+        started, closed = self.shown_run
+        is_halted = self.kind == NodeKind.ROOT or self.has_tallies
+        return seconds_between(self.batch.halts if is_halted else (), started, closed or now) if started else None
 
     @property
     def shown_children(self) -> dict[str, int]:

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from dashboard.database.bulk import update_rows
 from dashboard.models import HALTED, PARENT_KINDS, Batch, Node
+from dashboard.models.halts import with_turn
 from dashboard.models.tallies import apply_change, batch_status, contribution, done
 from dashboard.notifications.triggers import NotificationState, write_notifications
 from dashboard.projection.lost_results import compare_results
@@ -57,6 +58,7 @@ BATCH_STATE = (
     "held_reason",
     "held_until",
     "held_at",
+    "halts",
     "blocked",
     "blocked_since",
     "moment_count",
@@ -147,6 +149,10 @@ class Ledger:
         self._write_parents()
         batch = self.batch
         status = batch_status(batch, self.root)
+        if (is_halted := status in HALTED) != (batch.status in HALTED):
+            turned_at = max((at for at in (batch.steered_at, batch.held_at) if at is not None), default=self.at)
+            batch.halts = with_turn(batch.halts, turned_at, is_halted=is_halted)
+            batch.samples = [] if is_halted else batch.samples[-1:]
         if status != batch.status and {status, batch.status} & {*HALTED}:
             open_parents = Node.objects.filter(batch=batch, kind__in=PARENT_KINDS, status=Status.RUNNING)
             open_parents.update(revision=self.revision)

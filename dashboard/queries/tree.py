@@ -157,8 +157,7 @@ def _bars(nodes: Sequence[Node], now: datetime) -> list[tuple[int, int]]:
 
 def elapsed_seconds(node: Node, now: datetime) -> float:
     """Return the duration of the newest attempt, so far if it is running; 0 before it started."""
-    started, closed = node.shown_run
-    return max(0.0, ((closed or now) - started).total_seconds()) if started is not None else 0.0
+    return node.elapsed(now) or 0.0
 
 
 def _rows(nodes: Sequence[Node], level: int, first: int = 1, opened: Branch | None = None) -> list[TreeRow]:

@@ -62,13 +62,12 @@ def magnitude(value: float) -> float:
 @register.filter
 def lasted(run: Any) -> str:
     """Return the duration of a node, an attempt or a batch, up to now if it is open."""
-    if isinstance(run, Node):
-        started, closed = run.shown_run
+    now = timezone.now()
+    if isinstance(run, Batch | Node):
+        seconds = run.elapsed(now)
     else:
-        started, closed = run.opened_at if isinstance(run, Batch) else run.started_at, run.closed_at
-    if started is None:
-        return ""
-    return duration(max(0.0, ((closed or timezone.now()) - started).total_seconds()))
+        seconds = max(0.0, ((run.closed_at or now) - run.started_at).total_seconds()) if run.started_at else None
+    return duration(seconds) if seconds is not None else ""
 
 
 @register.simple_tag

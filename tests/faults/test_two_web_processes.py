@@ -19,6 +19,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.slow
 
 DATABASE_TESTS = [
+    "tests/dashboard/database/test_snapshot.py",
     "tests/dashboard/projection/test_events.py",
     "tests/dashboard/projection/test_retries.py",
     "tests/dashboard/chunk_store/test_store.py",

@@ -12,9 +12,23 @@ export function setServerTime(now) {
 
 export const serverNow = () => Date.now() + skew;
 
-export function seconds({ started, closed }) {
+// When the batch was paused or held: [[from, to or null], …]. The clocks of the batch and its parents leave that out.
+const PARENTS = new Set(["root", "stage", "partition", "parent"]);
+let halts = JSON.parse(document.getElementById("batch")?.dataset.halts ?? "[]");
+
+export function setHalts(given) {
+  halts = given;
+}
+
+export function seconds({ started, closed, kind = "root" }) {
   if (!started) return null;
-  return Math.max(0, ((closed ? Date.parse(closed) : serverNow()) - Date.parse(started)) / 1000);
+  const begin = Date.parse(started);
+  const end = closed ? Date.parse(closed) : serverNow();
+  let left = end - begin;
+  for (const [from, to] of PARENTS.has(kind) ? halts : []) {
+    left -= Math.max(0, Math.min(end, to ? Date.parse(to) : end) - Math.max(begin, Date.parse(from)));
+  }
+  return Math.max(0, left / 1000);
 }
 
 // Visible rows, grouped by parent.
@@ -46,7 +60,7 @@ export function showDurations(root = document, only = null) {
     }
   }
   for (const element of root.querySelectorAll(".attempts [data-started]")) {
-    const value = seconds(element.dataset);
+    const value = seconds({ ...element.dataset, kind: "run" });
     if (value !== null) setText(element, duration(value));
   }
 }

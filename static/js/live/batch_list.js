@@ -46,8 +46,7 @@ function showNumbers(row, batch) {
   const cell = (name) => row.querySelector(`[data-field="${name}"]`);
   setText(cell("rate"), batch.rate === null ? "" : decimal(batch.rate, 1));
   setText(cell("eta"), batch.eta === null ? "" : `≈ ${duration(batch.eta)}`);
-  const took = batch.opened_at && (Date.parse(batch.closed_at ?? batch.changed_at) - Date.parse(batch.opened_at)) / 1_000;
-  setText(cell("took"), batch.opened_at ? duration(Math.max(0, took)) : "");
+  setText(cell("took"), batch.elapsed === null ? "" : duration(batch.elapsed));
   if (cell("ended")) showTime(cell("ended"), batch.closed_at);
 }
 

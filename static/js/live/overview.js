@@ -1,5 +1,5 @@
 // The head of a batch page: rate, time left, what the batch waits for, and activity, updated by each delta.
-import { seconds, serverNow } from "../lib/clock.js";
+import { seconds, serverNow, setHalts } from "../lib/clock.js";
 import { showState } from "./counts.js";
 import { CLOSED, duration, FAILURES, number, setText, statusLabel, sum } from "../lib/format.js";
 import { announce } from "./live_state.js";
@@ -31,6 +31,7 @@ export class Overview {
     this.state = now;
     batch.dataset.opened = now.opened_at ?? "";
     batch.dataset.closed = now.closed_at ?? "";
+    setHalts(now.halts);
     showState(batch, now);
     setText(this.#field("rate"), now.rate ? fill(now.watched ? gettext("%(rate)s children/s") : gettext("%(rate)s items/s"), { rate: decimal(now.rate, 1) }) : "–");
     setText(this.#field("eta"), now.eta === null ? "–" : `≈ ${duration(now.eta)}`);

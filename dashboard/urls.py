@@ -9,6 +9,7 @@ from dashboard.api.root import unknown_address
 from dashboard.api.root import urls as api_urls
 from dashboard.views import (
     batch_actions,
+    batch_list,
     batch_map,
     batches,
     bulk_actions,
@@ -52,7 +53,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("password/", passwords.PasswordChange.as_view(), name="password-change"),
     path("texts/<str:language>/", javascript_catalog.javascript_catalog, name="javascript-catalog"),
     path("appearance/", preferences.appearance_set, name="appearance"),
-    path("batches/", batches.batch_list, name="batch-list"),
+    path("batches/", batch_list.batch_list, name="batch-list"),
+    path("batches/tabs/", batch_list.batch_tabs, name="batch-tabs"),
     path("batches/bulk/", bulk_actions.batch_bulk, name="batch-bulk"),
     path("views/", saved_views.view_save, name="view-save"),
     path("views/<int:view_id>/delete/", saved_views.view_delete, name="view-delete"),

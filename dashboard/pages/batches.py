@@ -1,22 +1,16 @@
-"""Contexts of the batch list and the batch page."""
+"""Contexts of the batch page's tabs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlencode
 
-from django.core.paginator import Page
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest
 from pydantic import BaseModel
 
 from dashboard.accounts.permissions import may_operate
 from dashboard.forms.shown_values import shown_values
-from dashboard.i18n.formatting import StrOrPromise
-from dashboard.models import Batch, SavedView
-from dashboard.pages.batch_columns import COLUMNS, columns_query, requested_columns
-from dashboard.queries.batch_filter import BatchFilter
+from dashboard.models import Batch
 from dashboard.queries.batch_summary import Summary, summary_of
 from dashboard.queries.node_pane import Pane
 from dashboard.queries.selection import Selection
@@ -84,38 +78,3 @@ def settings_page(batch: Batch) -> SettingsPage:
     model = found.parameters_model if found is not None else BaseModel
     plan = [(title, value) for title, value in shown_values(Plan, batch.plan_data) if value]
     return SettingsPage(batch, shown_values(model, shown_parameters(batch.processor, batch.parameters)), plan)
-
-
-@dataclass(frozen=True)
-class BatchRow:
-    """A batch and its state as live updates have it."""
-
-    batch: Batch
-    state: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class BatchListPage:
-    """Context of the batch list. `newest` is when it was rendered: later batches are offered, not inserted."""
-
-    filter: BatchFilter
-    page: Page[Batch]
-    rows: Sequence[BatchRow]
-    newest: str
-    may_operate: bool
-    views: Sequence[SavedView]
-    query: str
-    columns: Sequence[str]
-
-    @property
-    def all_columns(self) -> Sequence[tuple[str, StrOrPromise]]:
-        """All columns with their titles."""
-        return list(COLUMNS.items())
-
-
-def saved_query(given: QueryDict) -> str:
-    """Return the canonical query string of a saved view: filters, order and columns."""
-    values = {name: given[name] for name in BatchFilter.base_filters if given.get(name)}
-    if columns := columns_query(requested_columns(given)):
-        values["columns"] = columns
-    return urlencode(sorted(values.items()), safe=",")

@@ -14,7 +14,7 @@ from dashboard.errors import FieldErrors, OperationError
 from dashboard.forms.schedules import OVERLAPS, TimetableForm
 from dashboard.i18n.formatting import StrOrPromise
 from dashboard.models import Batch, Schedule, ScheduleEntry
-from dashboard.pages.batches import BatchRow
+from dashboard.pages.batch_list import BatchRow
 from dashboard.schedules import actions as schedule_actions
 from dashboard.schedules.recurrence import timing_in_words
 from dashboard.schedules.stored_launch import StoredLaunch

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
 import django_filters
 from django import forms
 from django.contrib.auth import get_user_model
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Value
+from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
-from dashboard.models import Batch, BatchStatus, BatchTag, Item, Schedule
+from dashboard.i18n.formatting import StrOrPromise
+from dashboard.models import FAILURES, Batch, BatchStatus, BatchTag, Item, Schedule
 
 
 def _processors() -> list[tuple[str, str]]:
@@ -42,10 +45,59 @@ BLOCKED = ("blocked", gettext_lazy("Workflow task failing"))
 SORTS = {
     "-created_at": gettext_lazy("Newest first"),
     "created_at": gettext_lazy("Oldest first"),
-    "-children_failed": gettext_lazy("Most failures first"),
-    "-child_count": gettext_lazy("Largest first"),
     "-changed_at": gettext_lazy("Recently changed first"),
+    "changed_at": gettext_lazy("Longest unchanged first"),
+    "label": gettext_lazy("Label, A to Z"),
+    "-label": gettext_lazy("Label, Z to A"),
+    "status": gettext_lazy("Status, A to Z"),
+    "-status": gettext_lazy("Status, Z to A"),
+    "-children_failed": gettext_lazy("Most failures first"),
+    "children_failed": gettext_lazy("Fewest failures first"),
+    "-child_count": gettext_lazy("Most children first"),
+    "child_count": gettext_lazy("Fewest children first"),
+    "-item_count": gettext_lazy("Most items first"),
+    "item_count": gettext_lazy("Fewest items first"),
+    "-closed_at": gettext_lazy("Recently finished first"),
+    "closed_at": gettext_lazy("Finished longest ago first"),
 }
+DEFAULT_SORT = "-created_at"
+
+SORTED_BY = {
+    "batch": "label",
+    "status": "status",
+    "children": "-child_count",
+    "failed": "-children_failed",
+    "items": "-item_count",
+    "launched": "-created_at",
+    "ended": "-closed_at",
+}
+"""Columns of the list that can be sorted by, with the order that comes first."""
+
+CHIPS = ("processor", "tag", "person", "time", "schedule", "deep")
+"""Filters that are shown as chips where they are set."""
+
+
+@dataclass(frozen=True)
+class StatusCount:
+    """A status, or a condition beside it, and how many batches have it."""
+
+    status: str
+    label: StrOrPromise
+    number: int
+    is_condition: bool = False
+
+
+def status_counts(given: QueryDict, request: HttpRequest) -> list[StatusCount]:
+    """Count the batches that match a query string apart from its status, by status."""
+    others = given.copy()
+    others.pop("status", None)
+    found = BatchFilter(others, Batch.objects.all(), request=request).qs.order_by()
+    rows = found.values_list("status").annotate(
+        number=Count("pk"), blocked=Count("pk", filter=Q(blocked_since__isnull=False))
+    )
+    numbers = {status: (number, blocked) for status, number, blocked in rows}
+    counts = [StatusCount(value, label, numbers.get(value, (0, 0))[0]) for value, label in BatchStatus.choices]
+    return [*counts, StatusCount(*BLOCKED, sum(each for _, each in numbers.values()), is_condition=True)]
 
 
 class BatchFilter(django_filters.FilterSet):
@@ -54,12 +106,12 @@ class BatchFilter(django_filters.FilterSet):
     """
 
     q = django_filters.CharFilter(
-        label=gettext_lazy("Text"),
+        label=gettext_lazy("Search"),
         method="with_text",
         widget=forms.TextInput(
             attrs={
                 "type": "search",
-                "placeholder": gettext_lazy("Label or id"),
+                "placeholder": gettext_lazy("Search by label, id, processor, tag or note"),
                 "autocomplete": "off",
                 "data-key": "/",
                 "data-key-name": gettext_lazy("Search"),
@@ -133,8 +185,12 @@ class BatchFilter(django_filters.FilterSet):
         return batches.filter(created_at__gte=timezone.now() - TIMES[value][1])
 
     def in_order(self, batches: QuerySet[Batch], name: str, value: str) -> QuerySet[Batch]:
-        """Sort batches."""
-        return batches.order_by(value, "-id")
+        """Sort batches; those without the value come last."""
+        column = value.removeprefix("-")
+        by = sum((F(f"children_{each.value}") for each in FAILURES), start=Value(0))
+        key = by if column == "children_failed" else F(column)
+        order = key.desc(nulls_last=True) if value.startswith("-") else key.asc(nulls_last=True)
+        return batches.order_by(order, "-created_at", "-id")
 
     def ignored(self, batches: QuerySet[Batch], name: str, value: bool) -> QuerySet[Batch]:
         """Leave batches as they are: `with_text` reads the value."""

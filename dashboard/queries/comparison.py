@@ -5,13 +5,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import pairwise
 
 from django.utils.translation import gettext_lazy
 
 from dashboard.i18n.formatting import StrOrPromise
 from dashboard.live.state import LARGE_COLUMNS
-from dashboard.models import BY_INTEREST, Batch
+from dashboard.models import BY_INTEREST, FAILURES, Batch
+from dashboard.models.tallies import failed_children
 from dashboard.queries.batch_map import map_of, seconds_from_code
 from dashboard.queries.error_groups import Failures, failures_of
 from orchestration.errors.signatures import template_of
@@ -19,52 +21,84 @@ from orchestration.errors.signatures import template_of
 OFFERED = 50
 """Batches that are offered to compare with, the newest."""
 
+SAME_RATE = 0.0005
+"""Rates that differ by less are called the same: both are shown with a tenth of a percent."""
+
 BINS = 40
 WIDTH, HEIGHT = 1_000, 120
 
 QUANTILES = (
     (gettext_lazy("Min"), 0.0),
-    (gettext_lazy("Median"), 0.5),
-    (gettext_lazy("p90"), 0.9),
+    (gettext_lazy("p50"), 0.5),
+    (gettext_lazy("p95"), 0.95),
     (gettext_lazy("p99"), 0.99),
     (gettext_lazy("Max"), 1.0),
 )
 
 
+class Trend(StrEnum):
+    """How a rate changed from the earlier batch to the later one, worst first."""
+
+    NEW = "new"
+    INCREASED = "increased"
+    SAME = "same"
+    DECREASED = "decreased"
+    GONE = "gone"
+
+    @classmethod
+    def of(cls, one: float, other: float) -> Trend:
+        """Compare two rates, which are the same where a person could not tell them apart."""
+        if not one or not other:
+            return cls.SAME if one == other else (cls.NEW if other else cls.GONE)
+        if abs(other - one) < SAME_RATE:
+            return cls.SAME
+        return cls.INCREASED if other > one else cls.DECREASED
+
+
 @dataclass(frozen=True)
 class NumberPair:
-    """A number of both batches, and its name."""
+    """A number of both batches, and its name. Of counts, `wholes` are the totals of which they are a part."""
 
     name: StrOrPromise
     one: float | None
     other: float | None
+    wholes: tuple[int, int] | None = None
 
     @property
     def change(self) -> float:
-        """The second number minus the first."""
+        """The second number minus the first; of counts, the difference of their rates."""
+        if self.rates is not None:
+            return self.rates[1] - self.rates[0]
         return (self.other or 0) - (self.one or 0)
+
+    @property
+    def rates(self) -> tuple[float, float] | None:
+        """The rates of counts, from 0 to 1."""
+        if self.wholes is None:
+            return None
+        return (self.one or 0) / (self.wholes[0] or 1), (self.other or 0) / (self.wholes[1] or 1)
 
 
 @dataclass(frozen=True)
 class ErrorPair:
-    """An error, and how often each batch has it. `trend` is "new", "gone", "grown", "shrunk" or "same"."""
+    """An error, how often each batch has it, and of how many: batches of different sizes compare by their rates."""
 
     signature: str
     error_type: str
     template: str
     one: int
     other: int
+    wholes: tuple[int, int]
 
     @property
-    def trend(self) -> str:
-        """How its number changed from the first batch to the second."""
-        if not self.one:
-            return "new"
-        if not self.other:
-            return "gone"
-        if self.one == self.other:
-            return "same"
-        return "grown" if self.other > self.one else "shrunk"
+    def rates(self) -> tuple[float, float]:
+        """The rates of both batches, from 0 to 1."""
+        return self.one / (self.wholes[0] or 1), self.other / (self.wholes[1] or 1)
+
+    @property
+    def trend(self) -> Trend:
+        """How its rate changed from the earlier batch to the later one."""
+        return Trend.of(*self.rates)
 
 
 @dataclass(frozen=True)
@@ -90,6 +124,15 @@ class BatchComparison:
     durations: Sequence[NumberPair] = ()
     histogram: Histogram | None = None
     errors: Sequence[ErrorPair] = ()
+    failures: NumberPair | None = None
+
+    @property
+    def trend(self) -> Trend:
+        """How the failure rate changed: it increases from 0 and decreases to it."""
+        assert self.failures is not None
+        assert self.failures.rates is not None
+        found = Trend.of(*self.failures.rates)
+        return {Trend.NEW: Trend.INCREASED, Trend.GONE: Trend.DECREASED}.get(found, found)
 
 
 def candidates(batch: Batch) -> list[Batch]:
@@ -106,16 +149,34 @@ def compare(batch: Batch, other: Batch) -> BatchComparison:
         batch=one,
         other=two,
         offered=candidates(batch),
-        children=_counts(one.children, two.children),
-        items=_counts(one.items_by_status, two.items_by_status),
-        durations=[NumberPair(name, *(_quantile(share, codes) for codes in durations)) for name, share in QUANTILES],
+        children=_counts(one.children, two.children, (one.child_count, two.child_count)),
+        items=_counts(one.items_by_status, two.items_by_status, (one.item_count, two.item_count)),
+        durations=[
+            NumberPair(name, _quantile(share, durations[0]), _quantile(share, durations[1]))
+            for name, share in QUANTILES
+        ],
         histogram=_histogram(*durations),
         errors=_errors(one, two),
+        failures=_failure_rates(one, two),
     )
 
 
-def _counts(one: dict[str, int], other: dict[str, int]) -> list[NumberPair]:
-    pairs = (NumberPair(str(status.label), one[status.value], other[status.value]) for status in BY_INTEREST)
+def _failure_rates(one: Batch, other: Batch) -> NumberPair:
+    """Return how many items failed; children, where there are no items."""
+    if one.item_count and other.item_count:
+        return NumberPair(
+            gettext_lazy("Failed items"), _failed_items(one), _failed_items(other), (one.item_count, other.item_count)
+        )
+    wholes = one.child_count, other.child_count
+    return NumberPair(gettext_lazy("Failed children"), failed_children(one), failed_children(other), wholes)
+
+
+def _failed_items(batch: Batch) -> int:
+    return sum(batch.items_by_status[status.value] for status in FAILURES)
+
+
+def _counts(one: dict[str, int], other: dict[str, int], wholes: tuple[int, int]) -> list[NumberPair]:
+    pairs = (NumberPair(str(each.label), one[each.value], other[each.value], wholes) for each in BY_INTEREST)
     return [pair for pair in pairs if pair.one or pair.other]
 
 
@@ -164,11 +225,12 @@ def _errors(one: Batch, other: Batch) -> list[ErrorPair]:
             template=template_of(sample.message),
             one=before[signature].number if signature in before else 0,
             other=after[signature].number if signature in after else 0,
+            wholes=(one.item_count, other.item_count) if each.of_items else (one.child_count, other.child_count),
         )
         for signature, each in both.items()
         if (sample := each.sample) is not None
     ]
-    order = ("new", "grown", "same", "shrunk", "gone")
+    order = list(Trend)
     return sorted(pairs, key=lambda pair: (order.index(pair.trend), -pair.other, -pair.one))
 
 

@@ -17,8 +17,14 @@ from orchestration.temporal import connection as temporal
 class Outage(Enum):
     """Why a request cannot be answered now, and may be in a moment."""
 
+    DATABASE = auto()
+    """The database cannot be reached, or refuses for now."""
+
+    TEMPORAL = auto()
+    """Temporal cannot be reached."""
+
     AWAY = auto()
-    """The database, Temporal or Redis cannot be reached, or refuses for now."""
+    """Something else cannot be reached, such as Redis, or a limit of Temporal is."""
 
     TOO_SLOW = auto()
     """The database stopped a statement that took too long."""
@@ -57,8 +63,10 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _told_by(error: BaseException) -> Outage | None:
     if database.is_cut(error):
         return Outage.TOO_SLOW
-    if database.is_away(error) or temporal.is_away_or_busy(error) or isinstance(error, StoreAway):
-        return Outage.AWAY
+    if database.is_away(error) or isinstance(error, StoreAway):
+        return Outage.DATABASE
+    if temporal.is_away_or_busy(error):
+        return Outage.AWAY if isinstance(error, temporal.TemporalBusy) else Outage.TEMPORAL
     if isinstance(error, ConnectionError | TimeoutError | socket.gaierror) or type(error).__module__.startswith(
         "redis."
     ):

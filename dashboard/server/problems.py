@@ -38,10 +38,10 @@ RETRY_AFTER = 5
 """Seconds after which to try again while the database or Temporal is away."""
 
 OUTAGES: dict[Outage, StrOrPromise] = {
-    Outage.AWAY: gettext_lazy("The database or Temporal cannot be reached. Try again in a moment."),
-    Outage.TOO_SLOW: gettext_lazy(
-        "The database took too long for this, and the request was stopped. Try again later, or ask for less."
-    ),
+    Outage.DATABASE: gettext_lazy("Can't reach the database. Try again in a moment."),
+    Outage.TEMPORAL: gettext_lazy("Can't reach Temporal. Try again in a moment."),
+    Outage.AWAY: gettext_lazy("A service that Canopy needs is not available. Try again in a moment."),
+    Outage.TOO_SLOW: gettext_lazy("This took too long, and was stopped. Try again, or narrow the search."),
     Outage.NO_SPACE: gettext_lazy(
         "The dashboard cannot write to its disk: it is full, or does not answer. Nothing was saved."
     ),
@@ -70,7 +70,7 @@ def away(request: HttpRequest, error: BaseException | None) -> HttpResponse | No
     if error is None or (outage := outage_of(error)) is None:
         return None
     log.warning("%s %s: %s", request.method, request.path, first_line(error))
-    return _refused(request, 503, OUTAGES[outage], on_page="" if outage is Outage.AWAY else OUTAGES[outage])
+    return _refused(request, 503, OUTAGES[outage])
 
 
 def unstorable(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
@@ -78,16 +78,18 @@ def unstorable(request: HttpRequest, error: BaseException | None) -> HttpRespons
     if error is None or not is_unstorable(error):
         return None
     log.warning("%s %s: %s", request.method, request.path, first_line(error), exc_info=error)
-    return _refused(request, 400, UNSTORABLE, on_page=UNSTORABLE)
+    return _refused(request, 400, UNSTORABLE)
 
 
-def _refused(request: HttpRequest, status: int, reason: StrOrPromise, *, on_page: StrOrPromise) -> HttpResponse:
-    """Return an answer of the API with a reason, or the status's page with another; both have been logged."""
+def _refused(request: HttpRequest, status: int, reason: StrOrPromise) -> HttpResponse:
+    """Return an answer of the API, a part of a page or the status's page with a reason; it has been logged."""
     if is_api(request):
         with override("en"):
             answer: HttpResponse = problem(status, str(reason))
     else:
-        answer = HttpResponse(loader.get_template(f"{status}.html").render({"reason": on_page}), status=status)
+        again = request.get_full_path() if request.method == "GET" else ""
+        name = "partials/_refused.html" if request.headers.get("HX-Request") else f"{status}.html"
+        answer = HttpResponse(loader.get_template(name).render({"reason": reason, "again": again}), status=status)
     answer._has_been_logged = True  # type: ignore[attr-defined]  # Django would log a stack for each request
     return answer
 

@@ -16,6 +16,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from dashboard.i18n.formatting import age, duration, numeral, translated
@@ -206,6 +207,24 @@ def percent(share: float) -> str:
     if 0 < share < 0.01:
         return "<1%"
     return ">99%" if 0.99 < share < 1 else f"{share:.0%}"
+
+
+@register.filter
+def rate(share: float) -> str:
+    """Return a share from 0 to 1 as percent with one decimal: 4.9 %."""
+    return f"{number_format(round(100 * share, 1), 1)} %"
+
+
+@register.filter
+def points(change: float) -> str:
+    """Return the difference of two shares in percentage points, with its sign: +15.1 pp."""
+    return f"{signed(change)}{number_format(round(100 * abs(change), 1), 1)} {_('pp')}"
+
+
+@register.filter
+def signed(change: float) -> str:
+    """Return the sign of a difference; none for 0."""
+    return "+" if change > 0 else "\N{MINUS SIGN}" if change < 0 else ""
 
 
 @register.filter

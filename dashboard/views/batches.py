@@ -1,4 +1,4 @@
-"""The batch list, the tabs of a batch but its results, and why a batch makes no progress."""
+"""The tabs of a batch but its results, and why a batch makes no progress."""
 
 from __future__ import annotations
 
@@ -6,48 +6,20 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from dashboard.accounts.permissions import may_operate
 from dashboard.database.snapshot import reads_one_snapshot
-from dashboard.live.state import batch_state
-from dashboard.models import Batch, SavedView
-from dashboard.pages.batch_columns import requested_columns
+from dashboard.models import Batch
 from dashboard.pages.batch_frame import batch_frame
-from dashboard.pages.batches import BatchListPage, BatchRow, TreeQuery, batch_page, saved_query, settings_page
-from dashboard.queries.batch_filter import BatchFilter
+from dashboard.pages.batches import TreeQuery, batch_page, settings_page
 from dashboard.queries.batch_summary import summary_of
 from dashboard.queries.diagnosis import diagnosis_of, is_moving
 from dashboard.queries.error_details import error_table
 from dashboard.queries.operation_progress import newest_operations, unanswered_commands
 from dashboard.queries.slowest_children import slowest_of
 from dashboard.queries.timeline import timeline_of
-from dashboard.server.paging import page_of
-from dashboard.server.requests import HtmxHttpRequest, page_number, wants_fragment
-
-BATCHES_PER_PAGE = 50
-
-
-@require_safe
-def batch_list(request: HtmxHttpRequest) -> HttpResponse:
-    """Show batches, newest first, filtered by status, processor, person and text."""
-    batches = Batch.objects.select_related("launched_by", "schedule").prefetch_related("tags")
-    found = BatchFilter(request.GET, batches, request=request)
-    page = page_of(found.qs, page_number(request), BATCHES_PER_PAGE)
-    rows = [BatchRow(batch, batch_state(batch)) for batch in page]
-    views = list(SavedView.objects.visible_to(request.user))
-    newest = timezone.now().isoformat()
-    query = saved_query(request.GET)
-    context = BatchListPage(
-        found, page, rows, newest, may_operate(request.user), views, query, requested_columns(request.GET)
-    )
-    is_part = wants_fragment(request)
-    template = "batches/batch_list.html#batches" if is_part else "batches/batch_list.html"
-    response = render(request, template, {"page": context})
-    if is_part and page.number == 1:
-        response["HX-Push-Url"] = f"{request.path}?{query}".rstrip("?")
-    return response
+from dashboard.server.requests import HtmxHttpRequest
 
 
 @require_safe

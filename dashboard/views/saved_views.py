@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from dashboard.accounts.permissions import may_view
 from dashboard.models import SavedView
-from dashboard.pages.batches import saved_query
+from dashboard.pages.batch_list import saved_query
 
 MOST_VIEWS, MOST_SHARED = 100, 20
 """Views of one person; those that they share are in everybody's list."""

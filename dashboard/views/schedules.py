@@ -15,7 +15,7 @@ from dashboard.accounts.permissions import Person, may_operate
 from dashboard.errors import OperationError
 from dashboard.live.state import batch_state
 from dashboard.models import Schedule
-from dashboard.pages.batches import BatchRow
+from dashboard.pages.batch_list import BatchRow
 from dashboard.pages.schedules import ScheduleDetailPage, ScheduleListPage, ScheduleRow
 from dashboard.schedules import actions as schedule_actions
 from dashboard.server.paging import page_of

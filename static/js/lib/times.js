@@ -47,3 +47,13 @@ export function showTime(place, at) {
   show(element);
   place.replaceChildren(element);
 }
+
+// The same as an age, which keeps right by itself.
+export function showAgo(place, at) {
+  if (!at || place.firstElementChild?.dateTime === at) return;
+  const element = document.createElement("time");
+  element.dateTime = at;
+  element.dataset.ago = "";
+  showAge(element);
+  place.replaceChildren(element);
+}

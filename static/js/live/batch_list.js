@@ -1,22 +1,24 @@
 // The batch list: visible rows are updated live; newer batches are announced by a chip, not inserted.
 import "../app.js";
+import "./batch_search.js";
 import { Connection, perFrame } from "./connection.js";
 import { showState } from "./counts.js";
 import { duration, number, setText } from "../lib/format.js";
 import { announce, showLiveState } from "./live_state.js";
-import { showTime } from "../lib/times.js";
+import { showAgo } from "../lib/times.js";
 import { decimal, fill } from "../lib/words.js";
 
 const list = document.getElementById("batches");
 const filters = document.getElementById("filters");
 const unseen = new Set();
+const RECOUNT_EVERY = 3_000;
 
 const boxes = () => [...list.querySelectorAll("input[name='batches']")];
 const chosen = () => Object.fromEntries(new FormData(filters));
 
 function isWanted(batch) {
   const { q = "", status, processor, person, schedule, tag, sort } = chosen();
-  if (tag || sort) return false;
+  if (tag || (sort && sort !== "-created_at")) return false;
   const text = q.trim().toLowerCase();
   const isFound = [batch.label, batch.processor].some((words) => words.toLowerCase().includes(text)) || batch.id.startsWith(text);
   return (
@@ -28,7 +30,21 @@ function isWanted(batch) {
   );
 }
 
+// Numbers by status are fetched again, at most every few seconds, once a batch has another status than before.
+const statuses = new Map();
+let recount = 0;
+
+function note(batch) {
+  if (statuses.get(batch.id) === batch.status) return;
+  statuses.set(batch.id, batch.status);
+  recount ||= setTimeout(() => {
+    recount = 0;
+    htmx.trigger("#status-tabs", "canopy:tabs");
+  }, RECOUNT_EVERY);
+}
+
 function applyBatch(batch, chip) {
+  note(batch);
   const row = document.getElementById(`batch-${batch.id}`);
   if (row) {
     if (Number(row.dataset.revision) >= batch.revision) return;
@@ -47,7 +63,7 @@ function showNumbers(row, batch) {
   setText(cell("rate"), batch.rate === null ? "" : decimal(batch.rate, 1));
   setText(cell("eta"), batch.eta === null ? "" : `≈ ${duration(batch.eta)}`);
   setText(cell("took"), batch.elapsed === null ? "" : duration(batch.elapsed));
-  if (cell("ended")) showTime(cell("ended"), batch.closed_at);
+  if (cell("ended")) showAgo(cell("ended"), batch.closed_at);
 }
 
 function apply(messages) {

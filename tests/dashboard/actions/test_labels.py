@@ -121,6 +121,8 @@ def test_a_bulk_action_tags_the_selected_batches_only(logged_in: Client, operato
 def test_a_bulk_action_shows_why_batches_are_refused(logged_in: Client, operator: User) -> None:
     batch = make_batch(operator, label="Alpha")
     text = posted(logged_in, "/batches/bulk/", action="retry", batches=[batch.pk])
+    assert "It has not started yet." in text
+    text = posted(logged_in, "/batches/bulk/", action="retry", batches=[batch.pk], confirmed="yes")
     assert "Alpha: Retry is not possible: the batch has not started yet." in text
 
 

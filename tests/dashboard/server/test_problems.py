@@ -8,6 +8,7 @@ import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import unescape
 from typing import Any
 
 import psycopg
@@ -138,13 +139,20 @@ def test_a_store_tells_a_database_that_is_away_from_a_statement_that_is_wrong() 
     [
         (caused(OperationalError("cut"), psycopg.errors.QueryCanceled("statement timeout")), "took too long"),
         (OSError(errno.ENOSPC, "No space left on device"), "cannot write to its disk"),
+        (caused(OperationalError("gone"), psycopg.OperationalError("gone")), "reach the database"),
+        (TemporalUnavailable("away"), "reach Temporal"),
     ],
 )
 def test_what_is_not_away_but_too_slow_or_full_says_so(logged_in: Client, error: Exception, reason: str) -> None:
     logged_in.raise_request_exception = False
     for path in ("/batches/", "/api/v1/batches"):
         with failing(error):
-            assert reason in logged_in.get(path).content.decode()
+            assert reason in unescape(logged_in.get(path).content.decode())
+    with failing(error):
+        part = logged_in.get("/batches/?q=x", headers={"HX-Request": "true"}).content.decode()
+    assert reason in unescape(part)
+    assert '<a class="button small" href="/batches/?q=x">Retry</a>' in part
+    assert "<html" not in part
 
 
 def test_a_session_that_cannot_be_saved_for_an_outage_is_a_503(rf: RequestFactory) -> None:
@@ -164,7 +172,7 @@ def test_a_session_that_cannot_be_saved_for_an_outage_is_a_503(rf: RequestFactor
 
     read_only = caused(InternalError("read-only"), psycopg.errors.ReadOnlySqlTransaction("read-only"))
     answer = bad_request(rf.get("/api/v1/batches"), interrupted(read_only))
-    assert (answer.status_code, "reached" in answer.content.decode()) == (503, True)
+    assert (answer.status_code, "reach the database" in answer.content.decode()) == (503, True)
     assert bad_request(rf.get("/api/v1/batches"), interrupted(KeyError("session"))).status_code == 400
 
 

@@ -17,6 +17,7 @@ from dashboard.views import (
     definition_launch,
     definitions,
     error_pages,
+    help_page,
     home,
     javascript_catalog,
     labels,
@@ -24,6 +25,7 @@ from dashboard.views import (
     nodes,
     notifications,
     operations,
+    palette,
     passwords,
     patterns,
     preferences,
@@ -46,6 +48,8 @@ handler500 = error_pages.server_error
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
+    path("help/", help_page.help_page, name="help"),
+    path("palette/", palette.command_palette, name="palette"),
     path("demo/", home.demo_launch, name="demo-launch"),
     path("healthz", health, name="health"),
     path("login/", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from dashboard.database.snapshot import one_snapshot
 from dashboard.i18n.formatting import numeral
 from dashboard.live.state import LARGE_COLUMNS, batch_state
 from dashboard.models import (
@@ -99,7 +100,8 @@ class Home:
 def home_of(since: datetime) -> Home:
     """Return the home page of a person whose last visit was at `since`."""
     now = timezone.now()
-    rows = list(_batches().filter(pk__in=_candidates(now)))  # one statement: all numbers are of one snapshot
+    with one_snapshot():
+        rows = list(_batches().filter(pk__in=_candidates(now)))
     entries = [_entry(batch, now, since) for batch in rows]
     ranks = list(Need)
     attention = [each for each in entries if each.need is not None]

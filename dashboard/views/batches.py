@@ -19,7 +19,7 @@ from dashboard.queries.error_details import error_table
 from dashboard.queries.operation_progress import newest_operations, unanswered_commands
 from dashboard.queries.slowest_children import slowest_of
 from dashboard.queries.timeline import timeline_of
-from dashboard.server.requests import HtmxHttpRequest
+from dashboard.server.requests import HtmxHttpRequest, wants_fragment
 
 
 @require_safe

@@ -2,6 +2,7 @@
 import "./lib/copy.js";
 import "./lib/keys.js";
 import "./lib/menus.js";
+import "./lib/palette.js";
 import { showTimes } from "./lib/times.js";
 import { toastFor } from "./lib/toasts.js";
 

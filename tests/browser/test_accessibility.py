@@ -51,6 +51,7 @@ PAGES = [
     "/notifications/",
     "/tokens/",
     "/password/",
+    "/help/",
     "/batches/?columns=status,items,rate,left,took,ended,note",
 ]
 """Besides those of a batch; some of them empty."""
@@ -130,6 +131,8 @@ async def test_axe_finds_nothing_in_panes_dialogs_and_expanded_sections(
 async def test_axe_finds_nothing_for_a_viewer_and_at_the_login(stack: Stack, new_page: NewPage, batch: str) -> None:
     page = await new_page(stack, f"/batches/{batch}/", login=VIEWER)
     await find_nothing(page, "viewer")
+    await page.locator(".account > summary").click()
+    await find_nothing(page, "account")
     await page.get_by_role("button", name="Log out").click()
     await expect(page.get_by_label("Password")).to_be_visible()
     await find_nothing(page, "login")

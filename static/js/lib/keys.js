@@ -41,6 +41,8 @@ function help() {
   dialog.showModal();
 }
 
+document.addEventListener("click", (event) => event.target.closest("[data-show-keys]") && help());
+
 const BUILT_IN = { "?": help, j: () => move(1), k: () => move(-1) };
 
 document.addEventListener("keydown", (event) => {

@@ -26,3 +26,8 @@ document.addEventListener("keydown", (event) => {
   const place = items.indexOf(event.target);
   items[place < 0 ? (step > 0 ? 0 : items.length - 1) : (place + step + items.length) % items.length]?.focus();
 });
+
+// On a narrow screen the navigation scrolls: the current page is in view.
+const current = document.querySelector(".topbar nav [aria-current]");
+const nav = current?.parentElement;
+if (nav && nav.scrollWidth > nav.clientWidth) nav.scrollLeft = current.offsetLeft - (nav.clientWidth - current.offsetWidth) / 2;

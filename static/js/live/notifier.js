@@ -25,11 +25,22 @@ export class Notifier {
     if (this.isOn) return this.#show(false);
     const answer = await Notification.requestPermission();
     if (answer === "granted") return this.#show(true);
-    this.button.title = gettext("Notifications are blocked: allow them for this site in your browser settings.");
+    this.#refuse();
     return undefined;
   }
 
+  // Says beside the button why there are none, until they are allowed.
+  #refuse() {
+    this.refusal ??= Object.assign(document.createElement("p"), { id: "notify-refused", className: "notice warning small" });
+    this.refusal.setAttribute("role", "alert");
+    this.refusal.textContent = gettext("Notifications are blocked. Allow them for this site in your browser's settings, then try again.");
+    this.button.after(this.refusal);
+    this.button.setAttribute("aria-describedby", this.refusal.id);
+  }
+
   #show(isOn) {
+    this.refusal?.remove();
+    this.button.removeAttribute("aria-describedby");
     this.button.setAttribute("aria-pressed", String(isOn));
     if (isOn) sessionStorage.setItem(this.kept, "on");
     else sessionStorage.removeItem(this.kept);

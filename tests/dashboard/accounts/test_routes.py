@@ -24,6 +24,7 @@ from orchestration.plan.plan import Plan
 from orchestration.processors import catalogue
 from tests.support import builders
 from tests.support.builders import MakeBatch
+from tests.support.page_outline import PageOutline
 from tests.support.routes import FOREIGN, SAFE, Caller, Form, Route, every_route
 from tests.test_layout import ROOT
 
@@ -176,6 +177,23 @@ def test_the_guard_of_every_route_is_the_documented_one(table: Table, callers: l
     assert len({pattern for pattern, _ in table}) > 100
     _hold_rules(table)
     _hold_that_page_and_api_agree(table)
+
+
+def test_every_page_has_a_title_one_main_landmark_and_headings_in_order(
+    values: dict[str, Any], logged_in: Client
+) -> None:
+    found, titles = dict[str, list[str]](), set[str]()
+    for route in every_route(values):
+        if route.is_api or "GET" not in route.methods:
+            continue
+        answer = logged_in.get(route.path)
+        if answer.status_code == 200 and answer["Content-Type"].startswith("text/html") and b"<html" in answer.content:
+            outline = PageOutline(answer.content.decode())
+            titles.add(outline.title)
+            if outline.problems:
+                found[route.path] = outline.problems
+    assert found == {}
+    assert len(titles) > 25, titles
 
 
 def _as_markdown(table: Table, titles: list[str]) -> str:

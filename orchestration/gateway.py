@@ -56,6 +56,7 @@ from orchestration.temporal.connection import (
     StateTooLarge,
     TemporalUnavailable,
     not_running,
+    searching,
     unavailable,
 )
 
@@ -87,7 +88,8 @@ class Gateway(TemporalReader):
 
         `beside` are workflows of other trees on which it waits.
         """
-        return await diagnose(await self.client(), workflow_id or root_id(batch_id), beside)
+        async with searching(self.client):
+            return await diagnose(await self.client(), workflow_id or root_id(batch_id), beside)
 
     async def failing_tasks(self, known: Collection[str], others: Iterable[str]) -> list[TaskFailure]:
         """Return those of some workflows whose task fails again and again. Raises TemporalUnavailable."""

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from asgiref.sync import async_to_sync
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
+from dashboard.i18n.formatting import numeral
 from dashboard.models import Attempt, Batch, Node
 from dashboard.temporal import gateway
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import entity_id
 from orchestration.diagnosis.findings import Finding, FindingCode, Severity
-from orchestration.temporal.connection import TemporalUnavailable
+from orchestration.temporal.connection import TemporalSlow, TemporalUnavailable
 
 IDLE_AFTER = timedelta(seconds=10)
 """A batch that has not changed for this long makes no progress."""
@@ -41,7 +43,7 @@ def diagnosis_of(batch: Batch, workflow_id: str = "") -> Diagnosis:
         findings = [_unreachable(batch, error)]
     if [finding.code for finding in findings] == [FindingCode.NOT_STARTED]:
         findings = [_gone(finding) if _has_run(batch, finding.subject) else finding for finding in findings]
-    return Diagnosis(is_moving(batch), findings)
+    return Diagnosis(is_moving(batch), [_counted(batch, finding) for finding in findings])
 
 
 def entities_of(batch: Batch) -> list[str]:
@@ -55,6 +57,16 @@ def is_moving(batch: Batch) -> bool:
     return batch.changed_at is not None and timezone.now() - batch.changed_at < IDLE_AFTER
 
 
+def _counted(batch: Batch, finding: Finding) -> Finding:
+    """Say of a pause how many children wait: that is known here, while a parent may count partitions."""
+    if finding.code is not FindingCode.PAUSED:
+        return finding
+    waiting = ngettext("%(number)s child is pending.", "%(number)s children are pending.", batch.children_pending) % {
+        "number": numeral(batch.children_pending)
+    }
+    return replace(finding, what=f"{finding.what} {waiting}")
+
+
 def _has_run(batch: Batch, workflow_id: str) -> bool:
     return Attempt.objects.filter(batch=batch, node__workflow_id=workflow_id).exclude(run_id="").exists()
 
@@ -66,6 +78,10 @@ def _gone(finding: Finding) -> Finding:
 
 
 def _unreachable(batch: Batch, error: TemporalUnavailable) -> Finding:
+    if isinstance(error, TemporalSlow):
+        what = _("Temporal answers, but slowly: it took longer than 5 s to find the open workflows.")
+        advice = _("The batch goes on meanwhile. This is asked again every few seconds.")
+        return Finding(FindingCode.TEMPORAL_AWAY, Severity.WARNING, batch.pk, what, advice)
     what = _("Can't reach Temporal.")
     advice = _("Nothing is lost: batches continue automatically once it is back. Check the Temporal server.")
     return Finding(FindingCode.TEMPORAL_AWAY, Severity.PROBLEM, batch.pk, what, advice, str(error))

@@ -14,7 +14,7 @@ from dashboard.launching import watch as watching
 from dashboard.launching.watch import UnknownWorkflow
 from dashboard.pages.watch import WatchPage
 from dashboard.server.requests import HtmxHttpRequest
-from orchestration.temporal.connection import TemporalUnavailable
+from orchestration.temporal.connection import TemporalSlow, TemporalUnavailable
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -42,6 +42,11 @@ def _page(request: HtmxHttpRequest, workflow_id: str, error: str) -> WatchPage:
     search = request.GET.get("search", "")[:200]
     try:
         parents, unavailable = watching.suggested_parents(search), ""
+    except TemporalSlow:
+        parents, unavailable = (
+            [],
+            _("The search took longer than 5 s. Temporal answers: try again, or search for more."),
+        )
     except TemporalUnavailable as problem:
         parents, unavailable = [], str(problem)
     return WatchPage(workflow_id, error, search, parents, unavailable, may_operate(request.user))

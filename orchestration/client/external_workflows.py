@@ -16,7 +16,7 @@ from orchestration.client.visibility import quoted
 from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts.workflow_ids import is_canopy_id
 from orchestration.temporal.commands import Inquiry, InquiryKind, commanded, require_answer
-from orchestration.temporal.connection import RPC_TIMEOUT
+from orchestration.temporal.connection import RPC_TIMEOUT, searching
 
 SCANNED_EXECUTIONS = 2_000
 """The newest executions, among which suggestions are searched: visibility has no DISTINCT."""
@@ -53,7 +53,14 @@ class ExternalWorkflows:
         self._reader = reader
 
     async def parents(self, text: str = "") -> list[WorkflowRun]:
-        """Return roots with recently started children whose id or type contains the text, newest first."""
+        """Return roots with recently started children whose id or type contains the text, newest first.
+
+        Raises TemporalUnavailable, or TemporalSlow where only the search has no answer.
+        """
+        async with searching(self._reader.client):
+            return await self._parents(text)
+
+    async def _parents(self, text: str) -> list[WorkflowRun]:
         children = self._external_runs(" AND ParentWorkflowId IS NOT NULL")
         roots = list(dict.fromkeys([run.root async for run in children]))
         wanted = text.casefold()

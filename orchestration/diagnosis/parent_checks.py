@@ -109,10 +109,10 @@ def check_progress(
     if not progress:
         return []
     top, answer = progress[0]
-    if answer.paused:
-        return [_paused(top, answer)]
     lowest = [(workflow, each) for workflow, each in progress if not workflow.open_parents]
     running = sum(each.running for _, each in lowest)
+    if answer.paused:
+        return [_paused(top, running)]
     if not running:
         return []
     pending = sum(each.pending for _, each in lowest)
@@ -133,13 +133,14 @@ def check_progress(
     return [Finding(FindingCode.CHILDREN_OPEN, Severity.INFO, top.workflow_id, what, advice, since=oldest)]
 
 
-def _paused(workflow: WorkflowSnapshot, each: Progress) -> Finding:
-    what = _("The batch is paused: %(pending)s pending.") % {"pending": f"{each.pending:,}"}
-    if each.running:
+def _paused(workflow: WorkflowSnapshot, running: int) -> Finding:
+    """Return the finding without a number of what waits: a parent counts partitions, of which some have not started."""
+    what = _("The batch is paused.")
+    if running:
         still_running = ngettext(
-            " %(running)s running child continues.", " %(running)s running children continue.", each.running
+            " %(running)s running child continues.", " %(running)s running children continue.", running
         )
-        what += still_running % {"running": f"{each.running:,}"}
+        what += still_running % {"running": f"{running:,}"}
     advice = _("Resume the batch when it may continue.")
     return Finding(FindingCode.PAUSED, Severity.INFO, workflow.workflow_id, what, advice)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -34,7 +34,11 @@ RPC_TIMEOUT = timedelta(seconds=5)
 WITHIN_RPC_TIMEOUT = RetryConfig(max_elapsed_time_millis=int(RPC_TIMEOUT.total_seconds() * 1000))
 """Where people wait: a call that has used its time up is not made again. The SDK's default makes it three times."""
 
+HEALTH_TIMEOUT = timedelta(seconds=2)
+"""For the question whether Temporal answers at all, after a search that it did not."""
+
 UNAVAILABLE = "Can't reach Temporal."
+SLOW = "Temporal answers, but it took longer than 5 s to search."
 BUSY = "A limit of Temporal is reached: {reason}."
 REFUSAL = "Temporal refused the request: {reason}."
 
@@ -61,6 +65,10 @@ REFUSED = (
 
 class TemporalUnavailable(Exception):
     """Can't reach Temporal."""
+
+
+class TemporalSlow(TemporalUnavailable):
+    """Temporal answers, but not this search in time."""
 
 
 class TemporalBusy(TemporalUnavailable):
@@ -148,6 +156,27 @@ def unavailable() -> Iterator[None]:
         if error.status in REFUSED:
             raise TemporalRefused(REFUSAL.format(reason=error.message.rstrip(".")), error.status) from error
         raise
+
+
+@asynccontextmanager
+async def searching(client: Callable[[], Awaitable[Client]]) -> AsyncIterator[None]:
+    """Raise TemporalSlow, not TemporalUnavailable, for a search without an answer while Temporal answers otherwise."""
+    try:
+        with unavailable():
+            yield
+    except TemporalUnavailable as error:
+        cause = error.__cause__
+        is_late = isinstance(cause, RPCError) and cause.status is RPCStatusCode.DEADLINE_EXCEEDED
+        if is_late and await _answers(await client()):
+            raise TemporalSlow(SLOW) from error
+        raise
+
+
+async def _answers(client: Client) -> bool:
+    try:
+        return await client.service_client.check_health(timeout=HEALTH_TIMEOUT)
+    except RPCError:
+        return False
 
 
 @contextmanager

@@ -16,15 +16,15 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
 
+import django
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
-from django.core.asgi import get_asgi_application
 from django.db import connections
 from django.urls import get_resolver
 
-django_http = get_asgi_application()
+django.setup(set_prefix=False)
 
 from dashboard.accounts.identity import Identities
 from dashboard.activities.worker import run_notify_worker
@@ -38,10 +38,13 @@ from dashboard.server.client_address import with_peer_address
 from dashboard.server.limits.connections import limit_connections
 from dashboard.server.limits.layer import Limited
 from dashboard.server.outages import log_failure
+from dashboard.server.request_bodies import Handler
 from orchestration.startup import CannotStart, prepare
 from orchestration.temporal.alive_file import touch_until_canceled
 
 log = logging.getLogger(__name__)
+
+django_http = Handler()
 
 WatchedConnection.limits = Limits(settings.DATABASE_STATEMENT_TIMEOUT)
 

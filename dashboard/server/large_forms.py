@@ -6,7 +6,6 @@ Django refuses such a request as a whole, before a view could show the form agai
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -21,6 +20,7 @@ from django.utils.encoding import force_str
 from django.utils.translation import gettext as _
 
 from dashboard.i18n.formatting import numeral
+from dashboard.server.request_bodies import spool
 
 KEPT_SIZE = 1024 * 1024
 """Bytes of a field that is kept in a form that is too large."""
@@ -59,7 +59,7 @@ class LargeFormHandler(FileUploadHandler):
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         if limit is None or content_length <= limit:
             return None
-        with tempfile.TemporaryFile() as whole:
+        with spool() as whole:
             shutil.copyfileobj(input_data, whole, CHUNK)
             sizes = Counter[str]()
             for name, field in _fields(whole, boundary):
@@ -68,7 +68,8 @@ class LargeFormHandler(FileUploadHandler):
                 whole.seek(0)
                 assert self.request is not None
                 others = [handler for handler in self.request.upload_handlers if handler is not self]
-                return MultiPartParser(META, whole, others, encoding).parse()
+                form: Any = whole
+                return MultiPartParser(META, form, others, encoding).parse()
             too_large = {name for name, size in sizes.items() if size > KEPT_SIZE}
             if sum(size for name, size in sizes.items() if name not in too_large) > limit:
                 raise RequestDataTooBig("The fields of a form are too large together.")

@@ -89,6 +89,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("batches/<str:batch_id>/diagnosis/", batches.batch_diagnosis, name="batch-diagnosis"),
     path("batches/<str:batch_id>/nodes/", nodes.batch_nodes, name="batch-nodes"),
+    path("batches/<str:batch_id>/nodes/failure/", nodes.next_failure, name="next-failure"),
     path("batches/<str:batch_id>/nodes/<int:node_id>/", nodes.node_detail, name="node-detail"),
     path("batches/<str:batch_id>/nodes/<int:node_id>/result/", nodes.step_result, name="step-result"),
     path("batches/<str:batch_id>/nodes/<int:node_id>/items/", nodes.node_items, name="node-items"),

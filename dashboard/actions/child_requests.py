@@ -80,7 +80,7 @@ def request_action(
 
 def refusal(node: Node, reason: str) -> Refusal:
     """Return the refusal of a child."""
-    return Refusal(node.pk, node.position, f"#{node.position} {node.key_first}".strip(), reason)
+    return Refusal(node.pk, node.position, f"{node.key_first} #{node.ordinal}".strip(), reason)
 
 
 def _retry(operation: Operation, root: Node, eligible: dict[int, Node], result: OperationResult, mark: str) -> None:

@@ -88,7 +88,7 @@ class Targets:
         if selection.text:
             parts.append(f"with “{selection.text}”")
         if selection.span:
-            parts.append(f"from #{selection.span[0]} to #{selection.span[1]}")
+            parts.append(f"from #{selection.span[0] + 1} to #{selection.span[1] + 1}")
         return " ".join(parts)
 
 

@@ -88,10 +88,15 @@ class Node(Tally):
         if self.kind == NodeKind.ROOT:
             return _("Root")
         if self.kind == NodeKind.PARTITION:
-            return _("Partition %(position)s") % {"position": self.position}
+            return _("Partition %(position)s") % {"position": self.ordinal}
         if self.kind in (NodeKind.PARENT, NodeKind.CHILD):
-            return self.label or f"#{self.position}"
+            return self.label or f"#{self.ordinal}"
         return f"{self.get_kind_display()} {self.label}".strip()
+
+    @property
+    def ordinal(self) -> int:
+        """Its position as people count: from 1."""
+        return self.position + 1
 
     @property
     def has_tallies(self) -> bool:

@@ -10,11 +10,12 @@ from pydantic import BaseModel
 
 from dashboard.accounts.permissions import may_operate
 from dashboard.forms.shown_values import shown_values
-from dashboard.models import Batch
+from dashboard.models import Batch, Node, NodeStatus
 from dashboard.queries.batch_summary import Summary, summary_of
 from dashboard.queries.node_pane import Pane
 from dashboard.queries.selection import Selection
 from dashboard.queries.tree import Tree, tree_of
+from dashboard.queries.tree_order import Place
 from dashboard.server.requests import page_number, whole_number
 from orchestration.plan.plan import Plan
 from orchestration.processors.catalogue import processors, shown_parameters
@@ -22,15 +23,18 @@ from orchestration.processors.catalogue import processors, shown_parameters
 
 @dataclass(frozen=True)
 class TreeQuery:
-    """Which part of a tree is requested: a selection, an expanded parent, a page. Invalid values are ignored.
+    """Which part of a tree is requested: a selection, an expanded parent or run, a page. Invalid values are ignored.
 
-    The rows of an expanded parent are fetched alone, unless the `whole` tree is requested.
+    The rows of an expanded parent or run are fetched alone, unless the `whole` tree is requested. `around` is the id of
+    a node whose page is requested.
     """
 
     selection: Selection
     opened: int | None
     page: int
     whole: bool = False
+    run: NodeStatus | None = None
+    around: int | None = None
 
     @classmethod
     def of(cls, request: HttpRequest) -> TreeQuery:
@@ -40,11 +44,15 @@ class TreeQuery:
             opened=whole_number(request.GET.get("open", ""), None),
             page=page_number(request),
             whole="whole" in request.GET,
+            run=NodeStatus(run) if (run := request.GET.get("run", "")) in NodeStatus.values else None,
+            around=whole_number(request.GET.get("around", ""), None),
         )
 
-    def tree(self, batch: Batch) -> Tree:
-        """Return the requested part of the tree."""
-        return tree_of(batch, selection=self.selection, page=self.page, opened=self.opened)
+    def tree(self, batch: Batch, around: Node | None = None) -> Tree:
+        """Return the requested part of the tree, with the row of a node."""
+        if around is None and self.around:
+            around = Node.objects.select_related("parent__parent").filter(batch=batch, pk=self.around).first()
+        return tree_of(batch, Place(self.page, self.opened, self.run, self.selection), around)
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class BatchPage:
 
 def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane | None = None) -> BatchPage:
     """Return the context of the tab with the tree."""
-    return BatchPage(batch, query.tree(batch), pane, may_operate(request.user), summary_of(batch))
+    return BatchPage(batch, query.tree(batch, pane.node if pane else None), pane, may_operate(request.user), summary_of(batch))
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.core.paginator import Page
-from django.db.models import Case, Count, IntegerField, Value, When
+from django.db.models import Case, Count, IntegerField, QuerySet, Value, When
 
-from dashboard.models import Attempt, Item, Node, NodeStatus
+from dashboard.models import FAILURES, Attempt, Batch, Item, Node, NodeStatus
 from dashboard.queries.step_results import StepOutcome, outcome_of
 from dashboard.server.paging import page_of
 from orchestration.contracts.events import NodeKind
@@ -57,6 +57,23 @@ class Pane:
     path: Sequence[Node] = ()
     result: StepOutcome | None = None
 
+    @property
+    def position(self) -> int:
+        """The position from which the previous and the next failure are looked for; a parent's is before all."""
+        return self.node.position if self.node.kind == NodeKind.CHILD else -1
+
+    @property
+    def failure_count(self) -> int:
+        """Number of the batch's children that have failed."""
+        return sum(self.node.batch.children[status.value] for status in FAILURES)
+
+    @property
+    def failure_number(self) -> int:
+        """Its number among the failed children by position, from 1; 0 if it is none of them."""
+        if self.node.kind != NodeKind.CHILD or self.node.status not in FAILURES:
+            return 0
+        return _failures(self.node.batch).filter(position__lte=self.node.position).count()
+
 
 def items_of(node: Node, number: int) -> NodeItems:
     """Return a page of a child's items."""
@@ -74,6 +91,29 @@ def pane_of(node: Node, page: int) -> Pane:
     items = items_of(node, page) if node.kind == NodeKind.CHILD and node.length else None
     result = outcome_of(node) if node.kind in KINDS_WITH_RESULT else None
     return Pane(node, attempts, items, path=_path(node), result=result)
+
+
+def failure_beside(batch: Batch, position: int, *, is_before: bool = False) -> Node | None:
+    """Return the failed child next to a position, after it or before it; beyond the last comes the first, and so on."""
+    beyond = {"position__lt" if is_before else "position__gt": position}
+    order = "-position" if is_before else "position"
+    for limits in (beyond, {}):
+        found = [  # a query for each status: an index has them in order
+            node
+            for status in FAILURES
+            if (node := _children(batch).filter(status=status, **limits).order_by(order).first())
+        ]
+        if found:
+            return sorted(found, key=lambda node: node.position, reverse=is_before)[0]
+    return None
+
+
+def _children(batch: Batch) -> QuerySet[Node]:
+    return Node.objects.filter(batch=batch, kind=NodeKind.CHILD)
+
+
+def _failures(batch: Batch) -> QuerySet[Node]:
+    return _children(batch).filter(status__in=FAILURES)
 
 
 def _path(node: Node) -> list[Node]:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlencode
 
 from django.core.paginator import Page
-from django.db.models import Case, IntegerField, Q, Value, When
 from django.utils import timezone
 
-from dashboard.models import BY_INTEREST, NOT_COMPLETED, PARENT_KINDS, Batch, Node, NodeStatus
+from dashboard.models import BY_INTEREST, PARENT_KINDS, Batch, Node, NodeStatus
 from dashboard.queries.selection import ALL_CHILDREN, Selection
+from dashboard.queries.tree_order import (
+    PAGE_SIZE,
+    Place,
+    collapsed_below,
+    number_below,
+    place_below,
+    place_of,
+    rows_below,
+    selected_rows,
+)
 from dashboard.server.paging import page_of
 from orchestration.contracts.events import NodeKind
-from orchestration.plan.choices import Execution
 
-PAGE_SIZE = 100
 BAR_WIDTH = 1000
 NARROWEST = 12
 NESTED_LIMIT = 1_000
@@ -27,35 +34,13 @@ NESTED_LIMIT = 1_000
 DEEPEST_EXPANDED = 3
 """Level of the deepest rows that are expanded in place; below them a page of its own shows the path from the root."""
 
-SEQUENTIAL_KINDS = ("pipeline", "steps")
-"""Kinds of definitions, as a batch's `processor` names them, whose rows below the root are in sequence."""
-
-LONG_LIVED_KINDS = (NodeKind.POOL_WORKER, NodeKind.ENTITY)
-"""Nodes beside the children that they process, listed before them."""
-
-_RANK = Case(
-    When(kind__in=LONG_LIVED_KINDS, then=Value(-1)),
-    *[When(status=status, then=Value(rank)) for rank, status in enumerate((*NOT_COMPLETED, NodeStatus.RUNNING))],
-    When(status=NodeStatus.PENDING, then=Value(10)),
-    default=Value(11),
-    output_field=IntegerField(),
-)
-_PARTITION_RANK = Case(
-    When(children_failed=0, children_timed_out=0, children_terminated=0, children_canceled=0, then=Value(1)),
-    default=Value(0),
-    output_field=IntegerField(),
-)
-
-
-_IN_SEQUENCE = Case(default=Value(0), output_field=IntegerField())
-
 
 @dataclass(frozen=True)
 class TreeRow:
     """A node as a row. `start` and `bar` are its start and duration on the page's time axis, which is BAR_WIDTH long.
 
     An expanded row has the rows `below`. A row on the path to what is shown `is_open`. `nested` rows are always shown
-    below it, such as the rollback of a child.
+    below it, such as the rollback of a child; `runs` are the collapsed rows that follow it.
     """
 
     node: Node
@@ -66,6 +51,29 @@ class TreeRow:
     below: Branch | None = None
     is_open: bool = False
     nested: Sequence[TreeRow] = ()
+    runs: Sequence[Run] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """Children of one status below a node, collapsed to one row, or expanded with the rows `below`."""
+
+    parent: Node
+    status: NodeStatus
+    number: int
+    level: int
+    below: Branch | None = None
+
+    @property
+    def id(self) -> str:
+        """Its id on a page."""
+        return f"{self.parent.pk}-{self.status.value}"
+
+    @property
+    def query(self) -> str:
+        """Query string of the tree in which it is expanded, without a question mark."""
+        opened = {"open": self.parent.pk} if self.parent.has_tallies else {}
+        return urlencode(opened | {"run": self.status.value})
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,7 @@ class Branch:
     page: Page[Node]
     selection: Selection = ALL_CHILDREN
     level: int = 2
+    run: NodeStatus | None = None
 
     @property
     def total(self) -> int:
@@ -95,7 +104,8 @@ class Branch:
 
     def _query(self, page: int) -> str:
         parts: dict[str, object] = {"open": self.parent.pk} if self.parent.has_tallies else {}
-        query = urlencode(parts | ({"page": page} if page > 1 else {}))
+        run = {"run": self.run.value} if self.run else {}
+        query = urlencode(parts | run | ({"page": page} if page > 1 else {}))
         return "&".join(part for part in (self.selection.query, query) if part)
 
     @property
@@ -192,61 +202,70 @@ def _nested(nodes: Sequence[Node], level: int) -> dict[int, list[TreeRow]]:
     return found
 
 
-def _number_below(parent: Node) -> int:
-    """Return the number of rows of a branch, from tallies where there are any; a root's are its batch's."""
-    if parent.kind == NodeKind.PARENT or (parent.kind == NodeKind.ROOT and not parent.batch.is_laid_out):
-        return Node.objects.filter(parent=parent).count()
-    if parent.kind == NodeKind.ROOT:
-        return (parent.batch.partition_count or parent.batch.child_count) + _long_lived_count(parent)
-    return sum(parent.children.values())
+def branch_of(
+    parent: Node, page: int, opened: Branch | None = None, level: int = 0, run: NodeStatus | None = None
+) -> Branch:
+    """Return a page of the rows below a root or a parent, in the order of `tree_order`.
 
-
-def _long_lived_count(root: Node) -> int:
-    """Return the number of a batch's pool workers or entities."""
-    has_some = root.batch.plan_data.get("execution") in (Execution.POOL, Execution.ENTITIES)
-    return Node.objects.filter(parent=root, kind__in=LONG_LIVED_KINDS).count() if has_some else 0
-
-
-def branch_of(parent: Node, page: int, opened: Branch | None = None, level: int = 0) -> Branch:
-    """Return a page of the rows below a root or a parent: failures first, then by position.
-
-    Stages and steps are in sequence. Below a stage are its children, of all its partitions together.
+    With a `run` that is collapsed there, it is expanded, and the page is its own.
     """
-    partitioned = parent.kind == NodeKind.ROOT and parent.batch.partition_count > 0
-    rank = _PARTITION_RANK if partitioned else _RANK
-    below = Node.objects.filter(parent=parent)
-    if parent.kind == NodeKind.STAGE:
-        below = Node.objects.filter(Q(parent=parent) | Q(parent__parent=parent), kind=NodeKind.CHILD)
-    elif parent.kind == NodeKind.ROOT and parent.batch.processor in SEQUENTIAL_KINDS:
-        rank = _IN_SEQUENCE
-    nodes = page_of(below.order_by(rank, "position"), page, PAGE_SIZE, _number_below(parent))
     level = level or (DEEPEST_EXPANDED if parent.has_tallies else 2)
-    return Branch(parent, _rows(_of_batch(parent.batch, nodes), level, nodes.start_index(), opened), nodes, level=level)
+    collapsed = collapsed_below(parent)
+    expanded = run_of(parent, run, page, level) if run in collapsed.numbers else None
+    rows = collapsed.others(rows_below(parent))
+    total = number_below(parent) - collapsed.number
+    nodes = page_of(rows, collapsed.page if expanded else page, PAGE_SIZE, total)
+    shown = _rows(_of_batch(parent.batch, nodes), level, nodes.start_index(), opened)
+    last = collapsed.ahead - nodes.start_index()
+    if collapsed.numbers and 0 <= last < len(shown):
+        shown[last] = replace(shown[last], runs=_runs(parent, collapsed.numbers, level, expanded))
+    return Branch(parent, shown, nodes, level=level)
+
+
+def run_of(parent: Node, run: NodeStatus | None, page: int, level: int = 0) -> Branch:
+    """Return a page of the children of one status below a parent, by position."""
+    assert run
+    level = level or (DEEPEST_EXPANDED if parent.has_tallies else 2)
+    counts = parent.batch.children if parent.kind == NodeKind.ROOT else parent.children
+    rows = rows_below(parent).filter(kind=NodeKind.CHILD, status=run)
+    nodes = page_of(rows, page, PAGE_SIZE, counts[run.value])
+    return Branch(
+        parent, _rows(_of_batch(parent.batch, nodes), level + 1, nodes.start_index()), nodes, level=level + 1, run=run
+    )
+
+
+def _runs(parent: Node, numbers: Mapping[NodeStatus, int], level: int, expanded: Branch | None) -> list[Run]:
+    return [
+        Run(parent, status, number, level, expanded if expanded and expanded.run == status else None)
+        for status, number in numbers.items()
+    ]
 
 
 def selected_branch(root: Node, selection: Selection, page: int) -> Branch:
     """Return a page of the selected children, wherever they are in the tree: failures first."""
-    order = ("position",) if selection.status else (_RANK, "position")
-    children = selection.children(root.batch).order_by(*order)
-    nodes = page_of(children, page, PAGE_SIZE, selection.number(root.batch))
+    nodes = page_of(selected_rows(root, selection), page, PAGE_SIZE, selection.number(root.batch))
     return Branch(root, _rows(_of_batch(root.batch, nodes), 2, nodes.start_index()), nodes, selection)
 
 
-def tree_of(batch: Batch, *, selection: Selection, page: int, opened: int | None) -> Tree:
-    """Return the tree of a batch: the selected children, or all rows with one parent (`opened`, a node's id) expanded.
+def tree_of(batch: Batch, place: Place, around: Node | None = None) -> Tree:
+    """Return the tree of a batch: the selected children, or all rows with one parent or collapsed run expanded.
 
-    `page` is that of the selected children, else of the expanded parent, else of the rows below the root.
+    The page is that of the selected children, else of what is expanded, else of the rows below the root. The page
+    that shows the node `around` is preferred to the place.
     """
     [root] = _of_batch(batch, Node.objects.filter(batch=batch, kind=NodeKind.ROOT))
-    if selection.is_narrow:
-        branch = selected_branch(root, selection, page)
-    elif opened and (below := Node.objects.filter(batch=batch, kind__in=PARENT_KINDS, pk=opened)):
-        [partition] = _of_batch(batch, below)
-        if path := _path(root, partition):
-            return Tree(_rows([root], 1)[0], branch_of(partition, page, level=len(path) + 2), path)
-        branch = branch_of(root, _page_of_partition(root, partition), branch_of(partition, page))
+    if around:
+        place = place_of(root, around, place.selection)
+    if place.selection.is_narrow:
+        branch = selected_branch(root, place.selection, place.page)
+    elif place.opened and (below := Node.objects.filter(batch=batch, kind__in=PARENT_KINDS, pk=place.opened)):
+        [parent] = _of_batch(batch, below)
+        if path := _path(root, parent):
+            deep = branch_of(parent, place.page, level=len(path) + 2, run=place.run)
+            return Tree(_rows([root], 1)[0], deep, path)
+        branch = branch_of(root, place_below(root, parent), branch_of(parent, place.page, run=place.run))
     else:
-        branch = branch_of(root, page)
+        branch = branch_of(root, place.page, run=place.run)
     return Tree(_rows([root], 1)[0], branch)
 
 
@@ -259,17 +278,3 @@ def _path(root: Node, opened: Node) -> list[TreeRow]:
         return []
     shown = enumerate(_of_batch(root.batch, nodes), start=2)
     return [replace(_rows([node], level)[0], is_open=True) for level, node in shown]
-
-
-def _page_of_partition(root: Node, partition: Node) -> int:
-    """Return the page of the root's branch that an expanded row is on."""
-    if partition.kind == NodeKind.PARENT:
-        below = Node.objects.filter(parent=root).order_by(_RANK, "position").values_list("pk", flat=True)
-        return list(below).index(partition.pk) // PAGE_SIZE + 1
-    if partition.kind == NodeKind.STAGE:
-        return Node.objects.filter(parent=root, position__lt=partition.position).count() // PAGE_SIZE + 1
-    before = Node.objects.filter(parent=root).annotate(rank=_PARTITION_RANK)
-    failing = any(partition.children[status.value] for status in NOT_COMPLETED)
-    ahead = before.filter(rank=0 if failing else 1, position__lt=partition.position).count()
-    ahead += 0 if failing else before.filter(rank=0).count()
-    return ahead // PAGE_SIZE + 1

@@ -11,27 +11,27 @@ from dashboard.accounts.permissions import may_operate
 from dashboard.models import PARENT_KINDS, Batch, Item, Node
 from dashboard.pages.batch_frame import batch_frame
 from dashboard.pages.batches import TreeQuery, batch_page
-from dashboard.queries.node_pane import items_of, pane_of
+from dashboard.queries.node_pane import failure_beside, items_of, pane_of
 from dashboard.queries.step_results import result_text
-from dashboard.queries.tree import branch_of
-from dashboard.server.requests import HtmxHttpRequest, page_number
+from dashboard.queries.tree import branch_of, run_of
+from dashboard.server.requests import HtmxHttpRequest, page_number, whole_number
 from orchestration.contracts.events import NodeKind
 
 
 @require_safe
 def batch_nodes(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
-    """Show a page of the tree, or of one partition; a request without htmx is redirected to the batch page."""
+    """Show a page of the tree, a partition or a run; a request without htmx is redirected to the batch page."""
     query = TreeQuery.of(request)
     if not request.htmx:
         return redirect(f"{reverse('batch-detail', args=[batch_id])}?{request.GET.urlencode()}")
     batch = get_object_or_404(Batch, id=batch_id)
     context = {"batch": batch, "may_operate": may_operate(request.user)}
-    if query.opened is None or query.whole:
+    if query.whole or (query.opened is None and query.run is None):
         return render(request, "batches/_tree.html", context | {"tree": query.tree(batch)})
-    partition = get_object_or_404(
-        Node.objects.select_related("batch"), batch=batch, kind__in=PARENT_KINDS, pk=query.opened
-    )
-    return render(request, "batches/_tree.html#branch", context | {"branch": branch_of(partition, query.page)})
+    which = {"kind": NodeKind.ROOT} if query.opened is None else {"kind__in": PARENT_KINDS, "pk": query.opened}
+    parent = get_object_or_404(Node.objects.select_related("batch"), batch=batch, **which)
+    branch = run_of(parent, query.run, query.page) if query.run else branch_of(parent, query.page)
+    return render(request, "batches/_tree.html#branch", context | {"branch": branch})
 
 
 @require_safe
@@ -51,6 +51,22 @@ def node_detail(request: HtmxHttpRequest, batch_id: str, node_id: int) -> HttpRe
         "page": batch_page(request, node.batch, TreeQuery.of(request), pane),
     }
     return render(request, "batches/batch_detail.html", context)
+
+
+@require_safe
+def next_failure(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
+    """Redirect to the failed child after the position `after` or before the position `before`, by default the first."""
+    batch = get_object_or_404(Batch, id=batch_id)
+    before = whole_number(request.GET.get("before", ""), None)
+    after = whole_number(request.GET.get("after", ""), None)
+    node = (
+        failure_beside(batch, -1 if after is None else after)
+        if before is None
+        else failure_beside(batch, before, is_before=True)
+    )
+    if node is None:
+        return HttpResponse(status=204) if request.htmx else redirect("batch-detail", batch_id)
+    return redirect("node-detail", batch_id, node.pk)
 
 
 @require_safe
@@ -85,4 +101,6 @@ def item_detail(request: HtmxHttpRequest, batch_id: str, index: int) -> HttpResp
 
 def _node(batch_id: str, node_id: int) -> Node:
     """Return a node of this batch. Raises Http404."""
-    return get_object_or_404(Node.objects.select_related("batch__launched_by", "parent"), batch_id=batch_id, pk=node_id)
+    return get_object_or_404(
+        Node.objects.select_related("batch__launched_by", "parent__parent"), batch_id=batch_id, pk=node_id
+    )

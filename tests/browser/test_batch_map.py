@@ -53,15 +53,34 @@ async def opens_a_failed_cell(page: Page) -> int:
     """Point at a cell, go to the next failed one by key and open it; return its position."""
     view, hint = page.locator(".map-view"), page.locator(".map-hint")
     await view.hover(position={"x": 24, "y": 8})
-    await expect(hint).to_contain_text(re.compile(r"#1 item-1 · (Completed|Failed) · [\d.]+ s"))
+    await expect(hint).to_contain_text(re.compile(r"item-1 #2 · (Completed|Failed) · [\d.]+ s"))
     await view.focus()
     await page.keyboard.press("n")
     await expect(hint).to_contain_text("Failed")
-    position = int(re.search(r"#(\d+)", await hint.inner_text())[1])  # type: ignore[index]
+    position = int(re.search(r"#(\d+)", await hint.inner_text())[1]) - 1  # type: ignore[index]
     await page.keyboard.press("Enter")
-    await expect(page.locator("#pane h2")).to_contain_text(f"#{position}")
-    await page.keyboard.press("Escape")
+    await expect(page.locator("#pane h2")).to_contain_text(f"#{position + 1}")
+    await steps_through_failures(page)
+    await expect(view).to_be_focused()
     return position
+
+
+async def steps_through_failures(page: Page) -> None:
+    """Go to the next failure and back by key: each is in view, as is its row; then open the link again, and close."""
+    drawer, row = page.locator(".pane"), page.locator(".tree tr.is-open")
+    first = await drawer.get_attribute("data-address")
+    for key in ("n", "p"):
+        before = await drawer.get_attribute("data-address")
+        await page.keyboard.press(key)
+        await expect(page.locator(f".pane[data-address='{before}']")).to_have_count(0)
+        await expect(drawer).to_be_in_viewport(ratio=0.9)
+        await expect(row).to_have_attribute("data-status", "failed")
+        await expect(row).to_be_in_viewport()
+    assert await drawer.get_attribute("data-address") == first
+    assert page.url.endswith(first or "?")
+    await page.get_by_role("button", name="Copy link").focus()
+    await page.keyboard.press("Escape")
+    await expect(drawer).to_have_count(0)
 
 
 async def filters_and_colours_by_duration(page: Page, position: int) -> None:
@@ -93,7 +112,7 @@ async def opens_the_timeline(page: Page) -> None:
 async def narrows_the_tree(page: Page) -> None:
     """Show in the tree the children of a row of the map's table."""
     await page.locator("#map-table summary").click()
-    await page.locator("#map-table").get_by_role("link", name="#0–2").click()
+    await page.locator("#map-table").get_by_role("link", name="#1–3").click()
     await expect(page.locator("#tree tr[data-kind='child']")).to_have_count(3)
     assert page.url.endswith("?span=0-2")
 
@@ -107,3 +126,7 @@ async def test_a_map_fits_a_phone(stack: Stack, new_page: NewPage) -> None:
     stack.wait_for(batch, "completed")
     await expect(page.locator("#map [data-only='completed'] b")).to_have_text(str(COUNT))
     assert await page.evaluate("document.documentElement.scrollWidth") == 390
+    child = stack.nodes(batch, kind="child")[-1]
+    await page.goto(f"/batches/{batch}/nodes/{child['id']}/")  # a shared link
+    await expect(page.locator(".pane h2")).to_be_in_viewport()
+    await expect(page.locator("#node-{id}".format(**child))).to_be_in_viewport()

@@ -20,7 +20,7 @@ NO_RETRY = {"item_attempts": 1, "item_backoff": 0}
 
 def row(page: Page, position: int) -> str:
     """Return the selector of a child's row."""
-    return f"tr[data-kind='child']:has(.place:text-is('#{position}'))"
+    return f"tr[data-kind='child']:has(.place:text-is('#{position + 1}'))"
 
 
 async def count_loads(page: Page) -> None:

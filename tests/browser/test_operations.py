@@ -42,7 +42,7 @@ async def test_a_brushed_range_is_counted_and_retried_with_other_parameters(stac
     await page.get_by_role("button", name="Retry…", exact=True).click()
     dialog = page.get_by_role("dialog")
     await expect(dialog.get_by_role("heading")).to_have_text("Retry 7 children?")
-    await expect(dialog).to_contain_text("From #3 to #9: 7 children, 7 items, about")
+    await expect(dialog).to_contain_text("From #4 to #10: 7 children, 7 items, about")
     await dialog.get_by_label("Reason").fill("stock is back")
     await dialog.get_by_text("Change parameters").click()
     await dialog.get_by_label("Failure rate (%)", exact=True).fill("0")

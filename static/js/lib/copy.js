@@ -1,4 +1,5 @@
-// Copies the text of an element; if the browser forbids that, selects the text so that it can be copied by hand.
+// Copies the text of an element, or the address if it is a link; if the browser forbids that, selects the text so that
+// it can be copied by hand.
 import { setText } from "./format.js";
 
 const SAID_FOR = 1_500;
@@ -8,12 +9,18 @@ document.addEventListener("click", async (event) => {
   if (!button) return;
   const source = document.getElementById(button.dataset.copy);
   const word = button.querySelector("span");
+  button.dataset.word ??= word.textContent;
   try {
-    await navigator.clipboard.writeText(source.textContent);
+    await navigator.clipboard.writeText(source.href ?? source.textContent);
+    button.classList.add("is-copied");
     setText(word, gettext("Copied"));
-    setTimeout(() => setText(word, gettext("Copy")), SAID_FOR);
+    setTimeout(() => {
+      button.classList.remove("is-copied");
+      setText(word, button.dataset.word);
+    }, SAID_FOR);
   } catch {
-    source.closest("details").open = true;
+    const fold = source.closest("details");
+    if (fold) fold.open = true;
     getSelection().selectAllChildren(source);
   }
 });

@@ -67,7 +67,7 @@ export class MapCursor {
   #tell(position, key) {
     const { drawing, cells, view } = this.map;
     const seconds = cells.secondsAt(position);
-    const words = [`#${position} ${key}`.trim(), statusLabel(cells.statusAt(position)), seconds === null ? "" : duration(seconds)];
+    const words = [`${key} #${position + 1}`.trim(), statusLabel(cells.statusAt(position)), seconds === null ? "" : duration(seconds)];
     setText(this.hint, words.filter(Boolean).join(" · "));
     const [x, y] = drawing.placeOf(position);
     const left = Math.max(0, Math.min(x, view.clientWidth - this.hint.offsetWidth));

@@ -1,13 +1,15 @@
-// The pane of one node: its URL, focus, closing, and refresh while the node changes.
+// The drawer of one node: its URL, its row in the tree, focus, closing, and refresh while the node changes.
 
 const REFRESH_EVERY = 1_500;
 
 export class Pane {
   #timer = 0;
   #kept = null;
+  #opener = null;
 
-  constructor(home) {
+  constructor(home, grid) {
     this.home = home;
+    this.grid = grid;
     this.element = document.getElementById("pane");
     this.element.addEventListener("click", (event) => {
       if (!event.target.closest("[data-close-pane]")) return;
@@ -15,12 +17,12 @@ export class Pane {
       this.close();
     });
     document.addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && this.node && !document.querySelector("dialog[open]")) this.close();
+      if (event.key === "Escape" && !event.defaultPrevented && this.node && !document.querySelector("dialog[open]")) this.close();
     });
     this.element.addEventListener("htmx:beforeSwap", (event) => event.target === this.element && this.#keep());
     this.element.addEventListener("htmx:afterSwap", (event) => event.target === this.element && this.#shown());
     window.addEventListener("popstate", () => this.#follow());
-    this.mark();
+    if (this.node) this.reveal();
   }
 
   get node() {
@@ -32,8 +34,15 @@ export class Pane {
     if (this.node) document.getElementById(`node-${this.node}`)?.classList.add("is-open");
   }
 
+  // Scrolls the node's row into view; the tree fetches the page that has it.
+  async reveal() {
+    const { node } = this;
+    await this.grid.reveal(node, () => this.node === node);
+    this.mark();
+  }
+
   close() {
-    if (location.pathname !== this.home) history.pushState({ pane: true }, "", this.home);
+    if (location.pathname !== this.home) history.pushState({ pane: true }, "", this.home + (this.grid.query && `?${this.grid.query}`));
     this.#empty();
   }
 
@@ -55,7 +64,10 @@ export class Pane {
     const row = document.getElementById(`node-${this.node}`);
     this.element.replaceChildren();
     this.mark();
-    row?.focus({ preventScroll: true });
+    const isInTree = this.#opener?.closest(".tree") && row; // the row of the node that was shown last
+    const back = this.#opener?.isConnected && !isInTree ? this.#opener : row;
+    this.#opener = null;
+    back?.focus({ preventScroll: true });
   }
 
   #follow() {
@@ -63,16 +75,18 @@ export class Pane {
     else if (location.pathname.startsWith(`${this.home}nodes/`)) this.#fetch(location.pathname);
   }
 
-  // Keeps opened items and the scroll position across a refresh of the same node.
+  // Keeps opened items and the scroll position across a refresh of the same node, and where the focus was before.
   #keep() {
+    const { activeElement } = document;
+    if (activeElement !== document.body && !this.element.contains(activeElement)) this.#opener = activeElement;
     const opened = [...this.element.querySelectorAll("details[id][open]")];
     const scroll = this.element.querySelector(".pane-body")?.scrollTop ?? 0;
     this.#kept = this.node ? { node: this.node, opened, scroll } : null;
   }
 
   #shown() {
-    this.mark();
     if (this.#kept?.node === this.node) {
+      this.mark();
       for (const details of this.#kept.opened) {
         const fresh = document.getElementById(details.id);
         if (fresh && fresh.dataset.status === details.dataset.status) fresh.replaceWith(details);
@@ -84,5 +98,6 @@ export class Pane {
     const { address } = this.element.firstElementChild.dataset;
     if (location.pathname !== address) history.pushState({ pane: true }, "", address);
     this.element.querySelector("h2").focus({ preventScroll: true });
+    this.reveal();
   }
 }

@@ -19,7 +19,7 @@ export class TreeTab {
     this.tree = tree;
     this.state = null;
     this.grid = new TreeGrid(tree);
-    this.pane = new Pane(batch.dataset.home);
+    this.pane = new Pane(batch.dataset.home, this.grid);
     this.find = document.querySelector("#find input");
     this.selected = form ? new Selection(tree, form) : null;
     this.map = map ? new BatchMap(map, (span, counts) => this.#showBrush(span, counts)) : null;

@@ -99,6 +99,26 @@ export class TreeGrid {
     else await htmx.ajax("GET", below.dataset.address, { target: below, swap: "innerHTML" });
   }
 
+  // The query string of what is shown, without a question mark.
+  get query() {
+    return this.table.dataset.selection;
+  }
+
+  // Scrolls a node's row into view. If it is not on the page, fetches the page that has it, unless `isWanted` says that
+  // another node is wanted meanwhile.
+  async reveal(node, isWanted = () => true) {
+    const rowOf = () => document.getElementById(`node-${node}`);
+    if (!rowOf()?.offsetParent) {
+      this.table.classList.remove("is-folded");
+      if (!rowOf()) await this.load(`${this.table.dataset.address}?${this.query}&around=${node}`);
+      if (!isWanted()) return;
+    }
+    const row = rowOf();
+    if (!row) return;
+    row.scrollIntoView({ block: "nearest" });
+    this.#enter(row);
+  }
+
   // Fetches the tree and restores the expanded rows, including those expanded during the request.
   async load(address) {
     for (const below of this.table.querySelectorAll("tbody[id^='below-']:not([hidden])")) this.#opened.add(below.id.replace("below", "node"));

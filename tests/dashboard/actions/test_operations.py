@@ -52,7 +52,7 @@ def test_a_retry_with_other_parameters_fixes_exactly_the_selected_children(stack
     assert answer.status_code == 201
     operation = answer.json()
     assert (operation["number"], operation["items"], operation["accepted"]) == (3, 3, 3)
-    assert operation["words"] == "from #1 to #3"
+    assert operation["words"] == "from #2 to #4"
     stack.wait_for(batch, "completed_with_failures")
 
     def fixed() -> bool:

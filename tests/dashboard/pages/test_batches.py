@@ -165,7 +165,7 @@ def test_a_partition_opens_by_link_and_by_htmx(logged_in: Client, operator: User
     assert text.count('data-kind="child"') == 100
     alone = logged_in.get(f"/batches/{batch.pk}/nodes/", {"open": partition.pk, "page": 2}, headers=HTMX)
     text = alone.content.decode()
-    assert (text.count('data-kind="child"'), "#600" in text, "<table" in text) == (100, True, False)
+    assert (text.count('data-kind="child"'), "#601" in text, "<table" in text) == (100, True, False)
 
 
 def test_another_batchs_partition_is_not_found(logged_in: Client, operator: User) -> None:

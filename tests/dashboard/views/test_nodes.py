@@ -53,7 +53,7 @@ def test_the_path_from_the_root_to_a_child_is_shown(logged_in: Client, operator:
     batch = make_batch(operator, 1_200)
     child = child_of(batch, 700)
     path = logged_in.get(f"/batches/{batch.pk}/nodes/{child.pk}/", headers=HTMX).context["pane"].path
-    assert [node.title for node in path] == ["Root", "Partition 1"]
+    assert [node.title for node in path] == ["Root", "Partition 2"]
     text = pane(logged_in, child)
     assert text.index(f"/nodes/{path[0].pk}/") < text.index(f"/nodes/{path[1].pk}/")
     assert 'aria-label="Path from the root"' not in pane(logged_in, path[0])
@@ -93,6 +93,29 @@ def test_a_plain_link_gets_the_batch_page_with_the_pane(logged_in: Client, opera
     assert 'class="pane"' in text
 
 
+def test_a_link_to_a_child_shows_the_page_of_the_tree_that_has_its_row(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 1_200)
+    child = child_of(batch, 1_150)
+    text = logged_in.get(f"/batches/{batch.pk}/nodes/{child.pk}/").content.decode()
+    assert f'id="node-{child.pk}"' in text
+    assert text.count('data-kind="child"') == 100
+
+
+def test_the_next_failure_is_looked_for_from_a_position(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 8)
+    address = f"/batches/{batch.pk}/nodes/failure/"
+    assert logged_in.get(address).headers["Location"] == f"/batches/{batch.pk}/"
+    assert logged_in.get(address, headers=HTMX).status_code == 204
+    start_root(batch)
+    run_children(batch, {1: Status.COMPLETED, 2: Status.FAILED, 4: Status.TIMED_OUT, 6: Status.FAILED})
+    expected = {"": 2, "after=2": 4, "after=4": 6, "after=6": 2, "before=6": 4, "before=2": 6, "after=x": 2}
+    for query, position in expected.items():
+        found = logged_in.get(f"{address}?{query}").headers["Location"]
+        assert found == f"/batches/{batch.pk}/nodes/{child_of(batch, position).pk}/", query
+    assert "Failure 2 of 3" in pane(logged_in, child_of(batch, 4))
+    assert "Failure " not in pane(logged_in, child_of(batch, 1))
+
+
 def test_links_lead_to_temporals_own_ui(logged_in: Client, operator: User, settings: Settings) -> None:
     settings.TEMPORAL_UI_URL, settings.TEMPORAL_NAMESPACE = "http://temporal:8233/", "team a"
     batch = make_batch(operator, 1_001)
@@ -108,7 +131,7 @@ def test_links_lead_to_temporals_own_ui(logged_in: Client, operator: User, setti
 def test_every_kind_of_node_has_a_pane(logged_in: Client, operator: User) -> None:
     batch = make_batch(operator, 1_001)
     start_root(batch)
-    for kind, word in ((NodeKind.ROOT, "Root"), (NodeKind.PARTITION, "Partition 0"), (NodeKind.CHILD, "#0")):
+    for kind, word in ((NodeKind.ROOT, str(batch)), (NodeKind.PARTITION, "Partition 1"), (NodeKind.CHILD, "#1")):
         assert word in pane(logged_in, Node.objects.filter(batch=batch, kind=kind).order_by("position")[0])
 
 

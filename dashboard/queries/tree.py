@@ -258,8 +258,7 @@ def tree_of(batch: Batch, place: Place, around: Node | None = None) -> Tree:
         place = place_of(root, around, place.selection)
     if place.selection.is_narrow:
         branch = selected_branch(root, place.selection, place.page)
-    elif place.opened and (below := Node.objects.filter(batch=batch, kind__in=PARENT_KINDS, pk=place.opened)):
-        [parent] = _of_batch(batch, below)
+    elif parent := place.parent or _opened(batch, place.opened):
         if path := _path(root, parent):
             deep = branch_of(parent, place.page, level=len(path) + 2, run=place.run)
             return Tree(_rows([root], 1)[0], deep, path)
@@ -267,6 +266,12 @@ def tree_of(batch: Batch, place: Place, around: Node | None = None) -> Tree:
     else:
         branch = branch_of(root, place.page, run=place.run)
     return Tree(_rows([root], 1)[0], branch)
+
+
+def _opened(batch: Batch, pk: int | None) -> Node | None:
+    """Return the parent that is to be expanded."""
+    found = Node.objects.filter(batch=batch, kind__in=PARENT_KINDS, pk=pk) if pk else []
+    return next(iter(_of_batch(batch, found)), None)
 
 
 def _path(root: Node, opened: Node) -> list[TreeRow]:

@@ -139,6 +139,8 @@ class Place:
     opened: int | None = None
     run: NodeStatus | None = None
     selection: Selection = ALL_CHILDREN
+    parent: Node | None = None
+    """What is `opened`, where it is already known."""
 
 
 def place_of(root: Node, node: Node, selection: Selection) -> Place:
@@ -153,13 +155,14 @@ def place_of(root: Node, node: Node, selection: Selection) -> Place:
     if parent.kind == NodeKind.PARTITION and parent.parent and parent.parent.kind == NodeKind.STAGE:
         parent = parent.parent
     parent.batch = root.batch
-    opened = None if parent.kind == NodeKind.ROOT else parent.pk
+    opened = None if parent.kind == NodeKind.ROOT else parent
     rows, collapsed = rows_below(parent), collapsed_below(parent)
     status = NodeStatus(row.status)
     if row.kind == NodeKind.CHILD and status in collapsed.numbers:
         ahead = rows.filter(kind=NodeKind.CHILD, status=status, position__lt=row.position).count()
-        return Place(ahead // PAGE_SIZE + 1, opened, status)
-    return Place(_before(collapsed.others(rows), _rank_below(parent, row), row) // PAGE_SIZE + 1, opened)
+        return Place(ahead // PAGE_SIZE + 1, run=status, parent=opened)
+    page = _before(collapsed.others(rows), _rank_below(parent, row), row) // PAGE_SIZE + 1
+    return Place(page, parent=opened)
 
 
 def place_below(root: Node, parent: Node) -> int:

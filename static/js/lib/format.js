@@ -18,6 +18,7 @@ export function duration(seconds) {
 // Statuses in the form `sum` takes: all closed ones, and the failures among them.
 export const CLOSED = "completed failed timed_out terminated canceled skipped";
 export const FAILURES = "failed timed_out terminated";
+const NOT_COMPLETED = `${FAILURES} canceled`;
 const BY_INTEREST = "failed timed_out terminated canceled running pending completed skipped";
 
 // The label of a status is stored with its icon in templates/partials/_icons.html.
@@ -40,6 +41,13 @@ export function percent(share) {
 }
 
 export const doneOf = (done, total) => fill(gettext("%(done)s of %(total)s"), { done: number(done), total: number(total) });
+
+// How far the children below a node are: 48 of 60 · 2 failed.
+export function folderWords(counts) {
+  const total = Object.values(counts).reduce((all, count) => all + count, 0);
+  const failed = NOT_COMPLETED.split(" ").filter((status) => counts[status]);
+  return [doneOf(sum(counts, CLOSED), total), ...failed.map((status) => `${number(counts[status])} ${statusLabel(status).toLowerCase()}`)].join(" · ");
+}
 
 // Counts by status in words, failures first: 13 failed, 987 completed.
 export function tallyWords(counts) {

@@ -19,6 +19,12 @@ export class Pane {
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && !event.defaultPrevented && this.node && !document.querySelector("dialog[open]")) this.close();
     });
+    document.addEventListener("click", (event) => {
+      const link = event.target.closest(".tree .open");
+      if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      htmx.ajax("GET", link.pathname, { source: this.element, target: this.element, swap: "innerHTML" });
+    });
     this.element.addEventListener("htmx:beforeSwap", (event) => event.target === this.element && this.#keep());
     this.element.addEventListener("htmx:afterSwap", (event) => event.target === this.element && this.#shown());
     window.addEventListener("popstate", () => this.#follow());

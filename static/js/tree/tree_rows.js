@@ -1,6 +1,6 @@
 // Applies the nodes of a delta to the visible rows. Rows never move.
 import { drawBar } from "../live/counts.js";
-import { CLOSED, doneOf, errorLine, FAILURES, number, setStatus, setText, sum, tallyWords } from "../lib/format.js";
+import { doneOf, errorLine, FAILURES, folderWords, number, setStatus, setText } from "../lib/format.js";
 import { fill } from "../lib/words.js";
 
 const field = (row, name) => row.querySelector(`[data-field="${name}"]`);
@@ -17,15 +17,13 @@ export function applyNode(node) {
   setText(field(row, "attempt"), node.attempt ? number(node.attempt) : "–");
   if (node.children && node.kind !== "root") {
     if (node.kind === "stage" && node.note) setText(field(row, "note"), node.note);
-    const total = Object.values(node.children).reduce((all, count) => all + count, 0);
-    setText(field(row, "items"), doneOf(sum(node.children, CLOSED), total));
     drawBar(row, node.children);
-    setText(field(row, "tally"), tallyWords(node.children));
+    setText(field(row, "tally"), folderWords(node.children));
   } else {
     if (node.kind === "child" && node.length) {
       setText(field(row, "items"), doneOf(node.items.completed + node.items.failed, node.length));
     }
-    const tally = node.kind === "root" ? tallyWords(node.children) : "";
+    const tally = node.kind === "root" ? folderWords(node.children) : "";
     setText(field(row, "error"), errorLine(node.error) || node.note || tally);
     field(row, "error").title = errorLine(node.error);
   }

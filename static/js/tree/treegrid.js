@@ -1,5 +1,6 @@
 // The tree as an ARIA treegrid: one row is in the tab order, arrow keys move, branches load when expanded.
 
+const DEEPEST_EXPANDED = 3; // level of the deepest rows that are expanded in place
 const rowsOf = (table) => [...table.querySelectorAll("tbody tr[tabindex]")].filter((row) => row.offsetParent !== null);
 
 export class TreeGrid {
@@ -21,7 +22,7 @@ export class TreeGrid {
 
   // Keeps one row in the tab order: controls inside rows are reached by the row's keys.
   prepare() {
-    for (const inner of this.table.querySelectorAll("tr[data-node] :is(a, input)")) inner.tabIndex = -1;
+    for (const inner of this.table.querySelectorAll("tbody tr :is(a, input)")) inner.tabIndex = -1;
     const rows = rowsOf(this.table);
     const current = document.getElementById(this.#current);
     this.#enter(rows.includes(current) ? current : rows[0]);
@@ -36,12 +37,15 @@ export class TreeGrid {
   }
 
   #click(event) {
-    const row = event.target.closest("tr[data-node]");
-    if (!row) return;
-    if (event.target.closest(".twist")) {
+    if (event.ctrlKey || event.metaKey) return;
+    const row = event.target.closest("tr[tabindex]");
+    const pager = event.target.closest(".pager a");
+    if (pager) this.#turn(row, pager, event);
+    else if (row && (event.target.closest(".twist") || row.classList.contains("run"))) {
       event.preventDefault();
       this.toggle(row);
-    } else if (event.target.closest(".pick")) {
+    } else if (!row?.dataset.node) return;
+    else if (event.target.closest(".pick")) {
       if (event.target.tagName !== "INPUT") row.querySelector(".pick input")?.click();
     } else if (!event.target.closest("a")) {
       row.querySelector(".open").click();
@@ -60,7 +64,7 @@ export class TreeGrid {
       End: () => rows.at(-1).focus(),
       ArrowRight: () => this.#right(row, rows[place + 1]),
       ArrowLeft: () => this.#left(row, rows),
-      Enter: () => (row.querySelector(".open") ?? row.querySelector("[rel='next']"))?.click(),
+      Enter: () => (row.querySelector(".open") ?? row.querySelector("[rel='next']") ?? row.querySelector(".twist"))?.click(),
       " ": () => row.querySelector(".pick input")?.click(),
     };
     if (!moves[event.key] || (event.target.tagName === "A" && event.key === "Enter")) return;
@@ -83,20 +87,46 @@ export class TreeGrid {
 
   async toggle(row) {
     const isOpen = row.getAttribute("aria-expanded") === "true";
+    const twist = row.querySelector(".twist");
+    if (row.dataset.node && row.dataset.kind !== "root" && (this.table.dataset.path || Number(row.ariaLevel) >= DEEPEST_EXPANDED)) {
+      location.assign(isOpen ? location.pathname : twist.href); // a page of its own shows what is further down
+      return;
+    }
     row.setAttribute("aria-expanded", String(!isOpen));
     this.#opened[isOpen ? "delete" : "add"](row.id);
-    if (row.dataset.kind === "root") {
-      this.table.classList.toggle("is-folded", isOpen);
-      return;
-    }
-    const below = document.getElementById(`below-${row.dataset.node}`);
-    if (!below) {
-      location.assign(isOpen ? location.pathname : row.querySelector(".twist").href);
-      return;
-    }
-    below.hidden = isOpen;
-    if (isOpen) below.replaceChildren();
-    else await htmx.ajax("GET", below.dataset.address, { target: below, swap: "innerHTML" });
+    if (row.dataset.kind === "root") this.table.classList.toggle("is-folded", isOpen);
+    else if (isOpen) this.#fold(row);
+    else await this.#fill(row, twist.search);
+  }
+
+  // The rows below one: those that follow it and have a higher level.
+  #below(row) {
+    const found = [];
+    for (let next = row.nextElementSibling; next && Number(next.ariaLevel) > Number(row.ariaLevel); next = next.nextElementSibling) found.push(next);
+    return found;
+  }
+
+  #fold(row) {
+    for (const below of this.#below(row)) below.remove();
+    this.prepare();
+  }
+
+  // Fetches a page of the rows below one, and puts them there.
+  async #fill(row, query) {
+    await htmx.ajax("GET", this.table.dataset.address + query, { source: row, target: row, swap: "afterend" });
+    if (row.getAttribute("aria-expanded") === "false") this.#fold(row); // folded meanwhile
+  }
+
+  // Turns a page, in place where there is one.
+  #turn(row, link, event) {
+    if (this.table.dataset.path && !link.search.includes("run=")) return; // a page of its own
+    event.preventDefault();
+    let owner = row.previousElementSibling;
+    while (owner && Number(owner.ariaLevel) >= Number(row.ariaLevel)) owner = owner.previousElementSibling;
+    if (owner) {
+      this.#fold(owner);
+      this.#fill(owner, link.search);
+    } else this.load(this.table.dataset.address + link.search);
   }
 
   // The query string of what is shown, without a question mark.
@@ -121,7 +151,7 @@ export class TreeGrid {
 
   // Fetches the tree and restores the expanded rows, including those expanded during the request.
   async load(address) {
-    for (const below of this.table.querySelectorAll("tbody[id^='below-']:not([hidden])")) this.#opened.add(below.id.replace("below", "node"));
+    for (const row of this.table.querySelectorAll(":is(.folder > [data-kind], .run)[aria-expanded='true']")) this.#opened.add(row.id);
     await htmx.ajax("GET", address, { target: this.container, swap: "innerHTML" });
     for (const id of this.#opened) {
       const row = document.getElementById(id);

@@ -1,5 +1,7 @@
 // The tree as an ARIA treegrid: one row is in the tab order, arrow keys move, branches load when expanded.
 
+import { fill, fold, turn } from "./branches.js";
+
 const DEEPEST_EXPANDED = 3; // level of the deepest rows that are expanded in place
 const rowsOf = (table) => [...table.querySelectorAll("tbody tr[tabindex]")].filter((row) => row.offsetParent !== null);
 
@@ -40,7 +42,11 @@ export class TreeGrid {
     if (event.ctrlKey || event.metaKey) return;
     const row = event.target.closest("tr[tabindex]");
     const pager = event.target.closest(".pager a");
-    if (pager) this.#turn(row, pager, event);
+    if (pager) {
+      if (this.table.dataset.path && !pager.search.includes("run=")) return; // a page of its own
+      event.preventDefault();
+      turn(row, this.table.dataset.address + pager.search) || this.load(this.table.dataset.address + pager.search);
+    }
     else if (row && (event.target.closest(".twist") || row.classList.contains("run"))) {
       event.preventDefault();
       this.toggle(row);
@@ -95,38 +101,9 @@ export class TreeGrid {
     row.setAttribute("aria-expanded", String(!isOpen));
     this.#opened[isOpen ? "delete" : "add"](row.id);
     if (row.dataset.kind === "root") this.table.classList.toggle("is-folded", isOpen);
-    else if (isOpen) this.#fold(row);
-    else await this.#fill(row, twist.search);
-  }
-
-  // The rows below one: those that follow it and have a higher level.
-  #below(row) {
-    const found = [];
-    for (let next = row.nextElementSibling; next && Number(next.ariaLevel) > Number(row.ariaLevel); next = next.nextElementSibling) found.push(next);
-    return found;
-  }
-
-  #fold(row) {
-    for (const below of this.#below(row)) below.remove();
-    this.prepare();
-  }
-
-  // Fetches a page of the rows below one, and puts them there.
-  async #fill(row, query) {
-    await htmx.ajax("GET", this.table.dataset.address + query, { source: row, target: row, swap: "afterend" });
-    if (row.getAttribute("aria-expanded") === "false") this.#fold(row); // folded meanwhile
-  }
-
-  // Turns a page, in place where there is one.
-  #turn(row, link, event) {
-    if (this.table.dataset.path && !link.search.includes("run=")) return; // a page of its own
-    event.preventDefault();
-    let owner = row.previousElementSibling;
-    while (owner && Number(owner.ariaLevel) >= Number(row.ariaLevel)) owner = owner.previousElementSibling;
-    if (owner) {
-      this.#fold(owner);
-      this.#fill(owner, link.search);
-    } else this.load(this.table.dataset.address + link.search);
+    else if (isOpen) fold(row);
+    else await fill(row, this.table.dataset.address + twist.search);
+    if (isOpen) this.prepare();
   }
 
   // The query string of what is shown, without a question mark.

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from pydantic import BaseModel
 
-from dashboard.accounts.permissions import may_operate
 from dashboard.forms.shown_values import shown_values
 from dashboard.models import Batch, Node, NodeStatus
 from dashboard.queries.batch_summary import Summary, summary_of
@@ -62,13 +61,12 @@ class BatchPage:
     batch: Batch
     tree: Tree
     pane: Pane | None
-    may_operate: bool
     summary: Summary
 
 
-def batch_page(request: HttpRequest, batch: Batch, query: TreeQuery, pane: Pane | None = None) -> BatchPage:
+def batch_page(batch: Batch, query: TreeQuery, pane: Pane | None = None) -> BatchPage:
     """Return the context of the tab with the tree."""
-    return BatchPage(batch, query.tree(batch, pane.node if pane else None), pane, may_operate(request.user), summary_of(batch))
+    return BatchPage(batch, query.tree(batch, pane.node if pane else None), pane, summary_of(batch))
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def batch_detail(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     batch = shown_batch(batch_id)
     context = {
         "frame": batch_frame(request, batch, "batch-detail"),
-        "page": batch_page(request, batch, TreeQuery.of(request)),
+        "page": batch_page(batch, TreeQuery.of(request)),
     }
     return render(request, "batches/batch_detail.html", context)
 

@@ -48,7 +48,7 @@ def node_detail(request: HtmxHttpRequest, batch_id: str, node_id: int) -> HttpRe
         return render(request, "batches/node_detail.html", context)
     context = {
         "frame": batch_frame(request, node.batch, "batch-detail"),
-        "page": batch_page(request, node.batch, TreeQuery.of(request), pane),
+        "page": batch_page(node.batch, TreeQuery.of(request), pane),
     }
     return render(request, "batches/batch_detail.html", context)
 

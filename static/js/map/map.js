@@ -26,6 +26,7 @@ export class BatchMap {
     this.cursor = new MapCursor(this);
     this.view.addEventListener("scroll", () => this.drawing.draw());
     root.addEventListener("click", (event) => this.#click(event.target.closest(OWN)));
+    root.querySelector(".map-size").addEventListener("click", (event) => this.#resize(event.currentTarget));
     new ResizeObserver(() => this.drawing.layOut()).observe(root);
     const repaint = () => requestAnimationFrame(() => this.#repaint());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
@@ -70,8 +71,8 @@ export class BatchMap {
   }
 
   #repaint() {
-    const { zoom, only, isHeat, brush } = this.drawing;
-    this.drawing = Object.assign(new MapCanvas(this.view, this.cells), { zoom, only, isHeat, brush });
+    const { zoom, only, isHeat, brush, marks } = this.drawing;
+    this.drawing = Object.assign(new MapCanvas(this.view, this.cells), { zoom, only, isHeat, brush, marks });
     this.drawing.layOut();
   }
 
@@ -79,6 +80,19 @@ export class BatchMap {
     if (!this.drawing.isHeat) return;
     const texts = this.cells.quantiles([0.01, 0.5, 0.99]).map((code) => (code ? duration(secondsOf(code)) : "–"));
     this.root.querySelectorAll(".ramp b").forEach((element, place) => setText(element, texts[place]));
+  }
+
+  // Marks the children whose rows are in view in the tree.
+  mark(positions) {
+    this.drawing.marks = positions;
+    if (this.cells.length) this.drawing.draw();
+  }
+
+  // From a strip to full size, and back.
+  #resize(button) {
+    const isStrip = this.root.classList.toggle("is-strip");
+    button.setAttribute("aria-expanded", String(!isStrip));
+    this.drawing.layOut();
   }
 
   #click(button) {

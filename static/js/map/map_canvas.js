@@ -4,6 +4,8 @@ import { css, Palette } from "./map_palette.js";
 import { Pixels } from "./map_pixels.js";
 
 const LARGEST = 16;
+const LARGEST_IN_STRIP = 32;
+const STRIP = 64; // pixels high, as in map.css
 const MANY = 2_000; // cells: from here on redrawing all is faster than drawing single ones
 const SMALLEST_FRAMED = 5; // pixels: smaller cells get neither a gap nor a mark
 // Marks distinguish statuses without colour: lines with start and end as fractions of a cell.
@@ -21,9 +23,11 @@ export class MapCanvas {
   isHeat = false;
   cursor = -1;
   brush = null;
+  marks = new Set(); // positions of the children whose rows are in view
 
   constructor(view, cells) {
     this.view = view;
+    this.map = view.closest(".map");
     this.cells = cells;
     this.space = view.querySelector(".map-space");
     this.canvas = view.querySelector("canvas");
@@ -34,16 +38,18 @@ export class MapCanvas {
 
   layOut() {
     const width = this.view.clientWidth;
-    const most = Math.max(120, Math.min(320, innerHeight * 0.45));
+    const isStrip = this.map.classList.contains("is-strip");
+    const most = isStrip ? STRIP : Math.max(120, Math.min(320, innerHeight * 0.45));
+    const largest = isStrip ? LARGEST_IN_STRIP : LARGEST;
     const number = Math.max(1, this.cells.length);
-    let size = Math.max(1, Math.min(LARGEST, Math.floor(Math.sqrt((width * most) / number))));
+    let size = Math.max(1, Math.min(largest, Math.floor(Math.sqrt((width * most) / number))));
     while (size > 1 && Math.ceil(number / Math.floor(width / size)) * size > most) size -= 1;
-    this.size = Math.min(Math.max(LARGEST, size), size * this.zoom);
+    this.size = isStrip ? size : Math.min(Math.max(LARGEST, size), size * this.zoom);
     this.columns = Math.max(1, Math.floor(width / this.size));
     this.rows = Math.ceil(number / this.columns);
     const height = Math.min(this.rows * this.size, Math.ceil(most));
     this.space.style.height = `${this.rows * this.size}px`;
-    this.view.style.height = `${height}px`;
+    this.view.style.height = isStrip ? "" : `${height}px`;
     const scale = devicePixelRatio;
     Object.assign(this.canvas, { width: width * scale, height: height * scale });
     Object.assign(this.canvas.style, { width: `${width}px`, height: `${height}px` });
@@ -119,7 +125,21 @@ export class MapCanvas {
     context.stroke();
   }
 
+  #drawMarks() {
+    const { first, last, size } = this;
+    const inner = size - 1;
+    for (const position of this.marks) {
+      if (position < first || position > last) continue;
+      const [x, y] = this.placeOf(position);
+      this.context.fillStyle = this.context.strokeStyle = this.palette.ink;
+      this.context.lineWidth = 1;
+      if (size < SMALLEST_FRAMED) this.context.strokeRect(x - 1.5, y - 1.5, size + 3, size + 3);
+      else this.context.fillRect(x, y + inner - 2, inner, 2);
+    }
+  }
+
   #drawCursor() {
+    this.#drawMarks();
     if (this.cursor < 0 || this.cursor < this.first || this.cursor > this.last) return;
     const [x, y] = this.placeOf(this.cursor);
     const edge = this.size < SMALLEST_FRAMED ? 3 : 1;

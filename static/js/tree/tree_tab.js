@@ -3,6 +3,7 @@ import { showDurations } from "../lib/clock.js";
 import { number, statusLabel, sum } from "../lib/format.js";
 import { showState } from "../live/counts.js";
 import { BatchMap } from "../map/map.js";
+import { MapMarks } from "../map/map_marks.js";
 import { Pane } from "./pane.js";
 import { Selection } from "./selection.js";
 import { applyNode, News } from "./tree_rows.js";
@@ -23,6 +24,7 @@ export class TreeTab {
     this.find = document.querySelector("#find input");
     this.selected = form ? new Selection(tree, form) : null;
     this.map = map ? new BatchMap(map, (span, counts) => this.#showBrush(span, counts)) : null;
+    if (this.map) new MapMarks(this.map, tree);
     this.news = new News(this.filter);
     batch.addEventListener("click", (event) => this.#filterBy(event));
     tree.addEventListener("click", (event) => this.#click(event));

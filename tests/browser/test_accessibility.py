@@ -110,6 +110,7 @@ async def test_axe_finds_nothing_in_panes_dialogs_and_expanded_sections(
 ) -> None:
     page = await new_page(stack, f"/batches/{batch}/")
     await until_live(page)
+    await page.get_by_role("button", name="Full-size map").click()
     for fold in ("#map-table", "#more"):
         await page.locator(f"{fold} >> summary").first.click()
     await expect(page.locator("#map-table table")).to_be_visible()

@@ -44,6 +44,7 @@ async def test_cells_of_a_map_are_described_opened_selected_and_narrowed(stack: 
     await expect(page.locator("#map [data-only='running']")).to_be_hidden()
 
     position = await opens_a_failed_cell(page)
+    await page.get_by_role("button", name="Full-size map").click()
     await filters_and_colours_by_duration(page, position)
     await opens_the_timeline(page)
     await narrows_the_tree(page)
@@ -52,7 +53,7 @@ async def test_cells_of_a_map_are_described_opened_selected_and_narrowed(stack: 
 async def opens_a_failed_cell(page: Page) -> int:
     """Point at a cell, go to the next failed one by key and open it; return its position."""
     view, hint = page.locator(".map-view"), page.locator(".map-hint")
-    await view.hover(position={"x": 24, "y": 8})
+    await view.hover(position={"x": 48, "y": 16})
     await expect(hint).to_contain_text(re.compile(r"item-1 #2 · (Completed|Failed) · [\d.]+ s"))
     await view.focus()
     await page.keyboard.press("n")
@@ -111,6 +112,7 @@ async def opens_the_timeline(page: Page) -> None:
 
 async def narrows_the_tree(page: Page) -> None:
     """Show in the tree the children of a row of the map's table."""
+    await page.get_by_role("button", name="Full-size map").click()
     await page.locator("#map-table summary").click()
     await page.locator("#map-table").get_by_role("link", name="#1–3").click()
     await expect(page.locator("#tree tr[data-kind='child']")).to_have_count(3)

@@ -25,9 +25,9 @@ async def brush(page: Page, first: int, last: int) -> None:
     await view.scroll_into_view_if_needed()
     box = await view.bounding_box()
     assert box is not None
-    await page.mouse.move(box["x"] + 16 * first + 8, box["y"] + 8)
+    await page.mouse.move(box["x"] + 32 * first + 16, box["y"] + 16)
     await page.mouse.down()
-    await page.mouse.move(box["x"] + 16 * last + 8, box["y"] + 8, steps=4)
+    await page.mouse.move(box["x"] + 32 * last + 16, box["y"] + 16, steps=4)
     await page.mouse.up()
 
 

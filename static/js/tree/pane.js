@@ -63,7 +63,7 @@ export class Pane {
 
   #fetch(address = this.element.firstElementChild.dataset.address) {
     const page = document.getElementById("items")?.dataset.page ?? 1;
-    return htmx.ajax("GET", `${address}?items=${page}`, { target: this.element, swap: "innerHTML" });
+    return htmx.ajax("GET", `${address}?items=${page}`, { source: this.element, target: this.element, swap: "innerHTML" });
   }
 
   #empty() {

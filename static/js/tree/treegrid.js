@@ -129,7 +129,7 @@ export class TreeGrid {
   // Fetches the tree and restores the expanded rows, including those expanded during the request.
   async load(address) {
     for (const row of this.table.querySelectorAll(":is(.folder > [data-kind], .run)[aria-expanded='true']")) this.#opened.add(row.id);
-    await htmx.ajax("GET", address, { target: this.container, swap: "innerHTML" });
+    await htmx.ajax("GET", address, { source: this.container, target: this.container, swap: "innerHTML" });
     for (const id of this.#opened) {
       const row = document.getElementById(id);
       if (row?.getAttribute("aria-expanded") === "false") await this.toggle(row);

@@ -38,6 +38,6 @@ def folder_words(counts: Mapping[str, int]) -> str:
     """Return how far the children below a node are: 48 of 60 · 2 failed. The script format.js has the same words."""
     total = sum(counts.values())
     finished = total - sum(counts[status] for status in _OPEN)
-    words = [_("%(done)s of %(total)s") % {"done": numeral(finished), "total": numeral(total)}]
+    words = [_("%(done)s of %(length)s") % {"done": numeral(finished), "length": numeral(total)}]
     words += [f"{numeral(counts[each])} {status_label(each).lower()}" for each in NOT_COMPLETED if counts[each]]
     return " · ".join(words)

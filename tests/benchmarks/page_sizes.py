@@ -62,14 +62,14 @@ async def _of_size(stack: Stack, page: Page, children: int) -> list[Figure]:
     figures = [
         Figure(f"{size}: first contentful paint in ms", await page.evaluate(PAINTED), 500),
         Figure(f"{size}: usable in ms", usable, 1_000),
+        Figure(f"{size}: layout shift at load", await page.evaluate("window.shift"), MOST_SHIFT),
         Figure(f"{size}: page in kB, compressed", len(gzip.compress(await response.body(), 6)) / 1024, 40),
     ]
     for name, (clicked, shown) in CLICKS.items():
         if await page.locator(clicked).count():
             took = await page.evaluate(CLICK_TO_PAINT, [clicked, shown])
             figures.append(Figure(f"{size}: {name} to the next paint in ms", took, LONGEST_CLICK))
-    shift = await page.evaluate("window.shift")
-    return [*figures, Figure(f"{size}: layout shift", shift, MOST_SHIFT)]
+    return figures
 
 
 async def measure(client: Client, stack: Stack) -> list[Figure]:

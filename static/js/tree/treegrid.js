@@ -3,7 +3,16 @@
 import { fill, fold, turn } from "./branches.js";
 
 const DEEPEST_EXPANDED = 3; // level of the deepest rows that are expanded in place
+const FRAMES_TO_SCROLL = 4;
 const rowsOf = (table) => [...table.querySelectorAll("tbody tr[tabindex]")].filter((row) => row.offsetParent !== null);
+
+// Scrolls a row into view. Rows get their real height once they are near the view: the place is right after some frames.
+async function scrollTo(row) {
+  for (let frame = 0; frame < FRAMES_TO_SCROLL; frame += 1) {
+    row.scrollIntoView({ block: "nearest" });
+    await new Promise(requestAnimationFrame);
+  }
+}
 
 export class TreeGrid {
   #current = "";
@@ -122,8 +131,8 @@ export class TreeGrid {
     }
     const row = rowOf();
     if (!row) return;
-    row.scrollIntoView({ block: "nearest" });
     this.#enter(row);
+    await scrollTo(row);
   }
 
   // Fetches the tree and restores the expanded rows, including those expanded during the request.

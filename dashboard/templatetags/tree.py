@@ -15,10 +15,10 @@ from dashboard.models.statuses import status_label
 
 register = template.Library()
 
-LONGEST_KEY = 20
+LONGEST_KEY = 7
 """A longer one may be cut where there is no room for it."""
 
-TAIL = 8
+TAIL = 5
 """Characters at the end of a key that are never cut: they tell it from others."""
 
 _OPEN = (NodeStatus.PENDING, NodeStatus.RUNNING)

@@ -231,9 +231,8 @@ async def test_too_many_changes_at_once_reload_the_tree_and_keep_it_expanded(sta
     opened = await page.locator("tr[data-kind='partition'][aria-expanded='true']").get_attribute("id")
     await page.locator("#tree table").evaluate("table => table.dataset.isOld = 'yes'")
     state = {"now": "2026-03-01T12:00:00+00:00", "more": False, "reload": True, "nodes": []}
-    sockets[-1].send(
-        json.dumps({"type": "delta", "revision": 1, "since": 1, "batch": stack.batch(batch) | {"halts": []}, **state})
-    )
+    state["batch"] = stack.batch(batch) | {"halts": []}
+    sockets[-1].send(json.dumps({"type": "delta", "revision": 1, "since": 1, **state}))
     await expect(page.locator("#tree table[data-is-old]")).to_have_count(0)
     await expect(children).to_have_count(100)
     await expect(page.locator(f"#{opened}")).to_have_attribute("aria-expanded", "true")

@@ -89,6 +89,8 @@ DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="Canopy <canopy@localhost>")
 
 # Hosts and networks that http_request may reach although they are private, e.g. "127.0.0.1,10.1.0.0/16,intranet.local".
 CANOPY_HTTP_ALLOW = env.list("CANOPY_HTTP_ALLOW", default=[])
+CANOPY_TIME_ZONE = env.str("CANOPY_TIME_ZONE", default="UTC")
+"""Of new schedules where the browser does not say its own."""
 CANOPY_MAX_ITEMS = env.int("CANOPY_MAX_ITEMS", default=1_000_000)
 CANOPY_MAX_UPLOAD_BYTES = env.int("CANOPY_MAX_UPLOAD_BYTES", default=100 * 1024 * 1024)
 
@@ -140,6 +142,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "dashboard.server.form_addresses.back_to_the_form",
     "axes.middleware.AxesMiddleware",
 ]
 

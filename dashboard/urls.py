@@ -143,6 +143,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("launch/", launch.launch_catalogue, name="launch-catalogue"),
     path("launch/patterns/", patterns.launch_patterns, name="launch-patterns"),
     path("launch/definition/", definition_launch.definition_launch, name="definition-launch"),
+    path("launch/definition/<int:version_id>/", definition_launch.definition_form, name="definition-form"),
     path(
         "launch/definition/<int:version_id>/preview/",
         definition_launch.definition_items_preview,
@@ -156,6 +157,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("schedules/preview/", schedule_form.schedule_preview, name="schedule-preview"),
     path("schedules/<str:schedule_id>/", schedules.schedule_detail, name="schedule-detail"),
     path("schedules/<str:schedule_id>/edit/", schedule_form.schedule_edit, name="schedule-edit"),
+    path("schedules/<str:schedule_id>/launch/", schedule_form.schedule_launch, name="schedule-launch"),
     path("schedules/<str:schedule_id>/pause/", schedules.schedule_pause, name="schedule-pause"),
     path("schedules/<str:schedule_id>/resume/", schedules.schedule_resume, name="schedule-resume"),
     path("schedules/<str:schedule_id>/trigger/", schedules.schedule_trigger, name="schedule-trigger"),

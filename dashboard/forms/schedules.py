@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from pydantic import ValidationError
@@ -43,6 +44,10 @@ OVERLAPS = {
 FORM_FIELDS = {"interval": "every", "catchup_window": "catchup"}
 """Form fields of Timetable fields that have another name."""
 
+BOUND_ERRORS = {
+    "min_value": gettext_lazy("Enter %(limit_value)s or more."),
+    "max_value": gettext_lazy("Enter %(limit_value)s or less."),
+}
 ANY_STEP = forms.NumberInput(attrs={"step": "any"})
 UNIT_CHOICES = [
     ("seconds", gettext_lazy("seconds")),
@@ -67,16 +72,27 @@ class TimetableForm(forms.Form):
     timetable: Timetable
     timing: Timing | None = None
 
-    name = forms.CharField(max_length=100, help_text=gettext_lazy("What the schedule is for."))
+    name = forms.CharField(
+        label=gettext_lazy("Name"), max_length=100, help_text=gettext_lazy("What the schedule is for.")
+    )
     repeat = forms.ChoiceField(label=gettext_lazy("How often"), choices=Repeat.choices)
-    minute = forms.IntegerField(label=gettext_lazy("At minute"), min_value=0, max_value=59, required=False)
+    minute = forms.IntegerField(
+        label=gettext_lazy("At minute"), min_value=0, max_value=59, required=False, error_messages=BOUND_ERRORS
+    )
     at = forms.TimeField(
         label=gettext_lazy("Time"), required=False, widget=forms.TimeInput(format="%H:%M", attrs={"type": "time"})
     )
     days = forms.TypedMultipleChoiceField(
         label=gettext_lazy("On"), coerce=int, required=False, widget=forms.CheckboxSelectMultiple, choices=WEEK
     )
-    every = forms.FloatField(label=gettext_lazy("Every"), required=False, min_value=0, max_value=1e8, widget=ANY_STEP)
+    every = forms.FloatField(
+        label=gettext_lazy("Every"),
+        required=False,
+        min_value=0,
+        max_value=1e8,
+        widget=ANY_STEP,
+        error_messages=BOUND_ERRORS,
+    )
     unit = forms.ChoiceField(label=gettext_lazy("Unit"), choices=UNIT_CHOICES, required=False)
     cron = forms.CharField(
         label=gettext_lazy("Cron expression"),
@@ -86,7 +102,9 @@ class TimetableForm(forms.Form):
             "Minute, hour, day of month, month, day of week. Day of month and day of week must both match."
         ),
     )
-    time_zone = forms.ChoiceField(choices=ZONES, help_text=gettext_lazy("Follows daylight saving time."))
+    time_zone = forms.ChoiceField(
+        label=gettext_lazy("Time zone"), choices=ZONES, help_text=gettext_lazy("Follows daylight saving time.")
+    )
     overlap = forms.ChoiceField(
         label=gettext_lazy("When the previous batch is still open"),
         choices=[(name, title) for name, (title, _) in OVERLAPS.items()],
@@ -94,6 +112,7 @@ class TimetableForm(forms.Form):
     catchup = forms.IntegerField(
         label=gettext_lazy("Catch-up window"),
         min_value=0,
+        error_messages=BOUND_ERRORS,
         help_text=gettext_lazy(
             "Launches missed while Temporal was down are made up for if they are no older than this."
         ),
@@ -104,7 +123,12 @@ class TimetableForm(forms.Form):
         widget=forms.Select(attrs={"aria-label": gettext_lazy("Unit of the catch-up window")}),
     )
     paused = forms.BooleanField(label=gettext_lazy("Create paused"), required=False)
-    note = forms.CharField(max_length=500, required=False, help_text=gettext_lazy("Shown here and in Temporal."))
+    note = forms.CharField(
+        label=gettext_lazy("Note"),
+        max_length=500,
+        required=False,
+        help_text=gettext_lazy("Shown here and in Temporal."),
+    )
 
     def clean(self) -> dict[str, Any]:
         """Make the Timetable, and put its errors at the fields that they come from."""
@@ -174,7 +198,7 @@ def initial_of(timetable: dict[str, Any]) -> dict[str, Any]:
         "every": f"{every:g}",
         "unit": unit,
         "cron": cadence.cron,
-        "time_zone": timetable.get("time_zone", "UTC"),
+        "time_zone": timetable.get("time_zone", settings.CANOPY_TIME_ZONE),
         "overlap": timetable.get("overlap", Overlap.SKIP.value),
         "catchup": round(catchup),
         "catchup_unit": catchup_unit,

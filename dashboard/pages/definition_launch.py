@@ -15,7 +15,7 @@ from dashboard.forms.plan_form import plan_form
 from dashboard.forms.pydantic_forms import PydanticForm
 from dashboard.launching.definition_request import FLOW_OPTIONS, definition_request
 from dashboard.launching.request import LaunchRequest
-from dashboard.models import DefinitionVersion
+from dashboard.models import DefinitionVersion, Schedule
 from dashboard.pages.definitions import Preview
 from dashboard.pages.problems import Problem, problems_of
 from orchestration.plan.plan import Plan
@@ -31,6 +31,8 @@ class DefinitionLaunchPage:
     label: str
     key: str
     may_operate: bool
+    schedule: Schedule | None = None
+    """The schedule whose launch is edited, if nothing is launched now."""
 
     @property
     def options(self) -> list[BoundField]:
@@ -60,14 +62,17 @@ class DefinitionLaunchPage:
         return definition_request(self.version, self.plan.model, self.label, f"{self.key}:definition", "form")
 
 
-def definition_launch_page(request: HttpRequest, version: DefinitionVersion) -> DefinitionLaunchPage:
+def definition_launch_page(
+    request: HttpRequest, version: DefinitionVersion, schedule: Schedule | None = None
+) -> DefinitionLaunchPage:
     """Return the launch page of a definition without items, bound to the form if it was submitted."""
-    is_post = request.method == "POST"
+    is_post, stored = request.method == "POST", schedule.request if schedule is not None else {}
     return DefinitionLaunchPage(
         version=version,
         preview=Preview(check(version.text)),
-        plan=plan_form(request.POST if is_post else None),
-        label=request.POST.get("label", version.definition.name)[:200],
+        plan=plan_form(request.POST if is_post else None, initial=stored.get("plan")),
+        label=request.POST.get("label", stored.get("label") or version.definition.name)[:200],
         key=request.POST.get("idempotency_key", "")[:64] or secrets.token_urlsafe(12),
         may_operate=may_operate(request.user),
+        schedule=schedule,
     )

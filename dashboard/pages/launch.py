@@ -22,7 +22,7 @@ from dashboard.inputs.source import Format, Source
 from dashboard.inputs.survey import Survey
 from dashboard.launching.definition_request import LaunchItems, definition_request, plan_of
 from dashboard.launching.request import LaunchRequest
-from dashboard.models import Batch, DefinitionVersion, Upload
+from dashboard.models import Batch, DefinitionVersion, Schedule, Upload
 from dashboard.pages.launch_sentence import launch_sentence
 from dashboard.pages.outline import OutlineRow, outline_rows
 from dashboard.pages.problems import Problem, problems_of
@@ -62,6 +62,8 @@ class LaunchPage:
     like: Batch | None = None
     preset: Preset | None = None
     version: DefinitionVersion | None = None
+    schedule: Schedule | None = None
+    """The schedule whose launch is edited, if nothing is launched now."""
 
     @property
     def main_parameters(self) -> list[BoundField]:
@@ -153,6 +155,15 @@ class LaunchPage:
     def outline(self) -> list[OutlineRow]:
         """The rows of the definition's outline."""
         return outline_rows(outline(self.definition)) if self.definition is not None else []
+
+    @property
+    def action(self) -> str:
+        """The URL that takes the form, wherever its errors are shown."""
+        if self.schedule is not None:
+            return reverse("schedule-launch", args=[self.schedule.pk])
+        if self.version is not None:
+            return f"{reverse('definition-launch')}?definition={self.version.pk}"
+        return reverse("launch", args=[self.processor.name])
 
     @property
     def preview_url(self) -> str:

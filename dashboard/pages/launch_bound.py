@@ -26,7 +26,7 @@ from dashboard.inputs.survey import SURVEYED_ROWS
 from dashboard.inputs.uploads import opener, store_chosen_files, store_upload
 from dashboard.launching.definition_request import item_problems
 from dashboard.launching.validation import plan_problems
-from dashboard.models import DefinitionVersion, Upload
+from dashboard.models import DefinitionVersion, Schedule, Upload
 from dashboard.pages.launch import PASTED, LaunchPage, NoParameters
 from orchestration.processors.processor import Processor
 
@@ -34,19 +34,25 @@ SURVEY_CACHE_SECONDS = 600
 """Seconds that a survey is cached: a preview after a change of the plan does not read the items again."""
 
 
-def bound_page(request: HttpRequest, processor: Processor, version: DefinitionVersion | None = None) -> LaunchPage:
+def bound_page(
+    request: HttpRequest,
+    processor: Processor,
+    version: DefinitionVersion | None = None,
+    schedule: Schedule | None = None,
+) -> LaunchPage:
     """Return the page bound to the submitted form, with its upload stored and its items surveyed."""
-    given = request.POST
+    given, kept = request.POST, None if schedule is None else schedule.request["parameters"]
     page = LaunchPage(
         processor,
         items=ItemsForm(given, request.FILES),
         parameters=form_of(NoParameters if version else processor.parameters_model)(
-            store_chosen_files(request), prefix="parameters"
+            store_chosen_files(request), prefix="parameters", kept=kept
         ),
         plan=plan_form(given),
         key=given.get("idempotency_key", "")[:64] or secrets.token_urlsafe(12),
         may_operate=may_operate(request.user),
         version=version,
+        schedule=schedule,
     )
     add_too_large_errors(request, page.items, page.parameters, page.plan)
     if page.items.is_valid():

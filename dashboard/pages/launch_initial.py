@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpRequest
@@ -14,7 +15,7 @@ from dashboard.forms.pydantic_forms import form_of
 from dashboard.i18n.formatting import translated
 from dashboard.inputs.dialect import Dialect
 from dashboard.inputs.source import Format
-from dashboard.models import Batch, DefinitionVersion, Upload
+from dashboard.models import Batch, DefinitionVersion, Schedule, Upload
 from dashboard.pages.launch import PASTED, LaunchPage, NoParameters
 from orchestration.plan.presets import Preset
 from orchestration.processors.catalogue import shown_parameters
@@ -30,16 +31,21 @@ def initial_page(
     like: Batch | None = None,
     preset: Preset | None = None,
     version: DefinitionVersion | None = None,
+    schedule: Schedule | None = None,
 ) -> LaunchPage:
-    """Return the unbound page, filled from an earlier batch or a preset, else from the processor's example.
+    """Return the unbound page, filled from a schedule, an earlier batch or a preset, else from the processor's example.
 
     With a version of a definition, the processor is the first one of the definition.
     """
     initial: dict[str, Any] = {"format": processor.example_format}
     initial["count" if processor.example_format == Format.COUNT else "text"] = processor.example
     upload, parameters, plan = None, None, dict(processor.default_plan)
-    if like is not None:
-        initial, upload = _initial_items(like)
+    if schedule is not None:
+        stored = schedule.request
+        initial, upload = _initial_items(stored["source"], schedule.item_count, stored["label"])
+        parameters, plan = shown_parameters(schedule.processor, stored["parameters"]), stored["plan"]
+    elif like is not None:
+        initial, upload = _initial_items(like.source, like.item_count, like.label)
         parameters, plan = shown_parameters(like.processor, like.parameters), like.plan_data
     elif preset is not None:
         initial = {"format": Format.CSV, "text": preset.items} if preset.items else {"format": Format.COUNT}
@@ -58,15 +64,15 @@ def initial_page(
         like=like,
         preset=preset,
         version=version,
+        schedule=schedule,
     )
     page.items.set_key_choices([initial["key"]] if initial.get("key") else [])
     return page
 
 
-def _initial_items(like: Batch) -> tuple[dict[str, Any], Upload | None]:
-    source = like.source
-    count = source.get("count") or like.item_count
-    initial = {"format": source["kind"], "key": source.get("key", ""), "label": like.label, "count": count}
+def _initial_items(source: Mapping[str, Any], items: int, label: str) -> tuple[dict[str, Any], Upload | None]:
+    count = source.get("count") or items
+    initial = {"format": source["kind"], "key": source.get("key", ""), "label": label, "count": count}
     initial |= dialect_initial(Dialect.of(source.get("dialect")))
     initial["leave_out"] = bool(source.get("left_out") or source.get("leave_out"))
     upload = Upload.objects.filter(pk=source.get("upload")).first()

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.core.paginator import Page
+from django.utils.translation import gettext as _
+from pydantic import BaseModel
 
 from dashboard.errors import FieldErrors, OperationError
 from dashboard.forms.schedules import OVERLAPS, TimetableForm
-from dashboard.i18n.formatting import StrOrPromise
+from dashboard.forms.shown_values import shown_values
+from dashboard.i18n.formatting import StrOrPromise, numeral
 from dashboard.models import Batch, Schedule, ScheduleEntry
 from dashboard.pages.batch_list import BatchRow
+from dashboard.pages.problems import Problem, problems_of
 from dashboard.schedules import actions as schedule_actions
 from dashboard.schedules.recurrence import timing_in_words
 from dashboard.schedules.stored_launch import StoredLaunch
 from orchestration.client.schedule_models import ScheduleSnapshot
-from orchestration.processors.catalogue import shown_parameters
+from orchestration.plan.plan import Plan
+from orchestration.processors.catalogue import processors, shown_parameters
 
 
 @dataclass
@@ -36,6 +41,11 @@ class ScheduleFormPage:
     def processor(self) -> str:
         """Name of the processor that is launched."""
         return str(self.stored_launch.data["processor"])
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What has to be fixed before it can be saved."""
+        return problems_of(self.form)
 
     @property
     def overlaps(self) -> Sequence[tuple[str, StrOrPromise, StrOrPromise]]:
@@ -97,10 +107,19 @@ class ScheduleDetailPage:
     confirm: str
 
     @property
-    def parameters(self) -> dict[str, Any]:
-        """What it launches with, without credentials."""
+    def parameters(self) -> list[tuple[str, str]]:
+        """Titles and values of what it launches with, without credentials."""
         schedule = self.row.schedule
-        return shown_parameters(schedule.processor, schedule.request["parameters"])
+        return _shown_parameters(schedule.processor, schedule.request["parameters"])
+
+    @property
+    def plan(self) -> list[tuple[str, str]]:
+        """Titles and values of its plan, where they differ from the defaults."""
+        defaults = Plan().model_dump(mode="json")
+        given = {
+            name: value for name, value in self.row.schedule.request["plan"].items() if value != defaults.get(name)
+        }
+        return shown_values(Plan, given)
 
     @property
     def mark(self) -> str:
@@ -112,3 +131,25 @@ class ScheduleDetailPage:
             [(row.batch.pk, row.batch.revision) for row in self.batches],
         ]
         return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
+
+
+def launch_changes(schedule: Schedule, stored: StoredLaunch) -> str:
+    """Return what of a schedule's launch changes, without credentials: title: before → after."""
+    before, after = _facts(schedule.request, schedule.item_count), _facts(stored.data, stored.count)
+    changed = (title for title in {**before, **after} if before.get(title) != after.get(title))
+    none = _("not set")
+    return ", ".join(f"{title}: {before.get(title) or none} → {after.get(title) or none}" for title in changed)
+
+
+def _facts(data: Mapping[str, Any], count: int) -> dict[str, str]:
+    source = data["source"].get("name") or ""
+    facts = {_("Items"): numeral(count), _("File"): source, _("Label"): data["label"]}
+    return (
+        facts | dict(_shown_parameters(data["processor"], data["parameters"])) | dict(shown_values(Plan, data["plan"]))
+    )
+
+
+def _shown_parameters(name: str, parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return titles and values of the parameters of a processor, which may not exist any more."""
+    known = processors().get(name)
+    return shown_values(known.parameters_model if known else BaseModel, shown_parameters(name, parameters))

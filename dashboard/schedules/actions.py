@@ -36,6 +36,9 @@ STILL_RUNNING = gettext_lazy(
     "Nothing was launched: a batch of this schedule is still open, and the overlap policy is Skip."
 )
 
+SCOPE_LENGTH = 500
+"""Characters of an audit entry's scope."""
+
 T = TypeVar("T")
 
 
@@ -86,6 +89,18 @@ def edit(person: Person, schedule: Schedule, timetable: Timetable) -> None:
     with _audited(schedule, operator, "edit", _changes(before, timetable)):
         _call(lambda schedules: schedules.update(schedule.pk, timetable.setting()))
     Schedule.objects.filter(pk=schedule.pk).update(name=timetable.name)
+
+
+def change_launch(person: Person, schedule: Schedule, stored: StoredLaunch, changes: str) -> None:
+    """Change what a schedule launches from now on; `changes` says what for the audit.
+
+    Raises PermissionDenied, OperationError for a deleted one.
+    """
+    operator = require_operator(person)
+    with _audited(schedule, operator, "edit", changes[:SCOPE_LENGTH]):
+        Schedule.objects.filter(pk=schedule.pk).update(
+            request=stored.data, item_count=stored.count, upload_id=stored.data["source"].get("upload")
+        )
 
 
 def timetable_of(schedule: Schedule, snapshot: ScheduleSnapshot) -> dict[str, Any]:

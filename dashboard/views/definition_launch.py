@@ -6,7 +6,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard.accounts.permissions import require_operator
 from dashboard.definitions.saving import check
@@ -38,6 +38,12 @@ def definition_launch(request: HttpRequest) -> HttpResponse:
         return render(request, "definitions/definition_launch.html", {"page": page}, status=422)
     launched = launch(operator, page.request())
     return HttpResponseRedirect(reverse("batch-detail", args=[launched.batch.pk]))
+
+
+@require_safe
+def definition_form(request: HttpRequest, version_id: int) -> HttpResponse:
+    """Redirect to the launch form of a version."""
+    return HttpResponseRedirect(f"{reverse('definition-launch')}?definition={version_id}")
 
 
 @require_POST

@@ -9,6 +9,7 @@ from django.core.signing import BadSignature
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -19,7 +20,8 @@ from dashboard.models import DefinitionVersion, Schedule
 from dashboard.pages.definition_launch import DefinitionLaunchPage, definition_launch_page
 from dashboard.pages.launch import LaunchPage
 from dashboard.pages.launch_bound import bound_page
-from dashboard.pages.schedules import ScheduleFormPage
+from dashboard.pages.launch_initial import initial_page
+from dashboard.pages.schedules import ScheduleFormPage, launch_changes
 from dashboard.schedules import actions as schedule_actions
 from dashboard.schedules.stored_launch import StoredLaunch
 from dashboard.views.definition_launch import item_processor
@@ -102,6 +104,36 @@ def schedule_edit(request: HttpRequest, schedule_id: str) -> HttpResponse:
         return schedule
 
     return _save(request, page, edit)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def schedule_launch(request: HttpRequest, schedule_id: str) -> HttpResponse:
+    """Show the launch form of what a schedule launches, or save it."""
+    operator = require_operator(request.user)
+    schedule = get_object_or_404(Schedule, pk=schedule_id, deleted_at=None)
+    page, template = _launch_page(request, schedule)
+    if request.method != "POST":
+        return render(request, template, {"page": page})
+    if not page.is_valid:
+        return render(request, template, {"page": page}, status=422)
+    stored = StoredLaunch.of(page.request())
+    schedule_actions.change_launch(operator, schedule, stored, launch_changes(schedule, stored))
+    messages.success(request, _("Saved. The next launch uses it."))
+    return HttpResponseRedirect(reverse("schedule-detail", args=[schedule.pk]))
+
+
+def _launch_page(request: HttpRequest, schedule: Schedule) -> tuple[LaunchPage | DefinitionLaunchPage, str]:
+    """Return the page of a schedule's launch, bound if it was submitted, and its template."""
+    version, processor = None, None
+    if schedule.request.get("definition") is not None:
+        version = get_object_or_404(DefinitionVersion, pk=schedule.request["definition"])
+        processor = item_processor(version)
+        if processor is None:
+            return definition_launch_page(request, version, schedule), "definitions/definition_launch.html"
+    processor = processor or find_processor(schedule.processor)
+    if request.method == "POST":
+        return bound_page(request, processor, version, schedule), "launch/launch.html"
+    return initial_page(request, processor, version=version, schedule=schedule), "launch/launch.html"
 
 
 def _edit_form(request: HttpRequest, schedule: Schedule) -> HttpResponse:

@@ -11,6 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard.accounts.api_tokens import request_token, revoke, shown_tokens
+from dashboard.accounts.permissions import may_operate
 from dashboard.errors import FieldErrors
 from dashboard.forms.tokens import TokenForm
 from dashboard.pages.tokens import TokensPage
@@ -20,12 +21,14 @@ from dashboard.pages.tokens import TokensPage
 @require_http_methods(["GET", "HEAD", "POST"])
 def token_list(request: HttpRequest) -> HttpResponse:
     """Show tokens, or create one, whose text is in this response alone."""
-    form, created, text = TokenForm(request.POST if request.method == "POST" else None), None, ""
+    operates = may_operate(request.user)
+    form = TokenForm(request.POST if request.method == "POST" else None, may_operate=operates)
+    created, text = None, ""
     if form.is_bound and form.is_valid():
         given = form.cleaned_data
         try:
             created, text = request_token(request.user, given["name"], given["kind"], given["role"], given["queues"])
-            form = TokenForm()
+            form = TokenForm(may_operate=operates)
         except FieldErrors as error:
             for field, reasons in error.errors.items():
                 form.add_error(field, reasons)

@@ -3,7 +3,7 @@ const zones = document.getElementById("id_time_zone");
 const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 window.addEventListener("load", () => {
-  if (zones.value !== "UTC" || ![...zones.options].some((option) => option.value === own)) return;
+  if (zones.value === own || ![...zones.options].some((option) => option.value === own)) return;
   zones.value = own;
   zones.dispatchEvent(new Event("change", { bubbles: true }));
 });

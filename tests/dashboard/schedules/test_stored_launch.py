@@ -53,4 +53,4 @@ def test_a_cron_that_never_matches_is_refused_in_the_form_which_keeps_its_input(
 def test_an_invalid_launch_form_is_not_scheduled(stack: Stack) -> None:
     page = http_browser(stack).submit("/launch/simulate/schedule/", launch_form(**{"plan-window": 0}))
     assert page.status_code == 422
-    assert "Ensure this value is greater than or equal to 1." in page.text
+    assert "Enter 1 or more." in page.text

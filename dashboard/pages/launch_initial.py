@@ -37,20 +37,7 @@ def initial_page(
 
     With a version of a definition, the processor is the first one of the definition.
     """
-    initial: dict[str, Any] = {"format": processor.example_format}
-    initial["count" if processor.example_format == Format.COUNT else "text"] = processor.example
-    upload, parameters, plan = None, None, dict(processor.default_plan)
-    if schedule is not None:
-        stored = schedule.request
-        initial, upload = _initial_items(stored["source"], schedule.item_count, stored["label"])
-        parameters, plan = shown_parameters(schedule.processor, stored["parameters"]), stored["plan"]
-    elif like is not None:
-        initial, upload = _initial_items(like.source, like.item_count, like.label)
-        parameters, plan = shown_parameters(like.processor, like.parameters), like.plan_data
-    elif preset is not None:
-        initial = {"format": Format.CSV, "text": preset.items} if preset.items else {"format": Format.COUNT}
-        initial |= {"count": preset.count, "label": str(translated(preset.title))}
-        parameters, plan = dict(preset.parameters), dict(preset.plan)
+    initial, upload, parameters, plan = _values(processor, like, preset, schedule)
     page = LaunchPage(
         processor,
         items=ItemsForm(initial=initial),
@@ -68,6 +55,29 @@ def initial_page(
     )
     page.items.set_key_choices([initial["key"]] if initial.get("key") else [])
     return page
+
+
+def _values(
+    processor: Processor, like: Batch | None, preset: Preset | None, schedule: Schedule | None
+) -> tuple[dict[str, Any], Upload | None, dict[str, Any] | None, dict[str, Any]]:
+    """Return the values of the items, their upload, and the values of parameters and plan."""
+    initial: dict[str, Any] = {"format": processor.example_format}
+    initial["count" if processor.example_format == Format.COUNT else "text"] = processor.example
+    upload: Upload | None = None
+    parameters: dict[str, Any] | None = None
+    plan = dict(processor.default_plan)
+    if schedule is not None:
+        stored = schedule.request
+        initial, upload = _initial_items(stored["source"], schedule.item_count, stored["label"])
+        parameters, plan = shown_parameters(schedule.processor, stored["parameters"]), stored["plan"]
+    elif like is not None:
+        initial, upload = _initial_items(like.source, like.item_count, like.label)
+        parameters, plan = shown_parameters(like.processor, like.parameters), like.plan_data
+    elif preset is not None:
+        initial = {"format": Format.CSV, "text": preset.items} if preset.items else {"format": Format.COUNT}
+        initial |= {"count": preset.count, "label": str(translated(preset.title))}
+        parameters, plan = dict(preset.parameters), dict(preset.plan)
+    return initial, upload, parameters, plan
 
 
 def _initial_items(source: Mapping[str, Any], items: int, label: str) -> tuple[dict[str, Any], Upload | None]:

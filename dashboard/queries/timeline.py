@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from dashboard.accounts.audit import ACCEPTED
 from dashboard.i18n.formatting import duration, numeral
 from dashboard.models import Attempt, AuditEntry, Batch, Moment, NodeStatus
 from orchestration.contracts.events import EventKind, NodeKind
@@ -47,6 +48,30 @@ PERIODS = {
     EventKind.GATE_DECIDED: ("", "gate"),
 }
 """The period that a moment begins (none if it only ends one), and its track: a period ends the one before it."""
+
+DONE = {
+    "launch": gettext_lazy("launched"),
+    "pause": gettext_lazy("paused"),
+    "resume": gettext_lazy("resumed"),
+    "pause worker": gettext_lazy("paused a worker"),
+    "resume worker": gettext_lazy("resumed a worker"),
+    "retry": gettext_lazy("retried"),
+    "skip": gettext_lazy("skipped"),
+    "finish": gettext_lazy("finished"),
+    "approve": gettext_lazy("approved"),
+    "refuse": gettext_lazy("rejected"),
+    "cancel": gettext_lazy("canceled"),
+    "terminate": gettext_lazy("terminated"),
+    "roll back": gettext_lazy("rolled back"),
+    "window": gettext_lazy("changed max concurrency"),
+    "discard": gettext_lazy("discarded"),
+    "tag": gettext_lazy("tagged"),
+    "note": gettext_lazy("changed the note"),
+    "watch": gettext_lazy("started to watch"),
+    "assign": gettext_lazy("assigned"),
+    "dismiss": gettext_lazy("dismissed"),
+}
+"""What a person did, by the action of the audit entry, which is stored and part of the API."""
 
 KINDS = {
     "run": gettext_lazy("Running"),
@@ -124,8 +149,9 @@ def _moment_entry(moment: Moment) -> TimelineEntry:
 
 
 def _audit_entry(entry: AuditEntry) -> TimelineEntry:
-    note = " ".join(part for part in (entry.scope, entry.outcome) if part)
-    return TimelineEntry("action", entry.action, entry.at, note, person=entry.actor)
+    """Return the entry of an action; that it was accepted goes without saying."""
+    note = " ".join(part for part in (entry.scope, entry.outcome if entry.outcome != ACCEPTED else "") if part)
+    return TimelineEntry("action", str(DONE.get(entry.action, entry.action)), entry.at, note, person=entry.actor)
 
 
 def _run_entries(run: Attempt) -> Iterator[TimelineEntry]:

@@ -92,7 +92,7 @@ async def test_failed_children_are_retried_in_place_and_the_old_error_stays_read
     await expect(page.locator(".attempts > li").nth(1)).to_contain_text("SimulatedFailure")
     await expect(page.locator(".earlier")).to_contain_text("SimulatedFailure")
     await page.goto(f"/batches/{batch}/activity/")
-    await expect(page.locator("#story .moments")).to_contain_text("operator retry")
+    await expect(page.locator("#story .moments")).to_contain_text("operator retried")
 
 
 async def test_only_the_selected_children_are_retried(stack: Stack, new_page: NewPage) -> None:
@@ -133,7 +133,7 @@ async def test_pause_window_resume_and_cancel_by_button(stack: Stack, new_page: 
     await expect(page.locator("h1 .badge")).to_have_text("Canceled")
     await expect(main_action(page, "Retry all incomplete 20")).to_be_visible()
     await page.locator("#tabs").get_by_role("link", name="Activity").click()
-    for entry in ("(first login) launch", "pause", "window", "resume", "cancel"):
+    for entry in ("(first login) launched", "paused", "changed max concurrency", "resumed", "canceled"):
         await expect(page.locator("#story")).to_contain_text(f"operator {entry}")
 
 

@@ -235,7 +235,7 @@ def test_the_audit_trail_is_escaped_and_newest_first(logged_in: Client, operator
     batch = make_batch(operator)
     AuditEntry.objects.create(batch=batch, person=operator, action="terminate", scope="<b>why</b>", outcome="Accepted.")
     text = logged_in.get(f"/batches/{batch.pk}/activity/", headers=HTMX).content.decode()
-    assert text.index("terminate") < text.index("launch")
+    assert text.index("terminated") < text.index("launched")
     assert "&lt;b&gt;why&lt;/b&gt;" in text
 
 

@@ -218,10 +218,10 @@ def test_a_viewer_gets_nothing_that_changes_anything(visitor: Client, operator: 
     run_children(batch, {0: Status.FAILED})
     visitor.force_login(make_viewer())
     text = page(visitor, batch)
-    main = text.split("<main", 1)[1]
+    main = text.split("<main", 1)[1].split("</main>", 1)[0]
     assert ('method="post"' in main, 'type="checkbox"' in main, 'role="search"' in main) == (False, False, True)
     assert "ask an administrator for the operator role" in main
-    assert 'class="button primary"' not in main.replace('button primary" href', "")
+    assert '<button class="button' not in main
 
 
 def test_a_start_error_says_that_nothing_is_lost(logged_in: Client, operator: User) -> None:

@@ -80,6 +80,15 @@ async def find_nothing(page: Page, where: str) -> None:
     await wear(page, WIDE)
 
 
+async def fits(page: Page, where: str) -> None:
+    """Assert that nothing has to be scrolled sideways: on a phone, on tablets, and at a zoom of 200 %."""
+    for width in (390, 641, 720, 900):
+        await page.set_viewport_size({"width": width, "height": 900})
+        beyond = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert beyond <= 0, f"{where} {width}"
+    await wear(page, WIDE)
+
+
 async def wear(page: Page, look: Look) -> None:
     """Give a page another look."""
     await page.set_viewport_size({"width": look.width, "height": look.height})
@@ -103,6 +112,7 @@ async def test_axe_finds_nothing_on_any_page(stack: Stack, new_page: NewPage, ba
         await page.goto(path)
         await page.wait_for_load_state("networkidle")
         await find_nothing(page, path)
+        await fits(page, path)
 
 
 async def test_axe_finds_nothing_in_panes_dialogs_and_expanded_sections(
@@ -118,6 +128,10 @@ async def test_axe_finds_nothing_in_panes_dialogs_and_expanded_sections(
     await page.keyboard.press("?")
     await expect(page.locator("#key-help")).to_be_visible()
     await find_nothing(page, "keys")
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("Control+k")
+    await expect(page.get_by_role("option").first).to_be_visible()
+    await find_nothing(page, "palette")
     await page.keyboard.press("Escape")
     await page.locator("#actions").get_by_role("button", name="Retry with options…").click()
     await expect(page.locator("#operation-dialog")).to_be_visible()

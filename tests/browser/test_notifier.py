@@ -11,6 +11,8 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.browser
 
+REFUSE = "() => { Notification.requestPermission = async () => 'denied'; }"
+
 RECORD = """() => {
   window.notified = [];
   window.Notification = class {
@@ -32,10 +34,17 @@ async def test_a_browser_is_notified_of_the_first_failure_and_of_the_end(stack: 
     plan = {"window": 1, "item_attempts": 1}
     batch = stack.launch_held(processor="simulate", parameters=parameters, count=20, plan=plan, label="Night run")
     page = await new_page(stack, f"/batches/{batch}/")
-    await page.evaluate(RECORD)
+    await page.evaluate(REFUSE)
     await until_live(page)
     button = page.locator("#notify")
     await choose(page, "Notify me")
+    refusal = page.get_by_text("Notifications are blocked.")
+    await expect(refusal).to_be_visible()
+    await expect(button).to_have_attribute("aria-pressed", "false")
+    await page.locator("h1").click()
+    await page.evaluate(RECORD)
+    await choose(page, "Notify me")
+    await expect(refusal).to_have_count(0)
     await expect(button).to_have_attribute("aria-pressed", "true")
     await page.evaluate(HIDE)
     stack.approve(batch)

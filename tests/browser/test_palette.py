@@ -12,7 +12,7 @@ pytestmark = pytest.mark.browser
 
 
 async def test_it_finds_a_batch_sets_the_theme_and_gives_the_focus_back(stack: Stack, new_page: NewPage) -> None:
-    batch = stack.launch_held(processor="simulate", count=1, label="Palette target")
+    batch = stack.launch_held(processor="simulate", count=1, label="Palette target", plan={})
     page = await new_page(stack, "/queues/")
     await page.keyboard.press("Control+k")
     box = page.get_by_role("combobox", name="Search batches, pages and actions")

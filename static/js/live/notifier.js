@@ -35,6 +35,8 @@ export class Notifier {
     this.refusal.setAttribute("role", "alert");
     this.refusal.textContent = gettext("Notifications are blocked. Allow them for this site in your browser's settings, then try again.");
     this.button.after(this.refusal);
+    const menu = this.button.closest("details");
+    if (menu) setTimeout(() => (menu.open = true)); // the click has closed it
     this.button.setAttribute("aria-describedby", this.refusal.id);
   }
 

@@ -31,7 +31,7 @@ def test_tags_and_note_are_stored_shown_and_found(logged_in: Client, operator: U
     batch, other = make_batch(operator, label="Alpha"), make_batch(operator, label="Beta")
     given = {"tags": " night  run, invoices,, night run ", "note": "Ask Ann first.\r\n<b>Really.</b>"}
     text = posted(logged_in, f"/batches/{batch.pk}/labels/", **given)
-    assert "Ask Ann first.<br>&lt;b&gt;Really.&lt;/b&gt;" in text
+    assert "Ask Ann first.\n&lt;b&gt;Really.&lt;/b&gt;" in text
     assert list(batch.tags.values_list("name", flat=True)) == ["invoices", "night run"]
     assert listed(logged_in, tag="invoices") == ["Alpha"]
     assert listed(logged_in, q="night") == ["Alpha"]

@@ -48,7 +48,11 @@ class CsvTable:
             return
         if len(header) > MOST_COLUMNS:
             raise SourceError(
-                _("The file has %(number)s columns; at most %(limit)s are allowed.")
+                ngettext(
+                    "The file has %(number)s column; at most %(limit)s are allowed.",
+                    "The file has %(number)s columns; at most %(limit)s are allowed.",
+                    len(header),
+                )
                 % {"number": numeral(len(header)), "limit": numeral(MOST_COLUMNS)}
             )
         if dialect.has_header:

@@ -13,7 +13,7 @@ from django import template
 from django.conf import settings
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
-from django.utils.formats import number_format
+from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -277,5 +277,5 @@ def as_time(text: str) -> datetime | None:
 @register.filter
 def zoned(at: datetime) -> SafeString:
     """Return a time in its own time zone: Mon 23 Nov 2026, 07:00 CET; with seconds if they are not 0."""
-    clock = "%H:%M:%S" if at.second else "%H:%M"
-    return format_html('<time datetime="{}">{}</time>', at.isoformat(), at.strftime(f"%a %-d %b %Y, {clock} %Z"))
+    shown = date_format(at, "D j M Y, H:i:s" if at.second else "D j M Y, H:i")
+    return format_html('<time datetime="{}">{} {}</time>', at.isoformat(), shown, at.tzname() or "")

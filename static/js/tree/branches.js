@@ -1,5 +1,6 @@
 // The rows below a row of the tree, fetched where it is: those that follow it and have a higher level.
 
+const FRAMES_TO_SCROLL = 4;
 const levelOf = (row) => Number(row.ariaLevel);
 
 function rowsBelow(row) {
@@ -18,13 +19,25 @@ export async function fill(row, address) {
   if (row.getAttribute("aria-expanded") === "false") fold(row);
 }
 
-// Puts another page in the place of the one that ends with a pager's row. Returns null if it is not below a row.
-export function turn(pager, address) {
-  const isFocused = pager.contains(document.activeElement);
+// The row below which a pager's row is, if that is in the same place.
+export function ownerOf(pager) {
   let owner = pager.previousElementSibling;
   while (owner && levelOf(owner) >= levelOf(pager)) owner = owner.previousElementSibling;
-  if (!owner) return null;
+  return owner;
+}
+
+// Puts another page in the place of the one that is below a row.
+export function turn(owner, address) {
+  const isFocused = rowsBelow(owner).some((row) => row.contains(document.activeElement));
   fold(owner);
   if (isFocused) owner.focus({ preventScroll: true });
   return fill(owner, address);
+}
+
+// Scrolls a row into view. Rows get their real height once they are near the view: the place is right after some frames.
+export async function scrollToRow(row) {
+  for (let frame = 0; frame < FRAMES_TO_SCROLL; frame += 1) {
+    row.scrollIntoView({ block: "nearest" });
+    await new Promise(requestAnimationFrame);
+  }
 }

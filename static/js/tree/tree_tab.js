@@ -61,7 +61,7 @@ export class TreeTab {
       this.news.show(statusLabel(this.filter));
       this.pane.changed(changed);
     }
-    if (isReload) this.grid.load(this.#addressOf());
+    if (isReload) this.grid.load(`${this.#addressOf()}&page=${this.grid.table.dataset.page}`);
   }
 
   #addressOf(query = this.selection) {

@@ -1,22 +1,13 @@
 // The tree as an ARIA treegrid: one row is in the tab order, arrow keys move, branches load when expanded.
 
-import { fill, fold, turn } from "./branches.js";
+import { fill, fold, ownerOf, scrollToRow, turn } from "./branches.js";
 
 const DEEPEST_EXPANDED = 3; // level of the deepest rows that are expanded in place
-const FRAMES_TO_SCROLL = 4;
 const rowsOf = (table) => [...table.querySelectorAll("tbody tr[tabindex]")].filter((row) => row.offsetParent !== null);
-
-// Scrolls a row into view. Rows get their real height once they are near the view: the place is right after some frames.
-async function scrollTo(row) {
-  for (let frame = 0; frame < FRAMES_TO_SCROLL; frame += 1) {
-    row.scrollIntoView({ block: "nearest" });
-    await new Promise(requestAnimationFrame);
-  }
-}
 
 export class TreeGrid {
   #current = "";
-  #opened = new Set(); // rows to expand again after the tree is fetched
+  #opened = new Map(); // rows to expand again after the tree is fetched, and with which page
 
   constructor(container) {
     this.container = container;
@@ -51,11 +42,7 @@ export class TreeGrid {
     if (event.ctrlKey || event.metaKey) return;
     const row = event.target.closest("tr[tabindex]");
     const pager = event.target.closest(".pager a");
-    if (pager) {
-      if (this.table.dataset.path && !pager.search.includes("run=")) return; // a page of its own
-      event.preventDefault();
-      turn(row, this.table.dataset.address + pager.search) || this.load(this.table.dataset.address + pager.search);
-    }
+    if (pager) this.#turn(row, pager.search, event);
     else if (row && (event.target.closest(".twist") || row.classList.contains("run"))) {
       event.preventDefault();
       this.toggle(row);
@@ -100,7 +87,7 @@ export class TreeGrid {
     return above.find((other) => Number(other.ariaLevel) < level)?.focus();
   }
 
-  async toggle(row) {
+  async toggle(row, search = row.querySelector(".twist").search) {
     const isOpen = row.getAttribute("aria-expanded") === "true";
     const twist = row.querySelector(".twist");
     if (row.dataset.node && row.dataset.kind !== "root" && (this.table.dataset.path || Number(row.ariaLevel) >= DEEPEST_EXPANDED)) {
@@ -108,11 +95,23 @@ export class TreeGrid {
       return;
     }
     row.setAttribute("aria-expanded", String(!isOpen));
-    this.#opened[isOpen ? "delete" : "add"](row.id);
+    if (isOpen) this.#opened.delete(row.id);
+    else this.#opened.set(row.id, search);
     if (row.dataset.kind === "root") this.table.classList.toggle("is-folded", isOpen);
     else if (isOpen) fold(row);
-    else await fill(row, this.table.dataset.address + twist.search);
+    else await fill(row, this.table.dataset.address + search);
     if (isOpen) this.prepare();
+  }
+
+  // Turns a page: below its row, or of the whole tree.
+  #turn(row, search, event) {
+    if (this.table.dataset.path && !search.includes("run=")) return; // a page of its own
+    event.preventDefault();
+    const owner = ownerOf(row);
+    if (owner) {
+      this.#opened.set(owner.id, search);
+      turn(owner, this.table.dataset.address + search);
+    } else this.load(this.table.dataset.address + search);
   }
 
   // The query string of what is shown, without a question mark.
@@ -132,16 +131,18 @@ export class TreeGrid {
     const row = rowOf();
     if (!row) return;
     this.#enter(row);
-    await scrollTo(row);
+    await scrollToRow(row);
   }
 
   // Fetches the tree and restores the expanded rows, including those expanded during the request.
   async load(address) {
-    for (const row of this.table.querySelectorAll(":is(.folder > [data-kind], .run)[aria-expanded='true']")) this.#opened.add(row.id);
+    for (const row of this.table.querySelectorAll(":is(.folder > [data-kind], .run)[aria-expanded='true']")) {
+      if (!this.#opened.has(row.id)) this.#opened.set(row.id, row.querySelector(".twist").search);
+    }
     await htmx.ajax("GET", address, { source: this.container, target: this.container, swap: "innerHTML" });
-    for (const id of this.#opened) {
+    for (const [id, search] of this.#opened) {
       const row = document.getElementById(id);
-      if (row?.getAttribute("aria-expanded") === "false") await this.toggle(row);
+      if (row?.getAttribute("aria-expanded") === "false") await this.toggle(row, search);
     }
   }
 }

@@ -116,6 +116,20 @@ def test_the_next_failure_is_looked_for_from_a_position(logged_in: Client, opera
     assert "Failure " not in pane(logged_in, child_of(batch, 1))
 
 
+def test_a_run_is_fetched_in_pages_of_its_own(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 130)
+    start_root(batch)
+    run_children(batch, {position: Status.FAILED if position < 5 else Status.COMPLETED for position in range(130)})
+    whole = logged_in.get(f"/batches/{batch.pk}/").content.decode()
+    assert whole.count('data-kind="child"') == 5
+    assert "… 125 completed" in whole
+    part = logged_in.get(f"/batches/{batch.pk}/nodes/?run=completed&page=2", headers=HTMX).content.decode()
+    assert (part.count('data-kind="child"'), part.count('data-status="failed"'), "<table" in part) == (25, 0, False)
+    assert "101–125 of 125" in part
+    plain = logged_in.get(f"/batches/{batch.pk}/?run=completed").content.decode()
+    assert (plain.count('data-kind="child"'), "1–100 of 125" in plain) == (105, True)
+
+
 def test_links_lead_to_temporals_own_ui(logged_in: Client, operator: User, settings: Settings) -> None:
     settings.TEMPORAL_UI_URL, settings.TEMPORAL_NAMESPACE = "http://temporal:8233/", "team a"
     batch = make_batch(operator, 1_001)

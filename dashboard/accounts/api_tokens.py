@@ -66,7 +66,7 @@ def request_token(
     if kind != TokenKind.PERSON:
         require_operator(owner)
     elif token_of(owner) is not None:
-        raise PermissionDenied(_("Tokens of persons are created in the browser, not with a token."))
+        raise PermissionDenied(_("Personal tokens can only be created in the browser."))
     name, queues = name.strip(), list(dict.fromkeys(queue.strip() for queue in queues if queue.strip()))
     errors = _errors(owner, name, kind, role, queues)
     if errors:
@@ -93,9 +93,9 @@ def _errors(owner: User, name: str, kind: str, role: str, queues: Sequence[str])
     if not name or len(name) > LONGEST_NAME:
         errors["name"] = _("Enter a name of at most 100 characters.")
     elif valid_tokens(owner).filter(name=name).exists():
-        errors["name"] = _("You have a token of that name: the audit trail could not tell them apart.")
+        errors["name"] = _("You already have a token with this name. Choose another one.")
     elif valid_tokens(owner).count() >= TOKENS_LIMIT:
-        errors["name"] = _("You have too many tokens: revoke some first.")
+        errors["name"] = _("You have too many tokens. Revoke some first.")
     if kind not in TokenKind.values:
         errors["kind"] = _("Choose a kind.")
     if role not in TokenRole.values or (role == TokenRole.OPERATOR and not may_operate(owner)):

@@ -113,9 +113,7 @@ class TimetableForm(forms.Form):
         label=gettext_lazy("Catch-up window"),
         min_value=0,
         error_messages=BOUND_ERRORS,
-        help_text=gettext_lazy(
-            "Launches missed while Temporal was down are made up for if they are no older than this."
-        ),
+        help_text=gettext_lazy("Launches missed while Temporal was down still run if they are no older than this."),
     )
     catchup_unit = forms.ChoiceField(
         label=gettext_lazy("Unit"),

@@ -7,8 +7,21 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
+from django.utils.translation import gettext_lazy
 
+from dashboard.i18n.formatting import StrOrPromise
 from dashboard.ids import new_id
+
+DONE: dict[str, StrOrPromise] = {
+    "make": gettext_lazy("created the schedule"),
+    "edit": gettext_lazy("edited the schedule"),
+    "pause": gettext_lazy("paused the schedule"),
+    "resume": gettext_lazy("resumed the schedule"),
+    "trigger": gettext_lazy("triggered a launch"),
+    "delete": gettext_lazy("deleted the schedule"),
+    "launch": gettext_lazy("started a scheduled launch"),
+}
+"""What a person did, by the action of the entry, which is stored and part of the API."""
 
 
 class Schedule(models.Model):
@@ -68,3 +81,13 @@ class ScheduleEntry(models.Model):
     def actor(self) -> str:
         """Who did it, for a person: the name, and that of the API token."""
         return f"{self.person.get_username()} ({self.token})" if self.token else str(self.person.get_username())
+
+    @property
+    def done(self) -> StrOrPromise:
+        """What was done, as a sentence goes on after the actor; an outcome of its own is not part of it."""
+        return DONE.get(self.action, self.action)
+
+    @property
+    def remark(self) -> str:
+        """The outcome where it says more than that the action was accepted."""
+        return "" if self.outcome == "Accepted." else self.outcome

@@ -80,7 +80,7 @@ def _gone(finding: Finding) -> Finding:
 def _unreachable(batch: Batch, error: TemporalUnavailable) -> Finding:
     if isinstance(error, TemporalSlow):
         what = _("Temporal answers, but slowly: it took longer than 5 s to find the open workflows.")
-        advice = _("The batch goes on meanwhile. This is asked again every few seconds.")
+        advice = _("The batch continues meanwhile. This is checked again every few seconds.")
         return Finding(FindingCode.TEMPORAL_AWAY, Severity.WARNING, batch.pk, what, advice)
     what = _("Can't reach Temporal.")
     advice = _("Nothing is lost: batches continue automatically once it is back. Check the Temporal server.")

@@ -29,7 +29,7 @@ class ApprovalOptions(BaseModel):
     four_eyes: bool = Field(
         default=False,
         title="Four eyes",
-        description="Who launched the batch, or made, changed or triggered its schedule, may not approve it.",
+        description="Whoever launched the batch, or created, changed or triggered its schedule, may not approve it.",
         json_schema_extra=group(APPROVAL),
     )
 

@@ -136,7 +136,7 @@ class PaceOptions(BaseModel):
         ge=0,
         le=86_400,
         title="Pause between groups",
-        description="From the end of a group to the start of the next.",
+        description="Time between the end of one group and the start of the next.",
         json_schema_extra=duration(PACE),
     )
     partitions: Partitioning = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.middleware.csrf import _get_new_csrf_string
 from django.test import Client
+from django.test.client import ClientHandler
 from django.urls import URLPattern, URLResolver, get_resolver
 from ninja.operation import PathView
 
@@ -81,6 +83,12 @@ def _filled(pattern: str, name: str, values: Mapping[str, Any]) -> str:
     return "/" + re.sub(r"\{(\w+)\}", value, _readable(pattern))
 
 
+@functools.cache
+def _handler() -> ClientHandler:
+    """Return the one that serves all requests: each loads the middleware anew."""
+    return ClientHandler(enforce_csrf_checks=True)
+
+
 @dataclass(frozen=True)
 class Caller:
     """Somebody who requests a route, as a browser with or without a login, or with a token."""
@@ -98,6 +106,7 @@ class Caller:
         Nothing that it does lasts.
         """
         browser = Client(enforce_csrf_checks=True, raise_request_exception=True)
+        browser.handler = _handler()
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         if self.session:
             browser.cookies["sessionid"] = self.session

@@ -31,14 +31,18 @@ _LONG_LIVED_RANK = -1
 _LAST = 11
 _RANKS = {status: rank for rank, status in enumerate((*NOT_COMPLETED, NodeStatus.RUNNING))} | {NodeStatus.PENDING: 10}
 
+_NONE_FAILED = Q(**{f"children_{status.value}": 0 for status in NOT_COMPLETED})
+"""Of a parent: that no child below it has failed or was canceled."""
+
 _RANK = Case(
+    When(~_NONE_FAILED, kind=NodeKind.PARENT, then=Value(0)),
     When(kind__in=LONG_LIVED_KINDS, then=Value(_LONG_LIVED_RANK)),
     *[When(status=status, then=Value(rank)) for status, rank in _RANKS.items()],
     default=Value(_LAST),
     output_field=IntegerField(),
 )
 _PARTITION_RANK = Case(
-    When(**{f"children_{status.value}": 0 for status in NOT_COMPLETED}, then=Value(1)),
+    When(_NONE_FAILED, then=Value(1)),
     default=Value(0),
     output_field=IntegerField(),
 )
@@ -62,9 +66,12 @@ def rows_below(parent: Node) -> QuerySet[Node]:
 
 def _rank_below(parent: Node, node: Node) -> int:
     """Return a node's rank in `rows_below`, without asking the database."""
+    has_failures = any(node.children[status.value] for status in NOT_COMPLETED)
     if parent.kind == NodeKind.ROOT and parent.batch.partition_count:
-        return 0 if any(node.children[status.value] for status in NOT_COMPLETED) else 1
+        return 0 if has_failures else 1
     if parent.kind == NodeKind.ROOT and parent.batch.processor in SEQUENTIAL_KINDS:
+        return 0
+    if node.kind == NodeKind.PARENT and has_failures:
         return 0
     return _LONG_LIVED_RANK if node.kind in LONG_LIVED_KINDS else _RANKS.get(NodeStatus(node.status), _LAST)
 

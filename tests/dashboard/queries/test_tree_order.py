@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
 
 from dashboard.models import Batch, Node, NodeStatus
 from dashboard.queries.selection import ALL_CHILDREN, Selection
 from dashboard.queries.tree import Tree, tree_of
-from dashboard.queries.tree_order import PAGE_SIZE, Place
+from dashboard.queries.tree_order import PAGE_SIZE, Place, place_of, rows_below
+from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
 from orchestration.plan.plan import Plan
 from tests.support.builders import child_of, make_batch, root_of, run_children, start_root
@@ -90,3 +93,19 @@ def test_what_has_completed_is_collapsed_only_if_it_is_long_and_something_has_fa
     assert sum(len(row.runs) for row in rows) == runs
     assert len(rows) == (failed if runs else completed + failed)
     assert root_of(batch).pk not in {row.node.pk for row in rows}
+
+
+def test_a_parent_with_failures_below_comes_before_one_that_runs(operator: User) -> None:
+    root = root_of(make_batch(operator, 1))
+    Node.objects.filter(parent=root).delete()
+    below: list[dict[str, Any]] = [
+        {"status": "running"},
+        {"status": "completed", "children_failed": 1},
+        {"status": "completed"},
+    ]
+    for position, fields in enumerate(below):
+        given = {"workflow_id": f"w{position}", "position": position, "offset": 0, "length": 0, **fields}
+        Node.objects.create(batch=root.batch, parent=root, kind=NodeKind.PARENT, **given)
+    assert [node.position for node in rows_below(root)] == [1, 0, 2]
+    for place, node in enumerate(rows_below(root)):
+        assert place_of(root, node, ALL_CHILDREN).page == place // PAGE_SIZE + 1

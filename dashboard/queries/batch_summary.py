@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from dashboard.live.state import LARGE_COLUMNS
 from dashboard.models import Batch
@@ -16,21 +15,16 @@ ENOUGH = 0.01
 
 @dataclass(frozen=True)
 class Finish:
-    """How long a batch took, and what is different from the run of its processor before it, of as many items.
+    """How many seconds a batch took, and what is different from the run of its processor before it, of as many items.
 
     `share` is the change of the duration as a share, negative where it was faster; None where it is not known or not
     worth a word. `more` is how many more failed.
     """
 
-    took: timedelta
+    seconds: float
     previous: Batch | None = None
     share: float | None = None
     more: int = 0
-
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-        return self.took.total_seconds()
 
     @property
     def faster(self) -> float:
@@ -69,8 +63,10 @@ def summary_of(batch: Batch) -> Summary:
 
 
 def previous_of(batch: Batch) -> Batch | None:
-    """Return the newest earlier batch of the same processor that has ended."""
+    """Return the newest earlier batch of the same processor, or of the same definition, that has ended."""
     earlier = Batch.objects.filter(processor=batch.processor, created_at__lt=batch.created_at, watched_id="")
+    if batch.definition is not None:
+        earlier = earlier.filter(definition__definition=batch.definition.definition_id)
     return earlier.exclude(closed_at=None).defer(*LARGE_COLUMNS).order_by("-created_at", "-id").first()
 
 
@@ -94,6 +90,6 @@ def _change(batch: Batch, previous: Batch) -> float | None:
     return share if abs(share) >= ENOUGH else None
 
 
-def _took(batch: Batch) -> timedelta | None:
-    """Return how long a batch's newest run took."""
-    return batch.closed_at - batch.opened_at if batch.opened_at is not None and batch.closed_at is not None else None
+def _took(batch: Batch) -> float | None:
+    """Return the seconds that a batch's newest run took, without pauses and holds."""
+    return batch.elapsed(batch.closed_at) if batch.closed_at is not None else None

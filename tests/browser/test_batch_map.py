@@ -97,6 +97,15 @@ async def filters_and_colours_by_duration(page: Page, position: int) -> None:
     assert await pixel(page, *at) != before
 
 
+AXIS = """async () => {
+  const loaded = performance.getEntriesByType("resource").map((each) => each.name);
+  const { ticksOf, tickWords } = await import(loaded.find((name) => name.includes("timeline_layout")));
+  const { step, ticks } = ticksOf({ parts: [{ start: 0, end: 60, x: 0, scale: 20 }] });
+  return [step, ticks.length, ticks.at(-1), tickWords(90, step)];
+}"""
+"""The ticks of a minute over 1,200 pixels, and how a time is written between such ticks."""
+
+
 async def opens_the_timeline(page: Page) -> None:
     """Open the timeline, and sort it."""
     await page.locator("#tabs").get_by_role("link", name="Timeline").click()
@@ -104,6 +113,7 @@ async def opens_the_timeline(page: Page) -> None:
     height = await page.locator("#timeline canvas").evaluate("canvas => canvas.height")
     assert height >= 264
     await page.get_by_role("button", name="Slowest first").click()
+    assert await page.evaluate(AXIS) == [5, 13, [1200, 60], "1 m 30 s"]
     pressed = page.locator("#timeline [aria-pressed='true']")
     await expect(pressed).to_have_text("Slowest first")
     await page.locator("#tabs").get_by_role("link", name="Tree").click()

@@ -52,6 +52,7 @@ async def test_filters_are_in_the_address_and_survive_going_back(stack: Stack, n
     await expect(page.locator(f"#batch-{batch}")).to_be_visible()
     assert "q=needle" in page.url
     await page.locator("summary").filter(has_text="Filter").click()
+    await page.get_by_role("combobox", name="Processor").focus()
     await page.get_by_role("combobox", name="Processor").select_option("simulate")
     chip = page.locator(".chip.removable")
     await expect(chip).to_contain_text("simulate")

@@ -11,7 +11,7 @@ from tests.support.stack import Stack
 pytestmark = pytest.mark.browser
 
 
-async def test_filter_open_a_child_and_retry_it(stack: Stack, new_page: NewPage) -> None:
+async def test_filter_open_a_child_retry_it_and_the_rest_from_home(stack: Stack, new_page: NewPage) -> None:
     parameters = {"seconds_from": 0.01, "seconds_to": 0.05, "fail_first_attempts": 1}
     plan = {"item_attempts": 1, "item_backoff": 0}
     batch = stack.launch(processor="simulate", parameters=parameters, count=3, label="Plain", plan=plan)
@@ -25,6 +25,17 @@ async def test_filter_open_a_child_and_retry_it(stack: Stack, new_page: NewPage)
     await expect(page.locator(".pane .failure")).to_contain_text("SimulatedFailure")
     await page.get_by_role("button", name="Retry this child").click()
     await expect(page.locator(".notice.success")).to_contain_text("Retrying 1 child.")
+    await page.goto("/")
+    row = page.locator(f"#batch-{batch}")
+    await row.locator(".assign > summary").click()
+    await row.get_by_role("combobox", name="Assign to").select_option(stack.login["username"])
+    await row.get_by_role("button", name="Assign").click()
+    await expect(row.locator(".assign > summary")).to_contain_text(stack.login["username"])
+    await row.get_by_role("button", name="Retry 2").click()
+    await expect(page.locator(".notice.success")).to_contain_text("Retrying 2 children.")
+    stack.wait_for(batch, "completed")
+    await page.goto("/")
+    await expect(page.locator(f"[data-section='ended'] #batch-{batch}")).to_be_visible()
 
 
 async def test_expand_a_partition_and_cancel_with_a_confirmation(stack: Stack, new_page: NewPage) -> None:

@@ -46,7 +46,8 @@ DEFAULT_OPTIONS = OperationOptions()
 def freeze(person: Person, batch: Batch, action: Action, targets: Targets) -> Operation:
     """Store which children an action would affect, and count them, without doing it.
 
-    Raises PermissionDenied, and OperationError as `Targets.children` does, or 409 if the batch does not allow it.
+    Raises PermissionDenied, and OperationError as `Targets.children` does, or 409 if the batch does not allow it or
+    there is no such child.
     """
     operator = require_operator(person)
     root = Node.objects.get(batch=batch, kind=NodeKind.ROOT)
@@ -54,7 +55,10 @@ def freeze(person: Person, batch: Batch, action: Action, targets: Targets) -> Op
     Operation.objects.filter(
         batch=batch, confirmed_at=None, frozen_at__lt=timezone.now() - UNCONFIRMED_LIFETIME
     ).delete()
-    return _create_operation(operator, batch, action, targets, _target_children(batch, root, action, targets))
+    children = _target_children(batch, root, action, targets)
+    if not children and not (action is Action.RETRY and _resumes_flow(batch, root)):
+        raise OperationError(_("%(action)s is not possible: no child has this status.") % {"action": action.label}, 409)
+    return _create_operation(operator, batch, action, targets, children)
 
 
 def confirm(person: Person, operation: Operation, options: OperationOptions = DEFAULT_OPTIONS) -> OperationResult:

@@ -27,7 +27,8 @@ document.addEventListener("keydown", (event) => {
   items[place < 0 ? (step > 0 ? 0 : items.length - 1) : (place + step + items.length) % items.length]?.focus();
 });
 
-// On a narrow screen the navigation scrolls: the current page is in view.
-const current = document.querySelector(".topbar nav [aria-current]");
-const nav = current?.parentElement;
-if (nav && nav.scrollWidth > nav.clientWidth) nav.scrollLeft = current.offsetLeft - (nav.clientWidth - current.offsetWidth) / 2;
+// Where the navigation or tabs scroll, the current one is in view.
+for (const current of document.querySelectorAll(":is(.topbar nav, .tabs, .status-tabs) [aria-current]")) {
+  const row = current.parentElement;
+  if (row.scrollWidth > row.clientWidth) row.scrollLeft = current.offsetLeft - row.offsetLeft - (row.clientWidth - current.offsetWidth) / 2;
+}

@@ -43,6 +43,8 @@ def test_with_nothing_to_do_it_says_so_and_offers_nothing(logged_in: Client, ope
         text = logged_in.post("/batches/bulk/", {"action": action, "batches": [good.pk]}).content.decode()
         assert title in text
         assert "button primary" not in text
+    frozen = logged_in.post(f"/batches/{good.pk}/operations/", {"action": "retry", "status": "failed"}, follow=True)
+    assert "Retry is not possible: no child has this status." in frozen.content.decode()
     outcome = preview(BulkAction.CANCEL, [good, Batch.objects.get(pk=running.pk)])
     assert [(each.batch.label, each.children) for each in outcome.affected] == [("Runs", 4)]
     assert [(each.batch.label, each.reason) for each in outcome.left_alone] == [("Good", "It has already finished.")]

@@ -24,7 +24,7 @@ COLUMNS: Mapping[str, StrOrPromise] = {
 }
 """In display order, after the batch itself."""
 
-DEFAULT_COLUMNS = ("status", "progress", "children", "launched")
+DEFAULT_COLUMNS = ("status", "progress", "items", "launched")
 
 
 def requested_columns(given: QueryDict) -> Sequence[str]:

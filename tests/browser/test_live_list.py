@@ -25,8 +25,8 @@ async def test_rows_update_with_their_batches(stack: Stack, new_page: NewPage) -
     await page.get_by_role("navigation", name="Status").get_by_role("link", name="Completed").first.click()
     await expect(row).to_be_visible()
     await expect(page.locator("#status-tabs [aria-current]")).to_contain_text("Completed")
-    await page.get_by_role("columnheader", name="Children").get_by_role("link").click()
-    await expect(page.get_by_role("columnheader", name="Children")).to_have_attribute("aria-sort", "descending")
+    await page.get_by_role("columnheader", name="Items").get_by_role("link").click()
+    await expect(page.get_by_role("columnheader", name="Items")).to_have_attribute("aria-sort", "descending")
     await expect(row).to_be_visible()
     assert float(await row.locator("rect.completed").get_attribute("width") or 0) == pytest.approx(1000)
 

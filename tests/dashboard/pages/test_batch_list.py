@@ -122,7 +122,7 @@ def test_a_person_chooses_the_columns_and_a_saved_view_keeps_them(logged_in: Cli
     logged_in.post("/views/", {"name": "Mine", "query": logged_in.get(address).context["page"].query})
     (view,) = logged_in.get(URL).context["page"].views
     assert logged_in.get(f"{URL}?{view.query}").context["page"].columns == ["failed", "took"]
-    chosen = ["launched", "status", "children", "progress"]
+    chosen = ["launched", "status", "items", "progress"]
     assert logged_in.get(URL, {"columns": chosen}, headers=HTMX).headers["HX-Push-Url"] == URL
 
 

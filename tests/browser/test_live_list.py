@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, Route, expect
 
 from tests.support.browser import NewPage, until_live
 from tests.support.stack import Stack
@@ -65,3 +68,22 @@ async def test_filters_are_in_the_address_and_survive_going_back(stack: Stack, n
     await expect(chip).to_have_count(0)
     await expect(page.locator(f"#batch-{batch}")).to_be_visible()
     assert "processor" not in page.url
+    await says_that_it_is_slow(page)
+
+
+async def says_that_it_is_slow(page: Page) -> None:
+    """Search while the answer is held back."""
+    released = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await released.wait()
+        await route.continue_()
+
+    await page.route(re.compile(r"q=needles"), late)
+    await page.get_by_role("searchbox", name="Search").fill("needles")
+    notice = page.get_by_text("This search is slow")
+    await expect(notice).to_be_visible()
+    await expect(notice.get_by_role("button", name="Retry")).to_be_visible()
+    released.set()
+    await expect(page.get_by_text("No batch matches these filters")).to_be_visible()
+    await expect(notice).to_be_hidden()

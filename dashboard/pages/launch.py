@@ -160,7 +160,7 @@ class LaunchPage:
     def action(self) -> str:
         """The URL that takes the form, wherever its errors are shown."""
         if self.schedule is not None:
-            return reverse("schedule-launch", args=[self.schedule.pk])
+            return reverse("schedule-request", args=[self.schedule.pk])
         if self.version is not None:
             return f"{reverse('definition-launch')}?definition={self.version.pk}"
         return reverse("launch", args=[self.processor.name])

@@ -86,8 +86,8 @@ def test_pause_and_resume(stack: Stack, created: list[str]) -> None:
     browser.submit(f"/schedules/{schedule}/resume/", {})
     wait_until(lambda: read_schedule(stack, schedule)["temporal"]["launched"] > before, "it launches again")
     entries = browser.get(f"/schedules/{schedule}/").text
-    for actor, action in (("operator (first login)", "make"), ("operator", "pause"), ("operator", "resume")):
-        assert f"<b>{actor}</b> {action}" in entries
+    for actor, done in (("operator (first login)", "created"), ("operator", "paused"), ("operator", "resumed")):
+        assert f"<b>{actor}</b> {done} the schedule" in entries
 
 
 def _seconds_pass(seconds: float) -> Any:

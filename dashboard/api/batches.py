@@ -45,10 +45,11 @@ class WatchIn(Schema):
 
 
 class CountsOut(Schema):
-    """Children or items by status."""
+    """Children or items by status; `scheduled` are those of running ones that wait for a worker."""
 
     total: int
     pending: int
+    scheduled: int
     running: int
     completed: int
     failed: int
@@ -86,9 +87,10 @@ class NamedOut(Schema):
 
 
 class BatchOut(Schema):
-    """The state of a batch. `status`: failed where its root failed, or where nothing completed; completed_with_failures
-    where something did and something did not; completed where everything did. `root_status`: that of the root alone.
-    `elapsed`: the seconds that it has run, without pauses and holds.
+    """The state of a batch. `status`: scheduled while no worker serves its task queue; failed where its root failed, or
+    where nothing completed; completed_with_failures where something did and something did not; completed where
+    everything did. `root_status`: that of the root alone. `elapsed`: the seconds it has run, without pauses and holds.
+    `items` counts an item in each stage that it passes, `progress` once.
     """
 
     id: str
@@ -111,6 +113,7 @@ class BatchOut(Schema):
     blocked: BlockedOut | None
     children: CountsOut
     items: CountsOut
+    progress: CountsOut
 
 
 class FindingOut(Schema):

@@ -24,7 +24,7 @@ from dashboard.temporal import gateway
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.flows import Section
 from orchestration.contracts.workflow_ids import root_id
-from orchestration.definitions.models import Definition, Stage
+from orchestration.definitions.models import Definition, Pipeline, Stage
 from orchestration.definitions.source_tree import DefinitionErrors
 from orchestration.plan.layout import Layout
 from orchestration.temporal.connection import TemporalUnavailable
@@ -100,6 +100,7 @@ def _write(person: User, request: LaunchRequest) -> Batch:
             item_count=request.count,
             child_count=layout.children,
             partition_count=0 if stage else layout.partitions,
+            final_stage=definition.stages[-1].name if isinstance(definition, Pipeline) else "",
             window=request.plan.window,
             launched_by=person,
             launched_via=request.via,
@@ -114,10 +115,7 @@ def _write(person: User, request: LaunchRequest) -> Batch:
         root = Node.objects.create(
             batch=batch, kind=NodeKind.ROOT, workflow_id=root_id(batch.pk), offset=0, length=request.count
         )
-        try:
-            _write_tree(batch, root, request, stage)
-        except ResourceNamedTwice as error:
-            raise FieldErrors({"resource_field": str(error)}) from error
+        _write_tree(batch, root, request, stage)
         record(person, batch, "launch", _scope(request))
     return batch
 
@@ -132,9 +130,15 @@ def _launchable(version_id: int) -> Definition:
 
 
 def _write_tree(batch: Batch, root: Node, request: LaunchRequest, first: tuple[int, Stage] | None) -> None:
-    """Write partitions and children below the root; in a flow, below the first stage over the batch's items."""
+    """Write partitions and children below the root; in a flow, below the first stage over the batch's items.
+
+    Raises FieldErrors where two items name the same resource.
+    """
     if first is None:
-        write_below(batch, root, Layout.of(request.plan, request.count), request.rows())
+        try:
+            write_below(batch, root, Layout.of(request.plan, request.count), request.rows())
+        except ResourceNamedTwice as error:
+            raise FieldErrors({"resource_field": str(error)}) from error
         return
     number, stage = first
     node = write_section(batch, root, Section(0, number, 0, 0, request.count), stage, request.count)

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from dashboard.live.progress import progress_of
 from dashboard.models import Batch, BatchStatus, Node
 from dashboard.models.tallies import closed_children, open_children
 from orchestration.contracts.events import NodeKind
@@ -32,11 +33,12 @@ def batch_state(batch: Batch) -> dict[str, Any]:
         "revision": batch.revision,
         "paused": batch.paused,
         "window": batch.window,
-        "children": batch.children | {"total": batch.child_count},
+        "children": batch.shown_children | {"total": batch.child_count},
         "partitions": batch.partition_count,
         "watched": batch.watched_id,
         "reading": input_progress(batch),
-        "items": batch.items_by_status | {"total": batch.item_count},
+        "items": batch.shown_items | {"total": batch.item_count},
+        "progress": progress_of(batch),
         "rate": rate,
         "eta": eta,
         "eta_range": eta_range(batch, eta, now) if eta is not None else None,
@@ -132,6 +134,7 @@ def node_state(node: Node) -> dict[str, Any]:
     }
     if node.has_tallies or node.kind == NodeKind.ROOT:
         state["children"] = node.shown_children
+        state["tally"] = node.shown_tally
     return state
 
 

@@ -14,6 +14,7 @@ from dashboard.models.choices import OPEN_BATCH_STATUSES, BatchStatus, Hold, Nod
 from dashboard.models.definitions import DefinitionVersion
 from dashboard.models.halts import seconds_between
 from dashboard.models.schedules import Schedule
+from dashboard.models.statuses import shown_counts
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import WorkflowTree, root_id
 from orchestration.definitions.models import RESUMABLE_KINDS
@@ -71,6 +72,8 @@ class Batch(Tally):
     `held_reason` and `held_until` say why and until when it waits for a person; `held_at` is the newest report of that,
     or of a start or an end of its root since.
     `halts` says when it was paused or held: `models.halts`.
+    `final_stage` is the name of a pipeline's last stage: what completes there has passed all of them.
+    `unattended` while no worker serves the task queue of what it has open.
     `blocked` says which of its workflows fail their workflow task again and again, since `blocked_since`:
     {"workflows": [ids], "workflow_id": and "workflow_type": of the first that failed, "reason": its error}.
     A batch that Canopy did not launch has `watched_id`, its root's workflow id, and consists of the runs that started
@@ -90,6 +93,7 @@ class Batch(Tally):
     item_count = models.PositiveIntegerField()
     child_count = models.PositiveIntegerField()
     partition_count = models.PositiveIntegerField(default=0)
+    final_stage = models.CharField(max_length=200, blank=True)
 
     status = models.CharField(max_length=30, choices=BatchStatus, default=BatchStatus.PENDING)
     root_status = models.CharField(max_length=20, choices=NodeStatus, default=NodeStatus.PENDING)
@@ -104,6 +108,7 @@ class Batch(Tally):
     held_until = models.DateTimeField(null=True, blank=True)
     held_at = models.DateTimeField(null=True, blank=True)
     halts = models.JSONField(default=list)
+    unattended = models.BooleanField(default=False)
     blocked = models.JSONField(default=dict)
     blocked_since = models.DateTimeField(null=True, blank=True)
     moment_count = models.PositiveIntegerField(default=0)
@@ -164,6 +169,16 @@ class Batch(Tally):
     def may_go_on(self) -> bool:
         """Whether it is a flow that resumes where it stopped when it is retried."""
         return self.definition_id is not None and self.processor in RESUMABLE_KINDS
+
+    @property
+    def shown_children(self) -> dict[str, int]:
+        """Children by the status that people see."""
+        return shown_counts(self.children, self.status)
+
+    @property
+    def shown_items(self) -> dict[str, int]:
+        """Items by the status that people see."""
+        return shown_counts(self.items_by_status, self.status)
 
     def elapsed(self, now: datetime) -> float | None:
         """Return the seconds that its newest run has taken until its end or now, without halts; None before it."""

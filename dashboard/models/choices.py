@@ -12,10 +12,12 @@ from orchestration.contracts.status import Status
 class BatchStatus(models.TextChoices):
     """State of a batch as a person sees it, derived from its root and tallies by `tallies.batch_status`.
 
-    Failed is a batch whose root failed, and one of which nothing completed: `Batch.root_status` tells them apart.
+    Scheduled is what is open and no worker takes up. Failed is a batch whose root failed, and one of which nothing
+    completed: `Batch.root_status` tells them apart.
     """
 
     PENDING = "pending", gettext_lazy("Pending")
+    SCHEDULED = "scheduled", gettext_lazy("Scheduled")
     RUNNING = "running", gettext_lazy("Running")
     PAUSED = "paused", gettext_lazy("Paused")
     HELD = "held", gettext_lazy("Held")
@@ -28,7 +30,13 @@ class BatchStatus(models.TextChoices):
     ROLLED_BACK = "rolled_back", gettext_lazy("Rolled back")
 
 
-OPEN_BATCH_STATUSES = (BatchStatus.PENDING, BatchStatus.RUNNING, BatchStatus.PAUSED, BatchStatus.HELD)
+OPEN_BATCH_STATUSES = (
+    BatchStatus.PENDING,
+    BatchStatus.SCHEDULED,
+    BatchStatus.RUNNING,
+    BatchStatus.PAUSED,
+    BatchStatus.HELD,
+)
 
 HALTED = (BatchStatus.PAUSED, BatchStatus.HELD)
 """Statuses of an open batch that starts nothing until a person says so."""
@@ -62,6 +70,16 @@ NOT_COMPLETED = (*FAILURES, NodeStatus.CANCELED)
 
 BY_INTEREST = (*NOT_COMPLETED, NodeStatus.RUNNING, NodeStatus.PENDING, NodeStatus.COMPLETED, NodeStatus.SKIPPED)
 """All statuses, most urgent first."""
+
+SHOWN_BY_INTEREST = (
+    *NOT_COMPLETED,
+    NodeStatus.RUNNING,
+    BatchStatus.SCHEDULED,
+    NodeStatus.PENDING,
+    NodeStatus.COMPLETED,
+    NodeStatus.SKIPPED,
+)
+"""All statuses of children and items that people see, most urgent first."""
 
 NODE_KIND_LABELS = {
     NodeKind.ROOT.value: gettext_lazy("Root"),

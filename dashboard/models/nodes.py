@@ -18,7 +18,7 @@ from dashboard.models.batches import Batch, Tally
 from dashboard.models.choices import NODE_KIND_LABELS, PARENT_KINDS, NodeStatus
 from dashboard.models.halts import seconds_between
 from dashboard.models.operations import Operation
-from dashboard.models.statuses import status_of_parent
+from dashboard.models.statuses import shown_counts, status_of_parent, status_of_run
 from orchestration.contracts.events import NodeKind
 
 
@@ -105,12 +105,12 @@ class Node(Tally):
 
     @property
     def shown_status(self) -> str:
-        """Its status with what is below it: the root's is the batch's. Reads the batch, except for a leaf."""
+        """Its status with what is below it, and its batch's where that is halted: the root's is the batch's."""
         if self.kind == NodeKind.ROOT:
             return self.batch.status
         if self.has_tallies:
             return status_of_parent(self.status, self.children, self.items_completed, self.batch.status)
-        return self.status
+        return status_of_run(self.status, self.batch.status)
 
     @property
     def shown_run(self) -> tuple[datetime | None, datetime | None]:
@@ -130,8 +130,16 @@ class Node(Tally):
 
     @property
     def shown_children(self) -> dict[str, int]:
-        """Children below it by status value; the root has its batch's."""
-        return self.batch.children if self.kind == NodeKind.ROOT else self.children
+        """Children below it by the status that people see; the root has its batch's."""
+        tally: Tally = self.batch if self.kind == NodeKind.ROOT else self
+        return shown_counts(tally.children, self.batch.status)
+
+    @property
+    def shown_tally(self) -> dict[str, int]:
+        """What its row counts, by the status that people see: the items of a stage, the children of other parents."""
+        items = self.items_by_status
+        is_of_items = self.kind == NodeKind.STAGE and any(items.values())
+        return shown_counts(items, self.batch.status) if is_of_items else self.shown_children
 
     @property
     def last_item(self) -> int:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from dashboard.models.choices import FAILURES, HALTED, BatchStatus, NodeStatus
 
 _LABELS = dict(BatchStatus.choices) | dict(NodeStatus.choices)
+_WITHOUT_WORKER = (NodeStatus.RUNNING, BatchStatus.SCHEDULED)
 _LEFT = (NodeStatus.CANCELED, NodeStatus.SKIPPED)
 
 
@@ -32,11 +33,24 @@ def outcome_of(children: Mapping[str, int], items_completed: int) -> BatchStatus
     return BatchStatus.CANCELED if children[NodeStatus.CANCELED] else BatchStatus.COMPLETED_WITH_FAILURES
 
 
+def status_of_run(own: str, batch_status: str) -> str:
+    """Return the status of a child or a step: one that runs is scheduled where no worker serves its batch."""
+    return str(BatchStatus.SCHEDULED if (own, batch_status) == _WITHOUT_WORKER else own)
+
+
+def shown_counts(counts: Mapping[str, int], batch_status: str) -> dict[str, int]:
+    """Return counts of children or items by the statuses that people see."""
+    is_waiting = batch_status == BatchStatus.SCHEDULED
+    running = counts[NodeStatus.RUNNING]
+    shown = {BatchStatus.SCHEDULED.value: running if is_waiting else 0}
+    return {**counts, NodeStatus.RUNNING.value: 0 if is_waiting else running, **shown}
+
+
 def status_of_parent(
     own: str, children: Mapping[str, int], items_completed: int, batch_status: str
 ) -> NodeStatus | BatchStatus:
-    """Return the status of a stage or partition: an open one is halted with its batch, and the worst goes up."""
-    if own == NodeStatus.RUNNING and batch_status in HALTED:
+    """Return the status of a stage or partition: an open one is what its batch is, and the worst goes up."""
+    if own == NodeStatus.RUNNING and batch_status in (*HALTED, BatchStatus.SCHEDULED):
         return BatchStatus(batch_status)
     if own != NodeStatus.COMPLETED:
         return NodeStatus(own)

@@ -77,7 +77,8 @@ def batch_status(batch: Batch, root: Node) -> BatchStatus:
     if status is Status.PENDING:
         return BatchStatus.RUNNING if root.attempt > 1 else BatchStatus.PENDING
     if status is Status.RUNNING:
-        halted = BatchStatus.PAUSED if batch.paused else BatchStatus.RUNNING
+        moving = BatchStatus.SCHEDULED if batch.unattended else BatchStatus.RUNNING
+        halted = BatchStatus.PAUSED if batch.paused else moving
         return BatchStatus.HELD if batch.held_kind else halted
     if status is Status.FAILED and root.error_type == ROLLED_BACK:
         return BatchStatus.ROLLED_BACK

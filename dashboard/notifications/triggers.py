@@ -89,8 +89,8 @@ def payload_of(batch: Batch, root: Node, occasion: str) -> dict[str, object]:
             "processor": batch.processor,
             "status": batch.status,
             "launched_by": batch.launched_by.get_username(),
-            "children": batch.children | {"total": batch.child_count},
-            "items": batch.items_by_status | {"total": batch.item_count},
+            "children": batch.shown_children | {"total": batch.child_count},
+            "items": batch.shown_items | {"total": batch.item_count},
             "reason": _reason(batch, root, occasion),
         },
     }

@@ -48,8 +48,8 @@ class BatchFrame:
 
     @property
     def unit(self) -> str:
-        """What progress is counted in."""
-        return "children" if self.batch.watched_id else "items"
+        """Which numbers of the state progress is shown by: `live.progress`."""
+        return "progress"
 
     @property
     def counts(self) -> dict[str, int]:

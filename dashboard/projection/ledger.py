@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from dashboard.database.bulk import update_rows
-from dashboard.models import HALTED, PARENT_KINDS, Batch, Node
+from dashboard.models import HALTED, PARENT_KINDS, Batch, BatchStatus, Node
 from dashboard.models.halts import with_turn
 from dashboard.models.tallies import apply_change, batch_status, contribution, done
 from dashboard.notifications.triggers import NotificationState, write_notifications
@@ -59,6 +59,7 @@ BATCH_STATE = (
     "held_until",
     "held_at",
     "halts",
+    "unattended",
     "blocked",
     "blocked_since",
     "moment_count",
@@ -90,6 +91,7 @@ class Ledger:
     at: datetime
     _before: tuple[Any, ...]
     _seen: NotificationState
+    _done: int
     _tracked: dict[int, _Snapshot] = field(default_factory=dict)
     _above: defaultdict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     _is_changed: bool = False
@@ -148,14 +150,15 @@ class Ledger:
         self.flush()
         self._write_parents()
         batch = self.batch
+        if done(batch) > self._done or Status(self.root.status).is_outcome:
+            batch.unattended = False
         status = batch_status(batch, self.root)
         if (is_halted := status in HALTED) != (batch.status in HALTED):
             turned_at = max((at for at in (batch.steered_at, batch.held_at) if at is not None), default=self.at)
             batch.halts = with_turn(batch.halts, turned_at, is_halted=is_halted)
             batch.samples = [] if is_halted else batch.samples[-1:]
-        if status != batch.status and {status, batch.status} & {*HALTED}:
-            open_parents = Node.objects.filter(batch=batch, kind__in=PARENT_KINDS, status=Status.RUNNING)
-            open_parents.update(revision=self.revision)
+        if status != batch.status:
+            self._take_along(status)
         batch.status, batch.root_status = status, self.root.status
         batch.closed_at = None if batch.is_open else self.root.closed_at
         if not batch.is_open:
@@ -165,6 +168,15 @@ class Ledger:
             batch.samples = add_sample(batch.samples, int(batch.changed_at.timestamp()), done(batch))
             batch.save(update_fields=["revision", "changed_at", "samples", *BATCH_STATE, *TALLY_COLUMNS])
             write_notifications(self._seen, batch, self.root)
+
+    def _take_along(self, status: BatchStatus) -> None:
+        """Have the nodes sent that show another status because their batch has."""
+        turned = {status, self.batch.status}
+        nodes = Node.objects.filter(batch=self.batch, status=Status.RUNNING)
+        if BatchStatus.SCHEDULED in turned:
+            nodes.update(revision=self.revision)
+        elif turned & {*HALTED}:
+            nodes.filter(kind__in=PARENT_KINDS).update(revision=self.revision)
 
     def _write_parents(self) -> None:
         level = dict(self._above)
@@ -197,7 +209,9 @@ def open_ledger(batch_id: str, at: datetime | None = None) -> Iterator[Ledger]:
         batch = Batch.objects.select_for_update().get(pk=batch_id)
         root = Node.objects.get(batch=batch_id, kind=NodeKind.ROOT)
         at = timezone.now() if at is None else max(at, batch.changed_at)
-        ledger = Ledger(batch, root, batch.revision + 1, at, _batch_state(batch), NotificationState.of(batch))
+        ledger = Ledger(
+            batch, root, batch.revision + 1, at, _batch_state(batch), NotificationState.of(batch), done(batch)
+        )
         ledger.track([root])
         yield ledger
         ledger.close()

@@ -17,7 +17,8 @@ from math import ceil, log10, nan
 from django.db.models import Count, F, Q
 from django.db.models.functions import Floor
 
-from dashboard.models import BY_INTEREST, Batch, Node, NodeStatus
+from dashboard.models import BY_INTEREST, Batch, BatchStatus, Node, NodeStatus
+from dashboard.models.statuses import status_of_run
 from dashboard.queries.selection import ALL_CHILDREN
 from dashboard.server.recently_used import RecentlyUsed
 from orchestration.contracts.events import NodeKind
@@ -31,6 +32,7 @@ STATUSES = (
     NodeStatus.TERMINATED,
     NodeStatus.TIMED_OUT,
     NodeStatus.SKIPPED,
+    BatchStatus.SCHEDULED,
 )
 EMPTY = 255
 STEPS = 4_000
@@ -67,7 +69,7 @@ class BatchMap:
             children = changed.filter(kind=NodeKind.CHILD).order_by()
             cells = children.values_list("position", "status", "duration")
             for position, status, duration in cells.iterator(chunk_size=10_000):
-                self._set(position, _CODES[status], duration)
+                self._set(position, _CODES[status_of_run(status, batch.status)], duration)
             self.revision = batch.revision
 
     def _set(self, position: int, code: int, duration: float | None) -> None:

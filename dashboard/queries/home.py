@@ -42,6 +42,9 @@ LOOKED_AT = 200
 STUCK_AFTER = timedelta(minutes=5)
 """A running batch that has not changed for this long is stuck."""
 
+MOVING = (BatchStatus.SCHEDULED, BatchStatus.RUNNING)
+"""Open, and waiting for nobody but a worker."""
+
 INTENDED = (BatchStatus.CANCELED, BatchStatus.TERMINATED, BatchStatus.ROLLED_BACK, BatchStatus.COMPLETED)
 """How batches end that require nothing: as they should, or as somebody wanted."""
 
@@ -138,7 +141,7 @@ def _decided() -> Exists:
 def _candidates(now: datetime) -> set[str]:
     """Return ids of batches that may be shown; which list they belong to is decided by what is read afterwards."""
     is_open = Q(status__in=OPEN_BATCH_STATUSES)
-    stuck = Q(status=BatchStatus.RUNNING, changed_at__lt=now - STUCK_AFTER)
+    stuck = Q(status__in=MOVING, changed_at__lt=now - STUCK_AFTER)
     waiting = Q(status=BatchStatus.HELD) | Q(blocked_since__isnull=False) | ~Q(start_error="") | stuck | _has_failures()
     dismissed = Q(inbox__dismissed_need=Need.FAILED, inbox__dismissed_at__gte=F("closed_at"))
     badly = _has_failures() | Q(status__in=(BatchStatus.FAILED, BatchStatus.TIMED_OUT))
@@ -186,7 +189,7 @@ def _need(batch: Batch, now: datetime) -> Reason:
     if batch.blocked_since is not None:
         reason = _("Workflow task failing: %(reason)s") % {"reason": batch.blocked["reason"]}
         return Need.BLOCKED, reason, batch.blocked_since
-    if batch.status == BatchStatus.RUNNING and batch.changed_at < now - STUCK_AFTER:
+    if batch.status in MOVING and batch.changed_at < now - STUCK_AFTER:
         minutes = int((now - batch.changed_at).total_seconds() // 60)
         text = ngettext("Stuck: no change for %(minutes)s minute", "Stuck: no change for %(minutes)s minutes", minutes)
         return Need.STUCK, text % {"minutes": numeral(minutes)}, batch.changed_at

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
 
-from dashboard.models import Batch, Item, Node, NodeStatus
+from dashboard.models import Batch, BatchStatus, Item, Node, NodeStatus
 from dashboard.queries.error_groups import children_with_error
 from dashboard.server.requests import whole_number
 from orchestration.contracts.events import NodeKind
@@ -38,6 +38,8 @@ class Selection:
     def of(cls, query: Mapping[str, str]) -> Self:
         """Read a query string or a form; invalid values are ignored."""
         status = query.get("status", "")
+        if status == BatchStatus.SCHEDULED:  # what runs where no worker serves the batch
+            status = NodeStatus.RUNNING.value
         return cls(
             status=NodeStatus(status) if status in NodeStatus.values else None,
             error=query.get("error", "")[:SIGNATURE_LENGTH],

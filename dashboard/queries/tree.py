@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from django.core.paginator import Page
 from django.utils import timezone
 
-from dashboard.models import BY_INTEREST, PARENT_KINDS, Batch, Node, NodeStatus
+from dashboard.models import PARENT_KINDS, SHOWN_BY_INTEREST, Batch, Node, NodeStatus
 from dashboard.queries.selection import ALL_CHILDREN, Selection
 from dashboard.queries.tree_order import (
     PAGE_SIZE,
@@ -136,8 +136,8 @@ class Tree:
     @property
     def chips(self) -> list[tuple[str, str, int]]:
         """Filters by status, failures first: value, label, number of children."""
-        numbers = self.root.node.batch.children
-        return [(status.value, str(status.label), numbers[status.value]) for status in BY_INTEREST]
+        numbers = self.root.node.shown_children
+        return [(status.value, str(status.label), numbers[status.value]) for status in SHOWN_BY_INTEREST]
 
 
 def _of_batch(batch: Batch, nodes: Iterable[Node]) -> list[Node]:

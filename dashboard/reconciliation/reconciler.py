@@ -20,6 +20,7 @@ from dashboard.launching.root_input import root_input
 from dashboard.live import doorbell
 from dashboard.models import OPEN_BATCH_STATUSES, Attempt, Batch, Node
 from dashboard.projection.settlement import set_start_error, settle
+from dashboard.reconciliation.queue_watch import QueueWatch
 from dashboard.reconciliation.reopened import Reopened
 from dashboard.reconciliation.repair import repair_listed, repair_lost, repair_runs
 from dashboard.reconciliation.task_watch import ReportedProblems, TaskWatch
@@ -66,13 +67,14 @@ Counts = dict[Status, int]
 async def run_reconciler() -> None:
     """Reconcile every batch that is not settled, for as long as the web process lives."""
     tasks: dict[str, asyncio.Task[None]] = {}
-    reopened, reported = Reopened(), ReportedProblems()
+    reopened, reported, queues = Reopened(), ReportedProblems(), QueueWatch()
     looking = asyncio.create_task(_look_up_unanswered())
     try:
         while True:
-            for batch_id, watched_id in [*await in_thread(_unsettled)(), *await _look(reopened, reported)]:
+            for batch_id, watched_id in [*await in_thread(_unsettled)(), *await _look(reopened, reported, queues)]:
                 if batch_id not in tasks:
-                    reconciler = BatchReconciler(batch_id, is_ours=not watched_id, watch=TaskWatch(reported))
+                    is_ours, watch = not watched_id, TaskWatch(reported)
+                    reconciler = BatchReconciler(batch_id, is_ours=is_ours, watch=watch, queues=queues)
                     tasks[batch_id] = asyncio.create_task(reconciler.run())
             await asyncio.sleep(FIND_EVERY)
             tasks = {batch_id: task for batch_id, task in tasks.items() if not task.done()}
@@ -94,10 +96,11 @@ async def _look_up_unanswered() -> None:
         await asyncio.sleep(FIND_EVERY)
 
 
-async def _look(reopened: Reopened, reported: ReportedProblems) -> list[tuple[str, str]]:
+async def _look(reopened: Reopened, reported: ReportedProblems, queues: QueueWatch) -> list[tuple[str, str]]:
     try:
         await gateway().see_workers()
         await reported.look()
+        await queues.look()
         return await reopened.look()
     except TemporalUnavailable:
         return []
@@ -116,6 +119,7 @@ class BatchReconciler:
     batch_id: str
     is_ours: bool = True
     watch: TaskWatch = field(default_factory=lambda: TaskWatch(ReportedProblems()))
+    queues: QueueWatch = field(default_factory=QueueWatch)
     _since: datetime | None = None
     _listed_at: datetime | None = None
     _known: Counts | None = None
@@ -164,6 +168,8 @@ class BatchReconciler:
             await _start_pending(batch)
             return False
         await self.watch.look(batch)
+        if self.is_ours:
+            await self.queues.record(batch)
         known, actual = await in_thread(_count_attempts)(batch.pk), await gateway().count_runs(batch.workflows)
         is_catching_up = known != actual and self._is_catching_up(known, compared_at)
         self._known = known

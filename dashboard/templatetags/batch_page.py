@@ -27,7 +27,7 @@ def progress_title(batch: Batch, state: Mapping[str, Any]) -> str:
     """Return a page's title that says how a batch fares: 48% · 2 failed, and its name (as progress_title.js does)."""
     words = [statuses.status_words(state["status"], state["children"])]
     if batch.status == BatchStatus.RUNNING:
-        words = [percent(share_of(state["children" if batch.watched_id else "items"], "completed"))]
+        words = [percent(share_of(state["progress"], "completed"))]
     if number := failures(state):
         words.append(_("%(number)s failed") % {"number": numeral(number)})
     return f"{' · '.join(words)} \N{EN DASH} {batch.label or batch.processor}"
@@ -37,6 +37,12 @@ def progress_title(batch: Batch, state: Mapping[str, Any]) -> str:
 def as_counts(state: Mapping[str, Any]) -> str:
     """Return a batch's status and tallies as JSON: what a page was rendered with, to compare deltas with."""
     return json.dumps({name: state[name] for name in ("status", "children", "items", "watched")})
+
+
+@register.filter
+def compact_json(value: Any) -> str:
+    """Return a value as JSON in one line, for a script."""
+    return json.dumps(value, separators=(",", ":"))
 
 
 @register.filter

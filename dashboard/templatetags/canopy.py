@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from dashboard.i18n.formatting import age, duration, numeral, translated
-from dashboard.models import BY_INTEREST, Batch, Node, NodeStatus, statuses
+from dashboard.models import SHOWN_BY_INTEREST, Batch, Node, NodeStatus, statuses
 from orchestration.errors.kinds import ErrorKind, error_kind
 
 register = template.Library()
@@ -50,8 +50,7 @@ def status_words(shown: Batch | Node | Mapping[str, Any]) -> str:
     """Return the status of a batch, its state, or a node as words, with what was left out of it."""
     if isinstance(shown, Mapping):
         return statuses.status_words(shown["status"], shown["children"])
-    children = shown.children if isinstance(shown, Batch) else shown.shown_children
-    return statuses.status_words(shown.shown_status, children)
+    return statuses.status_words(shown.shown_status, shown.shown_children)
 
 
 @register.filter
@@ -94,8 +93,8 @@ def ago(at: datetime | None, missing: str = "") -> str | SafeString:
 @register.filter
 def progress_words(state: Mapping[str, Any]) -> str:
     """Return how far a batch is: in items, or where it has none in children."""
-    items, children = state["items"], state["children"]
-    if items["total"]:
+    items, children = state["progress"], state["children"]
+    if items["total"] and not state["watched"]:
         words = ngettext(
             "%(succeeded)s of %(total)s item succeeded", "%(succeeded)s of %(total)s items succeeded", items["total"]
         )
@@ -122,7 +121,9 @@ def share_of(counts: Mapping[str, int], statuses: str) -> float:
 @register.filter
 def tally_words(counts: Mapping[str, int]) -> str:
     """Return counts by status as a sentence, failures first: 13 failed, 987 completed."""
-    found = [(counts[status], statuses.status_label(status).lower()) for status in BY_INTEREST if counts.get(status)]
+    found = [
+        (counts[status], statuses.status_label(status).lower()) for status in SHOWN_BY_INTEREST if counts.get(status)
+    ]
     return ", ".join(f"{number_format(count, force_grouping=True)} {label}" for count, label in found)
 
 
@@ -265,7 +266,7 @@ def temporal_url(workflow_id: str, run_id: str = "") -> str:
 @register.filter
 def item_status(item: Any, node: Any) -> str:
     """Return the displayed status of an item: its own, or while it is pending that of its child."""
-    return str(node.status if item.status == NodeStatus.PENDING else item.status)
+    return str(node.shown_status if item.status == NodeStatus.PENDING else item.status)
 
 
 @register.filter

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from dashboard.i18n.formatting import numeral
-from dashboard.models import NOT_COMPLETED, NodeStatus
+from dashboard.models import NOT_COMPLETED, BatchStatus, NodeStatus
 from dashboard.models.statuses import status_label
 
 register = template.Library()
@@ -21,7 +21,7 @@ LONGEST_KEY = 7
 TAIL = 5
 """Characters at the end of a key that are never cut: they tell it from others."""
 
-_OPEN = (NodeStatus.PENDING, NodeStatus.RUNNING)
+_OPEN = (NodeStatus.PENDING, BatchStatus.SCHEDULED, NodeStatus.RUNNING)
 
 
 @register.filter
@@ -37,7 +37,7 @@ def cut_in_middle(key: str) -> str | SafeString:
 def folder_words(counts: Mapping[str, int]) -> str:
     """Return how far the children below a node are: 48 of 60 · 2 failed. The script format.js has the same words."""
     total = sum(counts.values())
-    finished = total - sum(counts[status] for status in _OPEN)
+    finished = total - sum(counts.get(status, 0) for status in _OPEN)
     words = [_("%(done)s of %(length)s") % {"done": numeral(finished), "length": numeral(total)}]
     words += [f"{numeral(counts[each])} {status_label(each).lower()}" for each in NOT_COMPLETED if counts[each]]
     return " · ".join(words)

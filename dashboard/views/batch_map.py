@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
+from dashboard.database.snapshot import reads_one_snapshot
 from dashboard.models import Batch
 from dashboard.queries.batch_map import map_of, ranges_of, starts_of
 from dashboard.queries.selection import Selection
@@ -19,6 +20,7 @@ REVISION_HEADER = "X-Canopy-Revision"
 
 @require_safe
 @gzip_page
+@reads_one_snapshot
 def batch_map(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Return status and duration of every child in the format of `queries.batch_map`, and their revision."""
     found = map_of(get_object_or_404(Batch, id=batch_id))
@@ -50,6 +52,7 @@ def batch_map_cells(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
 
 @require_safe
+@reads_one_snapshot
 def batch_map_table(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Show the map as a table of ranges; a request without htmx is redirected to the batch page."""
     batch = get_object_or_404(Batch, id=batch_id)

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from dashboard.accounts.permissions import may_operate
 from dashboard.database.snapshot import reads_one_snapshot
 from dashboard.models import Batch
+from dashboard.models.tallies import failures
 from dashboard.pages.batch_frame import batch_frame
 from dashboard.pages.batches import TreeQuery, batch_page, settings_page
 from dashboard.queries.batch_summary import summary_of
@@ -20,6 +21,7 @@ from dashboard.queries.operation_progress import newest_operations, unanswered_c
 from dashboard.queries.slowest_children import slowest_of
 from dashboard.queries.timeline import timeline_of
 from dashboard.server.requests import HtmxHttpRequest, wants_fragment
+from dashboard.views.batch_map import REVISION_HEADER
 
 
 @require_safe
@@ -42,7 +44,7 @@ def batch_summary(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     if not request.htmx:
         return redirect("batch-detail", batch_id)
     context = {"batch": batch, "summary": summary_of(batch), "may_operate": may_operate(request.user)}
-    return render(request, "batches/_summary.html", context)
+    return _of_revision(batch, render(request, "batches/_summary.html", context))
 
 
 @require_safe
@@ -50,7 +52,7 @@ def batch_summary(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 def batch_errors(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Show what failed, grouped by cause."""
     batch = shown_batch(batch_id)
-    context = {"errors": error_table(batch), "may_operate": may_operate(request.user)}
+    context = {"errors": error_table(batch), "listed": failures(batch), "may_operate": may_operate(request.user)}
     return _tab(request, batch, "errors", context)
 
 
@@ -95,10 +97,16 @@ def shown_batch(batch_id: str) -> Batch:
     return get_object_or_404(related.prefetch_related("tags"), id=batch_id)
 
 
+def _of_revision(batch: Batch, response: HttpResponse) -> HttpResponse:
+    """Say at which revision a part of a page was read, for a page that may have another one."""
+    response[REVISION_HEADER] = str(batch.revision)
+    return response
+
+
 def _tab(request: HtmxHttpRequest, batch: Batch, tab: str, context: dict[str, Any]) -> HttpResponse:
     """Respond with a tab's page, or with its content alone where htmx swaps that in."""
     if wants_fragment(request):
-        return render(request, f"batches/batch_{tab}.html#{tab}", {"batch": batch, **context})
+        return _of_revision(batch, render(request, f"batches/batch_{tab}.html#{tab}", {"batch": batch, **context}))
     frame = batch_frame(request, batch, f"batch-{tab}")
     return render(request, f"batches/batch_{tab}.html", {"frame": frame, "batch": batch, **context})
 

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from dashboard.accounts.permissions import may_operate
+from dashboard.database.snapshot import reads_one_snapshot
 from dashboard.models import PARENT_KINDS, Batch, Item, Node
 from dashboard.pages.batch_frame import batch_frame
 from dashboard.pages.batches import TreeQuery, batch_page
@@ -19,6 +20,7 @@ from orchestration.contracts.events import NodeKind
 
 
 @require_safe
+@reads_one_snapshot
 def batch_nodes(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
     """Show a page of the tree, a partition or a run; a request without htmx is redirected to the batch page."""
     query = TreeQuery.of(request)
@@ -35,6 +37,7 @@ def batch_nodes(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
 
 @require_safe
+@reads_one_snapshot
 def node_detail(request: HtmxHttpRequest, batch_id: str, node_id: int) -> HttpResponse:
     """Show one node in the pane; without htmx the batch page with the pane open."""
     node = _node(batch_id, node_id)
@@ -70,6 +73,7 @@ def next_failure(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
 
 @require_safe
+@reads_one_snapshot
 def node_items(request: HtmxHttpRequest, batch_id: str, node_id: int) -> HttpResponse:
     """Show a page of a child's items in the pane; a request without htmx is redirected to the node."""
     page = page_number(request)
@@ -91,6 +95,7 @@ def step_result(request: HtmxHttpRequest, batch_id: str, node_id: int) -> HttpRe
 
 
 @require_safe
+@reads_one_snapshot
 def item_detail(request: HtmxHttpRequest, batch_id: str, index: int) -> HttpResponse:
     """Show one item: input, result or error with its stack trace, earlier failures."""
     item = get_object_or_404(Item.objects.select_related("batch"), batch_id=batch_id, index=index)

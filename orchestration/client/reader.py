@@ -29,6 +29,7 @@ from orchestration.client.task_queues import (
     WorkerSnapshot,
     describe_queues,
     list_workers,
+    without_workers,
 )
 from orchestration.client.visibility import IS_OPEN, NOT_CONTINUED, STATUSES, is_exact, is_of, run_of, tree_query
 from orchestration.client.workflow_run import WorkflowRun
@@ -236,6 +237,10 @@ class TemporalReader(ExecutionReader):
             token = page.next_page_token
             if not token:
                 return
+
+    async def queues_without_workers(self, names: Iterable[str]) -> set[str]:
+        """Return the named queues in which tasks wait and that no worker serves. Raises TemporalUnavailable."""
+        return await without_workers(await self.client(), names)
 
     async def see_workers(self) -> None:
         """Look at the heartbeats of all workers, to know their clocks at the next. Raises TemporalUnavailable."""

@@ -214,6 +214,22 @@ async def describe_queue(
     return QueueSnapshot(name, kind, pollers, alive, lost, stats.approximate_backlog_count, age)
 
 
+async def without_workers(client: Client, names: Iterable[str]) -> set[str]:
+    """Return those of the named queues in which tasks wait and that no live worker serves. Raises TemporalUnavailable.
+
+    A worker with all its slots in use does not poll: a heartbeat is enough. One that has just taken the identity of a
+    worker that stopped may look as if it had stopped: then nothing waits.
+    """
+    with unavailable():
+        now, workers = datetime.now(UTC), await list_workers(client)
+        served = {worker.queue for worker in workers if not worker.has_stopped and not worker.is_lost(now)}
+        silent = sorted(set(names) - served)
+        described = [describe_queue(client, name, kind, workers, now) for name in silent for kind in QueueKind]
+        queues = await asyncio.gather(*described)
+        waiting = {queue.name for queue in queues if queue.backlog}
+        return waiting - {queue.name for queue in queues if queue.pollers}
+
+
 async def describe_queues(client: Client, names: Iterable[str]) -> list[QueueSnapshot]:
     """Describe the named queues and those that a live worker serves, both kinds of each, by name.
 

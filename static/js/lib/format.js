@@ -19,7 +19,7 @@ export function duration(seconds) {
 export const CLOSED = "completed failed timed_out terminated canceled skipped";
 export const FAILURES = "failed timed_out terminated";
 const NOT_COMPLETED = `${FAILURES} canceled`;
-const BY_INTEREST = "failed timed_out terminated canceled running pending completed skipped";
+const BY_INTEREST = "failed timed_out terminated canceled running scheduled pending completed skipped";
 
 // The label of a status is stored with its icon in templates/partials/_icons.html.
 export const statusLabel = (status) => document.getElementById(`status-${status}`)?.dataset.label ?? status;

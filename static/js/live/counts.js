@@ -9,9 +9,6 @@ function each(root, attribute, act) {
 
 const countsFor = (element, state) => state[element.dataset.of ?? "children"];
 
-// What a batch's progress is counted in: a watched one has no items.
-export const unitOf = (state) => (state.watched ? "children" : "items");
-
 // How many items failed; or children, where no item did (as dashboard/templatetags/canopy.py does).
 export const failuresOf = ({ items, children }) => sum(items, FAILURES) || sum(children, FAILURES);
 

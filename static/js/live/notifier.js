@@ -3,7 +3,7 @@
 import { FAILURES, number, statusLabel, sum } from "../lib/format.js";
 import { fill } from "../lib/words.js";
 
-const OPEN = new Set(["pending", "running", "paused"]);
+const OPEN = new Set(["pending", "scheduled", "running", "paused"]);
 
 export class Notifier {
   #before = null;

@@ -1,7 +1,7 @@
 // The page's title and icon say how its batch fares, for whoever looks at another tab.
 import { FAILURES, number, percent, statusWords, sum } from "../lib/format.js";
 import { fill } from "../lib/words.js";
-import { failuresOf, unitOf } from "./counts.js";
+import { failuresOf } from "./counts.js";
 
 const AROUND = 2 * Math.PI * 6;
 const COLOURS = { completed: "#157a48", held: "#ad4f09", paused: "#8a6100" };
@@ -17,7 +17,7 @@ export class ProgressTitle {
   }
 
   show(state) {
-    const counts = state[unitOf(state)];
+    const counts = state.progress;
     const share = counts.completed / (counts.total || 1);
     const failed = failuresOf(state);
     const words = [state.status === "running" ? percent(share) : statusWords(state.status, state.children)];

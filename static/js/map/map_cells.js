@@ -1,6 +1,6 @@
 // The cells of a map: status and duration of each child by position, as encoded by dashboard/queries/batch_map.py.
 
-export const STATUSES = ["pending", "running", "completed", "failed", "canceled", "terminated", "timed_out", "skipped"];
+export const STATUSES = ["pending", "running", "completed", "failed", "canceled", "terminated", "timed_out", "skipped", "scheduled"];
 export const EMPTY = 255;
 const STEPS = 4_000;
 export const secondsOf = (code) => (10 ** ((code - 1) / STEPS) - 1) / 1000;

@@ -17,8 +17,8 @@ export function applyNode(node) {
   setText(field(row, "attempt"), node.attempt ? number(node.attempt) : "–");
   if (node.children && node.kind !== "root") {
     if (node.kind === "stage" && node.note) setText(field(row, "note"), node.note);
-    drawBar(row, node.children);
-    setText(field(row, "tally"), folderWords(node.children));
+    drawBar(row, node.tally);
+    setText(field(row, "tally"), folderWords(node.tally));
   } else {
     if (node.kind === "child" && node.length) {
       setText(field(row, "items"), doneOf(node.items.completed + node.items.failed, node.length));

@@ -45,6 +45,7 @@ export class TreeTab {
     let isReload = false;
     for (const delta of deltas) {
       this.map?.apply(delta);
+      this.root = delta.nodes.find((node) => node.kind === "root") ?? this.root;
       for (const node of delta.nodes) {
         const hasRow = applyNode(node);
         this.news.note(node, hasRow);
@@ -92,6 +93,7 @@ export class TreeTab {
   #swapped(event) {
     if (event.target === this.tree) this.news = new News(this.filter);
     if (this.state) showState(this.tree, this.state);
+    if (this.root) applyNode(this.root); // fetched rows may be newer than the page: the root's numbers are the header's
     this.pane.mark();
     showDurations();
   }

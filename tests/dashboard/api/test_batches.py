@@ -10,7 +10,18 @@ from tests.support.stack import Stack, http
 from tests.support.waiting import wait_until
 
 QUICK = {"seconds_from": 0, "seconds_to": 0}
-KEYS = {"pending", "running", "completed", "failed", "canceled", "terminated", "timed_out", "skipped", "total"}
+KEYS = {
+    "pending",
+    "running",
+    "completed",
+    "failed",
+    "canceled",
+    "terminated",
+    "timed_out",
+    "skipped",
+    "scheduled",
+    "total",
+}
 
 
 @pytest.fixture(scope="module")

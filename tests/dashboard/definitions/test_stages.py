@@ -44,14 +44,17 @@ SIZES = [{"name": f"file-{size}", "size": size} for size in range(1, 11)]
 def test_a_pipeline_is_launched_with_its_items_and_a_retry_moves_them_on(stack: Stack) -> None:
     version = save_definition(stack, TEXT)
     batch_id = stack.launch(definition=version, items=SIZES, key="name")
-    first = stack.wait_for(batch_id, "completed_with_failures")
+    first = stack.wait_for(batch_id, "failed")
     assert (first["children"]["total"], first["items"]["failed"]) == (5, 10), "all items fail their first attempt"
+    assert (first["progress"]["total"], first["progress"]["failed"]) == (10, 10)
     (check,) = stack.nodes(batch_id, kind="stage")
     assert (check["label"], check["status"]) == ("check", "completed")
 
     assert len(stack.api("POST", f"/batches/{batch_id}/retry", {"nodes": [check["id"]]}).json()["accepted"]) == 5
     again = stack.wait_for(batch_id, "completed")
     assert (again["items"]["total"], again["items"]["completed"]) == (17, 17)
+    given = {status: number for status, number in again["progress"].items() if number}
+    assert given == {"total": 10, "completed": 7, "skipped": 3}, "of the items it was given, however many stages"
     stages = {node["label"]: node for node in stack.nodes(batch_id, kind="stage")}
     assert stages["check"]["note"] == "7 passed on, 3 dropped"
     below = [node for node in stack.nodes(batch_id, kind="child") if node["parent"] == stages["load"]["id"]]

@@ -66,7 +66,10 @@ def test_progress_is_that_of_items_with_children_second(logged_in: Client, opera
     start_root(batch)
     run_children(batch, {0: Status.COMPLETED})
     text = page(logged_in, batch)
-    assert 'data-count="completed" data-of="items">2</b> of <span data-count="total" data-of="items">8</span>' in text
+    assert (
+        'data-count="completed" data-of="progress">2</b> of <span data-count="total" data-of="progress">8</span>'
+        in text
+    )
     assert 'data-field="children">4 children:' in text
     assert "<title>25% \N{EN DASH} simulate · Canopy</title>" in text
 

@@ -23,7 +23,10 @@ from orchestration.contracts.events import EventKind, TreeEvent
 from orchestration.contracts.status import Status
 from orchestration.plan.choices import Execution
 from orchestration.plan.plan import Plan
-from tests.support.builders import make_batch, start_root
+from tests.support.builders import make_batch, run_children, start_root
+
+FINISHED = 50
+"""Children that have failed or completed where the others are pending."""
 
 CHILDREN_PER_CALL = 250
 """Each starts and closes: a call of 500 events, as parents make them."""
@@ -41,6 +44,13 @@ def running_batch(children: int, plan: Plan) -> Batch:
 def batch_without_workflows(children: int) -> str:
     """Return the id of a running batch whose children are no workflows."""
     return running_batch(children, Plan(window=200, execution=Execution.NO_CHILDREN)).pk
+
+
+def batch_with_failures(children: int) -> str:
+    """Return the id of such a batch in which one of the first children has failed and the others have completed."""
+    batch = running_batch(children, Plan(window=200, execution=Execution.NO_CHILDREN))
+    run_children(batch, {place: Status.COMPLETED if place else Status.FAILED for place in range(FINISHED)})
+    return batch.pk
 
 
 def queries_of_page(batch_id: str) -> int:

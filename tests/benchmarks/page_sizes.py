@@ -40,7 +40,7 @@ PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime 
 CLICKS = {
     "filter": ("#tree .chip[data-status='pending']", "#tree .chip[data-status='pending'][aria-current]"),
     "no filter": ("#tree .chip", "#tree .chip[aria-current]:first-of-type"),
-    "expand": (".tree .folder .twist", ".tree tr[aria-level='3']"),
+    "expand": (".tree tr.run .twist", ".tree tr[aria-level='3']"),
     "drawer": (".tree tr[data-kind] .open", "#pane > .pane"),
 }
 """What is clicked, and what it shows."""
@@ -49,7 +49,7 @@ READY = "#map[data-state='ready']"
 
 
 async def _of_size(stack: Stack, page: Page, children: int) -> list[Figure]:
-    batch = run_in_django(stack, f"batch_without_workflows({children})")
+    batch = run_in_django(stack, f"batch_with_failures({children})")
     address = f"{stack.url}/batches/{batch}/"
     await page.goto(address)  # once, so that both servers are warm
     await page.wait_for_selector(READY)

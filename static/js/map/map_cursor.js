@@ -48,7 +48,7 @@ export class MapCursor {
 
   async #open(position) {
     const cell = await this.map.cells.named(position);
-    if (cell) htmx.ajax("GET", cell.url, { source: "#pane", target: "#pane", swap: "innerHTML" });
+    if (cell) htmx.ajax("GET", cell.url, { source: "#pane", target: "#pane", swap: "innerHTML" })?.catch(() => null);
   }
 
   // Shows what is known of a cell immediately, and adds its key once fetched.

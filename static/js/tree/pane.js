@@ -6,6 +6,7 @@ export class Pane {
   #timer = 0;
   #kept = null;
   #opener = null;
+  #requests = 0; // under way into the drawer
 
   constructor(home, grid) {
     this.home = home;
@@ -23,8 +24,10 @@ export class Pane {
       const link = event.target.closest(".tree .open");
       if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
-      htmx.ajax("GET", link.pathname, { source: this.element, target: this.element, swap: "innerHTML" });
+      this.#get(link.pathname);
     });
+    document.addEventListener("htmx:beforeRequest", ({ detail }) => (this.#requests += detail.target === this.element));
+    document.addEventListener("htmx:afterRequest", ({ detail }) => (this.#requests -= detail.target === this.element));
     this.element.addEventListener("htmx:beforeSwap", (event) => event.target === this.element && this.#keep());
     this.element.addEventListener("htmx:afterSwap", (event) => event.target === this.element && this.#shown());
     window.addEventListener("popstate", () => this.#follow());
@@ -57,13 +60,19 @@ export class Pane {
     if (!this.node || this.#timer || !ids.has(Number(this.node))) return;
     this.#timer = setTimeout(() => {
       this.#timer = 0;
-      if (this.node) this.#fetch();
+      if (this.#requests) this.changed(ids); // must not take the place of what a person asked for
+      else if (this.node) this.#fetch();
     }, REFRESH_EVERY);
   }
 
   #fetch(address = this.element.firstElementChild.dataset.address) {
     const page = document.getElementById("items")?.dataset.page ?? 1;
-    return htmx.ajax("GET", `${address}?items=${page}`, { source: this.element, target: this.element, swap: "innerHTML" });
+    this.#get(`${address}?items=${page}`);
+  }
+
+  // A newer request takes the place of one that is under way, which is then rejected.
+  #get(address) {
+    htmx.ajax("GET", address, { source: this.element, target: this.element, swap: "innerHTML" })?.catch(() => null);
   }
 
   #empty() {

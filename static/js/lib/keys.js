@@ -15,7 +15,10 @@ function press(element) {
   if (element.matches("input, textarea, select, [data-enter]")) {
     element.focus();
     element.scrollIntoView({ block: "nearest" });
-  } else element.click();
+  } else {
+    element.click();
+    if (element.matches("summary")) element.focus();
+  }
 }
 
 // The row after or before the focused one; with no focused row, the one in the tab order.

@@ -11,15 +11,15 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  const menu = event.target.closest?.(MENU);
-  if (!menu) return;
+  const menu = event.target.closest?.(MENU) ?? document.querySelector(MENU);
+  if (!menu || document.querySelector("dialog[open]")) return;
   if (event.key === "Escape") {
     menu.open = false;
     menu.querySelector("summary").focus();
-    event.stopPropagation();
+    event.stopImmediatePropagation();
     return;
   }
-  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  const step = menu.contains(event.target) ? { ArrowDown: 1, ArrowUp: -1 }[event.key] : 0;
   if (!step || event.target.matches("input, select, textarea")) return;
   event.preventDefault();
   const items = itemsOf(menu);

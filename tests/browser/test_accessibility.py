@@ -121,10 +121,11 @@ async def test_axe_finds_nothing_in_panes_dialogs_and_expanded_sections(
     page = await new_page(stack, f"/batches/{batch}/")
     await until_live(page)
     await page.get_by_role("button", name="Full-size map").click()
-    for fold in ("#map-table", "#more"):
-        await page.locator(f"{fold} >> summary").first.click()
+    await page.locator("#map-table >> summary").first.click()
     await expect(page.locator("#map-table table")).to_be_visible()
     await find_nothing(page, "unfolded")
+    await page.locator("#more > summary").click()  # it covers a part of what is below it, which is narrow on a phone
+    assert (await page.evaluate("options => axe.run(options)", OPTIONS))["violations"] == []
     await page.keyboard.press("?")
     await expect(page.locator("#key-help")).to_be_visible()
     await find_nothing(page, "keys")

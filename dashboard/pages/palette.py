@@ -79,7 +79,7 @@ def _pages(person: Person) -> Iterator[PaletteEntry]:
     yield PaletteEntry(_("Definitions"), address=reverse("definition-list"))
     yield PaletteEntry(_("Watch"), _("workflows of others"), reverse("workflow-watch"))
     yield PaletteEntry(_("Queues"), _("workers and backlog"), reverse("queue-list"))
-    yield PaletteEntry(_("Choosing a pattern"), address=reverse("pattern-guide"))
+    yield PaletteEntry(_("Choosing a pattern"), address=reverse("launch-guide"))
     yield PaletteEntry(_("Notifications"), address=reverse("notification-list"))
     yield PaletteEntry(_("API tokens"), address=reverse("token-list"))
     yield PaletteEntry(_("Change password"), address=reverse("password-change"))

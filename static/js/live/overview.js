@@ -84,6 +84,7 @@ export class Overview {
     const { opened, closed } = this.batch.dataset;
     const elapsed = seconds({ started: opened, closed });
     setText(this.#field("elapsed"), elapsed === null ? "–" : duration(elapsed));
+    if (opened && !closed) this.#tell(false); // what is held or waits sends no delta, and its time line goes on
     this.#draw();
   }
 

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from dashboard.forms.stored_values import Stored
 from dashboard.i18n.formatting import numeral
@@ -19,6 +20,12 @@ from orchestration.processors.uploads import Upload
 
 SECRET_LENGTH = 1_000
 """Far longer than a name, so that a value which is not a name gets an error instead of being cut."""
+
+BOUND_ERRORS = {
+    "min_value": gettext_lazy("Enter %(limit_value)s or more."),
+    "max_value": gettext_lazy("Enter %(limit_value)s or less."),
+}
+"""What is said of a number out of bounds."""
 
 
 class SuggestInput(forms.TextInput):

@@ -12,6 +12,7 @@ from django.core.validators import validate_email
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from dashboard.forms.fields import BOUND_ERRORS
 from dashboard.models import Batch, Channel, Occasion, Subscription
 from orchestration.processors.catalogue import processors
 
@@ -34,6 +35,7 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]
         label=gettext_lazy("Alert when failure rate exceeds"),
         min_value=0,
         max_value=99,
+        error_messages=BOUND_ERRORS,
         initial=0,
         required=False,
         help_text=gettext_lazy("Percent of the batch's children. 0: at the first failure."),

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from pydantic import ValidationError
 
 from dashboard.errors import reasons_by_field
+from dashboard.forms.fields import BOUND_ERRORS
 from dashboard.schedules.recurrence import DAYS, UNITS, Recurrence, Repeat, interval_parts
 from dashboard.schedules.timetable import Timetable, time_zones
 from orchestration.client.schedule_models import Overlap, Timing
@@ -44,10 +45,6 @@ OVERLAPS = {
 FORM_FIELDS = {"interval": "every", "catchup_window": "catchup"}
 """Form fields of Timetable fields that have another name."""
 
-BOUND_ERRORS = {
-    "min_value": gettext_lazy("Enter %(limit_value)s or more."),
-    "max_value": gettext_lazy("Enter %(limit_value)s or less."),
-}
 ANY_STEP = forms.NumberInput(attrs={"step": "any"})
 UNIT_CHOICES = [
     ("seconds", gettext_lazy("seconds")),

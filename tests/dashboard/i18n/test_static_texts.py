@@ -96,6 +96,19 @@ def test_scripts_and_sheets_have_no_words_of_their_own() -> None:
     assert [f"{path.name}: {text}" for path, text in written if WORDS.search(text)] == []
 
 
+def test_every_field_of_a_form_has_a_label_that_is_translated() -> None:
+    unlabelled = [
+        f"{path.name}: {ast.unparse(node)[:60]}"
+        for path in CODE
+        if "dashboard/forms" in str(path)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+        if re.match(r"forms\.\w+(Field|Choice)$", ast.unparse(node.value.func))
+        if not any(each.arg == "label" for each in node.value.keywords) and "HiddenInput" not in ast.unparse(node)
+    ]
+    assert unlabelled == []
+
+
 def test_the_scans_find_what_they_look_for() -> None:
     said = "{% blocktranslate with n=a|length %}{{ n }} rows{% endblocktranslate %}"
     assert list(plain_blocks(said)) == ["{{ n }} rows"]

@@ -39,7 +39,7 @@ async def test_launch_a_pipeline_over_a_file_with_a_bad_row_and_watch_its_stages
     await page.get_by_label("Items", exact=True).fill(BAD_ROW)
     await expect(page.locator("#preview")).to_contain_text("Line 22")
     await page.get_by_role("button", name="Launch").click()
-    await expect(page.locator("p[role=alert]")).to_contain_text("Some rows are invalid")
+    await expect(page.locator("[role=alert]", has_text="Some rows are invalid")).to_be_visible()
     await page.get_by_label("Leave out 1 invalid row").check()
     await page.get_by_role("button", name="Launch").click()
     await page.wait_for_url("**/batches/*/")

@@ -108,7 +108,6 @@ async def launches_again_with_a_rollback(page: Page) -> None:
     await choose(page, "Launch again")
     await expect(page.get_by_label("Columns", exact=True)).to_have_value(COLUMNS)
     await page.get_by_label("Items", exact=True).fill(MORE)
-    await page.locator("summary", has_text="failure handling").click()
     await page.get_by_label("When children fail", exact=True).select_option("fail_fast")
     await page.get_by_label("Above the limit", exact=True).select_option("roll_back")
     await page.get_by_role("button", name="Launch", exact=True).click()

@@ -50,6 +50,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
     path("help/", help_page.help_page, name="help"),
     path("palette/", palette.command_palette, name="palette"),
+    path("dismiss/", home.inbox_dismiss, name="inbox-dismiss"),
     path("demo/", home.demo_launch, name="demo-launch"),
     path("healthz", health, name="health"),
     path("login/", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),

@@ -34,6 +34,12 @@ class HomePage:
     people: Sequence[str]
     approvable: frozenset[str]
 
+    @property
+    def dismissible(self) -> Sequence[str]:
+        """Ids of the batches that have finished with failures, which can be dismissed at once if there are several."""
+        found = [each.batch.pk for each in self.home.attention if each.need is Need.FAILED]
+        return found if self.may_operate and len(found) > 1 else []
+
 
 def home_page(person: Person, since: datetime) -> HomePage:
     """Return the context of the home page, for a person whose last visit was at `since`."""

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
+from dashboard.accounts.permissions import require_operator
 from dashboard.actions import inbox
+from dashboard.i18n.formatting import numeral
 from dashboard.launching.demo import launch_demo
-from dashboard.models import Batch
+from dashboard.models import Batch, Need
 from dashboard.pages.home import home_page
+from dashboard.queries.home import SHOWN
 from dashboard.server.requests import HtmxHttpRequest, wants_fragment
 from dashboard.views.answers import answer
 
@@ -51,6 +56,18 @@ def batch_dismiss(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
         return _("Dismissed %(batch)s. It comes back when it needs something again.") % {"batch": batch}
 
     return answer(request, batch_id, operate)
+
+
+@require_POST
+def inbox_dismiss(request: HttpRequest) -> HttpResponse:
+    """Take the named batches that finished with failures out of what requires action."""
+    operator = require_operator(request.user)
+    found = list(Batch.objects.filter(pk__in=request.POST.getlist("batches")[:SHOWN]))
+    for batch in found:
+        inbox.dismiss(operator, batch, Need.FAILED)
+    words = ngettext("Dismissed %(number)s batch.", "Dismissed %(number)s batches.", len(found))
+    messages.success(request, words % {"number": numeral(len(found))})
+    return redirect("home")
 
 
 @require_POST

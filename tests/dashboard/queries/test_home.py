@@ -123,6 +123,15 @@ def test_a_dismissal_holds_for_one_need_at_one_time(logged_in: Client, operator:
     assert [entry.need for entry in look(logged_in).attention] == [Need.DECISION]
 
 
+def test_what_has_finished_with_failures_is_dismissed_at_once(logged_in: Client, operator: User) -> None:
+    batches = [ended(operator, label, Status.FAILED) for label in ("One", "Two")]
+    run_children(running(operator, "Failing"), {0: Status.FAILED})
+    assert "Dismiss the 2 that finished" in logged_in.get("/").content.decode()
+    text = logged_in.post("/dismiss/", {"batches": [batch.pk for batch in batches]}, follow=True).content.decode()
+    assert "Dismissed 2 batches." in text
+    assert labels(look(logged_in).attention) == ["Failing"]
+
+
 def test_a_batch_is_assigned_to_an_operator_and_audited(logged_in: Client, operator: User) -> None:
     bad = ended(operator, "Bad", Status.FAILED)
     make_person("anna")
@@ -168,7 +177,8 @@ def test_a_viewer_sees_no_button(visitor: Client, operator: User) -> None:
         assert word not in text
     for action in ("dismiss", "assign"):
         assert visitor.post(f"/batches/{bad.pk}/{action}/").status_code == 403
-    assert visitor.post("/demo/").status_code == 403
+    for path in ("/demo/", "/dismiss/"):
+        assert visitor.post(path).status_code == 403
 
 
 def test_without_temporal_it_says_so(logged_in: Client) -> None:

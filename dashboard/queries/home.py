@@ -48,6 +48,9 @@ MOVING = (BatchStatus.SCHEDULED, BatchStatus.RUNNING)
 INTENDED = (BatchStatus.CANCELED, BatchStatus.TERMINATED, BatchStatus.ROLLED_BACK, BatchStatus.COMPLETED)
 """How batches end that require nothing: as they should, or as somebody wanted."""
 
+BADLY = tuple(status for status in BatchStatus if status not in (*OPEN_BATCH_STATUSES, *INTENDED))
+"""How batches end that may require something."""
+
 DECISIONS = ("skip", "finish", "refuse")
 """Actions on a batch as a whole by which a person accepts its failures, as the audit log names them."""
 
@@ -146,8 +149,8 @@ def _candidates(now: datetime) -> set[str]:
     dismissed = Q(inbox__dismissed_need=Need.FAILED, inbox__dismissed_at__gte=F("closed_at"))
     badly = _has_failures() | Q(status__in=(BatchStatus.FAILED, BatchStatus.TIMED_OUT))
     closed = Batch.objects.filter(closed_at__isnull=False).exclude(is_open).order_by("-closed_at", "-pk")
-    failed = Batch.objects.filter(badly, ~_decided(), closed_at__isnull=False)
-    failed = failed.exclude(is_open | Q(status__in=INTENDED)).exclude(dismissed).order_by("-closed_at", "-pk")
+    failed = Batch.objects.filter(badly, ~_decided(), status__in=BADLY, closed_at__isnull=False)
+    failed = failed.exclude(dismissed).order_by("-closed_at", "-pk")
     found: Iterable[QuerySet[Batch]] = (
         Batch.objects.filter(is_open)[:LOOKED_AT],
         Batch.objects.filter(is_open & waiting)[:LOOKED_AT],

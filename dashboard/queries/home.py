@@ -40,7 +40,9 @@ LOOKED_AT = 200
 """Open batches that are looked at, the newest, and those that require action."""
 
 STUCK_AFTER = timedelta(minutes=5)
-"""A running batch that has not changed for this long is stuck."""
+"""A batch that runs, or is scheduled, and has not changed for this long is stuck."""
+
+MOVING = (BatchStatus.RUNNING, BatchStatus.SCHEDULED)
 
 MOVING = (BatchStatus.SCHEDULED, BatchStatus.RUNNING)
 """Open, and waiting for nobody but a worker."""

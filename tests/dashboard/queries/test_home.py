@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from dashboard.accounts.audit import record
 from dashboard.actions import inbox
-from dashboard.models import Batch, Need
+from dashboard.models import Batch, BatchStatus, Need
 from dashboard.pages.home import HomePage
 from dashboard.projection.events import apply_events
 from dashboard.queries.home import Home
@@ -55,12 +55,16 @@ def test_batches_that_require_action_come_first_with_the_reason(logged_in: Clien
     run_children(failing, {0: Status.FAILED, 1: Status.TIMED_OUT})
     stuck = running(operator, "Stuck")
     Batch.objects.filter(pk=stuck.pk).update(changed_at=timezone.now() - timedelta(minutes=7))
+    untaken = running(operator, "Untaken")
+    long_ago = timezone.now() - timedelta(minutes=9)
+    Batch.objects.filter(pk=untaken.pk).update(status=BatchStatus.SCHEDULED, changed_at=long_ago)
     held = running(operator, "Held")
     event = TreeEvent(EventKind.HELD, root_of(held).workflow_id, "", timezone.now(), note="3 of 4 failed.")
     apply_events(held.pk, [event])
     page = look(logged_in)
     assert [(entry.batch.label, entry.reason) for entry in page.attention] == [
         ("Held", "Held: 3 of 4 failed."),
+        ("Untaken", "Stuck: no change for 9 minutes"),
         ("Stuck", "Stuck: no change for 7 minutes"),
         ("Failing", "Failing: 2 children failed so far"),
     ]

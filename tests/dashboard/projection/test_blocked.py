@@ -44,7 +44,7 @@ def test_it_is_said_beside_the_status_wherever_the_batch_is_shown(
     assert "Workflow task failing: KeyError: a fault" in page, "at the child's row"
     listed = logged_in.get("/batches/", {"status": "blocked"}).context["page"].rows
     assert [row.batch.pk for row in listed] == [batch.pk]
-    (entry,) = logged_in.get("/").context["page"].attention
+    (entry,) = logged_in.get("/").context["page"].home.attention
     assert entry.reason == "Workflow task failing: KeyError: a fault"
     token = {"Authorization": f"Bearer {create_token(operator, 'test')}"}
     state = Client(headers=token).get(f"/api/v1/batches/{batch.pk}").json()

@@ -29,7 +29,7 @@ class _Fields(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Read a control."""
         given = {name: value or "" for name, value in attrs}
-        if tag == "input" and "disabled" not in given:
+        if tag == "input" and "disabled" not in given and "name" in given:
             self._input(given)
         elif tag == "select":
             self._select, self._options = given["name"], []

@@ -19,7 +19,7 @@ COUNTED = re.compile(r"[|](?:intcomma|length)\b|\b(?:number|count|total)\b")
 AFTER_A_NUMBER = re.compile(r"{{ (\w+) }} ([a-z]{3,})\b")
 NO_NOUN = {
     *("accepted", "ago", "and", "are", "checked", "completed", "distinct", "due", "failed", "for", "from", "missed"),
-    *("more", "not", "of", "skipped", "waiting", "with"),
+    *("more", "not", "of", "skipped", "that", "waiting", "with"),
 }
 """Words that stay the same whatever number stands before them."""
 

@@ -85,7 +85,7 @@ def test_a_stored_credential_is_shown_to_nobody(browser: Client, viewer: Client,
     operation = Operation.objects.create(batch=batch, action=Action.RETRY, person=operator, number=1)
     changed = {**STORED, "headers": {"X-Token": "geheim too"}, "timeout": 5}
     Operation.objects.filter(pk=operation.pk).update(parameters=changed, confirmed_at=timezone.now())
-    paths = [f"/batches/{batch.pk}/", f"/schedules/{schedule.pk}/", f"/launch/http_request/?like={batch.pk}"]
+    paths = [f"/batches/{batch.pk}/settings/", f"/schedules/{schedule.pk}/", f"/launch/http_request/?like={batch.pk}"]
     for client in (browser, viewer):
         for path in paths:
             answer = client.get(path)

@@ -62,7 +62,8 @@ export class TreeTab {
       this.news.show(statusLabel(this.filter));
       this.pane.changed(changed);
     }
-    if (isReload) this.grid.load(`${this.#addressOf()}&page=${this.grid.table.dataset.page}`);
+    const { page } = this.grid.table.dataset;
+    if (isReload) this.grid.load(this.#addressOf() + (page > 1 ? `&page=${page}` : ""));
   }
 
   #addressOf(query = this.selection) {

@@ -9,7 +9,7 @@ from typing import Self
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from dashboard.accounts.audit import ACCEPTED
 from dashboard.i18n.formatting import duration, numeral
@@ -50,26 +50,26 @@ PERIODS = {
 """The period that a moment begins (none if it only ends one), and its track: a period ends the one before it."""
 
 DONE = {
-    "launch": gettext_lazy("launched"),
-    "pause": gettext_lazy("paused"),
-    "resume": gettext_lazy("resumed"),
-    "pause worker": gettext_lazy("paused a worker"),
-    "resume worker": gettext_lazy("resumed a worker"),
-    "retry": gettext_lazy("retried"),
-    "skip": gettext_lazy("skipped"),
-    "finish": gettext_lazy("finished"),
-    "approve": gettext_lazy("approved"),
-    "refuse": gettext_lazy("rejected"),
-    "cancel": gettext_lazy("canceled"),
-    "terminate": gettext_lazy("terminated"),
-    "roll back": gettext_lazy("rolled back"),
-    "window": gettext_lazy("changed max concurrency"),
-    "discard": gettext_lazy("discarded"),
-    "tag": gettext_lazy("tagged"),
-    "note": gettext_lazy("changed the note"),
-    "watch": gettext_lazy("started to watch"),
-    "assign": gettext_lazy("assigned"),
-    "dismiss": gettext_lazy("dismissed"),
+    "launch": pgettext_lazy("what a person did", "launched"),
+    "pause": pgettext_lazy("what a person did", "paused"),
+    "resume": pgettext_lazy("what a person did", "resumed"),
+    "pause worker": pgettext_lazy("what a person did", "paused a worker"),
+    "resume worker": pgettext_lazy("what a person did", "resumed a worker"),
+    "retry": pgettext_lazy("what a person did", "retried"),
+    "skip": pgettext_lazy("what a person did", "skipped"),
+    "finish": pgettext_lazy("what a person did", "finished"),
+    "approve": pgettext_lazy("what a person did", "approved"),
+    "refuse": pgettext_lazy("what a person did", "rejected"),
+    "cancel": pgettext_lazy("what a person did", "canceled"),
+    "terminate": pgettext_lazy("what a person did", "terminated"),
+    "roll back": pgettext_lazy("what a person did", "rolled back"),
+    "window": pgettext_lazy("what a person did", "changed max concurrency"),
+    "discard": pgettext_lazy("what a person did", "discarded"),
+    "tag": pgettext_lazy("what a person did", "tagged"),
+    "note": pgettext_lazy("what a person did", "changed the note"),
+    "watch": pgettext_lazy("what a person did", "started to watch"),
+    "assign": pgettext_lazy("what a person did", "assigned"),
+    "dismiss": pgettext_lazy("what a person did", "dismissed"),
 }
 """What a person did, by the action of the audit entry, which is stored and part of the API."""
 

@@ -18,7 +18,7 @@ class PageOutline(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Read an element."""
-        self._in_title = tag == "title"
+        self._in_title = tag == "title" and not self.title  # later ones are those of pictures
         self._dialogs += tag == "dialog"
         if self._dialogs:
             return

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 ANSWER_WITHIN = 60.0
-PEER = ("127.0.0.1", 50_000)
+PEERS = (f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}" for number in itertools.count(1))
+"""Another address for each request: what one address sends with wrong tokens is soon refused unread."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def scope_of(sent: Sent) -> dict[str, Any]:
         "query_string": query,
         "root_path": "",
         "headers": [(b"host", b"127.0.0.1"), (b"content-length", str(len(sent.body)).encode()), *names],
-        "client": PEER,
+        "client": (next(PEERS), 50_000),
         "server": ("127.0.0.1", 8000),
         "extensions": {},
     }

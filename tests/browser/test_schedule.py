@@ -59,8 +59,9 @@ async def _trigger_and_watch(page: Page) -> None:
     await expect(row.locator(".badge")).to_have_text("Completed")
     assert await page.evaluate("window.neverReloaded")
     await row.get_by_role("link", name="Morning check").click()
-    await expect(page.locator(".page-head")).to_contain_text("by schedule Morning check")
-    await page.get_by_role("link", name="Morning check").click()
+    by_schedule = page.locator('main a[href^="/schedules/"]')
+    await expect(by_schedule).to_have_text("Morning check")
+    await by_schedule.click()
 
 
 async def _delete(page: Page) -> None:

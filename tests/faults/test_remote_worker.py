@@ -20,6 +20,9 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.slow
 
 QUEUE = "heavy"
+SEED = 23
+"""Of six items numbered from 0, the fourth is the first that `simulate` lets fail with it, at 30%."""
+
 PROCESSOR = """
 import importlib.util
 import sys
@@ -130,6 +133,54 @@ def test_a_machine_without_django_processes_a_queue_of_its_own(
     assert done == [{"prefix": str(machine / "venv"), "django": "None"}] * 24
     assert stack.api("POST", f"/batches/{batch}/retry", {"status": "failed"}).status_code == 202
     stack.wait_for(batch, "completed")
+
+
+KINDS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "pool": ({"execution": "pool", "window": 2, "chunk_size": 2}, {}),
+    "entities": ({"execution": "entities", "entity_field": "account"}, {}),
+    "no children": ({"execution": "no_children", "chunk_size": 2}, {}),
+    "activities": ({"execution": "activities", "chunk_size": 3}, {}),
+    "local activities": ({"execution": "local_activities", "chunk_size": 3}, {}),
+    "resources": ({"resource_field": "id"}, {}),
+    "further runs": ({"child_attempts": 3, "child_backoff": 0.1, "item_attempts": 1}, {"fail_first_attempts": 1}),
+    "rolled back": (
+        {"failure_policy": "fail_fast", "on_threshold": "roll_back", "window": 1, "item_attempts": 1},
+        {"fail_percent": 30, "seed": SEED},
+    ),
+}
+"""Plan and parameters of what tells its runs apart in different ways."""
+
+
+def test_results_of_every_kind_of_run_are_taken_from_a_workers_token(
+    machine: Path, knowing_stack: Stack, worker: Process
+) -> None:
+    stack = knowing_stack
+    token = stack.api("POST", "/tokens", {"name": "of a machine", "kind": "worker", "queues": [QUEUE]}).json()["token"]
+    own = Process(worker.command, machine / "own.log", environment(stack, CANOPY_TOKEN=token), machine)
+    items = [{"id": str(number), "account": f"account-{number % 2}"} for number in range(6)]
+    batches = dict[str, str]()
+    for kind, (plan, parameters) in KINDS.items():
+        quick = {"seconds_from": 0, "seconds_to": 0.05, **parameters}
+        plan = {"task_queue": QUEUE, "chunk_size": 1, **plan}
+        batches[kind] = stack.launch(processor="simulate", items=items, key="id", parameters=quick, plan=plan)
+
+    def undone() -> list[str]:
+        found = stack.api("GET", f"/batches/{batches['rolled back']}/items").json()["results"]
+        return [item["key"] for item in found if item["undone_at"]]
+
+    own.start()
+    try:
+        ends = {kind: stack.wait_for(batch, "completed", "rolled_back") for kind, batch in batches.items()}
+        wait_until(lambda: undone() == ["0", "1", "2"], lambda: f"what had completed is undone, not {undone()}")
+    finally:
+        own.stop()
+    assert {kind: end["items"]["completed"] for kind, end in ends.items()} == {
+        **dict.fromkeys(KINDS, 6),
+        "rolled back": 3,
+    }
+    for kind, batch in batches.items():
+        trail = stack.api("GET", f"/batches/{batch}/audit").json()
+        assert {each["outcome"] for each in trail if each["action"] == "work"} == {"Accepted."}, kind
 
 
 def test_a_file_parameter_is_read_over_the_api(knowing_stack: Stack, worker: Process) -> None:

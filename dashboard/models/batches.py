@@ -14,7 +14,7 @@ from dashboard.models.choices import OPEN_BATCH_STATUSES, BatchStatus, Hold, Nod
 from dashboard.models.definitions import DefinitionVersion
 from dashboard.models.halts import seconds_between
 from dashboard.models.schedules import Schedule
-from dashboard.models.statuses import shown_counts
+from dashboard.models.statuses import held_words, shown_counts
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import WorkflowTree, root_id
 from orchestration.definitions.models import RESUMABLE_KINDS
@@ -169,6 +169,11 @@ class Batch(Tally):
     def may_go_on(self) -> bool:
         """Whether it is a flow that resumes where it stopped when it is retried."""
         return self.definition_id is not None and self.processor in RESUMABLE_KINDS
+
+    @property
+    def held_words(self) -> str:
+        """Why it is held, in the reader's language."""
+        return held_words(self.held_reason)
 
     @property
     def shown_children(self) -> dict[str, int]:

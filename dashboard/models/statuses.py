@@ -5,10 +5,12 @@ Pure. A batch stores what `tallies.batch_status` makes of this; a node stores th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, ngettext
 
 from dashboard.models.choices import FAILURES, HALTED, BatchStatus, NodeStatus
 
@@ -76,3 +78,26 @@ def status_words(status: str, children: Mapping[str, int]) -> str:
     left = [f"{number_format(children[each], force_grouping=True)} {_LABELS[each].lower()}" for each in _LEFT]
     shown = [words for each, words in zip(_LEFT, left, strict=True) if children[each]]
     return _("Completed, %(counts)s") % {"counts": ", ".join(shown)}
+
+
+GATE = gettext_noop("No child starts until an operator approves.")
+_FAILED = re.compile(r"([\d,]+) of ([\d,]+) children failed(?:, ([\d,]+) tolerated)?\.")
+
+
+def held_words(reason: str) -> str:
+    """Return why a batch is held, in the reader's language: what the engine says itself, or the title of a gate.
+
+    The script static/js/live/reading.js has the same words.
+    """
+    if not (said := _FAILED.fullmatch(reason)):
+        return _(reason) if reason == GATE else reason
+    failed, total, tolerated = (int(part.replace(",", "")) for part in said.groups(default="0"))
+    words = ngettext("%(failed)s of %(total)s child failed.", "%(failed)s of %(total)s children failed.", total)
+    if said[3]:
+        words = ngettext(
+            "%(failed)s of %(total)s child failed, %(tolerated)s tolerated.",
+            "%(failed)s of %(total)s children failed, %(tolerated)s tolerated.",
+            total,
+        )
+    numbers = {"failed": failed, "total": total, "tolerated": tolerated}
+    return words % {name: number_format(number, force_grouping=True) for name, number in numbers.items()}

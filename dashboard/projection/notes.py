@@ -14,8 +14,9 @@ from orchestration.contracts.status import Status
 NOTE_KINDS = (EventKind.WAITING, EventKind.SKIPPED, EventKind.NOTE)
 SKIPPABLE = (Status.PENDING, Status.FAILED, Status.TIMED_OUT, Status.TERMINATED)
 
-TIMELINE_KINDS = frozenset(EventKind) - {EventKind.STARTED, EventKind.CLOSED, EventKind.WINDOW, *NOTE_KINDS}
-"""Kinds that the time line shows. Starts and closes are stored with the nodes, a window with the batch."""
+_RUN_KINDS = {EventKind.STARTED, EventKind.CLOSED, EventKind.REOPENED}
+TIMELINE_KINDS = frozenset(EventKind) - {EventKind.WINDOW, *_RUN_KINDS, *NOTE_KINDS}
+"""Kinds that the time line shows. What becomes of runs is stored with the nodes, a window with the batch."""
 
 HOLDS: dict[EventKind, str] = {
     EventKind.HELD: Hold.FAILURES,

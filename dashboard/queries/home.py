@@ -186,9 +186,9 @@ def _need(batch: Batch, now: datetime) -> Reason:
     """Return what an open batch needs."""
     begin = batch.opened_at or batch.created_at
     if batch.held_kind == Hold.APPROVAL:
-        return Need.APPROVAL, _("Waiting for approval. %(reason)s") % {"reason": batch.held_reason}, _held(batch)
+        return Need.APPROVAL, _("Waiting for approval. %(reason)s") % {"reason": batch.held_words}, _held(batch)
     if batch.held_kind:
-        return Need.DECISION, _("Held: %(reason)s") % {"reason": batch.held_reason}, _held(batch)
+        return Need.DECISION, _("Held: %(reason)s") % {"reason": batch.held_words}, _held(batch)
     if batch.start_error:
         return Need.START, _("Not started yet: %(error)s") % {"error": batch.start_error}, begin
     if batch.blocked_since is not None:

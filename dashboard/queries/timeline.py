@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 from dashboard.accounts.audit import ACCEPTED
 from dashboard.i18n.formatting import duration, numeral
 from dashboard.models import Attempt, AuditEntry, Batch, Moment, NodeStatus
+from dashboard.models.statuses import status_words
 from orchestration.contracts.events import EventKind, NodeKind
 
 WIDTH = 1000
@@ -128,13 +129,13 @@ class Timeline:
 
 def timeline_of(batch: Batch) -> Timeline:
     """Return the timeline of a batch, from its launch to its end or to now."""
-    moments = list(batch.moments.order_by("-at", "-id")[:SHOWN]) if batch.moment_count else []
+    moments = list(batch.moments.filter(kind__in=TITLES).order_by("-at", "-id")[:SHOWN]) if batch.moment_count else []
     audit = list(batch.audit.select_related("person")[:SHOWN])
     runs = list(Attempt.objects.filter(batch=batch, node__kind=NodeKind.ROOT).order_by("-number")[:SHOWN])
     entries = [
         *(_moment_entry(each) for each in moments),
         *(_audit_entry(each) for each in audit),
-        *(entry for each in runs for entry in _run_entries(each)),
+        *(entry for number, each in enumerate(runs) for entry in _run_entries(each, None if number else batch)),
     ]
     entries.sort(key=lambda entry: entry.at, reverse=True)
     scale = _Scale.of(batch, entries)
@@ -144,7 +145,7 @@ def timeline_of(batch: Batch) -> Timeline:
 
 
 def _moment_entry(moment: Moment) -> TimelineEntry:
-    title = str(TITLES.get(EventKind(moment.kind), moment.kind))
+    title = str(TITLES[EventKind(moment.kind)])
     return TimelineEntry(moment.kind, title, moment.at, moment.note)
 
 
@@ -154,8 +155,8 @@ def _audit_entry(entry: AuditEntry) -> TimelineEntry:
     return TimelineEntry("action", str(DONE.get(entry.action, entry.action)), entry.at, note, person=entry.actor)
 
 
-def _run_entries(run: Attempt) -> Iterator[TimelineEntry]:
-    """Yield the start and the end of a run of the root."""
+def _run_entries(run: Attempt, batch: Batch | None) -> Iterator[TimelineEntry]:
+    """Yield the start and the end of a run of the root; the newest has come to what its batch has."""
     if run.started_at is not None:
         yield TimelineEntry(
             "started",
@@ -165,7 +166,10 @@ def _run_entries(run: Attempt) -> Iterator[TimelineEntry]:
         )
     if run.closed_at is not None:
         error = f"{run.error_type}: {run.error_message}" if run.error_type else ""
-        yield TimelineEntry("closed", str(NodeStatus(run.status).label), run.closed_at, error)
+        came_to = NodeStatus(run.status).label if run.status != NodeStatus.COMPLETED else _("Finished")
+        if batch is not None and not batch.is_open:
+            came_to = status_words(batch.shown_status, batch.shown_children)
+        yield TimelineEntry("closed", str(came_to), run.closed_at, error)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ import { seconds, serverNow, setHalts } from "../lib/clock.js";
 import { showState } from "./counts.js";
 import { CLOSED, duration, FAILURES, number, setText, statusLabel, sum } from "../lib/format.js";
 import { announce } from "./live_state.js";
-import { blockedWords, readingWords } from "./reading.js";
+import { blockedWords, heldWords, readingWords } from "./reading.js";
 import { showTime } from "../lib/times.js";
 import { decimal, fill } from "../lib/words.js";
 
@@ -41,7 +41,7 @@ export class Overview {
     setText(this.#field("reading"), readingWords(now.reading));
     document.getElementById("reading").hidden = !now.reading;
     batch.dataset.held = now.held?.kind ?? "";
-    setText(this.#field("held_reason"), now.held?.reason ?? "");
+    setText(this.#field("held_reason"), heldWords(now.held?.reason ?? ""));
     showTime(this.#field("held_until"), now.held?.until);
     this.#showBlocked(now.blocked);
     for (const element of batch.querySelectorAll("[data-field='window']")) {

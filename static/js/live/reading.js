@@ -1,6 +1,19 @@
-// Progress of an input that is read while its batch runs, and which workflow's task fails, in the same words as
-// dashboard/templatetags/canopy.py.
+// Progress of an input that is read while its batch runs, which workflow's task fails, and why a batch is held, in the
+// same words as dashboard/templatetags/canopy.py and dashboard/models/statuses.py.
 import { fill, number } from "../lib/words.js";
+
+const GATE = ["No child starts until an operator approves.", gettext("No child starts until an operator approves.")];
+const FAILED = /^([\d,]+) of ([\d,]+) children failed(?:, ([\d,]+) tolerated)?\.$/;
+
+export function heldWords(reason) {
+  const said = FAILED.exec(reason);
+  if (!said) return reason === GATE[0] ? GATE[1] : reason;
+  const [failed, total, tolerated] = said.slice(1).map((part) => Number((part ?? "").replaceAll(",", "")));
+  const words = said[3]
+    ? ngettext("%(failed)s of %(total)s child failed, %(tolerated)s tolerated.", "%(failed)s of %(total)s children failed, %(tolerated)s tolerated.", total)
+    : ngettext("%(failed)s of %(total)s child failed.", "%(failed)s of %(total)s children failed.", total);
+  return fill(words, { failed: number(failed), total: number(total), tolerated: number(tolerated) });
+}
 
 export function blockedWords(blocked) {
   const words = ngettext(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+from django.utils.translation import override
 
 from dashboard.models import Batch, Node
-from dashboard.models.statuses import outcome_of, status_of_parent, status_words
+from dashboard.models.statuses import held_words, outcome_of, status_of_parent, status_words
 from dashboard.models.tallies import batch_status
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
@@ -70,3 +71,17 @@ def test_an_open_parent_is_halted_with_its_batch_and_one_that_was_stopped_keeps_
     own: str, children: dict[str, int], batch: str, shown: str
 ) -> None:
     assert status_of_parent(own, children, children["completed"], batch) == shown
+
+
+@pytest.mark.parametrize(
+    ("reason", "german"),
+    [
+        ("1,012 of 60,000 children failed.", "1.012 von 60.000 Kindern fehlgeschlagen."),
+        ("1 of 1 children failed.", "1 von 1 Kind fehlgeschlagen."),
+        ("13 of 60 children failed, 10 tolerated.", "13 von 60 Kindern fehlgeschlagen, 10 toleriert."),
+        ("Release 7 of 9?", "Release 7 of 9?"),
+    ],
+)
+def test_what_holds_a_batch_is_said_in_the_language_of_its_reader(reason: str, german: str) -> None:
+    with override("de"):
+        assert held_words(reason) == german

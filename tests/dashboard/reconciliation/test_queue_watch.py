@@ -14,11 +14,13 @@ from dashboard.live.deltas import batch_deltas
 from dashboard.live.state import batch_state, node_state
 from dashboard.models import Batch, Node
 from dashboard.queries.selection import Selection
-from dashboard.reconciliation.queue_watch import queues_of
+from dashboard.reconciliation import queue_watch
+from dashboard.reconciliation.queue_watch import QueueWatch, queues_of
 from orchestration.activities.parents import ParentActivities
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.names import CHILD_TASK_QUEUE
 from orchestration.worker import build_workers
+from tests.support.builders import MakeBatch, start_root
 from tests.support.reconciled import AT_ONCE, shows, written
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -54,3 +56,22 @@ async def test_a_batch_on_a_queue_without_a_worker_is_scheduled_until_one_takes_
     sent = await sync_to_async(lambda: list(batch_deltas(waiting.pk, before)))()
     assert {node["status"] for node in sent[-1]["nodes"]} == {"running"}
     assert len(sent[-1]["nodes"]) == 4, "the rows are told, too"
+
+
+async def test_a_batch_may_be_compared_less_often_than_queues_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch, make_batch: MakeBatch
+) -> None:
+    class Deserted:
+        async def queues_without_workers(self, names: set[str]) -> set[str]:
+            return names - {CHILD_TASK_QUEUE}
+
+    monkeypatch.setattr(queue_watch, "gateway", Deserted)
+    batch = await sync_to_async(make_batch)(2, task_queue="deserted")
+    await sync_to_async(start_root)(batch)
+    await batch.arefresh_from_db()
+    queues = QueueWatch()
+    for _ in range(2):
+        await queues.record(batch)
+        for _ in range(3):
+            await queues.look()
+    assert (await Batch.objects.aget(pk=batch.pk)).unattended

@@ -219,7 +219,8 @@ def rate(share: float) -> str:
 @register.filter
 def points(change: float) -> str:
     """Return the difference of two shares in percentage points, with its sign: +15.1 pp."""
-    return f"{signed(change)}{number_format(round(100 * abs(change), 1), 1)} {_('pp')}"
+    unit = _("pp")
+    return f"{signed(change)}{number_format(round(100 * abs(change), 1), 1)} {unit}"
 
 
 @register.filter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -143,8 +144,12 @@ def test_children_below_partitions_are_retried_while_the_batch_runs_and_after(st
 
 def test_a_retry_that_no_worker_answers_is_not_known_yet_is_done_once_and_is_told_afterwards(stack: Stack) -> None:
     batch = failing(stack, 2)
-    path = f"/batches/{batch}"
-    os.kill(stack.worker.pid, signal.SIGSTOP)
+    path, root = f"/batches/{batch}", ("workflow", "describe", "-w", f"batch-{batch}", "-o", "json")
+    wait_until(lambda: "STATUS_COMPLETED" in stack.temporal.cli(*root), "the root has closed, and not only said so")
+    with sqlite3.connect(stack.home / "canopy.sqlite3", isolation_level=None, timeout=60) as rows:
+        rows.execute("BEGIN IMMEDIATE")  # the worker must not stop within a transaction, which would lock everybody out
+        os.kill(stack.worker.pid, signal.SIGSTOP)
+        rows.execute("ROLLBACK")
     try:
         pressed = [stack.api("POST", f"{path}/operations", {"status": "failed"}) for _ in range(2)]
         operations = [answer.json()["operation"] for answer in pressed]
@@ -159,7 +164,7 @@ def test_a_retry_that_no_worker_answers_is_not_known_yet_is_done_once_and_is_tol
         return stack.api("GET", f"{path}/operations/{operation}").json()["not_known_since"] is None
 
     wait_until(lambda: all(map(known, operations)), "it is known what came of both")
-    stack.wait_for(batch, "completed")
-    assert Counter(node["attempt"] for node in stack.nodes(batch, kind="child")) == {2: 2}
     told = [entry["outcome"] for entry in stack.api("GET", f"{path}/audit").json() if entry["action"] == "retry"]
     assert [outcome.partition(" Known")[0] for outcome in told] == ["2 accepted, 0 refused."] * 2
+    stack.wait_for(batch, "completed")
+    assert Counter(node["attempt"] for node in stack.nodes(batch, kind="child")) == {2: 2}

@@ -237,7 +237,7 @@ def test_a_failing_workflow_task_notifies_once_until_it_is_gone(operator: User) 
         ({"channel": "email", "address": "nobody"}, "valid email address"),
         ({"channel": "email", "address": "ada@example.org"}, "E-mail is not configured"),
         ({"channel": "pigeon", "address": "https://example.org"}, "not one of the available choices"),
-        ({"channel": "webhook", "address": "https://example.org", "threshold": "100"}, "less than or equal to 99"),
+        ({"channel": "webhook", "address": "https://example.org", "threshold": "100"}, "Enter 99 or less."),
         ({"channel": "webhook", "address": "https://example.org", "batch": "nonsense"}, "not one of the available"),
         ({"channel": "webhook", "address": "https://example.org", "occasions": []}, "required"),
     ],

@@ -49,7 +49,7 @@ def test_cancel_other_cancels_the_open_batch_before_the_next(stack: Stack, creat
     second = trigger(stack, schedule, 2)
     canceled = stack.wait_for(first, "canceled")
     assert _at(canceled["closed_at"]) <= _at(stack.wait_for(second, "running")["opened_at"])
-    assert "as the overlap policy says" in http_browser(stack).get(f"/batches/{first}/").text
+    assert "as the overlap policy says" in http_browser(stack).get(f"/batches/{first}/activity/").text
 
 
 def test_terminate_other_terminates_the_open_batch(stack: Stack, created: list[str]) -> None:
@@ -59,7 +59,7 @@ def test_terminate_other_terminates_the_open_batch(stack: Stack, created: list[s
     second = trigger(stack, schedule, 2)
     stack.wait_for(first, "terminated")
     stack.wait_for(second, "running")
-    assert "as the overlap policy says" in http_browser(stack).get(f"/batches/{first}/").text
+    assert "as the overlap policy says" in http_browser(stack).get(f"/batches/{first}/activity/").text
 
 
 @pytest.mark.parametrize(("overlap", "launched"), [("buffer_one", 2), ("buffer_all", 4)])

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dashboard.live.state import LARGE_COLUMNS
-from dashboard.models import Batch
+from dashboard.models import Batch, Node, NodeStatus
 from dashboard.models.tallies import failures
 from dashboard.queries.error_groups import ErrorGroup, failures_of, group_of
+from orchestration.contracts.events import NodeKind
 
 ENOUGH = 0.01
 """A change of the duration that is worth a word, as a share."""
@@ -44,12 +45,16 @@ class Finish:
 
 @dataclass(frozen=True)
 class Summary:
-    """What fails now: how many items or children, of how many causes, and the largest of them. Later how it ended."""
+    """What fails now: how many items or children, of how many causes, and the largest of them. Later how it ended.
+
+    `reason` is why its own workflow did not complete, where no child failed.
+    """
 
     failed: int
     causes: int
     worst: ErrorGroup | None
     finish: Finish | None
+    reason: str = ""
 
 
 def summary_of(batch: Batch) -> Summary:
@@ -59,7 +64,15 @@ def summary_of(batch: Batch) -> Summary:
         sorted((each for each in failures_of(batch) if each.number), key=lambda each: -each.number) if failed else []
     )
     worst = group_of(batch, found[0], found[0].number) if found else None
-    return Summary(failed, len(found), worst, finish_of(batch))
+    return Summary(failed, len(found), worst, finish_of(batch), "" if failed or batch.is_open else _reason_of(batch))
+
+
+def _reason_of(batch: Batch) -> str:
+    """Return why the workflow of a batch did not complete; nothing if it did."""
+    if batch.root_status == NodeStatus.COMPLETED:
+        return ""
+    root = Node.objects.filter(batch=batch, kind=NodeKind.ROOT).only("error_message", "note").get()
+    return root.error_message or root.note
 
 
 def previous_of(batch: Batch) -> Batch | None:

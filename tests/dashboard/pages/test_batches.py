@@ -282,3 +282,13 @@ def _offered(text: str, batch: Batch) -> set[str]:
         opener = text.split(f'data-dialog="confirm-{action}"', 1)[1].split(">", 1)[0]
         found |= set() if "hidden" in opener else {action}
     return found
+
+
+def test_a_batch_that_failed_by_itself_says_why_although_no_child_failed(logged_in: Client, operator: User) -> None:
+    batch = make_batch(operator, 2)
+    start_root(batch)
+    run_children(batch, {0: Status.COMPLETED, 1: Status.COMPLETED})
+    close_root(batch, Status.FAILED, failure=Failure("Refused", "Nobody approved in time."))
+    line = logged_in.get(f"/batches/{batch.pk}/summary/", headers=HTMX).content.decode()
+    assert "Nobody approved in time." in line
+    assert "Nothing failed" not in line

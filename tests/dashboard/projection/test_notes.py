@@ -143,7 +143,7 @@ def test_a_hold_or_a_pause_outlasts_later_news_that_the_root_is_open(make_batch:
     apply_events(batch.pk, [started(root, at=START - timedelta(seconds=1)), again])
     assert status(batch) == wanted
     assert [entry.title for entry in timeline_of(batch).entries if not entry.person and entry.kind != "started"] == [
-        wanted.label
+        str(wanted.label)
     ]
     apply_events(batch.pk, [started(root, 2, START + timedelta(seconds=9))])
     assert status(batch) == BatchStatus.RUNNING

@@ -82,7 +82,7 @@ class Targets:
             return f"all {self.status}"
         selection, parts = self.selection, list[str]()
         if selection.status:
-            parts.append(f"all {NodeStatus(selection.status).label.lower()}")
+            parts.append(f"all {selection.status}")
         if selection.error:
             parts.append(f"with error {selection.error}")
         if selection.text:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from dashboard.ids import new_id
+
+_ALL = {
+    "all failed": gettext_lazy("all failed"),
+    "all canceled": gettext_lazy("all canceled"),
+    "all terminated": gettext_lazy("all terminated"),
+    "all timed_out": gettext_lazy("all timed out"),
+    "all skipped": gettext_lazy("all skipped"),
+    "all pending": gettext_lazy("all pending"),
+    "all running": gettext_lazy("all running"),
+    "all unfinished": gettext_lazy("all incomplete"),
+}
+_SELECTED = re.compile(r"([\d,]+) selected")
 
 
 class Action(models.TextChoices):
@@ -57,6 +72,14 @@ class Operation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.words}"
+
+    @property
+    def shown_words(self) -> str:
+        """Its description in the reader's language, where it is one of the usual ones."""
+        if selected := _SELECTED.fullmatch(self.words):
+            number = number_format(int(selected[1].replace(",", "")), force_grouping=True)
+            return _("%(number)s selected") % {"number": number}
+        return str(_ALL.get(self.words, self.words))
 
 
 def position_ranges(positions: Sequence[int]) -> list[list[int]]:

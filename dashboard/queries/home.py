@@ -199,7 +199,7 @@ def _need(batch: Batch, now: datetime) -> Reason:
         text = ngettext("Stuck: no change for %(minutes)s minute", "Stuck: no change for %(minutes)s minutes", minutes)
         return Need.STUCK, text % {"minutes": numeral(minutes)}, batch.changed_at
     if failed_children(batch):
-        return Need.FAILING, _("Failing: %(failures)s so far") % {"failures": _failures(batch).lower()}, begin
+        return Need.FAILING, _("Failing: %(failures)s so far") % {"failures": _failures(batch)}, begin
     return None, "", begin
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import Count
 
 from dashboard.models import Batch, Node, NodeStatus, Operation, UnansweredCommand
+from dashboard.queries.timeline import DONE
 from orchestration.processors.catalogue import shown_parameters
 
 SHOWN = 5
@@ -39,6 +40,11 @@ class OperationProgress:
     under_way: int
     differences: Sequence[Difference]
     not_known_since: datetime | None = None
+
+    @property
+    def verb(self) -> str:
+        """What the person did."""
+        return str(DONE[self.operation.action])
 
     @property
     def superseded(self) -> int:

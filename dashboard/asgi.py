@@ -1,7 +1,7 @@
 """ASGI entry: HTTP, websockets, and a lifespan that runs what the web process does besides serving.
 
-That is the worker of the dashboard's activities (notify, scheduled launches, deliveries), the reconciler, and the
-dispatcher, which starts the workflows of notifications. Each is started again if it fails.
+That is the worker of the dashboard's activities (notify, scheduled launches, deliveries) and, in one process at a time,
+the reconciler and the dispatcher, which starts the workflows of notifications. Each is started again if it fails.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
@@ -34,7 +35,10 @@ from dashboard.live.origin import SameOrigin
 from dashboard.live.routing import websocket_urlpatterns
 from dashboard.notifications.dispatcher import run_dispatcher
 from dashboard.reconciliation.reconciler import run_reconciler
+from dashboard.reconciliation.worker_watch import run_worker_watch
 from dashboard.server.client_address import with_peer_address
+from dashboard.server.common_key import keep_comparing_key, require_common_key
+from dashboard.server.leadership import lead
 from dashboard.server.limits.connections import limit_connections
 from dashboard.server.limits.layer import Limited
 from dashboard.server.outages import log_failure
@@ -58,7 +62,10 @@ RESTART_PAUSE = 2.0
 EXIT_PAUSE = 0.5
 """Seconds between the end of the worker and of the process, which the SDK's threads may crash otherwise."""
 
-BACKGROUND = (run_notify_worker, run_reconciler, run_dispatcher)
+LEASE = "background"
+
+LED = (run_reconciler, run_dispatcher)
+"""What runs in the one web process that has the lease."""
 
 M_ARENA_MAX = -8
 """The parameter's number in glibc's malloc.h."""
@@ -102,6 +109,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         if message["type"] == "lifespan.startup":
             try:
                 prepare()
+                await require_common_key()
             except CannotStart as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
@@ -127,6 +135,11 @@ def share_memory_arenas() -> None:
         libc.mallopt(M_ARENA_MAX, MEMORY_ARENAS)
 
 
+async def run_led() -> None:
+    """Run what one web process at a time does, whenever it is this one."""
+    await lead(LEASE, [partial(_keep_running, run) for run in LED])
+
+
 async def _keep_running(run: Callable[[], Awaitable[None]]) -> None:
     """Run a background task again whenever it ends or fails, for as long as the process lives."""
     while True:
@@ -135,3 +148,7 @@ async def _keep_running(run: Callable[[], Awaitable[None]]) -> None:
         except Exception as error:
             log_failure(log, "%s ended and is started again.", run.__name__, error=error)
         await asyncio.sleep(RESTART_PAUSE)
+
+
+BACKGROUND = (run_notify_worker, run_worker_watch, run_led, keep_comparing_key)
+"""What runs in every web process."""

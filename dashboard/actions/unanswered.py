@@ -10,6 +10,7 @@ from django.utils import timezone
 from dashboard.accounts.audit import ACCEPTED
 from dashboard.actions.child_requests import OperationResult, refusal, take_retry, take_skip
 from dashboard.actions.operations import record_result
+from dashboard.database import fencing
 from dashboard.live.doorbell import announce_change_from_thread
 from dashboard.models import Action, Node, Operation, UnansweredCommand
 from dashboard.projection.retries import restore_operations
@@ -34,6 +35,7 @@ def settle_command(command: UnansweredCommand, replies: Sequence[Reply]) -> None
         entry = command.audit
         entry.outcome = f"{outcome} Known {(now - command.sent_at).total_seconds():.0f} s later."
         entry.save(update_fields=["outcome"])
+        fencing.confirm()
     announce_change_from_thread(command.batch_id)
 
 

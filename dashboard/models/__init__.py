@@ -19,6 +19,7 @@ from dashboard.models.history import AuditEntry, Moment, Report, UnansweredComma
 from dashboard.models.inbox import InboxEntry, Need
 from dashboard.models.items import BegunItem, Item, ItemQuerySet
 from dashboard.models.labels import MOST_TAGS, TAG_LENGTH, BatchTag, SavedView, SavedViewQuerySet
+from dashboard.models.leases import CommonValue, Lease
 from dashboard.models.nodes import Attempt, Node
 from dashboard.models.notifications import Channel, Delivery, DeliveryStatus, Occasion, Subscription
 from dashboard.models.operations import Action, Operation, position_ranges, positions_in
@@ -45,6 +46,7 @@ __all__ = [
     "BatchTag",
     "BegunItem",
     "Channel",
+    "CommonValue",
     "DefinitionVersion",
     "Delivery",
     "DeliveryStatus",
@@ -52,6 +54,7 @@ __all__ = [
     "InboxEntry",
     "Item",
     "ItemQuerySet",
+    "Lease",
     "Moment",
     "Need",
     "Node",

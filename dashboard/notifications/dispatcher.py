@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from django.utils import timezone
 
+from dashboard.database.fencing import fenced
 from dashboard.database.threads import in_thread
 from dashboard.models import Delivery
 from dashboard.temporal import gateway
@@ -25,8 +26,10 @@ async def run_dispatcher() -> None:
     while True:
         try:
             for delivery_id in await in_thread(_not_started)():
+                if not await in_thread(fenced(_is_to_start))(delivery_id):
+                    continue
                 await gateway().notify(delivery_id)
-                await in_thread(Delivery.objects.filter(pk=delivery_id).update)(started_at=timezone.now())
+                await in_thread(fenced(Delivery.objects.filter(pk=delivery_id).update))(started_at=timezone.now())
         except TemporalUnavailable as error:
             log.info("Notifications wait: %s", error)
         await asyncio.sleep(POLL_INTERVAL)
@@ -36,3 +39,7 @@ def _not_started() -> Sequence[str]:
     return list(
         Delivery.objects.filter(started_at=None).order_by("made_at").values_list("pk", flat=True)[:DELIVERIES_AT_ONCE]
     )
+
+
+def _is_to_start(delivery_id: str) -> bool:
+    return Delivery.objects.filter(pk=delivery_id, started_at=None).exists()

@@ -15,6 +15,7 @@ from typing import Any, Self
 from django.db import connection, transaction
 from django.utils import timezone
 
+from dashboard.database import fencing
 from dashboard.database.bulk import update_rows
 from dashboard.models import HALTED, PARENT_KINDS, Batch, BatchStatus, Node
 from dashboard.models.halts import with_turn
@@ -215,6 +216,7 @@ def open_ledger(batch_id: str, at: datetime | None = None) -> Iterator[Ledger]:
         ledger.track([root])
         yield ledger
         ledger.close()
+        fencing.confirm()
 
 
 def _duration(node: Node) -> float | None:

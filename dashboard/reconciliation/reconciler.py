@@ -2,7 +2,7 @@
 
 For each batch that is not settled there is one long-poll for the close of its root, a count of its runs by status every
 few seconds, and a listing only while the counts differ; more rarely while the rows change, because events are in flight
-then. Several web processes may do it at once: repairs are idempotent.
+then. One web process does it at a time. What it writes ends with `fencing.confirm`; repairs are idempotent beyond that.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.db.models import Count, Q
 
+from dashboard.database.fencing import Replaced, fenced
 from dashboard.database.threads import in_thread
 from dashboard.launching.root_input import root_input
 from dashboard.live import doorbell
@@ -98,7 +99,6 @@ async def _look_up_unanswered() -> None:
 
 async def _look(reopened: Reopened, reported: ReportedProblems, queues: QueueWatch) -> list[tuple[str, str]]:
     try:
-        await gateway().see_workers()
         await reported.look()
         await queues.look()
         return await reopened.look()
@@ -204,7 +204,7 @@ class BatchReconciler:
     async def _checkpoint(self, batch: Batch, compared_at: datetime) -> None:
         self._since = compared_at
         if batch.reconciled_at is None or compared_at - batch.reconciled_at > CHECKPOINT_EVERY:
-            await in_thread(Batch.objects.filter(pk=batch.pk).update)(reconciled_at=compared_at)
+            await in_thread(fenced(Batch.objects.filter(pk=batch.pk).update))(reconciled_at=compared_at)
 
 
 async def _settle(batch: Batch, root: Node) -> bool:
@@ -229,8 +229,10 @@ async def _start_pending(batch: Batch) -> None:
     if datetime.now(UTC) - batch.created_at < LAUNCH_HEAD_START:
         return
     try:
-        await gateway().start(await in_thread(root_input)(batch))
+        await gateway().start(await in_thread(fenced(root_input))(batch))
         error = ""
+    except Replaced:
+        raise
     except Exception as problem:
         log.warning("Batch %s cannot be started: %s", batch.pk, problem)
         error = str(problem) or type(problem).__name__

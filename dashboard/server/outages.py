@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 
 from dashboard.database import away as database
+from dashboard.database.fencing import Replaced
 from orchestration.contracts.stores import StoreAway
 from orchestration.errors.texts import first_line
 from orchestration.temporal import connection as temporal
@@ -43,8 +44,8 @@ def outage_of(error: BaseException | None) -> Outage | None:
 
 
 def log_failure(log: logging.Logger, message: str, *given: object, error: Exception) -> None:
-    """Log what failed: a line where it was an outage, with a stack where it was not."""
-    if outage_of(error) is None:
+    """Log what failed: a line where it was an outage or another process does it by now, with a stack elsewhere."""
+    if outage_of(error) is None and not isinstance(error, Replaced):
         log.error(message, *given, exc_info=error)
     else:
         log.warning(f"{message} %s", *given, first_line(error))

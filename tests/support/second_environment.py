@@ -17,8 +17,8 @@ from packaging.utils import canonicalize_name
 
 from tests.support.environment import ROOT
 
-PACKAGES = ("orchestration", "dashboard")
-FILES = ("pyproject.toml", "README.md")
+FOLDERS = ("orchestration", "dashboard", "templates", "static", "docs")
+FILES = ("pyproject.toml", "README.md", "CHANGELOG.md", "Procfile")
 
 
 def make_environment(venv: Path) -> None:
@@ -36,7 +36,7 @@ def make_environment(venv: Path) -> None:
 
 def _install_project(venv: Path) -> None:
     source = venv.parent / "source"
-    for name in PACKAGES:
+    for name in FOLDERS:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in FILES:
         shutil.copy2(ROOT / name, source / name)

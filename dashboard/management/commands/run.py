@@ -22,6 +22,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from honcho.environ import parse_procfile
 
+from dashboard import resources
 from dashboard.management.commands.first_login import FIRST_LOGIN, is_terminal, make_first_login
 from dashboard.server.keep_alive import SHOW_LOGS, SUPERVISOR
 from dashboard.server.processes import (
@@ -39,6 +40,7 @@ from dashboard.server.processes import (
     temporal_ui_host,
 )
 from dashboard.server.reload import reload_environment
+from orchestration.extras import how_to_install
 from orchestration.startup import CannotStart, prepare
 
 REPORT_EVERY = 30.0
@@ -64,7 +66,7 @@ class Command(BaseCommand):
         """Prepare, start all processes, announce when they are healthy, and stop them together."""
         stop_with_make()
         if reload and find_spec("watchfiles") is None:
-            raise CommandError("--reload needs watchfiles: install canopy[dev].")
+            raise CommandError(f"--reload needs watchfiles: run {how_to_install('dev')}")
         try:
             prepare()
             own = _prepare() | (reload_environment() | {SHOW_LOGS: "1"} if reload else {})
@@ -77,9 +79,11 @@ class Command(BaseCommand):
             sys.exit(128 + signal.SIGINT)
         connections.close_all()
         processes = Processes()
-        for name, command in parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes.items():
+        for name, command in parse_procfile(resources.PROCFILE.read_text()).processes.items():
             if name != STOPPED_LAST or "TEMPORAL_PORT" in own:
-                processes.add_process(name, command, env={**os.environ, **own}, cwd=str(settings.BASE_DIR))
+                processes.add_process(
+                    name, command, env={**os.environ, **own}, cwd=resources.CHECKOUT and str(resources.CHECKOUT)
+                )
         threading.Thread(target=self._announce, args=(own, login), daemon=True).start()
         processes.loop()
         was_stopped = processes.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM)
@@ -115,6 +119,7 @@ def _prepare() -> dict[str, str]:
         "CANOPY_HOME": str(settings.HOME),
         "HOST": host,
         "PORT": str(claim_port(host, int(given))),
+        "DJANGO_SETTINGS_MODULE": "dashboard.settings",
         "PYTHON": sys.executable,
         "PYTHONUNBUFFERED": "1",
         "TEMPORAL_NAMESPACE": settings.TEMPORAL_NAMESPACE,

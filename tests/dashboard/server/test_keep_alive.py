@@ -130,7 +130,7 @@ def test_a_module_that_changed_since_it_was_loaded_is_noticed() -> None:
 
 def test_code_that_changed_meanwhile_is_loaded_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = list[list[str]]()
-    monkeypatch.setattr(sys, "argv", ["manage.py", "worker", "--grace", "1", standby.STANDBY])
+    monkeypatch.setattr(sys, "orig_argv", ["python", "manage.py", "worker", "--grace", "1", standby.STANDBY])
     monkeypatch.setattr(os, "execv", lambda program, arguments: begun.append(arguments))
     monkeypatch.setattr(sys.stdin, "readline", lambda: "\n", raising=False)
     monkeypatch.setattr(standby, "has_changed_since", lambda moment: True)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-WORKER = [sys.executable, "-c", "from orchestration.cli import main; main()", "worker", "--queue", "heavy"]
+WORKER = [sys.executable, "-m", "dashboard.cli", "worker", "--queue", "heavy"]
 
 
 @contextmanager

@@ -1,0 +1,51 @@
+"""The `canopy` command: its commands, and what it says where one cannot do its work.
+
+A command is a function in a file of its own and a line here. The file imports at its top only what a machine without
+Django has, and the rest within the function, after `with_django()`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from dashboard.cli import migrate, run, token, web, worker
+from dashboard.cli.refusal import Refused
+from dashboard.cli.version import print_version
+
+app = typer.Typer(
+    name="canopy",
+    help="Launch fan-out batches on Temporal, watch them live, and retry what failed.",
+    epilog=run.FIRST_STEPS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    rich_markup_mode=None,  # plain text, which keeps the line breaks of examples
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+)
+app.command("run", epilog=run.EXAMPLES)(run.run)
+app.command("web", epilog=web.EXAMPLES)(web.web)
+app.command("worker", epilog=worker.EXAMPLES)(worker.worker)
+app.command("migrate", epilog=migrate.EXAMPLES)(migrate.migrate)
+app.add_typer(token.app, name="token")
+
+
+@app.callback()
+def canopy(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options of all commands."""
+
+
+def main() -> None:
+    """Run the command line and end the process: with 2 where an argument, a setting or a package is wrong."""
+    try:
+        app(prog_name="canopy")
+    except Refused as refusal:
+        sys.stderr.write(f"canopy: {refusal}\n")
+        sys.exit(refusal.exit_status)
+    except KeyboardInterrupt:
+        sys.exit(130)

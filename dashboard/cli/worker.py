@@ -1,0 +1,67 @@
+"""canopy worker: a worker next to the dashboard's database, or on a machine that has only the dashboard's address."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from dashboard.cli.django_setup import call, find_own_modules
+from dashboard.cli.examples import examples
+from dashboard.cli.refusal import Refused
+
+URL, TOKEN = "CANOPY_URL", "CANOPY_TOKEN"
+
+EXAMPLES = examples(
+    ("next to the database: workflows, and the items of the queue `canopy`", "canopy worker"),
+    (
+        "on another machine, which has neither Django nor the database",
+        "CANOPY_URL=https://canopy.example.org CANOPY_TOKEN=canopy_… canopy worker --queue heavy",
+    ),
+    ("with processors of your own, in my_processors.py", "canopy worker --processors my_processors"),
+)
+
+
+Queues = Annotated[
+    list[str] | None,
+    typer.Option(help="Task queue. Repeatable. Default: `canopy`; required with CANOPY_TOKEN.", show_default=False),
+]
+Processors = Annotated[
+    str, typer.Option(help="Modules with processors, separated by commas. Default: CANOPY_PROCESSORS.")
+]
+Grace = Annotated[
+    float | None,
+    typer.Option(min=0, help="Seconds that items get to finish on shutdown. Default: 5.", show_default=False),
+]
+IsRemote = Annotated[
+    bool | None,
+    typer.Option(
+        "--remote/--local",
+        help="Over the dashboard's API, or next to its database. Default: remote if CANOPY_TOKEN is set.",
+        show_default=False,
+    ),
+]
+
+
+def worker(queue: Queues = None, processors: Processors = "", grace: Grace = None, is_remote: IsRemote = None) -> None:
+    """Run a worker, which processes the items of task queues.
+
+    Without CANOPY_TOKEN it uses the dashboard's database (DATABASE_URL) and runs workflows, too. With CANOPY_TOKEN, a
+    worker's API token, it needs only the dashboard's address (CANOPY_URL) and Temporal, and no package of the
+    dashboard. Temporal: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS.
+    """
+    find_own_modules()
+    if processors:
+        os.environ["CANOPY_PROCESSORS"] = processors
+    if bool(os.environ.get(TOKEN)) if is_remote is None else is_remote:
+        for name in (URL, TOKEN):
+            if not os.environ.get(name):
+                raise Refused(f"{name} is not set. A worker elsewhere needs the dashboard's address and a token.")
+        if not queue:
+            raise Refused("Name the task queues of this worker with --queue.")
+        from dashboard.cli.remote_worker import serve_remotely
+
+        serve_remotely(os.environ[URL], os.environ[TOKEN].strip(), queue, grace)
+    else:
+        call("worker", queue=queue or None, **({} if grace is None else {"grace": grace}))

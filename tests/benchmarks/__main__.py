@@ -18,6 +18,7 @@ import tests.support.environment  # noqa: F401  before anything reads settings
 from dashboard.server import processes
 from tests.benchmarks import (
     batch_page,
+    deployment_load,
     engine,
     exports,
     external_workflows,
@@ -46,6 +47,7 @@ PARTS: dict[str, Callable[[Client, Stack], Awaitable[list[Figure]]]] = {
     "page-sizes": page_sizes.measure,
     "viewers": viewers.measure,
     "projection": projection.measure,
+    "deployment": deployment_load.measure,
     "temporal-ui": temporal_ui.measure,
 }
 

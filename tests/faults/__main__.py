@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 
 import tests.support.environment  # noqa: F401  before anything reads settings
 from tests.benchmarks.report import Figure, table
-from tests.faults import processors
+from tests.faults import campaign, processors
 
 PARTS: dict[str, Callable[[float], list[Figure]]] = {
+    "campaign": campaign.measure,
     "processors": processors.measure,
 }
 """By name: a function of the seconds to run, which returns figures and their bounds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -108,3 +108,24 @@ def _assert_shows_newest_attempt(node: Node, attempts: Sequence[Attempt]) -> Non
         newest.closed_at,
         newest.error_message,
     )
+
+
+def differences(batch_id: str, in_temporal: Mapping[str, str]) -> list[str]:
+    """Return where the rows of an ended batch differ from Temporal's newest runs: {workflow id: status}."""
+    batch = Batch.objects.get(pk=batch_id)
+    attempts = Attempt.objects.filter(batch=batch, node__is_workflow=True).order_by("number")
+    rows = dict(attempts.values_list("node__workflow_id", "status"))
+    found = [
+        f"{name} is {rows.get(name)}, in Temporal {in_temporal.get(name)}"
+        for name in sorted(rows.keys() | in_temporal.keys())
+        if rows.get(name) != in_temporal.get(name)
+    ]
+    nodes = Node.objects.filter(batch=batch, status__in=(Status.PENDING, Status.RUNNING)).order_by("pk")
+    found += [f"the {node.kind} {node.label} is {node.status}" for node in nodes]
+    if batch.is_open:
+        found.append(f"the batch is {batch.status}")
+    try:
+        assert_consistent(batch.pk)
+    except AssertionError as error:
+        found.append(f"the tallies are wrong: {error}")
+    return found

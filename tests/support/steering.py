@@ -16,12 +16,10 @@ from dashboard.inputs.rows import InputRow
 from dashboard.launching.definition_request import LaunchItems, definition_request
 from dashboard.launching.launch import launch
 from dashboard.launching.request import LaunchRequest
-from dashboard.models import Attempt, Batch, Node, Upload
-from orchestration.contracts.status import Status
+from dashboard.models import Batch, Upload
 from orchestration.contracts.workflow_ids import root_id
 from orchestration.plan.plan import Plan
 from tests.support.flows import steps, work
-from tests.support.oracle import assert_consistent
 from tests.support.probe import Probe
 
 UNITS = ("a", "b", "c")
@@ -150,24 +148,3 @@ def _uploaded(person: User, rows: Sequence[InputRow]) -> dict[str, Any]:
     upload = Upload(name="rows.jsonl", size=len(content), sha256="", uploaded_by=person)
     upload.file.save("rows.jsonl", ContentFile(content), save=True)
     return {"kind": "jsonl", "upload": upload.pk, "key": "key"}
-
-
-def differences(cell: Cell, in_temporal: Mapping[str, str]) -> list[str]:
-    """Return where the rows of an ended batch differ from Temporal's newest runs: {workflow id: status}."""
-    batch = Batch.objects.get(pk=cell.batch.pk)
-    attempts = Attempt.objects.filter(batch=batch, node__is_workflow=True).order_by("number")
-    rows = dict(attempts.values_list("node__workflow_id", "status"))
-    found = [
-        f"{name} is {rows.get(name)}, in Temporal {in_temporal.get(name)}"
-        for name in sorted(rows.keys() | in_temporal.keys())
-        if rows.get(name) != in_temporal.get(name)
-    ]
-    nodes = Node.objects.filter(batch=batch, status__in=(Status.PENDING, Status.RUNNING)).order_by("pk")
-    found += [f"the {node.kind} {node.label} is {node.status}" for node in nodes]
-    if batch.is_open:
-        found.append(f"the batch is {batch.status}")
-    try:
-        assert_consistent(batch.pk)
-    except AssertionError as error:
-        found.append(f"the tallies are wrong: {error}")
-    return found

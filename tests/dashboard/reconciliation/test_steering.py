@@ -30,8 +30,9 @@ from dashboard.temporal import gateway
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
 from tests.support import stack
+from tests.support.oracle import differences
 from tests.support.stack import TemporalServer
-from tests.support.steering import CONTINUED, KINDS, Cell, differences
+from tests.support.steering import CONTINUED, KINDS, Cell
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -174,7 +175,7 @@ class Wave:
             listed = await self._listed()
             wrong.clear()
             for cell in self.cells:
-                if found := await in_thread(differences)(cell, listed[cell.root]):
+                if found := await in_thread(differences)(cell.batch.pk, listed[cell.root]):
                     wrong[str(cell)] = found
             return not wrong
 

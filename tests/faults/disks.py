@@ -1,0 +1,50 @@
+"""File systems of their own for parts of a deployment, so that each can be filled to the last byte. Needs root."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+MEGABYTES = 2_048
+FILLER = "filler"
+
+
+def are_to_be_had() -> bool:
+    """Whether this process may mount file systems."""
+    return os.geteuid() == 0
+
+
+class Disk:
+    """A file system in memory at a path."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._filler = path, path / FILLER
+        path.mkdir(parents=True, exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m,mode=0755", "canopy-faults", str(path)]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+    def fill(self) -> None:
+        """Leave no byte free."""
+        left = os.statvfs(self._path)
+        with self._filler.open("ab") as file:
+            os.posix_fallocate(file.fileno(), 0, max(1, left.f_bavail * left.f_frsize))
+            try:
+                while True:
+                    file.write(bytes(left.f_frsize))
+                    file.flush()
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+            with suppress(OSError):
+                file.truncate()
+
+    def free(self) -> None:
+        """Take the filler away."""
+        self._filler.unlink(missing_ok=True)
+
+    def unmount(self) -> None:
+        """Take the file system away, with all that is on it."""
+        subprocess.run(["umount", "--lazy", str(self._path)], check=False, capture_output=True, timeout=60)

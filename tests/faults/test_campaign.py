@@ -1,0 +1,41 @@
+"""A short campaign: each part of a deployment is killed once while batches of all kinds run."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.campaign import Action, Campaign, Fault
+from tests.faults.deployment import Deployment
+from tests.faults.judge import run_too_often
+
+SEED = 11
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_or_done_twice_while_each_part_of_a_deployment_is_killed(tmp_path: Path) -> None:
+    chance = random.Random(SEED)
+    targets = chance.sample(["web1", "worker1", "temporal", "redis", "postgres"], 5)
+    faults = [Fault(target, Action.KILL, after=chance.uniform(1, 4), lasts=chance.uniform(0, 2)) for target in targets]
+    with Deployment(tmp_path) as deployment:
+        campaign = Campaign(deployment, SEED, most_open=3)
+        campaign.run(iter(faults), time.monotonic() + 600)
+        verdict = campaign.verdict()
+    assert len(campaign.faults) == 5
+    assert {name: cases for name, cases in verdict["wrong"].items() if cases} == {}
+    assert verdict["items"] > 100
+    assert campaign.seen.errors == []
+    assert campaign.seen.messages > 0
+
+
+def test_an_item_may_be_done_once_more_for_each_fault_that_it_met() -> None:
+    def line(event: str, at: float) -> dict[str, object]:
+        return {"event": event, "at": at, "item": "b/1", "stage": ""}
+
+    twice = [line("begun", 1), line("begun", 6), line("done", 7), line("done", 8)]
+    met, before, later = ({"at": at, "healed": at + 1} for at in (4, -5, 9))
+    assert run_too_often(twice, [met]) == ([], 1)
+    assert run_too_often(twice, [before, later]) == (["('b/1', ''): done 2 times, 0 faults meanwhile"], 1)

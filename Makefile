@@ -26,13 +26,14 @@ dev: $(STAMP)
 test: $(STAMP) debian
 	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder
 
-check: $(STAMP) audit
+check: $(STAMP) debian audit
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p orchestration -p dashboard -p tests
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/djade --check $(TEMPLATES)
 	$(BIN)/typos
+	$(BIN)/python -m tests.deployment.manifests
 	$(CHECK) $(BIN)/python manage.py makemigrations --check --dry-run -v0
 	$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
 

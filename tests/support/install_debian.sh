@@ -6,6 +6,8 @@ missing=""
 [ -x /usr/bin/chromium ] || missing="$missing chromium"
 command -v redis-server >/dev/null || missing="$missing redis-server"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+command -v nginx >/dev/null || missing="$missing nginx-light"
+command -v kubectl >/dev/null || missing="$missing kubernetes-client"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then

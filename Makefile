@@ -14,7 +14,7 @@ TEMPLATES = $(shell find templates -name '*.html')
 CHECK := CANOPY_HOME=$(VENV)/check-home
 PRODUCTION := $(CHECK) CANOPY_HTTPS=1 ALLOWED_HOSTS=canopy.example.org
 
-.PHONY: run dev test check audit bench faults fuzz format texts lock sbom clean debian
+.PHONY: run dev test check audit bench faults fuzz format texts docs lock sbom clean debian
 
 run: $(STAMP)
 	@exec $(BIN)/python manage.py run
@@ -64,6 +64,12 @@ lock: $(TOOLS)/.installed
 	$(LOCK) --extra dashboard --extra embedded --extra dev --output-file requirements-dev.txt pyproject.toml
 	$(LOCK) --group release --output-file requirements-tools.txt
 
+# The site of docs/, into build/docs, which a wheel contains and the dashboard serves at /docs. First
+# the pages that are generated from the code.
+docs: $(STAMP)
+	$(CHECK) $(BIN)/python manage.py docs
+	$(BIN)/mkdocs build --quiet --strict
+
 # What a release consists of, as CycloneDX.
 sbom: $(TOOLS)/.installed
 	@mkdir -p dist
@@ -100,4 +106,4 @@ debian:
 	@sh tests/support/install_debian.sh
 
 clean:
-	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build

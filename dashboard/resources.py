@@ -23,6 +23,8 @@ SHARE = CHECKOUT or INSTALLED
 TEMPLATES = SHARE / "templates"
 STATIC = SHARE / "static"
 DOCS = SHARE / "docs"
+SITE = CHECKOUT / "build" / "docs" if CHECKOUT else INSTALLED / "site"
+"""The built site of docs/, which is there once `make docs` has built it; a wheel always has it."""
 PROCFILE = SHARE / "Procfile"
 LOCALE = PACKAGE / "locale"
 

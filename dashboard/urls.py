@@ -16,6 +16,7 @@ from dashboard.views import (
     comparison,
     definition_launch,
     definitions,
+    documentation,
     error_pages,
     help_page,
     home,
@@ -49,6 +50,7 @@ handler500 = error_pages.server_error
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
     path("help/", help_page.help_page, name="help"),
+    re_path(r"^docs/(?P<name>.*)$", documentation.documentation, name="documentation"),
     path("palette/", palette.command_palette, name="palette"),
     path("dismiss/", home.inbox_dismiss, name="inbox-dismiss"),
     path("demo/", home.demo_launch, name="demo-launch"),

@@ -18,11 +18,11 @@ TOUCH_EVERY = 1.0
 
 
 async def touch_until_canceled() -> None:
-    """Touch the file every TOUCH_EVERY seconds, if the environment names one."""
+    """Touch the file every TOUCH_EVERY seconds, if the environment names one. SIGUSR2 is answered in any case."""
+    faulthandler.register(signal.SIGUSR2, all_threads=True)  # without it the signal ends the process
     given = os.environ.get(ALIVE_FILE)
     if not given:
         return
-    faulthandler.register(signal.SIGUSR2, all_threads=True)
     while True:
         _touch(Path(given))
         await asyncio.sleep(TOUCH_EVERY)

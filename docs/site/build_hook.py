@@ -1,0 +1,30 @@
+"""What the build of a wheel does beyond copying files: it builds the site of docs/ into it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+IN_WHEEL = "dashboard/share/site"
+
+
+class SiteHook(BuildHookInterface):
+    """Build the site, unless the installation is an editable one."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Build into build/docs, which `make docs` does too. Without MkDocs take what is there."""
+        if version == "editable":
+            return
+        site = Path(self.root, "build", "docs")
+        if find_spec("mkdocs") is not None:
+            command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(site)]
+            subprocess.run(command, cwd=self.root, check=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})
+        elif not (site / "index.html").is_file():
+            self.app.abort("The wheel contains the site of docs/: install mkdocs-material, or run `make docs` before.")
+        build_data["force_include"][str(site)] = IN_WHEEL

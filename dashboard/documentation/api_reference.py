@@ -51,7 +51,7 @@ def _route(method: str, path: str, described: Mapping[str, Any]) -> str:
     lines = [f"### `{method.upper()} {path}`", _text(described.get("description", ""))]
     if parameters := described.get("parameters"):
         rows = [
-            f"| `{each['name']}` | {each['in']} | {_type(each['schema'])} | {_text(each['schema'].get('description', ''))} |"
+            f"| `{each['name']}` | {each['in']} | {_type(each['schema'])} | {_about(each['schema'])} |"
             for each in parameters
         ]
         lines.append("| parameter | in | type | |\n| --- | --- | --- | --- |\n" + "\n".join(rows))

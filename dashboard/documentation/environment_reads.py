@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -42,7 +43,8 @@ class _Module:
     """Source of all constants."""
 
 
-def reads() -> list[Read]:
+@lru_cache(maxsize=1)
+def reads() -> Sequence[Read]:
     """Return every place that names a variable, by name, path and line."""
     modules = [_parsed(path) for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
     known = {name: value for module in modules for name, value in module.constants.items()}
@@ -80,16 +82,17 @@ def _calls(module: _Module, known: Mapping[str, str], values: Mapping[str, str])
     known, values = {**known, **module.constants}, {**values, **module.values}
     instead = dict(_alternatives(module.tree))
     for node in ast.walk(module.tree):
-        if isinstance(node, ast.Call) and node.args and _is_reader(node.func):
-            if name := _name_of(node.args[0], known):
+        match node:
+            case ast.Call(func=function, args=[given, *_]) if _is_reader(function):
                 default = instead.get(node) or _default_of(node)
-                yield Read(name, module.path, node.lineno, values.get(default, default))
-        elif isinstance(node, ast.Subscript) and _is_environment(node.value):
-            if isinstance(node.ctx, ast.Load) and (name := _name_of(node.slice, known)):
-                yield Read(name, module.path, node.lineno)
-        elif isinstance(node, ast.Compare) and any(_is_environment(each) for each in node.comparators):
-            if name := _name_of(node.left, known):
-                yield Read(name, module.path, node.lineno)
+            case ast.Subscript(value=mapping, slice=given, ctx=ast.Load()) if _is_environment(mapping):
+                default = NO_DEFAULT
+            case ast.Compare(left=given, comparators=[mapping]) if _is_environment(mapping):
+                default = NO_DEFAULT
+            case _:
+                continue
+        if name := _name_of(given, known):
+            yield Read(name, module.path, node.lineno, values.get(default, default))
 
 
 def _alternatives(tree: ast.Module) -> Iterator[tuple[ast.expr, str]]:
@@ -100,7 +103,7 @@ def _alternatives(tree: ast.Module) -> Iterator[tuple[ast.expr, str]]:
 
 
 def _is_environment(node: ast.expr) -> bool:
-    return ast.unparse(node) in ("os.environ", "environ", "environment")
+    return ast.unparse(node) in ("os.environ", "environ")
 
 
 def _is_reader(function: ast.expr) -> bool:

@@ -87,8 +87,9 @@ def _section(section: Section, known: dict[str, set[str]]) -> str:
         for each in section.variable
     ]
     text = f"{section.text}\n\n" if section.text else ""
-    return f"## {section.title}\n\n{text}| variable | default | what it does, and why |\n| --- | --- | --- |\n" + "\n".join(
-        rows
+    return (
+        f"## {section.title}\n\n{text}| variable | default | what it does, and why |\n| --- | --- | --- |\n"
+        + "\n".join(rows)
     )
 
 

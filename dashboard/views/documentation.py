@@ -11,7 +11,6 @@ from django.views.decorators.http import require_safe
 
 from dashboard.resources import SITE
 
-
 HASHED = ("assets/javascripts/", "assets/stylesheets/", "assets/inline/")
 """Folders of files whose names change with what is in them."""
 

@@ -1,4 +1,4 @@
-"""What `make docs` does beyond MkDocs: pages from outside of docs/, lists of folders, and pages without inline scripts."""
+"""What `make docs` adds to MkDocs: pages from outside of docs/, lists of folders, pages without inline scripts."""
 
 from __future__ import annotations
 

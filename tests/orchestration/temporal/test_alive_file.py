@@ -27,7 +27,8 @@ def test_sigusr2_writes_where_threads_are_and_ends_nothing_without_a_file() -> N
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM], stdin=-1, stdout=-1, stderr=-1, text=True, env=without
     ) as process:
-        assert process.stdin and process.stdout and process.stderr
+        assert process.stdout is not None
+        assert process.stderr is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGUSR2)
         written = process.stderr.readline()

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from dashboard.cli import migrate, probe, run, token, web, worker
+from dashboard.cli import docs, migrate, probe, run, token, web, worker
 from dashboard.cli.refusal import Refused
 from dashboard.cli.version import print_version
 
@@ -28,6 +28,7 @@ app.command("run", epilog=run.EXAMPLES)(run.run)
 app.command("web", epilog=web.EXAMPLES)(web.web)
 app.command("worker", epilog=worker.EXAMPLES)(worker.worker)
 app.command("migrate", epilog=migrate.EXAMPLES)(migrate.migrate)
+app.command("docs", epilog=docs.EXAMPLES)(docs.docs)
 app.command("probe", epilog=probe.EXAMPLES)(probe.probe)
 app.add_typer(token.app, name="token")
 

@@ -20,19 +20,19 @@ PAGE = "index.html"
 
 
 @require_safe
-def documentation(request: HttpRequest, name: str) -> HttpResponse:
+def documentation(request: HttpRequest, rest: str) -> HttpResponse:
     """Return a file of the site; the address of a folder is that of its page. Without a site, say how to build it."""
     if not (SITE / PAGE).is_file():
         return render(request, "documentation_missing.html", status=404)
-    path = _inside(name)
+    path = _inside(rest)
     if path.is_dir():
-        if name and not name.endswith("/"):
+        if rest and not rest.endswith("/"):
             return HttpResponseRedirect(f"{request.path}/")
         path /= PAGE
     if not path.is_file():
         raise Http404("The documentation has no such page.")
     response = HttpResponse(path.read_bytes(), content_type=mimetypes.guess_type(path.name)[0] or "text/plain")
-    if name.startswith(HASHED):
+    if rest.startswith(HASHED):
         response["Cache-Control"] = KEPT
     return response
 

@@ -28,7 +28,22 @@ IN_EXAMPLES = {"TOKEN", "BATCH", "WORKER_PID", "SSL_CERT_FILE", "VALUE"}
 """Variables of examples, and of programs that are not ours."""
 
 ORDINARY = {
-    *("cat", "cp", "date", "df", "du", "echo", "export", "free", "fuser", "install", "journalctl", "kill", "openssl"),
+    *(
+        "cat",
+        "cp",
+        "less",
+        "date",
+        "df",
+        "du",
+        "echo",
+        "export",
+        "free",
+        "fuser",
+        "install",
+        "journalctl",
+        "kill",
+        "openssl",
+    ),
     *("pip", "printf", "ps", "psql", "redis-cli", "sleep", "sort", "sqlite3", "ssh", "stat", "systemctl"),
     *("systemd-run", "tail", "test", "useradd", "docker", "kubectl", "nginx", "caddy", "promtool", "pre-commit"),
 }
@@ -185,7 +200,7 @@ def _unfenced(page: Path) -> str:
         "canopy worker --grease 3",
         "canopy token revoke",
         "canopy migrate now",
-        "make runn",
+        "make everything",
         "python manage.py migrated",
         "python manage.py migrate --all",
         "python -m tests.nothing",

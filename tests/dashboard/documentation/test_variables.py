@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 import pytest
+import yaml
 
 from dashboard.documentation import environment_reads
 from dashboard.documentation.environment_reads import ROOT, defaults
@@ -84,10 +85,11 @@ def test_a_read_is_found_however_it_is_written(source: str, name: str, default: 
     assert (name, default) in {(read.name, read.default) for read in found}
 
 
-def test_compose_files_units_and_samples_set_variables_that_exist() -> None:
+def test_samples_of_compose_kubernetes_and_systemd_set_variables_that_exist() -> None:
     """A name that is written wrongly in a sample is a setting that does nothing."""
-    samples = [path for path in (ROOT / "docs" / "deployment").rglob("*") if path.name == "environment"]
-    assert samples
-    for path in samples:
-        lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
-        assert {line.partition("=")[0] for line in lines} - KNOWN == set(), path
+    folder = ROOT / "docs" / "deployment"
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    settings, secret = yaml.safe_load_all((folder / "kubernetes" / "settings.yaml").read_text())
+    unit = [line for line in (folder / "systemd" / "environment").read_text().splitlines() if not line.startswith("#")]
+    names = {*compose["x-canopy"]["environment"], *settings["data"], *secret["stringData"]}
+    assert (names | {line.partition("=")[0] for line in unit}) - KNOWN == set()

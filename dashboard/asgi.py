@@ -30,9 +30,12 @@ django.setup(set_prefix=False)
 from dashboard.accounts.identity import Identities
 from dashboard.activities.worker import run_notify_worker
 from dashboard.database.watched_connection import Limits, WatchedConnection
+from dashboard.health.own_port import begin_telling
+from dashboard.health.probes import answering_probes
 from dashboard.live.handshake import answering_outages
 from dashboard.live.origin import SameOrigin
 from dashboard.live.routing import websocket_urlpatterns
+from dashboard.metrics.requests import measured
 from dashboard.notifications.dispatcher import run_dispatcher
 from dashboard.reconciliation.reconciler import run_reconciler
 from dashboard.reconciliation.worker_watch import run_worker_watch
@@ -91,7 +94,7 @@ _protocols = ProtocolTypeRouter(
     }
 )
 
-router = with_peer_address(Limited(_protocols, Identities().who_is))
+router = answering_probes(measured(with_peer_address(Limited(_protocols, Identities().who_is)), settings.STATIC_URL))
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,11 +107,13 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _lifespan(receive: Receive, send: Send) -> None:
     tasks: list[asyncio.Task[None]] = []
+    endpoint = None
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
             try:
                 prepare()
+                endpoint = begin_telling()
                 await require_common_key()
             except CannotStart as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
@@ -124,6 +129,8 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if endpoint is not None:
+                endpoint.close()
             await asyncio.sleep(EXIT_PAUSE)
             await send({"type": "lifespan.shutdown.complete"})
             return

@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 
 from dashboard import resources
 from dashboard.environment import cookie_name, is_loopback, make_private, variable
+from orchestration.telemetry.log_lines import log_what_ends_the_process, logging_config
 
 env = environ.Env()
 
@@ -53,7 +54,6 @@ HTTPS = env.bool(variable("HTTPS"), default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # probed from inside, without the proxy
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_NAME = cookie_name("sessionid", is_secure=HTTPS)
@@ -92,6 +92,12 @@ CANOPY_TIME_ZONE = env.str("CANOPY_TIME_ZONE", default="UTC")
 """Of new schedules where the browser does not say its own."""
 CANOPY_MAX_ITEMS = env.int("CANOPY_MAX_ITEMS", default=1_000_000)
 CANOPY_MAX_UPLOAD_BYTES = env.int("CANOPY_MAX_UPLOAD_BYTES", default=100 * 1024 * 1024)
+
+CANOPY_READY_NEEDS = env.list("CANOPY_READY_NEEDS", default=["database", "migrations", "temporal", "redis"])
+"""What has to answer for /readyz to be 200. Without `temporal` and `redis` a web process stays behind its load balancer
+while they are away, and shows what the database has."""
+CANOPY_METRICS_TOKEN = env.str("CANOPY_METRICS_TOKEN", default="")
+"""What Prometheus has to send as a bearer token to read /metrics of the web; see `dashboard.health.probes`."""
 
 # What one client may take up of a web process; docs/limits.md says what each is.
 CANOPY_ANONYMOUS_BODY_BYTES = env.int("CANOPY_ANONYMOUS_BODY_BYTES", default=64 * 1024)
@@ -274,20 +280,8 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 USE_THOUSAND_SEPARATOR = True
 
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {"axes": {"level": "WARNING"}, "httpx": {"level": "WARNING"}},
-}
-if DEBUG:  # Django would log each line a second time, and `run` polls /healthz until all parts are healthy
-    LOGGING["loggers"]["django"] = {"level": "INFO"}
-    LOGGING["filters"] = {
-        "not-health": {
-            "()": "django.utils.log.CallbackFilter",
-            "callback": lambda record: "/healthz" not in record.getMessage(),
-        }
-    }
-    LOGGING["loggers"]["django.request"] = {"filters": ["not-health"]}
+# Django's own handlers would write each line a second time, in another format.
+LOGGING = logging_config(
+    {"axes": {"level": "WARNING"}, "django": {"handlers": [], "level": "INFO"}, "django.server": {"handlers": []}}
+)
+log_what_ends_the_process()

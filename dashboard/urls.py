@@ -40,7 +40,6 @@ from dashboard.views import (
     tokens,
     watch,
 )
-from dashboard.views.health import health
 
 handler400 = error_pages.bad_request
 handler403 = error_pages.permission_denied
@@ -54,7 +53,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("palette/", palette.command_palette, name="palette"),
     path("dismiss/", home.inbox_dismiss, name="inbox-dismiss"),
     path("demo/", home.demo_launch, name="demo-launch"),
-    path("healthz", health, name="health"),
     path("login/", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("password/", passwords.PasswordChange.as_view(), name="password-change"),

@@ -17,6 +17,7 @@ from typing import NoReturn
 from temporalio.client import Client
 from temporalio.worker import Interceptor, UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
+from orchestration.activities.activity_context import ActivityContext
 from orchestration.activities.await_batch import waiting_worker
 from orchestration.activities.chunks import ChunkActivities
 from orchestration.contracts.names import CHILD_TASK_QUEUE, SCHEDULE_TASK_QUEUE
@@ -26,10 +27,14 @@ from orchestration.processors.data.connections import connection_names
 from orchestration.processors.secrets import mask_logs, register_own_secrets, warn_of_secrets_without_scope
 from orchestration.processors.stuck import stuck_threads
 from orchestration.processors.worker_loop import LoopWatch
+from orchestration.telemetry import worker_metrics
+from orchestration.telemetry.process_endpoint import ProcessEndpoint
+from orchestration.telemetry.worker_health import WorkerHealth
 from orchestration.temporal.alive_file import touch_until_canceled
-from orchestration.temporal.connection import Connection, connect_with_retries, runtime
+from orchestration.temporal.connection import Connection, connect_with_retries
 from orchestration.temporal.open_activities import OpenActivities
 from orchestration.temporal.python_beats import PythonBeats
+from orchestration.temporal.runtime import runtime
 from orchestration.workflows.chunk import ChunkWorkflow
 from orchestration.workflows.delegate import DelegateWorkflow
 from orchestration.workflows.entity import EntityWorkflow
@@ -46,6 +51,9 @@ from orchestration.workflows.steps import StepsWorkflow
 log = logging.getLogger(__name__)
 
 OPEN_ACTIVITIES = "CANOPY_OPEN_ACTIVITIES"
+
+HTTP_ADDRESS = "CANOPY_WORKER_HTTP"
+"""Environment: where the process answers probes and Prometheus, such as 0.0.0.0:9090; nowhere by default."""
 
 WORKFLOWS = (
     EntityWorkflow,
@@ -153,11 +161,14 @@ async def _serve(connection: Connection, activities: ChunkActivities, queues: Se
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     folder = os.environ.get(OPEN_ACTIVITIES)
     noted = OpenActivities(Path(folder)) if folder else None
-    alive = asyncio.create_task(touch_until_canceled())
+    alive, health = asyncio.create_task(touch_until_canceled()), WorkerHealth(activities.ping_store)
+    endpoint = ProcessEndpoint.of_environment(HTTP_ADDRESS, lambda: health.checks)
     try:
-        await run_worker(connection, activities, stop, queues=queues, grace=grace, noted=noted)
+        await run_worker(connection, activities, stop, queues=queues, grace=grace, noted=noted, health=health)
     finally:
         alive.cancel()
+        if endpoint is not None:
+            endpoint.close()
 
 
 async def run_worker(
@@ -168,8 +179,9 @@ async def run_worker(
     queues: Sequence[str] = (CHILD_TASK_QUEUE,),
     grace: timedelta = GRACE,
     noted: OpenActivities | None = None,
+    health: WorkerHealth | None = None,
 ) -> None:
-    """Serve the queues until `stop` is set, then finish open chunks within `grace`.
+    """Serve the queues until `stop` is set, then finish open chunks within `grace`. `health` is told what there is.
 
     CHILD_TASK_QUEUE, where workflows run, needs ParentActivities.
     """
@@ -178,13 +190,16 @@ async def run_worker(
     client = await connect_with_retries(connection, runtime=runtime())
     beats = _beats_of(client, queues)
     await beats.send()
-    interceptors = list[Interceptor]()
+    worker_metrics.stuck_threads.count_with(stuck_threads)
+    interceptors: list[Interceptor] = [ActivityContext()]
     if noted is not None:
         await noted.report_lost(client)
         interceptors.append(noted)
     workers = build_workers(client, activities, queues=queues, grace=grace, interceptors=interceptors)
     if CHILD_TASK_QUEUE in queues:
         workers.append(waiting_worker(client))
+    if health is not None:
+        health.connected, health.workers = client, workers
     running = [asyncio.create_task(worker.run()) for worker in workers]
     log.info("Worker polls %s at %s.", ", ".join(queues), connection.address)
     stopped, watch = asyncio.create_task(stop.wait()), LoopWatch()

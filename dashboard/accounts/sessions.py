@@ -14,6 +14,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.shortcuts import resolve_url
 from django.utils.deprecation import MiddlewareMixin
 
+from dashboard.metrics.requests import note_person
+
 FIRST_PASSWORD = "first-password"  # noqa: S105  a group's name
 """Group of accounts whose password somebody else has made; who changes it leaves the group."""
 
@@ -26,7 +28,7 @@ RENEWALS = 48
 POLLING = frozenset({"now", "queues"})
 """Ids of the elements that ask by themselves every few seconds."""
 
-FOR_NOBODY = frozenset({"health", "javascript-catalog"})
+FOR_NOBODY = frozenset({"javascript-catalog"})
 """Names of routes that answer without knowing who asks, also while the database is away."""
 
 WITHOUT_CHANGE = frozenset({"login", "logout", "password-change", "appearance"})
@@ -57,6 +59,7 @@ class SessionLimits(MiddlewareMixin):
         """Renew or end the session; return where to change the password, or None to go on."""
         if _route(request) in FOR_NOBODY or not isinstance(request.user, User):
             return None
+        note_person(request, request.user)
         session, now = request.session, time.time()
         if BEGAN not in session:  # it is of an earlier release
             begin_session(None, request, request.user)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from channels.db import database_sync_to_async
 from temporalio import activity
 
 from dashboard.activities.outages import tried_again_soon
 from dashboard.live import doorbell
+from dashboard.metrics import definitions as metrics
 from dashboard.projection.events import apply_events
-from orchestration.contracts.events import NotifyInput
+from orchestration.contracts.events import NotifyInput, TreeEvent
 from orchestration.contracts.names import NOTIFY_ACTIVITY
 
 CONCURRENT_NOTIFIES = 8
@@ -23,5 +28,21 @@ _threads = ThreadPoolExecutor(CONCURRENT_NOTIFIES, thread_name_prefix="notify")
 async def notify(given: NotifyInput) -> None:
     """Project a batch's tree events, then notify its viewers."""
     project = database_sync_to_async(apply_events, thread_sensitive=False, executor=_threads)
-    await project(given.batch_id, given.events)
+    with _measured(given.events):
+        await project(given.batch_id, given.events)
     await doorbell.announce_change(given.batch_id)
+
+
+@contextmanager
+def _measured(events: Sequence[TreeEvent]) -> Iterator[None]:
+    """Count events as pending while the block writes them, and observe how late they are once it has."""
+    began = time.monotonic()
+    metrics.projection_pending.inc(len(events))
+    try:
+        yield
+    finally:
+        metrics.projection_pending.dec(len(events))
+    metrics.projection_seconds.observe(time.monotonic() - began)
+    if events:
+        oldest = min(event.at for event in events)
+        metrics.notify_lag.observe(max(0.0, (datetime.now(UTC) - oldest).total_seconds()))

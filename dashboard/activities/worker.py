@@ -10,8 +10,10 @@ from dashboard.activities.deliver import deliver, give_up_delivery
 from dashboard.activities.launch_scheduled import QUEUED_LAUNCHES, launch_scheduled
 from dashboard.activities.notify import CONCURRENT_NOTIFIES, notify
 from dashboard.temporal import connection
+from orchestration.activities.activity_context import ActivityContext
 from orchestration.contracts.names import DASHBOARD_TASK_QUEUE
-from orchestration.temporal.connection import connect_with_retries, runtime
+from orchestration.temporal.connection import connect_with_retries
+from orchestration.temporal.runtime import runtime
 
 log = logging.getLogger(__name__)
 CONCURRENT_DELIVERIES = 16
@@ -24,6 +26,7 @@ async def run_notify_worker() -> None:
         client,
         task_queue=DASHBOARD_TASK_QUEUE,
         activities=[notify, launch_scheduled, deliver, give_up_delivery],
+        interceptors=[ActivityContext()],
         max_concurrent_activities=CONCURRENT_NOTIFIES + QUEUED_LAUNCHES + CONCURRENT_DELIVERIES,
     )
     log.info("Notify worker polls %s.", DASHBOARD_TASK_QUEUE)

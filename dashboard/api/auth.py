@@ -12,6 +12,7 @@ from ninja.utils import check_csrf
 
 from dashboard.accounts.api_tokens import note_use_as_worker, token_found
 from dashboard.accounts.permissions import may_operate, may_view
+from dashboard.metrics.requests import note_person
 from dashboard.models import ApiToken, TokenKind
 from dashboard.server.client_address import client_address, limited_as
 from dashboard.server.throttle import Throttle
@@ -43,6 +44,7 @@ class TokenAuth(HttpBearer):
             _count_wrong(request)
             return None
         request.user = found.person
+        note_person(request, found.person)
         request.token = found  # type: ignore[attr-defined]
         if not self.takes(found):
             raise HttpError(403, f"A token of the kind “{found.kind}” does not give access to this.")

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from dashboard.database.bulk import read_columns, update_rows, write_columns
 from dashboard.database.sanitising import json_text, storable, text
+from dashboard.metrics import definitions as metrics
 from dashboard.models import Attempt, Item
 from dashboard.projection.item_counts import tallying_items
 from orchestration.contracts.chunks import ItemResult
@@ -50,6 +51,9 @@ def write_processed(batch_id: str, results: Mapping[int, ItemResult]) -> None:
         left = [index for index, status in others.items() if status != Status.COMPLETED]
         if left:
             _write_failed_or_retried(batch_id, Item.objects.filter(batch=batch_id, index__in=left), results, moved)
+    for outcome in (Status.COMPLETED, Status.FAILED):
+        number = sum(columns[f"items_{outcome.value}"] for columns in moved.values())
+        metrics.items_recorded.labels(outcome.value).inc(max(0, number))
 
 
 def _newest(results: Iterable[ItemResult]) -> datetime | None:

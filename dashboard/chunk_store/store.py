@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from django.db import connection
 from django.utils import timezone
 
 from dashboard.chunk_store import begun_items, input_pages, sections, step_results
@@ -31,6 +32,12 @@ log = logging.getLogger(__name__)
 
 class DjangoChunkStore:
     """Items and reports in Django's database. Safe to call from several threads."""
+
+    @store_call
+    def ping(self) -> None:
+        """Raise StoreAway where the database is away."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
 
     @store_call
     def write_report(self, given: SummariseInput) -> None:

@@ -7,19 +7,23 @@ import contextlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.utils import timezone
 
 from dashboard.accounts.permissions import may_view
 from dashboard.database.threads import in_thread
 from dashboard.live import deltas, doorbell, feed, logins
 from dashboard.live.feed import as_json
 from dashboard.live.logins import UNAUTHENTICATED
+from dashboard.metrics import definitions as metrics
 from dashboard.models import Batch
 from dashboard.server.outages import outage_of
 from dashboard.server.requests import whole_number
+from orchestration.telemetry import log_context
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +59,7 @@ class _LiveConsumer(AsyncWebsocketConsumer, ABC):
     """Sends messages in a loop until the browser disconnects. While a send waits, changes coalesce."""
 
     group = ""
+    kind = ""
 
     async def connect(self) -> None:
         """Accept a logged-in person, or close with a code that says why not."""
@@ -70,6 +75,7 @@ class _LiveConsumer(AsyncWebsocketConsumer, ABC):
                 await self.channel_layer.group_add(self.group, self.channel_name)
         except Exception as error:
             log.warning("No change notifications for %s, which is polled once a second: %s", self.group, error)
+        metrics.websockets.labels(self.kind).inc()
         self._loop = asyncio.create_task(self._run())
 
     async def rejection_code(self) -> int | None:
@@ -84,6 +90,10 @@ class _LiveConsumer(AsyncWebsocketConsumer, ABC):
     def spacing(self) -> float:
         """Least seconds between messages."""
         return SPACING
+
+    def note_sent(self, messages: int) -> None:
+        """Count messages that were sent."""
+        metrics.websocket_messages.labels(self.kind).inc(messages)
 
     async def batch_changed(self, event: dict[str, Any]) -> None:
         """Wake the loop."""
@@ -100,6 +110,7 @@ class _LiveConsumer(AsyncWebsocketConsumer, ABC):
         """End the loop."""
         logins.forget(self)
         if hasattr(self, "_loop"):
+            metrics.websockets.labels(self.kind).dec()
             self._loop.cancel()
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(JOIN_TIMEOUT):
@@ -133,6 +144,7 @@ class _LiveConsumer(AsyncWebsocketConsumer, ABC):
             for text in texts:
                 await self.send(text_data=text)
                 last = clock()
+            self.note_sent(len(texts))
             await asyncio.sleep(max(self.spacing, (DUTY_CYCLE - 1) * (clock() - began)))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_EVERY):
@@ -143,12 +155,17 @@ class _LiveConsumer(AsyncWebsocketConsumer, ABC):
 class BatchConsumer(_LiveConsumer):
     """Deltas of one batch, from the revision that the browser has: /ws/batches/<id>/?revision=41."""
 
+    kind = "batch"
+    _changed_at: datetime | None = None
+    _is_up_to_date = False
+
     async def rejection_code(self) -> int | None:
         """Reject who may not view, and unknown batches."""
         code = await super().rejection_code()
         if code is not None:
             return code
         self._batch_id = self.scope["url_route"]["kwargs"]["batch_id"]
+        log_context.bind(batch=self._batch_id)
         self.group = doorbell.group_of(self._batch_id)
         given = parse_qs(self.scope["query_string"].decode()).get("revision", [""])[0]
         self._revision = whole_number(given, 0)
@@ -176,14 +193,22 @@ class BatchConsumer(_LiveConsumer):
     async def pending_messages(self) -> Sequence[str]:
         """Return the deltas since the revision that was sent last."""
         found = await self._feed.since(self._revision)
-        self._revision = found.revision
+        self._revision, self._changed_at = found.revision, found.changed_at
         return found.texts
+
+    def note_sent(self, messages: int) -> None:
+        """Count messages, and observe how late the change is that they tell; the first ones tell what was before."""
+        super().note_sent(messages)
+        if self._changed_at is not None and self._is_up_to_date:
+            metrics.websocket_lag.observe(max(0.0, (timezone.now() - self._changed_at).total_seconds()))
+        self._changed_at, self._is_up_to_date = None, True
 
 
 class BatchListConsumer(_LiveConsumer):
     """States of all batches that are open or have just closed."""
 
     group = doorbell.LIST_GROUP
+    kind = "list"
 
     async def connect(self) -> None:
         """Begin with nothing sent, so that the first message brings every open batch up to date."""

@@ -11,6 +11,7 @@ import json
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from dashboard.database.threads import in_thread
@@ -25,10 +26,11 @@ CHANGES_KEPT = 16
 
 @dataclass(frozen=True)
 class Messages:
-    """Messages as they are sent, and the revision that they bring a browser to."""
+    """Messages as they are sent, the revision that they bring a browser to, and when that was made."""
 
     texts: Sequence[str]
     revision: int
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,11 @@ def leave(feed: Feed) -> None:
 
 def _read_messages(batch_id: str, revision: int) -> Messages:
     messages = list(deltas.batch_deltas(batch_id, revision))
-    return Messages([as_json(each) for each in messages], messages[-1]["revision"] if messages else revision)
+    if not messages:
+        return Messages([], revision)
+    last = messages[-1]
+    changed_at = datetime.fromisoformat(last["batch"]["changed_at"])
+    return Messages([as_json(each) for each in messages], last["revision"], changed_at)
 
 
 def as_json(message: dict[str, Any]) -> str:

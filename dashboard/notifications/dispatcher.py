@@ -12,6 +12,7 @@ from dashboard.database.fencing import fenced
 from dashboard.database.threads import in_thread
 from dashboard.models import Delivery
 from dashboard.temporal import gateway
+from orchestration.telemetry import log_context
 from orchestration.temporal.connection import TemporalUnavailable
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,8 @@ async def run_dispatcher() -> None:
             for delivery_id in await in_thread(_not_started)():
                 if not await in_thread(fenced(_is_to_start))(delivery_id):
                     continue
-                await gateway().notify(delivery_id)
+                with log_context.bound(delivery=delivery_id):
+                    await gateway().notify(delivery_id)
                 await in_thread(fenced(Delivery.objects.filter(pk=delivery_id).update))(started_at=timezone.now())
         except TemporalUnavailable as error:
             log.info("Notifications wait: %s", error)

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from dashboard.database.bulk import insert_rows, slices, update_rows
+from dashboard.metrics import definitions as metrics
 from dashboard.models import Attempt, Batch, Node
 from dashboard.models.tallies import closed_children
 from dashboard.projection.attempts import (
@@ -56,6 +57,8 @@ def apply_events(batch_id: str, events: Sequence[TreeEvent]) -> None:
             end_with_parents(ledger, _ended_by_force(ledger, events))
             if any(event.workflow_id == ledger.root.workflow_id for event in events):
                 skip_below_closed_root(ledger)
+        for kind, number in Counter(event.kind for event in events).items():
+            metrics.events_projected.labels(kind.value).inc(number)
     except Batch.DoesNotExist:
         log.warning("Dropped %s events of batch %s, which does not exist.", len(events), batch_id)
 

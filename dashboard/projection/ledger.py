@@ -17,7 +17,8 @@ from django.utils import timezone
 
 from dashboard.database import fencing
 from dashboard.database.bulk import update_rows
-from dashboard.models import HALTED, PARENT_KINDS, Batch, BatchStatus, Node
+from dashboard.metrics import definitions as metrics
+from dashboard.models import HALTED, OPEN_BATCH_STATUSES, PARENT_KINDS, Batch, BatchStatus, Node
 from dashboard.models.halts import with_turn
 from dashboard.models.tallies import apply_change, batch_status, contribution, done
 from dashboard.notifications.triggers import NotificationState, write_notifications
@@ -160,6 +161,8 @@ class Ledger:
             batch.samples = [] if is_halted else batch.samples[-1:]
         if status != batch.status:
             self._take_along(status)
+            if batch.is_open and status not in OPEN_BATCH_STATUSES:
+                transaction.on_commit(metrics.batches_finished.labels(status.value).inc)
         batch.status, batch.root_status = status, self.root.status
         batch.closed_at = None if batch.is_open else self.root.closed_at
         if not batch.is_open:

@@ -19,6 +19,7 @@ from dashboard.database.fencing import Replaced, fenced
 from dashboard.database.threads import in_thread
 from dashboard.launching.root_input import root_input
 from dashboard.live import doorbell
+from dashboard.metrics import definitions as metrics
 from dashboard.models import OPEN_BATCH_STATUSES, Attempt, Batch, Node
 from dashboard.projection.settlement import set_start_error, settle
 from dashboard.reconciliation.queue_watch import QueueWatch
@@ -31,6 +32,7 @@ from dashboard.temporal import gateway
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import root_id
+from orchestration.telemetry import log_context
 from orchestration.temporal.connection import BatchNotRunning, TemporalUnavailable
 
 log = logging.getLogger(__name__)
@@ -80,7 +82,10 @@ async def run_reconciler() -> None:
             await asyncio.sleep(FIND_EVERY)
             tasks = {batch_id: task for batch_id, task in tasks.items() if not task.done()}
             reported.batches = len(tasks)
+            metrics.reconciled_batches.set(len(tasks))
+            metrics.reconciler_looked_at.set_to_current_time()
     finally:
+        metrics.reconciled_batches.set(0)
         looking.cancel()
         for task in tasks.values():
             task.cancel()
@@ -129,6 +134,7 @@ class BatchReconciler:
 
     async def run(self) -> None:
         """Compare until it is settled. Ends early on an error, to be started again by the next query."""
+        log_context.bind(batch=self.batch_id)
         closing = asyncio.create_task(self._await_root()) if self.is_ours else None
         try:
             while not await self.compare():

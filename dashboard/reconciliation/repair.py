@@ -13,6 +13,7 @@ from django.db import DataError
 from dashboard.database.bulk import slices
 from dashboard.database.threads import in_thread
 from dashboard.live import doorbell
+from dashboard.metrics import definitions as metrics
 from dashboard.models import Attempt, Batch
 from dashboard.projection.events import apply_events
 from dashboard.reconciliation.places import places_of
@@ -61,7 +62,7 @@ async def _repair_watched(batch_id: str, listings: Iterable[AsyncIterator[Workfl
     """Project all listed runs, the oldest first, so that a parent is known before its children."""
     found = {run.run_id: run for listing in listings async for run in listing}
     for runs in slices(sorted(found.values(), key=_started_at), RUNS_AT_ONCE):
-        await repair_runs(batch_id, runs)
+        await repair_runs(batch_id, runs, kind="watched")
 
 
 def _started_at(run: WorkflowRun) -> datetime:
@@ -84,6 +85,7 @@ async def repair_lost(batch_id: str) -> None:
             if run is None
         ]
         if gone:
+            metrics.repairs.labels("lost").inc(len(gone))
             log.warning("Batch %s (%s): Temporal no longer knows %s runs.", batch_id, root_id(batch_id), len(gone))
             await _project(batch_id, gone)
 
@@ -94,11 +96,12 @@ def _open_attempts(batch_id: str) -> list[tuple[str, str]]:
     return list(running.values_list("node__workflow_id", "run_id"))
 
 
-async def repair_runs(batch_id: str, runs: Sequence[WorkflowRun]) -> None:
-    """Project those of some runs that the rows lack or have in an earlier state."""
+async def repair_runs(batch_id: str, runs: Sequence[WorkflowRun], *, kind: str = "missed") -> None:
+    """Project those of some runs that the rows lack or have in an earlier state, counted as repairs of a kind."""
     missing = await in_thread(_runs_to_repair)(batch_id, runs) if runs else []
     if not missing:
         return
+    metrics.repairs.labels(kind).inc(len(missing))
     log.info("Batch %s: %s runs were not notified.", batch_id, len(missing))
     places = await in_thread(places_of)(batch_id, missing)
     found = await _gather([_events_of(run, places.get(run.run_id)) for run in missing])

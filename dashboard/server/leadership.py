@@ -24,6 +24,7 @@ from django.db.models.functions import Now
 
 from dashboard.database.fencing import Replaced, fence
 from dashboard.database.threads import in_thread
+from dashboard.metrics import definitions as metrics
 from dashboard.models import Lease
 from dashboard.server.outages import log_failure
 
@@ -88,6 +89,7 @@ def give_back(grant: Grant) -> None:
 async def lead(name: str, loops: Sequence[Loop]) -> None:
     """Run loops whenever this process has the lease, until canceled; then give it back. The loops do not end."""
     holder = process_name()
+    metrics.leader.labels(name).set(0)
     while True:
         try:
             grant = await in_thread(take)(name, holder)
@@ -101,6 +103,7 @@ async def lead(name: str, loops: Sequence[Loop]) -> None:
 
 async def _lead(grant: Grant, loops: Sequence[Loop]) -> None:
     log.info("This process has the lease %r (%s).", grant.name, grant.number)
+    metrics.leader.labels(grant.name).set(1)
     fence.set(grant.confirm)
     running = [asyncio.ensure_future(loop()) for loop in loops]
     fence.set(None)
@@ -108,6 +111,7 @@ async def _lead(grant: Grant, loops: Sequence[Loop]) -> None:
         await _keep(grant)
         log.warning("Another process has the lease %r by now.", grant.name)
     finally:
+        metrics.leader.labels(grant.name).set(0)
         for each in running:
             each.cancel()
         await asyncio.gather(*running, return_exceptions=True)

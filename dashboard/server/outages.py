@@ -10,6 +10,7 @@ from enum import Enum, auto
 
 from dashboard.database import away as database
 from dashboard.database.fencing import Replaced
+from dashboard.metrics import definitions as metrics
 from orchestration.contracts.stores import StoreAway
 from orchestration.errors.texts import first_line
 from orchestration.temporal import connection as temporal
@@ -43,9 +44,16 @@ def outage_of(error: BaseException | None) -> Outage | None:
     return next((found for each in _causes(error) if (found := _told_by(each)) is not None), None)
 
 
+def count_outage(outage: Outage) -> None:
+    """Count what failed because of an outage."""
+    metrics.outages.labels(outage.name.lower()).inc()
+
+
 def log_failure(log: logging.Logger, message: str, *given: object, error: Exception) -> None:
     """Log what failed: a line where it was an outage or another process does it by now, with a stack elsewhere."""
-    if outage_of(error) is None and not isinstance(error, Replaced):
+    if (outage := outage_of(error)) is not None:
+        count_outage(outage)
+    if outage is None and not isinstance(error, Replaced):
         log.error(message, *given, exc_info=error)
     else:
         log.warning(f"{message} %s", *given, first_line(error))

@@ -27,7 +27,7 @@ from django.utils.translation import gettext_lazy, override
 
 from dashboard.database.sanitising import is_unstorable
 from dashboard.i18n.formatting import StrOrPromise, numeral
-from dashboard.server.outages import Outage, outage_of
+from dashboard.server.outages import Outage, count_outage, outage_of
 from orchestration.errors.texts import first_line
 
 log = logging.getLogger(__name__)
@@ -69,6 +69,7 @@ def away(request: HttpRequest, error: BaseException | None) -> HttpResponse | No
     """Return a 503 where an error tells of an outage of what Canopy needs; None for any other error."""
     if error is None or (outage := outage_of(error)) is None:
         return None
+    count_outage(outage)
     log.warning("%s %s: %s", request.method, request.path, first_line(error))
     return _refused(request, 503, OUTAGES[outage])
 

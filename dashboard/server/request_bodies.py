@@ -1,4 +1,7 @@
-"""Where bodies of requests wait until a view has them: on the disk of the uploads, not in the system's /tmp."""
+"""Django's handler of requests, except for where bodies wait, and that the route is noted for metrics and the log.
+
+Bodies wait on the disk of the uploads, not in the system's /tmp.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ from typing import IO, Any
 from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler
+from django.http import HttpRequest
+
+from dashboard.metrics.requests import note_route
 
 
 def spool() -> IO[bytes]:
@@ -17,10 +23,16 @@ def spool() -> IO[bytes]:
 
 
 class Handler(ASGIHandler):
-    """Django's, except for where a body that is too large for memory is written as it arrives.
+    """Django's, except for the route and for where a body that is too large for memory is written as it arrives.
 
     How large it may be is for `limits.bodies`, which receives it: `receive` raises as soon as it is larger.
     """
+
+    def resolve_request(self, request: HttpRequest) -> Any:
+        """Return the view of a request, and note its route."""
+        match = super().resolve_request(request)
+        note_route(request)
+        return match
 
     async def read_body(self, receive: Callable[[], Awaitable[Mapping[str, Any]]]) -> IO[bytes]:
         """Return the body of a request, from its beginning. Raises RequestAborted, and what `receive` raises."""

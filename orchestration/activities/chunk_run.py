@@ -15,13 +15,14 @@ from temporalio.exceptions import ApplicationError
 
 from orchestration.activities.begun_notes import BegunNotes, ended_worker, has_ended_too_many, take_together
 from orchestration.activities.item_clock import ItemClock
+from orchestration.activities.item_watch import ItemWatch, waiting_text
 from orchestration.activities.result_writer import ResultWriter
 from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkResult, ChunkWork, ItemResult, ItemWork
 from orchestration.contracts.status import RESULTS_MISSING, Failure
 from orchestration.errors.texts import visible
 from orchestration.plan.plan import Plan
 from orchestration.processors.processor import BoundProcessor, ItemContext
-from orchestration.processors.raised import RETRY_AFTER_LIMIT, failure_of_raised, leaves_of, original_of, retry_after_of
+from orchestration.processors.raised import failure_of_raised, leaves_of, original_of, retry_after_of
 from orchestration.processors.result_size import size_failure
 from orchestration.processors.secrets import mask
 
@@ -30,9 +31,6 @@ YIELD_PERIOD = 0.01
 
 STATUS_LIMIT = 300
 NO_RESULT = Failure(RESULTS_MISSING, "Its run ended without a result for it.")
-
-WAIT_SHOWN = 5.0
-"""Seconds: a longer wait between two attempts is said at the child."""
 
 
 class ChunkRun:
@@ -49,10 +47,12 @@ class ChunkRun:
         earlier_attempts: int = 0,
         notes: BegunNotes | None = None,
         now: Callable[[], datetime] | None = None,
+        queue: str = "",
     ) -> None:
         """Take the work; `earlier_attempts` are those of the same run of the child, which Temporal has retried.
 
-        With `notes`, what is begun is noted: a worker may have been lost with the chunk before. `now` tells the time.
+        With `notes`, what is begun is noted: a worker may have been lost with the chunk before. `now` tells the time,
+        and `queue` is the task queue that the work came from.
         """
         self._earlier_attempts, self.is_last = earlier_attempts, True
         self.completed, self.failed = work.completed, work.failed
@@ -61,7 +61,7 @@ class ChunkRun:
         self._items = deque(sorted(work.items, key=lambda item: item.ends))
         self._open = {item.index: item for item in work.items}
         self._notes, self._is_drained, self._sample = notes, False, work.sample
-        self._processor, self._writer = processor, writer
+        self._processor, self._writer, self._watch = processor, writer, ItemWatch(processor.processor.name, queue)
         self._may_retry, self._retry_after = True, 0.0
         self._written: set[asyncio.Future[None]] = set()
         self._status_texts = dict[str, str]()
@@ -189,6 +189,7 @@ class ChunkRun:
 
     def _record(self, result: ItemResult) -> None:
         self._open.pop(result.index, None)
+        self._watch.finished(result.duration, is_completed=result.failure is None)
         if self._notes is not None:
             self._notes.finished(result.index)
         if result.failure is None:
@@ -202,7 +203,7 @@ class ChunkRun:
         for attempt in range(1, self._plan.item_attempts + 1):
             clock = ItemClock(self._plan.item_timeout)
             try:
-                async with clock:
+                async with self._watch.attempt([item.key], attempt), clock:
                     value = await self._handle(item, self._context(item, attempt, clock))
                 return self._result(item, attempt, clock.seconds, value, None)
             except Exception as error:
@@ -219,7 +220,7 @@ class ChunkRun:
         for attempt in range(1, self._plan.item_attempts + 1):
             clock = ItemClock(self._plan.item_timeout)
             try:
-                async with clock:
+                async with self._watch.attempt([item.key for item in group], attempt), clock:
                     contexts = [self._context(item, attempt, clock) for item in group]
                     values = await self._processor.run_many([item.data for item in group], contexts)
             except Exception as error:
@@ -244,11 +245,9 @@ class ChunkRun:
     async def _rest(self, items: Sequence[ItemWork], attempt: int, asked: float) -> None:
         """Wait between two attempts: the plan's backoff, or what the error has asked for where that is longer."""
         seconds = max(self._plan.backoff(attempt), asked)
-        if seconds > WAIT_SHOWN:
+        if text := waiting_text(seconds, asked, attempt + 1, self._plan.item_attempts):
             for item in items:
-                why = " (the most that an error may ask for)" if asked == seconds == RETRY_AFTER_LIMIT else ""
-                attempts = f"attempt {attempt + 1} of {self._plan.item_attempts}"
-                self._set_status(item.key, f"waiting {seconds:,.0f} s{why} before {attempts}")
+                self._set_status(item.key, text)
         try:
             await asyncio.sleep(seconds)
         finally:

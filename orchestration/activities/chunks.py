@@ -67,7 +67,7 @@ class ChunkActivities:
     """The activities of children and steps, over the store of the installation."""
 
     def __init__(self, store: StepStore) -> None:
-        self._store = store
+        self._store, self.ping_store = store, store.ping
         self._writer = ResultWriter(store.write_results)
         self._inline = InlineChunks()
         self._alone = asyncio.Lock()
@@ -126,7 +126,8 @@ class ChunkActivities:
         return self._start(chunk, work, clock)
 
     def _start(self, chunk: ChunkInput, work: ChunkWork, clock: TaskClock) -> Started[ChunkRun]:
-        run = ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer, notes=self._notes(chunk), now=clock.now)
+        given: dict[str, Any] = {"notes": self._notes(chunk), "now": clock.now, "queue": activity.info().task_queue}
+        run = ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer, **given)
         return Started.of(run, run.process())
 
     def _notes(self, chunk: ChunkInput) -> BegunNotes | None:
@@ -175,12 +176,9 @@ class ChunkActivities:
         one = replace(chunk, offset=wanted.index, length=1, after_loss=_follows_loss(chunk))
         work = await self._read(one)
         once = work.plan.model_copy(update={"item_attempts": 1})
-        run = ChunkRun(
-            *(one, _run_id(chunk), replace(work, plan=once), _bind(work), self._writer),
-            earlier_attempts=attempt - 1,
-            notes=self._notes(one),
-            now=clock.now,
-        )
+        given: dict[str, Any] = {"notes": self._notes(one), "now": clock.now, "queue": activity.info().task_queue}
+        work = replace(work, plan=once)
+        run = ChunkRun(one, _run_id(chunk), work, _bind(work), self._writer, earlier_attempts=attempt - 1, **given)
         return Started.of(run, run.process_once())
 
     @activity.defn(name=READ_DELEGATION_ACTIVITY)

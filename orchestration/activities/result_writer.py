@@ -11,6 +11,7 @@ from functools import partial
 
 from orchestration.activities.store_calls import when_back
 from orchestration.contracts.chunks import ItemResult
+from orchestration.telemetry.worker_metrics import results_pending, writing_results
 
 RESULTS_PER_WRITE = 2_000
 
@@ -49,6 +50,7 @@ class ResultWriter:
             self._groups.append(_Group(loop.create_future()))
         group = self._groups[-1]
         group.results.append(result)
+        results_pending.inc()
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._write_all())
         return group.done
@@ -65,9 +67,15 @@ class ResultWriter:
             self._next_write = loop.time() + SPACING
             group = self._groups.popleft()
             try:
-                await when_back(partial(loop.run_in_executor, self._thread, self._write, group.results))
+                await when_back(partial(loop.run_in_executor, self._thread, self._write_timed, group.results))
             except Exception as error:
                 group.done.set_exception(error)
                 group.done.exception()  # a writer that was canceled meanwhile does not fetch it
             else:
                 group.done.set_result(None)
+            finally:
+                results_pending.dec(len(group.results))
+
+    def _write_timed(self, results: Sequence[ItemResult]) -> None:
+        with writing_results():
+            self._write(results)

@@ -22,6 +22,8 @@ from orchestration.processors.catalogue import get_processor
 from orchestration.processors.processor import BoundProcessor, ItemContext
 from orchestration.processors.raised import failure_of_raised, message_of, retry_after_of
 from orchestration.processors.secrets import mask
+from orchestration.telemetry import log_context
+from orchestration.telemetry.worker_metrics import step_attempts
 from orchestration.temporal.heartbeat import heartbeating
 from orchestration.temporal.lost_attempts import is_given_up
 
@@ -68,13 +70,17 @@ class StepActivity:
             return await self._running.result_of(name, started, is_given_up)
 
     async def _run(self, step: StepInput, bound: BoundProcessor, key: str, name: str) -> Any:
-        context = ItemContext(key=step.name, index=0, attempt=activity.info().attempt, idempotency_key=key)
+        info = activity.info()
+        context = ItemContext(key=step.name, index=0, attempt=info.attempt, idempotency_key=key)
         async with self._noted(step, name):
             try:
-                result = mask(await bound.run(step.data, context))
+                with log_context.bound(item=step.name, processor=step.processor):
+                    result = mask(await bound.run(step.data, context))
             except Exception as error:
+                step_attempts.labels(step.processor, info.task_queue, "failed").inc()
                 # Not from the error: its message and stack would go to Temporal as well, unmasked.
                 raise application_error(bound, error) from None
+        step_attempts.labels(step.processor, info.task_queue, "completed").inc()
         return await self._results.kept(step, result)
 
     def _noted(self, step: StepInput, name: str) -> AbstractAsyncContextManager[None]:

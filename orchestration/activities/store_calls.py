@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
 from orchestration.contracts.stores import StoreAway
+from orchestration.telemetry.worker_metrics import store_retries
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ async def when_back(call: Callable[[], Awaitable[T]]) -> T:
         try:
             return await call()
         except StoreAway as error:
+            store_retries.inc()
             log.warning("The store is away (%s): the next try is in %s s.", error, pause)
         await asyncio.sleep(pause)
     raise AssertionError("The pauses never end.")
@@ -42,6 +44,7 @@ def read_when_back(read: Callable[[str], Iterator[bytes]]) -> Callable[[str], It
                     yield part
             except StoreAway as error:
                 pause = next(left)
+                store_retries.inc()
                 log.warning("The store is away (%s): the next try is in %s s.", error, pause)
                 time.sleep(pause)
             else:

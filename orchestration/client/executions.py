@@ -40,6 +40,7 @@ from orchestration.temporal.connection import (
     unavailable,
 )
 from orchestration.temporal.protobuf import to_datetime
+from orchestration.temporal.runtime import runtime
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class ExecutionReader:
         if self._client is None:
             with unavailable():
                 async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
-                    self._client = await connect(self._connection, retry=WITHIN_RPC_TIMEOUT)
+                    self._client = await connect(self._connection, runtime=runtime(), retry=WITHIN_RPC_TIMEOUT)
         return self._client
 
     async def describe_run(self, workflow_id: str, run_id: str = "") -> WorkflowRun | None:

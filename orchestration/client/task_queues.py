@@ -18,9 +18,10 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, ListWork
 from temporalio.client import Client
 
 from orchestration.client.heartbeats import Heartbeats
-from orchestration.temporal.connection import HEARTBEAT_INTERVAL, RPC_TIMEOUT, unavailable
+from orchestration.temporal.connection import RPC_TIMEOUT, unavailable
 from orchestration.temporal.protobuf import to_datetime
 from orchestration.temporal.python_beats import BEAT_EVERY, is_python_beat, loop_lag_of, stuck_threads_of
+from orchestration.temporal.runtime import HEARTBEAT_INTERVAL
 
 DEFAULT_HEARTBEAT = timedelta(seconds=60)
 """Between heartbeats of a worker that has sent only one; Temporal's default."""

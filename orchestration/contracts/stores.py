@@ -70,6 +70,10 @@ class ItemStore(Protocol):
         """Yield the content of an uploaded file. Raises LookupError when it is gone."""
         ...
 
+    def ping(self) -> None:
+        """Raise StoreAway where the store is away, soon if possible."""
+        ...
+
     def write_note(self, note: ChunkNote) -> None:
         """Write the note of a running child; a closed child keeps its own."""
         ...

@@ -26,6 +26,11 @@ def root_id(batch_id: str) -> str:
     return f"batch-{batch_id}"
 
 
+def batch_of(workflow_id: str) -> str:
+    """Return the id of the batch whose workflow has an id; empty for one that is of no batch, or of several."""
+    return workflow_id.partition("/")[0].removeprefix("batch-") if CANOPY_ID.fullmatch(workflow_id) else ""
+
+
 def stage_id(batch_id: str, section: int) -> str:
     """Return the workflow id of a section."""
     return f"{root_id(batch_id)}/s{section}"

@@ -18,11 +18,12 @@ from orchestration.processors.secret_scopes import (
     secrets_that_may_go_anywhere,
 )
 from orchestration.processors.secret_spellings import MIN_LENGTH, encoded, shortest, spellings
+from orchestration.telemetry import log_lines
 
 log = logging.getLogger(__name__)
 
 MASK = "•••"
-OWN_VARIABLES = ("TEMPORAL_API_KEY", "CANOPY_TOKEN", "CANOPY_PAYLOAD_KEYS", "CANOPY_SECRET_KEY")
+OWN_VARIABLES = ("TEMPORAL_API_KEY", "CANOPY_TOKEN", "CANOPY_PAYLOAD_KEYS", "CANOPY_SECRET_KEY", "CANOPY_METRICS_TOKEN")
 """Environment variables with secrets of a process itself."""
 
 _revealed = set[str]()
@@ -181,7 +182,8 @@ class MaskSecrets(logging.Filter):
 
 
 def mask_logs() -> None:
-    """Add the filter to all log handlers of this process."""
+    """Mask secrets in all lines of this process's log: what they say, and what they are about."""
+    log_lines.mask_with(mask)
     for handler in logging.getLogger().handlers:
         if not any(isinstance(each, MaskSecrets) for each in handler.filters):
             handler.addFilter(MaskSecrets())

@@ -53,6 +53,10 @@ class RemoteStore:
         """Raise StoreRefused where the token is not valid for these queues, StoreAway where there is no answer."""
         self._post(RESULTS_PATH, b"[]", queue=list(queues))
 
+    def ping(self) -> None:
+        """Raise StoreAway where the dashboard does not answer, or denies this worker access."""
+        self.check()
+
     def read_chunk(self, work: ChunkInput, run_id: str) -> ChunkWork:
         """Return what a run of a child has still to process. Raises LookupError for an unknown batch or slice."""
         return WORK.validate_json(self._post(READ_PATH, CHUNK.dump_json(work), run_id=run_id).content)

@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio.client import Client, WorkflowUpdateRPCTimeoutOrCancelledError
-from temporalio.runtime import Runtime, TelemetryConfig
+from temporalio.runtime import Runtime
 from temporalio.service import KeepAliveConfig, RetryConfig, RPCError, RPCStatusCode
 
 from orchestration.temporal.data_converter import data_converter
 
 log = logging.getLogger(__name__)
-
-HEARTBEAT_INTERVAL = timedelta(seconds=2)
-"""Of a worker process; the age of its last heartbeat shows that a worker is lost. Temporal's default is 60 s."""
 
 KEEP_ALIVE = KeepAliveConfig(interval_millis=10_000, timeout_millis=5_000)
 """A server that says nothing for so long is connected to again. Temporal allows a probe every 10 s."""
@@ -188,11 +185,6 @@ def not_running() -> Iterator[None]:
         if error.status is RPCStatusCode.NOT_FOUND:
             raise BatchNotRunning("The batch is not running.") from error
         raise
-
-
-def runtime() -> Runtime:
-    """Return a runtime whose workers send a heartbeat every HEARTBEAT_INTERVAL."""
-    return Runtime(telemetry=TelemetryConfig(), worker_heartbeat_interval=HEARTBEAT_INTERVAL)
 
 
 async def connect(

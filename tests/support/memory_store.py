@@ -39,6 +39,9 @@ class MemoryStore:
         self.sections: dict[str, list[Section]] = defaultdict(list)
         self.step_results: dict[tuple[str, str], StepResult] = {}
 
+    def ping(self) -> None:
+        """Do nothing: memory is never away."""
+
     def read_page(self, wanted: PageRequest) -> InputPage:
         """Return the size of a page of a batch that reads its input while it runs."""
         plan, name = self.batches[wanted.batch_id]

@@ -24,7 +24,7 @@ WORKERS = frozenset(
 )
 """Routes of workers, whose number of calls at a time is their number of threads."""
 
-UNKNOWN = frozenset({"api-unknown", "health", "login", "logout", "javascript-catalog"})
+UNKNOWN = frozenset({"api-unknown", "login", "logout", "javascript-catalog"})
 """Routes that nobody sends more to, whoever it is."""
 
 

@@ -22,7 +22,7 @@ from tests.support.stack import ROOT
 
 pytestmark = pytest.mark.django_db
 
-OPEN_TO_ALL = {"login", "logout", "health", "api-root", "api-unknown", "javascript-catalog"}
+OPEN_TO_ALL = {"login", "logout", "api-root", "api-unknown", "javascript-catalog"}
 ACTIONS = ("retry", "pause", "resume", "cancel", "terminate", "window", "discard", "skip", "finish", "decide")
 
 

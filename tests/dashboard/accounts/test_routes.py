@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("temporal_away")]
 PAGE = ROOT / "docs" / "security.md"
 BEGIN, END = "<!-- routes: begin -->", "<!-- routes: end -->"
 
-OPEN_TO_ALL = {"login", "health", "javascript-catalog", "logout", "api-unknown", "api-root"}
+OPEN_TO_ALL = {"login", "javascript-catalog", "logout", "api-unknown", "api-root"}
 """Names of routes that need no login: what a login page needs, health, and what only says that there is nothing."""
 
 OF_PROGRAMS = re.compile(r"api/v1/(worker/.*|watches/events)$")

@@ -17,7 +17,7 @@ from tests.support.stack import ROOT
 
 pytestmark = pytest.mark.django_db
 
-PAGES = ["/login/", "/batches/", "/batches/{id}/", "/batches/{id}/results/", "/batches/{id}/items.csv", "/healthz"]
+PAGES = ["/login/", "/batches/", "/batches/{id}/", "/batches/{id}/results/", "/batches/{id}/items.csv"]
 PAGES += ["/batches/{id}/items.jsonl", "/batches/{id}/rejected.csv", "/launch/simulate/", "/nowhere/", "/a%00b/"]
 PAGES += ["/api/v1/docs", "/api/v1/openapi.json", "/api/v1/processors", "/api/v1/nowhere", "/password/"]
 

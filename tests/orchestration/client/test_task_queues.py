@@ -17,8 +17,8 @@ from orchestration.client.task_queues import (
     WorkerSnapshot,
     list_workers,
 )
-from orchestration.temporal.connection import HEARTBEAT_INTERVAL
 from orchestration.temporal.python_beats import PythonBeats
+from orchestration.temporal.runtime import HEARTBEAT_INTERVAL
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 

@@ -24,7 +24,8 @@ from orchestration.diagnosis.findings import Finding, FindingCode, Severity
 from orchestration.gateway import Gateway
 from orchestration.plan.layout import Layout
 from orchestration.plan.plan import Plan
-from orchestration.temporal.connection import Connection, TemporalUnavailable, connect_with_retries, runtime
+from orchestration.temporal.connection import Connection, TemporalUnavailable, connect_with_retries
+from orchestration.temporal.runtime import runtime
 from orchestration.worker import WORKFLOWS
 from tests.support.engine import Engine, Run, make_namespace
 from tests.support.probe import Probe

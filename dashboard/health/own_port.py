@@ -1,0 +1,29 @@
+"""What a web process tells besides its pages: logs without secrets, and metrics on the port of CANOPY_METRICS."""
+
+from __future__ import annotations
+
+from dashboard.health.checks import needed_by_batches, needed_to_serve
+from dashboard.health.gauges import open_batches
+from dashboard.health.probes import is_for_this_machine
+from orchestration.processors.secrets import mask_logs, register_own_secrets
+from orchestration.startup import CannotStart
+from orchestration.telemetry import sdk_metrics
+from orchestration.telemetry.process_endpoint import ProcessEndpoint
+
+ADDRESS = "CANOPY_METRICS"
+"""Environment: where the web process answers Prometheus and probes without asking who it is, such as 0.0.0.0:9090."""
+
+
+def begin_telling() -> ProcessEndpoint | None:
+    """Mask secrets in the log, have Temporal's SDK count if somebody may read it, and open the port if there is one.
+
+    Raises CannotStart for an address that is none.
+    """
+    register_own_secrets()
+    mask_logs()
+    if is_for_this_machine():
+        sdk_metrics.want()
+    try:
+        return ProcessEndpoint.of_environment(ADDRESS, needed_to_serve, needed_by_batches, open_batches.refresh)
+    except ValueError as error:
+        raise CannotStart(str(error)) from error

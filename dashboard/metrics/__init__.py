@@ -1,0 +1,1 @@
+"""What the dashboard counts, as metrics that every room may raise."""

@@ -1,0 +1,48 @@
+"""What a worker process needs to be ready: Temporal, its own polling, and the store of items."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import Worker
+
+from orchestration.telemetry.checks import WITHIN, Check, Failed
+
+
+class WorkerHealth:
+    """The checks of a worker. `connected` and `workers` are set as they come to be."""
+
+    def __init__(self, ping_store: Callable[[], None]) -> None:
+        """Take a function that raises where the store is away; it is called in a thread of its own."""
+        self.connected: Client | None = None
+        self.workers: Sequence[Worker] = ()
+        self._ping_store, self._thread = ping_store, ThreadPoolExecutor(1, thread_name_prefix="check-store")
+        self.checks = [
+            Check("temporal", self._temporal, "Can't reach Temporal."),
+            Check("polling", self._polling, "No task queue is polled."),
+            Check("store", self._store, "Can't reach the store of items."),
+        ]
+
+    async def _temporal(self) -> None:
+        if self.connected is None:
+            raise Failed("Can't reach Temporal: this worker has not connected to it yet.")
+        try:
+            serves = await self.connected.service_client.check_health(timeout=timedelta(seconds=WITHIN))
+        except RPCError as error:
+            raise Failed("Can't reach Temporal.") from error
+        if not serves:
+            raise Failed("Temporal says that it does not serve.")
+
+    async def _polling(self) -> Mapping[str, Any]:
+        if not self.workers or not all(each.is_running and not each.is_shutdown for each in self.workers):
+            raise Failed("No task queue is polled: the worker is starting, or stopping.")
+        return {"queues": sorted({each.task_queue for each in self.workers})}
+
+    async def _store(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._ping_store)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestration.processors import catalogue
 from orchestration.processors.result_size import max_result_bytes
+from orchestration.telemetry.process_endpoint import check_addresses
 from orchestration.temporal.data_converter import data_converter
 
 
@@ -17,5 +18,6 @@ def prepare() -> None:
         catalogue.load()
         data_converter()
         max_result_bytes()
+        check_addresses()
     except (catalogue.CannotLoad, ValueError) as error:
         raise CannotStart(str(error)) from error

@@ -17,6 +17,7 @@ from orchestration.contracts.stores import StoreAway
 from orchestration.processors.own_signals import refuse_own_signals
 from orchestration.remote.store import RemoteStore, StoreRefused
 from orchestration.startup import CannotStart, prepare
+from orchestration.telemetry import log_lines
 from orchestration.temporal.connection import connection_of_environment
 from orchestration.worker import GRACE, serve
 
@@ -29,12 +30,12 @@ def serve_remotely(url: str, token: str, queues: Sequence[str], grace: float | N
     if own:
         raise Refused(f"The queue {own[0]!r} is reserved for Canopy: its workers run next to the dashboard's database.")
     refuse_own_signals()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
+        log_lines.configure()
         prepare()
         store = RemoteStore(url, token)
         _await_dashboard(store, url, queues)
-    except (CannotStart, StoreRefused, httpx.HTTPError) as error:
+    except (CannotStart, StoreRefused, ValueError, httpx.HTTPError) as error:
         raise Refused(str(error)) from error
     seconds = GRACE if grace is None else timedelta(seconds=grace)
     serve(connection_of_environment(), ChunkActivities(store), queues, seconds)

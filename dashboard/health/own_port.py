@@ -6,7 +6,6 @@ from dashboard.health.checks import needed_by_batches, needed_to_serve
 from dashboard.health.gauges import open_batches
 from dashboard.health.probes import is_for_this_machine
 from orchestration.processors.secrets import mask_logs, register_own_secrets
-from orchestration.startup import CannotStart
 from orchestration.telemetry import sdk_metrics
 from orchestration.telemetry.process_endpoint import ProcessEndpoint
 
@@ -15,15 +14,9 @@ ADDRESS = "CANOPY_METRICS"
 
 
 def begin_telling() -> ProcessEndpoint | None:
-    """Mask secrets in the log, have Temporal's SDK count if somebody may read it, and open the port if there is one.
-
-    Raises CannotStart for an address that is none.
-    """
+    """Mask secrets in the log, have Temporal's SDK count if somebody may read it, and open the port if there is one."""
     register_own_secrets()
     mask_logs()
     if is_for_this_machine():
         sdk_metrics.want()
-    try:
-        return ProcessEndpoint.of_environment(ADDRESS, needed_to_serve, needed_by_batches, open_batches.refresh)
-    except ValueError as error:
-        raise CannotStart(str(error)) from error
+    return ProcessEndpoint.of_environment(ADDRESS, needed_to_serve, needed_by_batches, open_batches.refresh)

@@ -12,6 +12,7 @@ on a busy machine many, and everything that was at work waits for it.
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import signal
 import subprocess
@@ -182,6 +183,12 @@ class Keeper:
         _end(program)
 
     def _say(self, text: str) -> None:
+        if os.environ.get("LOG_FORMAT", "").lower() == "json":
+            from orchestration.telemetry import log_lines  # takes time, which a keeper seldom needs
+
+            log_lines.configure()
+            logging.getLogger(__name__).warning(text, extra={"program": self._name, "log": str(self._log.name)})
+            return
         sys.stdout.write(f"{text}; see {self._log.name}\n")
         sys.stdout.flush()
 

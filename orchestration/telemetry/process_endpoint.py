@@ -24,7 +24,17 @@ LOOP_SLACK = 0.15
 STANDS_STILL = "The event loop does not answer."
 
 
+ADDRESSES = ("CANOPY_WORKER_HTTP", "CANOPY_METRICS")
+"""Variables of the environment with the address of a worker process, and of a web process; without them, nowhere."""
+
 Checks = Callable[[], Sequence[Check]]
+
+
+def check_addresses() -> None:
+    """Raise ValueError where the environment has an address that is none."""
+    for name in ADDRESSES:
+        if given := os.environ.get(name):
+            host_and_port(given, name)
 
 
 class ProcessEndpoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from prometheus_client import (
     generate_latest,
 )
 
+from orchestration.extras import DISTRIBUTION
 from orchestration.telemetry import sdk_metrics
+
+PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -40,9 +44,14 @@ threads = Gauge("canopy_threads", "Threads of the process.", registry=REGISTRY)
 
 
 def _version_of(package: str) -> str:
+    """Return the version of a package that is installed, or of Canopy's in its checkout."""
     try:
         return version(package)
     except PackageNotFoundError:
+        pass
+    try:
+        return str(tomllib.loads(PROJECT.read_text())["project"]["version"])
+    except (OSError, KeyError):
         return "unknown"
 
 
@@ -54,7 +63,7 @@ def _thread_count() -> float:
         return 0.0
 
 
-build.labels(_version_of("canopy"), platform.python_version(), _version_of("temporalio")).set(1)
+build.labels(_version_of(DISTRIBUTION), platform.python_version(), _version_of("temporalio")).set(1)
 threads.set_function(_thread_count)
 
 

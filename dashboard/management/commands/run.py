@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -18,7 +19,7 @@ import environ
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from honcho.environ import parse_procfile
 
@@ -42,6 +43,9 @@ from dashboard.server.processes import (
 from dashboard.server.reload import reload_environment
 from orchestration.extras import how_to_install
 from orchestration.startup import CannotStart, prepare
+from orchestration.telemetry.log_lines import is_json
+
+log = logging.getLogger(__name__)
 
 REPORT_EVERY = 30.0
 """Seconds of waiting after which the missing parts are reported, repeatedly."""
@@ -96,7 +100,7 @@ class Command(BaseCommand):
         reported = time.monotonic()
         while (missing := _unavailable_parts(f"{address}healthz")) is not None:
             if time.monotonic() - reported > REPORT_EVERY:
-                self.stderr.write(f"Still waiting: {missing}. Logs: {settings.HOME / 'logs'}")
+                self._say(f"Still waiting: {missing}. Logs: {settings.HOME / 'logs'}", self.stderr)
                 reported = time.monotonic()
             time.sleep(POLL_INTERVAL)
         path = settings.HOME / FIRST_LOGIN
@@ -104,8 +108,15 @@ class Command(BaseCommand):
             how = f"log in as {login['username']} with {login['password']} (API token {login['token']}; kept in {path})"
         else:
             how = f"the first login is in {path}" if path.exists() else "log in as before"
-        self.stdout.write(f"Canopy is at {address} - {how}")
-        self.stdout.flush()
+        self._say(f"Canopy is at {address} - {how}", self.stdout)
+
+    def _say(self, text: str, to: OutputWrapper) -> None:
+        """Write a line; where lines are JSON, one of those."""
+        if is_json():
+            log.info(text)
+        else:
+            to.write(text)
+            to.flush()
 
 
 def _prepare() -> dict[str, str]:

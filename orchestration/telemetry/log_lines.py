@@ -19,7 +19,8 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 from orchestration.telemetry import log_context
 
-FORMAT, LEVEL = "LOG_FORMAT", "LOG_LEVEL"
+FORMAT = "LOG_FORMAT"
+LEVEL = "LOG_LEVEL"
 """Variables of the environment: `json` or `line`, and the least level."""
 
 SERVERS = ("uvicorn", "uvicorn.error", "uvicorn.access")

@@ -118,7 +118,7 @@ def build_workers(
             max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
             sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
             graceful_shutdown_timeout=grace,
-            interceptors=interceptors,
+            interceptors=[ActivityContext(), *interceptors],
         )
         for queue in queues
     ]
@@ -162,6 +162,7 @@ async def _serve(connection: Connection, activities: ChunkActivities, queues: Se
     folder = os.environ.get(OPEN_ACTIVITIES)
     noted = OpenActivities(Path(folder)) if folder else None
     alive, health = asyncio.create_task(touch_until_canceled()), WorkerHealth(activities.ping_store)
+    worker_metrics.stuck_threads.count_with(stuck_threads)
     endpoint = ProcessEndpoint.of_environment(HTTP_ADDRESS, lambda: health.checks)
     try:
         await run_worker(connection, activities, stop, queues=queues, grace=grace, noted=noted, health=health)
@@ -181,17 +182,13 @@ async def run_worker(
     noted: OpenActivities | None = None,
     health: WorkerHealth | None = None,
 ) -> None:
-    """Serve the queues until `stop` is set, then finish open chunks within `grace`. `health` is told what there is.
-
-    CHILD_TASK_QUEUE, where workflows run, needs ParentActivities.
-    """
+    """Serve the queues until `stop` is set, then finish open chunks within `grace`; `health` is told what there is."""
     catalogue.load()
     _guard_secrets()
     client = await connect_with_retries(connection, runtime=runtime())
     beats = _beats_of(client, queues)
     await beats.send()
-    worker_metrics.stuck_threads.count_with(stuck_threads)
-    interceptors: list[Interceptor] = [ActivityContext()]
+    interceptors = list[Interceptor]()
     if noted is not None:
         await noted.report_lost(client)
         interceptors.append(noted)
@@ -199,7 +196,7 @@ async def run_worker(
     if CHILD_TASK_QUEUE in queues:
         workers.append(waiting_worker(client))
     if health is not None:
-        health.connected, health.workers = client, workers
+        health.have(client, workers)
     running = [asyncio.create_task(worker.run()) for worker in workers]
     log.info("Worker polls %s at %s.", ", ".join(queues), connection.address)
     stopped, watch = asyncio.create_task(stop.wait()), LoopWatch()

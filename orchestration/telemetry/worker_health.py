@@ -16,12 +16,12 @@ from orchestration.telemetry.checks import WITHIN, Check, Failed
 
 
 class WorkerHealth:
-    """The checks of a worker. `connected` and `workers` are set as they come to be."""
+    """The checks of a worker process."""
 
     def __init__(self, ping_store: Callable[[], None]) -> None:
         """Take a function that raises where the store is away; it is called in a thread of its own."""
-        self.connected: Client | None = None
-        self.workers: Sequence[Worker] = ()
+        self._client: Client | None = None
+        self._workers: Sequence[Worker] = ()
         self._ping_store, self._thread = ping_store, ThreadPoolExecutor(1, thread_name_prefix="check-store")
         self.checks = [
             Check("temporal", self._temporal, "Can't reach Temporal."),
@@ -29,20 +29,24 @@ class WorkerHealth:
             Check("store", self._store, "Can't reach the store of items."),
         ]
 
+    def have(self, client: Client, workers: Sequence[Worker]) -> None:
+        """Take the client, once it has connected, and the workers that poll from now on."""
+        self._client, self._workers = client, workers
+
     async def _temporal(self) -> None:
-        if self.connected is None:
+        if self._client is None:
             raise Failed("Can't reach Temporal: this worker has not connected to it yet.")
         try:
-            serves = await self.connected.service_client.check_health(timeout=timedelta(seconds=WITHIN))
+            serves = await self._client.service_client.check_health(timeout=timedelta(seconds=WITHIN))
         except RPCError as error:
             raise Failed("Can't reach Temporal.") from error
         if not serves:
             raise Failed("Temporal says that it does not serve.")
 
     async def _polling(self) -> Mapping[str, Any]:
-        if not self.workers or not all(each.is_running and not each.is_shutdown for each in self.workers):
+        if not self._workers or not all(each.is_running and not each.is_shutdown for each in self._workers):
             raise Failed("No task queue is polled: the worker is starting, or stopping.")
-        return {"queues": sorted({each.task_queue for each in self.workers})}
+        return {"queues": sorted({each.task_queue for each in self._workers})}
 
     async def _store(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._ping_store)

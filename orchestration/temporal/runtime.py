@@ -23,7 +23,11 @@ def runtime() -> Runtime:
     if sdk_metrics.is_wanted():
         for tries in range(PORTS_TRIED):
             try:
-                return _runtime(TelemetryConfig(logging=_core_logging(), metrics=sdk_metrics.configuration()))
+                return _runtime(
+                    TelemetryConfig(
+                        logging=_core_logging(), metrics=sdk_metrics.configuration(), attach_service_name=False
+                    )
+                )
             except (RuntimeError, ValueError):
                 if tries == PORTS_TRIED - 1:
                     raise

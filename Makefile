@@ -8,6 +8,8 @@ TOOLS := $(VENV)/tools
 INSTALL := pip install --quiet --disable-pip-version-check
 LOCK := UV_SYSTEM_CERTS=1 $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11.5 --generate-hashes --no-config \
 	--no-header --no-annotate --constraint constraints.txt
+SITE := build/docs/index.html
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 TEMPLATES = $(shell find templates -name '*.html')
 
 # A home and settings that only checks use.
@@ -16,7 +18,7 @@ PRODUCTION := $(CHECK) CANOPY_HTTPS=1 ALLOWED_HOSTS=canopy.example.org
 
 .PHONY: run dev test check audit bench faults fuzz format texts docs lock sbom clean debian
 
-run: $(STAMP)
+run: $(STAMP) $(SITE)
 	@exec $(BIN)/python manage.py run
 
 # As `make run`, in a home of its own, with DEBUG; worker and web restart when a Python file changes.
@@ -68,7 +70,11 @@ lock: $(TOOLS)/.installed
 # the pages that are generated from the code.
 docs: $(STAMP)
 	$(CHECK) $(BIN)/python manage.py docs
-	$(BIN)/mkdocs build --quiet --strict
+	$(MKDOCS) --strict --site-dir build/docs.$$$$ && rm -rf build/docs && mv build/docs.$$$$ build/docs
+
+# So that `make run` has documentation at /docs.
+$(SITE): mkdocs.yml CHANGELOG.md CONTRIBUTING.md SECURITY.md $(shell find docs -type f) | $(STAMP)
+	@$(MKDOCS) --site-dir build/docs.$$$$ && rm -rf build/docs && mv build/docs.$$$$ build/docs || echo "The documentation cannot be built."
 
 # What a release consists of, as CycloneDX.
 sbom: $(TOOLS)/.installed

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dashboard.documentation import api_reference, variables
+from dashboard.documentation import api_reference, metric_reference, variables
 from dashboard.documentation.environment_reads import ROOT
 
 DOCS = ROOT / "docs"
+METRICS = DOCS / "deployment" / "metrics.md"
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
 
 
@@ -21,6 +22,7 @@ def _between_marks(path: Path, text: str) -> str:
 GENERATED: Mapping[Path, Callable[[], str]] = {
     DOCS / "configure.md": lambda: _between_marks(DOCS / "configure.md", variables.markdown()),
     DOCS / "api-reference.md": api_reference.markdown,
+    METRICS: lambda: _between_marks(METRICS, metric_reference.markdown()),
 }
 """The whole text of each page as it should be."""
 

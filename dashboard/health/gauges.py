@@ -142,6 +142,6 @@ def _pool_stats() -> dict[str, int] | None:
     return pool.get_stats() if pool is not None else None
 
 
-open_batches = OpenBatches()
+open_batches, database_pool = OpenBatches(), DatabasePool()
 REGISTRY.register(open_batches)
-REGISTRY.register(DatabasePool())
+REGISTRY.register(database_pool)

@@ -86,7 +86,7 @@ async def _metrics(scope: Scope) -> Response:
 
 async def metrics() -> bytes:
     """Return all metrics of this process, with fresh looks at neighbours and open batches. Takes a second at most."""
-    await asyncio.gather(find_all(needed_to_serve()), open_batches.refresh())
+    await asyncio.gather(find_all(needed_by_batches()), open_batches.refresh())
     return await asyncio.get_running_loop().run_in_executor(_metrics_thread, registry.metrics_text)
 
 

@@ -110,7 +110,7 @@ class ProcessEndpoint:
     async def _look(self) -> None:
         """Have what metrics say of neighbours be true now."""
         refresh = self._refresh() if self._refresh is not None else asyncio.sleep(0)
-        await asyncio.gather(find_all(self._needed()), refresh)
+        await asyncio.gather(find_all(self._wanted()), refresh)
 
     def _metrics(self) -> Answer:
         self._in_loop(self._look())

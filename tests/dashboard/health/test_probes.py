@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from pytest_django import Settings
 
-from dashboard.health import checks, probes
+from dashboard.health import checks, gauges, probes
 from dashboard.health.probes import answering_probes
 from dashboard.temporal import gateway
 from orchestration.client.task_queues import WORKER_LOST_AFTER
@@ -115,7 +115,8 @@ async def test_metrics_are_for_who_has_the_token_and_without_one_for_a_machine_o
     async def nothing() -> None:
         """Read nothing."""
 
-    monkeypatch.setattr(probes.open_batches, "refresh", nothing)
+    monkeypatch.setattr(probes, "needed_by_batches", list)
+    monkeypatch.setattr(gauges.open_batches, "refresh", nothing)
     settings.CANOPY_URL, settings.NEW_PASSWORD_REQUIRED = "http://127.0.0.1:8000", False
     for name, value in changed.items():
         setattr(settings, name, value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 from collections.abc import AsyncIterator
 
 import httpx
@@ -100,14 +99,12 @@ def test_a_port_that_is_taken_is_listened_on_once_it_is_free() -> None:
         endpoint.stop()
 
 
-def test_clients_that_send_nothing_do_not_keep_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    answered = threading.Event()
-    endpoint = Endpoint("127.0.0.1", 0, {"/livez": lambda: (answered.set(), Answer.json(200, {}))[1]})
+def test_clients_that_send_nothing_do_not_keep_others_out() -> None:
+    endpoint = Endpoint("127.0.0.1", 0, {"/livez": lambda: Answer.json(200, {})})
     endpoint.start()
     silent = [socket.create_connection(("127.0.0.1", endpoint.port())) for _ in range(8)]
     try:
         assert httpx.get(f"http://127.0.0.1:{endpoint.port()}/livez", timeout=60).status_code == 200
-        assert answered.is_set()
     finally:
         for each in silent:
             each.close()

@@ -46,10 +46,12 @@ from dashboard.server.limits.connections import limit_connections
 from dashboard.server.limits.layer import Limited
 from dashboard.server.outages import log_failure
 from dashboard.server.request_bodies import Handler
-from orchestration.startup import CannotStart, prepare
+from orchestration.startup import CannotStart, prepare_or_exit
 from orchestration.temporal.alive_file import touch_until_canceled
 
 log = logging.getLogger(__name__)
+
+prepare_or_exit()  # before a server listens: its own word for a failed start is neither this code nor this line
 
 django_http = Handler()
 
@@ -112,7 +114,6 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         message = await receive()
         if message["type"] == "lifespan.startup":
             try:
-                prepare()
                 endpoint = begin_telling()
                 await require_common_key()
             except CannotStart as error:

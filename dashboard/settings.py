@@ -71,10 +71,9 @@ SECURE_REFERRER_POLICY = SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 NEW_PASSWORD_REQUIRED = HTTPS or not is_loopback(LISTENS_ON)
 """Whether who logs in with the first password has to change it: the dashboard is not for this machine alone."""
 
-TEMPORAL_ADDRESS = env.str("TEMPORAL_ADDRESS", default="127.0.0.1:7233")
-TEMPORAL_NAMESPACE = env.str("TEMPORAL_NAMESPACE", default="default")
-TEMPORAL_API_KEY = env.str("TEMPORAL_API_KEY", default="")
-TEMPORAL_TLS = env.bool("TEMPORAL_TLS", default=False)
+# Empty: what the profile of temporal.toml says. How to connect is read by `orchestration.temporal.profile`.
+TEMPORAL_ADDRESS = env.str("TEMPORAL_ADDRESS", default="")
+TEMPORAL_NAMESPACE = env.str("TEMPORAL_NAMESPACE", default="")
 TEMPORAL_UI_URL = env.str("TEMPORAL_UI_URL", default="http://127.0.0.1:8233")
 
 # The dashboard's public URL, for links in notifications, and the mail server that sends them, if there is one.

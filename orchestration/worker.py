@@ -24,7 +24,12 @@ from orchestration.contracts.names import CHILD_TASK_QUEUE, SCHEDULE_TASK_QUEUE
 from orchestration.processors import catalogue, worker_setup
 from orchestration.processors.builtin.program_start import warn_of_programs_as_root
 from orchestration.processors.data.connections import connection_names
-from orchestration.processors.secrets import mask_logs, register_own_secrets, warn_of_secrets_without_scope
+from orchestration.processors.secrets import (
+    mask_logs,
+    register_own_secrets,
+    register_secret,
+    warn_of_secrets_without_scope,
+)
 from orchestration.processors.stuck import stuck_threads
 from orchestration.processors.worker_loop import LoopWatch
 from orchestration.telemetry import worker_metrics
@@ -34,6 +39,7 @@ from orchestration.temporal.alive_file import touch_until_canceled
 from orchestration.temporal.connection import Connection, connect_with_retries
 from orchestration.temporal.open_activities import OpenActivities
 from orchestration.temporal.python_beats import PythonBeats
+from orchestration.temporal.renewal import keep_current
 from orchestration.temporal.runtime import runtime
 from orchestration.workflows.chunk import ChunkWorkflow
 from orchestration.workflows.delegate import DelegateWorkflow
@@ -139,9 +145,10 @@ def serve(connection: Connection, activities: ChunkActivities, queues: Sequence[
     os._exit(0)
 
 
-def _guard_secrets() -> None:
+def _guard_secrets(connection: Connection) -> None:
     """Mask secrets in logs, and log what the configuration leaves open: secrets, databases, programs as root."""
     register_own_secrets()
+    register_secret(connection.api_key)  # also of a file or a profile
     mask_logs()
     warn_of_secrets_without_scope()
     warn_of_programs_as_root()
@@ -184,15 +191,14 @@ async def run_worker(
 ) -> None:
     """Serve the queues until `stop` is set, then finish open chunks within `grace`; `health` is told what there is."""
     catalogue.load()
-    _guard_secrets()
+    _guard_secrets(connection)
     client = await connect_with_retries(connection, runtime=runtime())
     beats = _beats_of(client, queues)
     await beats.send()
-    interceptors = list[Interceptor]()
     if noted is not None:
         await noted.report_lost(client)
-        interceptors.append(noted)
-    workers = build_workers(client, activities, queues=queues, grace=grace, interceptors=interceptors)
+    noting = [noted] if noted is not None else []
+    workers = build_workers(client, activities, queues=queues, grace=grace, interceptors=noting)
     if CHILD_TASK_QUEUE in queues:
         workers.append(waiting_worker(client))
     if health is not None:
@@ -200,7 +206,10 @@ async def run_worker(
     running = [asyncio.create_task(worker.run()) for worker in workers]
     log.info("Worker polls %s at %s.", ", ".join(queues), connection.address)
     stopped, watch = asyncio.create_task(stop.wait()), LoopWatch()
-    beating = asyncio.create_task(beats.send_until_canceled())
+    background = [
+        asyncio.create_task(beats.send_until_canceled()),
+        asyncio.create_task(keep_current(client, connection, [beats, *workers])),
+    ]
     try:
         await asyncio.wait([*running, stopped], return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -209,7 +218,8 @@ async def run_worker(
         await asyncio.gather(*(worker.shutdown() for worker in workers))
         await asyncio.gather(*running)
         await worker_setup.shutdown()
-        beating.cancel()
+        for task in background:
+            task.cancel()
         activities.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from temporalio.worker import Worker
@@ -13,6 +14,7 @@ from dashboard.temporal import connection
 from orchestration.activities.activity_context import ActivityContext
 from orchestration.contracts.names import DASHBOARD_TASK_QUEUE
 from orchestration.temporal.connection import connect_with_retries
+from orchestration.temporal.renewal import keep_current
 from orchestration.temporal.runtime import runtime
 
 log = logging.getLogger(__name__)
@@ -21,7 +23,8 @@ CONCURRENT_DELIVERIES = 16
 
 async def run_notify_worker() -> None:
     """Serve the dashboard's task queue for as long as the web process lives, waiting until Temporal is available."""
-    client = await connect_with_retries(connection(), runtime=runtime())
+    where = connection()
+    client = await connect_with_retries(where, runtime=runtime())
     worker = Worker(
         client,
         task_queue=DASHBOARD_TASK_QUEUE,
@@ -30,4 +33,8 @@ async def run_notify_worker() -> None:
         max_concurrent_activities=CONCURRENT_NOTIFIES + QUEUED_LAUNCHES + CONCURRENT_DELIVERIES,
     )
     log.info("Notify worker polls %s.", DASHBOARD_TASK_QUEUE)
-    await worker.run()
+    current = asyncio.create_task(keep_current(client, where, [worker]))
+    try:
+        await worker.run()
+    finally:
+        current.cancel()

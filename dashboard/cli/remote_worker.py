@@ -18,7 +18,7 @@ from orchestration.processors.own_signals import refuse_own_signals
 from orchestration.remote.store import RemoteStore, StoreRefused
 from orchestration.startup import CannotStart, prepare
 from orchestration.telemetry import log_lines
-from orchestration.temporal.connection import connection_of_environment
+from orchestration.temporal.profile import connection_of_environment
 from orchestration.worker import GRACE, serve
 
 log = logging.getLogger(__name__)

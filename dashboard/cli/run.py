@@ -32,7 +32,8 @@ def run(
     """Run the dashboard, a worker and Temporal on this machine.
 
     Creates the database and a first login, and prints where the dashboard is. Ctrl-C stops everything; batches go on
-    with the next run. Starts no Temporal if TEMPORAL_ADDRESS is set. Data is kept in CANOPY_HOME.
+    with the next run. Starts no Temporal if TEMPORAL_ADDRESS, TEMPORAL_PROFILE or TEMPORAL_CONFIG_FILE is set. Data is
+    kept in CANOPY_HOME.
     """
     find_own_modules()
     call("run", reload=reload)

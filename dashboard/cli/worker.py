@@ -49,7 +49,7 @@ def worker(queue: Queues = None, processors: Processors = "", grace: Grace = Non
 
     Without CANOPY_TOKEN it uses the dashboard's database (DATABASE_URL) and runs workflows, too. With CANOPY_TOKEN, a
     worker's API token, it needs only the dashboard's address (CANOPY_URL) and Temporal, and no package of the
-    dashboard. Temporal: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS.
+    dashboard. Temporal: TEMPORAL_ADDRESS and its other variables, or a profile of temporal.toml (TEMPORAL_PROFILE).
     """
     find_own_modules()
     if processors:

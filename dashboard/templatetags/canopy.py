@@ -21,6 +21,7 @@ from django.utils.translation import ngettext
 
 from dashboard.i18n.formatting import age, duration, numeral, translated
 from dashboard.models import SHOWN_BY_INTEREST, Batch, Node, NodeStatus, statuses
+from dashboard.temporal import namespace
 from orchestration.errors.kinds import ErrorKind, error_kind
 
 register = template.Library()
@@ -260,7 +261,7 @@ def temporal_url(workflow_id: str, run_id: str = "") -> str:
     """Return the URL of a run, or of a workflow's newest run, in Temporal's own UI; empty if there is no such UI."""
     if not settings.TEMPORAL_UI_URL:
         return ""
-    base = f"{settings.TEMPORAL_UI_URL.rstrip('/')}/namespaces/{quote(settings.TEMPORAL_NAMESPACE, safe='')}"
+    base = f"{settings.TEMPORAL_UI_URL.rstrip('/')}/namespaces/{quote(namespace(), safe='')}"
     return f"{base}/workflows/{quote(workflow_id, safe='')}" + (f"/{quote(run_id, safe='')}" if run_id else "")
 
 

@@ -15,23 +15,17 @@ from orchestration.temporal.heartbeat import heartbeating
 BATCHES_AWAITED = 1_000
 
 
-class BatchWaiting:
-    """The activity of scheduled launches, over the worker's own client."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    @activity.defn(name=AWAIT_BATCH_ACTIVITY)
-    async def await_batch(self, launched: LaunchedBatch) -> None:
-        """Return when the root has closed, with any outcome; one that Temporal does not know (any more) is closed."""
-        try:
-            async with heartbeating():
-                await self._client.get_workflow_handle(root_id(launched.batch_id)).result()
-        except WorkflowFailureError:
-            return
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
+@activity.defn(name=AWAIT_BATCH_ACTIVITY)
+async def await_batch(launched: LaunchedBatch) -> None:
+    """Return when the root has closed, with any outcome; one that Temporal does not know (any more) is closed."""
+    try:
+        async with heartbeating():
+            await activity.client().get_workflow_handle(root_id(launched.batch_id)).result()
+    except WorkflowFailureError:
+        return
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
 
 
 def waiting_worker(client: Client) -> Worker:
@@ -39,6 +33,6 @@ def waiting_worker(client: Client) -> Worker:
     return Worker(
         client,
         task_queue=SCHEDULE_TASK_QUEUE,
-        activities=[BatchWaiting(client).await_batch],
+        activities=[await_batch],
         max_concurrent_activities=BATCHES_AWAITED,
     )

@@ -37,9 +37,11 @@ from orchestration.temporal.connection import (
     Connection,
     TemporalUnavailable,
     connect,
+    let_in,
     unavailable,
 )
 from orchestration.temporal.protobuf import to_datetime
+from orchestration.temporal.renewal import Renewal
 from orchestration.temporal.runtime import runtime
 
 log = logging.getLogger(__name__)
@@ -63,16 +65,20 @@ class ExecutionReader:
     """Reads single executions, over one connection that is made when it is first needed."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self._renewal = Renewal(connection)
         self._client: Client | None = None
         self._attempts = OrderedDict[str, tuple[str, datetime]]()
 
     async def client(self) -> Client:
-        """Return the client. Raises TemporalUnavailable when the first connection fails."""
+        """Return the client, with the credentials of now. Raises TemporalUnavailable where it never connected."""
         if self._client is None:
-            with unavailable():
+            with unavailable(), let_in(self._renewal.connection):
                 async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
-                    self._client = await connect(self._connection, runtime=runtime(), retry=WITHIN_RPC_TIMEOUT)
+                    self._client = await connect(
+                        await self._renewal.latest(), runtime=runtime(), retry=WITHIN_RPC_TIMEOUT
+                    )
+        elif self._renewal.is_due():
+            self._client = await self._renewal.renewed(self._client)
         return self._client
 
     async def describe_run(self, workflow_id: str, run_id: str = "") -> WorkflowRun | None:

@@ -23,7 +23,10 @@ from orchestration.telemetry import log_lines
 log = logging.getLogger(__name__)
 
 MASK = "•••"
-OWN_VARIABLES = ("TEMPORAL_API_KEY", "CANOPY_TOKEN", "CANOPY_PAYLOAD_KEYS", "CANOPY_SECRET_KEY", "CANOPY_METRICS_TOKEN")
+OWN_VARIABLES = (
+    *("TEMPORAL_API_KEY", "TEMPORAL_CODEC_AUTH", "TEMPORAL_GRPC_META_AUTHORIZATION"),
+    *("CANOPY_TOKEN", "CANOPY_PAYLOAD_KEYS", "CANOPY_SECRET_KEY", "CANOPY_METRICS_TOKEN"),
+)
 """Environment variables with secrets of a process itself."""
 
 _revealed = set[str]()

@@ -8,7 +8,7 @@ from collections import deque
 
 import httpx
 
-from orchestration.remote.http_client import bearer_client, post
+from orchestration.remote.http_client import bearer_client, post, reason_of
 from orchestration.remote.wire import EVENTS, EVENTS_PATH, FINAL, WorkflowEvent
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class EventSender:
         except httpx.HTTPError as error:
             log.info(
                 "Canopy is unreachable (%s): %s events are queued.",
-                type(error).__name__,
+                reason_of(error) if isinstance(error, httpx.TransportError) else type(error).__name__,
                 len(events) + len(self._pending),
             )
         else:

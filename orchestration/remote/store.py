@@ -10,8 +10,7 @@ import httpx
 from orchestration.contracts.chunks import BegunItems, ChunkInput, ChunkNote, ChunkWork, ItemResult
 from orchestration.contracts.step_results import StepResult
 from orchestration.contracts.stores import ResultRefused, StoreAway
-from orchestration.errors.texts import named
-from orchestration.remote.http_client import JSON, bearer_client, post
+from orchestration.remote.http_client import JSON, bearer_client, post, reason_of
 from orchestration.remote.wire import (
     BEGUN,
     BEGUN_PATH,
@@ -89,7 +88,7 @@ class RemoteStore:
                     answer.read()
                 yield from _checked(answer).iter_bytes()
         except httpx.TransportError as error:
-            raise StoreAway(named(error)) from error
+            raise StoreAway(reason_of(error)) from error
 
     def write_note(self, note: ChunkNote) -> None:
         """Show what a running child is doing."""
@@ -128,7 +127,7 @@ class RemoteStore:
         try:
             return _checked(post(self._client, path, body, kind, **query))
         except httpx.TransportError as error:
-            raise StoreAway(named(error)) from error
+            raise StoreAway(reason_of(error)) from error
 
 
 def _checked(answer: httpx.Response) -> httpx.Response:

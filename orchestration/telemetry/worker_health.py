@@ -36,8 +36,9 @@ class WorkerHealth:
     async def _temporal(self) -> None:
         if self._client is None:
             raise Failed("Can't reach Temporal: this worker has not connected to it yet.")
+        client = self._workers[0].client if self._workers else self._client  # another one where certificates changed
         try:
-            serves = await self._client.service_client.check_health(timeout=timedelta(seconds=WITHIN))
+            serves = await client.service_client.check_health(timeout=timedelta(seconds=WITHIN))
         except RPCError as error:
             raise Failed("Can't reach Temporal.") from error
         if not serves:

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from urllib.parse import unquote, urlsplit
 
 from temporalio.client import Client, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.converter import DataConverter
 from temporalio.runtime import Runtime
-from temporalio.service import KeepAliveConfig, RetryConfig, RPCError, RPCStatusCode
+from temporalio.service import (
+    HttpConnectProxyConfig,
+    KeepAliveConfig,
+    RetryConfig,
+    RPCError,
+    RPCStatusCode,
+    TLSConfig,
+)
 
-from orchestration.temporal.data_converter import data_converter
+from orchestration.network.proxies import proxy_for
+from orchestration.temporal.data_converter import data_converter, with_codec
+from orchestration.temporal.refusals import brief, refusal_of
+from orchestration.temporal.remote_codec import CodecServer, RemoteCodec
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +55,9 @@ UNANSWERED = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatu
 
 BROKEN_CONNECTION = (
     *("h2", "http2", "transport", "connect", "stream", "reset", "broken pipe", "eof", "body", "dns", "timed out"),
+    *("status: 502", "status: 503", "status: 504"),
 )
-"""Parts of messages of INTERNAL errors that come from the connection, not from Temporal."""
+"""Parts of messages of INTERNAL errors that come from the connection, or from a proxy, not from Temporal."""
 
 UNREACHABLE = (RPCStatusCode.UNAVAILABLE, *UNANSWERED)
 LIMITED = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.OUT_OF_RANGE)
@@ -102,22 +114,28 @@ class BatchRunning(Exception):
 
 @dataclass(frozen=True)
 class Connection:
-    """Where Temporal is."""
+    """Where Temporal is, and as whom it is asked. `tls` None: TLS if there is an API key, as Temporal Cloud has it.
+
+    `source` reads the connection again, where it came from files that may change.
+    """
 
     address: str
     namespace: str = "default"
-    api_key: str = ""
-    tls: bool = False
+    api_key: str = field(default="", repr=False)
+    tls: bool | TLSConfig | None = field(default=None, repr=False)
+    metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
+    codec: CodecServer | None = None
+    source: Callable[[], Connection] | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def has_tls(self) -> bool:
+        """Whether it is encrypted."""
+        return bool(self.api_key) if self.tls is None else self.tls is not False
 
-def connection_of_environment() -> Connection:
-    """Read TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY and TEMPORAL_TLS."""
-    return Connection(
-        address=os.environ.get("TEMPORAL_ADDRESS", "127.0.0.1:7233"),
-        namespace=os.environ.get("TEMPORAL_NAMESPACE", "default"),
-        api_key=os.environ.get("TEMPORAL_API_KEY", "").strip(),  # read from a file it ends with a line end
-        tls=os.environ.get("TEMPORAL_TLS", "").lower() in ("1", "true", "yes", "on"),
-    )
+    @property
+    def has_certificate(self) -> bool:
+        """Whether the client shows a certificate of its own."""
+        return isinstance(self.tls, TLSConfig) and self.tls.client_cert is not None
 
 
 def is_away(error: BaseException) -> bool:
@@ -153,6 +171,17 @@ def unavailable() -> Iterator[None]:
         if error.status in REFUSED:
             raise TemporalRefused(REFUSAL.format(reason=error.message.rstrip(".")), error.status) from error
         raise
+
+
+@contextmanager
+def let_in(connection: Connection) -> Iterator[None]:
+    """Raise TemporalUnavailable with the reason for an error that says that a client is not let in."""
+    try:
+        yield
+    except (RPCError, RuntimeError) as error:
+        if (reason := refusal_of(error, connection)) is None:
+            raise
+        raise TemporalUnavailable(f"{reason}.") from error
 
 
 @asynccontextmanager
@@ -195,16 +224,36 @@ async def connect(
         connection.address,
         namespace=connection.namespace,
         api_key=connection.api_key or None,
-        tls=connection.tls or None,
-        data_converter=data_converter(),
+        tls=connection.tls,
+        rpc_metadata=connection.metadata,
+        data_converter=_converter(connection),
         keep_alive_config=KEEP_ALIVE,
         retry_config=retry,
         runtime=runtime,
+        http_connect_proxy_config=_proxy(connection),
     )
 
 
+def _converter(connection: Connection) -> DataConverter:
+    plain = data_converter()
+    if connection.codec is None:
+        return plain
+    return with_codec(plain, RemoteCodec(connection.codec, connection.namespace))
+
+
+def _proxy(connection: Connection) -> HttpConnectProxyConfig | None:
+    """Return the proxy through which a connection with TLS goes: HTTPS_PROXY, unless NO_PROXY names the server."""
+    host, _, port = connection.address.rpartition(":")
+    found = proxy_for("https", host, int(port) if port.isdecimal() else None) if connection.has_tls else None
+    if found is None:
+        return None
+    url = urlsplit(found)
+    login = (unquote(url.username), unquote(url.password or "")) if url.username else None
+    return HttpConnectProxyConfig(target_host=f"{url.hostname}:{url.port or 80}", basic_auth=login)
+
+
 async def connect_with_retries(connection: Connection, *, runtime: Runtime | None = None) -> Client:
-    """Connect to Temporal, and try again until it answers."""
+    """Connect to Temporal, and try again until it answers, with the keys and certificates that there are by then."""
     tries = 0
     while True:
         try:
@@ -213,5 +262,16 @@ async def connect_with_retries(connection: Connection, *, runtime: Runtime | Non
         except (RPCError, RuntimeError, OSError) as error:
             pause = RECONNECT_PAUSES[min(tries, len(RECONNECT_PAUSES) - 1)]
             tries += 1
-            log.warning("Can't reach Temporal at %s (%s); retrying in %s s.", connection.address, error, pause)
+            reason = refusal_of(error, connection) or f"Can't reach Temporal at {connection.address} ({brief(error)})"
+            log.warning("%s; retrying in %s s.", reason, pause)
             await asyncio.sleep(pause)
+        connection = await asyncio.to_thread(read_again, connection)
+
+
+def read_again(connection: Connection) -> Connection:
+    """Return a connection as its files have it now, or as it is while they cannot be used."""
+    try:
+        return connection.source() if connection.source is not None else connection
+    except ValueError as error:
+        log.warning("%s Canopy keeps what it read before.", error)
+        return connection

@@ -97,13 +97,12 @@ def data_converter() -> DataConverter:
     """Return the converter, which encrypts if CANOPY_PAYLOAD_KEYS is set. Raises ValueError."""
     keys = parse_keys(os.environ.get(KEYS, ""))
     plain = DataConverter(payload_converter_class=SharedPayloadConverter)
-    if not keys:
-        return plain
-    return replace(
-        plain,
-        payload_codec=EncryptingCodec(keys),
-        failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
-    )
+    return with_codec(plain, EncryptingCodec(keys)) if keys else plain
+
+
+def with_codec(converter: DataConverter, codec: PayloadCodec) -> DataConverter:
+    """Return a converter whose payloads go through a codec, and the messages of failures with them."""
+    return replace(converter, payload_codec=codec, failure_converter_class=DefaultFailureConverterWithEncodedAttributes)
 
 
 async def decode_failure(client: Client, failure: Failure) -> None:

@@ -61,14 +61,14 @@ class PythonBeats:
     """Sends a record for each queue of a worker process every BEAT_EVERY, from the running event loop."""
 
     def __init__(self, client: Client, queues: Sequence[str], stuck: Callable[[], Mapping[str, int]]) -> None:
-        self._client, self._queues, self._stuck, self._lag = client, queues, stuck, 0.0
+        self.client, self._queues, self._stuck, self._lag = client, queues, stuck, 0.0
         self._key, self._started_at = f"{KEY}{uuid4().hex}", datetime.now(UTC)
         self.identity = client.service_client.config.identity or client.identity
 
     async def send(self) -> bool:
         """Send one record for each queue; return whether the server takes such records."""
         try:
-            await self._client.workflow_service.record_worker_heartbeat(self._request(), timeout=SENT_WITHIN)
+            await self.client.workflow_service.record_worker_heartbeat(self._request(), timeout=SENT_WITHIN)
         except RPCError as error:
             if error.status is RPCStatusCode.UNIMPLEMENTED:
                 log.info("This Temporal takes no heartbeats of workers.")
@@ -87,7 +87,7 @@ class PythonBeats:
             self._lag = clock() - due
 
     def _request(self) -> RecordWorkerHeartbeatRequest:
-        request = RecordWorkerHeartbeatRequest(namespace=self._client.namespace, identity=self.identity)
+        request = RecordWorkerHeartbeatRequest(namespace=self.client.namespace, identity=self.identity)
         told = [PluginInfo(name=f"{STUCK}{name}", version=str(number)) for name, number in self._stuck().items()]
         told.append(PluginInfo(name=LAG, version=f"{self._lag:.3f}"))
         for queue in self._queues:

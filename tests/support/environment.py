@@ -21,8 +21,9 @@ sys.dont_write_bytecode = False
 if "PYTEST_XDIST_WORKER" not in os.environ:  # and before its workers, which import it all at the same time
     for folder in ("orchestration", "dashboard", "tests/support"):
         compileall.compile_dir(ROOT / folder, quiet=1)
-for name in ("REDIS_URL", "TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "TEMPORAL_UI_URL", "CANOPY_PROCESSORS"):
+for name in ("REDIS_URL", "CANOPY_PROCESSORS", *(each for each in os.environ if each.startswith("TEMPORAL_"))):
     os.environ.pop(name, None)
+os.environ["TEMPORAL_CONFIG_FILE"] = os.devnull  # not what is in the home of whoever runs the tests
 os.environ["CANOPY_HOME"] = HOME
 os.environ["CANOPY_HTTP_ALLOW"] = ""
 os.environ["DATABASE_URL"] = os.environ.pop("CANOPY_TEST_DATABASE_URL", "")

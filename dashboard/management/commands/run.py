@@ -44,6 +44,7 @@ from dashboard.server.reload import reload_environment
 from orchestration.extras import how_to_install
 from orchestration.startup import CannotStart, prepare
 from orchestration.telemetry.log_lines import is_json
+from orchestration.temporal.profile import DEFAULT_NAMESPACE, names_a_server
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ env = environ.Env()
 class Command(BaseCommand):
     """Run all processes until Ctrl-C."""
 
-    help = "Run Temporal (unless TEMPORAL_ADDRESS is set), a worker and the dashboard."
+    help = "Run Temporal (unless TEMPORAL_ADDRESS or a profile says where it is), a worker and the dashboard."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -76,7 +77,7 @@ class Command(BaseCommand):
             own = _prepare() | (reload_environment() | {SHOW_LOGS: "1"} if reload else {})
             login = make_first_login()
         except (CannotRun, CannotStart) as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(str(error), returncode=2) from None
         except DatabaseError as error:
             raise CommandError(f"The database cannot be used: {error}") from None
         except KeyboardInterrupt:
@@ -133,10 +134,9 @@ def _prepare() -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "dashboard.settings",
         "PYTHON": sys.executable,
         "PYTHONUNBUFFERED": "1",
-        "TEMPORAL_NAMESPACE": settings.TEMPORAL_NAMESPACE,
         SUPERVISOR: str(os.getpid()),
     }
-    if not env.str("TEMPORAL_ADDRESS", default=""):
+    if not names_a_server():
         own |= _temporal()
     # Without a pool: its threads must not exist when processes are forked, and it hides why a database is unreachable.
     connections[DEFAULT_DB_ALIAS].settings_dict.get("OPTIONS", {}).pop("pool", None)
@@ -150,7 +150,9 @@ def _temporal() -> dict[str, str]:
     """Return the environment of the embedded Temporal, and of those that use it."""
     grpc, ui = temporal_ports(settings.HOME)
     own = {
+        "TEMPORAL_CONFIG_FILE": os.devnull,  # a profile for Temporal's other programs is not about this one
         "TEMPORAL_ADDRESS": f"127.0.0.1:{grpc}",
+        "TEMPORAL_NAMESPACE": settings.TEMPORAL_NAMESPACE or DEFAULT_NAMESPACE,
         "TEMPORAL_PORT": str(grpc),
         "TEMPORAL_UI_OPTIONS": NO_TEMPORAL_UI,
         "TEMPORAL_UI_URL": "",

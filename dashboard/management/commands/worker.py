@@ -41,7 +41,7 @@ class Command(BaseCommand):
         try:
             prepare()
         except CannotStart as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(str(error), returncode=2) from error
         WatchedConnection.limits = Limits(STATEMENT_TIMEOUT)
         if standby:
             await_work()

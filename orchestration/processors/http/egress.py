@@ -21,6 +21,7 @@ import httpx
 from httpcore import AsyncNetworkBackend, AsyncNetworkStream
 from httpcore._backends.auto import AutoBackend
 
+from orchestration.network.authorities import tls_context
 from orchestration.processors.http.public_addresses import METADATA, Address, Network, why_not_public
 
 MAX_CONNECTIONS = 200
@@ -150,9 +151,9 @@ class GuardedTransport(httpx.AsyncHTTPTransport):
     """httpx's transport over a pool that connects through a guarded backend."""
 
     def __init__(self, backend: GuardedBackend) -> None:
-        super().__init__(trust_env=False)
+        super().__init__(verify=tls_context(), trust_env=False)
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False),
+            ssl_context=tls_context(),
             network_backend=backend,
             max_connections=MAX_CONNECTIONS,
             max_keepalive_connections=MAX_CONNECTIONS,

@@ -1,0 +1,1 @@
+"""How HTTP clients reach others: the certificate authorities they trust, and the proxies on their way."""

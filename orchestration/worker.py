@@ -197,8 +197,7 @@ async def run_worker(
     await beats.send()
     if noted is not None:
         await noted.report_lost(client)
-    noting = [noted] if noted is not None else []
-    workers = build_workers(client, activities, queues=queues, grace=grace, interceptors=noting)
+    workers = build_workers(client, activities, queues=queues, grace=grace, interceptors=[noted] if noted else [])
     if CHILD_TASK_QUEUE in queues:
         workers.append(waiting_worker(client))
     if health is not None:
@@ -206,10 +205,8 @@ async def run_worker(
     running = [asyncio.create_task(worker.run()) for worker in workers]
     log.info("Worker polls %s at %s.", ", ".join(queues), connection.address)
     stopped, watch = asyncio.create_task(stop.wait()), LoopWatch()
-    background = [
-        asyncio.create_task(beats.send_until_canceled()),
-        asyncio.create_task(keep_current(client, connection, [beats, *workers])),
-    ]
+    also = beats.send_until_canceled(), keep_current(client, connection, [beats, *workers])
+    background = [asyncio.create_task(each) for each in also]
     try:
         await asyncio.wait([*running, stopped], return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -41,6 +41,7 @@ from dashboard.reconciliation.reconciler import run_reconciler
 from dashboard.reconciliation.worker_watch import run_worker_watch
 from dashboard.server.client_address import with_peer_address
 from dashboard.server.common_key import keep_comparing_key, require_common_key
+from dashboard.server.drain import end_if_drained, end_loops, take_signals
 from dashboard.server.leadership import lead
 from dashboard.server.limits.connections import limit_connections
 from dashboard.server.limits.layer import Limited
@@ -108,33 +109,33 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
-    tasks: list[asyncio.Task[None]] = []
-    endpoint = None
-    while True:
-        message = await receive()
-        if message["type"] == "lifespan.startup":
-            try:
-                endpoint = begin_telling()
-                await require_common_key()
-            except CannotStart as error:
-                await send({"type": "lifespan.startup.failed", "message": str(error)})
-                return
-            limit_connections(receive)
-            get_resolver().url_patterns  # noqa: B018  imports what requests need before the first one
-            share_memory_arenas()
-            gc.freeze()  # what is loaded by now stays, so the collector need not scan it
-            tasks = [asyncio.create_task(_keep_running(run)) for run in BACKGROUND]
-            tasks.append(asyncio.create_task(touch_until_canceled()))
-            await send({"type": "lifespan.startup.complete"})
-        else:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            if endpoint is not None:
-                endpoint.close()
-            await asyncio.sleep(EXIT_PAUSE)
-            await send({"type": "lifespan.shutdown.complete"})
-            return
+    await receive()
+    try:
+        endpoint = begin_telling()
+        await require_common_key()
+    except CannotStart as error:
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        return
+    limit_connections(receive)
+    draining = take_signals(receive)
+    get_resolver().url_patterns  # noqa: B018  imports what requests need before the first one
+    share_memory_arenas()
+    gc.freeze()  # what is loaded by now stays, so the collector need not scan it
+    alive = asyncio.create_task(touch_until_canceled())
+    tasks = [asyncio.create_task(_keep_running(run)) for run in BACKGROUND]
+    await send({"type": "lifespan.startup.complete"})
+    stopped = asyncio.ensure_future(receive())
+    drained = asyncio.create_task(draining.wait())
+    await asyncio.wait([stopped, drained], return_when=asyncio.FIRST_COMPLETED)
+    await end_loops(tasks)
+    await stopped
+    for task in (drained, alive):
+        task.cancel()
+    if endpoint is not None:
+        endpoint.close()
+    await asyncio.sleep(EXIT_PAUSE)
+    await send({"type": "lifespan.shutdown.complete"})
+    end_if_drained()
 
 
 def share_memory_arenas() -> None:

@@ -211,6 +211,9 @@ else:
 DATABASE_STATEMENT_TIMEOUT = env.float("DATABASE_STATEMENT_TIMEOUT", default=60)
 """Seconds after which PostgreSQL cuts a statement of a web process; 0: never."""
 
+CANOPY_GRACE_SECONDS = env.int("CANOPY_GRACE_SECONDS", default=10)
+"""Seconds that requests and downloads get when a web process stops, unless uvicorn is told otherwise."""
+
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", default="")

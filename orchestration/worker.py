@@ -6,13 +6,12 @@ import asyncio
 import gc
 import logging
 import os
-import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from temporalio.client import Client
 from temporalio.worker import Interceptor, UnsandboxedWorkflowRunner, Worker, WorkflowRunner
@@ -20,7 +19,13 @@ from temporalio.worker import Interceptor, UnsandboxedWorkflowRunner, Worker, Wo
 from orchestration.activities.activity_context import ActivityContext
 from orchestration.activities.await_batch import waiting_worker
 from orchestration.activities.chunks import ChunkActivities
-from orchestration.contracts.names import CHILD_TASK_QUEUE, SCHEDULE_TASK_QUEUE
+from orchestration.contracts.names import (
+    CHILD_TASK_QUEUE,
+    PROCESS_ITEM_ACTIVITY,
+    RUN_STEP_ACTIVITY,
+    RUN_STEP_OVER_STORED_ACTIVITY,
+    SCHEDULE_TASK_QUEUE,
+)
 from orchestration.processors import catalogue, worker_setup
 from orchestration.processors.builtin.program_start import warn_of_programs_as_root
 from orchestration.processors.data.connections import connection_names
@@ -37,10 +42,12 @@ from orchestration.telemetry.process_endpoint import ProcessEndpoint
 from orchestration.telemetry.worker_health import WorkerHealth
 from orchestration.temporal.alive_file import touch_until_canceled
 from orchestration.temporal.connection import Connection, connect_with_retries
+from orchestration.temporal.handing_on import HandingOn
 from orchestration.temporal.open_activities import OpenActivities
 from orchestration.temporal.python_beats import PythonBeats
 from orchestration.temporal.renewal import keep_current
 from orchestration.temporal.runtime import runtime
+from orchestration.temporal.stopping import Stopping, end_process
 from orchestration.workflows.chunk import ChunkWorkflow
 from orchestration.workflows.delegate import DelegateWorkflow
 from orchestration.workflows.entity import EntityWorkflow
@@ -55,6 +62,7 @@ from orchestration.workflows.services import ServicesWorkflow, ServiceWorkflow
 from orchestration.workflows.steps import StepsWorkflow
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 OPEN_ACTIVITIES = "CANOPY_OPEN_ACTIVITIES"
 
@@ -90,7 +98,10 @@ CONCURRENT_WORKFLOW_TASKS = 400
 
 CACHED_WORKFLOWS = 1_000
 GRACE = timedelta(seconds=5)
-"""Default time for chunks to finish at shutdown; after it another worker continues them from their heartbeat."""
+"""Default time for running items to finish at shutdown; other workers go on with all others at once."""
+
+STARTED_ANEW = (PROCESS_ITEM_ACTIVITY, RUN_STEP_ACTIVITY, RUN_STEP_OVER_STORED_ACTIVITY)
+"""Activities whose attempts are an item's or a step's own: one that is handed on is started again by its workflow."""
 
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a thread gives up the interpreter lock, a tenth of the default: workflows, items and the database
@@ -131,7 +142,7 @@ def build_workers(
 
 
 def serve(connection: Connection, activities: ChunkActivities, queues: Sequence[str], grace: timedelta) -> NoReturn:
-    """Serve the queues until SIGTERM or SIGINT, then end the process.
+    """Serve the queues until SIGTERM or SIGINT, then end the process: with 0, or as `temporal.stopping` says.
 
     In the folder of the environment's CANOPY_OPEN_ACTIVITIES, if it is set, a process that replaces this one finds what
     was lost with it.
@@ -140,9 +151,7 @@ def serve(connection: Connection, activities: ChunkActivities, queues: Sequence[
     gc.freeze()  # modules stay loaded: the collector need not scan them again
     asyncio.run(_serve(connection, activities, queues, grace))
     logging.shutdown()
-    sys.stdout.flush()
-    # The SDK's threads sometimes crash the interpreter at exit; all work is done and written by now.
-    os._exit(0)
+    end_process()
 
 
 def _guard_secrets(connection: Connection) -> None:
@@ -163,9 +172,8 @@ def _examine_connections() -> None:
 
 
 async def _serve(connection: Connection, activities: ChunkActivities, queues: Sequence[str], grace: timedelta) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    Stopping(lambda number, frame: _ask(loop, stop), grace.total_seconds()).take_signals()
     folder = os.environ.get(OPEN_ACTIVITIES)
     noted = OpenActivities(Path(folder)) if folder else None
     alive, health = asyncio.create_task(touch_until_canceled()), WorkerHealth(activities.ping_store)
@@ -177,6 +185,10 @@ async def _serve(connection: Connection, activities: ChunkActivities, queues: Se
         alive.cancel()
         if endpoint is not None:
             endpoint.close()
+
+
+def _ask(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    loop.call_soon_threadsafe(stop.set)
 
 
 async def run_worker(
@@ -192,9 +204,12 @@ async def run_worker(
     """Serve the queues until `stop` is set, then finish open chunks within `grace`; `health` is told what there is."""
     catalogue.load()
     _guard_secrets(connection)
-    client = await connect_with_retries(connection, runtime=runtime())
+    client = await _unless(stop, connect_with_retries(connection, runtime=runtime()))
+    if client is None:
+        return
     beats = _beats_of(client, queues)
     await beats.send()
+    interceptors: list[Interceptor] = [HandingOn(STARTED_ANEW)]
     if noted is not None:
         await noted.report_lost(client)
     workers = build_workers(client, activities, queues=queues, grace=grace, interceptors=[noted] if noted else [])
@@ -212,12 +227,30 @@ async def run_worker(
     finally:
         stopped.cancel()
         watch.stop()
-        await asyncio.gather(*(worker.shutdown() for worker in workers))
+        await _shut_down(workers, activities)
         await asyncio.gather(*running)
         await worker_setup.shutdown()
         for task in background:
             task.cancel()
         activities.close()
+
+
+async def _shut_down(workers: Sequence[Worker], activities: ChunkActivities) -> None:
+    ending = [asyncio.create_task(worker.shutdown()) for worker in workers]
+    await asyncio.sleep(0)  # from here on they poll no more: what is handed on goes to others
+    activities.stop()
+    await asyncio.gather(*ending)
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """Return what comes of work, or None where the worker is to stop before."""
+    stopped, task = asyncio.create_task(stop.wait()), asyncio.create_task(work)
+    try:
+        await asyncio.wait([stopped, task], return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        stopped.cancel()
+        task.cancel()
 
 
 def _beats_of(client: Client, queues: Sequence[str]) -> PythonBeats:

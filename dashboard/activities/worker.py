@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 
 from temporalio.worker import Worker
 
@@ -20,6 +21,9 @@ from orchestration.temporal.runtime import runtime
 log = logging.getLogger(__name__)
 CONCURRENT_DELIVERIES = 16
 
+GRACE = timedelta(seconds=1)
+"""For activities at work when the process stops; then another web process does them."""
+
 
 async def run_notify_worker() -> None:
     """Serve the dashboard's task queue for as long as the web process lives, waiting until Temporal is available."""
@@ -31,6 +35,7 @@ async def run_notify_worker() -> None:
         activities=[notify, launch_scheduled, deliver, give_up_delivery],
         interceptors=[ActivityContext()],
         max_concurrent_activities=CONCURRENT_NOTIFIES + QUEUED_LAUNCHES + CONCURRENT_DELIVERIES,
+        graceful_shutdown_timeout=GRACE,
     )
     log.info("Notify worker polls %s.", DASHBOARD_TASK_QUEUE)
     current = asyncio.create_task(keep_current(client, where, [worker]))

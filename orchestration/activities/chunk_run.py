@@ -15,11 +15,11 @@ from temporalio.exceptions import ApplicationError
 
 from orchestration.activities.begun_notes import BegunNotes, ended_worker, has_ended_too_many, take_together
 from orchestration.activities.item_clock import ItemClock
+from orchestration.activities.item_statuses import ItemStatuses
 from orchestration.activities.item_watch import ItemWatch, waiting_text
 from orchestration.activities.result_writer import ResultWriter
 from orchestration.contracts.chunks import ChunkInput, ChunkNote, ChunkResult, ChunkWork, ItemResult, ItemWork
 from orchestration.contracts.status import RESULTS_MISSING, Failure
-from orchestration.errors.texts import visible
 from orchestration.plan.plan import Plan
 from orchestration.processors.processor import BoundProcessor, ItemContext
 from orchestration.processors.raised import failure_of_raised, leaves_of, original_of, retry_after_of
@@ -29,7 +29,6 @@ from orchestration.processors.secrets import mask
 YIELD_PERIOD = 0.01
 """Seconds after which a run yields to the event loop: a processor may never wait for anything."""
 
-STATUS_LIMIT = 300
 NO_RESULT = Failure(RESULTS_MISSING, "Its run ended without a result for it.")
 
 
@@ -60,31 +59,23 @@ class ChunkRun:
         self._plan: Plan = work.plan
         self._items = deque(sorted(work.items, key=lambda item: item.ends))
         self._open = {item.index: item for item in work.items}
-        self._notes, self._is_drained, self._sample = notes, False, work.sample
+        self._notes, self._sample = notes, work.sample
+        self._is_drained = self._is_stopping = False
         self._processor, self._writer, self._watch = processor, writer, ItemWatch(processor.processor.name, queue)
         self._may_retry, self._retry_after = True, 0.0
-        self._written: set[asyncio.Future[None]] = set()
-        self._status_texts = dict[str, str]()
+        self._written, self._statuses = set[asyncio.Future[None]](), ItemStatuses()
         self._not_paused = asyncio.Event()
         self._not_paused.set()
 
     @property
     def status_text(self) -> str:
         """The newest status that a running item has set, with the item's key."""
-        try:
-            key, text = next(reversed(self._status_texts.items()))
-        except (StopIteration, RuntimeError):  # none is set, or a thread is setting one
-            return ""
-        return f"{key}: {text}"[:STATUS_LIMIT]
+        return self._statuses.newest
 
     @property
     def note(self) -> ChunkNote:
-        """The same as a note for the child's row."""
+        """The same for the child's row."""
         return ChunkNote(self._chunk.batch_id, self._chunk.child, self.status_text, self._now(), self._run_id)
-
-    def _set_status(self, key: str, text: str) -> None:
-        self._status_texts.pop(key, None)
-        self._status_texts[key] = visible(mask(text))
 
     @property
     def is_at_work(self) -> bool:
@@ -110,6 +101,16 @@ class ChunkRun:
         self._items.clear()
         self._not_paused.set()
 
+    def hand_on(self) -> None:
+        """Finish the running items, and leave the others to another worker."""
+        self._is_stopping = True
+        self._not_paused.set()
+
+    @property
+    def is_handed_on(self) -> bool:
+        """Whether items were left to another worker."""
+        return self._is_stopping and bool(self._open)
+
     async def process(self) -> ChunkResult:
         """Process all items; on cancellation keep what is finished. Whatever has no result in the end has failed."""
         self._fail_those_that_end_workers()
@@ -124,8 +125,9 @@ class ChunkRun:
                     await asyncio.sleep(0)
                     if not self._items:
                         break  # they are done so quickly that it takes fewer
-            if not self._is_drained:
-                self._fail_those_without_result()
+            if not self._is_drained and not self._is_stopping:
+                for item in list(self._open.values()):
+                    self._record(self._result(item, 0, 0.0, None, NO_RESULT))
         finally:
             await asyncio.shield(self._finish())
         return ChunkResult(self.completed, self.failed, self._sample)
@@ -152,10 +154,6 @@ class ChunkRun:
             item = self._items.pop()
             self._record(self._result(item, item.ends, 0.0, None, ended_worker(item.ends)))
 
-    def _fail_those_without_result(self) -> None:
-        for item in list(self._open.values()):
-            self._record(self._result(item, 0, 0.0, None, NO_RESULT))
-
     async def _finish(self) -> None:
         """Wait until results are written, and take the notes of items that have none back."""
         try:
@@ -172,7 +170,7 @@ class ChunkRun:
     async def _process_items(self) -> None:
         clock = asyncio.get_running_loop().time
         turn = clock()
-        while await self._not_paused.wait() and self._items:
+        while await self._not_paused.wait() and self._items and not self._is_stopping:
             item = self._items.popleft()
             async with self._noted([item]):
                 self._record(await self._process_item(item))
@@ -181,7 +179,7 @@ class ChunkRun:
                 turn = clock()
 
     async def _process_groups(self) -> None:
-        while await self._not_paused.wait() and self._items:
+        while await self._not_paused.wait() and self._items and not self._is_stopping:
             group = take_together(self._items, self._processor.processor.together)
             async with self._noted(group):
                 async for result in self._process_group(group):
@@ -211,7 +209,7 @@ class ChunkRun:
                 if attempt == self._plan.item_attempts or not self._may_retry:
                     return self._result(item, attempt, clock.seconds, None, self._failure_of(error, clock))
             finally:
-                self._status_texts.pop(item.key, None)
+                self._statuses.forget(item.key)
             await self._rest([item], attempt, self._retry_after)
         raise AssertionError("An item has at least one attempt.")
 
@@ -227,7 +225,7 @@ class ChunkRun:
                 values = [error] * len(group)
             finally:
                 for item in group:
-                    self._status_texts.pop(item.key, None)
+                    self._statuses.forget(item.key)
             again, rest = list[ItemWork](), 0.0
             for item, value in zip(group, values, strict=True):
                 if not isinstance(value, Exception):
@@ -247,19 +245,19 @@ class ChunkRun:
         seconds = max(self._plan.backoff(attempt), asked)
         if text := waiting_text(seconds, asked, attempt + 1, self._plan.item_attempts):
             for item in items:
-                self._set_status(item.key, text)
+                self._statuses.set(item.key, text)
         try:
             await asyncio.sleep(seconds)
         finally:
             for item in items:
-                self._status_texts.pop(item.key, None)
+                self._statuses.forget(item.key)
 
     def _context(self, item: ItemWork, attempt: int, clock: ItemClock) -> ItemContext:
         return ItemContext(
             item.key,
             item.index,
             item.attempts + self._earlier_attempts + attempt,
-            partial(self._set_status, item.key),
+            partial(self._statuses.set, item.key),
             self._key_of(item),
             self._chunk.batch_id,
             waiting=clock.stopped,

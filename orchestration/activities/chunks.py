@@ -15,6 +15,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from orchestration.activities.begun_notes import BegunNotes
+from orchestration.activities.binding import bound_processor
 from orchestration.activities.chunk_run import ChunkRun
 from orchestration.activities.inline_chunks import InlineChunks, Started
 from orchestration.activities.result_writer import ResultWriter
@@ -45,15 +46,14 @@ from orchestration.contracts.names import (
 from orchestration.contracts.stores import CannotFanOut, InputUnreadable, ResultRefused, StepStore, StoreAway
 from orchestration.errors.failures import failure_of
 from orchestration.processors import uploads
-from orchestration.processors.catalogue import UnknownProcessor, get_processor
 from orchestration.processors.delegation_policy import id_problem, queue_problem, type_problem
-from orchestration.processors.processor import BoundProcessor, ItemContext
-from orchestration.processors.raised import Outcome, message_of
+from orchestration.processors.processor import ItemContext
 from orchestration.processors.result_size import size_failure
 from orchestration.processors.secrets import mask
 from orchestration.temporal.heartbeat import heartbeating
 from orchestration.temporal.lost_attempts import is_given_up
 from orchestration.temporal.task_clock import TaskClock
+from orchestration.temporal.worker_loss import handed_on
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -98,12 +98,14 @@ class ChunkActivities:
         """Process what this run of the child has still to do and return the counts of the whole chunk.
 
         Raises ApplicationError, not retried, for a slice that is not there, for a processor that this worker does not
-        know, and for parameters that it does not accept.
+        know, and for parameters that it does not accept; retried at once where this worker stops before all is done.
         """
         run_id = _run_id(chunk)
         started = self._inline.claim(run_id) or await self._start_anew(chunk)
         async with self._reporting(started.run):
             result: ChunkResult = await self._inline.result_of(run_id, started, is_given_up)
+        if started.run.is_handed_on:
+            raise handed_on()
         return result
 
     async def _start_anew(self, chunk: ChunkInput) -> Started[ChunkRun]:
@@ -127,7 +129,7 @@ class ChunkActivities:
 
     def _start(self, chunk: ChunkInput, work: ChunkWork, clock: TaskClock) -> Started[ChunkRun]:
         given: dict[str, Any] = {"notes": self._notes(chunk), "now": clock.now, "queue": activity.info().task_queue}
-        run = ChunkRun(chunk, _run_id(chunk), work, _bind(work), self._writer, **given)
+        run = ChunkRun(chunk, _run_id(chunk), work, bound_processor(work), self._writer, **given)
         return Started.of(run, run.process())
 
     def _notes(self, chunk: ChunkInput) -> BegunNotes | None:
@@ -178,7 +180,9 @@ class ChunkActivities:
         once = work.plan.model_copy(update={"item_attempts": 1})
         given: dict[str, Any] = {"notes": self._notes(one), "now": clock.now, "queue": activity.info().task_queue}
         work = replace(work, plan=once)
-        run = ChunkRun(one, _run_id(chunk), work, _bind(work), self._writer, earlier_attempts=attempt - 1, **given)
+        run = ChunkRun(
+            one, _run_id(chunk), work, bound_processor(work), self._writer, earlier_attempts=attempt - 1, **given
+        )
         return Started.of(run, run.process_once())
 
     @activity.defn(name=READ_DELEGATION_ACTIVITY)
@@ -190,7 +194,7 @@ class ChunkActivities:
         work = await self._read(chunk)
         if not work.items:
             return None
-        (item,), bound, plan = work.items, _bind(work, DELEGATE_WORKFLOW), work.plan
+        (item,), bound, plan = work.items, bound_processor(work, DELEGATE_WORKFLOW), work.plan
         context = ItemContext(item.key, item.index, item.attempts + 1)
         try:
             made = DelegatedWorkflow(**await bound.run(item.data, context))
@@ -263,6 +267,10 @@ class ChunkActivities:
             self.write_stored_results,
         ]
 
+    def stop(self) -> None:
+        """Have chunks finish their current items, and leave the others to other workers: this one stops."""
+        self._inline.stop()
+
     def close(self) -> None:
         """End the threads, once no activity runs."""
         self._inline.close()
@@ -279,19 +287,3 @@ def _follows_loss(chunk: ChunkInput) -> bool:
     """Whether a worker may have been lost with an earlier attempt; a local activity's attempts are all in one."""
     info = activity.info()
     return chunk.after_loss or (info.attempt > 1 and not info.is_local)
-
-
-def _bind(work: ChunkWork, child_workflow: str = "") -> BoundProcessor:
-    """Return the processor of a chunk, which must be one for children of this type."""
-    try:
-        found = get_processor(work.processor)
-        if found.child_workflow != child_workflow:
-            message = f"{work.processor} is done by children of another type than this one."
-            raise ApplicationError(message, type="WrongChild", non_retryable=True)
-    except UnknownProcessor as error:
-        message = f"This worker does not know the processor {work.processor!r}."
-        raise ApplicationError(message, type="UnknownProcessor", non_retryable=True) from error
-    bound = Outcome.of(found.bind, work.parameters).value_or_error
-    if not isinstance(bound, BoundProcessor):  # a validator of its own may raise anything
-        raise ApplicationError(message_of(bound), type="InvalidParameters", non_retryable=True)
-    return bound

@@ -54,6 +54,10 @@ class Run(Protocol):
         """Take no more."""
         ...
 
+    def hand_on(self) -> None:
+        """Take no more, and leave what was not taken to another worker."""
+        ...
+
 
 R = TypeVar("R", bound=Run)
 
@@ -88,6 +92,7 @@ class InlineChunks:
         self._started: dict[str, Started[Any]] = {}
         self._attempts: dict[str, _Attempt] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._is_stopping = False
 
     @property
     def unclaimed(self) -> int:
@@ -96,7 +101,7 @@ class InlineChunks:
 
     def may_start(self, batch_id: str) -> bool:
         """Whether to start a chunk of a batch inline: there is room, and the last ones of the batch were short."""
-        has_room = self.unclaimed + len(self._attempts) < MAX_RUNNING
+        has_room = self.unclaimed + len(self._attempts) < MAX_RUNNING and not self._is_stopping
         return has_room and self._backoff.may_try(batch_id)
 
     async def run(self, run_id: str, batch_id: str, started: Started[ChunkRun]) -> InlineChunk:
@@ -105,16 +110,22 @@ class InlineChunks:
         try:
             done, _ = await asyncio.wait({started.task}, timeout=INLINE_LIMIT)
         except asyncio.CancelledError:
-            self._forget(run_id)
-            started.task.cancel()
-            await asyncio.wait({started.task})
+            await self._give_up(run_id, started)
             raise
         self._backoff.record(batch_id, is_short=bool(done))
         if done:
             self._forget(run_id)
-            return InlineChunk(started.task.result())
+            return InlineChunk() if started.run.is_handed_on else InlineChunk(started.task.result())
+        if self._is_stopping:  # whoever goes on would wait for the items that were begun here
+            await self._give_up(run_id, started)
+            return InlineChunk()
         self._keep(run_id, started)
         return InlineChunk(before=started.run.next_item)
+
+    async def _give_up(self, run_id: str, started: Started[Any]) -> None:
+        self._forget(run_id)
+        started.task.cancel()
+        await asyncio.wait({started.task})
 
     def _keep(self, run_id: str, started: Started[Any]) -> None:
         """Let a chunk finish its current items, and take no more until it is claimed."""
@@ -129,6 +140,8 @@ class InlineChunks:
         alone.
         """
         attempt = self._attempts[run_id] = _Attempt(started)
+        if self._is_stopping:
+            started.run.hand_on()
         try:
             await asyncio.wait({started.task})
         except asyncio.CancelledError:
@@ -152,6 +165,12 @@ class InlineChunks:
             return started
         attempt = self._attempts.get(run_id)
         return attempt.started if attempt is not None else None
+
+    def stop(self) -> None:
+        """Have all finish their current items, and leave the others to other workers. None starts any more."""
+        self._is_stopping = True
+        for started in [*self._started.values(), *(attempt.started for attempt in self._attempts.values())]:
+            started.run.hand_on()
 
     def close(self) -> None:
         """Cancel all that were not claimed."""

@@ -36,7 +36,7 @@ class StepRun:
     def pause(self) -> None:
         """Do nothing."""
 
-    resume = drain = pause
+    resume = drain = hand_on = pause
 
 
 class StepActivity:

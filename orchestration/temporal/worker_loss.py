@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
@@ -15,3 +17,14 @@ def is_lost(error: ActivityError) -> bool:
     if isinstance(cause, TemporalTimeoutError):
         return cause.type == TimeoutType.HEARTBEAT
     return isinstance(cause, ApplicationError) and cause.type == WORKER_LOST
+
+
+def handed_on(*, anew: bool = False) -> ApplicationError:
+    """Return how an activity ends whose worker stops before it is done: another worker goes on with it.
+
+    With `anew` its workflow starts it again, as it does where a worker was lost: that takes none of its attempts.
+    """
+    again_soon = None if anew else timedelta(milliseconds=100)
+    return ApplicationError(
+        "The worker has been stopped.", type=WORKER_LOST, non_retryable=anew, next_retry_delay=again_soon
+    )

@@ -82,6 +82,17 @@ class Process:
         return self._program is not None and self._program.poll() is None
 
     @property
+    def exit_code(self) -> int | None:
+        """How the program has ended; None while it runs."""
+        assert self._program is not None
+        return self._program.poll()
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM."""
+        assert self._program is not None
+        self._program.terminate()
+
+    @property
     def output(self) -> str:
         """What the program has written so far."""
         return self._log.read_text(errors="replace")

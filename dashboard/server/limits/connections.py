@@ -53,6 +53,14 @@ class LimitedProtocol(H11Protocol):
         self._stop_awaiting_reading()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        """Close the connection once its answer has left: soon, where the client does not read it now."""
+        super().shutdown()
+        if self._stalled is not None and not self.transport.is_closing():
+            self._stop_awaiting_reading()
+            left = self.transport.get_write_buffer_size()
+            self._stalled = self.loop.call_later(GRACE, self._check_reading, left)
+
     def pause_writing(self) -> None:
         """Note that the client does not read as fast as it is sent to."""
         super().pause_writing()

@@ -5,11 +5,14 @@ const LONGEST_PAUSE = 5_000;
 const LOGGED_OUT = 4401;
 const RIGHTS_CHANGED = 4403;
 const UNKNOWN = 4404;
+const RESTARTS = 1012;
+const RESTART_WITHIN = 5_000;
+const JITTER = 500;
 
 export class Connection {
   // address() is called for each attempt, so that it can carry the newest revision. onState(state, since, late) receives
-  // "live", "lost" (since: the time of the last message), "resting" or "ended"; late is since when the server only polls
-  // for changes, or null. staysAwake() returns whether to stay connected on a hidden tab.
+  // "live", "restarting" (the server said that it is), "lost" (since: the time of the last message), "resting" or "ended";
+  // late is since when the server only polls for changes, or null. staysAwake() returns whether to stay connected on a hidden tab.
   constructor({ address, onMessage, onState, staysAwake = () => false }) {
     Object.assign(this, { address, onMessage, onState, staysAwake, tries: 0, socket: null, timer: 0, state: "", late: null });
     this.heard = Date.now();
@@ -39,16 +42,20 @@ export class Connection {
       if (socket !== this.socket) return;
       if (event.code === LOGGED_OUT || event.code === RIGHTS_CHANGED) location.reload();
       else if (event.code === UNKNOWN) this.#tell("ended");
-      else this.#lose();
+      else this.#lose(event.code === RESTARTS);
     };
   }
 
-  #lose() {
+  // A server that restarts leaves others, or is back in a moment: nothing is stale yet, and nothing is waited for but that
+  // not all pages come at once.
+  #lose(restarts = false) {
     this.#drop();
     if (document.hidden && !this.staysAwake()) return;
-    this.#tell("lost");
-    const pause = Math.min(LONGEST_PAUSE, 500 * 2 ** this.tries++);
-    this.timer = setTimeout(() => this.open(), pause * (0.5 + Math.random() / 2));
+    if (restarts) this.restarted = Date.now();
+    const isRestarting = Date.now() - (this.restarted ?? 0) < RESTART_WITHIN;
+    this.#tell(isRestarting ? "restarting" : "lost");
+    const pause = Math.min(LONGEST_PAUSE, 500 * 2 ** this.tries++) * (0.5 + Math.random() / 2);
+    this.timer = setTimeout(() => this.open(), restarts ? JITTER * Math.random() : pause);
   }
 
   #wake() {

@@ -6,6 +6,7 @@ import { fill } from "../lib/words.js";
 const WORDS = {
   live: gettext("Live"),
   late: gettext("Delayed"),
+  restarting: gettext("Reconnecting"),
   lost: gettext("Reconnecting"),
   resting: gettext("Idle"),
   ended: gettext("Not live"),

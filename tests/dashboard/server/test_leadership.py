@@ -96,7 +96,10 @@ async def test_loops_run_while_the_lease_is_had_and_end_when_it_is_lost(monkeypa
             running.discard(me)
 
     async def runs(number: int) -> None:
-        await until(_async(lambda: len(running) == number), f"{number} loops run")
+        async def so_many_run() -> bool:
+            return len(running) == number
+
+        await until(so_many_run, f"{number} loops run")
 
     leading = asyncio.create_task(lead("x", [loop, loop]))
     try:
@@ -111,10 +114,3 @@ async def test_loops_run_while_the_lease_is_had_and_end_when_it_is_lost(monkeypa
         await asyncio.gather(leading, return_exceptions=True)
     assert not running
     assert (await Lease.objects.aget()).expires_at is None
-
-
-def _async(condition):  # type: ignore[no-untyped-def]
-    async def asked() -> bool:
-        return bool(condition())
-
-    return asked

@@ -18,7 +18,8 @@ from temporalio.client import Client
 from orchestration.activities.parents import ParentActivities
 from orchestration.contracts.status import Status
 from orchestration.gateway import Gateway
-from orchestration.temporal.connection import Connection, connect_with_retries, runtime
+from orchestration.temporal.connection import Connection, connect_with_retries
+from orchestration.temporal.runtime import runtime
 from orchestration.temporal.stopping import OVERDUE
 from orchestration.worker import run_worker
 from tests.support.engine import Engine, make_namespace

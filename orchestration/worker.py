@@ -135,7 +135,7 @@ def build_workers(
             max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
             sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
             graceful_shutdown_timeout=grace,
-            interceptors=[ActivityContext(), *interceptors],
+            interceptors=[ActivityContext(), HandingOn(STARTED_ANEW), *interceptors],
         )
         for queue in queues
     ]
@@ -204,12 +204,10 @@ async def run_worker(
     """Serve the queues until `stop` is set, then finish open chunks within `grace`; `health` is told what there is."""
     catalogue.load()
     _guard_secrets(connection)
-    client = await _unless(stop, connect_with_retries(connection, runtime=runtime()))
-    if client is None:
+    if (client := await _unless(stop, connect_with_retries(connection, runtime=runtime()))) is None:
         return
     beats = _beats_of(client, queues)
     await beats.send()
-    interceptors: list[Interceptor] = [HandingOn(STARTED_ANEW)]
     if noted is not None:
         await noted.report_lost(client)
     workers = build_workers(client, activities, queues=queues, grace=grace, interceptors=[noted] if noted else [])

@@ -31,6 +31,9 @@ TITLED = re.compile(r"^( *```\w+) ([\w.-]+)$", re.MULTILINE)
 
 PICTURE = re.compile(r'<p><img alt="[^"]*" src="(?:\.\./)*(assets/[\w-]+\.svg)"\s*/?></p>')
 
+BOOSTS = {"runbooks": 3, "decisions": 0.3, "changelog.md": 0.3}
+"""How far up a page stands among what a search finds, by the first part of its path."""
+
 UNRENDERED = re.compile(r"<p>[^<]*\n(?:- |\d+\. |\| )|<p>(?:\| |```)")
 """A list or table that MkDocs, other than GitHub, took for text: it needs an empty line before it."""
 
@@ -72,7 +75,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Point links to pages beside docs/ to where they are on the site, and name files as MkDocs wants it."""
+    """Rank a page in the search, point its links to where pages are on the site, name files as MkDocs wants it."""
+    folder = page.file.src_uri.partition("/")[0]
+    page.meta["search"] = {"boost": BOOSTS.get(folder, 1), "exclude": page.file.src_uri == "decisions/index.md"}
     markdown = TITLED.sub(r'\1 title="\2"', markdown)
     up = "../" * page.file.src_uri.count("/")
     return _inside(re.sub(r"\]\((?:\.\./)+(" + "|".join(map(re.escape, OUTSIDE)) + r")", rf"]({up}\1", markdown))

@@ -20,6 +20,7 @@ from django.urls import Resolver404, resolve
 from dashboard.api.root import api
 from dashboard.cli.main import app
 from dashboard.documentation.variables import described, variables
+from dashboard.health.probes import ROUTES
 from tests.support.documented_commands import Block, blocks, blocks_of, commands, commands_of, pages
 from tests.support.environment import ROOT
 from tests.support.stack import temporal_binary
@@ -143,6 +144,8 @@ def _wrong_curl(words: tuple[str, ...]) -> str:
         known = api.get_openapi_schema(path_prefix="/api/v1/")["paths"]
         fits = [each for each in known if re.fullmatch(re.sub(r"\{\w+\}", r"[^/]+", each), path)]
         return "" if any(method.lower() in known[each] for each in fits) else f"The API has no {method} {path}."
+    if path in ROUTES:
+        return ""
     try:
         resolve(path)
     except Resolver404:

@@ -70,7 +70,7 @@ def test_pages_are_served_to_who_is_logged_in(logged_in: Client) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("served")
-@pytest.mark.parametrize("name", ["nowhere/", "../../../etc/passwd", "..%2f..%2fmkdocs.yml", "%00", "/etc/passwd"])
+@pytest.mark.parametrize("name", ["nowhere/", "../../../etc/passwd", "..%2f..%2fmkdocs.yml", "/etc/passwd"])
 def test_what_is_no_page_is_not_found(logged_in: Client, name: str) -> None:
     assert logged_in.get(f"/docs/{name}").status_code == 404
 

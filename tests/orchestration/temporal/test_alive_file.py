@@ -31,8 +31,11 @@ def test_sigusr2_writes_where_threads_are_and_ends_nothing_without_a_file() -> N
         assert process.stderr is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGUSR2)
-        written = process.stderr.readline()
-        _, rest = process.communicate("\n", timeout=60)
-        assert process.returncode == 0, rest
-    assert written.startswith("Current thread"), written
-    assert "stand_still" in rest
+        written = [process.stderr.readline()]
+        while "stand_still" not in written[-1]:
+            written.append(process.stderr.readline())
+            assert written[-1], written
+        assert process.stdin is not None
+        print(file=process.stdin, flush=True)
+        assert process.wait(60) == 0
+    assert "Current thread" in "".join(written)

@@ -9,7 +9,8 @@ INSTALL := pip install --quiet --disable-pip-version-check
 LOCK := UV_SYSTEM_CERTS=1 $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11.5 --generate-hashes --no-config \
 	--no-header --no-annotate --constraint constraints.txt
 SITE := build/docs/index.html
-MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+# With --quiet, --strict would count no warning.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 TEMPLATES = $(shell find templates -name '*.html')
 
 # A home and settings that only checks use.
@@ -74,7 +75,7 @@ docs: $(STAMP)
 
 # So that `make run` has documentation at /docs.
 $(SITE): mkdocs.yml CHANGELOG.md CONTRIBUTING.md SECURITY.md $(shell find docs -type f) | $(STAMP)
-	@$(MKDOCS) --site-dir build/docs.$$$$ && rm -rf build/docs && mv build/docs.$$$$ build/docs || echo "The documentation cannot be built."
+	@$(MKDOCS) --quiet --site-dir build/docs.$$$$ && rm -rf build/docs && mv build/docs.$$$$ build/docs || echo "The documentation cannot be built."
 
 # What a release consists of, as CycloneDX.
 sbom: $(TOOLS)/.installed

@@ -28,7 +28,7 @@ class SiteHook(BuildHookInterface):
         if find_spec("mkdocs") is not None:
             self.folder = tempfile.TemporaryDirectory(prefix="canopy-docs-")
             site = Path(self.folder.name)
-            command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(site)]
+            command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)]
             subprocess.run(command, cwd=self.root, check=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})
         elif not (site / "index.html").is_file():
             self.app.abort("The wheel contains the site of docs/: install mkdocs-material, or run `make docs` before.")

@@ -10,6 +10,7 @@ from typing import Any
 
 import environ
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from dashboard import resources
@@ -259,10 +260,17 @@ STATIC_URL = "/static/"
 STATIC_ROOT = HOME / "static"
 STATICFILES_DIRS = [resources.STATIC]
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {"BACKEND": "dashboard.server.upload_storage.UploadStorage"},
     "staticfiles": {"BACKEND": "dashboard.server.static_storage.StaticStorage"},
 }
 MEDIA_ROOT = HOME / "uploads"
+CANOPY_UPLOADS = env.str("CANOPY_UPLOADS", default="") or (
+    str(MEDIA_ROOT) if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3" else "database"
+)
+if CANOPY_UPLOADS != "database" and not CANOPY_UPLOADS.startswith(("/", "s3://")):
+    raise ImproperlyConfigured("CANOPY_UPLOADS is neither `database`, an absolute folder nor an s3:// address.")
+CANOPY_UPLOADS_KEY_ID = env.str("CANOPY_UPLOADS_KEY_ID", default="")
+CANOPY_UPLOADS_SECRET = env.str("CANOPY_UPLOADS_SECRET", default="")
 FILE_UPLOAD_TEMP_DIR = HOME / "incoming"  # where a large file is moved from, not copied
 FILE_UPLOAD_TEMP_DIR.mkdir(mode=0o700, exist_ok=True)
 FILE_UPLOAD_PERMISSIONS = 0o600

@@ -25,7 +25,7 @@ from dashboard.models.notifications import Channel, Delivery, DeliveryStatus, Oc
 from dashboard.models.operations import Action, Operation, position_ranges, positions_in
 from dashboard.models.schedules import Schedule, ScheduleEntry
 from dashboard.models.step_results import StepResult
-from dashboard.models.uploads import Upload, new_upload_id
+from dashboard.models.uploads import Upload, UploadPart, new_upload_id
 
 __all__ = [
     "BY_INTEREST",
@@ -75,6 +75,7 @@ __all__ = [
     "TokenUse",
     "UnansweredCommand",
     "Upload",
+    "UploadPart",
     "VersionIsImmutable",
     "new_upload_id",
     "position_ranges",

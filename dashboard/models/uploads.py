@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import BinaryIO, cast
+from typing import BinaryIO, ClassVar, cast
 
 from django.conf import settings
 from django.db import models
@@ -31,3 +31,17 @@ class Upload(models.Model):
     def reader(self) -> BinaryIO:
         """Open what was uploaded."""
         return cast("BinaryIO", self.file.storage.open(str(self.file.name), "rb"))
+
+
+class UploadPart(models.Model):
+    """A part of a file that is kept in the database, by the name that its storage gave it."""
+
+    name = models.CharField(max_length=200)
+    number = models.PositiveIntegerField()
+    content = models.BinaryField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["name", "number"], name="upload_part")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.number}"

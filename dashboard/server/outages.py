@@ -16,6 +16,10 @@ from orchestration.errors.texts import first_line
 from orchestration.temporal import connection as temporal
 
 
+class UploadsAway(StoreAway):
+    """The bucket of uploads does not answer, or with an error."""
+
+
 class Outage(Enum):
     """Why a request cannot be answered now, and may be in a moment."""
 
@@ -70,6 +74,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _told_by(error: BaseException) -> Outage | None:
+    if isinstance(error, UploadsAway):
+        return Outage.AWAY
     if database.is_cut(error):
         return Outage.TOO_SLOW
     if database.is_away(error) or isinstance(error, StoreAway):

@@ -6,12 +6,15 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.stack import PORTS_TRIED, Process, free_port
+import httpx
+
+from tests.support.stack import PORTS_TRIED, Process, free_port, http
 from tests.support.waiting import wait_until
 
 
@@ -72,3 +75,25 @@ def postgres(home: Path) -> Iterator[str]:
     finally:
         process.stop()
         shutil.rmtree(data, ignore_errors=True)
+
+
+@contextmanager
+def s3(home: Path) -> Iterator[str]:
+    """Run an S3-compatible server with an empty bucket `archive` and yield its address."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    server = Process(command, home / "s3.log")
+    server.start()
+    address = f"http://127.0.0.1:{port}"
+
+    def serves() -> bool:
+        try:
+            return http.put(f"{address}/archive", timeout=10).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    try:
+        wait_until(serves, lambda: f"the S3 server answers: {server.output}")
+        yield address
+    finally:
+        server.stop()

@@ -135,6 +135,14 @@ def file_store(name: str) -> FileStore:
 @lru_cache
 def _bucket(url: str, key: str, secret: str) -> Bucket:
     """Return a bucket, whose connections all batches of this worker share. Raises ValueError for an invalid URL."""
+    return Bucket(s3_store(url, key, secret))
+
+
+def s3_store(url: str, key: str, secret: str, *, ambient: bool = False) -> S3Store:
+    """Return a client of s3://bucket/prefix?endpoint=…&region=…. Raises ValueError for an invalid URL.
+
+    Without a key nothing is signed, or with `ambient` by what the environment gives a client of AWS.
+    """
     split = urlsplit(url)
     if split.scheme != "s3" or not split.netloc:
         raise ValueError(url)
@@ -142,17 +150,16 @@ def _bucket(url: str, key: str, secret: str) -> Bucket:
     if unknown := set(options) - {"endpoint", "region"}:
         raise ValueError(unknown)
     endpoint = options.get("endpoint")
-    store = S3Store(
+    return S3Store(
         split.netloc,
         prefix=split.path.strip("/") or None,
         credential_provider=(lambda: _credential(key, secret)) if key else None,
-        skip_signature=not key,
+        skip_signature=not key and not ambient,
         region=options.get("region", "us-east-1"),
         endpoint=endpoint,
         virtual_hosted_style_request=not endpoint,
         client_options={"allow_http": bool(endpoint and endpoint.startswith("http://"))},
     )
-    return Bucket(store)
 
 
 def _credential(key: str, secret: str) -> S3Credential:

@@ -6,14 +6,12 @@ import base64
 import gzip
 import hashlib
 import io
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import httpx
 import obstore
 import pytest
 from PIL import Image
@@ -23,8 +21,8 @@ from orchestration.processors.builtin.file_digest import file_digest
 from orchestration.processors.catalogue import load
 from orchestration.processors.data.file_stores import Bucket, file_store
 from orchestration.testing import Outcome, process_items
-from tests.support.stack import Process, free_port, http
-from tests.support.waiting import wait_until
+from tests.support import servers
+from tests.support.stack import free_port
 
 
 def picture(kind: str = "PNG", size: tuple[int, int] = (300, 200), mode: str = "RGB") -> bytes:
@@ -47,21 +45,8 @@ FILES = {
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An S3-compatible server with an empty bucket `archive`; returns its address."""
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = Process(command, tmp_path_factory.mktemp("s3") / "s3.log")
-    server.start()
-    address = f"http://127.0.0.1:{port}"
-
-    def serves() -> bool:
-        try:
-            return http.put(f"{address}/archive", timeout=10).status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    wait_until(serves, lambda: f"the S3 server answers: {server.output}")
-    yield address
-    server.stop()
+    with servers.s3(tmp_path_factory.mktemp("s3")) as address:
+        yield address
 
 
 @pytest.fixture(params=["folder", "bucket"])

@@ -32,8 +32,8 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(params=["database", "folder", "bucket"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> UploadStorage:
-    where = {"database": lambda: "database", "folder": lambda: str(tmp_path / "shared")}
-    settings.CANOPY_UPLOADS = where.get(request.param, lambda: request.getfixturevalue("bucket"))()
+    where = {"database": "database", "folder": str(tmp_path / "shared")}
+    settings.CANOPY_UPLOADS = where.get(request.param) or request.getfixturevalue("bucket")
     settings.CANOPY_UPLOADS_KEY_ID, settings.CANOPY_UPLOADS_SECRET = "key", "secret-of-the-bucket"
     settings.MEDIA_ROOT = str(tmp_path / "home")
     return UploadStorage()
@@ -50,7 +50,7 @@ def test_what_another_machine_stored_is_read_as_it_was(storage: UploadStorage, c
     with elsewhere.open(name) as opened:
         assert opened.read() == content
         opened.seek(0)
-        text = io.TextIOWrapper(opened, newline="")  # type: ignore[type-var]
+        text = io.TextIOWrapper(opened, newline="")
         assert sum(map(len, text)) == len(content)
     with elsewhere.open(name) as opened:
         opened.seek(PART_SIZE - 3)

@@ -12,7 +12,7 @@ import gc
 import logging
 import os
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
@@ -29,6 +29,8 @@ django.setup(set_prefix=False)
 
 from dashboard.accounts.identity import Identities
 from dashboard.activities.worker import run_notify_worker
+from dashboard.database.migration_state import say_what_is_missing
+from dashboard.database.threads import in_thread
 from dashboard.database.watched_connection import Limits, WatchedConnection
 from dashboard.health.own_port import begin_telling
 from dashboard.health.probes import answering_probes
@@ -47,6 +49,7 @@ from dashboard.server.limits.connections import limit_connections
 from dashboard.server.limits.layer import Limited
 from dashboard.server.outages import log_failure
 from dashboard.server.request_bodies import Handler
+from dashboard.server.static_files import collect_static
 from orchestration.startup import CannotStart, prepare_or_exit
 from orchestration.temporal.alive_file import touch_until_canceled
 
@@ -54,7 +57,12 @@ log = logging.getLogger(__name__)
 
 prepare_or_exit()  # before a server listens: its own word for a failed start is neither this code nor this line
 
-django_http = Handler()
+
+@cache
+def django_http() -> Handler:
+    """Return Django's handler, which serves the static files that are there when it is made."""
+    return Handler()
+
 
 WatchedConnection.limits = Limits(settings.DATABASE_STATEMENT_TIMEOUT)
 
@@ -85,7 +93,7 @@ async def _http(scope: Scope, receive: Any, send: Any) -> None:
     """Serve a request, and close its thread's connections however it ends: Django does not where a stream fails."""
     async with ThreadSensitiveContext():
         try:
-            await django_http(scope, receive, send)
+            await django_http()(scope, receive, send)
         finally:
             await sync_to_async(connections.close_all)()
 
@@ -111,6 +119,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 async def _lifespan(receive: Receive, send: Send) -> None:
     await receive()
     try:
+        await in_thread(_make_ready)()
         endpoint = begin_telling()
         await require_common_key()
     except CannotStart as error:
@@ -136,6 +145,16 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     await asyncio.sleep(EXIT_PAUSE)
     await send({"type": "lifespan.shutdown.complete"})
     end_if_drained()
+
+
+def _make_ready() -> None:
+    """Collect static files before Django's handler looks for them, and say what the database lacks. Raises CannotStart.
+
+    Until the database is migrated every request fails, and no load balancer finds this process ready.
+    """
+    collect_static()
+    django_http()
+    say_what_is_missing()
 
 
 def share_memory_arenas() -> None:

@@ -27,6 +27,7 @@ OWN_FILES = (
     "secret-key*",
     "static",
     "static.collected",
+    "static.lock",
     "temporal-ports.json",
     "temporal-ui-host",
     "temporal.sqlite3*",

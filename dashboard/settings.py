@@ -257,7 +257,8 @@ CONTENT_SECURITY_POLICY = {
 }
 
 STATIC_URL = "/static/"
-STATIC_ROOT = HOME / "static"
+STATIC_ROOT = Path(env.str("CANOPY_STATIC", default=str(HOME / "static")))
+"""Where static files are collected; elsewhere than in the home for an image whose root file system is read-only."""
 STATICFILES_DIRS = [resources.STATIC]
 STORAGES = {
     "default": {"BACKEND": "dashboard.server.upload_storage.UploadStorage"},

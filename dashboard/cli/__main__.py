@@ -2,4 +2,5 @@
 
 from dashboard.cli.main import main
 
-main()
+if __name__ == "__main__":  # web processes of `canopy web --workers 2` import it, too
+    main()

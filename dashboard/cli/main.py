@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from dashboard.cli import docs, migrate, probe, run, token, web, worker
+from dashboard.cli import check, docs, migrate, probe, run, static, token, user, web, worker
 from dashboard.cli.refusal import Refused
 from dashboard.cli.version import print_version
 
@@ -27,9 +27,12 @@ app = typer.Typer(
 app.command("run", epilog=run.EXAMPLES)(run.run)
 app.command("web", epilog=web.EXAMPLES)(web.web)
 app.command("worker", epilog=worker.EXAMPLES)(worker.worker)
+app.command("static", epilog=static.EXAMPLES)(static.static)
+app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("migrate", epilog=migrate.EXAMPLES)(migrate.migrate)
 app.command("docs", epilog=docs.EXAMPLES)(docs.docs)
 app.command("probe", epilog=probe.EXAMPLES)(probe.probe)
+app.add_typer(user.app, name="user")
 app.add_typer(token.app, name="token")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dashboard.cli.django_setup import call, find_own_modules
+from dashboard.cli.django_setup import call, find_own_modules, require_migrated
 from dashboard.cli.examples import examples
 from dashboard.cli.refusal import Refused
 
@@ -25,14 +25,21 @@ EXAMPLES = examples(
 
 Queues = Annotated[
     list[str] | None,
-    typer.Option(help="Task queue. Repeatable. Default: `canopy`; required with CANOPY_TOKEN.", show_default=False),
+    typer.Option(
+        metavar="NAME",
+        help="Task queue. Repeatable. Default: `canopy`; required with CANOPY_TOKEN.",
+        show_default=False,
+    ),
 ]
 Processors = Annotated[
-    str, typer.Option(help="Modules with processors, separated by commas. Default: CANOPY_PROCESSORS.")
+    str,
+    typer.Option(metavar="MODULES", help="Modules with processors, separated by commas. Default: CANOPY_PROCESSORS."),
 ]
 Grace = Annotated[
     float | None,
-    typer.Option(min=0, help="Seconds that items get to finish on shutdown. Default: 5.", show_default=False),
+    typer.Option(
+        metavar="SECONDS", min=0, help="Seconds that items get to finish on shutdown. Default: 5.", show_default=False
+    ),
 ]
 IsRemote = Annotated[
     bool | None,
@@ -64,4 +71,5 @@ def worker(queue: Queues = None, processors: Processors = "", grace: Grace = Non
 
         serve_remotely(os.environ[URL], os.environ[TOKEN].strip(), queue, grace)
     else:
+        require_migrated()
         call("worker", queue=queue or None, **({} if grace is None else {"grace": grace}))

@@ -10,17 +10,15 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from functools import cache
 from typing import Any
 
 from django.conf import settings
 from django.db import Error, connection
-from django.db.migrations.loader import MigrationLoader
-from django.db.migrations.recorder import MigrationRecorder
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from dashboard.database.migration_state import NAMES_SHOWN, missing_migrations
 from dashboard.database.threads import with_live_connections
 from dashboard.temporal import gateway
 from orchestration.client.reader import WorkerState
@@ -34,9 +32,6 @@ WORKER_ERRORS = {
 }
 NO_DATABASE, NO_TEMPORAL, NO_REDIS = "Can't reach the database.", "Can't reach Temporal.", "Can't reach Redis."
 NOT_MIGRATED = "The database is not migrated: run `canopy migrate`. Missing: {names}."
-
-NAMES_SHOWN = 3
-"""Migrations that are named."""
 
 Facts = Mapping[str, Any]
 
@@ -59,19 +54,13 @@ def _database() -> None:
 
 def _migrations() -> None:
     try:
-        missing = sorted(_known_migrations() - set(MigrationRecorder(connection).applied_migrations()))
+        missing = missing_migrations()
     except Error as error:
         raise Failed(NO_DATABASE) from error
     if missing:
-        names = ", ".join(f"{app}.{name}" for app, name in missing[:NAMES_SHOWN])
+        names = ", ".join(missing[:NAMES_SHOWN])
         more = f" and {len(missing) - NAMES_SHOWN} more" if missing[NAMES_SHOWN:] else ""
         raise Failed(NOT_MIGRATED.format(names=names + more))
-
-
-@cache
-def _known_migrations() -> frozenset[tuple[str, str]]:
-    """Return the migrations that this version has, by app and name."""
-    return frozenset(MigrationLoader(None, ignore_no_migrations=True).graph.nodes)
 
 
 async def _temporal() -> None:

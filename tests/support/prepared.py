@@ -24,10 +24,10 @@ PREPARE = (
     "--verbosity=0",
     f"""--command=
 from django.contrib.auth.models import Group, User
-from dashboard.management.commands.run import _collect_static
+from dashboard.server.static_files import collect_static
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
-_collect_static()
+collect_static()
 call_command("first_login")
 User.objects.create_user(**{VIEWER}).groups.add(Group.objects.get_or_create(name="viewer")[0])
 """,

@@ -25,6 +25,7 @@ from tests.support.prepared import VIEWER as VIEWER
 from tests.support.waiting import wait_until
 
 STOP_WITHIN = 15
+ENDS_WITHIN = 180
 START_WITHIN = 300
 
 PORTS_TRIED = 5
@@ -103,6 +104,11 @@ class Process:
             self._program = subprocess.Popen(
                 self.command, stdout=log, stderr=log, env=self._env, cwd=self._folder, preexec_fn=_restore_interrupt
             )
+
+    def ended_with(self) -> int:
+        """Wait until the program has ended by itself, and return its exit status."""
+        assert self._program is not None
+        return self._program.wait(ENDS_WITHIN)
 
     def kill(self) -> None:
         """End the program as a crash would."""

@@ -10,11 +10,12 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.core.management.base import BaseCommand, OutputWrapper
-from django.db import transaction
+from django.db import connection, transaction
 
 from dashboard.accounts.api_tokens import create_token
 from dashboard.accounts.permissions import OPERATORS
 from dashboard.accounts.sessions import password_is_first
+from dashboard.database.one_process import one_process
 
 FIRST_LOGIN = "first-login.json"
 USERNAME = "operator"
@@ -41,9 +42,17 @@ def is_terminal(output: OutputWrapper) -> bool:
     return output.isatty() and not os.environ.get("JOURNAL_STREAM")
 
 
-@transaction.atomic
 def make_first_login() -> dict[str, str] | None:
-    """Create the first account and write its login to a file of mode 600; None if there are accounts."""
+    """Create the first account and write its login to a file of mode 600; None if there are accounts.
+
+    One process at a time: there is one first account, however many start with an empty database.
+    """
+    with one_process(connection, "first-login", lambda: None):
+        return _make_first_login()
+
+
+@transaction.atomic
+def _make_first_login() -> dict[str, str] | None:
     if User.objects.exists():
         return None
     login = {"username": USERNAME, "password": secrets.token_urlsafe(16)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -12,12 +11,10 @@ import threading
 import time
 import urllib.request
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import environ
 from django.conf import settings
-from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
@@ -41,6 +38,7 @@ from dashboard.server.processes import (
     temporal_ui_host,
 )
 from dashboard.server.reload import reload_environment
+from dashboard.server.static_files import collect_static
 from orchestration.extras import how_to_install
 from orchestration.startup import CannotStart, prepare
 from orchestration.telemetry.log_lines import is_json
@@ -141,8 +139,7 @@ def _prepare() -> dict[str, str]:
     # Without a pool: its threads must not exist when processes are forked, and it hides why a database is unreachable.
     connections[DEFAULT_DB_ALIAS].settings_dict.get("OPTIONS", {}).pop("pool", None)
     call_command("migrate", verbosity=0)
-    if not settings.DEBUG:  # with DEBUG they are served from their source folders
-        _collect_static()
+    collect_static()
     return own
 
 
@@ -164,19 +161,6 @@ def _temporal() -> dict[str, str]:
         host = temporal_ui_host(settings.HOME)
         own |= {"TEMPORAL_UI_OPTIONS": f"--ui-ip {host} --ui-port {ui}", "TEMPORAL_UI_URL": f"http://{host}:{ui}"}
     return own
-
-
-def _collect_static() -> None:
-    """Collect static files if one of them has changed: hashing and compressing them takes seconds."""
-    listing = hashlib.sha256()
-    for finder in get_finders():
-        for name, storage in finder.list([]):
-            found = Path(storage.path(name)).stat()
-            listing.update(f"{name} {found.st_mtime_ns} {found.st_size}\n".encode())
-    digest_file = settings.HOME / "static.collected"
-    if not (digest_file.exists() and digest_file.read_text() == listing.hexdigest() and settings.STATIC_ROOT.exists()):
-        call_command("collectstatic", verbosity=0, interactive=False, clear=True)
-        digest_file.write_text(listing.hexdigest())
 
 
 def _unavailable_parts(health: str) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dashboard.chunk_store.store import DjangoChunkStore
+from dashboard.database.migration_state import say_what_is_missing
 from dashboard.database.watched_connection import Limits, WatchedConnection
 from dashboard.server.standby import STANDBY, await_work
 from dashboard.temporal import connection
@@ -40,6 +41,7 @@ class Command(BaseCommand):
         refuse_own_signals()
         try:
             prepare()
+            say_what_is_missing()
         except CannotStart as error:
             raise CommandError(str(error), returncode=2) from error
         WatchedConnection.limits = Limits(STATEMENT_TIMEOUT)

@@ -1,0 +1,46 @@
+"""canopy check: what is wrong here, and how to fix it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from dashboard.cli.django_setup import find_own_modules, with_django
+from dashboard.cli.examples import examples
+
+EXAMPLES = examples(
+    ("what is wrong on this machine?", "canopy check"),
+    ("in a script: go on unless something keeps Canopy from working", "canopy check || test $? -eq 1"),
+    ("for a program", "canopy check --json"),
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object: status, and what was found.")]
+
+
+def check(as_json: AsJson = False) -> None:
+    """Look for what is wrong, and say how to fix it.
+
+    It looks at the settings, the secret key, files and their rights, room on the disk, the storage of uploads, the
+    database and its migrations, Redis, Temporal and its namespace, the clocks of both, and whether a worker polls each
+    task queue. A line each, which begins with ok, warn or fail. Ends with 0 if all is well, with 1 for warnings, with 2
+    if something keeps Canopy from working. Changes nothing.
+    """
+    find_own_modules()
+    with_django()
+    from dashboard.preflight.findings import Level, gravest
+    from dashboard.preflight.report import all_findings
+
+    found = []
+    for each in all_findings():
+        found.append(each)
+        if not as_json:
+            typer.echo(each.line)
+    worst = gravest(found)
+    if as_json:
+        checks = [asdict(each) | {"level": each.level.name.lower()} for each in found]
+        typer.echo(json.dumps({"status": worst.name.lower(), "checks": checks}, indent=2))
+    if worst is not Level.OK:
+        raise typer.Exit(int(worst))

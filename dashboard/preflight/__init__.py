@@ -1,0 +1,1 @@
+"""What `canopy check` looks at: findings about settings, database, Temporal, Redis and files."""

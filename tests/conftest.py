@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from temporalio.client import Client
 
 from orchestration.temporal.connection import Connection, connect_with_retries
-from tests.support.stack import Stack, TemporalServer
+from tests.support.stack import Stack, TemporalServer, free_port
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
@@ -86,7 +86,7 @@ def shop_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stack(stack_server: TemporalServer, shop_database: Path) -> Iterator[Stack]:
     """The whole product, running. Tests that kill a part of it take `fragile_stack`."""
     shop = {"CANOPY_CONNECTION_SHOP": f"sqlite:///{shop_database}", "CANOPY_CONNECTION_SHOP_WRITABLE": "1"}
-    made = Stack(stack_server, shop)
+    made = Stack(stack_server, shop | {"CANOPY_WORKER_HTTP": f"127.0.0.1:{free_port()}"})
     try:
         made.start()
         yield made

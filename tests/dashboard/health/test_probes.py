@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -197,6 +198,13 @@ def test_each_part_that_stops_is_reported_and_each_that_recovers_is_healthy_agai
     assert (healthy["code"], healthy["status"]) == (200, "ok")
     assert healthy["worker"]["heartbeat_age"] < WORKER_LOST_AFTER
     assert state(fragile_stack, "readyz")["migrations"] == {"ok": True, "error": ""}
+    of_worker = f"http://{fragile_stack.environment['CANOPY_WORKER_HTTP']}"
+    wait_until(lambda: http.get(f"{of_worker}/readyz").status_code == 200, "the worker is ready")
+    metrics = http.get(f"{of_worker}/metrics").text
+    assert 'temporal_worker_task_slots_available{namespace="default",task_queue="canopy"' in metrics
+    assert {"canopy_items_started_total", "canopy_threads_stuck"} <= set(
+        re.findall(r"^# TYPE (\S+)", metrics, re.MULTILINE)
+    )
 
     fragile_stack.worker.kill()
     lost = wait_until(
@@ -215,5 +223,8 @@ def test_each_part_that_stops_is_reported_and_each_that_recovers_is_healthy_agai
     assert (gone["code"], gone["database"]["ok"]) == (503, True)
     assert gone["temporal"]["error"]
     assert state(fragile_stack, "livez")["code"] == 200
+    unready = http.get(f"{of_worker}/readyz")
+    assert (unready.status_code, unready.json()["failing"]) == (503, ["temporal"])
+    assert http.get(f"{of_worker}/livez").status_code == 200
     fragile_stack.temporal.start()
     fragile_stack.wait_healthy()

@@ -61,4 +61,5 @@ def web(host: Host = "127.0.0.1", port: Port = 8000, workers: Workers = 1, grace
         workers=workers,
         proxy_headers=False,
         log_level="warning",
+        log_config=None,  # its lines are like all others
     )

@@ -1,0 +1,22 @@
+"""canopy web: how it has uvicorn serve."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+import uvicorn
+
+from dashboard.cli import web
+
+
+def test_lines_of_the_server_go_where_all_others_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uvicorn gives its loggers handlers and a format of its own, unless it is told not to."""
+    given = dict[str, Any]()
+    monkeypatch.setattr(uvicorn, "run", lambda app, **options: given.update(app=app, **options))
+    monkeypatch.setattr(web, "with_django", lambda: None)
+    web.web()
+    uvicorn.Config(**given)
+    assert logging.getLogger("uvicorn.error").handlers == logging.getLogger("uvicorn").handlers == []
+    assert logging.getLogger("uvicorn").propagate

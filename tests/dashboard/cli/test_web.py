@@ -9,13 +9,15 @@ import pytest
 import uvicorn
 
 from dashboard.cli import web
+from dashboard.server import static_files
 
 
 def test_lines_of_the_server_go_where_all_others_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """uvicorn gives its loggers handlers and a format of its own, unless it is told not to."""
     given = dict[str, Any]()
     monkeypatch.setattr(uvicorn, "run", lambda app, **options: given.update(app=app, **options))
-    monkeypatch.setattr(web, "with_django", lambda: None)
+    monkeypatch.setattr(web, "require_migrated", lambda: None)
+    monkeypatch.setattr(static_files, "collect_static", lambda: None)
     web.web()
     uvicorn.Config(**given)
     assert logging.getLogger("uvicorn.error").handlers == logging.getLogger("uvicorn").handlers == []

@@ -51,6 +51,7 @@ from dashboard.server.outages import log_failure
 from dashboard.server.request_bodies import Handler
 from dashboard.server.static_files import collect_static
 from orchestration.startup import CannotStart, prepare_or_exit
+from orchestration.telemetry import tracing
 from orchestration.temporal.alive_file import touch_until_canceled
 
 log = logging.getLogger(__name__)
@@ -138,6 +139,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     await asyncio.wait([stopped, drained], return_when=asyncio.FIRST_COMPLETED)
     await end_loops(tasks)
     await stopped
+    await asyncio.to_thread(tracing.stop)
     for task in (drained, alive):
         task.cancel()
     if endpoint is not None:

@@ -15,6 +15,7 @@ from django.utils.module_loading import import_string
 
 from dashboard import resources
 from dashboard.environment import cookie_name, is_loopback, make_private, variable
+from orchestration.telemetry import tracing
 from orchestration.telemetry.log_lines import log_what_ends_the_process, logging_config
 
 env = environ.Env()
@@ -76,6 +77,8 @@ NEW_PASSWORD_REQUIRED = HTTPS or not is_loopback(LISTENS_ON)
 TEMPORAL_ADDRESS = env.str("TEMPORAL_ADDRESS", default="")
 TEMPORAL_NAMESPACE = env.str("TEMPORAL_NAMESPACE", default="")
 TEMPORAL_UI_URL = env.str("TEMPORAL_UI_URL", default="http://127.0.0.1:8233")
+CANOPY_TRACE_URL = env.str("CANOPY_TRACE_URL", default="")
+"""The address of a trace where traces are looked at, with {trace_id}: panes of children link to it."""
 
 # The dashboard's public URL, for links in notifications, and the mail server that sends them, if there is one.
 CANOPY_URL = env.str(
@@ -150,6 +153,9 @@ MIDDLEWARE = [
     "dashboard.server.form_addresses.back_to_the_form",
     "axes.middleware.AxesMiddleware",
 ]
+
+if tracing.is_wanted():
+    MIDDLEWARE.insert(0, "dashboard.server.traced_requests.traced")
 
 TEMPLATES: list[dict[str, Any]] = [
     {

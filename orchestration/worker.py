@@ -37,7 +37,7 @@ from orchestration.processors.secrets import (
 )
 from orchestration.processors.stuck import stuck_threads
 from orchestration.processors.worker_loop import LoopWatch
-from orchestration.telemetry import worker_metrics
+from orchestration.telemetry import tracing, worker_metrics
 from orchestration.telemetry.process_endpoint import ProcessEndpoint
 from orchestration.telemetry.worker_health import WorkerHealth
 from orchestration.temporal.alive_file import touch_until_canceled
@@ -149,7 +149,9 @@ def serve(connection: Connection, activities: ChunkActivities, queues: Sequence[
     """
     sys.setswitchinterval(SWITCH_INTERVAL)
     gc.freeze()  # modules stay loaded: the collector need not scan them again
+    tracing.configure("canopy-worker")
     asyncio.run(_serve(connection, activities, queues, grace))
+    tracing.stop()
     logging.shutdown()
     end_process()
 

@@ -30,6 +30,7 @@ from orchestration.contracts.events import NodeKind
 from orchestration.contracts.messages import MOST_CHILDREN
 from orchestration.contracts.status import Status
 from orchestration.plan.plan import Plan
+from orchestration.telemetry import tracing
 
 FOUR_EYES = gettext_lazy("Four eyes: whoever launched this batch may not approve it. Another operator has to.")
 
@@ -132,7 +133,8 @@ def roll_back(person: Person, batch: Batch) -> str:
         raise OperationError(_("There is nothing left to undo."), 409)
     scope = counted(number, "child", "children")
     command = command_on(batch, "roll back", scope)
-    with audited(operator, batch, "roll back", scope, command=command):
+    continued = tracing.continued(batch.traceparent, "roll back")
+    with audited(operator, batch, "roll back", scope, command=command), continued:
         run_id = async_to_sync(gateway().roll_back)(root, command.mark)
     apply_events(batch.pk, [begun_again(Node.objects.get(batch=batch, kind=NodeKind.ROOT), run_id)])
     announce_change_from_thread(batch.pk)

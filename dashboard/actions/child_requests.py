@@ -24,6 +24,7 @@ from orchestration.client.external_workflows import ResetRefused
 from orchestration.contracts.events import EventKind, TreeEvent
 from orchestration.contracts.messages import ChildrenAnswer
 from orchestration.contracts.status import LEFT_OUT, Status
+from orchestration.telemetry import tracing
 from orchestration.temporal.commands import Inquiry, OutcomeUnknown
 from orchestration.temporal.connection import BatchNotRunning, TemporalUnavailable
 
@@ -123,13 +124,14 @@ def _retry_own(operation: Operation, root: Node, eligible: dict[int, Node], resu
     if window is not None:
         start = replace(start, window=window)
     try:
-        answer = async_to_sync(gateway().retry)(
-            start,
-            paths_above(eligible, parents),
-            believed_open=open_ids(parents),
-            update_id=_digest([*eligible.values(), *([root] if result.resumes_flow else [])]),
-            lost=_without_results(eligible),
-        )
+        with tracing.continued(batch.traceparent, "retry"):
+            answer = async_to_sync(gateway().retry)(
+                start,
+                paths_above(eligible, parents),
+                believed_open=open_ids(parents),
+                update_id=_digest([*eligible.values(), *([root] if result.resumes_flow else [])]),
+                lost=_without_results(eligible),
+            )
     except OutcomeUnknown as error:
         take_retry(operation, root, error.answer or ChildrenAnswer(), eligible, replace(result, resumes_flow=False))
         raise

@@ -25,6 +25,7 @@ from orchestration.contracts.dashboard_activities import DueLaunch, LaunchedBatc
 from orchestration.contracts.names import LAUNCH_SCHEDULED_ACTIVITY
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import root_id
+from orchestration.telemetry import tracing
 from orchestration.temporal.connection import BatchNotRunning
 
 CONCURRENT_LAUNCHES = 4
@@ -67,7 +68,8 @@ def _launch(due: DueLaunch) -> Batch:
         raise
     batch = launched.batch
     if (not launched.created or batch.start_error) and not batch.is_discarded:
-        async_to_sync(gateway().start)(root_input(batch))
+        with tracing.continued(batch.traceparent, "start"):
+            async_to_sync(gateway().start)(root_input(batch))
     return batch
 
 

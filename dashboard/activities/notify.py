@@ -17,6 +17,7 @@ from dashboard.metrics import definitions as metrics
 from dashboard.projection.events import apply_events
 from orchestration.contracts.events import NotifyInput, TreeEvent
 from orchestration.contracts.names import NOTIFY_ACTIVITY
+from orchestration.telemetry import tracing
 
 CONCURRENT_NOTIFIES = 8
 _threads = ThreadPoolExecutor(CONCURRENT_NOTIFIES, thread_name_prefix="notify")
@@ -28,7 +29,7 @@ _threads = ThreadPoolExecutor(CONCURRENT_NOTIFIES, thread_name_prefix="notify")
 async def notify(given: NotifyInput) -> None:
     """Project a batch's tree events, then notify its viewers."""
     project = database_sync_to_async(apply_events, thread_sensitive=False, executor=_threads)
-    with _measured(given.events):
+    with tracing.span("write rows", batch=given.batch_id, events=len(given.events)), _measured(given.events):
         await project(given.batch_id, given.events)
     await doorbell.announce_change(given.batch_id)
 

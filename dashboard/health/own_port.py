@@ -6,7 +6,7 @@ from dashboard.health.checks import needed_by_batches, needed_to_serve
 from dashboard.health.gauges import open_batches
 from dashboard.health.probes import is_for_this_machine
 from orchestration.processors.secrets import mask_logs, register_own_secrets
-from orchestration.telemetry import sdk_metrics
+from orchestration.telemetry import sdk_metrics, tracing
 from orchestration.telemetry.process_endpoint import ProcessEndpoint
 
 ADDRESS = "CANOPY_METRICS"
@@ -14,9 +14,10 @@ ADDRESS = "CANOPY_METRICS"
 
 
 def begin_telling() -> ProcessEndpoint | None:
-    """Mask secrets in the log, have Temporal's SDK count if somebody may read it, and open the port if there is one."""
+    """Mask secrets in the log, trace and count if somebody asks for it, and open the port if there is one."""
     register_own_secrets()
     mask_logs()
+    tracing.configure("canopy-web")
     if is_for_this_machine():
         sdk_metrics.want()
     return ProcessEndpoint.of_environment(ADDRESS, needed_to_serve, needed_by_batches, open_batches.refresh)

@@ -27,6 +27,7 @@ from orchestration.contracts.workflow_ids import root_id
 from orchestration.definitions.models import Definition, Pipeline, Stage
 from orchestration.definitions.source_tree import DefinitionErrors
 from orchestration.plan.layout import Layout
+from orchestration.telemetry import tracing
 from orchestration.temporal.connection import TemporalUnavailable
 
 
@@ -108,6 +109,7 @@ def _write(person: User, request: LaunchRequest) -> Batch:
             definition_id=request.definition,
             idempotency_key=request.idempotency_key,
             fingerprint=fingerprint,
+            traceparent=tracing.current_traceparent(),
             reading={"is_last": not request.plan.paged or request.count > 0},
             children_pending=layout.children,
             items_pending=request.count,

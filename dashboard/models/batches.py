@@ -19,6 +19,7 @@ from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import WorkflowTree, root_id
 from orchestration.definitions.models import RESUMABLE_KINDS
 from orchestration.plan.plan import Plan
+from orchestration.telemetry.tracing import trace_id_of
 
 
 class Tally(models.Model):
@@ -79,6 +80,7 @@ class Batch(Tally):
     A batch that Canopy did not launch has `watched_id`, its root's workflow id, and consists of the runs that started
     since `watched_since`; it has no items, and its processor is the root's workflow type.
     `opened_at` is the start of the root's newest run and `done_at_open` the children closed before it (for the ETA).
+    `traceparent` is the span of its launch, as the header of W3C has it, of which all else is a part.
     `samples` is the progress per second over the last minute in which there was any: `orchestration.throughput`.
     """
 
@@ -124,6 +126,7 @@ class Batch(Tally):
     watched_since = models.DateTimeField(null=True, blank=True)
     idempotency_key = models.CharField(max_length=200, null=True, blank=True)
     fingerprint = models.CharField(max_length=64, blank=True)
+    traceparent = models.CharField(max_length=55, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     opened_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
@@ -144,6 +147,11 @@ class Batch(Tally):
 
     def __str__(self) -> str:
         return self.label or self.id
+
+    @property
+    def trace_id(self) -> str:
+        """The id of its trace, as 32 hexadecimal digits; empty if it was not traced."""
+        return trace_id_of(self.traceparent)
 
     @property
     def plan(self) -> Plan:

@@ -32,7 +32,7 @@ from dashboard.temporal import gateway
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import root_id
-from orchestration.telemetry import log_context
+from orchestration.telemetry import log_context, tracing
 from orchestration.temporal.connection import BatchNotRunning, TemporalUnavailable
 
 log = logging.getLogger(__name__)
@@ -235,7 +235,9 @@ async def _start_pending(batch: Batch) -> None:
     if datetime.now(UTC) - batch.created_at < LAUNCH_HEAD_START:
         return
     try:
-        await gateway().start(await in_thread(fenced(root_input))(batch))
+        root = await in_thread(fenced(root_input))(batch)
+        with tracing.continued(batch.traceparent, "start"):
+            await gateway().start(root)
         error = ""
     except Replaced:
         raise

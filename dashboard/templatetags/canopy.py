@@ -265,6 +265,12 @@ def temporal_url(workflow_id: str, run_id: str = "") -> str:
     return f"{base}/workflows/{quote(workflow_id, safe='')}" + (f"/{quote(run_id, safe='')}" if run_id else "")
 
 
+@register.simple_tag
+def trace_url(trace_id: str) -> str:
+    """Return the URL of a trace where traces are looked at; empty if the installation names no such place."""
+    return str(settings.CANOPY_TRACE_URL.replace("{trace_id}", quote(trace_id, safe=""))) if trace_id else ""
+
+
 @register.filter
 def item_status(item: Any, node: Any) -> str:
     """Return the displayed status of an item: its own, or while it is pending that of its child."""

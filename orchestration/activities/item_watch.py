@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from orchestration.processors.raised import RETRY_AFTER_LIMIT
-from orchestration.telemetry import log_context
+from orchestration.telemetry import log_context, tracing
 from orchestration.telemetry.worker_metrics import ItemMetrics
 
 SHOWN_KEYS = 3
@@ -45,15 +45,18 @@ class _Attempt:
     def __init__(self, metrics: ItemMetrics, number: int, attempt: int, about: dict[str, Any]) -> None:
         self._metrics, self._number, self._attempt, self._about = metrics, number, attempt, about
         self._token: Token[Any]
+        self._span = tracing.span(f"process {about['processor']}", **about)
 
     async def __aenter__(self) -> None:
         self._token = log_context.enter(self._about)
+        self._span.__enter__()
         self._metrics.began(self._number, self._attempt)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
     ) -> None:
         self._metrics.ended(self._number)
+        self._span.__exit__(kind, error, stack)
         log_context.leave(self._token)
 
 

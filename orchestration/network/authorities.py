@@ -36,6 +36,12 @@ def tls_context() -> ssl.SSLContext:
         raise InvalidAuthorities(f"{name}, which cannot be used: {reason}.") from None
 
 
+def authorities_file() -> str | None:
+    """Return the file or folder of the same authorities, for a client that takes no context; None for its own."""
+    given = os.environ.get(CERTIFICATES) or os.environ.get(FOLDER)
+    return given or ssl.get_default_verify_paths().cafile
+
+
 def is_untrusted(error: BaseException) -> bool:
     """Whether a connection failed because its certificate is of no authority that this process trusts."""
     cause: BaseException | None = error

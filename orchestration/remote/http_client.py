@@ -10,6 +10,7 @@ import httpx
 from orchestration.errors.texts import named
 from orchestration.network.authorities import is_untrusted, tls_context
 from orchestration.network.proxies import proxy_for
+from orchestration.telemetry import tracing
 
 JSON = "application/json"
 
@@ -51,4 +52,6 @@ def reason_of(error: httpx.TransportError) -> str:
 
 def post(client: httpx.Client, path: str, body: bytes, kind: str = JSON, **query: Any) -> httpx.Response:
     """Post a body of a content type, JSON by default. Raises httpx.HTTPError where there is no answer."""
-    return client.post(path, content=body, params=query, headers={"Content-Type": kind})
+    headers = {"Content-Type": kind}
+    tracing.carry(headers)
+    return client.post(path, content=body, params=query, headers=headers)

@@ -15,7 +15,7 @@ import structlog
 
 FIELDS = (
     *("batch", "node", "run", "attempt", "item", "item_attempt", "processor", "queue", "activity", "delivery"),
-    *("request", "method", "route", "user"),
+    *("request", "method", "route", "user", "trace"),
 )
 
 _fields: ContextVar[Mapping[str, Any]] = ContextVar("canopy_log_fields", default={})  # noqa: B039  never changed

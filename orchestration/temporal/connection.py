@@ -23,6 +23,7 @@ from temporalio.service import (
 )
 
 from orchestration.network.proxies import proxy_for
+from orchestration.telemetry import tracing
 from orchestration.temporal.data_converter import data_converter, with_codec
 from orchestration.temporal.refusals import brief, refusal_of
 from orchestration.temporal.remote_codec import CodecServer, RemoteCodec
@@ -230,6 +231,7 @@ async def connect(
         keep_alive_config=KEEP_ALIVE,
         retry_config=retry,
         runtime=runtime,
+        interceptors=tracing.interceptors(),
         http_connect_proxy_config=_proxy(connection),
     )
 

@@ -142,6 +142,18 @@ def test_links_lead_to_temporals_own_ui(logged_in: Client, operator: User, setti
     assert "Open in Temporal" not in pane(logged_in, node)
 
 
+def test_a_child_shows_its_trace_and_where_to_look_at_it(logged_in: Client, operator: User, settings: Settings) -> None:
+    batch = make_batch(operator, 2)
+    assert "pane-trace" not in pane(logged_in, child_of(batch, 0))
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    Batch.objects.filter(pk=batch.pk).update(traceparent=f"00-{trace}-b7ad6b7169203331-01")
+    shown = pane(logged_in, child_of(batch, 0))
+    assert f'id="pane-trace">{trace}<' in shown
+    assert "Open trace" not in shown
+    settings.CANOPY_TRACE_URL = "https://traces.test/trace/{trace_id}?of=canopy"
+    assert f'href="https://traces.test/trace/{trace}?of=canopy"' in pane(logged_in, child_of(batch, 0))
+
+
 def test_every_kind_of_node_has_a_pane(logged_in: Client, operator: User) -> None:
     batch = make_batch(operator, 1_001)
     start_root(batch)

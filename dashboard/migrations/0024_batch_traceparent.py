@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("dashboard", "0020_leases"),
+        ("dashboard", "0023_upload_parts"),
     ]
 
     operations = [

@@ -77,8 +77,7 @@ NEW_PASSWORD_REQUIRED = HTTPS or not is_loopback(LISTENS_ON)
 TEMPORAL_ADDRESS = env.str("TEMPORAL_ADDRESS", default="")
 TEMPORAL_NAMESPACE = env.str("TEMPORAL_NAMESPACE", default="")
 TEMPORAL_UI_URL = env.str("TEMPORAL_UI_URL", default="http://127.0.0.1:8233")
-CANOPY_TRACE_URL = env.str("CANOPY_TRACE_URL", default="")
-"""The address of a trace where traces are looked at, with {trace_id}: panes of children link to it."""
+CANOPY_TRACE_URL = env.str("CANOPY_TRACE_URL", default="")  # with {trace_id}
 
 # The dashboard's public URL, for links in notifications, and the mail server that sends them, if there is one.
 CANOPY_URL = env.str(
@@ -134,6 +133,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    *(["dashboard.server.traced_requests.traced"] if tracing.is_wanted() else []),
     "dashboard.server.problems.retry_later",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -153,9 +153,6 @@ MIDDLEWARE = [
     "dashboard.server.form_addresses.back_to_the_form",
     "axes.middleware.AxesMiddleware",
 ]
-
-if tracing.is_wanted():
-    MIDDLEWARE.insert(0, "dashboard.server.traced_requests.traced")
 
 TEMPLATES: list[dict[str, Any]] = [
     {

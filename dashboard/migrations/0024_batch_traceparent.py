@@ -12,6 +12,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="batch",
             name="traceparent",
-            field=models.CharField(blank=True, max_length=55),
+            field=models.CharField(blank=True, db_default="", default="", max_length=55),
         ),
     ]

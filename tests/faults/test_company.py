@@ -110,17 +110,18 @@ def test_a_batch_is_one_trace_from_its_launch_to_its_rows_and_so_is_its_retry(co
     assert collector.path(trace, ran) == [*child, ran]
     assert {each.service for each in collector.of(trace)} == {"canopy-web", "canopy-worker"}
 
-    before = sum(each.name == "process simulate" for each in collector.of(trace))
-    assert before == 4
+    def processed() -> int:
+        return sum(each.name == "process simulate" for each in collector.of(trace))
+
+    def links() -> list[tuple[str, ...]]:
+        return [each.links for each in collector.of(trace) if each.name == "retry"]
+
+    wait_until(lambda: processed() == 4, lambda: str(collector.of(trace)))
     answer = stack.api(
         "POST", f"/batches/{batch}/retry", {"status": "failed"}, traceparent=f"00-{retried}-{token_hex(8)}-01"
     )
     assert answer.status_code == 202, answer.text
-    wait_until(
-        lambda: sum(each.name == "process simulate" for each in collector.of(trace)) == 2 * before,
-        lambda: str(collector.of(trace)),
-    )
-    assert [each.links for each in collector.of(trace) if each.name == "retry"] == [(retried,)]
+    wait_until(lambda: processed() == 8 and links() == [(retried,)], lambda: str(collector.of(trace)))
 
 
 def test_credentials_are_replaced_without_a_restart_and_refused_in_words(company: Company) -> None:

@@ -73,8 +73,7 @@ SECURE_REFERRER_POLICY = SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 NEW_PASSWORD_REQUIRED = HTTPS or not is_loopback(LISTENS_ON)
 """Whether who logs in with the first password has to change it: the dashboard is not for this machine alone."""
 
-# Empty: what the profile of temporal.toml says. How to connect is read by `orchestration.temporal.profile`.
-TEMPORAL_ADDRESS = env.str("TEMPORAL_ADDRESS", default="")
+TEMPORAL_ADDRESS = env.str("TEMPORAL_ADDRESS", default="")  # empty: as orchestration.temporal.profile reads it
 TEMPORAL_NAMESPACE = env.str("TEMPORAL_NAMESPACE", default="")
 TEMPORAL_UI_URL = env.str("TEMPORAL_UI_URL", default="http://127.0.0.1:8233")
 CANOPY_TRACE_URL = env.str("CANOPY_TRACE_URL", default="")  # with {trace_id}

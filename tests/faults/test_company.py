@@ -20,6 +20,8 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
+FAILING = {"seconds_from": 0, "seconds_to": 0.01, "fail_percent": 100}
+
 PROFILE = """
 [profile.company]
 address = "{address}"
@@ -84,13 +86,7 @@ def company(stack_server: TemporalServer, tmp_path_factory: pytest.TempPathFacto
 def test_a_batch_is_one_trace_from_its_launch_to_its_rows_and_so_is_its_retry(company: Company) -> None:
     stack, collector = company.stack, company.collector
     trace, retried = token_hex(16), token_hex(16)
-    parameters = {"seconds_from": 0, "seconds_to": 0.01, "fail_percent": 100}
-    body = {
-        "processor": "simulate",
-        "parameters": parameters,
-        "count": 4,
-        "plan": {"chunk_size": 2, "item_attempts": 1},
-    }
+    body = {"processor": "simulate", "parameters": FAILING, "count": 4, "plan": {"chunk_size": 2, "item_attempts": 1}}
     answer = stack.api("POST", "/batches", body, traceparent=f"00-{trace}-{token_hex(8)}-01")
     assert answer.status_code == 201, answer.text
     batch = str(answer.json()["id"])

@@ -37,6 +37,9 @@ BETWEEN = (4.0, 22.0)
 """Seconds from one fault to the next, from and to."""
 
 MOST_OPEN = 5
+ITEMS = (60, 220)
+"""Of a batch, from and to."""
+
 END_WITHIN = 900.0
 LAST_LOOK = 12.0
 """Seconds for the reconciler's last look, once every batch has ended."""
@@ -89,9 +92,11 @@ def drawn(seed: int, with_disks: Collection[str] = ()) -> Iterator[Fault]:
 class Campaign:
     """One run of faults against a deployment with a workload and onlookers."""
 
-    def __init__(self, deployment: Deployment, seed: int = SEED, most_open: int = MOST_OPEN) -> None:
+    def __init__(
+        self, deployment: Deployment, seed: int = SEED, *, most_open: int = MOST_OPEN, items: tuple[int, int] = ITEMS
+    ) -> None:
         self._deployment, self.faults = deployment, list[Fault]()
-        self.workload = Workload(deployment, seed, most_open)
+        self.workload = Workload(deployment, seed, most_open, items)
         newest: Callable[[], Sequence[str]] = lambda: list(self.workload.batches)[-6:]  # noqa: E731
         self._onlookers = Onlookers(deployment, newest, self.workload.over)
 
@@ -115,6 +120,8 @@ class Campaign:
             say("no more faults; what is open goes on")
             wait_until(lambda: not self.workload.open, self._describe_open, END_WITHIN)
             time.sleep(LAST_LOOK)
+        for batch, each in self.workload.batches.items():
+            say(f"{batch} {each.kind}: {each.items} items, {each.ended - each.at:.1f} s, {each.action or each.status}")
 
     @contextmanager
     def _beside(self, *loops: Callable[[], None]) -> Iterator[None]:

@@ -14,6 +14,7 @@ import socket
 import ssl
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import ClassVar
@@ -76,7 +77,7 @@ class Deployment:
     """Parts that have a disk of their own where that is to be had, and its folder in the home."""
 
     def __init__(self, home: Path, *, has_links: bool = True, has_disks: bool = False) -> None:
-        home.chmod(0o755)  # PostgreSQL is another user, and goes through it
+        home.chmod(0o755)  # PostgreSQL is another user, and goes through it: not below a folder of pytest
         self.home, self.parts, self.ledger = home, dict[str, Part](), home / "ledger"
         self._ports = {name: free_port() for name in (*NEIGHBOURS, *WEBS, "nginx", "metrics")}
         self._links, self._open = Links(), ExitStack()
@@ -98,9 +99,11 @@ class Deployment:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
-        for name in (REMOTE, "nginx", *WORKERS, *WEBS, "temporal", "redis", "postgres"):
-            if name in self.parts:
-                self.parts[name].stop()
+        own = [part for name, part in self.parts.items() if name not in NEIGHBOURS]
+        with ThreadPoolExecutor(len(self.parts) or 1) as threads:
+            list(threads.map(Part.stop, own))
+        for part in self.parts.values():
+            part.kill()
         for disk in self.disks.values():
             disk.unmount()
 
@@ -195,7 +198,7 @@ class Deployment:
             for name, value in self.environment(REMOTE).items()
             if not name.startswith(("DATABASE", "REDIS"))
         }
-        command = [str(Path(sys.executable).with_name("canopy")), "worker", "--queue", REMOTE_QUEUE]
+        command = [sys.executable, "-m", "dashboard.cli", "worker", "--queue", REMOTE_QUEUE]
         return Part(REMOTE, command, self._log(REMOTE), own | trusted)
 
     def _postgres(self) -> Part:

@@ -48,6 +48,13 @@ class Link:
             writer.close()
 
 
+async def _cancel_all() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for each in others:
+        each.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
 class Links:
     """All links of a deployment, served by a thread of their own. Used as a context."""
 
@@ -61,8 +68,10 @@ class Links:
         return self
 
     def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result(timeout=60)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
 
     def port(self, start: str, end: str, target: int) -> int:
         """Return the port by which one process reaches another's."""

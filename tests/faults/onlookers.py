@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -43,20 +44,18 @@ class Onlookers:
     def __init__(self, deployment: Deployment, newest: Callable[[], Sequence[str]], over: Event) -> None:
         self._deployment, self._newest, self._over, self.seen = deployment, newest, over, Seen()
 
-    def session(self) -> httpx.Client:
-        """Return a client that has logged in as a person does."""
-        client = self._deployment.client()
-        del client.headers["Authorization"]
-        page = client.get("/login/")
-        found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
-        assert found, page.text
-        login = {name: self._deployment.login[name] for name in ("username", "password")}
-        client.post(
-            "/login/",
-            data=login | {"csrfmiddlewaretoken": found[1]},
-            headers={"Referer": f"{self._deployment.url}/login/"},
-        )
-        return client
+    @contextmanager
+    def session(self) -> Iterator[httpx.Client]:
+        """Yield a client that has logged in as a person does."""
+        with self._deployment.client() as client:
+            del client.headers["Authorization"]
+            page = client.get("/login/")
+            found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
+            assert found, page.text
+            login = {name: self._deployment.login[name] for name in ("username", "password")}
+            headers = {"Referer": f"{self._deployment.url}/login/"}
+            client.post("/login/", data=login | {"csrfmiddlewaretoken": found[1]}, headers=headers)
+            yield client
 
     def poll(self) -> None:
         """Ask again and again, and keep what is answered with 500 and more."""

@@ -66,7 +66,8 @@ class Part:
         with self._lock:
             self._is_wanted = False
             self._send(how, self._family() if how == signal.SIGKILL else self._family()[:1])
-            self._process.kill()
+            if self._process.is_running:
+                self._process.kill()
 
     def stop(self) -> float:
         """End it as an operator would, and return how many seconds that took."""

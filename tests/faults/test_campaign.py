@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import shutil
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +18,21 @@ from tests.faults.judge import run_too_often
 SEED = 11
 
 
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder that others may enter."""
+    path = Path(tempfile.mkdtemp(prefix="canopy-campaign-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
 @pytest.mark.slow
-def test_nothing_is_lost_or_done_twice_while_each_part_of_a_deployment_is_killed(tmp_path: Path) -> None:
+def test_nothing_is_lost_or_done_twice_while_each_part_of_a_deployment_is_killed(home: Path) -> None:
     chance = random.Random(SEED)
     targets = chance.sample(["web1", "worker1", "temporal", "redis", "postgres"], 5)
     faults = [Fault(target, Action.KILL, after=chance.uniform(1, 4), lasts=chance.uniform(0, 2)) for target in targets]
-    with Deployment(tmp_path) as deployment:
-        campaign = Campaign(deployment, SEED, most_open=3)
+    with Deployment(home) as deployment:
+        campaign = Campaign(deployment, SEED, most_open=3, items=(30, 60))
         campaign.run(iter(faults), time.monotonic() + 600)
         verdict = campaign.verdict()
     assert len(campaign.faults) == 5

@@ -92,6 +92,7 @@ class Launched:
     status: str = ""
     retries: int = 0
     retried_at: float = 0.0
+    ended: float = 0.0
 
     @property
     def is_over(self) -> bool:
@@ -102,10 +103,10 @@ class Launched:
 
 
 class Workload:
-    """Launches batches and acts on them, in threads, until it is told to end."""
+    """Launches batches and acts on them, in threads, until it is told to end; `items`: least and most of a batch."""
 
-    def __init__(self, deployment: Deployment, seed: int, most_open: int) -> None:
-        self._deployment, self._random, self._most_open = deployment, random.Random(seed), most_open
+    def __init__(self, deployment: Deployment, seed: int, most_open: int, items: tuple[int, int]) -> None:
+        self._deployment, self._random, self._most_open, self._items = deployment, random.Random(seed), most_open, items
         self.batches = dict[str, Launched]()
         self.answers = Counter[str]()
         self._definitions = dict[str, str]()
@@ -155,7 +156,7 @@ class Workload:
                     self.launches_over.wait(0.5)
                     continue
                 kind = next(kinds)
-                items = self._random.randint(60, 220) // (3 if kind in SINGLE else 1)
+                items = self._random.randint(*self._items) // (3 if kind in SINGLE else 1)
                 self._launch(client, kind, items)
 
     def _launch(self, client: httpx.Client, kind: str, items: int) -> None:
@@ -193,6 +194,7 @@ class Workload:
         if answer is None or answer.status_code != 200:
             return
         known.status = answer.json()["status"]
+        known.ended = known.ended or (time.time() if known.is_over else 0.0)
         if known.status in ("held", "failed", "completed_with_failures", "timed_out"):
             self._retry(client, batch, known)
         elif known.status == "paused":

@@ -99,6 +99,11 @@ CANOPY_READY_NEEDS = env.list("CANOPY_READY_NEEDS", default=["database", "migrat
 while they are away, and shows what the database has."""
 CANOPY_METRICS_TOKEN = env.str("CANOPY_METRICS_TOKEN", default="")
 """What Prometheus has to send as a bearer token to read /metrics of the web; see `dashboard.health.probes`."""
+# Days for which batches are kept that no rule fits (0: for ever, until somebody says so), days of log-ins and other
+# trails (a year, as auditors ask), and when what is due is deleted: a cron expression in UTC, at night; empty: never.
+CANOPY_RETENTION_DAYS = env.int("CANOPY_RETENTION_DAYS", default=0)
+CANOPY_TRAIL_DAYS = env.int("CANOPY_TRAIL_DAYS", default=365)
+CANOPY_PRUNE_AT = env.str("CANOPY_PRUNE_AT", default="15 3 * * *")
 
 # What one client may take up of a web process; docs/limits.md says what each is.
 CANOPY_ANONYMOUS_BODY_BYTES = env.int("CANOPY_ANONYMOUS_BODY_BYTES", default=64 * 1024)

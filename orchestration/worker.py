@@ -55,6 +55,7 @@ from orchestration.workflows.fan_out import FanOutWorkflow
 from orchestration.workflows.notification import NotificationWorkflow
 from orchestration.workflows.pipeline import PipelineWorkflow
 from orchestration.workflows.pool_worker import PoolWorkerWorkflow
+from orchestration.workflows.prune import PruneWorkflow
 from orchestration.workflows.resource_hold import ResourceHoldWorkflow
 from orchestration.workflows.saga import ItemSagaWorkflow, SagaWorkflow
 from orchestration.workflows.scheduled_launch import ScheduledLaunchWorkflow
@@ -84,6 +85,7 @@ WORKFLOWS = (
     DelegateWorkflow,
     ScheduledLaunchWorkflow,
     NotificationWorkflow,
+    PruneWorkflow,
 )
 HEARTBEAT_THROTTLE = timedelta(seconds=3)
 """Longest interval between heartbeats: their answers carry cancellations. The SDK's own limit is higher."""

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from django.contrib.auth.models import User
+from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from dashboard.accounts.acting import token_name
 from dashboard.errors import NotKnownYet, OperationError, temporal_errors
@@ -41,8 +43,11 @@ def audited(
 ) -> Iterator[AuditEntry | ScheduleEntry]:
     """Write an entry with the outcome of the body, whose errors from Temporal become OperationErrors.
 
-    `command` is stored if Temporal does not answer, and looked up later.
+    `command` is stored if Temporal does not answer, and looked up later. Raises OperationError (410) for a batch that
+    retention is deleting, or has deleted since it was read.
     """
+    if isinstance(subject, Batch):
+        _hold_off_retention(subject)
     entry = _entry(person, subject, action, scope, ACCEPTED)
     try:
         with temporal_errors():
@@ -61,13 +66,21 @@ def audited(
         entry.save()
 
 
+def _hold_off_retention(batch: Batch) -> None:
+    """Note that somebody acts on a batch, so that retention leaves it alone: both write its row."""
+    if not Batch.objects.filter(pk=batch.pk).update(acted_at=timezone.now()):
+        raise OperationError(_("This batch was deleted: its retention is over. Nothing was changed."), 410)
+
+
 def _entry(
     person: User, subject: Batch | Schedule, action: str, scope: str, outcome: str
 ) -> AuditEntry | ScheduleEntry:
     token = token_name(person)
     if isinstance(subject, Batch):
         scope = scope[: _longest_scope(AuditEntry)]
-        return AuditEntry(batch=subject, person=person, token=token, action=action, scope=scope, outcome=outcome)
+        name = str(subject)[:200]
+        given = {"person": person, "token": token, "action": action, "scope": scope, "outcome": outcome}
+        return AuditEntry(batch=subject, batch_name=name, **given)
     scope = scope[: _longest_scope(ScheduleEntry)]
     return ScheduleEntry(schedule=subject, person=person, token=token, action=action, scope=scope, outcome=outcome)
 

@@ -20,7 +20,7 @@ from dashboard.launching.launch import launch
 from dashboard.launching.request import IdempotencyConflict
 from dashboard.launching.watch import UnknownWorkflow, watch
 from dashboard.live.state import batch_state
-from dashboard.models import Batch
+from dashboard.models import AuditEntry, Batch
 from dashboard.queries.diagnosis import Diagnosis, diagnosis_of
 from dashboard.queries.error_groups import ErrorGroup, error_groups
 from orchestration.temporal.connection import TemporalUnavailable
@@ -229,7 +229,10 @@ def list_errors(request: HttpRequest, batch_id: str) -> Sequence[ErrorGroup]:
 
 @router.get("/batches/{batch_id}/audit", response={200: list[AuditOut], **PROBLEMS})
 def list_audit(request: HttpRequest, batch_id: str) -> list[dict[str, Any]]:
-    """List what people did to a batch, newest first, 500 at most."""
+    """List what people did to a batch, newest first, 500 at most. Also of one that retention has deleted."""
+    entries = AuditEntry.objects.filter(batch_id=batch_id).select_related("person", "unanswered")[:AUDIT_SHOWN]
+    if not entries:
+        find_batch(batch_id)
     return [
         {
             "id": entry.pk,
@@ -241,7 +244,7 @@ def list_audit(request: HttpRequest, batch_id: str) -> list[dict[str, Any]]:
             "outcome": entry.outcome,
             "not_known_since": entry.not_known_since,
         }
-        for entry in find_batch(batch_id).audit.select_related("person", "unanswered")[:AUDIT_SHOWN]
+        for entry in entries
     ]
 
 

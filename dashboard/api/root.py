@@ -13,7 +13,8 @@ from django.core.exceptions import PermissionDenied
 from django.core.signals import got_request_exception
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.http.response import HttpResponseBase
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, reverse
+from django.utils.translation import override
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -29,12 +30,14 @@ from dashboard.api.definitions import router as definition_router
 from dashboard.api.nodes import router as node_router
 from dashboard.api.notifications import router as notification_router
 from dashboard.api.operations import router as operation_router
+from dashboard.api.retention import router as retention_router
 from dashboard.api.schedules import router as schedule_router
 from dashboard.api.token_trail import note_request
 from dashboard.api.tokens import router as token_router
 from dashboard.api.workers import router as worker_router
 from dashboard.errors import FieldErrors, NotKnownYet, OperationError, reasons_by_field
 from dashboard.inputs.strict_json import InvalidJson
+from dashboard.queries.deleted_batches import deleted_batch, deleted_words
 from dashboard.server.problems import UNREADABLE, away, internal_error, problem, unstorable, why_unreadable
 from dashboard.server.recently_used import RecentlyUsed
 from orchestration.definitions.source_tree import DefinitionErrors
@@ -54,6 +57,7 @@ EVERYWHERE = {
     403: "Forbidden",
     503: "The database or Temporal cannot be reached",
 }
+OF_A_BATCH = {410: "The batch was deleted: its retention is over"}
 WITH_A_BODY = {413: "Content Too Large", 415: "Unsupported Media Type", 422: "Unprocessable Content"}
 """Statuses that are answered before a route is asked, or whatever it does."""
 
@@ -87,9 +91,10 @@ class CanopyAPI(NinjaAPI):
 
     def _described(self, prefix: str) -> OpenAPISchema:
         schema = super().get_openapi_schema(path_prefix=prefix)
-        for path in schema["paths"].values():
+        for address, path in schema["paths"].items():
             for described in path.values():
                 statuses = {**EVERYWHERE, **(WITH_A_BODY if "requestBody" in described else {})}
+                statuses |= OF_A_BATCH if "{batch_id}" in address else {}
                 for status, description in statuses.items():
                     described["responses"].setdefault(status, _problem_response(description))
         return schema
@@ -115,6 +120,7 @@ for router in (
     worker_router,
     token_router,
     notification_router,
+    retention_router,
 ):
     api.add_router("", router)
 
@@ -168,6 +174,8 @@ def _too_many_tries(request: HttpRequest, error: TooManyTries) -> HttpResponse:
 
 @api.exception_handler(HttpError)
 def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    if error.status_code == 404 and (gone := _gone(request)) is not None:
+        return gone
     if error.status_code != 400:
         return problem(error.status_code, str(error))
     if request.content_type and not request.content_type.endswith("json"):
@@ -178,7 +186,20 @@ def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 @api.exception_handler(Http404)
 def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
-    return problem(404, str(error) or "Not found.")
+    return _gone(request) or problem(404, str(error) or "Not found.")
+
+
+def _gone(request: HttpRequest) -> HttpResponse | None:
+    """Return a 410 where a request names a batch that was deleted, and what is kept of it is at."""
+    batch_id = request.resolver_match.kwargs.get("batch_id", "") if request.resolver_match else ""
+    if not batch_id or request.resolver_match is None or "deleted-batches" in request.resolver_match.route:
+        return None
+    deleted = deleted_batch(batch_id)
+    if deleted is None:
+        return None
+    with override("en"):
+        words = deleted_words(deleted)
+    return problem(410, f"{words} What is kept of it: {reverse('api-1:get_deleted_batch', args=[batch_id])}.")
 
 
 def _unreadable(request: HttpRequest, error: Any) -> HttpResponse:

@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, QueryDict
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from pydantic import BaseModel
@@ -39,6 +40,7 @@ def store_upload(person: User, name: str, content: UploadedFile[bytes] | Content
     sha256 = digest.hexdigest()
     existing = Upload.objects.filter(uploaded_by=person, sha256=sha256, name=name[:200]).first()
     if existing is not None and _has_file(existing):
+        Upload.objects.filter(pk=existing.pk).update(uploaded_at=timezone.now())  # retention takes away old ones
         return existing
     upload = Upload(name=name[:200], size=content.size or 0, sha256=sha256, uploaded_by=person)
     content.seek(0)

@@ -15,6 +15,7 @@ from dashboard.models.choices import (
     NodeStatus,
 )
 from dashboard.models.definitions import DefinitionVersion, SavedDefinition, VersionIsImmutable
+from dashboard.models.flow_states import FlowStateRecord
 from dashboard.models.history import AuditEntry, Moment, Report, UnansweredCommand
 from dashboard.models.inbox import InboxEntry, Need
 from dashboard.models.items import BegunItem, Item, ItemQuerySet
@@ -23,12 +24,14 @@ from dashboard.models.leases import CommonValue, Lease
 from dashboard.models.nodes import Attempt, Node
 from dashboard.models.notifications import Channel, Delivery, DeliveryStatus, Occasion, Subscription
 from dashboard.models.operations import Action, Operation, position_ranges, positions_in
+from dashboard.models.retention import CLOSED_STATUSES, DeletedBatch, PruneRun, RetentionRule
 from dashboard.models.schedules import Schedule, ScheduleEntry
 from dashboard.models.step_results import StepResult
 from dashboard.models.uploads import Upload, UploadPart, new_upload_id
 
 __all__ = [
     "BY_INTEREST",
+    "CLOSED_STATUSES",
     "FAILURES",
     "HALTED",
     "MOST_TAGS",
@@ -48,8 +51,10 @@ __all__ = [
     "Channel",
     "CommonValue",
     "DefinitionVersion",
+    "DeletedBatch",
     "Delivery",
     "DeliveryStatus",
+    "FlowStateRecord",
     "Hold",
     "InboxEntry",
     "Item",
@@ -61,7 +66,9 @@ __all__ = [
     "NodeStatus",
     "Occasion",
     "Operation",
+    "PruneRun",
     "Report",
+    "RetentionRule",
     "SavedDefinition",
     "SavedView",
     "SavedViewQuerySet",

@@ -60,6 +60,14 @@ class Tally(models.Model):
         return {status.value: getattr(self, f"items_{status.value}") for status in Status}
 
 
+class BatchManager(models.Manager["Batch"]):
+    """Batches but those that are being deleted: for all but what deletes them, these are gone."""
+
+    def get_queryset(self) -> models.QuerySet[Batch]:
+        """Leave out what is being deleted."""
+        return super().get_queryset().filter(deleting_since=None)
+
+
 class Batch(Tally):
     """One launch: what was requested, by whom, and its progress.
 
@@ -81,6 +89,8 @@ class Batch(Tally):
     since `watched_since`; it has no items, and its processor is the root's workflow type.
     `opened_at` is the start of the root's newest run and `done_at_open` the children closed before it (for the ETA).
     `traceparent` is the span of its launch, as the header of W3C has it, of which all else is a part.
+    `keep` says that retention leaves it alone; `acted_at` is when a person last did something to it, and
+    `deleting_since` when retention began to delete it. `objects` has no such batches, `everything` has.
     `samples` is the progress per second over the last minute in which there was any: `orchestration.throughput`.
     """
 
@@ -133,6 +143,12 @@ class Batch(Tally):
     done_at_open = models.PositiveIntegerField(default=0)
     samples = models.JSONField(default=list)
     reconciled_at = models.DateTimeField(null=True, blank=True)
+    keep = models.BooleanField(default=False, db_default=False)
+    acted_at = models.DateTimeField(null=True, blank=True)
+    deleting_since = models.DateTimeField(null=True, blank=True)
+
+    objects = BatchManager()
+    everything: ClassVar = models.Manager["Batch"]()
 
     class Meta:
         ordering: ClassVar = ["-created_at", "-id"]
@@ -140,6 +156,9 @@ class Batch(Tally):
             models.Index(fields=["-created_at", "-id"], name="batch_newest"),
             models.Index(fields=["status", "-created_at"], name="batch_status"),
             models.Index(fields=["closed_at"], name="batch_closed"),
+            models.Index(
+                fields=["deleting_since"], name="batch_deleting", condition=models.Q(deleting_since__isnull=False)
+            ),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["launched_by", "idempotency_key"], name="batch_launched_once"),

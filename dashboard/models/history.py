@@ -48,9 +48,13 @@ class Report(models.Model):
 
 
 class AuditEntry(models.Model):
-    """One action of a person on a batch: who, with which API token if any, when, on what, with which outcome."""
+    """One action of a person on a batch: who, with which API token if any, when, on what, with which outcome.
 
-    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="audit")
+    It outlives its batch: `batch_id` stays, and `batch_name` is what the batch was called.
+    """
+
+    batch = models.ForeignKey(Batch, on_delete=models.DO_NOTHING, db_constraint=False, related_name="audit")
+    batch_name = models.CharField(max_length=200, blank=True, default="", db_default="")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
     token = models.CharField(max_length=100, blank=True, default="")
     action = models.CharField(max_length=30)

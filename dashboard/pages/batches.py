@@ -15,6 +15,8 @@ from dashboard.queries.node_pane import Pane
 from dashboard.queries.selection import Selection
 from dashboard.queries.tree import Tree, tree_of
 from dashboard.queries.tree_order import Place
+from dashboard.retention.rules import Decision, Policy
+from dashboard.retention.weight import Weight, weight_of
 from dashboard.server.requests import page_number, whole_number
 from orchestration.plan.plan import Plan
 from orchestration.processors.catalogue import processors, shown_parameters
@@ -71,16 +73,24 @@ def batch_page(batch: Batch, query: TreeQuery, pane: Pane | None = None) -> Batc
 
 @dataclass(frozen=True)
 class SettingsPage:
-    """Context of the tab with parameters, plan, tags and note: titles and values as a person reads them."""
+    """Context of the tab with parameters, plan, tags and note: titles and values as a person reads them.
+
+    `weight` is what the batch takes up; `kept` how long retention keeps it.
+    """
 
     batch: Batch
     parameters: Sequence[tuple[str, str]]
     plan: Sequence[tuple[str, str]]
+    weight: Weight
+    kept: Decision
 
 
 def settings_page(batch: Batch) -> SettingsPage:
     """Return the context of the settings."""
     found = processors().get(batch.processor)
     model = found.parameters_model if found is not None else BaseModel
+    kept = Policy.now().of(batch, [tag.name for tag in batch.tags.all()])
     plan = [(title, value) for title, value in shown_values(Plan, batch.plan_data) if value]
-    return SettingsPage(batch, shown_values(model, shown_parameters(batch.processor, batch.parameters)), plan)
+    return SettingsPage(
+        batch, shown_values(model, shown_parameters(batch.processor, batch.parameters)), plan, weight_of(batch), kept
+    )

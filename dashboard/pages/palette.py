@@ -84,6 +84,7 @@ def _pages(person: Person) -> Iterator[PaletteEntry]:
     yield PaletteEntry(_("API tokens"), address=reverse("token-list"))
     yield PaletteEntry(_("Change password"), address=reverse("password-change"))
     yield PaletteEntry(_("Help"), address=reverse("help"))
+    yield PaletteEntry(_("Retention"), _("how long batches are kept"), reverse("retention"))
     if may_operate(person):
         yield PaletteEntry(_("New schedule"), address=reverse("schedule-create"))
         yield PaletteEntry(_("New definition"), address=reverse("definition-create"))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from typing import Any
 
 from django.utils.translation import gettext_lazy
 
 from dashboard.i18n.formatting import StrOrPromise
 from dashboard.live.state import LARGE_COLUMNS
-from dashboard.models import BY_INTEREST, FAILURES, Batch
-from dashboard.models.tallies import failed_children
+from dashboard.models import BY_INTEREST, FAILURES, Batch, DeletedBatch
 from dashboard.queries.batch_map import map_of, seconds_from_code
-from dashboard.queries.error_groups import Failures, failures_of
+from dashboard.queries.error_groups import Failures, Sample, failures_of
 from orchestration.errors.signatures import template_of
 
 OFFERED = 50
@@ -116,8 +117,8 @@ class Histogram:
 class BatchComparison:
     """Context of the page. Without an `other` batch it only has those on offer."""
 
-    batch: Batch
-    other: Batch | None
+    batch: Batch | DeletedBatch
+    other: Batch | DeletedBatch | None
     offered: Sequence[Batch]
     children: Sequence[NumberPair] = ()
     items: Sequence[NumberPair] = ()
@@ -141,9 +142,13 @@ def candidates(batch: Batch) -> list[Batch]:
     return list(found.defer(*LARGE_COLUMNS).select_related("launched_by")[:OFFERED])
 
 
-def compare(batch: Batch, other: Batch) -> BatchComparison:
-    """Compare an earlier batch (the first) with a later one, whichever way round they are given."""
-    one, two = sorted((batch, other), key=lambda each: each.created_at)
+def compare(batch: Batch, other: Batch | DeletedBatch) -> BatchComparison:
+    """Compare an earlier batch (the first) with a later one, whichever way round they are given.
+
+    Of one that was deleted, what is kept is compared: counts, a sample of its durations, and its largest errors.
+    """
+    pair: list[Batch | DeletedBatch] = [batch, other]
+    one, two = sorted(pair, key=lambda each: each.created_at)
     durations = _durations(one), _durations(two)
     return BatchComparison(
         batch=one,
@@ -161,18 +166,22 @@ def compare(batch: Batch, other: Batch) -> BatchComparison:
     )
 
 
-def _failure_rates(one: Batch, other: Batch) -> NumberPair:
+def _failure_rates(one: Batch | DeletedBatch, other: Batch | DeletedBatch) -> NumberPair:
     """Return how many items failed; children, where there are no items."""
     if one.item_count and other.item_count:
         return NumberPair(
             gettext_lazy("Failed items"), _failed_items(one), _failed_items(other), (one.item_count, other.item_count)
         )
     wholes = one.child_count, other.child_count
-    return NumberPair(gettext_lazy("Failed children"), failed_children(one), failed_children(other), wholes)
+    return NumberPair(gettext_lazy("Failed children"), _failed_children(one), _failed_children(other), wholes)
 
 
-def _failed_items(batch: Batch) -> int:
+def _failed_items(batch: Batch | DeletedBatch) -> int:
     return sum(batch.items_by_status[status.value] for status in FAILURES)
+
+
+def _failed_children(batch: Batch | DeletedBatch) -> int:
+    return sum(batch.children[status.value] for status in FAILURES)
 
 
 def _counts(one: dict[str, int], other: dict[str, int], wholes: tuple[int, int]) -> list[NumberPair]:
@@ -180,8 +189,10 @@ def _counts(one: dict[str, int], other: dict[str, int], wholes: tuple[int, int])
     return [pair for pair in pairs if pair.one or pair.other]
 
 
-def _durations(batch: Batch) -> list[int]:
+def _durations(batch: Batch | DeletedBatch) -> list[int]:
     """Return the durations of children as codes of the map, sorted."""
+    if isinstance(batch, DeletedBatch):
+        return batch.durations
     return sorted(code for code in map_of(batch).durations if code)
 
 
@@ -215,7 +226,7 @@ def _outline(shares: Sequence[float], most: float) -> str:
     return "".join([*points, f"L{WIDTH} {HEIGHT}Z"])
 
 
-def _errors(one: Batch, other: Batch) -> list[ErrorPair]:
+def _errors(one: Batch | DeletedBatch, other: Batch | DeletedBatch) -> list[ErrorPair]:
     before, after = _failures(one), _failures(other)
     both = {**before, **after, **before}  # samples of the earlier batch, where it has one
     pairs = [
@@ -234,7 +245,15 @@ def _errors(one: Batch, other: Batch) -> list[ErrorPair]:
     return sorted(pairs, key=lambda pair: (order.index(pair.trend), -pair.other, -pair.one))
 
 
-def _failures(batch: Batch) -> dict[str, Failures]:
+def _failures(batch: Batch | DeletedBatch) -> dict[str, Failures]:
     """Return the present failures of a batch, by signature."""
+    if isinstance(batch, DeletedBatch):
+        return {each["signature"]: _kept(each) for each in batch.errors}
     found = sorted(failures_of(batch), key=lambda each: not each.of_items)
     return {each.signature: each for each in found if each.number}
+
+
+def _kept(error: Mapping[str, Any]) -> Failures:
+    """Return the failures of a deleted batch with one signature."""
+    sample = Sample(error["error_type"], error["template"])
+    return Failures(error["signature"], error["of_items"], sample, Counter(failed=error["number"]))

@@ -71,6 +71,8 @@ DONE = {
     "watch": pgettext_lazy("what a person did", "started to watch"),
     "assign": pgettext_lazy("what a person did", "assigned"),
     "dismiss": pgettext_lazy("what a person did", "dismissed"),
+    "keep": pgettext_lazy("what a person did", "marked to be kept"),
+    "do not keep": pgettext_lazy("what a person did", "marked not to be kept"),
 }
 """What a person did, by the action of the audit entry, which is stored and part of the API."""
 

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from dashboard.i18n.formatting import age, duration, numeral, translated
-from dashboard.models import SHOWN_BY_INTEREST, Batch, Node, NodeStatus, statuses
+from dashboard.models import SHOWN_BY_INTEREST, Batch, DeletedBatch, Node, NodeStatus, statuses
 from dashboard.temporal import namespace
 from orchestration.errors.kinds import ErrorKind, error_kind
 
@@ -47,7 +47,7 @@ register.filter("status_label", statuses.status_label)
 
 
 @register.filter
-def status_words(shown: Batch | Node | Mapping[str, Any]) -> str:
+def status_words(shown: Batch | Node | DeletedBatch | Mapping[str, Any]) -> str:
     """Return the status of a batch, its state, or a node as words, with what was left out of it."""
     if isinstance(shown, Mapping):
         return statuses.status_words(shown["status"], shown["children"])
@@ -64,7 +64,7 @@ def magnitude(value: float) -> float:
 def lasted(run: Any) -> str:
     """Return the duration of a node, an attempt or a batch, up to now if it is open."""
     now = timezone.now()
-    if isinstance(run, Batch | Node):
+    if isinstance(run, Batch | Node | DeletedBatch):
         seconds = run.elapsed(now)
     else:
         seconds = max(0.0, ((run.closed_at or now) - run.started_at).total_seconds()) if run.started_at else None

@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views import defaults
 
+from dashboard.queries.deleted_batches import deleted_batch, deleted_page
 from dashboard.server.problems import away, internal_error, is_api, problem, unstorable, why_unreadable
 
 
@@ -30,9 +31,12 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Say that there is no such page."""
+    """Say that there is no such page; of a batch that was deleted what is kept of it, with status 410."""
     if is_api(request):
         return problem(404, f"Not found: {request.path}.")
+    batch_id = request.resolver_match.kwargs.get("batch_id", "") if request.resolver_match else ""
+    if batch_id and (deleted := deleted_batch(batch_id)) is not None:
+        return render(request, "batches/batch_deleted.html", {"page": deleted_page(deleted)}, status=410)
     return defaults.page_not_found(request, exception)
 
 

@@ -40,3 +40,18 @@ class LaunchedBatch:
     """The batch of a scheduled launch; an empty id where there is none to wait for."""
 
     batch_id: str
+
+
+@dataclass(frozen=True)
+class PruneInput:
+    """Input of the workflow and of the activity that delete what is due: who asked for it."""
+
+    by: str = "schedule"
+
+
+@dataclass(frozen=True)
+class PruneResult:
+    """How much was deleted."""
+
+    batches: int = 0
+    rows: int = 0

@@ -29,6 +29,7 @@ from tests.benchmarks import (
     scale,
     temporal_ui,
     viewers,
+    weight,
 )
 from tests.benchmarks.bare_parents import ConcurrentParent
 from tests.benchmarks.report import Figure, table
@@ -48,6 +49,7 @@ PARTS: dict[str, Callable[[Client, Stack], Awaitable[list[Figure]]]] = {
     "viewers": viewers.measure,
     "projection": projection.measure,
     "deployment": deployment_load.measure,
+    "weight": weight.measure,
     "temporal-ui": temporal_ui.measure,
 }
 

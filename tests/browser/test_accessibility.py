@@ -50,6 +50,7 @@ PAGES = [
     "/patterns/",
     "/notifications/",
     "/tokens/",
+    "/retention/?preview=1",
     "/password/",
     "/help/",
     "/batches/?columns=status,items,rate,left,took,ended,note",

@@ -131,18 +131,18 @@ class TemporalServer:
     """A Temporal development server with a file database, with the embedded one's options unless others are given."""
 
     def __init__(self, home: Path, options: str = processes.TEMPORAL_OPTIONS) -> None:
-        self.namespace, self.binary, self._home, self._options = "default", temporal_binary(), home, options
+        self.namespace, self.binary, self.home, self._options = "default", temporal_binary(), home, options
         self._take_ports()
 
     def _take_ports(self) -> None:
         port, ui_port, self.http_port = free_port(), free_port(), free_port()
         self.address, self.ui_url = f"127.0.0.1:{port}", f"http://127.0.0.1:{ui_port}"
         command = f"{self.binary} server start-dev --ip 127.0.0.1 --port {port} --ui-ip 127.0.0.1"
-        command += f" --ui-port {ui_port} --http-port {self.http_port} --db-filename {self._home / 'temporal.sqlite3'}"
+        command += f" --ui-port {ui_port} --http-port {self.http_port} --db-filename {self.home / 'temporal.sqlite3'}"
         command += f" --dynamic-config-value limit.historyCount.suggestContinueAsNew={EVENTS_OF_A_RUN}"
         command += f" --dynamic-config-value history.maxTotalUpdates={UPDATES_OF_A_RUN} {self._options}"
         env = os.environ | {"GOGC": processes.TEMPORAL_GARBAGE}
-        self.process = Process(command.split(), self._home / "temporal.log", env)
+        self.process = Process(command.split(), self.home / "temporal.log", env)
 
     def start(self) -> None:
         """Start the server and wait until it says that it serves. Where its ports are gone by then, it takes others."""

@@ -19,7 +19,7 @@ from pytest_django import Settings
 from dashboard.accounts.api_tokens import create_token
 from dashboard.definitions import saving
 from dashboard.inputs.uploads import store_upload
-from dashboard.models import ApiToken, Operation, Report, SavedView, Schedule, Subscription
+from dashboard.models import ApiToken, Operation, Report, RetentionRule, SavedView, Schedule, Subscription
 from orchestration.plan.plan import Plan
 from orchestration.processors import catalogue
 from tests.support import builders
@@ -75,6 +75,7 @@ def values(operator: User, make_batch: MakeBatch) -> dict[str, Any]:
         "version_id": version.pk,
         "number": 1,
         "subscription_id": subscription.pk,
+        "rule_id": RetentionRule.objects.create(days=3, made_by=operator).pk,
         "view_id": SavedView.objects.create(owner=operator, name="mine", query="").pk,
         "token_id": ApiToken.objects.get(name="another").pk,
         "upload_id": store_upload(operator, "words.txt", ContentFile(b"words")).pk,
@@ -131,6 +132,8 @@ def bodies(values: Mapping[str, Any]) -> dict[str, Any]:
         "POST api/v1/batches/{batch_id}/decide": {"approved": True},
         "POST api/v1/batches/{batch_id}/terminate": {},
         "POST api/v1/batches/{batch_id}/window": {"window": 3},
+        "POST api/v1/batches/{batch_id}/keep": {"keep": True},
+        "POST api/v1/retention/rules": {"days": 1, "tag": "short"},
         "POST api/v1/schedules": schedule,
         "PATCH api/v1/schedules/{schedule_id}": {"cron": "0 7 * * *"},
         "POST api/v1/definitions": {"name": "Other", "text": DEFINITION},

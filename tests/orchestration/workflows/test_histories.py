@@ -39,7 +39,13 @@ async def test_recorded_histories_replay(path: Path) -> None:
 
 def test_every_parent_has_a_recorded_history() -> None:
     recorded = {started(path)["workflowType"]["name"] for path in RECORDED}
-    without = {"ServiceWorkflow", "ScheduledLaunchWorkflow", "NotificationWorkflow", "ResourceHoldWorkflow"}
+    without = {
+        "ServiceWorkflow",
+        "ScheduledLaunchWorkflow",
+        "NotificationWorkflow",
+        "ResourceHoldWorkflow",
+        "PruneWorkflow",
+    }
     assert recorded == {each.__name__ for each in WORKFLOWS} - without
 
 

@@ -20,6 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.client.external_workflows import ExternalWorkflows
 from orchestration.client.inquiries import COMMAND_MEMO, Reply, look_up
+from orchestration.client.prune_schedule import PruneSchedule
 from orchestration.client.reader import TemporalReader
 from orchestration.client.root_workflows import for_retry, root_workflow
 from orchestration.client.schedules import Schedules
@@ -72,6 +73,7 @@ class Gateway(TemporalReader):
         super().__init__(connection)
         self.schedules = Schedules(self.client)
         self.external = ExternalWorkflows(self)
+        self.prune_schedule = PruneSchedule(self.client)
 
     async def look_up(self, inquiry: Inquiry, sent_at: datetime) -> Reply | None:
         """Return what came of a command, or None where that is not known yet. Raises TemporalUnavailable."""
@@ -149,17 +151,18 @@ class Gateway(TemporalReader):
         believed_open: Collection[str],
         update_id: str,
         lost: Collection[int] = (),
+        kept: FlowState | None = None,
     ) -> ChildrenAnswer:
         """Give children another attempt, whether their parents are open or closed, and return which were accepted.
 
         `root` is the input with which the batch was started. `parents` has for each child the workflow ids of the stage
         and partition between it and the root, outermost first, and `believed_open` those of them that seem to be open.
-        A closed flow continues with the steps that are not done, also where no children are named. Those in `lost` run
-        again even if they completed: the record has lost their results. Idempotent for an `update_id`.
+        A closed flow continues with the steps that are not done, also where no children are named, if its history is
+        gone from `kept`. Those in `lost` run again even if they completed: the record has lost them. Idempotent.
         """
         again = for_retry(root)
         if isinstance(again, FlowInput):
-            again = await self._as_it_stopped(again)
+            again = await self._as_it_stopped(again, kept)
         routing = RetryRouting(await self._commanding(), root_workflow(root), again, update_id, lost)
         return await (routing.route(parents, believed_open) if parents else routing.restart())
 
@@ -178,15 +181,20 @@ class Gateway(TemporalReader):
         """
         return await SkipRouting(await self._commanding(), root, update_id, lost).route(parents, believed_open)
 
-    async def _as_it_stopped(self, flow: FlowInput) -> FlowInput:
+    async def _as_it_stopped(self, flow: FlowInput, kept: FlowState | None) -> FlowInput:
         """Return the input of a flow that goes on from where its newest run is, with the window that it had."""
         if flow.definition["kind"] in RESUMABLE_KINDS:
-            return replace(flow, before=await self._state(flow.batch_id))
+            try:
+                return replace(flow, before=await self.flow_state(flow.batch_id))
+            except HistoryGone:
+                if kept is None:
+                    raise
+                return replace(flow, before=kept)
         with suppress(HistoryGone, StateTooLarge, TemporalUnavailable):
-            return replace(flow, window=flow.window or (await self._state(flow.batch_id)).window)
+            return replace(flow, window=flow.window or (await self.flow_state(flow.batch_id)).window)
         return flow
 
-    async def _state(self, batch_id: str) -> FlowState:
+    async def flow_state(self, batch_id: str) -> FlowState:
         """Return the state of a flow's newest run, which its history holds.
 
         Raises HistoryGone, StateTooLarge, and TemporalUnavailable, also where no worker answers.

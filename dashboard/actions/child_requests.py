@@ -17,6 +17,7 @@ from dashboard.live.doorbell import announce_change_from_thread
 from dashboard.models import Action, Batch, Node, Operation, UnansweredCommand
 from dashboard.projection.attempts import begun_again
 from dashboard.projection.events import apply_events
+from dashboard.projection.flow_states import kept_state
 from dashboard.projection.lost_results import RESULTS_LOST
 from dashboard.projection.retries import claim, requeue, restore_operations
 from dashboard.temporal import gateway
@@ -131,6 +132,7 @@ def _retry_own(operation: Operation, root: Node, eligible: dict[int, Node], resu
                 believed_open=open_ids(parents),
                 update_id=_digest([*eligible.values(), *([root] if result.resumes_flow else [])]),
                 lost=_without_results(eligible),
+                kept=kept_state(batch),
             )
     except OutcomeUnknown as error:
         take_retry(operation, root, error.answer or ChildrenAnswer(), eligible, replace(result, resumes_flow=False))

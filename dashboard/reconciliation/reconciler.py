@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from dashboard.live import doorbell
 from dashboard.metrics import definitions as metrics
 from dashboard.models import OPEN_BATCH_STATUSES, Attempt, Batch, Node
 from dashboard.projection.settlement import set_start_error, settle
+from dashboard.reconciliation.flow_states import FlowStates
 from dashboard.reconciliation.queue_watch import QueueWatch
 from dashboard.reconciliation.reopened import Reopened
 from dashboard.reconciliation.repair import repair_listed, repair_lost, repair_runs
@@ -71,7 +73,7 @@ async def run_reconciler() -> None:
     """Reconcile every batch that is not settled, for as long as the web process lives."""
     tasks: dict[str, asyncio.Task[None]] = {}
     reopened, reported, queues = Reopened(), ReportedProblems(), QueueWatch()
-    looking = asyncio.create_task(_look_up_unanswered())
+    looking = [asyncio.create_task(_keep_looking(look, otherwise)) for look, otherwise in _looks()]
     try:
         while True:
             for batch_id, watched_id in [*await in_thread(_unsettled)(), *await _look(reopened, reported, queues)]:
@@ -86,19 +88,25 @@ async def run_reconciler() -> None:
             metrics.reconciler_looked_at.set_to_current_time()
     finally:
         metrics.reconciled_batches.set(0)
-        looking.cancel()
-        for task in tasks.values():
+        for task in (*looking, *tasks.values()):
             task.cancel()
 
 
-async def _look_up_unanswered() -> None:
-    """Look up commands for as long as the web process lives, beside what is reconciled."""
-    unanswered = Unanswered()
+def _looks() -> list[tuple[Callable[[], Awaitable[None]], str]]:
+    """Return what is done beside comparing batches, and what is logged where that fails."""
+    return [
+        (Unanswered().look, "Commands without an answer cannot be looked up; it is tried again."),
+        (FlowStates().look, "The states of stopped flows cannot be kept; it is tried again."),
+    ]
+
+
+async def _keep_looking(look: Callable[[], Awaitable[None]], otherwise: str) -> None:
+    """Look again and again for as long as the web process lives, beside what is reconciled."""
     while True:
         try:
-            await unanswered.look()
+            await look()
         except Exception as error:
-            log_failure(log, "Commands without an answer cannot be looked up; it is tried again.", error=error)
+            log_failure(log, otherwise, error=error)
         await asyncio.sleep(FIND_EVERY)
 
 

@@ -16,11 +16,12 @@ from dashboard.live import doorbell
 from dashboard.metrics import definitions as metrics
 from dashboard.models import Attempt, Batch
 from dashboard.projection.events import apply_events
+from dashboard.reconciliation.forgotten import ends_of_children, ends_of_parents
 from dashboard.reconciliation.places import places_of
 from dashboard.temporal import gateway
 from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts.events import EventKind, Place, TreeEvent
-from orchestration.contracts.status import Failure, Status
+from orchestration.contracts.status import Status
 from orchestration.contracts.workflow_ids import root_id
 
 log = logging.getLogger(__name__)
@@ -36,8 +37,6 @@ RUNS_AT_ONCE = 250
 
 LOOKUPS_AT_ONCE = 10
 """Concurrent requests for runs and failures."""
-
-LOST = Failure("Terminated", "Temporal no longer knows this run.")
 
 T = TypeVar("T")
 
@@ -74,20 +73,19 @@ def _is_past_notify(run: WorkflowRun) -> bool:
 
 
 async def repair_lost(batch_id: str) -> None:
-    """Describe each run that is open in the rows; one that Temporal no longer knows counts as terminated."""
+    """Describe each run that is open in the rows; one that Temporal no longer knows ended as the results say."""
+    gone = list[tuple[str, str]]()
     for attempts in slices(await in_thread(_open_attempts)(batch_id), RUNS_AT_ONCE):
         seen = await _gather([gateway().describe_run(workflow_id, run_id) for workflow_id, run_id in attempts])
         await repair_runs(batch_id, [run for run in seen if run is not None])
-        now = datetime.now(UTC)
-        gone = [
-            TreeEvent(EventKind.CLOSED, workflow_id, run_id, now, Status.TERMINATED, LOST)
-            for (workflow_id, run_id), run in zip(attempts, seen, strict=True)
-            if run is None
-        ]
-        if gone:
-            metrics.repairs.labels("lost").inc(len(gone))
-            log.warning("Batch %s (%s): Temporal no longer knows %s runs.", batch_id, root_id(batch_id), len(gone))
-            await _project(batch_id, gone)
+        gone += [attempt for attempt, run in zip(attempts, seen, strict=True) if run is None]
+    if gone:
+        metrics.repairs.labels("lost").inc(len(gone))
+        log.warning("Batch %s (%s): Temporal no longer knows %s runs.", batch_id, root_id(batch_id), len(gone))
+    for ends_of in (ends_of_children, ends_of_parents):
+        for runs in slices(gone, RUNS_AT_ONCE):
+            if events := await in_thread(ends_of)(batch_id, runs):
+                await _project(batch_id, events)
 
 
 def _open_attempts(batch_id: str) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from dashboard.database.snapshot import reads_one_snapshot
 from dashboard.models import PARENT_KINDS, Batch, Item, Node
 from dashboard.pages.batch_frame import batch_frame
 from dashboard.pages.batches import TreeQuery, batch_page
+from dashboard.queries.histories import is_forgotten
 from dashboard.queries.node_pane import failure_beside, items_of, pane_of
 from dashboard.queries.step_results import result_text
 from dashboard.queries.tree import branch_of, run_of
@@ -102,6 +103,16 @@ def item_detail(request: HtmxHttpRequest, batch_id: str, index: int) -> HttpResp
     node = get_object_or_404(Node, batch_id=batch_id, kind=NodeKind.CHILD, position=item.child)
     template = "batches/item_detail.html#item" if request.htmx else "batches/item_detail.html"
     return render(request, template, {"item": item, "node": node, "batch": item.batch})
+
+
+@require_safe
+def node_history(request: HtmxHttpRequest, batch_id: str, node_id: int) -> HttpResponse:
+    """Say whether Temporal has forgotten the newest run of a node; nothing while it has it, or cannot be asked."""
+    node = _node(batch_id, node_id)
+    is_gone = is_forgotten(node)
+    if not request.htmx:
+        return redirect("node-detail", batch_id, node_id)
+    return render(request, "batches/node_detail.html#history", {"is_gone": is_gone, "batch": node.batch})
 
 
 def _node(batch_id: str, node_id: int) -> Node:

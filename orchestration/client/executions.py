@@ -112,20 +112,22 @@ class ExecutionReader:
         """Follow a run back to the one that began its attempt.
 
         Temporal's first_run_id spans retries, resets and the runs of a cron, too, which are no continuations: what
-        initiated a run stands in its first event, which a reset copies from the run that it resets.
+        initiated a run stands in its first event, which a reset copies from the run that it resets. Where Temporal has
+        forgotten the run before, the first_run_id of the one after it is the best that is known.
         """
-        run_id, started_at, passed = run.run_id, run.started_at, list[str]()
+        run_id, started_at, passed, chain = run.run_id, run.started_at, list[str](), ""
         while run_id not in self._attempts:
             passed.append(run_id)
             events = await self._events(run.workflow_id, run_id, page_size=1)
             if not events:
+                passed.append(run_id := chain or run_id)
                 break
             started_at = to_datetime(events[0].event_time)
             started = events[0].workflow_execution_started_event_attributes
             is_reset = started.original_execution_run_id not in ("", run_id)
             if is_reset or started.initiator != CONTINUED_BY_WORKFLOW or not started.continued_execution_run_id:
                 break
-            run_id = started.continued_execution_run_id
+            run_id, chain = started.continued_execution_run_id, started.first_execution_run_id
         found = self._attempts.get(run_id)
         if found is None:
             found = passed[-1], run.started_at if passed[-1] == run.run_id else started_at

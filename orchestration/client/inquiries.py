@@ -45,6 +45,10 @@ PAGES = 100
 """Of a history that are read back; a run has at most 51,200 events."""
 
 NOT_CARRIED_OUT = "Temporal did not carry it out."
+FORGOTTEN = "Temporal no longer has the history that would tell whether it was carried out."
+
+SHORTEST_RETENTION = timedelta(days=1)
+"""Of a namespace: for so long a closed run is known."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +65,18 @@ async def look_up(reader: TemporalReader, inquiry: Inquiry, sent_at: datetime) -
 
     Raises TemporalUnavailable.
     """
-    is_pending = False
+    is_pending, is_known = False, False
     async for run_id in _runs(reader, inquiry.workflow_id, sent_at):
+        is_known = True
         reply, may_come = await _FINDERS[inquiry.kind](reader, inquiry, run_id, sent_at)
         if reply is not None:
             return reply
         is_pending |= may_come
     if is_pending or datetime.now(UTC) - sent_at < IN_FLIGHT:
         return None
-    return Reply(False, ChildrenAnswer(refused=dict.fromkeys(inquiry.children, NOT_CARRIED_OUT)), NOT_CARRIED_OUT)
+    is_forgotten = not is_known and datetime.now(UTC) - sent_at > SHORTEST_RETENTION
+    reason = FORGOTTEN if is_forgotten else NOT_CARRIED_OUT
+    return Reply(False, ChildrenAnswer(refused=dict.fromkeys(inquiry.children, reason)), reason)
 
 
 async def _runs(reader: TemporalReader, workflow_id: str, sent_at: datetime) -> AsyncIterator[str]:

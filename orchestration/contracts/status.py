@@ -9,6 +9,9 @@ ROLLED_BACK = "RolledBack"
 RESULTS_MISSING = "ResultsMissing"
 """Error type of an item or a chunk whose run ended without a result of it."""
 
+ITEMS_FAILED = "ItemsFailed"
+"""Error type of a chunk of which items failed."""
+
 REFUSED = "Refused"
 """Error type of a fan-out or a flow that was refused, or that nobody approved in time."""
 

@@ -33,7 +33,7 @@ with workflow.unsafe.imports_passed_through():
         WRITE_RESULT_ACTIVITY,
     )
     from orchestration.contracts.patches import CHUNK_HAS_ALL_RESULTS, LOST_ITEM_ALONE
-    from orchestration.contracts.status import RESULTS_MISSING, Failure
+    from orchestration.contracts.status import ITEMS_FAILED, RESULTS_MISSING, Failure
     from orchestration.engine.cancellation import stop_if_canceled
     from orchestration.engine.store_activities import HEARTBEAT_TIMEOUT, WORKER_LOST_RETRY, run_store_activity
     from orchestration.errors.failures import failure_of
@@ -49,8 +49,6 @@ TIMEOUT_MARGIN = timedelta(hours=1)
 worker is noticed by its heartbeat."""
 
 SAMPLE_LIMIT = 300
-
-ITEMS_FAILED = "ItemsFailed"
 
 EVENTS_OF_A_FIRST_TASK = 3
 """The start, and a task scheduled and started. There are more where a task was lost, or a signal came first."""

@@ -11,17 +11,19 @@ from django.contrib.auth.models import User
 from pytest_django import Settings
 from temporalio.client import Client
 
+from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.launching.root_input import fan_out_input
 from dashboard.models import Attempt, Node
 from dashboard.projection.events import apply_events
 from dashboard.projection.retries import requeue
 from dashboard.projection.settlement import discard
-from dashboard.reconciliation import reconciler, repair
+from dashboard.reconciliation import forgotten, reconciler, repair
 from dashboard.reconciliation.reconciler import BatchReconciler
 from dashboard.temporal import gateway
+from orchestration.contracts.chunks import ItemResult
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.names import CHILD_TASK_QUEUE
-from orchestration.contracts.status import Status
+from orchestration.contracts.status import Failure, Status
 from orchestration.contracts.workflow_ids import root_id
 from orchestration.workflows.fan_out import FanOutWorkflow
 from tests.support.builders import START, child_of, root_of
@@ -209,7 +211,37 @@ async def test_what_temporal_no_longer_knows_is_terminated(operator: User, monke
     watch = BatchReconciler(batch.pk, _patience=timedelta(0))
     await watch.compare()
     assert await statuses(batch) == ("terminated", ["terminated", "skipped", "skipped"])
-    assert (await sync_to_async(root_of)(batch)).error_message == repair.LOST.message
+    assert (await sync_to_async(root_of)(batch)).error_message == forgotten.LOST.message
+    await sync_to_async(assert_consistent)(batch.pk)
+
+
+async def test_what_temporal_has_forgotten_ended_as_its_results_say(
+    operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dashboard was away from before its end until the namespace's retention was over; workers wrote results."""
+    monkeypatch.setattr(reconciler, "LASTING_DIFFERENCE", timedelta(0))
+    batch = await written(operator, 3)
+
+    def run() -> None:
+        nodes = [root_of(batch), *(child_of(batch, position) for position in range(3))]
+        runs = [str(uuid4()) for _ in nodes]
+        events = [
+            TreeEvent(EventKind.STARTED, node.workflow_id, run, START) for node, run in zip(nodes, runs, strict=True)
+        ]
+        apply_events(batch.pk, events)
+        failure = Failure("OutOfStock", "none left")
+        results = [
+            ItemResult(batch.pk, 0, runs[1], 0, 1, 0.5, {"seconds": 0}),
+            ItemResult(batch.pk, 1, runs[2], 1, 1, 0.5, failure=failure),
+        ]
+        DjangoChunkStore().write_results(results)
+
+    await sync_to_async(run)()
+    watch = BatchReconciler(batch.pk, _patience=timedelta(0))
+    await watch.compare()
+    assert await statuses(batch) == ("completed_with_failures", ["completed", "failed", "terminated"])
+    failed = await sync_to_async(child_of)(batch, 1)
+    assert (failed.error_type, failed.error_message) == ("OutOfStock", "none left")
     await sync_to_async(assert_consistent)(batch.pk)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from dashboard.cli import check, docs, migrate, probe, run, static, token, user, web, worker
+from dashboard.cli import check, docs, migrate, probe, prune, run, static, token, user, web, worker
 from dashboard.cli.refusal import Refused
 from dashboard.cli.version import print_version
 
@@ -33,6 +33,7 @@ app.command("migrate", epilog=migrate.EXAMPLES)(migrate.migrate)
 app.command("docs", epilog=docs.EXAMPLES)(docs.docs)
 app.command("probe", epilog=probe.EXAMPLES)(probe.probe)
 app.add_typer(user.app, name="user")
+app.command("prune", epilog=prune.EXAMPLES)(prune.prune)
 app.add_typer(token.app, name="token")
 
 

@@ -89,21 +89,16 @@ DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="Canopy <canopy@localhost>")
 
 # Hosts and networks that http_request may reach although they are private, e.g. "127.0.0.1,10.1.0.0/16,intranet.local".
 CANOPY_HTTP_ALLOW = env.list("CANOPY_HTTP_ALLOW", default=[])
-CANOPY_TIME_ZONE = env.str("CANOPY_TIME_ZONE", default="UTC")
-"""Of new schedules where the browser does not say its own."""
+CANOPY_TIME_ZONE = env.str("CANOPY_TIME_ZONE", default="UTC")  # of new schedules where the browser does not say its own
 CANOPY_MAX_ITEMS = env.int("CANOPY_MAX_ITEMS", default=1_000_000)
 CANOPY_MAX_UPLOAD_BYTES = env.int("CANOPY_MAX_UPLOAD_BYTES", default=100 * 1024 * 1024)
 
 CANOPY_READY_NEEDS = env.list("CANOPY_READY_NEEDS", default=["database", "migrations", "temporal", "redis"])
-"""What has to answer for /readyz to be 200. Without `temporal` and `redis` a web process stays behind its load balancer
-while they are away, and shows what the database has."""
-CANOPY_METRICS_TOKEN = env.str("CANOPY_METRICS_TOKEN", default="")
-"""What Prometheus has to send as a bearer token to read /metrics of the web; see `dashboard.health.probes`."""
-# Days for which batches are kept that no rule fits (0: for ever, until somebody says so), days of log-ins and other
-# trails (a year, as auditors ask), and when what is due is deleted: a cron expression in UTC, at night; empty: never.
-CANOPY_RETENTION_DAYS = env.int("CANOPY_RETENTION_DAYS", default=0)
-CANOPY_TRAIL_DAYS = env.int("CANOPY_TRAIL_DAYS", default=365)
-CANOPY_PRUNE_AT = env.str("CANOPY_PRUNE_AT", default="15 3 * * *")
+"""What has to answer for /readyz. Without `temporal` and `redis` a web process is ready while these are away."""
+CANOPY_METRICS_TOKEN = env.str("CANOPY_METRICS_TOKEN", default="")  # of Prometheus: see `dashboard.health.probes`
+CANOPY_RETENTION_DAYS = env.int("CANOPY_RETENTION_DAYS", default=0)  # 0: for ever, until somebody says so
+CANOPY_TRAIL_DAYS = env.int("CANOPY_TRAIL_DAYS", default=365)  # a year, as auditors ask
+CANOPY_PRUNE_AT = env.str("CANOPY_PRUNE_AT", default="15 3 * * *")  # UTC: at night, off the full hour
 
 # What one client may take up of a web process; docs/limits.md says what each is.
 CANOPY_ANONYMOUS_BODY_BYTES = env.int("CANOPY_ANONYMOUS_BODY_BYTES", default=64 * 1024)

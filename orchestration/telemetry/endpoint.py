@@ -9,7 +9,7 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -44,15 +44,20 @@ class Answer:
 Routes = Mapping[str, Callable[[], Answer]]
 
 
-def host_and_port(given: str, name: str) -> tuple[str, int]:
-    """Return the host and the port of an address such as 0.0.0.0:9090 or [::]:9090. Raises ValueError, with the name.
+def host_and_ports(given: str, name: str) -> tuple[str, range]:
+    """Return the host and the ports of an address such as 0.0.0.0:9090, [::]:9090 or 0.0.0.0:9090-9093.
 
-    `name` is the variable that has it.
+    Raises ValueError with `name`, the variable that has it.
     """
-    host, colon, port = given.strip().rpartition(":")
-    if not (colon and host and port.isdecimal() and int(port) < 2**16):
-        raise ValueError(f"{name} is {given!r}: give a host and a port, such as 0.0.0.0:9090 or [::]:9090.")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    host, colon, ports = given.strip().rpartition(":")
+    first, _, last = ports.partition("-")
+    last = last or first
+    if not (colon and host and first.isdecimal() and last.isdecimal() and int(first) <= int(last) < 2**16):
+        raise ValueError(
+            f"{name} is {given!r}: give a host and a port, such as 0.0.0.0:9090 or [::]:9090, or several of which each "
+            "process takes one: 0.0.0.0:9090-9093."
+        )
+    return host.removeprefix("[").removesuffix("]"), range(int(first), int(last) + 1)
 
 
 class _Server(ThreadingHTTPServer):
@@ -115,10 +120,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Endpoint:
-    """Listens on an address from `start` on, also where it is taken at first, until `stop`."""
+    """Listens on the first of some ports that is free from `start` on, also where none is at first, until `stop`."""
 
-    def __init__(self, host: str, port: int, routes: Routes) -> None:
-        self._host, self._port, self._routes = host, port, routes
+    def __init__(self, host: str, ports: Sequence[int], routes: Routes) -> None:
+        self._host, self._ports, self._routes = host, ports, routes
         self._server: _Server | None = None
         self._listens, self._stopped = threading.Event(), threading.Event()
 
@@ -136,17 +141,17 @@ class Endpoint:
     def port(self, within: float = 60.0) -> int:
         """Return the port once it listens, which tells it where 0 was given. Raises TimeoutError."""
         if not self._listens.wait(within) or self._server is None:
-            raise TimeoutError(f"Nothing listens on {self._host}:{self._port}.")
+            raise TimeoutError(f"Nothing listens at {self._host}.")
         return int(self._server.server_address[1])
 
     def _serve(self) -> None:
         is_told = False
         while not self._stopped.is_set():
             try:
-                self._server = _Server(self._host, self._port, self._routes)
+                self._server = self._take_port()
             except OSError as error:
                 if not is_told:
-                    log.warning("%s:%s cannot be listened on, it is tried again: %s", self._host, self._port, error)
+                    log.warning("No port at %s can be listened on, it is tried again: %s", self._host, error)
                 is_told = True
                 self._stopped.wait(TRY_AGAIN_AFTER)
                 continue
@@ -155,3 +160,10 @@ class Endpoint:
             with suppress(OSError):
                 self._server.serve_forever(poll_interval=0.5)
             return
+
+    def _take_port(self) -> _Server:
+        """Return a server on the first port that is free. Raises OSError where none is."""
+        for port in self._ports[:-1]:
+            with suppress(OSError):
+                return _Server(self._host, port, self._routes)
+        return _Server(self._host, self._ports[-1], self._routes)

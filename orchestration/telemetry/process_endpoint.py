@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from orchestration.telemetry import registry, worker_metrics
 from orchestration.telemetry.checks import WITHIN, Check, Found, answer, find_all
-from orchestration.telemetry.endpoint import Answer, Endpoint, host_and_port
+from orchestration.telemetry.endpoint import Answer, Endpoint, host_and_ports
 from orchestration.telemetry.pulse import FROZEN_AFTER, LoopPulse
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ def check_addresses() -> None:
     """Raise ValueError where the environment has an address that is none."""
     for name in ADDRESSES:
         if given := os.environ.get(name):
-            host_and_port(given, name)
+            host_and_ports(given, name)
 
 
 class ProcessEndpoint:
@@ -47,7 +47,7 @@ class ProcessEndpoint:
     def __init__(
         self,
         host: str,
-        port: int,
+        ports: Sequence[int],
         needed: Checks,
         wanted: Checks | None = None,
         refresh: Callable[[], Awaitable[None]] | None = None,
@@ -56,7 +56,7 @@ class ProcessEndpoint:
         self._refresh, self.pulse = refresh, LoopPulse()
         worker_metrics.loop_silence.set_function(lambda: self.pulse.silence)
         routes = {"/livez": self._live, "/readyz": self._ready, "/healthz": self._health, "/metrics": self._metrics}
-        self.endpoint = Endpoint(host, port, routes)
+        self.endpoint = Endpoint(host, ports, routes)
         self._beating = self._loop.create_task(self.pulse.beat_until_canceled())
         self.endpoint.start()
 
@@ -70,7 +70,7 @@ class ProcessEndpoint:
     ) -> ProcessEndpoint | None:
         """Return the one whose address a variable has; None where it has none. Raises ValueError."""
         given = os.environ.get(variable, "")
-        return cls(*host_and_port(given, variable), needed, wanted, refresh) if given else None
+        return cls(*host_and_ports(given, variable), needed, wanted, refresh) if given else None
 
     def close(self) -> None:
         """Listen no more."""

@@ -133,6 +133,14 @@ def test_prometheus_takes_the_alerts_and_fires_them_in_time(tmp_path: Path) -> N
     assert yaml.safe_load(TESTS_OF_ALERTS.read_text())["rule_files"] == ["alerts.yml"]
     if (promtool := shutil.which("promtool")) is None:
         return
-    for command in (["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]):
+    shown = [query.replace("$__rate_interval", "5m") for query in queries_of_dashboard() if query.strip()]
+    rules_of_dashboard = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(shown)]
+    (tmp_path / "dashboard.yml").write_text(
+        yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules_of_dashboard}]})
+    )
+    for command in (
+        ["check", "rules", "alerts.yml", "dashboard.yml"],
+        ["test", "rules", "alerts_test.yml"],
+    ):
         ended = subprocess.run([promtool, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert ended.returncode == 0, ended.stdout + ended.stderr

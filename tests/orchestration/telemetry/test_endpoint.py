@@ -11,7 +11,7 @@ import pytest
 
 from orchestration.telemetry import process_endpoint, pulse
 from orchestration.telemetry.checks import Check
-from orchestration.telemetry.endpoint import Answer, Endpoint, host_and_port
+from orchestration.telemetry.endpoint import Answer, Endpoint, host_and_ports
 from orchestration.telemetry.process_endpoint import ProcessEndpoint
 
 
@@ -27,23 +27,28 @@ async def get(endpoint: ProcessEndpoint, path: str, **headers: str) -> httpx.Res
 
 @pytest.fixture
 async def endpoint() -> AsyncIterator[ProcessEndpoint]:
-    made = ProcessEndpoint("127.0.0.1", 0, lambda: [Check("store", well, "-")])
+    made = ProcessEndpoint("127.0.0.1", [0], lambda: [Check("store", well, "-")])
     yield made
     made.close()
 
 
 @pytest.mark.parametrize(
     ("given", "found"),
-    [("0.0.0.0:9090", ("0.0.0.0", 9090)), ("[::]:9090", ("::", 9090)), ("worker.internal:0", ("worker.internal", 0))],
+    [
+        ("0.0.0.0:9090", ("0.0.0.0", range(9090, 9091))),
+        ("[::]:9090", ("::", range(9090, 9091))),
+        ("worker.internal:0", ("worker.internal", range(1))),
+        ("0.0.0.0:9090-9093", ("0.0.0.0", range(9090, 9094))),
+    ],
 )
-def test_an_address_has_a_host_and_a_port(given: str, found: tuple[str, int]) -> None:
-    assert host_and_port(given, "CANOPY_METRICS") == found
+def test_an_address_has_a_host_and_a_port(given: str, found: tuple[str, range]) -> None:
+    assert host_and_ports(given, "CANOPY_METRICS") == found
 
 
-@pytest.mark.parametrize("given", ["9090", ":9090", "host:", "host:http", "host:70000", ""])
+@pytest.mark.parametrize("given", ["9090", ":9090", "host:", "host:http", "host:70000", "host:9093-9090", ""])
 def test_what_is_no_address_is_refused_with_the_name_of_its_variable(given: str) -> None:
     with pytest.raises(ValueError, match="CANOPY_METRICS is"):
-        host_and_port(given, "CANOPY_METRICS")
+        host_and_ports(given, "CANOPY_METRICS")
 
 
 async def test_it_answers_probes_and_prometheus_by_any_name(endpoint: ProcessEndpoint) -> None:
@@ -72,7 +77,7 @@ def test_a_loop_that_stands_still_is_not_alive_and_its_metrics_are_told_all_the_
         return alive, httpx.get(f"{address}/readyz", timeout=60), httpx.get(f"{address}/metrics", timeout=60)
 
     async def held() -> tuple[httpx.Response, httpx.Response, httpx.Response]:
-        endpoint = ProcessEndpoint("127.0.0.1", 0, lambda: [Check("store", well, "-")])
+        endpoint = ProcessEndpoint("127.0.0.1", [0], lambda: [Check("store", well, "-")])
         try:
             return asked(endpoint)
         finally:
@@ -88,7 +93,7 @@ def test_a_loop_that_stands_still_is_not_alive_and_its_metrics_are_told_all_the_
 def test_a_port_that_is_taken_is_listened_on_once_it_is_free() -> None:
     with socket.create_server(("127.0.0.1", 0)) as before:
         port = before.getsockname()[1]
-        endpoint = Endpoint("127.0.0.1", port, {"/livez": lambda: Answer.json(200, {})})
+        endpoint = Endpoint("127.0.0.1", [port], {"/livez": lambda: Answer.json(200, {})})
         endpoint.start()
         with pytest.raises(TimeoutError):
             endpoint.port(within=0.2)
@@ -99,8 +104,20 @@ def test_a_port_that_is_taken_is_listened_on_once_it_is_free() -> None:
         endpoint.stop()
 
 
+def test_processes_that_share_an_address_take_a_port_each() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as probe:
+        ports = [taken.getsockname()[1], probe.getsockname()[1]]
+        probe.close()
+        endpoint = Endpoint("127.0.0.1", ports, {"/livez": lambda: Answer.json(200, {})})
+        endpoint.start()
+        try:
+            assert endpoint.port() == ports[1]
+        finally:
+            endpoint.stop()
+
+
 def test_clients_that_send_nothing_do_not_keep_others_out() -> None:
-    endpoint = Endpoint("127.0.0.1", 0, {"/livez": lambda: Answer.json(200, {})})
+    endpoint = Endpoint("127.0.0.1", [0], {"/livez": lambda: Answer.json(200, {})})
     endpoint.start()
     silent = [socket.create_connection(("127.0.0.1", endpoint.port())) for _ in range(8)]
     try:

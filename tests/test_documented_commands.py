@@ -46,7 +46,7 @@ ORDINARY = {
         "openssl",
     ),
     *("pip", "printf", "ps", "psql", "redis-cli", "sleep", "sort", "sqlite3", "ssh", "stat", "systemctl"),
-    *("systemd-run", "tail", "test", "useradd", "docker", "kubectl", "nginx", "caddy", "promtool", "pre-commit"),
+    *("git", "systemd-run", "tail", "test", "useradd", "docker", "kubectl", "nginx", "caddy", "promtool", "pre-commit"),
 }
 """Programs that are not ours, and whose options are their manuals' business."""
 

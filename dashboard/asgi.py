@@ -44,6 +44,7 @@ from dashboard.reconciliation.worker_watch import run_worker_watch
 from dashboard.server.client_address import with_peer_address
 from dashboard.server.common_key import keep_comparing_key, require_common_key
 from dashboard.server.drain import end_if_drained, end_loops, take_signals
+from dashboard.server.former_static import run_static_keeper
 from dashboard.server.leadership import lead
 from dashboard.server.limits.connections import limit_connections
 from dashboard.server.limits.layer import Limited
@@ -180,5 +181,5 @@ async def _keep_running(run: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(RESTART_PAUSE)
 
 
-BACKGROUND = (run_notify_worker, run_worker_watch, run_led, keep_comparing_key)
+BACKGROUND = (run_notify_worker, run_worker_watch, run_led, keep_comparing_key, run_static_keeper)
 """What runs in every web process."""

@@ -136,6 +136,7 @@ MIDDLEWARE = [
     "dashboard.server.problems.retry_later",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "dashboard.server.former_static.former_static",
     "csp.middleware.CSPMiddleware",
     "dashboard.server.answer_headers.private_answers",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -267,9 +268,8 @@ STORAGES = {
     "staticfiles": {"BACKEND": "dashboard.server.static_storage.StaticStorage"},
 }
 MEDIA_ROOT = HOME / "uploads"
-CANOPY_UPLOADS = env.str("CANOPY_UPLOADS", default="") or (
-    str(MEDIA_ROOT) if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3" else "database"
-)
+IS_SQLITE = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
+CANOPY_UPLOADS = env.str("CANOPY_UPLOADS", default="") or (str(MEDIA_ROOT) if IS_SQLITE else "database")
 if CANOPY_UPLOADS != "database" and not CANOPY_UPLOADS.startswith(("/", "s3://")):
     raise ImproperlyConfigured("CANOPY_UPLOADS is neither `database`, an absolute folder nor an s3:// address.")
 CANOPY_UPLOADS_KEY_ID = env.str("CANOPY_UPLOADS_KEY_ID", default="")

@@ -29,3 +29,14 @@ class CommonValue(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class StaticFile(models.Model):
+    """A static file of some release by its hashed name, for processes of others."""
+
+    name: models.CharField[str, str] = models.CharField(primary_key=True, max_length=300)
+    content = models.BinaryField()
+    served_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name

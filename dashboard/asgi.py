@@ -11,7 +11,7 @@ import ctypes
 import gc
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache, partial
 from typing import Any
 
@@ -23,7 +23,7 @@ from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 from django.db import connections
-from django.urls import get_resolver
+from django.urls import get_resolver, set_script_prefix
 
 django.setup(set_prefix=False)
 
@@ -41,7 +41,7 @@ from dashboard.metrics.requests import measured
 from dashboard.notifications.dispatcher import run_dispatcher
 from dashboard.reconciliation.reconciler import run_reconciler
 from dashboard.reconciliation.worker_watch import run_worker_watch
-from dashboard.server.client_address import with_peer_address
+from dashboard.server.behind_proxy import behind_proxy
 from dashboard.server.common_key import keep_comparing_key, require_common_key
 from dashboard.server.drain import end_if_drained, end_loops, take_signals
 from dashboard.server.former_static import run_static_keeper
@@ -92,10 +92,19 @@ first 16 threads, and memory that one thread freed is not reused by another."""
 
 
 async def _http(scope: Scope, receive: Any, send: Any) -> None:
-    """Serve a request, and close its thread's connections however it ends: Django does not where a stream fails."""
+    """Serve a request. Its thread keeps no database connection while the client reads, nor afterwards, however it ends.
+
+    Django keeps it until the answer has left, and for good where a stream fails.
+    """
+
+    async def releasing(message: Mapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            await sync_to_async(connections.close_all)()
+        await send(message)
+
     async with ThreadSensitiveContext():
         try:
-            await django_http()(scope, receive, send)
+            await django_http()(scope, receive, releasing)
         finally:
             await sync_to_async(connections.close_all)()
 
@@ -107,7 +116,7 @@ _protocols = ProtocolTypeRouter(
     }
 )
 
-router = answering_probes(measured(with_peer_address(Limited(_protocols, Identities().who_is)), settings.STATIC_URL))
+router = behind_proxy(answering_probes(measured(Limited(_protocols, Identities().who_is), settings.STATIC_URL)))
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -128,6 +137,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         await send({"type": "lifespan.startup.failed", "message": str(error)})
         return
     limit_connections(receive)
+    set_script_prefix(settings.ADDRESS.prefix)  # of what is reversed outside of a request
     draining = take_signals(receive)
     get_resolver().url_patterns  # noqa: B018  imports what requests need before the first one
     share_memory_arenas()

@@ -51,7 +51,12 @@ def variable(name: str) -> str:
 
 
 def cookie_name(name: str, *, is_secure: bool, path: str = "/") -> str:
-    """Return a cookie's name: behind TLS with the prefix by which browsers refuse one that another host has set."""
+    """Return a cookie's name: behind TLS with the prefix by which browsers refuse one that another host has set.
+
+    Below a path it names the path too: a browser also sends cookies of the same name that the paths above have set.
+    """
+    if path != "/":
+        name = f"{name}-{path.strip('/').replace('/', '-')}"
     if not is_secure:
         return name
     return f"__Host-{name}" if path == "/" else f"__Secure-{name}"

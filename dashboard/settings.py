@@ -14,7 +14,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from dashboard import resources
-from dashboard.environment import cookie_name, is_loopback, make_private, variable
+from dashboard.address.settings import *  # noqa: F403
+from dashboard.address.settings import ADDRESS, HTTPS, LISTENS_ON
+from dashboard.environment import is_loopback, make_private, variable
 from orchestration.telemetry import tracing
 from orchestration.telemetry.log_lines import log_what_ends_the_process, logging_config
 
@@ -44,23 +46,6 @@ SECRET_KEY_FALLBACKS = env.list("CANOPY_SECRET_KEY_FALLBACKS", default=[])
 """Former keys: sessions and links that were signed with one of them stay valid."""
 
 DEBUG = env.bool(variable("DEBUG"), default=False)
-LISTENS_ON = env.str("HOST", default="127.0.0.1")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", LISTENS_ON])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-
-# Addresses and networks of reverse proxies, which alone are believed about X-Forwarded-For.
-TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
-
-# Behind TLS (production): every cookie and every request is secure. `make run` serves plain HTTP on loopback.
-HTTPS = env.bool(variable("HTTPS"), default=False)
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
-SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
-if HTTPS:
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-SESSION_COOKIE_NAME = cookie_name("sessionid", is_secure=HTTPS)
-CSRF_COOKIE_NAME = cookie_name("csrftoken", is_secure=HTTPS)
-LANGUAGE_COOKIE_NAME = cookie_name("canopy-language", is_secure=HTTPS)
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = env.int("CANOPY_SESSION_IDLE_SECONDS", default=12 * 3600)
@@ -70,7 +55,7 @@ SESSION_EXPIRE_AT_BROWSER_CLOSE = False
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # no cookie of its own
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
-NEW_PASSWORD_REQUIRED = HTTPS or not is_loopback(LISTENS_ON)
+NEW_PASSWORD_REQUIRED = HTTPS or ADDRESS.is_for_others or not is_loopback(LISTENS_ON)
 """Whether who logs in with the first password has to change it: the dashboard is not for this machine alone."""
 
 TEMPORAL_ADDRESS = env.str("TEMPORAL_ADDRESS", default="")  # empty: as orchestration.temporal.profile reads it
@@ -78,10 +63,7 @@ TEMPORAL_NAMESPACE = env.str("TEMPORAL_NAMESPACE", default="")
 TEMPORAL_UI_URL = env.str("TEMPORAL_UI_URL", default="http://127.0.0.1:8233")
 CANOPY_TRACE_URL = env.str("CANOPY_TRACE_URL", default="")  # with {trace_id}
 
-# The dashboard's public URL, for links in notifications, and the mail server that sends them, if there is one.
-CANOPY_URL = env.str(
-    "CANOPY_URL", default=f"http://{env.str('HOST', default='127.0.0.1')}:{env.str('PORT', default='8000')}"
-).rstrip("/")
+# The mail server that sends notifications, if there is one.
 EMAIL_URL = env.str("EMAIL_URL", default="")
 globals().update(env.email_url_config(EMAIL_URL or "dummymail://"))
 EMAIL_TIMEOUT = 20
@@ -134,6 +116,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     *(["dashboard.server.traced_requests.traced"] if tracing.is_wanted() else []),
     "dashboard.server.problems.retry_later",
+    "dashboard.server.plain_http.explained",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "dashboard.server.former_static.former_static",
@@ -239,6 +222,7 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "batch-list"
 LOGOUT_REDIRECT_URL = "login"
+AXES_HANDLER = "dashboard.accounts.guesses.GuessHandler"
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25
 AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]
@@ -259,7 +243,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-STATIC_URL = "/static/"
+STATIC_URL = f"{ADDRESS.prefix}/static/"
 STATIC_ROOT = Path(env.str("CANOPY_STATIC", default=str(HOME / "static")))
 """Where static files are collected; elsewhere than in the home for an image whose root file system is read-only."""
 STATICFILES_DIRS = [resources.STATIC]

@@ -15,8 +15,8 @@ DENSITIES: Mapping[str, object] = {"": _("Comfortable"), "compact": _("Compact")
 LANGUAGES: Mapping[str, object] = {"": _("Browser default"), **dict(settings.LANGUAGES)}
 
 COOKIES: dict[str, tuple[str, Mapping[str, object]]] = {
-    "theme": (cookie_name("canopy-theme", is_secure=settings.HTTPS), THEMES),
-    "density": (cookie_name("canopy-density", is_secure=settings.HTTPS), DENSITIES),
+    "theme": (cookie_name("canopy-theme", is_secure=settings.HTTPS, path=settings.SESSION_COOKIE_PATH), THEMES),
+    "density": (cookie_name("canopy-density", is_secure=settings.HTTPS, path=settings.SESSION_COOKIE_PATH), DENSITIES),
     "language": (settings.LANGUAGE_COOKIE_NAME, LANGUAGES),
 }
 """Preferences: the cookie of each, and its choices by value."""

@@ -15,6 +15,7 @@ from django.shortcuts import resolve_url
 from django.utils.deprecation import MiddlewareMixin
 
 from dashboard.metrics.requests import note_person
+from dashboard.server.problems import is_api
 
 FIRST_PASSWORD = "first-password"  # noqa: S105  a group's name
 """Group of accounts whose password somebody else has made; who changes it leaves the group."""
@@ -100,7 +101,7 @@ def _is_a_person(request: HttpRequest) -> bool:
 def _change_first(request: HttpRequest) -> HttpResponse | None:
     if _route(request) in WITHOUT_CHANGE:
         return None
-    if request.path_info.startswith("/api/"):
+    if is_api(request):
         if "Authorization" in request.headers:
             return None
         return JsonResponse({"detail": "Change the first password before anything else.", "errors": {}}, status=403)

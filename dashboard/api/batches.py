@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from django.http import HttpRequest
-from django.urls import reverse
 from ninja import Header, Router, Schema, Status
 from ninja.errors import HttpError
 from pydantic import Field
@@ -23,6 +22,7 @@ from dashboard.live.state import batch_state
 from dashboard.models import AuditEntry, Batch
 from dashboard.queries.diagnosis import Diagnosis, diagnosis_of
 from dashboard.queries.error_groups import ErrorGroup, error_groups
+from dashboard.server.public_url import url_for
 from orchestration.temporal.connection import TemporalUnavailable
 
 AUDIT_SHOWN = 500
@@ -186,7 +186,7 @@ def create_batch(
     except IdempotencyConflict as error:
         raise FieldErrors({"Idempotency-Key": str(error)}) from error
     batch = launched.batch
-    url = request.build_absolute_uri(reverse("batch-detail", args=[batch.pk]))
+    url = url_for(request, "batch-detail", batch.pk)
     return Status(201 if launched.created else 200, {"id": batch.pk, "url": url})
 
 
@@ -202,7 +202,7 @@ def create_watch(request: HttpRequest, given: WatchIn) -> Status[dict[str, str]]
         raise FieldErrors({"workflow_id": [str(error)]}) from error
     except TemporalUnavailable as error:
         raise HttpError(503, str(error)) from error
-    url = request.build_absolute_uri(reverse("batch-detail", args=[watched.batch.pk]))
+    url = url_for(request, "batch-detail", watched.batch.pk)
     return Status(201 if watched.created else 200, {"id": watched.batch.pk, "url": url})
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.db.models import F
 from django.http import HttpRequest
-from django.urls import reverse
 from ninja import Router, Schema, Status
 from ninja.errors import HttpError
 from pydantic import ConfigDict, Field
@@ -17,6 +16,7 @@ from dashboard.accounts.permissions import require_operator
 from dashboard.api.responses import AWAY, Problem
 from dashboard.definitions import saving
 from dashboard.models import DefinitionVersion, SavedDefinition
+from dashboard.server.public_url import url_for
 from orchestration.definitions.outline import outline
 from orchestration.definitions.parser import parse
 from orchestration.processors.catalogue import processors
@@ -165,7 +165,6 @@ def _definition(request: HttpRequest, newest: DefinitionVersion) -> dict[str, An
 
 
 def _version(request: HttpRequest, version: DefinitionVersion) -> dict[str, Any]:
-    address = reverse("definition-version", args=[version.definition_id, version.number])
     return {
         "id": version.pk,
         "number": version.number,
@@ -173,5 +172,5 @@ def _version(request: HttpRequest, version: DefinitionVersion) -> dict[str, Any]
         "author": version.author.get_username(),
         "created_at": version.created_at,
         "note": version.note,
-        "url": request.build_absolute_uri(address),
+        "url": url_for(request, "definition-version", version.definition_id, version.number),
     }

@@ -9,7 +9,6 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.http import HttpRequest
-from django.urls import reverse
 from ninja import Router, Schema, Status
 from ninja.errors import HttpError
 from pydantic import ConfigDict, ValidationError
@@ -26,6 +25,7 @@ from dashboard.schedules import actions as schedule_actions
 from dashboard.schedules.recurrence import timing_in_words
 from dashboard.schedules.stored_launch import StoredLaunch
 from dashboard.schedules.timetable import Timetable
+from dashboard.server.public_url import url_for
 from orchestration.client.schedule_models import Overlap, ScheduleSnapshot
 from orchestration.processors.catalogue import shown_parameters
 
@@ -217,7 +217,7 @@ def _state(
     return {
         "id": schedule.pk,
         "name": schedule.name,
-        "url": request.build_absolute_uri(reverse("schedule-detail", args=[schedule.pk])),
+        "url": url_for(request, "schedule-detail", schedule.pk),
         "processor": schedule.processor,
         "label": schedule.request["label"],
         "parameters": shown_parameters(schedule.processor, schedule.request["parameters"]),

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dashboard.cli.django_setup import find_own_modules, refusing, require_migrated
 from dashboard.cli.examples import examples
 from dashboard.cli.refusal import Refused
+
+if TYPE_CHECKING:
+    import uvicorn
+
+APPLICATION = "dashboard.asgi:application"
+
+CANNOT_START = 3
+"""Exit status, as uvicorn has it."""
 
 EXAMPLES = examples(
     ("on this machine alone, or behind a proxy on it", "canopy web"),
@@ -54,12 +63,20 @@ def web(host: Host = "127.0.0.1", port: Port = 8000, workers: Workers = 1, grace
         raise Refused("More than one web process needs Redis for live updates: set REDIS_URL, or --workers 1.")
     with refusing():
         collect_static()
-    uvicorn.run(
-        "dashboard.asgi:application",
-        host=host,
-        port=port,
-        workers=workers,
-        proxy_headers=False,
-        log_level="warning",
-        log_config=None,  # its lines are like all others
-    )
+    options: dict[str, Any] = {"host": host, "port": port, "proxy_headers": False, "log_level": "warning"}
+    options["log_config"] = None  # its lines are like all others
+    if host == "::" and workers == 1:
+        _serve_both_families(uvicorn.Config(APPLICATION, **options))
+    else:
+        uvicorn.run(APPLICATION, workers=workers, **options)
+
+
+def _serve_both_families(config: uvicorn.Config) -> None:
+    """Serve IPv6 and IPv4: asyncio has a socket of all addresses take IPv6 alone."""
+    from uvicorn import Server
+
+    server = Server(config)
+    with suppress(KeyboardInterrupt):
+        server.run([config.bind_socket()])
+    if not server.started:
+        raise typer.Exit(CANNOT_START)

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from dashboard.live.consumers import TRY_AGAIN_LATER
 from dashboard.live.routing import websocket_urlpatterns
+from dashboard.server.behind_proxy import path_within
 from dashboard.server.outages import outage_of
 from dashboard.server.problems import RETRY_AFTER, UNFINDABLE
 from orchestration.errors.texts import first_line
@@ -48,7 +49,7 @@ def answering_outages(app: App) -> App:
 
         if _is_unreadable(scope):
             await _refuse(scope, send, 400)
-        elif not any(pattern.match(scope["path"].lstrip("/")) for pattern in patterns):
+        elif not any(pattern.match(path_within(scope).lstrip("/")) for pattern in patterns):
             await _refuse(scope, send, 404)
         else:
             try:

@@ -10,7 +10,7 @@ from channels.security.websocket import WebsocketDenier
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-DEFAULT_PORTS = {"http": 80, "https": 443}
+from dashboard.address.public_address import DEFAULT_PORTS
 
 Origin = tuple[str, str, int]
 
@@ -37,23 +37,13 @@ def is_allowed(scope: Mapping[str, Any]) -> bool:
     given = _parsed(headers.get(b"origin", "")) if len(origins) == 1 else None
     if given is None:
         return False
-    scheme = "https" if _is_secure(scope, headers) else "http"
+    scheme = "https" if scope.get("scheme") == "wss" else "http"
     host = headers.get(b"host", "")
     domain, _port = split_domain_port(host)
     allowed = settings.ALLOWED_HOSTS or ([".localhost", "127.0.0.1", "[::1]"] if settings.DEBUG else [])
     if domain and validate_host(domain, allowed) and _parsed(f"{scheme}://{host}") == given:
         return True
     return any(_is_trusted(given, trusted) for trusted in settings.CSRF_TRUSTED_ORIGINS)
-
-
-def _is_secure(scope: Mapping[str, Any], headers: Mapping[bytes, str]) -> bool:
-    """Whether the browser speaks TLS, to this process or to the proxy that says so."""
-    if settings.SECURE_PROXY_SSL_HEADER:
-        name, value = settings.SECURE_PROXY_SSL_HEADER
-        header = headers.get(name.removeprefix("HTTP_").replace("_", "-").lower().encode())
-        if header is not None:
-            return header.split(",")[0].strip() == value
-    return bool(scope.get("scheme") == "wss")
 
 
 def _is_trusted(given: Origin, trusted: str) -> bool:

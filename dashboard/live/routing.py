@@ -5,8 +5,9 @@ from __future__ import annotations
 from django.urls import path
 
 from dashboard.live.consumers import BatchConsumer, BatchListConsumer
+from dashboard.server.sockets import BATCH, BATCHES
 
 websocket_urlpatterns = [
-    path("ws/batches/", BatchListConsumer.as_asgi()),
-    path("ws/batches/<str:batch_id>/", BatchConsumer.as_asgi()),
+    path(BATCHES, BatchListConsumer.as_asgi()),
+    path(BATCH, BatchConsumer.as_asgi()),
 ]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
-from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.models import Batch, BatchTag, Delivery, Node, Occasion, Subscription
 from dashboard.models.tallies import failed_children
+from dashboard.server.public_url import public_url
 from orchestration.contracts.status import Status
 
 
@@ -84,7 +83,7 @@ def payload_of(batch: Batch, root: Node, occasion: str) -> dict[str, object]:
         "timestamp": timezone.now().isoformat(),
         "data": {
             "id": batch.pk,
-            "url": f"{settings.CANOPY_URL}{reverse('batch-detail', args=[batch.pk])}",
+            "url": public_url("batch-detail", batch.pk),
             "label": str(batch),
             "processor": batch.processor,
             "status": batch.status,

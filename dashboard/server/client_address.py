@@ -6,15 +6,17 @@ else depends on the address ask here, with Django's request or an ASGI scope.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 
+from dashboard.address.public_address import UNIX_SOCKET
+
 Address = IPv4Address | IPv6Address
-App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 UNKNOWN = "unknown"
 """The address of a connection that has none, such as one over a Unix socket."""
@@ -49,40 +51,37 @@ def limited_as(address: str) -> str:
 
 
 def is_trusted_proxy(peer: str) -> bool:
-    """Whether the other end of a socket is one of TRUSTED_PROXIES."""
-    address = _parsed(peer)
-    return address is not None and any(address in network for network in _networks(settings.TRUSTED_PROXIES))
+    """Whether the other end of a socket is one of TRUSTED_PROXIES; nothing is the other end of a Unix socket."""
+    return _is_one_of(peer, _parsed(peer), settings.TRUSTED_PROXIES)
 
 
-def with_peer_address(app: App) -> App:
-    """Return an ASGI application whose scopes have the address of the other end of the socket.
+def believes_scheme(peer: str) -> bool:
+    """Whether the other end of a socket is believed about the browser's scheme; by default whoever is on this machine.
 
-    uvicorn by default replaces it by what X-Forwarded-For says on any connection from 127.0.0.1.
+    A wrong one harms nobody but its sender, so that a proxy beside the dashboard needs no setting for it.
     """
-
-    async def answered(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        transport = getattr(getattr(receive, "__self__", None), "transport", None)
-        if transport is not None and scope["type"] in ("http", "websocket"):
-            peer = transport.get_extra_info("peername")
-            scope["client"] = tuple(peer[:2]) if isinstance(peer, tuple) else None
-        await app(scope, receive, send)
-
-    return answered
+    if settings.TRUSTED_PROXIES:
+        return is_trusted_proxy(peer)
+    address = _parsed(peer)
+    return address is None or address.is_loopback
 
 
 def _address(peer: str, forwarded: str) -> str:
     """Return the last address on the way here that is no trusted proxy's, or the first if all are."""
-    current = _parsed(peer)
-    if current is None:
-        return UNKNOWN
-    trusted = _networks(settings.TRUSTED_PROXIES)
+    trusted, current = settings.TRUSTED_PROXIES, _parsed(peer)
     for claimed in reversed(forwarded.split(",") if trusted else []):
-        if not any(current in network for network in trusted):
+        if not _is_one_of(peer, current, trusted):
             break
         if (before := _parsed(claimed)) is None:
             break
         current = before
-    return str(current)
+    return UNKNOWN if current is None else str(current)
+
+
+def _is_one_of(peer: str, address: Address | None, trusted: Sequence[str]) -> bool:
+    if address is None:
+        return not peer and UNIX_SOCKET in trusted
+    return any(address in network for network in _networks(tuple(trusted)))
 
 
 def _parsed(given: str) -> Address | None:
@@ -99,5 +98,6 @@ def _parsed(given: str) -> Address | None:
     return parsed.ipv4_mapped or parsed if isinstance(parsed, IPv6Address) else parsed
 
 
-def _networks(given: Sequence[str]) -> list[IPv4Network | IPv6Network]:
-    return [ip_network(each.strip(), strict=False) for each in given]
+@lru_cache(maxsize=8)
+def _networks(given: tuple[str, ...]) -> list[IPv4Network | IPv6Network]:
+    return [ip_network(each.strip(), strict=False) for each in given if each != UNIX_SOCKET]

@@ -71,7 +71,7 @@ def away(request: HttpRequest, error: BaseException | None) -> HttpResponse | No
         return None
     count_outage(outage)
     log.warning("%s %s: %s", request.method, request.path, first_line(error))
-    return _refused(request, 503, OUTAGES[outage])
+    return refused(request, 503, OUTAGES[outage])
 
 
 def unstorable(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
@@ -79,10 +79,10 @@ def unstorable(request: HttpRequest, error: BaseException | None) -> HttpRespons
     if error is None or not is_unstorable(error):
         return None
     log.warning("%s %s: %s", request.method, request.path, first_line(error), exc_info=error)
-    return _refused(request, 400, UNSTORABLE)
+    return refused(request, 400, UNSTORABLE)
 
 
-def _refused(request: HttpRequest, status: int, reason: StrOrPromise) -> HttpResponse:
+def refused(request: HttpRequest, status: int, reason: StrOrPromise) -> HttpResponse:
     """Return an answer of the API, a part of a page or the status's page with a reason; it has been logged."""
     if is_api(request):
         with override("en"):
@@ -157,5 +157,8 @@ def why_unreadable(error: Exception) -> tuple[int, str]:
     if isinstance(error, UnreadableAddress):
         return 400, _("The address has a character that cannot be stored.")
     if isinstance(error, DisallowedHost):
-        return 400, _("This host name is not one of ALLOWED_HOSTS.")
+        return 400, _(
+            "The dashboard does not answer under this host name. Its log says under which one it was asked, and which "
+            "variable to set."
+        )
     return 400, _("The request cannot be read.")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import REASON_NO_CSRF_COOKIE
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views import defaults
 
 from dashboard.queries.deleted_batches import deleted_batch, deleted_page
+from dashboard.server.misdirected import foreign_page, own_origin, warn_of_host
 from dashboard.server.problems import away, internal_error, is_api, problem, unstorable, why_unreadable
 
 
@@ -17,6 +20,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Say why a request cannot be read, or that what Canopy needs is away: a session could not be saved."""
     if (answer := away(request, exception)) is not None:
         return answer
+    if isinstance(exception, DisallowedHost):
+        warn_of_host(request)
     status, reason = why_unreadable(exception)
     if is_api(request):
         return problem(status, reason)
@@ -51,7 +56,9 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Say that a form was sent from elsewhere, or from a session that has ended."""
+    """Say that a form was sent from elsewhere, or from a session that has ended; or that an address is set wrongly."""
     if is_api(request):
         return problem(403, "The CSRF token is missing or wrong.")
-    return render(request, "403_csrf.html", status=403)
+    if (page := foreign_page(request, reason)) is not None:
+        return render(request, "403_csrf.html", {"page": page, "own": own_origin(request)}, status=403)
+    return render(request, "403_csrf.html", {"has_no_cookie": reason == REASON_NO_CSRF_COOKIE}, status=403)

@@ -143,7 +143,8 @@ def _checked(answer: httpx.Response) -> httpx.Response:
         raise LookupError(detail)
     if status in FINAL:
         answer.raise_for_status()
-    reason = f"{status}: {answer.text[:200] if detail is None else detail}"
+    said = f"it redirects to {answer.headers['location']}" if answer.has_redirect_location else answer.text[:200]
+    reason = f"{status}: {said if detail is None else detail}"
     raise StoreRefused(reason) if status in (401, 403) else StoreAway(reason)
 
 

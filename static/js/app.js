@@ -15,7 +15,8 @@ document.addEventListener("htmx:sendError", () => toastFor(0));
 
 // With an expired session the server answers with the login page: navigate to it instead of swapping it in.
 document.addEventListener("htmx:beforeSwap", (event) => {
-  if (!event.detail.xhr.responseURL.includes("/login/?next=")) return;
+  const arrived = new URL(event.detail.xhr.responseURL || location.href, location.href);
+  if (arrived.pathname !== document.body.dataset.login || !arrived.searchParams.has("next")) return;
   event.detail.shouldSwap = false;
   location.reload();
 });

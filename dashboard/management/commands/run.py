@@ -107,7 +107,8 @@ class Command(BaseCommand):
             how = f"log in as {login['username']} with {login['password']} (API token {login['token']}; kept in {path})"
         else:
             how = f"the first login is in {path}" if path.exists() else "log in as before"
-        self._say(f"Canopy is at {address} - {how}", self.stdout)
+        shown = f"{settings.CANOPY_URL}/" if settings.ADDRESS.is_given else address
+        self._say(f"Canopy is at {shown} - {how}", self.stdout)
 
     def _say(self, text: str, to: OutputWrapper) -> None:
         """Write a line; where lines are JSON, one of those."""

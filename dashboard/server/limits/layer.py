@@ -11,6 +11,7 @@ from typing import Any
 
 from django.conf import settings
 
+from dashboard.server.behind_proxy import path_within
 from dashboard.server.client_address import client_address_of, limited_as
 from dashboard.server.limits.bodies import Body
 from dashboard.server.limits.places import Places
@@ -63,7 +64,7 @@ class Limited:
         try:
             if body.may_be_large:
                 is_known = await self._who_is(scope) is not None
-                body.limit = body_limit(route_name(scope["path"]), is_known=is_known)
+                body.limit = body_limit(route_name(path_within(scope)), is_known=is_known)
             await body.read_ahead()
             async with self._place_at_work(scope):
                 await self._app(scope, body.receive, noting)
@@ -78,7 +79,7 @@ class Limited:
         address, person = _address(scope), None
         if self._requests_of_addresses.users(address) >= UNASKED:
             person = await self._who_is(scope)
-        if person is not None and route_name(scope["path"]) in WORKERS:
+        if person is not None and route_name(path_within(scope)) in WORKERS:
             async with self._place_of_process():
                 yield
             return

@@ -12,18 +12,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.files.base import ContentFile
 from django.test import Client
 from pytest_django import Settings
 
 from dashboard.accounts.api_tokens import create_token
-from dashboard.definitions import saving
-from dashboard.inputs.uploads import store_upload
-from dashboard.models import ApiToken, Operation, Report, RetentionRule, SavedView, Schedule, Subscription
-from orchestration.plan.plan import Plan
-from orchestration.processors import catalogue
 from tests.support import builders
 from tests.support.builders import MakeBatch
+from tests.support.everything import DEFINITION, one_of_everything
 from tests.support.page_outline import PageOutline
 from tests.support.routes import FOREIGN, SAFE, Caller, Form, Route, every_route
 from tests.test_layout import ROOT
@@ -38,55 +33,13 @@ OPEN_TO_ALL = {"login", "javascript-catalog", "logout", "api-unknown", "api-root
 
 OF_PROGRAMS = re.compile(r"api/v1/(worker/.*|watches/events)$")
 
-DEFINITION = """
-kind: saga
-steps:
-  - {name: only, processor: simulate, input: {}}
-"""
-
 Table = dict[tuple[str, str], dict[str, bool]]
 
 
 @pytest.fixture
 def values(operator: User, make_batch: MakeBatch) -> dict[str, Any]:
     """Make one of everything that a route may name, and return the parameters of routes."""
-    catalogue.load()
-    batch = make_batch(2)
-    builders.start_root(batch)
-    source = {"kind": "count", "upload": None, "name": "", "key": "", "left_out": 0}
-    plan = Plan().model_dump(mode="json")
-    kept = {"processor": "simulate", "parameters": {}, "plan": plan, "label": "", "source": source}
-    schedule = Schedule.objects.create(name="Nightly", request=kept, item_count=3, made_by=operator)
-    version = saving.create(operator, "Flow", DEFINITION, "")
-    operation = Operation.objects.create(
-        batch=batch, person=operator, action="retry", words="all", chosen=[[0, 1]], number=2, items=2
-    )
-    subscription = Subscription.objects.create(owner=operator, channel="webhook", address="https://example.org/")
-    create_token(operator, "another")
-    Report.objects.create(batch=batch, run_id="run", content={"batch": {"id": batch.pk}})
-    return {
-        "batch_id": batch.pk,
-        "node_id": builders.child_of(batch, 0).pk,
-        "position": 0,
-        "index": 0,
-        "operation_id": operation.pk,
-        "schedule_id": schedule.pk,
-        "definition_id": version.definition_id,
-        "version_id": version.pk,
-        "number": 1,
-        "subscription_id": subscription.pk,
-        "rule_id": RetentionRule.objects.create(days=3, made_by=operator).pk,
-        "view_id": SavedView.objects.create(owner=operator, name="mine", query="").pk,
-        "token_id": ApiToken.objects.get(name="another").pk,
-        "upload_id": store_upload(operator, "words.txt", ContentFile(b"words")).pk,
-        "result_id": "0" * 32,
-        "name": "simulate",
-        "form": "csv",
-        "report-download.form": "json",
-        "what": "workflow-types",
-        "language": "en",
-        "rest": "nothing",
-    }
+    return one_of_everything(operator, make_batch)
 
 
 @pytest.fixture

@@ -40,6 +40,21 @@ def test_an_account_is_locked_from_every_address(person: User) -> None:
     assert try_login("petra", "198.51.100.7", password="long enough, and right") == 429
 
 
+def test_an_address_alone_locks_itself_and_not_the_account(person: User) -> None:
+    assert [try_login("petra", "192.0.2.1") for _ in range(TRIES)] == [200] * (TRIES - 1) + [429]
+    assert try_login("petra", "192.0.2.1", password="long enough, and right") == 429
+    assert try_login("petra", "192.0.2.2", password="long enough, and right") == 302
+
+
+def test_two_addresses_lock_an_account_together(person: User) -> None:
+    for _ in range(TRIES // 2):
+        assert try_login("petra", "192.0.2.1") == 200
+    for _ in range(TRIES // 2 - 1):
+        assert try_login("petra", "192.0.2.2") == 200
+    assert try_login("petra", "192.0.2.2") == 429
+    assert try_login("petra", "198.51.100.7", password="long enough, and right") == 429
+
+
 def test_an_address_is_locked_for_every_account(person: User) -> None:
     assert {try_login(f"nobody-{number}", "192.0.2.1") for number in range(TRIES - 1)} == {200}
     assert try_login("nobody", "192.0.2.1") == 429

@@ -62,6 +62,13 @@ def test_a_worker_that_is_refused_waits_too() -> None:
     assert issubclass(StoreRefused, StoreAway), "a token may be renewed meanwhile, and no item fails for it"
 
 
+def test_where_a_redirect_leads_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CANOPY_URL with http://, of a dashboard behind TLS."""
+    moved = httpx.Response(308, headers={"Location": "https://canopy.example.org/api"}, text="")
+    with pytest.raises(StoreAway, match=r"308: it redirects to https://canopy\.example\.org/api"):
+        store_that_gets(monkeypatch, lambda request: moved).check()
+
+
 def test_results_that_a_proxy_takes_for_too_large_are_sent_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = list[int]()
 

@@ -24,7 +24,7 @@ class Certificate:
     key_file: Path
 
     def sign(self, name: str) -> Certificate:
-        """Return a certificate of this authority for a name, which is also good for 127.0.0.1."""
+        """Return a certificate of this authority for a name, which is also good for 127.0.0.1 and ::1."""
         return _made(name, self.file.parent, self)
 
 
@@ -36,7 +36,9 @@ def authority(name: str, folder: Path) -> Certificate:
 def _made(name: str, folder: Path, issuer: Certificate | None) -> Certificate:
     key, now = generate_private_key(SECP256R1()), datetime.now(UTC)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    names = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ip_address("127.0.0.1"))])
+    names = x509.SubjectAlternativeName(
+        [x509.DNSName(name), *(x509.IPAddress(ip_address(each)) for each in ("127.0.0.1", "::1"))]
+    )
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)

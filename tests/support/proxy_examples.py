@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
+import re
 import shutil
 import socket
 import subprocess
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
+from tests.support.certificates import authority
 from tests.support.ports import free_port
 from tests.support.prepared import ROOT
 from tests.support.stack import Process
@@ -53,8 +48,7 @@ class Nginx:
         assert stripping != server
         servers = [(server, self.port), (stripping, self.stripping_port)]
         inside = head + "".join(self._server(each, port) for each, port in servers)
-        self.certificate = home / "tls.crt"
-        _write_certificate(self.certificate, home / "tls.key")
+        self.certificate = authority("tls", home).file
         config = home / "nginx.conf"
         config.write_text(AROUND.format(home=home, inside=inside, user=USER))
         self.command = [_program(), "-c", str(config), "-e", str(home / "nginx-error.log"), "-p", str(home)]
@@ -68,7 +62,8 @@ class Nginx:
             "listen 443": f"listen 127.0.0.1:{port}",
             "listen [::]:443": f"listen [::1]:{port}",
             "server_name example.org": "server_name _",
-            "/etc/ssl/example": str(self.home / "tls"),
+            "/etc/ssl/example.crt": str(self.home / "tls.pem"),
+            "/etc/ssl/example.key": str(self.home / "tls.key"),
         }.items():
             assert ours in text, ours
             text = text.replace(ours, theirs)
@@ -77,10 +72,9 @@ class Nginx:
 
 def check(home: Path, example: str) -> str:
     """Return what nginx has to say against an example, but for its ports; nothing where it is right."""
-    _write_certificate(home / "tls.crt", home / "tls.key")
-    text = (EXAMPLES / example).read_text()
-    for name in ("canopy", "example"):
-        text = text.replace(f"/etc/ssl/{name}", str(home / "tls"))
+    authority("tls", home)
+    text = re.sub(r"/etc/ssl/\w+\.crt", f"{home}/tls.pem", (EXAMPLES / example).read_text())
+    text = re.sub(r"/etc/ssl/\w+\.key", f"{home}/tls.key", text)
     for port in ("80", "443"):
         own = free_port()
         text = text.replace(f"listen {port}", f"listen 127.0.0.1:{own}").replace(f"[::]:{port}", f"127.0.0.2:{own}")
@@ -95,22 +89,3 @@ def _program() -> str:
     found = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     assert found, "There is no nginx: run tests/support/install_debian.sh."
     return found
-
-
-def _write_certificate(certificate: Path, key: Path) -> None:
-    """Write a certificate for loopback that signs itself."""
-    own, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
-    names = [x509.DNSName("localhost"), *(x509.IPAddress(ipaddress.ip_address(each)) for each in ("127.0.0.1", "::1"))]
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, own.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(own, hashes.SHA256())
-    )
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    key.write_bytes(
-        own.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )

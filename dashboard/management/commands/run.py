@@ -74,8 +74,10 @@ class Command(BaseCommand):
             prepare()
             own = _prepare() | (reload_environment() | {SHOW_LOGS: "1"} if reload else {})
             login = make_first_login()
-        except (CannotRun, CannotStart) as error:
+        except CannotStart as error:
             raise CommandError(str(error), returncode=2) from None
+        except CannotRun as error:
+            raise CommandError(str(error)) from None
         except DatabaseError as error:
             raise CommandError(f"The database cannot be used: {error}") from None
         except KeyboardInterrupt:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -237,7 +238,7 @@ class ChunkActivities:
         return await self.call_store(self._store.read_chunk, chunk, _run_id(chunk))
 
     async def call_store(self, function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
-        """Call the store in a thread, and wait while it is away.
+        """Call the store in a thread, as a part of what is traced here, and wait while it is away.
 
         Raises ApplicationError, not retried, where no retry could succeed.
         """
@@ -245,7 +246,7 @@ class ChunkActivities:
         try:
             async with heartbeating():
                 call = partial(function, *given, **named)
-                return await when_back(lambda: loop.run_in_executor(self._threads, call))
+                return await when_back(lambda: loop.run_in_executor(self._threads, copy_context().run, call))
         except (CannotFanOut, InputUnreadable, ResultRefused) as error:
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
         except LookupError as error:

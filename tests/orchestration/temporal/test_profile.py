@@ -187,12 +187,11 @@ def test_what_cannot_be_done_is_refused_instead_of_passed_over(
     "command",
     [
         ["-m", "uvicorn", "dashboard.asgi:application", "--port", "0"],
-        ["-m", "dashboard.cli", "web"],
         ["manage.py", "worker"],
         ["manage.py", "run"],
         ["-m", "dashboard.cli", "worker", "--queue", "heavy", "--remote"],
     ],
-    ids=["server", "web", "worker", "run", "remote worker"],
+    ids=["web", "worker", "run", "remote worker"],
 )
 def test_no_process_starts_and_each_says_why_in_a_line(command: list[str], tmp_path: Path) -> None:
     own = {"TEMPORAL_TLS_CLIENT_CERT_PATH": "/not/there.pem", "CANOPY_HOME": str(tmp_path), "CANOPY_TOKEN": "token"}

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from dashboard.cli import check, docs, migrate, probe, prune, run, static, token, user, web, worker
+from dashboard.cli import check, docs, manage, migrate, probe, prune, run, static, token, user, web, worker
 from dashboard.cli.refusal import Refused
 from dashboard.cli.version import print_version
 
@@ -32,6 +32,7 @@ app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("migrate", epilog=migrate.EXAMPLES)(migrate.migrate)
 app.command("docs", epilog=docs.EXAMPLES)(docs.docs)
 app.command("probe", epilog=probe.EXAMPLES)(probe.probe)
+app.command("manage", epilog=manage.EXAMPLES, context_settings=manage.PASSED_ON)(manage.manage)
 app.add_typer(user.app, name="user")
 app.command("prune", epilog=prune.EXAMPLES)(prune.prune)
 app.add_typer(token.app, name="token")

@@ -53,7 +53,7 @@ async def _findings(gateway: Gateway) -> AsyncIterator[Finding]:
 def _service(where: str, state: ServiceState) -> Finding:
     days = state.retention.total_seconds() / 86_400
     if 0 < days < SHORT_RETENTION_DAYS:
-        message = f"{where}: keeps the history of what has closed for {days:g} days only."
+        message = f"{where}: keeps the history of what has closed for {days * 24:g} hours only."
         return warn("temporal", message, "Raise the namespace's retention to be able to retry for longer.")
     return ok("temporal", f"{where} answers (version {state.version or 'unknown'}).")
 

@@ -34,7 +34,7 @@ TRY_EVERY = 5.0
 REFUSAL = (
     "{mine} is not the secret key of this installation's other web processes. Give all of them the same "
     "CANOPY_SECRET_KEY. To replace a key, keep the former one in CANOPY_SECRET_KEY_FALLBACKS. If it is lost, "
-    "`manage.py acceptkey` makes this one the installation's: everybody has to log in again."
+    "`canopy manage acceptkey` makes this one the installation's: everybody has to log in again."
 )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
@@ -25,7 +25,10 @@ from orchestration.temporal.protobuf import to_datetime
 PROBED_QUEUE = "canopy-check"
 """A task queue that nobody uses: its pollers say when Temporal saw them, by Temporal's clock."""
 
-POLL_FOR = timedelta(seconds=0.5)
+POLL_FOR = timedelta(seconds=5)
+"""Temporal refuses a poll that is to take less than 2 s."""
+
+LOOK_EVERY = 0.1
 
 
 @dataclass(frozen=True)
@@ -59,17 +62,28 @@ async def _clock(client: Client) -> tuple[float | None, float]:
     poll = PollActivityTaskQueueRequest(
         namespace=client.namespace, task_queue=TaskQueue(name=PROBED_QUEUE), identity=identity
     )
-    with suppress(RPCError):  # nothing is there to be polled, so that it ends by its timeout
-        await client.workflow_service.poll_activity_task_queue(poll, timeout=POLL_FOR)
-    ended = time.time()
+    polling = asyncio.ensure_future(client.workflow_service.poll_activity_task_queue(poll, timeout=POLL_FOR))
+    try:
+        while not polling.done():
+            await asyncio.sleep(LOOK_EVERY)
+            ended = time.time()
+            if (seen := await _poll_seen_at(client, identity)) is not None:
+                return seen - (began + ended) / 2, (ended - began) / 2
+    except RPCError:
+        return None, 0.0  # it may not be asked; nothing depends on it
+    finally:
+        polling.cancel()
+        await asyncio.gather(polling, return_exceptions=True)
+    return None, 0.0
+
+
+async def _poll_seen_at(client: Client, identity: str) -> float | None:
+    """Return when Temporal saw a poll begin, by its own clock, or None while it has not."""
     request = DescribeTaskQueueRequest(
         namespace=client.namespace,
         task_queue=TaskQueue(name=PROBED_QUEUE),
         task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
     )
-    with suppress(RPCError):
-        described = await client.workflow_service.describe_task_queue(request, timeout=RPC_TIMEOUT)
-        for poller in described.pollers:
-            if poller.identity == identity:
-                return to_datetime(poller.last_access_time).timestamp() - (began + ended) / 2, (ended - began) / 2
-    return None, 0.0
+    described = await client.workflow_service.describe_task_queue(request, timeout=RPC_TIMEOUT)
+    times = [to_datetime(each.last_access_time).timestamp() for each in described.pollers if each.identity == identity]
+    return times[0] if times else None

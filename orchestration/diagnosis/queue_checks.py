@@ -45,7 +45,7 @@ def _frozen(worker: WorkerSnapshot) -> Finding:
         _("The worker %(identity)s is not answering: its process lives, but has done nothing since %(since)s UTC.")
         % {"identity": worker.identity, "since": f"{worker.last_sign:%H:%M:%S}"},
         _(
-            "Something holds its Python, such as an item that computes in C code. A worker of manage.py run is "
+            "Something holds its Python, such as an item that computes in C code. A worker of `canopy run` is "
             "restarted automatically; end any other with SIGKILL, and start it again."
         ),
         worker.identity,
@@ -81,7 +81,7 @@ def _nobody(queue: QueueSnapshot, since: datetime) -> Finding:
         queue.name,
         _("No worker polls the task queue “%(name)s” for %(tasks)s, so none are picked up.")
         % {"name": queue.name, "tasks": _tasks(queue)},
-        _("Start a worker for it: manage.py worker --queue %(name)s. The batch then continues automatically.")
+        _("Start a worker for it: canopy worker --queue %(name)s. The batch then continues automatically.")
         % {"name": queue.name},
         _("%(name)s: no %(kind)s pollers") % {"name": queue.name, "kind": queue.kind},
         since,

@@ -47,7 +47,7 @@ def manage(env: Mapping[str, str], *arguments: str) -> str:
 def prepared_home() -> Path:
     """Return a home with a database, static files and people, which stacks copy: made by whoever needs it first."""
     home = SHARED / "prepared"
-    _make_once("prepared", lambda: manage(os.environ | {"CANOPY_HOME": str(home)}, *PREPARE))
+    make_once("prepared", lambda: manage(os.environ | {"CANOPY_HOME": str(home)}, *PREPARE))
     return home
 
 
@@ -55,11 +55,11 @@ def prepared_home() -> Path:
 def migrated_database() -> Path:
     """Return an empty SQLite database with all tables, for copies: made by whoever needs it first."""
     path = SHARED / "migrated.sqlite3"
-    _make_once("migrated", lambda: _migrate(path))
+    make_once("migrated", lambda: _migrate(path))
     return path
 
 
-def _make_once(name: str, make: Callable[[], object]) -> None:
+def make_once(name: str, make: Callable[[], object]) -> None:
     """Make what all processes of the tests share, unless another one has made it."""
     made = SHARED / f"is-{name}"
     with (SHARED / f"{name}.lock").open("w") as lock:

@@ -1,12 +1,14 @@
-"""A second virtual environment, as a machine has it that runs a worker alone: what pyproject.toml names, no extras."""
+"""Virtual environments into which the wheel is installed, outside of the checkout."""
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import Distribution, distribution
@@ -15,10 +17,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.support.environment import ROOT
+from tests.support.environment import ROOT, SHARED
+from tests.support.prepared import make_once
 
-FOLDERS = ("orchestration", "dashboard", "templates", "static", "docs")
-FILES = ("pyproject.toml", "README.md", "CHANGELOG.md", "Procfile")
+PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 
 
 def make_environment(venv: Path) -> None:
@@ -26,23 +28,56 @@ def make_environment(venv: Path) -> None:
 
     Its dependencies are those of this environment, at the same versions, without asking an index once more.
     """
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True, timeout=300)
-    paths = {"base": str(venv), "platbase": str(venv)}
-    site = Path(sysconfig.get_path("purelib", scheme="venv", vars=paths))
+    site = _empty_environment(venv)
     for each in _dependencies():
         _take(each, site)
-    _install_project(venv)
+    _install(venv)
 
 
-def _install_project(venv: Path) -> None:
-    source = venv.parent / "source"
-    for name in FOLDERS:
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in FILES:
-        shutil.copy2(ROOT / name, source / name)
-    pip = [sys.executable, "-m", "pip", "--python", str(venv / "bin/python"), "install", "--no-deps", "--no-compile"]
-    subprocess.run([*pip, "--quiet", "--disable-pip-version-check", str(source)], check=True, timeout=400)
-    shutil.rmtree(source)
+def make_installation(venv: Path) -> None:
+    """Make an environment with the project's wheel, which finds the packages of all extras in this environment.
+
+    A path in a .pth file brings packages, and not the editable installation of the checkout.
+    """
+    site = _empty_environment(venv)
+    (site / "packages.pth").write_text(f"{sysconfig.get_path('purelib')}\n{sysconfig.get_path('platlib')}\n")
+    _install(venv)
+
+
+def _empty_environment(venv: Path) -> Path:
+    """Make a virtual environment without anything, and return the folder of its packages."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True, timeout=300)
+    paths = {"base": str(venv), "platbase": str(venv)}
+    return Path(sysconfig.get_path("purelib", scheme="venv", vars=paths))
+
+
+@functools.cache
+def wheel() -> Path:
+    """Return the wheel, built from the source distribution, which is built from the checkout: once for all tests."""
+    folder = SHARED / "dist"
+    make_once("dist", lambda: _build(folder))
+    (found,) = folder.glob("*.whl")
+    return found
+
+
+def _build(folder: Path) -> None:
+    _hatch("sdist", ROOT, folder)
+    (source,) = folder.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        archive.extractall(folder, filter="data")
+    _hatch("wheel", folder / source.name.removesuffix(".tar.gz"), folder)
+
+
+def _hatch(target: str, source: Path, folder: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(folder)]
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+def _install(venv: Path) -> None:
+    python = str(venv / "bin/python")
+    pip = [*PIP, "--python", python, "install", "--no-deps", "--no-index", "--no-compile", str(wheel())]
+    subprocess.run(pip, check=True, capture_output=True, timeout=400)
 
 
 def _dependencies() -> Iterator[Distribution]:

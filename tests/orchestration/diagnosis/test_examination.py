@@ -116,7 +116,7 @@ async def test_a_queue_that_nobody_polls(engine: Engine) -> None:
     run = await engine.launch(2)
     finding = await found(engine, run, FindingCode.NO_WORKER)
     assert (finding.subject, finding.severity) == ("canopy", Severity.PROBLEM)
-    assert "manage.py worker --queue canopy" in finding.advice
+    assert "canopy worker --queue canopy" in finding.advice
     assert finding.since is not None
     assert launched_at <= finding.since + timedelta(seconds=1)
     async with worker(engine), engine.listener():

@@ -12,7 +12,7 @@ from orchestration.extras import DISTRIBUTION
 PACKAGE = Path(__file__).resolve().parent
 
 INSTALLED = PACKAGE / "share"
-"""Where pyproject.toml puts those files in a wheel; a checkout has no such folder."""
+"""Where docs/site/build_hook.py puts those files in a wheel; a checkout has no such folder."""
 
 CHECKOUT = None if INSTALLED.is_dir() else PACKAGE.parent
 """The checkout that this is run from; None in an installation."""

@@ -1,4 +1,4 @@
-"""What the build of a wheel does beyond copying files: it builds the site of docs/ into it."""
+"""What the build of a wheel does beyond copying packages: it adds what is no Python, and the built site of docs/."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-IN_WHEEL = "dashboard/share/site"
+SHARE = "dashboard/share"
+"""Where `dashboard.resources` looks for them in an installation; an editable one has those of its checkout."""
+
+SHARED = ("templates", "static", "docs", "Procfile", "CHANGELOG.md")
 
 
 class SiteHook(BuildHookInterface):
-    """Build the site, unless the installation is an editable one."""
+    """Add what is shared, and build the site, unless the installation is an editable one."""
 
     folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -32,7 +35,7 @@ class SiteHook(BuildHookInterface):
             subprocess.run(command, cwd=self.root, check=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})
         elif not (site / "index.html").is_file():
             self.app.abort("The wheel contains the site of docs/: install mkdocs-material, or run `make docs` before.")
-        build_data["force_include"][str(site)] = IN_WHEEL
+        build_data["force_include"] |= {name: f"{SHARE}/{name}" for name in SHARED} | {str(site): f"{SHARE}/site"}
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove the folder."""

@@ -104,6 +104,7 @@ def set_active(username: str, is_active: bool, *, even_last: bool = False) -> No
     person.save(update_fields=["is_active"])
 
 
+@transaction.atomic
 def unlock(username: str) -> None:
     """Forget wrong passwords, which lock an account for a while. Raises AccountError."""
     reset(username=_person(username).username)

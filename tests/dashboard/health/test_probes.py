@@ -19,7 +19,7 @@ from dashboard.temporal import gateway
 from orchestration.client.task_queues import WORKER_LOST_AFTER
 from orchestration.telemetry.checks import Check, Failed
 from tests.support.stack import Stack, http
-from tests.support.waiting import wait_until
+from tests.support.waiting import until, wait_until
 
 
 async def beyond(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -137,7 +137,11 @@ async def test_an_exhausted_pool_of_threads_does_not_keep_a_probe_from_its_answe
         monkeypatch.setattr(checks, "needed_to_serve", list)
         check = Check("quick", checks.in_thread_of_its_own(dict, "quick"), "-")
         monkeypatch.setattr(probes, "needed_to_serve", lambda: [check])
-        assert (await ask("/readyz"))[0] == 200
+
+        async def is_ready() -> bool:
+            return (await ask("/readyz"))[0] == 200
+
+        await until(is_ready, "it is ready")
     finally:
         release.set()
         await asyncio.gather(*held)
@@ -174,7 +178,7 @@ async def test_neighbours_that_are_gone_are_told_without_their_addresses(
     nobody_there: None, settings: Settings
 ) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1"
-    temporal, redis = await checks.TEMPORAL.find(), await checks.REDIS.find()
+    temporal, redis = await checks.TEMPORAL._found(), await checks.REDIS._found()  # without their bound of time
     assert (temporal.ok, temporal.error) == (False, "Can't reach Temporal.")
     assert (redis.ok, redis.error) == (False, "Can't reach Redis.")
 
@@ -194,10 +198,11 @@ def state(stack: Stack, probe: str = "healthz") -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_each_part_that_stops_is_reported_and_each_that_recovers_is_healthy_again(fragile_stack: Stack) -> None:
-    healthy = state(fragile_stack)
-    assert (healthy["code"], healthy["status"]) == (200, "ok")
+    healthy = wait_until(lambda: (now := state(fragile_stack))["code"] == 200 and now, "it is healthy")
+    assert healthy["status"] == "ok"
     assert healthy["worker"]["heartbeat_age"] < WORKER_LOST_AFTER
-    assert state(fragile_stack, "readyz")["migrations"] == {"ok": True, "error": ""}
+    ready = wait_until(lambda: (now := state(fragile_stack, "readyz"))["code"] == 200 and now, "it is ready")
+    assert ready["migrations"] == {"ok": True, "error": ""}
     of_worker = f"http://{fragile_stack.environment['CANOPY_WORKER_HTTP']}"
     wait_until(lambda: http.get(f"{of_worker}/readyz").status_code == 200, "the worker is ready")
     metrics = http.get(f"{of_worker}/metrics").text
@@ -223,8 +228,7 @@ def test_each_part_that_stops_is_reported_and_each_that_recovers_is_healthy_agai
     assert (gone["code"], gone["database"]["ok"]) == (503, True)
     assert gone["temporal"]["error"]
     assert state(fragile_stack, "livez")["code"] == 200
-    unready = http.get(f"{of_worker}/readyz")
-    assert (unready.status_code, unready.json()["failing"]) == (503, ["temporal"])
+    wait_until(lambda: http.get(f"{of_worker}/readyz").json().get("failing") == ["temporal"], "the worker misses it")
     assert http.get(f"{of_worker}/livez").status_code == 200
     fragile_stack.temporal.start()
     fragile_stack.wait_healthy()

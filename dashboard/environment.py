@@ -23,6 +23,7 @@ OWN_FILES = (
     "incoming",
     "logs",
     "open",
+    "replaced-*",
     "run.lock",
     "secret-key*",
     "static",

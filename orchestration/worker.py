@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from temporalio.client import Client
-from temporalio.worker import Interceptor, UnsandboxedWorkflowRunner, Worker, WorkflowRunner
+from temporalio.worker import Interceptor, UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig, WorkflowRunner
 
 from orchestration.activities.activity_context import ActivityContext
 from orchestration.activities.await_batch import waiting_worker
 from orchestration.activities.chunks import ChunkActivities
+from orchestration.client.builds import make_first_current
 from orchestration.contracts.names import (
     CHILD_TASK_QUEUE,
     PROCESS_ITEM_ACTIVITY,
@@ -42,6 +43,7 @@ from orchestration.telemetry.process_endpoint import ProcessEndpoint
 from orchestration.telemetry.worker_health import WorkerHealth
 from orchestration.temporal.alive_file import touch_until_canceled
 from orchestration.temporal.connection import Connection, connect_with_retries
+from orchestration.temporal.deployment import deployment_of_environment
 from orchestration.temporal.handing_on import HandingOn
 from orchestration.temporal.open_activities import OpenActivities
 from orchestration.temporal.python_beats import PythonBeats
@@ -118,10 +120,12 @@ def build_workers(
     workflow_runner: WorkflowRunner | None = None,
     grace: timedelta = GRACE,
     interceptors: Sequence[Interceptor] = (),
+    deployment: WorkerDeploymentConfig | None = None,
 ) -> list[Worker]:
     """Return one worker for each queue. Workflows run on CHILD_TASK_QUEUE alone.
 
-    Unsandboxed by default: the sandbox costs 9 ms of CPU for each child. Tests run in it.
+    It alone has builds, by default that of the environment. Unsandboxed by default: the sandbox costs 9 ms of CPU for
+    each child. Tests run in it.
     """
     return [
         Worker(
@@ -138,6 +142,7 @@ def build_workers(
             sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
             graceful_shutdown_timeout=grace,
             interceptors=[ActivityContext(), HandingOn(STARTED_ANEW), *interceptors],
+            deployment_config=(deployment or deployment_of_environment()) if queue == CHILD_TASK_QUEUE else None,
         )
         for queue in queues
     ]
@@ -223,7 +228,7 @@ async def run_worker(
     log.info("Worker polls %s at %s.", ", ".join(queues), connection.address)
     stopped, watch = asyncio.create_task(stop.wait()), LoopWatch()
     also = beats.send_until_canceled(), keep_current(client, connection, [beats, *workers])
-    background = [asyncio.create_task(each) for each in also]
+    background = [asyncio.create_task(each) for each in (*also, _begin_build(client, queues))]
     try:
         await asyncio.wait([*running, stopped], return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -235,6 +240,12 @@ async def run_worker(
         for task in background:
             task.cancel()
         activities.close()
+
+
+async def _begin_build(client: Client, queues: Sequence[str]) -> None:
+    """See to it that the deployment has a current build, if there is one."""
+    if CHILD_TASK_QUEUE in queues and (own := deployment_of_environment()) is not None:
+        await make_first_current(client, own.version.deployment_name, own.version.build_id)
 
 
 async def _shut_down(workers: Sequence[Worker], activities: ChunkActivities) -> None:

@@ -18,13 +18,12 @@ from dashboard.models import Action, Batch, Node, Operation, UnansweredCommand
 from dashboard.projection.attempts import begun_again
 from dashboard.projection.events import apply_events
 from dashboard.projection.flow_states import kept_state
-from dashboard.projection.lost_results import RESULTS_LOST
 from dashboard.projection.retries import claim, requeue, restore_operations
 from dashboard.temporal import gateway
 from orchestration.client.external_workflows import ResetRefused
 from orchestration.contracts.events import EventKind, TreeEvent
 from orchestration.contracts.messages import ChildrenAnswer
-from orchestration.contracts.status import LEFT_OUT, Status
+from orchestration.contracts.status import LEFT_OUT, RESULTS_LOST, Status
 from orchestration.telemetry import tracing
 from orchestration.temporal.commands import Inquiry, OutcomeUnknown
 from orchestration.temporal.connection import BatchNotRunning, TemporalUnavailable

@@ -21,6 +21,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 
+from dashboard import resources
 from dashboard.api.auth import AUTH, TooManyTries
 from dashboard.api.batch_actions import router as batch_action_router
 from dashboard.api.batches import router as batch_router
@@ -103,7 +104,8 @@ class CanopyAPI(NinjaAPI):
 api = CanopyAPI(
     title="Canopy",
     version="1",
-    description="Launch batches, watch them and retry failures, with the same permissions as in the browser.",
+    description="Launch batches, watch them and retry failures, with the same permissions as in the browser. This is "
+    f"version 1 of the API, of Canopy {resources.version()}.",
     auth=AUTH,
     docs_url="/docs",
     parser=StrictParser(),

@@ -28,15 +28,19 @@ BAD_ROWS_KEPT = 100
 def read_page(wanted: PageRequest) -> InputPage:
     """Write a page of a batch's input, once: a partition, its children and their items.
 
-    Raises LookupError for a batch that is gone or was discarded, InputUnreadable.
+    Pages before it that the database has lost since they were read are written again with it. Raises LookupError for a
+    batch that is gone or was discarded, InputUnreadable.
     """
     try:
         with extending_batch(wanted.batch_id) as ledger:
             if wanted.page < ledger.batch.partition_count:
                 return _existing_page(ledger.batch, wanted.page)
-            if ledger.batch.reading["is_last"]:
-                return InputPage(0, is_last=True)
-            return _read_page(ledger, wanted.page)
+            page = InputPage(0, is_last=True)
+            for number in range(ledger.batch.partition_count, wanted.page + 1):
+                if ledger.batch.reading["is_last"]:
+                    return InputPage(0, is_last=True)
+                page = _read_page(ledger, number)
+            return page
     except SourceError as error:
         raise InputUnreadable(str(error)) from error
 

@@ -33,9 +33,8 @@ def advance(wanted: SectionRequest) -> Section:
     """
     with extending_batch(wanted.batch_id) as ledger:
         sections = sections_of(ledger.batch)
-        if wanted.number < len(sections):
-            return sections[wanted.number]
-        return _write_next_section(ledger, wanted, sections)
+        known = next((section for section in sections if section.number == wanted.number), None)
+        return known or _write_next_section(ledger, wanted, sections)
 
 
 def begin_fan_out(wanted: FanOutRequest) -> Section:

@@ -11,7 +11,23 @@ from typing import Annotated
 
 import typer
 
-from dashboard.cli import check, docs, manage, migrate, probe, prune, run, static, token, user, web, worker
+from dashboard.cli import (
+    backup,
+    builds,
+    check,
+    docs,
+    manage,
+    migrate,
+    probe,
+    prune,
+    restore,
+    run,
+    static,
+    token,
+    user,
+    web,
+    worker,
+)
 from dashboard.cli.refusal import Refused
 from dashboard.cli.version import print_version
 
@@ -33,6 +49,9 @@ app.command("migrate", epilog=migrate.EXAMPLES)(migrate.migrate)
 app.command("docs", epilog=docs.EXAMPLES)(docs.docs)
 app.command("probe", epilog=probe.EXAMPLES)(probe.probe)
 app.command("manage", epilog=manage.EXAMPLES, context_settings=manage.PASSED_ON)(manage.manage)
+app.command("builds", epilog=builds.EXAMPLES)(builds.builds)
+app.command("backup", epilog=backup.EXAMPLES)(backup.backup)
+app.command("restore", epilog=restore.EXAMPLES)(restore.restore)
 app.add_typer(user.app, name="user")
 app.command("prune", epilog=prune.EXAMPLES)(prune.prune)
 app.add_typer(token.app, name="token")

@@ -20,6 +20,7 @@ from django.conf import settings
 from dashboard.environment import is_loopback
 from dashboard.health.checks import needed_by_batches, needed_to_serve
 from dashboard.health.gauges import open_batches
+from dashboard.resources import version
 from orchestration.telemetry import registry
 from orchestration.telemetry.checks import answer, find_all
 
@@ -58,6 +59,9 @@ def answering_probes(app: App) -> App:
     return serve
 
 
+VERSION = version()
+
+
 def _route(scope: Scope) -> Callable[[Scope], Awaitable[Response]] | None:
     """Return what answers an address, also where it has the path prefix of the installation."""
     path = scope["path"]
@@ -75,7 +79,8 @@ async def _ready(scope: Scope) -> Response:
 
 
 async def _health(scope: Scope) -> Response:
-    return _json(*answer(await find_all(needed_by_batches())))
+    status, found = answer(await find_all(needed_by_batches()))
+    return _json(status, {**found, "version": VERSION})
 
 
 async def _metrics(scope: Scope) -> Response:

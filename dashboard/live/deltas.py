@@ -12,7 +12,7 @@ from django.utils import timezone
 from dashboard.database.bulk import slices
 from dashboard.database.snapshot import one_snapshot
 from dashboard.live.state import LARGE_COLUMNS, batch_state, iso, node_state
-from dashboard.models import OPEN_BATCH_STATUSES, Batch, Node
+from dashboard.models import GENERATION, OPEN_BATCH_STATUSES, Batch, Node
 from orchestration.contracts.events import NodeKind
 
 NODES_PER_MESSAGE = 500
@@ -30,7 +30,8 @@ def batch_deltas(batch_id: str, since: int) -> Iterator[dict[str, Any]]:
     They are of one snapshot: the tallies of a parent, the batch's and the nodes say the same.
 
     Only the last has `more: false`: its revision is the one to remember. `reload` asks the browser to fetch its rows
-    again, when too many changed or the revision is newer than the batch's. The first has the root among its nodes.
+    again, when too many changed, or the revision is of a database from before a restore: newer than the batch's, or of
+    another generation. The first has the root among its nodes.
     """
     if not Batch.objects.exclude(revision=since).filter(pk=batch_id).exists():
         return
@@ -41,7 +42,8 @@ def batch_deltas(batch_id: str, since: int) -> Iterator[dict[str, Any]]:
 
 
 def _messages(batch: Batch, since: int) -> Iterator[dict[str, Any]]:
-    nodes = _changed_nodes(batch, since) if since < batch.revision else None
+    is_before = since < batch.revision and since // GENERATION == batch.revision // GENERATION
+    nodes = _changed_nodes(batch, since) if is_before else None
     pages = list(slices(_with_root(batch, nodes or []), NODES_PER_MESSAGE))
     state = batch_state(batch)
     for number, page in enumerate(pages, start=1):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Count, F, Sum
 from django.utils import timezone
 
 from dashboard.live.progress import progress_of
-from dashboard.models import Batch, BatchStatus, Node
+from dashboard.models import FAILURES, Batch, BatchStatus, Node, NodeStatus
 from dashboard.models.tallies import closed_children, open_children
 from orchestration.contracts.events import NodeKind
+from orchestration.contracts.status import RESULTS_LOST, RUN_LOST
 from orchestration.throughput import eta_bounds
 from orchestration.throughput import rate_and_eta as pace_of
 
@@ -50,6 +52,7 @@ def batch_state(batch: Batch) -> dict[str, Any]:
         "changed_at": iso(batch.changed_at),
         "start_error": batch.start_error,
         "blocked": blocked_state(batch),
+        "lost": lost_state(batch),
         "held": (
             {"kind": batch.held_kind, "reason": batch.held_reason, "until": iso(batch.held_until)}
             if batch.held_kind
@@ -69,6 +72,22 @@ def blocked_state(batch: Batch) -> dict[str, Any] | None:
         "since": iso(batch.blocked_since),
         "workflows": len(batch.blocked["workflows"]),
     }
+
+
+def lost_state(batch: Batch) -> dict[str, Any] | None:
+    """Return since when it is known that database or Temporal have lost something of a batch, and what; None if not.
+
+    `workflows` have run and have no row. `children` have to run again, with as many `items` as have no result.
+    """
+    if batch.lost_at is None:
+        return None
+    types = (RESULTS_LOST, RUN_LOST)
+    lost = Node.objects.filter(batch=batch, kind=NodeKind.CHILD, error_type__in=types, status__in=FAILURES)
+    left = Sum(F("length") - F("items_completed") - F("items_failed"))
+    found = lost.aggregate(children=Count("pk"), items=left)
+    if not found["children"] and not batch.unrecorded and batch.root_status == NodeStatus.COMPLETED:
+        return None
+    return {"since": iso(batch.lost_at), "workflows": batch.unrecorded, **found, "items": found["items"] or 0}
 
 
 def input_progress(batch: Batch) -> dict[str, Any] | None:

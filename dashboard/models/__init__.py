@@ -1,7 +1,7 @@
 """The record: everything Canopy stores, one noun a file."""
 
 from dashboard.models.accounts import ApiToken, TokenKind, TokenRole, TokenUse
-from dashboard.models.batches import Batch, Tally
+from dashboard.models.batches import GENERATION, Batch, Tally
 from dashboard.models.choices import (
     BY_INTEREST,
     FAILURES,
@@ -33,6 +33,7 @@ __all__ = [
     "BY_INTEREST",
     "CLOSED_STATUSES",
     "FAILURES",
+    "GENERATION",
     "HALTED",
     "MOST_TAGS",
     "NOT_COMPLETED",

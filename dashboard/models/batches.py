@@ -21,6 +21,9 @@ from orchestration.definitions.models import RESUMABLE_KINDS
 from orchestration.plan.plan import Plan
 from orchestration.telemetry.tracing import trace_id_of
 
+GENERATION = 1_000_000_000
+"""Revisions of one life of the database. A restore begins the next: what a browser has from before is read anew."""
+
 
 class Tally(models.Model):
     """Numbers of children and items by status, net of retries: every child and item counts once, as it is now.
@@ -85,6 +88,8 @@ class Batch(Tally):
     `unattended` while no worker serves the task queue of what it has open.
     `blocked` says which of its workflows fail their workflow task again and again, since `blocked_since`:
     {"workflows": [ids], "workflow_id": and "workflow_type": of the first that failed, "reason": its error}.
+    `unrecorded` counts workflows of its tree that have run and have no row: the database is older than Temporal;
+    `lost_at` is when it was noticed that one of the two has lost something of the batch: `projection.lost_results`.
     A batch that Canopy did not launch has `watched_id`, its root's workflow id, and consists of the runs that started
     since `watched_since`; it has no items, and its processor is the root's workflow type.
     `opened_at` is the start of the root's newest run and `done_at_open` the children closed before it (for the ETA).
@@ -125,6 +130,8 @@ class Batch(Tally):
     blocked_since = models.DateTimeField(null=True, blank=True)
     moment_count = models.PositiveIntegerField(default=0)
     start_error = models.TextField(blank=True)
+    unrecorded = models.PositiveIntegerField(default=0, db_default=0)
+    lost_at = models.DateTimeField(null=True, blank=True)
 
     launched_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="batches")
     launched_via = models.CharField(max_length=20, default="form")

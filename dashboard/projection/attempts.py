@@ -14,9 +14,8 @@ from django.utils import timezone
 
 from dashboard.database.sanitising import text
 from dashboard.models import Attempt, Node
-from dashboard.projection.lost_results import RESULTS_LOST
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
-from orchestration.contracts.status import Failure, Status
+from orchestration.contracts.status import RESULTS_LOST, Failure, Status
 
 ATTEMPT_STATE = ("number", "status", "started_at", "closed_at", "error_type", "error_message")
 NODE_FIELDS = ("run_id", "status", "started_at", "closed_at", "error_type", "error_message")

@@ -113,7 +113,7 @@ def _show_root(ledger: Ledger, runs: Runs, events: Iterable[TreeEvent]) -> None:
     if root.status != Status.PENDING:
         batch.opened_at = root.started_at or root.closed_at
     if root.run_id != run_before:
-        batch.start_error = ""
+        batch.start_error, batch.unrecorded = "", 0
         if root.attempt > 1 and not was_reserved:
             batch.done_at_open = closed_children(batch)
 

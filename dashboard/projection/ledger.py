@@ -66,6 +66,8 @@ BATCH_STATE = (
     "blocked_since",
     "moment_count",
     "start_error",
+    "unrecorded",
+    "lost_at",
 )
 """Columns that count as a change of the batch. `samples` does not: only time has passed."""
 
@@ -130,8 +132,7 @@ class Ledger:
         changed = list[Node]()
         for snapshot in self._tracked.values():
             snapshot.node.duration = _duration(snapshot.node)
-            if not self.batch.watched_id:
-                compare_results(snapshot.node)
+            compare_results(self.batch, snapshot.node)
             if _state(snapshot.node) != snapshot.state:
                 snapshot.node.revision = self.revision
                 changed.append(snapshot.node)

@@ -16,14 +16,16 @@ from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
 
 
-def settle(batch_id: str, revision: int) -> None:
-    """Skip what is still pending, once the newest run of the root is known to have closed.
+def settle(batch_id: str, revision: int, *, is_lost: bool = False) -> None:
+    """Skip what is still pending, once the newest run of the root is known to have closed, or to be lost.
 
     Does nothing if the batch has changed since the revision that was compared with Temporal.
     """
     with open_ledger(batch_id) as ledger:
         if ledger.batch.revision == revision:
             release([ledger.root])
+            if is_lost and ledger.batch.lost_at is None:
+                ledger.batch.lost_at = ledger.at
             if Status(ledger.root.status).is_outcome:
                 end_with_parents(
                     ledger, Node.objects.filter(batch=batch_id, is_workflow=True).exclude(kind=NodeKind.CHILD)

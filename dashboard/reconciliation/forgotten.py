@@ -13,10 +13,9 @@ from django.db.models import Max
 
 from dashboard.models import Batch, Item, Node
 from dashboard.models.tallies import open_children
+from dashboard.projection.lost_results import LOST_RUN
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.status import ITEMS_FAILED, Failure, Status
-
-LOST = Failure("Terminated", "Temporal no longer knows this run.")
 
 Runs = Sequence[tuple[str, str]]
 """Runs as (workflow id, run id)."""
@@ -49,7 +48,7 @@ def ends_of_parents(batch_id: str, runs: Runs) -> list[TreeEvent]:
     children = Node.objects.filter(batch=batch_id, kind=NodeKind.CHILD, workflow_id__in=[name for name, _ in runs])
     known = set(children.values_list("workflow_id", flat=True))
     now = datetime.now(UTC)
-    end = (now, Status.COMPLETED, None) if is_complete else (now, Status.TERMINATED, LOST)
+    end = (now, Status.COMPLETED, None) if is_complete else (now, Status.TERMINATED, LOST_RUN)
     return [TreeEvent(EventKind.CLOSED, name, run, *end) for name, run in runs if name not in known]
 
 
@@ -61,7 +60,7 @@ def _is_read(batch: Batch) -> bool:
 def _end_of(child: Node, run: str, last: datetime | None, sample: Failure | None) -> TreeEvent:
     written = child.items_completed + child.items_failed
     if not child.length or written < child.length:
-        return TreeEvent(EventKind.CLOSED, child.workflow_id, run, datetime.now(UTC), Status.TERMINATED, LOST)
+        return TreeEvent(EventKind.CLOSED, child.workflow_id, run, datetime.now(UTC), Status.TERMINATED, LOST_RUN)
     at = last or datetime.now(UTC)
     if sample is None:
         return TreeEvent(EventKind.CLOSED, child.workflow_id, run, at, Status.COMPLETED)

@@ -29,6 +29,7 @@ from dashboard.reconciliation.reopened import Reopened
 from dashboard.reconciliation.repair import repair_listed, repair_lost, repair_runs
 from dashboard.reconciliation.task_watch import ReportedProblems, TaskWatch
 from dashboard.reconciliation.unanswered import Unanswered
+from dashboard.reconciliation.unrecorded import take_over_unrecorded
 from dashboard.server.outages import log_failure
 from dashboard.temporal import gateway
 from orchestration.contracts.events import NodeKind
@@ -214,6 +215,8 @@ class BatchReconciler:
             self._patience *= 2
             await repair_listed(batch, None)
             await repair_lost(batch.pk)
+            if self.is_ours:
+                await take_over_unrecorded(batch)
 
     async def _checkpoint(self, batch: Batch, compared_at: datetime) -> None:
         self._since = compared_at
@@ -224,13 +227,16 @@ class BatchReconciler:
 async def _settle(batch: Batch, root: Node) -> bool:
     """Settle a batch of which nothing runs, if its root's newest run is known, and return whether it is settled.
 
-    Pending nodes are skipped, unless a retry was accepted since the batch was read.
+    Pending nodes are skipped, unless a retry was accepted since the batch was read. A retry of which Temporal knows
+    nothing any more is taken back.
     """
+    is_lost = False
     if not Status(root.status).is_outcome:
         newest = await gateway().describe_run(root.workflow_id)
-        if newest is None or newest.run_id != root.run_id or not newest.status.is_outcome:
+        is_lost = newest is None and root.status == Status.PENDING
+        if not is_lost and (newest is None or newest.run_id != root.run_id or not newest.status.is_outcome):
             return False
-    await in_thread(settle)(batch.pk, batch.revision)
+    await in_thread(settle)(batch.pk, batch.revision, is_lost=is_lost)
     await doorbell.announce_change(batch.pk)
     return True
 

@@ -12,6 +12,12 @@ RESULTS_MISSING = "ResultsMissing"
 ITEMS_FAILED = "ItemsFailed"
 """Error type of a chunk of which items failed."""
 
+RESULTS_LOST = "ResultsLost"
+"""Error type of what Temporal has completed and of which the database has lost results."""
+
+RUN_LOST = "RunLost"
+"""Error type of a run that was open in the database and of which Temporal knows nothing any more."""
+
 REFUSED = "Refused"
 """Error type of a fan-out or a flow that was refused, or that nobody approved in time."""
 

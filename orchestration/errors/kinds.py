@@ -47,6 +47,7 @@ KIND_OF_ERROR_TYPE = {
     "Timeout": ErrorKind.TIMEOUT,
     "Canceled": ErrorKind.CANCELED,
     "Terminated": ErrorKind.TERMINATED,
+    "RunLost": ErrorKind.TERMINATED,
     "ItemsFailed": ErrorKind.ITEMS,
     "ResultsMissing": ErrorKind.ITEMS,
     "CircuitOpen": ErrorKind.SKIPPED,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.long_lived import EntityInput, EntityOperation, EntityState, WorkerReport
@@ -20,7 +21,7 @@ RECENT = 200
 """Completed operations remembered: one that is submitted twice arrives twice within a short time."""
 
 
-@workflow.defn
+@workflow.defn(versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
 class EntityWorkflow:
     """Run operations in the order of their arrival, of any batch, and return how many there were.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 
 
-@workflow.defn
+@workflow.defn(versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
 class ResourceHoldWorkflow:
     """Hold a resource for a rollback, whose own id is below the child that it undoes.
 

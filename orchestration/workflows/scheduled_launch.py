@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey
+from temporalio.common import SearchAttributeKey, VersioningBehavior
 from temporalio.exceptions import FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
@@ -30,7 +30,7 @@ LAUNCH_WITHIN = timedelta(days=1)
 HEARTBEAT_TIMEOUT = timedelta(seconds=30)
 
 
-@workflow.defn
+@workflow.defn(versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
 class ScheduledLaunchWorkflow:
     """Launch a schedule's batch and end when its root has closed, so that Temporal's overlap policy applies to batches.
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHandle
 
@@ -24,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.engine.flows.resumable import ResumableFlow
 
 
-@workflow.defn
+@workflow.defn(versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
 class ServicesWorkflow(ResumableFlow):
     """Run every service as a child of its own type on its own queue, and return what each answered, by name.
 

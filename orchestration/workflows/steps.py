@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
@@ -51,7 +52,7 @@ class Refused(Exception):
     """A person refused: the flow ends after the steps for that case."""
 
 
-@workflow.defn
+@workflow.defn(versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
 class StepsWorkflow(SectionFlow):
     """Interpret a definition and return the steps' results by name.
 

@@ -1,4 +1,4 @@
-"""More than one machine: PostgreSQL, Redis and two web processes. Viewers of both see the same."""
+"""More than one machine: PostgreSQL, Redis and two web processes. Both show the same, and a backup is whole."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from playwright.async_api import expect
 
+from tests.support.backups import backed_up, restored
 from tests.support.browser import WEB_GONE, Console, NewPage, until_live
 from tests.support.servers import postgres, redis
 from tests.support.stack import ROOT, Stack, TemporalServer, free_port
@@ -68,7 +70,7 @@ def large_stack(database: str, stack_server: TemporalServer, tmp_path: Path) -> 
 
 
 async def test_viewers_of_both_web_processes_see_the_same(
-    large_stack: Stack, new_page: NewPage, console: Console
+    large_stack: Stack, new_page: NewPage, console: Console, tmp_path: Path
 ) -> None:
     stack = large_stack
     port = free_port()
@@ -85,6 +87,7 @@ async def test_viewers_of_both_web_processes_see_the_same(
         pages = [await new_page(each, f"/batches/{batch}/") for each in (stack, other)]
         for page in pages:
             await until_live(page)
+        backed_up(stack, tmp_path / "backup.tar.gz")
         state = stack.wait_for(batch, "completed_with_failures")
         for page in pages:
             completed = page.locator('b[data-count="completed"][data-of="children"]').first
@@ -93,8 +96,21 @@ async def test_viewers_of_both_web_processes_see_the_same(
         assert len(other.api("POST", f"/batches/{batch}/retry", {"status": "failed"}).json()["accepted"]) == failed
         wait_until(lambda: len(stack.nodes(batch, kind="child", status="failed")) == failed, "they fail again")
         assert {node["attempt"] for node in stack.nodes(batch, status="failed")} == {2}
+        _assert_restored_elsewhere(stack, batch, tmp_path)
     finally:
         second.stop()
+
+
+def _assert_restored_elsewhere(stack: Stack, batch: str, folder: Path) -> None:
+    """Restore the backup that was made while the batch ran, into another database of the same server."""
+    server, elsewhere = stack.env["DATABASE_URL"].rpartition("/")[0], f"restored_{free_port()}"
+    with psycopg.connect(stack.env["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {elsewhere}")
+    env = {**stack.env, "DATABASE_URL": f"{server}/{elsewhere}", "CANOPY_HOME": str(folder / "elsewhere")}
+    for options in ((), ("--replace",)):
+        there = restored(env, folder / "backup.tar.gz", *options)
+        assert batch in there["batches"]
+        assert there["without a result"] == 0
 
 
 @pytest.mark.timeout(1_000)

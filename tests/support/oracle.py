@@ -11,9 +11,8 @@ from django.db import transaction
 from dashboard.models import PARENT_KINDS, Attempt, Batch, Item, Node
 from dashboard.models.tallies import batch_status
 from dashboard.projection.ledger import TALLY_COLUMNS
-from dashboard.projection.lost_results import RESULTS_LOST
 from orchestration.contracts.events import NodeKind
-from orchestration.contracts.status import Status
+from orchestration.contracts.status import RESULTS_LOST, Status
 
 
 @transaction.atomic
@@ -30,7 +29,7 @@ def assert_consistent(batch_id: str) -> None:
     results = _results_by_child(batch)
     for node in nodes:
         assert node.revision <= batch.revision
-        _assert_shows_newest_attempt(node, attempts[node.pk])
+        _assert_shows_newest_attempt(batch, node, attempts[node.pk])
         if node.kind == NodeKind.CHILD:
             counted = _counted(node, results.get(node.position, Counter()))
             whole.update(counted)
@@ -89,13 +88,14 @@ def _counted(node: Node, items: Counter[str]) -> Counter[str]:
     return counted
 
 
-def _assert_shows_newest_attempt(node: Node, attempts: Sequence[Attempt]) -> None:
+def _assert_shows_newest_attempt(batch: Batch, node: Node, attempts: Sequence[Attempt]) -> None:
     assert [attempt.number for attempt in attempts] == list(range(1, len(attempts) + 1))
     if node.status in (Status.PENDING, Status.SKIPPED) or not attempts:
         assert node.attempt in (len(attempts), len(attempts) + 1)
         return
     newest = attempts[-1]
     lost = node.length - node.items_completed - node.items_failed if node.kind == NodeKind.CHILD else 0
+    lost = batch.unrecorded if node.kind == NodeKind.ROOT else lost
     if newest.status == Status.COMPLETED and lost > 0:
         assert (node.status, node.error_type) == (Status.FAILED, RESULTS_LOST)
         return

@@ -44,6 +44,7 @@ export class Overview {
     setText(this.#field("held_reason"), heldWords(now.held?.reason ?? ""));
     showTime(this.#field("held_until"), now.held?.until);
     this.#showBlocked(now.blocked);
+    this.#showLost(now.lost);
     for (const element of batch.querySelectorAll("[data-field='window']")) {
       if (element.tagName !== "INPUT") setText(element, number(now.window));
       else if (element !== document.activeElement) element.value = now.window;
@@ -67,6 +68,13 @@ export class Overview {
     setText(this.#field("blocked_what"), blockedWords(blocked));
     setText(this.#field("blocked_reason"), blocked.reason);
     showTime(this.#field("blocked_since"), blocked.since);
+  }
+
+  #showLost(lost) {
+    document.getElementById("parted").hidden = !lost;
+    if (!lost) return;
+    for (const name of ["items", "children", "workflows"]) setText(this.#field(`lost_${name}`), number(lost[name]));
+    showTime(this.#field("lost_since"), lost.since);
   }
 
   // Fetches what the tab tells of the batch again: when it changes state, and periodically for the slow children.

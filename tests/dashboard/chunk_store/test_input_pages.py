@@ -61,6 +61,19 @@ def test_pages_become_partitions_with_children_and_items_and_a_page_is_written_o
 
 
 @pytest.mark.django_db
+def test_pages_that_the_database_has_lost_are_written_again_with_the_next(batch: Batch) -> None:
+    """Its root has read two pages when the database is restored from before the first."""
+    assert page(batch, 1) == InputPage(4, is_last=False)
+    batch.refresh_from_db()
+    assert (batch.item_count, batch.partition_count) == (8, 2)
+    partitions = Node.objects.filter(batch=batch, kind=NodeKind.PARTITION).order_by("position")
+    assert [(node.offset, node.length) for node in partitions] == [(0, 4), (4, 4)]
+    assert page(batch, 0) == InputPage(4, is_last=False)
+    assert page(batch, 5) == InputPage(0, is_last=True)
+    assert_consistent(batch.pk)
+
+
+@pytest.mark.django_db
 def test_a_bad_row_that_nobody_said_to_leave_out_is_named_and_its_page_is_not_begun(batch: Batch) -> None:
     Batch.objects.filter(pk=batch.pk).update(source={**batch.source, "leave_out": False})
     assert page(batch, 0) == InputPage(4, is_last=False)

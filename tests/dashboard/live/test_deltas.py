@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from dashboard.live import deltas
 from dashboard.live import state as live_state
-from dashboard.models import Batch, Node
+from dashboard.models import GENERATION, Batch, Node
 from dashboard.projection.events import apply_events
 from dashboard.projection.retries import requeue
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
@@ -140,6 +140,18 @@ def test_a_revision_that_never_was_is_a_reload(make_batch: MakeBatch) -> None:
     batch = make_batch()
     [message] = deltas.batch_deltas(batch.pk, revision_of(batch) + 10)
     assert (message["reload"], message["revision"]) == (True, revision_of(batch))
+
+
+def test_a_revision_from_before_a_restore_is_a_reload_however_low_it_is(make_batch: MakeBatch) -> None:
+    batch = make_batch()
+    start_root(batch)
+    before = revision_of(batch)
+    Batch.objects.filter(pk=batch.pk).update(revision=before + GENERATION)
+    [delta] = deltas.batch_deltas(batch.pk, before)
+    assert (delta["reload"], delta["revision"]) == (True, before + GENERATION)
+    run_children(batch, {0: Status.COMPLETED})
+    [delta] = deltas.batch_deltas(batch.pk, before + GENERATION)
+    assert not delta["reload"]
 
 
 def test_a_look_without_news_is_one_query_and_one_with_news_four(make_batch: MakeBatch) -> None:

@@ -10,15 +10,17 @@ from django.contrib.auth.models import User
 from dashboard.actions import child_requests, operations
 from dashboard.actions.targets import UNFINISHED, Targets
 from dashboard.chunk_store.store import DjangoChunkStore
+from dashboard.live.state import lost_state
 from dashboard.models import Batch, BatchStatus, Item, NodeStatus
 from dashboard.projection.events import apply_events
-from dashboard.projection.lost_results import RESULTS_LOST
+from dashboard.projection.ledger import open_ledger
+from dashboard.projection.lost_results import LOST_RUN
 from dashboard.queries.error_groups import error_groups
 from orchestration.contracts.chunks import ItemResult
 from orchestration.contracts.messages import ChildrenAnswer
 from orchestration.contracts.root_input import RootInput
-from orchestration.contracts.status import Status
-from tests.support.builders import MakeBatch, child_of, close_root, closed, run_children, start_root, started
+from orchestration.contracts.status import RESULTS_LOST, Status
+from tests.support.builders import MakeBatch, child_of, close_root, closed, root_of, run_children, start_root, started
 from tests.support.oracle import assert_consistent
 
 pytestmark = pytest.mark.django_db
@@ -78,3 +80,42 @@ def test_results_that_arrive_after_all_complete_the_child(restored: Batch) -> No
     assert restored.status == BatchStatus.COMPLETED
     assert child_of(restored, 1).error_type == ""
     assert_consistent(restored.pk)
+
+
+def test_a_root_below_which_workflows_have_no_row_has_failed_until_it_runs_again(restored: Batch) -> None:
+    DjangoChunkStore().write_results([_result(restored, 3)])
+    with open_ledger(restored.pk) as ledger:
+        ledger.batch.unrecorded = 7
+    restored.refresh_from_db()
+    root = root_of(restored)
+    assert (restored.status, root.status, root.error_type) == (BatchStatus.FAILED, Status.FAILED, RESULTS_LOST)
+    assert root.error_message == "Completed in Temporal, but 7 of its workflows have no record here."
+    said = lost_state(restored)
+    assert said is not None
+    assert (said["workflows"], said["children"], said["items"]) == (7, 0, 0)
+    apply_events(restored.pk, [started(root, 2), closed(root, Status.COMPLETED, 2)])
+    restored.refresh_from_db()
+    assert (restored.status, restored.unrecorded, lost_state(restored)) == (BatchStatus.COMPLETED, 0, None)
+    assert_consistent(restored.pk)
+
+
+def test_a_batch_says_since_when_how_much_is_lost(restored: Batch) -> None:
+    said = lost_state(restored)
+    assert said is not None
+    assert (said["children"], said["items"], said["workflows"]) == (1, 1, 0)
+    assert restored.lost_at is not None
+    assert said["since"] == restored.lost_at.isoformat()
+
+
+def test_a_run_that_temporal_has_lost_is_said_and_a_watched_batch_has_no_results(make_batch: MakeBatch) -> None:
+    batch = make_batch(items=2, chunk_size=1)
+    start_root(batch)
+    assert lost_state(batch) is None
+    child = child_of(batch, 0)
+    apply_events(batch.pk, [started(child), closed(child, Status.TERMINATED, failure=LOST_RUN)])
+    close_root(batch, Status.TERMINATED, failure=LOST_RUN)
+    batch.refresh_from_db()
+    said = lost_state(batch)
+    assert said is not None
+    assert (said["children"], said["items"]) == (1, 1)
+    assert_consistent(batch.pk)

@@ -15,9 +15,10 @@ from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.launching.root_input import fan_out_input
 from dashboard.models import Attempt, Node
 from dashboard.projection.events import apply_events
+from dashboard.projection.lost_results import LOST_RUN
 from dashboard.projection.retries import requeue
 from dashboard.projection.settlement import discard
-from dashboard.reconciliation import forgotten, reconciler, repair
+from dashboard.reconciliation import reconciler, repair
 from dashboard.reconciliation.reconciler import BatchReconciler
 from dashboard.temporal import gateway
 from orchestration.contracts.chunks import ItemResult
@@ -211,7 +212,7 @@ async def test_what_temporal_no_longer_knows_is_terminated(operator: User, monke
     watch = BatchReconciler(batch.pk, _patience=timedelta(0))
     await watch.compare()
     assert await statuses(batch) == ("terminated", ["terminated", "skipped", "skipped"])
-    assert (await sync_to_async(root_of)(batch)).error_message == forgotten.LOST.message
+    assert (await sync_to_async(root_of)(batch)).error_message == LOST_RUN.message
     await sync_to_async(assert_consistent)(batch.pk)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -10,14 +11,19 @@ from django.contrib.auth.models import User
 
 from dashboard.definitions.saving import create
 from dashboard.models import Node
+from dashboard.projection.events import apply_events
+from dashboard.projection.retries import requeue
+from dashboard.reconciliation import reconciler
+from dashboard.reconciliation.reconciler import BatchReconciler
 from dashboard.reconciliation.repair import repair_runs
 from orchestration.client.workflow_run import WorkflowRun
 from orchestration.contracts import events
-from orchestration.contracts.events import NodeKind
+from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.status import Failure, Status
 from orchestration.contracts.workflow_ids import rollback_id, root_id
+from tests.support.builders import START, child_of, root_of
 from tests.support.oracle import assert_consistent
-from tests.support.reconciled import shows, written
+from tests.support.reconciled import shows, statuses, written
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -74,4 +80,27 @@ async def test_rollbacks_that_ended_unreported_have_rows_below_what_they_undo(op
         (f"{root}/p1/c700", "rollback", 700, 700, 1, "terminated", "by hand"),
         ("resource-host", "rollback", 701, 701, 1, "terminated", "by hand"),
     ]
+    await sync_to_async(assert_consistent)(batch.pk)
+
+
+async def test_a_retry_that_temporal_no_longer_knows_is_taken_back(
+    operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Temporal's database was lost when a retry was accepted and had not begun."""
+    monkeypatch.setattr(reconciler, "LASTING_DIFFERENCE", timedelta(0))
+    batch = await written(operator, 1)
+
+    def retried() -> None:
+        nodes = (root_of(batch), child_of(batch, 0))
+        ids = {node.workflow_id: str(uuid4()) for node in nodes}
+        for kind, outcome in ((EventKind.STARTED, None), (EventKind.CLOSED, Status.FAILED)):
+            apply_events(batch.pk, [TreeEvent(kind, name, run, START, outcome) for name, run in ids.items()])
+        requeue(batch.pk, {0: 1})
+
+    await sync_to_async(retried)()
+    assert await statuses(batch) == ("running", ["pending"])
+    watch = BatchReconciler(batch.pk, _patience=timedelta(0))
+    assert await watch.compare()
+    assert await statuses(batch) == ("failed", ["failed"])
+    assert batch.lost_at is not None
     await sync_to_async(assert_consistent)(batch.pk)

@@ -17,9 +17,9 @@ from temporalio.api.workflowservice.v1 import (
     PollActivityTaskQueueRequest,
 )
 from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
-from orchestration.temporal.connection import RPC_TIMEOUT, unavailable
+from orchestration.temporal.connection import RPC_TIMEOUT, TemporalRefused, unavailable
 from orchestration.temporal.protobuf import to_datetime
 
 PROBED_QUEUE = "canopy-check"
@@ -48,9 +48,14 @@ async def service_state(client: Client) -> ServiceState:
     """Return the state of the service. Raises TemporalUnavailable, as TemporalRefused where there is no namespace."""
     with unavailable():
         system = await client.workflow_service.get_system_info(GetSystemInfoRequest(), timeout=RPC_TIMEOUT)
-        found = await client.workflow_service.describe_namespace(
-            DescribeNamespaceRequest(namespace=client.namespace), timeout=RPC_TIMEOUT
-        )
+        try:
+            found = await client.workflow_service.describe_namespace(
+                DescribeNamespaceRequest(namespace=client.namespace), timeout=RPC_TIMEOUT
+            )
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                raise TemporalRefused(error.message, error.status) from error
+            raise
     retention = found.config.workflow_execution_retention_ttl.ToTimedelta()
     ahead, precision = await _clock(client)
     return ServiceState(system.server_version, retention, ahead, precision)

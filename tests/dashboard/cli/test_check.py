@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from dashboard.preflight import file_checks
+from dashboard.preflight import file_checks, report
 from dashboard.preflight.clocks import clock_finding
-from dashboard.preflight.findings import Level
+from dashboard.preflight.findings import Level, ok
 from tests.support.environment import ROOT
 from tests.support.ports import free_port
 from tests.support.stack import Stack
@@ -105,6 +105,15 @@ def test_clocks_are_compared_as_exactly_as_they_can_be_read() -> None:
     assert "4.0 s behind" in clock_finding("Temporal", -4, 0.3).message
     assert clock_finding("Temporal", 31, 0.3).level is Level.FAIL
     assert clock_finding("Temporal", 4, 4).level is Level.OK
+
+
+def test_a_part_that_cannot_be_looked_at_is_a_finding_and_the_others_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(report, "PARTS", {"redis": lambda: 1 // 0, "files": lambda: [ok("disk", "There is room.")]})
+    broken, fine = report.all_findings()
+    assert (broken.subject, broken.level, "ZeroDivisionError" in broken.message) == ("redis", Level.FAIL, True)
+    assert fine.level is Level.OK
 
 
 def test_a_disk_without_room_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ from tests.support.environment import ROOT
 from tests.support.waiting import wait_until
 
 SEED = 7
-BETWEEN = (4.0, 22.0)
+BETWEEN = (2.0, 12.0)
 """Seconds from one fault to the next, from and to."""
 
 MOST_OPEN = 5

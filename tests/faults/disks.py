@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 
 MEGABYTES = 2_048
@@ -29,17 +28,14 @@ class Disk:
     def fill(self) -> None:
         """Leave no byte free."""
         left = os.statvfs(self._path)
-        with self._filler.open("ab") as file:
+        with self._filler.open("ab", buffering=0) as file:
             os.posix_fallocate(file.fileno(), 0, max(1, left.f_bavail * left.f_frsize))
             try:
                 while True:
                     file.write(bytes(left.f_frsize))
-                    file.flush()
             except OSError as error:
                 if error.errno != errno.ENOSPC:
                     raise
-            with suppress(OSError):
-                file.truncate()
 
     def free(self) -> None:
         """Take the filler away."""

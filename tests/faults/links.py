@@ -32,8 +32,8 @@ class Link:
             self._open.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._open.wait()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            await self._open.wait()
             there = await asyncio.open_connection("127.0.0.1", self._target)
             await asyncio.gather(self._forward(reader, there[1]), self._forward(there[0], writer))
         writer.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 
 from opentelemetry.context import Context
@@ -64,9 +65,11 @@ def tracer(service: str, exporter: SpanExporter | None) -> Tracer:
 
 
 def stop(within: int) -> None:
-    """Send what is left, within so many milliseconds."""
+    """Send what is left, within so many milliseconds; the SDK itself would wait until its retries end."""
     if _provider is not None:
-        _provider.force_flush(within)
+        flushing = threading.Thread(target=_provider.force_flush, name="flush-traces", daemon=True)
+        flushing.start()
+        flushing.join(within / 1000)
 
 
 def _exporter() -> SpanExporter:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
-from orchestration.telemetry import log_context, tracing
+from orchestration.telemetry import log_context, tracing, tracing_setup
 from tests.support.stack import ROOT
 
 VARIABLES = (tracing.DISABLED, tracing.EXPORTER, tracing.ENDPOINT, tracing.TRACES_ENDPOINT, tracing.PROTOCOL)
@@ -106,6 +108,23 @@ def test_what_is_continued_later_is_part_of_the_same_trace_and_links_to_what_ask
     with tracing.continued(TRACEPARENT, "start"), tracing.continued(TRACEPARENT, "start"):
         pass
     assert [each.name for each in exporter.get_finished_spans()] == ["retry", "POST", "start"]
+
+
+def test_a_process_that_ends_does_not_wait_for_a_collector_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    never, asked = threading.Event(), threading.Event()
+
+    def away(within: int) -> bool:
+        asked.set()
+        return never.wait(60)
+
+    tracing.configure("test", InMemorySpanExporter())
+    monkeypatch.setattr(tracing_setup._provider, "force_flush", away)
+    began = time.monotonic()
+    tracing.stop()
+    waited = time.monotonic() - began
+    never.set()
+    assert asked.is_set()
+    assert waited < 30
 
 
 def test_what_nobody_began_is_no_trace(exporter: InMemorySpanExporter) -> None:

@@ -113,7 +113,7 @@ def test_what_is_continued_later_is_part_of_the_same_trace_and_links_to_what_ask
 def test_a_process_that_ends_does_not_wait_for_a_collector_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     never, asked = threading.Event(), threading.Event()
 
-    def away(within: int) -> bool:
+    def away() -> bool:
         asked.set()
         return never.wait(60)
 

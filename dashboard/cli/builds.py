@@ -27,8 +27,9 @@ def builds(
     """
     from orchestration.client.builds import Build, list_builds
     from orchestration.client.builds import make_current as make_build_current
-    from orchestration.temporal.connection import TemporalUnavailable, connect, connection_of_environment
+    from orchestration.temporal.connection import TemporalUnavailable, connect
     from orchestration.temporal.deployment import DEPLOYMENT, deployment_of_environment
+    from orchestration.temporal.profile import connection_of_environment
 
     own = deployment_of_environment()
     if own is None:

@@ -21,6 +21,12 @@ DEPLOYMENT = "CANOPY_WORKER_DEPLOYMENT"
 BUILD = "CANOPY_WORKER_BUILD"
 """Id of the build, such as an image's tag; by default the version and a fingerprint of Canopy's own code."""
 
+FOLLOWS_CURRENT = (
+    VersioningBehavior.AUTO_UPGRADE if os.environ.get(DEPLOYMENT, "").strip() else VersioningBehavior.UNSPECIFIED
+)
+"""Of types that outlive a release: they go on with the build that is current. Without a deployment Temporal refuses all
+that a workflow does which names any behaviour."""
+
 PACKAGE = Path(__file__).resolve().parent.parent
 FINGERPRINT = 10
 """Characters of it."""

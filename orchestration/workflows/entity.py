@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import VersioningBehavior
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.long_lived import EntityInput, EntityOperation, EntityState, WorkerReport
@@ -16,12 +15,13 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.engine.cancellation import hears_cancel, to_its_end
     from orchestration.engine.child_handles import signal_if_open
     from orchestration.engine.chunk_runner import ChunkRunner
+    from orchestration.temporal.deployment import FOLLOWS_CURRENT
 
 RECENT = 200
 """Completed operations remembered: one that is submitted twice arrives twice within a short time."""
 
 
-@workflow.defn(versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(versioning_behavior=FOLLOWS_CURRENT)
 class EntityWorkflow:
     """Run operations in the order of their arrival, of any batch, and return how many there were.
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy, VersioningBehavior
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.contracts.dashboard_activities import Notification
     from orchestration.contracts.names import DASHBOARD_TASK_QUEUE, DELIVER_ACTIVITY, GIVE_UP_DELIVERY_ACTIVITY
     from orchestration.engine.store_activities import UNTIL_IT_WORKS
+    from orchestration.temporal.deployment import FOLLOWS_CURRENT
 
 SEND_TIMEOUT = timedelta(seconds=30)
 SEND_WITHIN = timedelta(days=1)
@@ -19,7 +20,7 @@ SEND_RETRY = RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval
 GIVE_UP_TIMEOUT = timedelta(minutes=1)
 
 
-@workflow.defn(versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(versioning_behavior=FOLLOWS_CURRENT)
 class NotificationWorkflow:
     """Have the dashboard send a notification. One that is refused, or does not arrive within a day, is given up."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from temporalio import workflow
-from temporalio.common import VersioningBehavior
+
+with workflow.unsafe.imports_passed_through():
+    from orchestration.temporal.deployment import FOLLOWS_CURRENT
 
 
-@workflow.defn(versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(versioning_behavior=FOLLOWS_CURRENT)
 class ResourceHoldWorkflow:
     """Hold a resource for a rollback, whose own id is below the child that it undoes.
 

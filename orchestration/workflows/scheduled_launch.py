@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey, VersioningBehavior
+from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from orchestration.contracts.workflow_ids import root_id
     from orchestration.engine.store_activities import UNTIL_IT_WORKS
+    from orchestration.temporal.deployment import FOLLOWS_CURRENT
 
 SCHEDULED_AT: SearchAttributeKey[datetime] = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 """The nominal time, which Temporal puts on every workflow that a schedule starts."""
@@ -30,7 +31,7 @@ LAUNCH_WITHIN = timedelta(days=1)
 HEARTBEAT_TIMEOUT = timedelta(seconds=30)
 
 
-@workflow.defn(versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(versioning_behavior=FOLLOWS_CURRENT)
 class ScheduledLaunchWorkflow:
     """Launch a schedule's batch and end when its root has closed, so that Temporal's overlap policy applies to batches.
 

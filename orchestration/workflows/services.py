@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHandle
 
@@ -23,9 +22,10 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.engine.child_handles import may_wait_for_id, start_when_id_is_free
     from orchestration.engine.flows.flow import FlowParent
     from orchestration.engine.flows.resumable import ResumableFlow
+    from orchestration.temporal.deployment import FOLLOWS_CURRENT
 
 
-@workflow.defn(versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(versioning_behavior=FOLLOWS_CURRENT)
 class ServicesWorkflow(ResumableFlow):
     """Run every service as a child of its own type on its own queue, and return what each answered, by name.
 

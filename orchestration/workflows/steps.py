@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
@@ -42,6 +41,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.engine.item_inserts import insert_items
     from orchestration.engine.retry import TOO_MANY
     from orchestration.engine.units.policies import ALREADY_RUNNING
+    from orchestration.temporal.deployment import FOLLOWS_CURRENT
 
 NOT_STARTED = "its step has not started yet"
 UNFINISHED = ("failed", "timed_out", "terminated", "canceled", "skipped")
@@ -52,7 +52,7 @@ class Refused(Exception):
     """A person refused: the flow ends after the steps for that case."""
 
 
-@workflow.defn(versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(versioning_behavior=FOLLOWS_CURRENT)
 class StepsWorkflow(SectionFlow):
     """Interpret a definition and return the steps' results by name.
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,6 +21,7 @@ from orchestration.temporal import deployment
 from orchestration.temporal.connection import Connection, connect_with_retries
 from orchestration.worker import build_workers
 from tests.support.engine import Engine, make_namespace
+from tests.support.environment import ROOT
 from tests.support.probe import Probe
 from tests.support.stack import TemporalServer
 from tests.support.waiting import until
@@ -121,3 +125,17 @@ def test_a_build_is_told_by_its_code_or_by_its_name(monkeypatch: pytest.MonkeyPa
     assert deployment.build_id() == deployment.build_id() != ""
     monkeypatch.setenv(deployment.BUILD, "registry/canopy:7")
     assert deployment.build_id() == "registry/canopy:7"
+
+
+@pytest.mark.parametrize(("given", "said"), [("canopy", {"AUTO_UPGRADE"}), ("", set[str]())])
+def test_what_outlives_a_release_follows_the_current_build_where_there_are_any(given: str, said: set[str]) -> None:
+    """Temporal refuses what a worker without a build says of builds: with that, no such workflow would run."""
+    code = (
+        "from orchestration.worker import WORKFLOWS; from temporalio.workflow import _Definition\n"
+        "found = {_Definition.must_from_class(each).versioning_behavior.name for each in WORKFLOWS}\n"
+        "print(*found - {'UNSPECIFIED'})"
+    )
+    env = {**os.environ, deployment.DEPLOYMENT: given}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    assert set(done.stdout.split()) == said

@@ -79,6 +79,17 @@ class BlockedOut(Schema):
     workflows: int
 
 
+class LostOut(Schema):
+    """What a restored or lost database or Temporal no longer has of a batch, and since when that is known: `workflows`
+    that ran and are not listed, `children` to run again, and their `items` without a result.
+    """
+
+    since: datetime
+    workflows: int
+    children: int
+    items: int
+
+
 class NamedOut(Schema):
     """A reference by id and name."""
 
@@ -111,6 +122,7 @@ class BatchOut(Schema):
     start_error: str
     held: HeldOut | None
     blocked: BlockedOut | None
+    lost: LostOut | None
     children: CountsOut
     items: CountsOut
     progress: CountsOut

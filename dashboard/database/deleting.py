@@ -9,13 +9,13 @@ from typing import Any
 
 from django.db import connection, models
 
-FIRST_PORTION = 500
-LARGEST_PORTION = 5_000
+FIRST_PORTION = 100
+SMALLEST_PORTION, LARGEST_PORTION = 10, 5_000
 SHORT = 0.05
 """Seconds: a portion that took less is followed by a larger one."""
 
 LONG = 0.2
-"""Seconds: a portion that took more is followed by a smaller one. On SQLite all writers wait for it."""
+"""Seconds: a portion that took more is followed by one that takes half of this. On SQLite all writers wait for it."""
 
 REST = 0.5
 """Of the time that a portion took, for others to write."""
@@ -24,30 +24,33 @@ REST = 0.5
 class Portions:
     """Deletes rows by their primary keys, and adapts how many at a time to how long that takes.
 
+    Each table for itself: a row that others may refer to takes many times longer.
+
     `rows` counts them, `longest` is the time in seconds of the longest portion. `seen` is called after each.
     """
 
     def __init__(self, seen: Callable[[], None] = lambda: None) -> None:
-        self.rows, self.longest, self._size, self._seen = 0, 0.0, FIRST_PORTION, seen
+        self.rows, self.longest, self._seen = 0, 0.0, seen
+        self._sizes = dict[type[models.Model], int]()
 
     def delete(self, model: type[models.Model], keys: Sequence[Any]) -> int:
         """Delete the rows with these keys, and nothing that refers to them. Return how many there were."""
         before, place = self.rows, 0
         while place < len(keys):
-            some = keys[place : place + self._size]
+            some = keys[place : place + self._sizes.setdefault(model, FIRST_PORTION)]
             place += len(some)
             begun = time.monotonic()
             self.rows += delete_rows(model, some)
-            self._adapt(time.monotonic() - begun, len(some))
+            self._adapt(model, time.monotonic() - begun, len(some))
             self._seen()
         return self.rows - before
 
-    def _adapt(self, seconds: float, number: int) -> None:
+    def _adapt(self, model: type[models.Model], seconds: float, number: int) -> None:
         self.longest = max(self.longest, seconds)
         if seconds > LONG:
-            self._size = max(50, self._size // 2)
-        elif seconds < SHORT and number == self._size:
-            self._size = min(LARGEST_PORTION, self._size * 2)
+            self._sizes[model] = max(SMALLEST_PORTION, int(number * LONG / 2 / seconds))
+        elif seconds < SHORT and number == self._sizes[model]:
+            self._sizes[model] = min(LARGEST_PORTION, number * 2)
         time.sleep(seconds * REST)
 
 

@@ -119,7 +119,7 @@ class BatchComparison:
 
     batch: Batch | DeletedBatch
     other: Batch | DeletedBatch | None
-    offered: Sequence[Batch]
+    offered: Sequence[Batch | DeletedBatch]
     children: Sequence[NumberPair] = ()
     items: Sequence[NumberPair] = ()
     durations: Sequence[NumberPair] = ()
@@ -136,10 +136,13 @@ class BatchComparison:
         return {Trend.NEW: Trend.INCREASED, Trend.GONE: Trend.DECREASED}.get(found, found)
 
 
-def candidates(batch: Batch) -> list[Batch]:
-    """Return other batches of the same processor, the newest first."""
-    found = Batch.objects.filter(processor=batch.processor).exclude(pk=batch.pk)
-    return list(found.defer(*LARGE_COLUMNS).select_related("launched_by")[:OFFERED])
+def candidates(batch: Batch, chosen: Batch | DeletedBatch | None = None) -> list[Batch | DeletedBatch]:
+    """Return other batches of the same processor, the newest first; with the chosen one, however old or deleted."""
+    others = Batch.objects.filter(processor=batch.processor).exclude(pk=batch.pk)
+    found: list[Batch | DeletedBatch] = list(others.defer(*LARGE_COLUMNS).select_related("launched_by")[:OFFERED])
+    if chosen is not None and chosen.pk not in {each.pk for each in found}:
+        found.append(chosen)
+    return found
 
 
 def compare(batch: Batch, other: Batch | DeletedBatch) -> BatchComparison:
@@ -153,7 +156,7 @@ def compare(batch: Batch, other: Batch | DeletedBatch) -> BatchComparison:
     return BatchComparison(
         batch=one,
         other=two,
-        offered=candidates(batch),
+        offered=candidates(batch, other),
         children=_counts(one.children, two.children, (one.child_count, two.child_count)),
         items=_counts(one.items_by_status, two.items_by_status, (one.item_count, two.item_count)),
         durations=[

@@ -62,5 +62,5 @@ def run_now(person: Person) -> None:
     """Have what is due deleted now, in the background. Raises PermissionDenied, OperationError."""
     operator = require_operator(person)
     with temporal_errors():
-        async_to_sync(gateway().prune_schedule.trigger)()
+        async_to_sync(gateway().prune_schedule.run_now)(operator.get_username())
     log.info("%s started a run of retention.", operator.get_username())

@@ -16,6 +16,7 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
+from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.contracts.dashboard_activities import PruneInput
@@ -46,12 +47,19 @@ class PruneSchedule:
             except ScheduleAlreadyRunningError:
                 await client.get_schedule_handle(PRUNE_SCHEDULE).update(change, rpc_timeout=RPC_TIMEOUT)
 
-    async def trigger(self) -> None:
-        """Run it now, unless it runs."""
+    async def run_now(self, by: str) -> None:
+        """Start a run for a person, unless one that a person asked for runs. A schedule's own trigger has no input."""
         client = await self._client()
         await require_answer(client)
         with commanded():
-            await client.get_schedule_handle(PRUNE_SCHEDULE).trigger(rpc_timeout=RPC_TIMEOUT)
+            await client.start_workflow(
+                PRUNE_WORKFLOW,
+                PruneInput(by),
+                id=f"{PRUNE_SCHEDULE}/asked",
+                task_queue=CHILD_TASK_QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                rpc_timeout=RPC_TIMEOUT,
+            )
 
     async def next_time(self) -> datetime | None:
         """Return when it runs next; None where it does not."""

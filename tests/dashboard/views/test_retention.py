@@ -104,8 +104,9 @@ def test_a_batch_is_compared_with_what_is_kept_of_a_deleted_one(
     later = ended()
     page = logged_in.get(f"/batches/{later.pk}/compare/?with={deleted.pk}")
     assert page.status_code == 200
-    for said in ("prices of March", "Unchanged", "histogram", "ServerError", "p95"):
+    for said in ("prices of March", "Unchanged", "histogram", "ServerError", "p95", f'value="{deleted.pk}" selected'):
         assert said in page.text
+    assert f"/batches/{deleted.pk}/?error=" not in page.text
 
 
 def test_rules_and_dry_run_over_the_api(api: Client, ended: Ended) -> None:

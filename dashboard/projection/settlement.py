@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 
 from django.db.models import Count, F, QuerySet, Sum
 from django.utils import timezone
@@ -13,7 +12,7 @@ from dashboard.models import Attempt, Node
 from dashboard.projection.attempts import ATTEMPT_STATE, ENDED_WITH_PARENT, release, runs_of, show_newest
 from dashboard.projection.ledger import Ledger, open_ledger
 from orchestration.contracts.events import NodeKind
-from orchestration.contracts.status import Status
+from orchestration.contracts.status import Failure, Status
 
 
 def settle(batch_id: str, revision: int, *, is_lost: bool = False) -> None:
@@ -60,32 +59,39 @@ def skip_below_closed_root(ledger: Ledger) -> None:
 def end_with_parents(ledger: Ledger, parents: Iterable[Node]) -> None:
     """Close what is no workflow of its own and still runs below workflows whose newest run has ended.
 
-    Nobody is left to report it. It ends when its parent did, canceled with it or else terminated.
+    Nobody is left to report it. It ends when its parent did, canceled with it or else terminated. A child whose parent
+    has completed had completed before it, which the rows have lost: what has no result says so.
     """
     for parent in parents:
         if not Status(parent.status).is_outcome:
             continue
-        closed_at, level = parent.closed_at or timezone.now(), [parent.pk]
-        outcome = Status.CANCELED if parent.status == Status.CANCELED else Status.TERMINATED
+        level = [parent.pk]
         while level:
             below = Node.objects.filter(parent__in=level, is_workflow=False)
             for ids in slices(list(below.filter(status=Status.RUNNING).values_list("pk", flat=True))):
-                _close(ledger, ids, outcome, closed_at)
+                _close(ledger, ids, parent)
             level = list(below.exclude(kind=NodeKind.CHILD).values_list("pk", flat=True))
 
 
-def _close(ledger: Ledger, ids: Sequence[int], outcome: Status, at: datetime) -> None:
+def _close(ledger: Ledger, ids: Sequence[int], parent: Node) -> None:
     nodes = ledger.track(Node.objects.filter(pk__in=ids))
-    runs, changed = runs_of(nodes), list[Attempt]()
+    runs, changed, at = runs_of(nodes), list[Attempt](), parent.closed_at or timezone.now()
     for node in nodes:
+        outcome, failure = _end_below(parent, node)
         open_runs = [run for run in runs[node.pk].values() if not Status(run.status).is_outcome]
         for run in open_runs:
             run.status, run.closed_at = outcome, max(at, run.started_at or at)
-            run.error_type, run.error_message = ENDED_WITH_PARENT.type, ENDED_WITH_PARENT.message
+            run.error_type, run.error_message = (failure.type, failure.message) if failure else ("", "")
         changed += open_runs
         show_newest(node, runs[node.pk])
     update_rows(Attempt, changed, ATTEMPT_STATE)
     ledger.flush()
+
+
+def _end_below(parent: Node, node: Node) -> tuple[Status, Failure | None]:
+    if parent.status == Status.COMPLETED and node.kind == NodeKind.CHILD and not node.items_failed:
+        return Status.COMPLETED, None
+    return (Status.CANCELED if parent.status == Status.CANCELED else Status.TERMINATED), ENDED_WITH_PARENT
 
 
 def _skip_pending(ledger: Ledger, *, reserved_too: bool) -> None:

@@ -16,11 +16,13 @@ from dashboard.models import Batch, BatchStatus, Item, NodeStatus
 from dashboard.projection.events import apply_events
 from dashboard.projection.ledger import open_ledger
 from dashboard.projection.lost_results import LOST_RUN
+from dashboard.projection.settlement import settle
 from dashboard.queries.error_groups import error_groups
 from orchestration.contracts.chunks import ItemResult
 from orchestration.contracts.messages import ChildrenAnswer
 from orchestration.contracts.root_input import RootInput
 from orchestration.contracts.status import RESULTS_LOST, Status
+from orchestration.plan.choices import Execution
 from tests.support.builders import MakeBatch, child_of, close_root, closed, root_of, run_children, start_root, started
 from tests.support.oracle import assert_consistent
 
@@ -42,7 +44,7 @@ def restored(make_batch: MakeBatch) -> Batch:
 
 
 def _result(batch: Batch, index: int) -> ItemResult:
-    return ItemResult(batch.pk, 1, "run", index, 1, 0.1, {"n": index})
+    return ItemResult(batch.pk, index // 2, "run", index, 1, 0.1, {"n": index})
 
 
 def test_a_batch_says_how_many_results_it_has_lost_and_lets_them_run_again(restored: Batch) -> None:
@@ -98,6 +100,23 @@ def test_a_root_below_which_workflows_have_no_row_has_failed_until_it_runs_again
     restored.refresh_from_db()
     assert (restored.status, restored.unrecorded, lost_state(restored)) == (BatchStatus.COMPLETED, 0, None)
     assert_consistent(restored.pk)
+
+
+def test_what_is_no_workflow_has_completed_with_its_root_and_says_what_it_has_lost(make_batch: MakeBatch) -> None:
+    batch = make_batch(items=4, chunk_size=2, execution=Execution.NO_CHILDREN)
+    start_root(batch)
+    apply_events(batch.pk, [started(child_of(batch, position)) for position in (0, 1)])
+    DjangoChunkStore().write_results([_result(batch, index) for index in (0, 1, 2)])
+    close_root(batch)
+    batch.refresh_from_db()
+    settle(batch.pk, batch.revision)
+    batch.refresh_from_db()
+    shown = [(child.status, child.error_type) for child in (child_of(batch, 0), child_of(batch, 1))]
+    assert shown == [(Status.COMPLETED, ""), (Status.FAILED, RESULTS_LOST)]
+    said = lost_state(batch)
+    assert said is not None
+    assert (said["children"], said["items"]) == (1, 1)
+    assert_consistent(batch.pk)
 
 
 def test_a_batch_says_since_when_how_much_is_lost(restored: Batch, logged_in: Client, make_batch: MakeBatch) -> None:

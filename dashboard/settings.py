@@ -177,6 +177,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32000;",
     }
 else:
+    DATABASES["default"]["ENGINE"] = "dashboard.database.postgresql"
     # Threads of requests come and go under ASGI: the process keeps its connections, not the thread.
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
         "min_size": 1,

@@ -26,6 +26,7 @@ SAYS_NOTHING = {
     *("said_texts", "run_seen", "hold_ups", "symptoms", "gates", "chunk_work", "on_children", "comparing", "pane"),
     *("utils", "helpers", "common", "misc", "base"),
 }
+NAMED_BY_DJANGO = {Path("dashboard/database/postgresql/base.py")}
 """Names of modules that do not say what is inside: they were here once, or are everywhere."""
 
 
@@ -67,7 +68,8 @@ def test_files_and_functions_are_short() -> None:
 
 
 def test_names_of_modules_say_what_is_inside() -> None:
-    assert [path for path in _tracked("dashboard/*.py", "orchestration/*.py") if path.stem in SAYS_NOTHING] == []
+    found = {path.relative_to(ROOT) for path in _tracked("dashboard/*.py", "orchestration/*.py")}
+    assert {path for path in found - NAMED_BY_DJANGO if path.stem in SAYS_NOTHING} == set()
 
 
 def test_tests_lie_in_the_rooms_of_the_code() -> None:

@@ -13,6 +13,7 @@ from typing import IO
 from django.db import connection
 
 from dashboard.backup.errors import BackupError
+from dashboard.database.watched_connection import leads_to_pooler
 
 DEBIAN = Path("/usr/lib/postgresql")
 """Where Debian keeps the programs of each release."""
@@ -35,8 +36,16 @@ _ENVIRONMENT = {
 """Options of a connection as variables of libpq."""
 
 
+def require_own_sessions() -> None:
+    """Raise BackupError behind a pooler: what PostgreSQL's programs set on their sessions would be set for others."""
+    connection.ensure_connection()
+    if leads_to_pooler(connection.connection):
+        raise BackupError("DATABASE_URL leads through a connection pooler. Give this command one that leads past it.")
+
+
 def dump(target: Path) -> None:
     """Write a dump in the custom format: everything as it is in one snapshot. Raises BackupError."""
+    require_own_sessions()
     done = subprocess.run(
         [program("pg_dump"), "--format=custom", "--no-password", *KEEP, "--file", str(target)],
         env=_environment(),

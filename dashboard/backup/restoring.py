@@ -89,6 +89,7 @@ def _alone() -> Iterator[None]:
         if users:
             raise BackupError(f"Stop Canopy first: processes {', '.join(map(str, users))} use its database.")
     else:
+        postgres.require_own_sessions()
         if leader := _leader():
             raise BackupError(f"Stop Canopy first: {leader} runs, as its lease in the database says.")
         _disconnect()

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
 from dashboard.database.migration_state import NAMES_SHOWN, missing_migrations, unknown_migrations
+from dashboard.database.watched_connection import leads_to_pooler
 from dashboard.preflight.clocks import clock_finding
 from dashboard.preflight.findings import Finding, fail, ok, warn
 from orchestration.errors.texts import first_line
@@ -51,7 +52,8 @@ def _version() -> Finding:
         version = str(cursor.fetchone()[0]).split()[0]
     if int(version.partition(".")[0]) < OLDEST_POSTGRESQL:
         return fail("database", f"{_place()} is version {version}.", f"Use {OLDEST_POSTGRESQL} or newer.")
-    return ok("database", f"{_place()} answers (version {version}).")
+    through = " through a connection pooler" if leads_to_pooler(connection.connection) else ""
+    return ok("database", f"{_place()} answers{through} (version {version}).")
 
 
 def _migrations() -> Finding:

@@ -1,4 +1,4 @@
-"""More than one machine: PostgreSQL, Redis and two web processes. Both show the same, and a backup is whole."""
+"""More than one machine: PostgreSQL, pgbouncer, Redis and two web processes. Both show the same, a backup is whole."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import psycopg
 import pytest
 from playwright.async_api import expect
 
-from tests.support.backups import backed_up, restored
+from tests.support.backups import backed_up, canopy, restored
 from tests.support.browser import WEB_GONE, Console, NewPage, until_live
-from tests.support.servers import postgres, redis
+from tests.support.servers import pgbouncer, postgres, redis
 from tests.support.stack import ROOT, Stack, TemporalServer, free_port
 from tests.support.waiting import wait_until
 
@@ -58,13 +58,17 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def large_stack(database: str, stack_server: TemporalServer, tmp_path: Path) -> Iterator[Stack]:
-    """A stack on PostgreSQL and Redis, on a namespace of its own so that no other worker takes its work."""
+    """A stack on PostgreSQL and Redis, on a namespace of its own so that no other worker takes its work.
+
+    What it starts, migrations among them, goes through a pgbouncer in transaction mode; what a test starts does not.
+    """
     namespace = f"large-{free_port()}"
     stack_server.cli("operator", "namespace", "create", "--namespace", namespace)
-    with redis(tmp_path) as channel_layer:
-        more = {"DATABASE_URL": database, "REDIS_URL": channel_layer, "TEMPORAL_NAMESPACE": namespace}
+    with redis(tmp_path) as channel_layer, pgbouncer(database, tmp_path, sessions=5) as pooled:
+        more = {"DATABASE_URL": pooled, "REDIS_URL": channel_layer, "TEMPORAL_NAMESPACE": namespace}
         stack = Stack(stack_server, more)
         stack.start()
+        stack.env["DATABASE_URL"] = database
         yield stack
         stack.stop()
 
@@ -88,6 +92,9 @@ async def test_viewers_of_both_web_processes_see_the_same(
         for page in pages:
             await until_live(page)
         backed_up(stack, tmp_path / "backup.tar.gz")
+        refused = canopy(stack.env | stack.environment, "backup", str(tmp_path / "pooled.tar.gz"))
+        assert refused.returncode == 1
+        assert "leads through a connection pooler" in refused.stderr
         state = stack.wait_for(batch, "completed_with_failures")
         for page in pages:
             completed = page.locator('b[data-count="completed"][data-of="children"]').first

@@ -6,6 +6,7 @@ missing=""
 [ -x /usr/bin/chromium ] || missing="$missing chromium"
 command -v redis-server >/dev/null || missing="$missing redis-server"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+[ -x /usr/sbin/pgbouncer ] || missing="$missing pgbouncer"
 command -v nginx >/dev/null || missing="$missing nginx-light"
 command -v kubectl >/dev/null || missing="$missing kubernetes-client"
 # promtool tries the alert rules; without it their metrics are compared by name alone.

@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis from Debian, on free loopback ports, for tests of more than one machine's defaults."""
+"""PostgreSQL, pgbouncer and Redis from Debian, on free ports, for tests of more than one machine's defaults."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -75,6 +76,34 @@ def postgres(home: Path) -> Iterator[str]:
     finally:
         process.stop()
         shutil.rmtree(data, ignore_errors=True)
+
+
+@contextmanager
+def pgbouncer(database: str, home: Path, sessions: int) -> Iterator[str]:
+    """Run a pgbouncer in transaction mode before a database, with so many sessions of it, and yield its URL."""
+    address, port = urlsplit(database), free_port()
+    become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    settings = {
+        "listen_addr": "127.0.0.1",
+        "listen_port": port,
+        "unix_socket_dir": "",
+        "auth_type": "any",
+        "pool_mode": "transaction",
+        "default_pool_size": sessions,
+        "max_client_conn": 500,
+    }
+    with tempfile.NamedTemporaryFile("w", prefix="canopy-pgbouncer-", suffix=".ini") as file:
+        file.write(f"[databases]\n* = host=127.0.0.1 port={address.port} user={address.username}\n[pgbouncer]\n")
+        file.writelines(f"{name} = {value}\n" for name, value in settings.items())
+        file.flush()
+        Path(file.name).chmod(0o644)
+        process = Process([*become, "/usr/sbin/pgbouncer", file.name], home / "pgbouncer.log")
+        process.start()
+        try:
+            wait_until(lambda: _answers(port), lambda: f"pgbouncer answers: {process.output}")
+            yield f"postgres://{address.username}@127.0.0.1:{port}{address.path}"
+        finally:
+            process.stop()
 
 
 @contextmanager

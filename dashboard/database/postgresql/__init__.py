@@ -1,0 +1,1 @@
+"""Django's PostgreSQL backend, for servers whose sessions a pooler shares."""

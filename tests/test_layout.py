@@ -26,8 +26,9 @@ SAYS_NOTHING = {
     *("said_texts", "run_seen", "hold_ups", "symptoms", "gates", "chunk_work", "on_children", "comparing", "pane"),
     *("utils", "helpers", "common", "misc", "base"),
 }
-NAMED_BY_DJANGO = {Path("dashboard/database/postgresql/base.py")}
 """Names of modules that do not say what is inside: they were here once, or are everywhere."""
+
+NAMED_BY_DJANGO = {Path("dashboard/database/postgresql/base.py")}
 
 
 def _tracked(*patterns: str) -> list[Path]:

@@ -3,12 +3,14 @@ ARG BASE=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-RUN python3 -m venv /opt/canopy
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends binutils >/dev/null && python3 -m venv /opt/canopy
 COPY requirements.txt /source/
 RUN /opt/canopy/bin/pip install --no-compile --require-hashes --no-deps --requirement /source/requirements.txt
 COPY . /source
 RUN /opt/canopy/bin/pip wheel --no-deps --wheel-dir /wheels /source \
     && /opt/canopy/bin/pip install --no-compile --no-deps /wheels/*.whl \
+    && CANOPY_HOME=/tmp/home CANOPY_STATIC=/opt/canopy/static /opt/canopy/bin/canopy static \
+    && chmod --recursive a+rX /opt/canopy/static \
     && sh /source/docs/deployment/image/slim.sh /opt/canopy
 
 FROM ${BASE}
@@ -26,6 +28,7 @@ ENV PATH=/opt/canopy/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     CANOPY_HOME=/var/lib/canopy \
+    CANOPY_STATIC=/opt/canopy/static \
     HOST=0.0.0.0 \
     PORT=8000
 # What a process writes is below CANOPY_HOME and /tmp: the rest of the file system may be read-only.

@@ -1,16 +1,20 @@
 #!/bin/sh
-# Takes out of a virtual environment what no process of Canopy loads: `slim.sh /opt/canopy`.
+# Takes out of a virtual environment what no process of Canopy loads: `slim.sh /opt/canopy`. Needs binutils.
 set -eu
 site=$(echo "$1"/lib/python3*/site-packages)
 
-# pyarrow: Parquet is written, nothing is compiled against it, and it is not asked over Flight.
-rm -rf "$site"/pyarrow/include "$site"/pyarrow/tests "$site"/pyarrow/src "$site"/pyarrow/includes
-rm -f "$site"/pyarrow/libarrow_flight* "$site"/pyarrow/_flight*.so "$site"/pyarrow/libarrow_substrait* "$site"/pyarrow/_substrait*.so
-rm -f "$site"/pyarrow/libarrow_python_flight* "$site"/pyarrow/*.pxd "$site"/pyarrow/*.pyx "$site"/pyarrow/*.pxi
+# pyarrow: Parquet is written to files; nothing is compiled against it, and no other storage or format is asked of it.
+cd "$site/pyarrow"
+rm -rf include includes tests src ./*.pxd ./*.pyx ./*.pxi ./*flight* libarrow_s3* _s3fs* _gcsfs* _azurefs* _hdfs* _orc* _cuda* _parquet_encryption*
 
-# Django: translations of other languages, and of parts that are not installed.
-find "$site"/django/conf/locale -mindepth 1 -maxdepth 1 -type d ! -name en ! -name de ! -name __pycache__ -exec rm -rf {} +
-find "$site"/django/contrib -type d -name locale -exec sh -c 'cd "$1" && find . -mindepth 1 -maxdepth 1 ! -name en ! -name de -exec rm -rf {} +' _ {} \;
+# Django: languages that Canopy does not have.
+cd "$site/django"
+for translations in conf/locale contrib/*/locale; do
+    find "$translations" -mindepth 1 -maxdepth 1 -type d ! -name en ! -name de ! -name __pycache__ -exec rm -rf {} +
+done
 
-find "$site" -type d \( -name tests -o -name __pycache__ \) -prune -exec rm -rf {} +
-rm -rf "$site"/pip "$site"/pip-*.dist-info "$site"/setuptools "$site"/setuptools-*.dist-info "$site"/pkg_resources "$1"/bin/pip*
+cd "$site"
+find . -type d \( -name tests -o -name __pycache__ \) -prune -exec rm -rf {} +
+find . -name '*.map' -delete
+find . -name '*.so*' -type f -exec strip --strip-unneeded {} + 2>/dev/null || true
+rm -rf pip pip-*.dist-info setuptools setuptools-*.dist-info pkg_resources "$1"/bin/pip*

@@ -9,9 +9,9 @@ RUN /opt/canopy/bin/pip install --no-compile --require-hashes --no-deps --requir
 COPY . /source
 RUN /opt/canopy/bin/pip wheel --no-deps --wheel-dir /wheels /source \
     && /opt/canopy/bin/pip install --no-compile --no-deps /wheels/*.whl \
+    && sh /source/docs/deployment/image/slim.sh /opt/canopy \
     && CANOPY_HOME=/tmp/home CANOPY_STATIC=/opt/canopy/static /opt/canopy/bin/canopy static \
-    && chmod --recursive a+rX /opt/canopy/static \
-    && sh /source/docs/deployment/image/slim.sh /opt/canopy
+    && chmod --recursive a+rX /opt/canopy/static /opt/canopy/static.collected
 
 FROM ${BASE}
 ARG VERSION=0

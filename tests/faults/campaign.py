@@ -33,7 +33,7 @@ from tests.support.environment import ROOT
 from tests.support.waiting import wait_until
 
 SEED = 7
-BETWEEN = (2.0, 12.0)
+BETWEEN = (1.0, 6.0)
 """Seconds from one fault to the next, from and to."""
 
 MOST_OPEN = 5

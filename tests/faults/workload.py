@@ -116,13 +116,20 @@ class Workload:
         """Save the definitions, and make a schedule that launches a batch every minute."""
         with self._deployment.client() as client:
             for name, text in DEFINITIONS.items():
-                answer = client.post("/api/v1/definitions", json={"name": name, "text": text})
-                assert answer.status_code == 201, answer.text
-                self._definitions[name] = answer.json()["newest"]["id"]
+                made = self._made(client, "/api/v1/definitions", {"name": name, "text": text})
+                self._definitions[name] = made["newest"]["id"]
             body = self._body("chunks", 20) | {"name": "every minute", "interval": 60, "overlap": "allow_all"}
-            answer = client.post("/api/v1/schedules", json=body)
-            assert answer.status_code == 201, answer.text
-            self.schedule = str(answer.json()["id"])
+            self.schedule = str(self._made(client, "/api/v1/schedules", body)["id"])
+
+    def _made(self, client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Post until something is made: a busy machine's first answers may come too late."""
+        for _ in range(60):
+            answer = self._asked(path, lambda: client.post(path, json=body))
+            if answer is not None and answer.status_code == 201:
+                made: dict[str, Any] = answer.json()
+                return made
+            self.over.wait(1)
+        raise AssertionError(f"{path}: {answer.text if answer is not None else 'no answer'}")
 
     @property
     def open(self) -> list[str]:

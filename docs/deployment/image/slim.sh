@@ -15,6 +15,6 @@ done
 
 cd "$site"
 find . -type d \( -name tests -o -name __pycache__ \) -prune -exec rm -rf {} +
-find . \( -name '*.map' -o -name '*.pyi' \) -delete
+find . -name '*.pyi' -delete
 find . -name '*.so*' -type f -exec strip --strip-unneeded {} + 2>/dev/null || true
 rm -rf pip pip-*.dist-info setuptools setuptools-*.dist-info pkg_resources "$1"/bin/pip*

@@ -58,7 +58,7 @@ def test_only_loopback_is_this_machine_alone() -> None:
 def test_cookies_behind_tls_belong_to_the_host() -> None:
     assert cookie_name("a", is_secure=False) == "a"
     assert cookie_name("a", is_secure=True) == "__Host-a"
-    assert cookie_name("a", is_secure=True, path="/canopy/") == "__Secure-a"
+    assert cookie_name("a", is_secure=True, path="/canopy/") == "__Secure-a-canopy"
 
 
 def modes(folder: Path) -> dict[str, bool]:

@@ -38,7 +38,7 @@ class MuteGateway:
     marks: list[str] = field(default_factory=list)
 
     async def retry(
-        self, root: Any, parents: dict[int, Any], *, believed_open: Any, update_id: str, lost: Any = ()
+        self, root: Any, parents: dict[int, Any], *, believed_open: Any, update_id: str, **more: Any
     ) -> Any:
         self.marks.append(update_id)
         left = [child for child in parents if child not in {*self.known.accepted, *self.known.refused}]

@@ -19,6 +19,7 @@ def test_lines_of_the_server_go_where_all_others_do(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(web, "require_migrated", lambda: None)
     monkeypatch.setattr(static_files, "collect_static", lambda: None)
     web.web()
+    before = [list(logging.getLogger(name).handlers) for name in ("uvicorn", "uvicorn.error")]
     uvicorn.Config(**given)
-    assert logging.getLogger("uvicorn.error").handlers == logging.getLogger("uvicorn").handlers == []
+    assert [logging.getLogger(name).handlers for name in ("uvicorn", "uvicorn.error")] == before
     assert logging.getLogger("uvicorn").propagate

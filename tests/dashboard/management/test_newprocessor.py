@@ -69,6 +69,6 @@ def test_an_unusable_processor_prevents_the_start_with_file_and_reason(command: 
         timeout=300,
         check=False,
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert f"{tmp_path / 'half_typed.py'}: half: item needs a type" in done.stderr
     assert "Traceback" not in done.stderr

@@ -139,6 +139,7 @@ RELATIVE = {
     r'^API_ROOT = "/api/"$': "is compared with paths without the prefix",
     r'STATIC_URL = f"\{ADDRESS\.prefix\}/static/"': "has the prefix",
     r'lambda record: "/healthz" not in': "a line of the log",
+    r"^UNTRACED = ": "are compared with paths without the prefix",
 }
 """What may look so, and why."""
 

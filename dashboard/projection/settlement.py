@@ -59,8 +59,8 @@ def skip_below_closed_root(ledger: Ledger) -> None:
 def end_with_parents(ledger: Ledger, parents: Iterable[Node]) -> None:
     """Close what is no workflow of its own and still runs below workflows whose newest run has ended.
 
-    Nobody is left to report it. It ends when its parent did, canceled with it or else terminated. A child whose parent
-    has completed had completed before it, which the rows have lost: what has no result says so.
+    Nobody is left to report it. It ends when its parent did, canceled with it or else terminated. A child that has
+    all its results has completed; so has one whose parent has completed, and what then has no result says so.
     """
     for parent in parents:
         if not Status(parent.status).is_outcome:
@@ -89,7 +89,9 @@ def _close(ledger: Ledger, ids: Sequence[int], parent: Node) -> None:
 
 
 def _end_below(parent: Node, node: Node) -> tuple[Status, Failure | None]:
-    if parent.status == Status.COMPLETED and node.kind == NodeKind.CHILD and not node.items_failed:
+    is_whole = 0 < node.length <= node.items_completed
+    is_of_completed = parent.status == Status.COMPLETED and not node.items_failed
+    if node.kind == NodeKind.CHILD and (is_whole or is_of_completed):
         return Status.COMPLETED, None
     return (Status.CANCELED if parent.status == Status.CANCELED else Status.TERMINATED), ENDED_WITH_PARENT
 

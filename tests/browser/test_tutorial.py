@@ -76,7 +76,6 @@ def tutorial(tmp_path: Path) -> Tutorial:
     folder.mkdir()
     for name in PROJECT:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))  # not those being written
-    shutil.copytree(ROOT / "docs", folder / "docs")
     for name in (*FILES, *OF_THE_SITE):
         shutil.copy2(ROOT / name, folder / name)
     (folder / "build" / "docs").mkdir(parents=True)

@@ -8,6 +8,7 @@ are in the database where that is PostgreSQL, else below CANOPY_HOME. What lies 
 from __future__ import annotations
 
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, cast
@@ -36,16 +37,16 @@ PART_SIZE = 512 * 1024
 IN_DATABASE = "database"
 
 
-class _InParts(Storage):
+class _InParts(Storage, ABC):
     """Files that are read in parts, each when it is needed. What it raises where it is away is a StoreAway."""
 
+    @abstractmethod
     def length(self, name: str) -> int | None:
         """Return the bytes of a file; None where there is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, name: str, offset: int, length: int) -> bytes:
         """Return a part of a file, at least a byte and at most `length` of them."""
-        raise NotImplementedError
 
     def exists(self, name: str) -> bool:
         """Whether there is a file."""

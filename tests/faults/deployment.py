@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from tests.faults.ledger import LEDGER
 from tests.faults.links import Links
 from tests.faults.parts import Keeper, Part
 from tests.support.prepared import PREPARE, manage
+from tests.support.servers import answers
 from tests.support.stack import free_port, temporal_binary
 from tests.support.waiting import wait_until
 
@@ -56,14 +56,6 @@ http {{
   }}
 }}
 """
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 class Deployment:
@@ -224,7 +216,7 @@ class Deployment:
     def _redis(self) -> Part:
         port = self._ports["redis"]
         command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(self.home)]
-        return Part("redis", command, self._log("redis"), os.environ, lambda: _answers(port))
+        return Part("redis", command, self._log("redis"), os.environ, lambda: answers(port))
 
     def _temporal(self) -> Part:
         port = self._ports["temporal"]
@@ -250,4 +242,4 @@ class Deployment:
         path = self.home / "nginx.conf"
         path.write_text(NGINX.format(home=self.home, port=self._ports["nginx"], servers=servers))
         command = ["nginx", "-c", str(path), "-e", str(self.home / "nginx-error.log")]
-        return Part("nginx", command, self._log("nginx"), os.environ, lambda: _answers(self._ports["nginx"]))
+        return Part("nginx", command, self._log("nginx"), os.environ, lambda: answers(self._ports["nginx"]))

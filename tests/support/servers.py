@@ -19,7 +19,8 @@ from tests.support.stack import PORTS_TRIED, Process, free_port, http
 from tests.support.waiting import wait_until
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether something listens on a port of loopback."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:
@@ -35,7 +36,7 @@ def redis(home: Path) -> Iterator[str]:
     process = Process(command, home / "redis.log")
     process.start()
     try:
-        wait_until(lambda: _answers(port), lambda: f"Redis answers: {process.output}")
+        wait_until(lambda: answers(port), lambda: f"Redis answers: {process.output}")
         yield f"redis://127.0.0.1:{port}"
     finally:
         process.stop()
@@ -100,7 +101,7 @@ def pgbouncer(database: str, home: Path, sessions: int) -> Iterator[str]:
         process = Process([*become, "/usr/sbin/pgbouncer", file.name], home / "pgbouncer.log")
         process.start()
         try:
-            wait_until(lambda: _answers(port), lambda: f"pgbouncer answers: {process.output}")
+            wait_until(lambda: answers(port), lambda: f"pgbouncer answers: {process.output}")
             yield f"postgres://{address.username}@127.0.0.1:{port}{address.path}"
         finally:
             process.stop()

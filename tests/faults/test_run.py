@@ -129,7 +129,8 @@ def test_a_changed_processor_takes_effect_in_web_and_worker_and_all_processes_en
             return found
 
         assert (summary(), result()) == ("Greets.", "Hello Ada")
-        web, worker = (run.program(part).children()[-1].pid for part in ("web", "worker"))
+        newest = [max(run.program(part).children(), key=psutil.Process.create_time) for part in ("web", "worker")]
+        web, worker = (each.pid for each in newest)
         module.write_text(OWN_PROCESSOR.format(summary="Greets in Bavarian.", greeting="Servus"))
         wait_until(lambda: not {web, worker} & set(psutil.pids()), "both have ended")
         wait_until(lambda: run.health == 200, "both are back")

@@ -62,7 +62,7 @@ class Run:
             return 0
 
     def program(self, part: str) -> psutil.Process:
-        """Return the process of a part: the one below its keeper."""
+        """Return the process of a part: the oldest below its keeper, because the other one is its spare."""
         for keeper in psutil.Process(self.process.pid).children(recursive=True):
             command = keeper.cmdline()
             if (
@@ -71,7 +71,7 @@ class Run:
             ):
                 children = keeper.children()
                 if children:
-                    return children[0]
+                    return min(children, key=psutil.Process.create_time)  # process ids begin again at some time
         raise LookupError(part)
 
     def pid(self, part: str) -> int:

@@ -18,6 +18,7 @@ def test_lines_of_the_server_go_where_all_others_do(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(uvicorn, "run", lambda app, **options: given.update(app=app, **options))
     monkeypatch.setattr(web, "require_migrated", lambda: None)
     monkeypatch.setattr(static_files, "collect_static", lambda: None)
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)  # a server of another test may have set it
     web.web()
     before = [list(logging.getLogger(name).handlers) for name in ("uvicorn", "uvicorn.error")]
     uvicorn.Config(**given)

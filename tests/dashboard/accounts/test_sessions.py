@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -135,17 +136,29 @@ def test_a_bad_password_is_refused_with_a_reason(first: tuple[Client, dict[str, 
     assert User.objects.get().check_password(login["password"])
 
 
-def test_the_first_password_is_long_and_printed_to_terminals_only(
-    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_first_password_is_long_and_not_printed_to_a_file(settings: Settings, tmp_path: Path) -> None:
     settings.HOME = tmp_path
-    call_command("first_login")
+    with (tmp_path / "log").open("w") as log:
+        call_command("first_login", stdout=log)
     login = json.loads((tmp_path / "first-login.json").read_text())
     assert len(login["password"]) >= 12
     assert (tmp_path / "first-login.json").stat().st_mode & 0o777 == 0o600
-    said = capsys.readouterr().out
+    said = (tmp_path / "log").read_text()
     assert login["password"] not in said
     assert str(tmp_path / "first-login.json") in said
+
+
+@pytest.mark.parametrize("to", ["a pipe", "--json"])
+def test_a_program_that_reads_the_command_has_the_first_login(settings: Settings, tmp_path: Path, to: str) -> None:
+    settings.HOME = tmp_path
+    if to == "a pipe":
+        reader, writer = os.pipe()
+    else:
+        reader, writer = (os.open(tmp_path / "log", flags) for flags in (os.O_RDONLY | os.O_CREAT, os.O_WRONLY))
+    with os.fdopen(writer, "w") as output:
+        call_command("first_login", *(["--json"] if to == "--json" else []), stdout=output)
+    with os.fdopen(reader) as said:
+        assert json.loads(said.read()) == json.loads((tmp_path / "first-login.json").read_text())
 
 
 def test_a_person_without_a_first_password_is_asked_for_nothing(logged_in: Client, settings: Settings) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 
+from dashboard.backup.sqlite import check_database, copy_database
 from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.models import Batch, Item, Node, Operation
 from dashboard.projection.events import apply_events
@@ -162,26 +167,59 @@ def test_what_no_database_can_hold_is_replaced(make_batch: MakeBatch, store: Dja
 
 
 @pytest.mark.django_db(transaction=True)
-def test_ten_threads_write_without_a_locked_database(make_batch: MakeBatch) -> None:
-    """Results and events of two batches from ten threads at once: nothing is locked, lost or counted twice."""
-    batches = [make_batch(items=100, chunk_size=5) for _ in range(2)]
+def test_ten_threads_write_and_others_read_without_a_locked_database(
+    make_batch: MakeBatch, logged_in: Client, tmp_path: Path
+) -> None:
+    """Results and events of two batches from ten threads at once: nothing is locked, lost or counted twice.
+
+    Meanwhile the batches are watched and downloaded, and the database is copied.
+    """
+    batches = [make_batch(items=30, chunk_size=3) for _ in range(2)]
     nodes = {batch.pk: list(Node.objects.filter(batch=batch, kind=NodeKind.CHILD)) for batch in batches}
 
     def write(writer: int) -> None:
-        try:
-            for batch in batches:
-                for node in nodes[batch.pk][writer::WRITERS]:
-                    _run_child(batch, node)
-        finally:
-            connection.close()
+        for batch in batches:
+            for node in nodes[batch.pk][writer::WRITERS]:
+                _run_child(batch, node)
 
-    with ThreadPoolExecutor(WRITERS) as threads:
-        for written in [threads.submit(write, writer) for writer in range(WRITERS)]:
-            written.result(timeout=60)
+    reads = [partial(_watch, logged_in, batches[0]), partial(_copy, tmp_path / "copy.sqlite3")]
+    with ThreadPoolExecutor(WRITERS + len(reads)) as threads:
+        writes = [threads.submit(_released, partial(write, writer)) for writer in range(WRITERS)]
+        others = [threads.submit(_released, read, until=writes) for read in reads]
+        for done in [*writes, *others]:
+            done.result(timeout=60)
     for batch in batches:
         batch.refresh_from_db()
-        assert (batch.children_completed, batch.items_completed) == (20, 100)
+        assert (batch.children_completed, batch.items_completed) == (10, 30)
         assert_consistent(batch.pk)
+
+
+def _released(act: Callable[[], None], until: Sequence[Future[None]] = ()) -> None:
+    """Act once, and as long as others do; then give the thread's connection back."""
+    try:
+        act()
+        while not all(other.done() for other in until):
+            act()
+    finally:
+        connection.close()
+
+
+def _watch(browser: Client, batch: Batch) -> None:
+    mine = Client()
+    mine.cookies = browser.cookies
+    page, download = (mine.get(f"/batches/{batch.pk}/{of}") for of in ("", "items.jsonl"))
+    assert (page.status_code, download.status_code) == (200, 200)
+    assert asyncio.run(_lines(download)) == batch.item_count
+
+
+async def _lines(download: Any) -> int:
+    return b"".join([part async for part in download]).count(b"\n")
+
+
+def _copy(target: Path) -> None:
+    if connection.vendor == "sqlite":
+        copy_database(Path(connection.settings_dict["NAME"]), target)
+        check_database(target)
 
 
 def _run_child(batch: Batch, node: Node) -> None:

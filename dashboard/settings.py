@@ -201,6 +201,8 @@ DATABASE_STATEMENT_TIMEOUT = env.float("DATABASE_STATEMENT_TIMEOUT", default=60)
 
 CANOPY_GRACE_SECONDS = env.int("CANOPY_GRACE_SECONDS", default=10)
 """Seconds that requests and downloads get when a web process stops, unless uvicorn is told otherwise."""
+CANOPY_DRAIN_DELAY = env.int("CANOPY_DRAIN_DELAY", default=0)
+"""Seconds before that, in which it serves as ever and /readyz already says that it stops."""
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -149,7 +149,7 @@ def build_workers(
 
 
 def serve(connection: Connection, activities: ChunkActivities, queues: Sequence[str], grace: timedelta) -> NoReturn:
-    """Serve the queues until SIGTERM or SIGINT, then end the process: with 0, or as `temporal.stopping` says.
+    """Serve the queues until a signal asks for the end, then end the process: with 0, or as `temporal.stopping` says.
 
     In the folder of the environment's CANOPY_OPEN_ACTIVITIES, if it is set, a process that replaces this one finds what
     was lost with it.
@@ -182,12 +182,15 @@ def _examine_connections() -> None:
 
 async def _serve(connection: Connection, activities: ChunkActivities, queues: Sequence[str], grace: timedelta) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    Stopping(lambda number, frame: _ask(loop, stop), grace.total_seconds()).take_signals()
+    stopping = Stopping(lambda number, frame: _ask(loop, stop), grace.total_seconds())
+    stopping.take_signals()
     folder = os.environ.get(OPEN_ACTIVITIES)
     noted = OpenActivities(Path(folder)) if folder else None
     alive, health = asyncio.create_task(touch_until_canceled()), WorkerHealth(activities.ping_store)
     worker_metrics.stuck_threads.count_with(stuck_threads)
-    endpoint = ProcessEndpoint.of_environment(HTTP_ADDRESS, lambda: health.checks)
+    endpoint = ProcessEndpoint.of_environment(
+        HTTP_ADDRESS, lambda: health.checks, is_draining=lambda: stopping.has_begun
+    )
     try:
         await run_worker(connection, activities, stop, queues=queues, grace=grace, noted=noted, health=health)
     finally:

@@ -65,10 +65,15 @@ def web(host: Host = "127.0.0.1", port: Port = 8000, workers: Workers = 1, grace
         collect_static()
     options: dict[str, Any] = {"host": host, "port": port, "proxy_headers": False, "log_level": "warning"}
     options["log_config"] = None  # its lines are like all others
-    if host == "::" and workers == 1:
+    if workers > 1:
+        from dashboard.server.web_processes import serve
+
+        if status := serve(APPLICATION, workers=workers, **options):
+            raise typer.Exit(status)
+    elif host == "::":
         _serve_both_families(uvicorn.Config(APPLICATION, **options))
     else:
-        uvicorn.run(APPLICATION, workers=workers, **options)
+        uvicorn.run(APPLICATION, **options)
 
 
 def _serve_both_families(config: uvicorn.Config) -> None:

@@ -15,7 +15,10 @@ from dashboard.documentation.environment_reads import defaults
 
 DESCRIPTIONS = Path(__file__).with_name("variables.toml")
 
-UNITS = {"bytes": ((1024**3, "GB"), (1024**2, "MB"), (1024, "kB")), "seconds": ((86_400, "d"), (3600, "h"), (1, "s"))}
+UNITS = {
+    "bytes": ((1024**3, "GB"), (1024**2, "MB"), (1024, "kB"), (1, "bytes")),
+    "seconds": ((86_400, "d"), (3600, "h"), (1, "s")),
+}
 """Names of multiples of each unit, largest first."""
 
 ANY_NAME = "…"
@@ -116,7 +119,8 @@ def _shown(value: Any, unit: str) -> str:
 
 
 def _measure(value: float, unit: str) -> str:
-    size, name = next((size, name) for size, name in (*UNITS[unit], (1, unit)) if value >= size and value % size == 0)
+    sizes = (each for each in UNITS[unit] if value >= each[0] and value % each[0] == 0)
+    size, name = next(sizes, UNITS[unit][-1])
     return f"{value / size:g} {name}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dashboard.health.checks import needed_by_batches, needed_to_serve
 from dashboard.health.gauges import open_batches
 from dashboard.health.probes import is_for_this_machine
+from dashboard.server.drain import is_draining
 from orchestration.processors.secrets import mask_logs, register_own_secrets
 from orchestration.telemetry import sdk_metrics, tracing
 from orchestration.telemetry.process_endpoint import ProcessEndpoint
@@ -20,4 +21,5 @@ def begin_telling() -> ProcessEndpoint | None:
     tracing.configure("canopy-web")
     if is_for_this_machine():
         sdk_metrics.want()
-    return ProcessEndpoint.of_environment(ADDRESS, needed_to_serve, needed_by_batches, open_batches.refresh)
+    own = needed_to_serve, needed_by_batches, open_batches.refresh, is_draining
+    return ProcessEndpoint.of_environment(ADDRESS, *own)

@@ -21,8 +21,9 @@ from dashboard.environment import is_loopback
 from dashboard.health.checks import needed_by_batches, needed_to_serve
 from dashboard.health.gauges import open_batches
 from dashboard.resources import version
+from dashboard.server.drain import is_draining
 from orchestration.telemetry import registry
-from orchestration.telemetry.checks import answer, find_all
+from orchestration.telemetry.checks import DRAINING, answer, find_all
 
 Scope = dict[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
@@ -75,7 +76,7 @@ async def _live(scope: Scope) -> Response:
 
 
 async def _ready(scope: Scope) -> Response:
-    return _json(*answer(await find_all(needed_to_serve())))
+    return _json(503, DRAINING) if is_draining() else _json(*answer(await find_all(needed_to_serve())))
 
 
 async def _health(scope: Scope) -> Response:

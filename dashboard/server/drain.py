@@ -1,7 +1,8 @@
-"""Drain: how a web process stops. From the first SIGTERM or SIGINT on it takes no connections and leads nothing.
+"""Drain: how a web process stops. From the first signal on /readyz says so; for CANOPY_DRAIN_DELAY all else goes on.
 
-Requests at work get the grace; websockets are closed with 1012 (service restart), on which a page connects again at
-once. `orchestration.temporal.stopping` says when the process ends in any case.
+Then it takes no connections and leads nothing. Requests at work get the grace; websockets are closed with 1012 (service
+restart), on which a page connects again at once. `orchestration.temporal.stopping` says when the process ends in any
+case.
 """
 
 from __future__ import annotations
@@ -48,13 +49,19 @@ def take_signals(receive: Any) -> asyncio.Event:
         return begun
     if config.timeout_graceful_shutdown is None:
         config.timeout_graceful_shutdown = settings.CANOPY_GRACE_SECONDS
-    before = uvicorns.handle_exit
+    delay = settings.CANOPY_DRAIN_DELAY
 
-    def begin(number: int, frame: FrameType | None) -> None:
-        before(number, frame)
+    def end(number: int, frame: FrameType | None) -> None:
+        uvicorns.handle_exit(number, frame)
         loop.call_soon_threadsafe(begun.set)
 
-    _Draining.stopping = Stopping(begin, config.timeout_graceful_shutdown)
+    def begin(number: int, frame: FrameType | None) -> None:
+        if delay:
+            loop.call_soon_threadsafe(loop.call_later, delay, end, number, None)
+        else:
+            end(number, frame)
+
+    _Draining.stopping = Stopping(begin, delay + config.timeout_graceful_shutdown)
     _Draining.stopping.take_signals()
     return begun
 

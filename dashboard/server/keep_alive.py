@@ -82,7 +82,7 @@ class Keeper:
 
     def run(self) -> None:
         """Run the program; return once a signal or the end of the supervisor has stopped it."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._stop)
         while not self._stopping:
             started = time.monotonic()
@@ -111,7 +111,7 @@ class Keeper:
             },
             stdout=self._log,
             stderr=self._log,
-            preexec_fn=_die_with_parent,
+            preexec_fn=end_with_parent,
         )
 
     def _prepare_spare(self) -> None:
@@ -208,8 +208,8 @@ def _is_supervised() -> bool:
     return state not in "ZX"
 
 
-def _die_with_parent() -> None:
-    """Have the kernel end the program when its keeper is killed (Linux; elsewhere the supervisor has to)."""
+def end_with_parent() -> None:
+    """Have the kernel end this process when its parent is killed (Linux; elsewhere a supervisor has to)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import random
 import secrets
@@ -15,11 +16,17 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
+from typing import TextIO
 
 from honcho.manager import Manager
 from honcho.printer import Message, Printer
 
 from orchestration.extras import how_to_install
+from orchestration.telemetry.log_lines import is_json
+from orchestration.temporal.stopping import take_signals
+
+log = logging.getLogger(__name__)
 
 STOPPED_LAST = "temporal"
 """Stops after the others, because worker and web return their tasks to it."""
@@ -43,6 +50,9 @@ TEMPORAL_OPTIONS = (
     f" {TEMPORAL_LISTS} {TEMPORAL_HOSTS} --log-level warn"
 )
 """Of the embedded Temporal. How often it looks for what to pass on, and for what to list: docs/decisions/0013."""
+
+TEMPORAL_JSON = "--log-format json --output none"
+"""Its lines as JSON, and not the four lines of text with which it begins."""
 
 TEMPORAL_GARBAGE = "200"
 """Its GOGC, unless the environment has one: it collects half as often, for 80 MB more."""
@@ -68,6 +78,19 @@ class Processes(Manager):
         self._is_stopping = False
         self._terminated: set[str] = set()
 
+    def loop(self) -> None:
+        """Run all processes until one of them ends, a signal comes, or the terminal is closed.
+
+        The processes that honcho forks inherit the handler, which does nothing there: they live as long as theirs do.
+        """
+
+        def end(number: int, frame: FrameType | None) -> None:
+            self.returncode = 128 + number
+            self.terminate()
+
+        take_signals(end)
+        super().loop()
+
     def terminate(self) -> None:
         """Request the end, which the loop carries out: honcho's own method fails until every process has started."""
         self._is_stopping = True
@@ -89,12 +112,27 @@ class Processes(Manager):
 
 
 class _OutputPrinter(Printer):
-    """Prints the output of processes without honcho's own lines."""
+    """Prints the output of processes without honcho's own lines; where lines are JSON, as they are."""
 
     def write(self, message: Message) -> None:
-        """Print a line unless it is honcho's."""
-        if message.name != "system":
-            super().write(message)
+        """Print a line unless it is honcho's. A terminal that has been closed keeps nothing from ending in order."""
+        if message.name == "system":
+            return
+        with suppress(OSError):
+            if is_json():
+                _print_json(message, self.output)
+            else:
+                super().write(message)
+
+
+def _print_json(message: Message, to: TextIO) -> None:
+    """Print the lines of a program that are JSON, and log the others with its name."""
+    given = message.data.decode(errors="replace") if isinstance(message.data, bytes) else str(message.data)
+    for line in given.splitlines():
+        if line.startswith("{"):
+            print(line, file=to, flush=True)
+        else:
+            log.info(line, extra={"program": message.name})
 
 
 def lock_home(home: Path) -> None:

@@ -93,6 +93,13 @@ class Check:
             return Found(ok=False, error=self._otherwise)
 
 
+DRAINING = {
+    "status": "draining",
+    "detail": "This process has been asked to stop: it finishes what it has begun. Send it nothing new.",
+}
+"""The JSON for a load balancer, with 503, while a process ends in good order."""
+
+
 async def find_all(checks: Sequence[Check]) -> dict[str, Found]:
     """Return what each check finds, by name, within WITHIN seconds."""
     found = await asyncio.gather(*(check.find() for check in checks))

@@ -86,6 +86,15 @@ def log_what_ends_the_process() -> None:
         sys.excepthook = _log_uncaught
 
 
+def write_unlocked(text: str) -> None:
+    """Write an error to standard error without logging's locks, which a thread that stands still may hold."""
+    line = f"{text}\n"
+    if is_json():
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"timestamp": now, "level": "error", "logger": "canopy", "message": text}) + "\n"
+    os.write(2, line.encode())
+
+
 class LineFormatter(logging.Formatter):
     """A line for people: time, level, logger, message, and in brackets what it is about."""
 

@@ -12,7 +12,7 @@ from concurrent.futures import TimeoutError as LateError
 from typing import Any, TypeVar
 
 from orchestration.telemetry import registry, worker_metrics
-from orchestration.telemetry.checks import WITHIN, Check, Found, answer, find_all
+from orchestration.telemetry.checks import DRAINING, WITHIN, Check, Found, answer, find_all
 from orchestration.telemetry.endpoint import Answer, Endpoint, host_and_ports
 from orchestration.telemetry.pulse import FROZEN_AFTER, LoopPulse
 
@@ -40,8 +40,8 @@ def check_addresses() -> None:
 class ProcessEndpoint:
     """Serves an address in the running event loop's process.
 
-    `needed` tells what /readyz looks at, `wanted` what /healthz does, by default the same. Before /metrics is
-    answered, `refresh` is awaited in the loop.
+    `needed` tells what /readyz looks at, unless the process `is_draining`; `wanted` what /healthz does, by default the
+    same. Before /metrics is answered, `refresh` is awaited in the loop.
     """
 
     def __init__(
@@ -51,7 +51,9 @@ class ProcessEndpoint:
         needed: Checks,
         wanted: Checks | None = None,
         refresh: Callable[[], Awaitable[None]] | None = None,
+        is_draining: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._is_draining = is_draining
         self._loop, self._needed, self._wanted = asyncio.get_running_loop(), needed, wanted or needed
         self._refresh, self.pulse = refresh, LoopPulse()
         worker_metrics.loop_silence.set_function(lambda: self.pulse.silence)
@@ -67,10 +69,11 @@ class ProcessEndpoint:
         needed: Checks,
         wanted: Checks | None = None,
         refresh: Callable[[], Awaitable[None]] | None = None,
+        is_draining: Callable[[], bool] = lambda: False,
     ) -> ProcessEndpoint | None:
         """Return the one whose address a variable has; None where it has none. Raises ValueError."""
         given = os.environ.get(variable, "")
-        return cls(*host_and_ports(given, variable), needed, wanted, refresh) if given else None
+        return cls(*host_and_ports(given, variable), needed, wanted, refresh, is_draining) if given else None
 
     def close(self) -> None:
         """Listen no more."""
@@ -85,7 +88,7 @@ class ProcessEndpoint:
         return Answer.json(503, {"status": "frozen", "error": why, "silence": round(silence, 1)})
 
     def _ready(self) -> Answer:
-        return self._answer(self._needed)
+        return Answer.json(503, DRAINING) if self._is_draining() else self._answer(self._needed)
 
     def _health(self) -> Answer:
         return self._answer(self._wanted)

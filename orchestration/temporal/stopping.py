@@ -1,4 +1,6 @@
-"""How a process ends: the first SIGTERM or SIGINT asks for it, and a second one, or the deadline, ends it at once.
+"""How a process ends: the first signal asks for it, and a second one, or the deadline, ends it at once.
+
+SIGHUP is a terminal that has been closed. It asks as often as it likes, and nohup has it ignored.
 
 The deadline is kept by a thread: code that holds the event loop does not keep the process.
 """
@@ -11,10 +13,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+from orchestration.telemetry import log_lines
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What asks a process to end."""
 
 ONE_REQUEST = 0.5
 """Seconds within which signals are one request: a terminal interrupts a whole group, whose supervisor does, too."""
@@ -43,8 +49,7 @@ class Stopping:
 
     def take_signals(self) -> None:
         """Handle the signals from now on."""
-        for number in SIGNALS:
-            signal.signal(number, self.handle)
+        take_signals(self.handle)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Begin the end, or end the process at once where it has begun before."""
@@ -55,16 +60,24 @@ class Stopping:
             deadline.daemon = True
             deadline.start()
             self._begin(number, frame)
-        elif now - self._begun_at > ONE_REQUEST:
+        elif now - self._begun_at > ONE_REQUEST and number != signal.SIGHUP:
             os._exit(128 + number)
 
     def _end_overdue(self) -> None:
-        os.write(2, f"Not stopped within {self._grace:g} s and a moment: the process ends.\n".encode())
+        log_lines.write_unlocked(f"Not stopped within {self._grace:g} s and a moment: the process ends.")
         os._exit(OVERDUE)
+
+
+def take_signals(handle: Begin) -> None:
+    """Handle what asks this process to end, but no hang-up that whoever started it has had ignored."""
+    for number in SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handle)
 
 
 def end_process() -> NoReturn:
     """End the process with 0, all work being done: threads of the SDK sometimes crash the interpreter at its exit."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # of a terminal that has been closed
+            stream.flush()
     os._exit(0)

@@ -58,17 +58,22 @@ def test_killed_processes_come_back_none_is_left_at_the_end_and_the_next_run_goe
         wait_until(lambda part=part, before=before: run.pid(part) not in (0, before), f"{part} is back")  # type: ignore[misc]
         wait_until(lambda: run.health == 200, f"all is well after {part} died")
     family = psutil.Process(run.process.pid).children(recursive=True)
-    os.kill(run.process.pid, signal.SIGINT)
+    for process in (run.process.pid, *(each.pid for each in psutil.Process(run.process.pid).children())):
+        os.kill(process, signal.SIGHUP)  # as when its terminal is closed
     _, alive = psutil.wait_procs(family, timeout=120)
     assert alive == []
+    assert run.process.ended_with() == 0
 
-    again = Run(run.home, ["make", "run"])
+    logs = {log: log.stat().st_size for log in (run.home / "logs").iterdir()}
+    again = Run(run.home, ["make", "run"], environment={"LOG_FORMAT": "json"})
     again.start()
     try:
         _completes(again, batch)
         _returns_work_before_temporal_stops(again)
     finally:
         again.process.stop()
+    lines = [line for log, before in logs.items() for line in log.read_bytes()[before:].splitlines()]
+    assert {type(json.loads(line)) for line in lines} == {dict}
 
 
 def _completes(run: Run, batch: str) -> None:

@@ -52,12 +52,13 @@ def temporal_binary() -> str:
     return found
 
 
-def _restore_interrupt() -> None:
-    """Restore SIGINT: a shell that runs the tests in the background has it ignored, by child processes as well.
+def _restore_signals() -> None:
+    """Restore SIGINT and SIGHUP: a shell that runs the tests in the background, or nohup, has them ignored.
 
     The umask is a shell's, too, not that of the tests, which have loaded the settings.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.umask(0o022)
 
 
@@ -88,10 +89,10 @@ class Process:
         assert self._program is not None
         return self._program.poll()
 
-    def ask_to_stop(self) -> None:
-        """Send SIGTERM."""
+    def ask_to_stop(self, number: int = signal.SIGTERM) -> None:
+        """Send SIGTERM, or another signal."""
         assert self._program is not None
-        self._program.terminate()
+        self._program.send_signal(number)
 
     @property
     def output(self) -> str:
@@ -102,7 +103,7 @@ class Process:
         """Start the program."""
         with self._log.open("ab") as log:
             self._program = subprocess.Popen(
-                self.command, stdout=log, stderr=log, env=self._env, cwd=self._folder, preexec_fn=_restore_interrupt
+                self.command, stdout=log, stderr=log, env=self._env, cwd=self._folder, preexec_fn=_restore_signals
             )
 
     def ended_with(self) -> int:

@@ -27,6 +27,7 @@ from dashboard.server.processes import (
     NO_TEMPORAL_UI,
     STOPPED_LAST,
     TEMPORAL_GARBAGE,
+    TEMPORAL_JSON,
     TEMPORAL_OPTIONS,
     CannotRun,
     Processes,
@@ -43,6 +44,7 @@ from orchestration.extras import how_to_install
 from orchestration.startup import CannotStart, prepare
 from orchestration.telemetry.log_lines import is_json
 from orchestration.temporal.profile import DEFAULT_NAMESPACE, names_a_server
+from orchestration.temporal.stopping import SIGNALS
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +93,7 @@ class Command(BaseCommand):
                 )
         threading.Thread(target=self._announce, args=(own, login), daemon=True).start()
         processes.loop()
-        was_stopped = processes.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+        was_stopped = processes.returncode in {128 + number for number in SIGNALS}
         sys.exit(0 if was_stopped else processes.returncode)
 
     def _announce(self, own: dict[str, str], login: dict[str, str] | None) -> None:
@@ -136,6 +138,7 @@ def _prepare() -> dict[str, str]:
         "PYTHON": sys.executable,
         "PYTHONUNBUFFERED": "1",
         SUPERVISOR: str(os.getpid()),
+        "CANOPY_DRAIN_DELAY": "0",  # there is nobody else to serve meanwhile
     }
     if not names_a_server():
         own |= _temporal()
@@ -157,7 +160,7 @@ def _temporal() -> dict[str, str]:
         "TEMPORAL_UI_OPTIONS": NO_TEMPORAL_UI,
         "TEMPORAL_UI_URL": "",
         "TEMPORAL_BINARY": temporal_program(),
-        "TEMPORAL_OPTIONS": TEMPORAL_OPTIONS,
+        "TEMPORAL_OPTIONS": f"{TEMPORAL_OPTIONS} {TEMPORAL_JSON}" if is_json() else TEMPORAL_OPTIONS,
         "GOGC": env.str("GOGC", default=TEMPORAL_GARBAGE),
     }
     if env.bool("CANOPY_TEMPORAL_UI", default=False):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import socket
+from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from honcho.printer import Message
 from pytest_django import Settings
 
 from dashboard.management.commands import run
@@ -62,3 +66,31 @@ def test_the_api_of_temporal_answers_under_no_name_that_a_web_page_could_have(te
     assert http.get(url).status_code == 200
     for host in ("evil.example", f"evil.example:{temporal_server.http_port}", "127.0.0.1.evil.example:80"):
         assert http.get(url, headers={"Host": host}).status_code >= 400
+
+
+@pytest.mark.parametrize("is_json", [True, False])
+def test_what_processes_print_is_passed_on_as_json_where_lines_are(
+    is_json: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("LOG_FORMAT", "json" if is_json else "line")
+    shown = io.StringIO()
+    printer = processes._OutputPrinter(shown)
+    for name, line in (("worker", b'{"level": "warning"}\n'), ("worker", b"Killed\n"), ("system", "worker started\n")):
+        with caplog.at_level(logging.INFO):
+            printer.write(Message(type="line", data=line, time=datetime.now(), name=name, colour=None))  # noqa: DTZ005
+    assert "started" not in shown.getvalue()
+    if is_json:
+        assert shown.getvalue() == '{"level": "warning"}\n'
+        assert [(each.getMessage(), vars(each)["program"]) for each in caplog.records] == [("Killed", "worker")]
+    else:
+        assert [line.partition("| ")[2] for line in shown.getvalue().splitlines()] == ['{"level": "warning"}', "Killed"]
+
+
+def test_a_terminal_that_has_been_closed_keeps_nothing_from_ending() -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(5, "Input/output error")
+
+    processes._OutputPrinter(Closed()).write(
+        Message(type="line", data=b"ended", time=datetime.now(), name="worker", colour=None)  # noqa: DTZ005
+    )

@@ -36,7 +36,7 @@ def run(body: str) -> subprocess.CompletedProcess[str]:
         "os.killpg(0, signal.SIGTERM)",
         "os.killpg(os.getpgrp(), signal.SIGTERM)",
         "signal.pthread_kill(threading.get_ident(), signal.SIGTERM)",
-        "signal.raise_signal(signal.SIGTERM)",
+        "signal.raise_signal(signal.SIGHUP)",
         "_thread.interrupt_main()",
     ],
 )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
 from orchestration.telemetry import process_endpoint, pulse
-from orchestration.telemetry.checks import Check
+from orchestration.telemetry.checks import DRAINING, Check
 from orchestration.telemetry.endpoint import Answer, Endpoint, host_and_ports
 from orchestration.telemetry.process_endpoint import ProcessEndpoint
 from tests.support.waiting import until
@@ -24,13 +23,6 @@ async def get(endpoint: ProcessEndpoint, path: str, **headers: str) -> httpx.Res
     """Request an address from another thread, as everybody outside of the process does."""
     port = await asyncio.to_thread(endpoint.endpoint.port)
     return await asyncio.to_thread(httpx.get, f"http://127.0.0.1:{port}{path}", headers=headers, timeout=60)
-
-
-@pytest.fixture
-async def endpoint() -> AsyncIterator[ProcessEndpoint]:
-    made = ProcessEndpoint("127.0.0.1", [0], lambda: [Check("store", well, "-")])
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize(
@@ -52,7 +44,9 @@ def test_what_is_no_address_is_refused_with_the_name_of_its_variable(given: str)
         host_and_ports(given, "CANOPY_METRICS")
 
 
-async def test_it_answers_probes_and_prometheus_by_any_name(endpoint: ProcessEndpoint) -> None:
+async def test_it_answers_probes_and_prometheus_by_any_name() -> None:
+    asked_to_stop = False
+    endpoint = ProcessEndpoint("127.0.0.1", [0], lambda: [Check("store", well, "-")], is_draining=lambda: asked_to_stop)
     live = await get(endpoint, "/livez", Host="10.42.8.201:9090")
     assert (live.status_code, live.json()["status"]) == (200, "ok")
 
@@ -60,10 +54,15 @@ async def test_it_answers_probes_and_prometheus_by_any_name(endpoint: ProcessEnd
         return (await get(endpoint, "/readyz/?verbose")).status_code == 200
 
     await until(is_ready, "it is ready")
+    asked_to_stop = True
+    draining = await get(endpoint, "/readyz")
+    assert (draining.status_code, draining.json()) == (503, DRAINING)
+    assert [(await get(endpoint, path)).status_code for path in ("/livez", "/healthz")] == [200, 200]
     metrics = await get(endpoint, "/metrics")
     assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert 'canopy_neighbour_up{neighbour="store"} ' in metrics.text
     assert (await get(endpoint, "/admin")).status_code == 404
+    endpoint.close()
 
 
 def test_a_loop_that_stands_still_is_not_alive_and_its_metrics_are_told_all_the_same(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from dashboard import resources
 from dashboard.address.settings import *  # noqa: F403
 from dashboard.address.settings import ADDRESS, HTTPS, LISTENS_ON
 from dashboard.environment import is_loopback, make_private, variable
+from orchestration.extras import how_to_install
 from orchestration.telemetry import tracing
 from orchestration.telemetry.log_lines import log_what_ends_the_process, logging_config
 
@@ -259,6 +261,8 @@ IS_SQLITE = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
 CANOPY_UPLOADS = env.str("CANOPY_UPLOADS", default="") or (str(MEDIA_ROOT) if IS_SQLITE else "database")
 if CANOPY_UPLOADS != "database" and not CANOPY_UPLOADS.startswith(("/", "s3://")):
     raise ImproperlyConfigured("CANOPY_UPLOADS is neither `database`, an absolute folder nor an s3:// address.")
+if CANOPY_UPLOADS.startswith("s3://") and find_spec("obstore") is None:
+    raise ImproperlyConfigured(f"CANOPY_UPLOADS is a bucket, which needs more packages. Run: {how_to_install('s3')}")
 CANOPY_UPLOADS_KEY_ID = env.str("CANOPY_UPLOADS_KEY_ID", default="")
 CANOPY_UPLOADS_SECRET = env.str("CANOPY_UPLOADS_SECRET", default="")
 FILE_UPLOAD_TEMP_DIR = HOME / "incoming"  # where a large file is moved from, not copied

@@ -53,12 +53,12 @@ def test_the_files_with_hashes_have_the_versions_of_the_constraints() -> None:
     versions, everything = constrained(), locked("requirements-dev.txt")
     assert {name: version for name, version in everything.items() if versions.get(name, version) != version} == {}
     assert set(versions) <= set(everything)
-    assert extra("") | extra("dashboard") | extra("embedded") | extra("dev") <= set(everything)
+    assert extra("") | extra("dashboard") | extra("embedded") | extra("s3") | extra("dev") <= set(everything)
 
 
 def test_production_has_no_tool_of_development() -> None:
     production = locked("requirements.txt")
-    assert extra("") | extra("dashboard") <= set(production)
+    assert extra("") | extra("dashboard") | extra("s3") <= set(production)
     encodes_requests = {"requests"}  # of traces, too
     assert not set(production) & (extra("dev") - extra("") - extra("dashboard") - encodes_requests)
     assert production.items() <= locked("requirements-dev.txt").items()

@@ -16,7 +16,7 @@ from dashboard.resources import version
 EXAMPLES = examples(
     ("every night, from cron or a CronJob", "canopy backup /backups/canopy-$(date +%F).tar.gz"),
     ("to another machine", "canopy backup - | ssh elsewhere 'cat > canopy.tar.gz'"),
-    ("whether a file is whole, and of what", "canopy backup --verify /backups/canopy-2026-11-29.tar.gz"),
+    ("is the file complete, and what is in it?", "canopy backup --verify /backups/canopy-2026-11-29.tar.gz"),
 )
 
 
@@ -30,10 +30,13 @@ def backup(
         bool, typer.Option("--without-temporal", help="Leave the embedded Temporal's database out.")
     ] = False,
 ) -> None:
-    """Back up the database, uploads and the embedded Temporal's database, while everything runs.
+    """Write everything that Canopy keeps to one file, while it runs.
+
+    That is the database, the uploads and the database of the Temporal that `canopy run` starts. A Temporal of your own
+    is backed up by its own means.
 
     Ends with 0, or with 1 where the backup cannot be made or is not whole. FILE is readable by its user alone, and is
-    there only once it is complete. A Temporal of your own is backed up by its own means.
+    there only once it is complete.
     """
     with_django()
     from dashboard.backup.archive import verified

@@ -12,18 +12,19 @@ from dashboard.cli.refusal import Refused
 
 EXAMPLES = examples(
     ("which builds still run something", "canopy builds"),
-    ("have new batches go to this installation's build", "canopy builds --make-current this"),
+    ("send new batches to the build that is installed here", "canopy builds --make-current this"),
 )
 
 
 def builds(
     make_current: Annotated[
-        str, typer.Option(metavar="BUILD", help="Have new batches go to this build; `this`: the one installed here.")
+        str, typer.Option(metavar="BUILD", help="Send new batches to this build; `this` is the one installed here.")
     ] = "",
 ) -> None:
-    """List the builds of CANOPY_WORKER_DEPLOYMENT: id, status, open workflows.
+    """List builds of workers, and what still runs on each.
 
-    Workers of a build that is drained can be stopped: nothing that stays with it is open any more.
+    Prints id, status and open workflows of each build of CANOPY_WORKER_DEPLOYMENT.
+    Workers of a drained build can be stopped: no workflow needs them any more.
     """
     from orchestration.client.builds import Build, list_builds
     from orchestration.client.builds import make_current as make_build_current

@@ -21,11 +21,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object: sta
 
 
 def check(as_json: AsJson = False) -> None:
-    """Look for what is wrong, and say how to fix it.
+    """Check this installation, and say how to fix what is wrong.
 
-    It looks at the settings, the secret key, files and their rights, room on the disk, the storage of uploads, the
+    It checks the settings, the secret key, files and their rights, room on the disk, the storage of uploads, the
     database and its migrations, Redis, Temporal and its namespace, the clocks of both, and whether a worker polls each
-    task queue. A line each, which begins with ok, warn or fail. Ends with 0 if all is well, with 1 for warnings, with 2
+    task queue. Each is a line that begins with ok, warn or fail. Ends with 0 if all is well, 1 for warnings, 2
     if something keeps Canopy from working. Changes nothing.
     """
     find_own_modules()

@@ -20,10 +20,15 @@ EXAMPLES = examples(
 
 
 def docs(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")] = 8001,
-    path: Annotated[bool, typer.Option("--path", help="Print the folder of the pages, and serve nothing.")] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="Port on 127.0.0.1; 0: any that is free.")
+    ] = 8001,
+    path: Annotated[bool, typer.Option("--path", help="Print the folder of the pages and exit.")] = False,
 ) -> None:
-    """Serve the documentation, runbooks among it, without database, Temporal or log-in."""
+    """Serve this documentation and the runbooks on this machine.
+
+    It needs neither database nor Temporal nor a login, so that it is there when they are not.
+    """
     site = resources.SITE
     if not (site / "index.html").is_file():
         raise Refused(f"There is no built documentation in {site}: `make docs` builds it in a checkout.")

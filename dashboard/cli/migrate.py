@@ -20,8 +20,8 @@ IsAsked = Annotated[bool, typer.Option("--check", help="Change nothing; end with
 def migrate(check: IsAsked = False) -> None:
     """Create or upgrade the database's tables.
 
-    It does nothing where they are as this release needs them. Several at once are safe, such as an init container of
-    each pod: one migrates, and the others wait for it. DATABASE_URL says which database; by default it is SQLite in
+    Does nothing if they are as this release needs them. Several at once are safe, such as an init container of each
+    pod: one migrates, and the others wait for it. DATABASE_URL says which database; by default it is SQLite in
     CANOPY_HOME.
     """
     if not check:

@@ -30,10 +30,18 @@ def own_address() -> str:
 
 def probe(
     url: Annotated[
-        str, typer.Argument(help=f"Address. Default: /livez of HOST and PORT, or of {WORKER}.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="URL",
+            help=f"Address to ask. Default: /livez at {WORKER} if that is set, else at HOST and PORT.",
+            show_default=False,
+        ),
     ] = "",
 ) -> None:
-    """Ask a process on this machine whether it lives, and exit with 1 where it does not say so within 3 s."""
+    """Check that a process on this machine responds.
+
+    Exits with 0 if the address answers with success within 3 s, with 1 if not.
+    """
     asked = url or own_address()
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

@@ -28,15 +28,17 @@ RUNNING = 75
 
 
 def prune(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted, and delete nothing.")] = False,
     older_than: Annotated[
-        str, typer.Option(help="Age for batches that no rule fits: 90d, 12h, 45m. Rules hold all the same.")
+        str,
+        typer.Option(metavar="AGE", help="Also delete batches that no rule fits once they are so old: 90d, 12h, 45m."),
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Delete batches, uploads, sessions and trails that are due by the retention rules.
+    """Delete what is due by the retention rules.
 
-    Exits with 75 where another run is deleting.
+    That is old batches with their uploads, expired sessions, and old records of log-ins and deliveries. The audit trail
+    is kept. Exits with 75 if another run is deleting already.
     """
     with_django()
     from dashboard.retention import runs

@@ -19,15 +19,20 @@ EXAMPLES = examples(
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of `canopy backup`.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `canopy backup` has written.")],
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace what the database has. SQLite's is kept in a folder beside it.")
+        bool,
+        typer.Option(
+            "--replace", help="Replace what is in the database. An SQLite database is kept in a folder beside it."
+        ),
     ] = False,
 ) -> None:
-    """Restore a backup: stop every web process and worker first, and start them again after it.
+    """Restore a backup.
+
+    Stop every web process and worker first, and start them again afterwards.
 
     The file is checked as a whole before anything is touched. A backup of an earlier release is migrated; one of a
-    newer release is refused. Ends with 1 where it cannot be restored, and the database is as it was then.
+    newer release is refused. Ends with 1 if it cannot be restored; the database is then as it was.
     """
     with_django()
     from dashboard.backup.errors import BackupError

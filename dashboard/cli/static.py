@@ -11,8 +11,8 @@ EXAMPLES = examples(("in an image whose root file system will be read-only", "CA
 def static() -> None:
     """Collect static files into CANOPY_STATIC.
 
-    `canopy web` does so itself at its start, if they have changed. Do it ahead for a folder that cannot be written to
-    later. CANOPY_STATIC is by default `static` in CANOPY_HOME.
+    `canopy web` does so by itself when they have changed. Run it ahead of the start for a folder that will be
+    read-only. CANOPY_STATIC is `static` in CANOPY_HOME by default.
     """
     with_django()
     from dashboard.server.static_files import collect_static

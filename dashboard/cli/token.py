@@ -30,18 +30,24 @@ class Role(StrEnum):
 
 @app.command(
     epilog=examples(
-        ("for scripts of a person", "canopy token create ci --user anna"),
+        ("for a script that acts as anna", "canopy token create ci --user anna"),
         ("for a worker on another machine", 'canopy token create "machine 7" --user anna --kind worker --queue heavy'),
     )
 )
 def create(
-    name: Annotated[str, typer.Argument(help="Shown in the audit trail.")],
-    user: Annotated[str, typer.Option(help="Whose token it is; of a worker's, who answers for it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for; shown in the audit trail.")],
+    user: Annotated[
+        str, typer.Option(metavar="USERNAME", help="Owner; for a worker's token, who is responsible for it.")
+    ],
     kind: Annotated[Kind, typer.Option(help="What uses it.")] = Kind.PERSON,
-    role: Annotated[Role | None, typer.Option(help="Of a person's token: less than the person may do.")] = None,
-    queue: Annotated[list[str] | None, typer.Option(help="Of a worker's token: a task queue. Repeatable.")] = None,
+    role: Annotated[
+        Role | None, typer.Option(help="Restricts a person's token to less than the person may do.")
+    ] = None,
+    queue: Annotated[
+        list[str] | None, typer.Option(metavar="QUEUE", help="Task queue of a worker's token. Repeatable.")
+    ] = None,
 ) -> None:
-    """Create a token and print it. It is shown this once."""
+    """Create a token and print it, this once."""
     call("token", "create", name, user=user, kind=kind.value, role=role.value if role else "", queue=queue or [])
 
 
@@ -53,5 +59,5 @@ def list_tokens() -> None:
 
 @app.command()
 def revoke(token_id: Annotated[int, typer.Argument(metavar="ID", help="As `canopy token list` shows it.")]) -> None:
-    """Revoke a token: it is refused from now on."""
+    """Revoke a token, effective at once."""
     call("token", "revoke", str(token_id))

@@ -24,28 +24,30 @@ class Role(StrEnum):
     OPERATOR = "operator"
 
 
-Name = Annotated[str, typer.Argument(help="Username.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Username.")]
 FromInput = Annotated[
-    bool, typer.Option("--password-stdin", help="Read the password from the first line of the input.")
+    bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")
 ]
-EvenLast = Annotated[bool, typer.Option("--force", help="Also if nobody else is an operator.")]
+EvenLast = Annotated[bool, typer.Option("--force", help="Even if nobody else is an operator.")]
 
 
 @app.command(
     epilog=examples(
-        ("with a password by chance, which is printed", "canopy user create anna --role operator"),
-        ("with one from a file", "canopy user create anna --password-stdin < password.txt"),
+        ("with a random password, which is printed", "canopy user create anna --role operator"),
+        ("with a password from a file", "canopy user create anna --password-stdin < password.txt"),
     )
 )
 def create(
     name: Name,
-    role: Annotated[Role, typer.Option(help="Operators launch and act, viewers look.")] = Role.VIEWER,
+    role: Annotated[
+        Role, typer.Option(help="Operators launch batches and act on them, viewers only look.")
+    ] = Role.VIEWER,
     password_stdin: FromInput = False,
 ) -> None:
     """Create an account.
 
-    Prints a password by chance, this once, unless one is given. Where others than this machine reach the dashboard, it
-    has to be changed at the first log-in.
+    Prints a random password, this once, unless one is given. Where other machines can reach the dashboard, it has to be
+    changed at the first log-in.
     """
     given = _read_password() if password_stdin else ""
     with _accounts():
@@ -68,9 +70,9 @@ def list_users() -> None:
 
 @app.command()
 def password(name: Name, password_stdin: FromInput = False) -> None:
-    """Give an account another password; its sessions end.
+    """Reset a password, and end its sessions.
 
-    Prints a password by chance, this once, unless one is given.
+    Prints a random password, this once, unless one is given.
     """
     given = _read_password() if password_stdin else ""
     with _accounts():
@@ -81,8 +83,12 @@ def password(name: Name, password_stdin: FromInput = False) -> None:
 
 
 @app.command(epilog=examples(("let anna launch batches", "canopy user role anna operator")))
-def role(name: Name, role: Annotated[Role, typer.Argument(help="The new role.")], force: EvenLast = False) -> None:
-    """Change an account's role, at once."""
+def role(
+    name: Name,
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help="The new role: viewer or operator.")],
+    force: EvenLast = False,
+) -> None:
+    """Change an account's role, effective at once."""
     with _accounts():
         from dashboard.accounts.people import change_role
 
@@ -91,19 +97,22 @@ def role(name: Name, role: Annotated[Role, typer.Argument(help="The new role.")]
 
 @app.command()
 def deactivate(name: Name, force: EvenLast = False) -> None:
-    """Let nobody in with this account: its sessions and API tokens stop working. What it did stays on record."""
+    """Deactivate an account.
+
+    Its sessions and API tokens stop working at once. What it did stays in the audit trail.
+    """
     _set_active(name, False, force)
 
 
 @app.command()
 def activate(name: Name) -> None:
-    """Let an account in again that was deactivated."""
+    """Reactivate an account that was deactivated."""
     _set_active(name, True)
 
 
 @app.command()
 def unlock(name: Name) -> None:
-    """Let an account try again at once that too many wrong passwords have locked."""
+    """Unlock an account after too many wrong passwords."""
     with _accounts():
         from dashboard.accounts.people import unlock
 

@@ -27,15 +27,19 @@ EXAMPLES = examples(
 )
 
 Host = Annotated[str, typer.Option(envvar="HOST", help="Address to listen on.", metavar="ADDRESS")]
-Port = Annotated[int, typer.Option(envvar="PORT", min=0, max=65535, help="Port to listen on; 0: any.", metavar="PORT")]
-Workers = Annotated[int, typer.Option(min=1, help="Processes that share the port. More than one need REDIS_URL.")]
+Port = Annotated[
+    int, typer.Option(envvar="PORT", min=0, max=65535, help="Port to listen on; 0: any that is free.", metavar="PORT")
+]
+Workers = Annotated[
+    int, typer.Option(min=1, metavar="NUMBER", help="Processes that share the port. More than one need REDIS_URL.")
+]
 Grace = Annotated[
     int | None,
     typer.Option(
         envvar="CANOPY_GRACE_SECONDS",
         min=0,
         metavar="SECONDS",
-        help="How long requests and downloads go on when it is asked to stop. Default: 10.",
+        help="How long requests and downloads may go on after SIGTERM. Default: 10.",
         show_default=False,
     ),
 ]

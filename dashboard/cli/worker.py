@@ -40,21 +40,24 @@ Processors = Annotated[
 Grace = Annotated[
     float | None,
     typer.Option(
-        metavar="SECONDS", min=0, help="Seconds that items get to finish on shutdown. Default: 5.", show_default=False
+        metavar="SECONDS",
+        min=0,
+        help="How long items may go on after SIGTERM; then others take them over. Default: 5.",
+        show_default=False,
     ),
 ]
 IsRemote = Annotated[
     bool | None,
     typer.Option(
         "--remote/--local",
-        help="Over the dashboard's API, or next to its database. Default: remote if CANOPY_TOKEN is set.",
+        help="Use the dashboard's API, or its database. Default: remote if CANOPY_TOKEN is set.",
         show_default=False,
     ),
 ]
 
 
 def worker(queue: Queues = None, processors: Processors = "", grace: Grace = None, is_remote: IsRemote = None) -> None:
-    """Run a worker, which processes the items of task queues.
+    """Run a worker: workflows, and the items of task queues.
 
     Without CANOPY_TOKEN it uses the dashboard's database (DATABASE_URL) and runs workflows, too. With CANOPY_TOKEN, a
     worker's API token, it needs only the dashboard's address (CANOPY_URL) and Temporal, and no package of the

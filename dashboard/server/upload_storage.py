@@ -7,63 +7,25 @@ are in the database where that is PostgreSQL, else below CANOPY_HOME. What lies 
 
 from __future__ import annotations
 
-import io
-from abc import ABC, abstractmethod
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any, cast
 
-import obstore
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, Storage
 from django.db import transaction
 from django.db.models import Sum
 from django.db.models.functions import Length
 from django.utils.deconstruct import deconstructible
-from obstore.exceptions import BaseError
-from obstore.store import S3Store
 
 from dashboard.database.away import store_call
 from dashboard.models import UploadPart
-from dashboard.server.outages import UploadsAway
-from orchestration.processors.data.file_stores import s3_store
-from orchestration.processors.secrets import mask, register_secret
-
-PART_SIZE = 512 * 1024
-"""Bytes that are written and read together."""
+from dashboard.server.upload_parts import PART_SIZE, InParts
 
 IN_DATABASE = "database"
 
 
-class _InParts(Storage, ABC):
-    """Files that are read in parts, each when it is needed. What it raises where it is away is a StoreAway."""
-
-    @abstractmethod
-    def length(self, name: str) -> int | None:
-        """Return the bytes of a file; None where there is none."""
-
-    @abstractmethod
-    def read(self, name: str, offset: int, length: int) -> bytes:
-        """Return a part of a file, at least a byte and at most `length` of them."""
-
-    def exists(self, name: str) -> bool:
-        """Whether there is a file."""
-        return self.length(name) is not None
-
-    def size(self, name: str) -> int:
-        """Return the bytes of a file. Raises FileNotFoundError."""
-        if (found := self.length(name)) is None:
-            raise FileNotFoundError(name)
-        return found
-
-    def _open(self, name: str, mode: str = "rb") -> File[bytes]:
-        opened = io.BufferedReader(_Opened(self, name, self.size(name)), PART_SIZE)
-        return cast("File[bytes]", File(opened, name))
-
-
-class DatabaseStorage(_InParts):
+class DatabaseStorage(InParts):
     """Rows of at most PART_SIZE bytes."""
 
     def _save(self, name: str, content: File[bytes]) -> str:
@@ -92,66 +54,6 @@ class DatabaseStorage(_InParts):
         UploadPart.objects.filter(name=name).delete()
 
 
-class BucketStorage(_InParts):
-    """A bucket, or what lies below a prefix of it."""
-
-    def __init__(self, store: S3Store) -> None:
-        self._store = store
-
-    def _save(self, name: str, content: File[bytes]) -> str:
-        self._call(lambda: obstore.put(self._store, name, content.chunks(PART_SIZE)))
-        return name
-
-    def length(self, name: str) -> int | None:
-        """Return the bytes of a file; None where there is none."""
-        try:
-            return int(self._call(lambda: obstore.head(self._store, name))["size"])
-        except FileNotFoundError:
-            return None
-
-    def read(self, name: str, offset: int, length: int) -> bytes:
-        """Return a part of a file."""
-        return bytes(self._call(lambda: obstore.get_range(self._store, name, start=offset, length=length)))
-
-    def delete(self, name: str) -> None:
-        """Take a file away."""
-        self._call(lambda: obstore.delete(self._store, name))
-
-    def _call(self, call: Callable[[], Any]) -> Any:
-        try:
-            return call()
-        except FileNotFoundError:
-            raise
-        except BaseError as error:  # its further lines are the client's whole state, keys included
-            raise UploadsAway(mask(str(error).strip().splitlines()[0])[:300]) from None
-
-
-class _Opened(io.RawIOBase):
-    """A file of a place, read in parts as they are needed."""
-
-    def __init__(self, place: _InParts, name: str, size: int) -> None:
-        self._place, self._name, self._size, self._at = place, name, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        length = min(len(buffer), self._size - self._at)
-        if length <= 0:
-            return 0
-        part = self._place.read(self._name, self._at, length)
-        buffer[: len(part)] = part
-        self._at += len(part)
-        return len(part)
-
-
 @deconstructible
 class UploadStorage(Storage):
     """Django's storage for files: see the module."""
@@ -165,7 +67,11 @@ class UploadStorage(Storage):
         where = settings.CANOPY_UPLOADS
         if where == IN_DATABASE:
             return DatabaseStorage()
-        return BucketStorage(_bucket(where)) if where.startswith("s3://") else FileSystemStorage(where)
+        if where.startswith("s3://"):
+            from dashboard.server.upload_bucket import bucket_storage  # of the extra `s3`
+
+            return bucket_storage(where)
+        return FileSystemStorage(where)
 
     def _holding(self, name: str) -> Any:
         return self._place if self._place.exists(name) else self._home
@@ -192,12 +98,3 @@ class UploadStorage(Storage):
         """Take a file away wherever it is."""
         self._place.delete(name)
         self._home.delete(name)
-
-
-def _bucket(url: str) -> S3Store:
-    if settings.CANOPY_UPLOADS_SECRET:
-        register_secret(settings.CANOPY_UPLOADS_SECRET)
-    try:
-        return s3_store(url, settings.CANOPY_UPLOADS_KEY_ID, settings.CANOPY_UPLOADS_SECRET, ambient=True)
-    except (ValueError, BaseError):
-        raise ImproperlyConfigured("CANOPY_UPLOADS is no s3://bucket/prefix?endpoint=…&region=… address.") from None

@@ -12,7 +12,8 @@ import puremagic
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestration.processors.content.readers import CONTENT_ERRORS, content_readers
-from orchestration.processors.data.file_stores import FILE_STORE_PREFIX, NoSuchFile, StoreMissing, StoreName, open_file
+from orchestration.processors.data.file_stores import FILE_STORE_PREFIX, StoreName, open_file
+from orchestration.processors.data.files import NoSuchFile, StoreMissing
 from orchestration.processors.processor import ItemContext
 from orchestration.processors.registry import processor
 from orchestration.processors.threads import processor_threads

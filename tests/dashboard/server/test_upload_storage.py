@@ -14,7 +14,8 @@ from pytest_django import Settings
 from dashboard.inputs.uploads import open_upload, store_upload
 from dashboard.models import UploadPart
 from dashboard.server.outages import Outage, UploadsAway, outage_of
-from dashboard.server.upload_storage import PART_SIZE, UploadStorage
+from dashboard.server.upload_parts import PART_SIZE
+from dashboard.server.upload_storage import UploadStorage
 from orchestration.processors.uploads import UploadGone
 from tests.support import builders, servers
 

@@ -6,6 +6,7 @@ import base64
 import gzip
 import hashlib
 import io
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,9 @@ from pydantic import ValidationError
 
 from orchestration.processors.builtin.file_digest import file_digest
 from orchestration.processors.catalogue import load
-from orchestration.processors.data.file_stores import Bucket, file_store
+from orchestration.processors.data.buckets import Bucket
+from orchestration.processors.data.file_stores import file_store
+from orchestration.processors.data.files import StoreMissing
 from orchestration.testing import Outcome, process_items
 from tests.support import servers
 from tests.support.stack import free_port
@@ -216,3 +219,11 @@ def make_store(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         monkeypatch.setenv("CANOPY_FILES_ARCHIVE_SECRET", "s3cr3t-of-the-archive")
 
     return make
+
+
+def test_a_worker_without_a_client_of_buckets_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("obstore", "orchestration.processors.data.buckets"):
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setenv("CANOPY_FILES_ELSEWHERE", "s3://elsewhere")
+    with pytest.raises(StoreMissing, match=r"pip install 'canopy-fanout\[s3\]'"):
+        file_store("ELSEWHERE")

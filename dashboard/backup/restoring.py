@@ -225,7 +225,7 @@ def _note_what_differs(done: Restored) -> None:
     if manifest.secret_key != fingerprint(settings.SECRET_KEY):
         done.notes.append(
             "The secret key is not that of the backup: everybody has to log in again. Web processes that share a "
-            "database do not start before `manage.py acceptkey`, or with the former key."
+            "database do not start before `canopy manage acceptkey`, or with the former key."
         )
     if manifest.missing_uploads:
         done.notes.append(f"{len(manifest.missing_uploads):,} uploads were gone when the backup was made.")

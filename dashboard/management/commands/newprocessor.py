@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from dashboard import resources
 from orchestration.processors.catalogue import CannotLoad, processors
 
 PROCESSOR = '''\
@@ -95,7 +96,8 @@ class Command(BaseCommand):
         where = f"PYTHONPATH={into} " if into != Path() else ""
         python = os.path.relpath(sys.executable)
         self.stdout.write(f"Test it: {where}{python} -m pytest {into / f'test_{name}.py'}")
-        self.stdout.write(f"Run it: {where}CANOPY_PROCESSORS={name} make run")
+        run = "make run" if resources.CHECKOUT else "canopy run"
+        self.stdout.write(f"Run it: {where}CANOPY_PROCESSORS={name} {run}")
 
 
 def _check_is_free(name: str, files: list[Path]) -> None:

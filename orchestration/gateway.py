@@ -185,11 +185,12 @@ class Gateway(TemporalReader):
         """Return the input of a flow that goes on from where its newest run is, with the window that it had."""
         if flow.definition["kind"] in RESUMABLE_KINDS:
             try:
-                return replace(flow, before=await self.flow_state(flow.batch_id))
+                state = await self.flow_state(flow.batch_id)
             except HistoryGone:
                 if kept is None:
                     raise
-                return replace(flow, before=kept)
+                state = kept
+            return replace(flow, before=state.recorded({each.number for each in flow.sections}))
         with suppress(HistoryGone, StateTooLarge, TemporalUnavailable):
             return replace(flow, window=flow.window or (await self.flow_state(flow.batch_id)).window)
         return flow
@@ -264,8 +265,7 @@ class Gateway(TemporalReader):
     async def cancel(self, workflow_id: str, *, mark: str = "") -> None:
         """Request the cancellation of a root or a child: workflows below it stop and clean up.
 
-        Raises BatchNotRunning. The server accepts the request for a closed workflow, too, so the run
-        is described first.
+        Raises BatchNotRunning. The server accepts the request also for a closed workflow: the run is described first.
         """
         run = await self.describe_run(workflow_id)
         if run is None or run.status.is_outcome:

@@ -6,11 +6,13 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from django.db.models import Exists, F, OuterRef, Q
+
 from dashboard.chunk_store.begun_items import ends_of
 from dashboard.database.bulk import read_columns
 from dashboard.definitions.stages import pool_or_entity_of, stages_of
-from dashboard.models import Batch, Item
-from orchestration.contracts.chunks import ChunkInput, ChunkWork, ItemWork
+from dashboard.models import Batch, Item, Node
+from orchestration.contracts.chunks import ChildRange, ChunkInput, ChunkWork, ItemWork
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Failure, Status
 from orchestration.plan.plan import Plan
@@ -40,6 +42,28 @@ def read_work(work: ChunkInput, run_id: str) -> ChunkWork:
         raise LookupError(f"Batch {work.batch_id} was discarded before it started.")
     found_work = _work_to_undo(batch, work) if work.undo else _work_to_do(batch, work, run_id)
     return _with_ends(found_work, work, run_id) if work.after_loss else found_work
+
+
+def children_lacking(wanted: ChildRange) -> list[int]:
+    """Return the children of a range of which an item has not completed, or one that did has not been undone.
+
+    Raises LookupError for a batch that is gone.
+    """
+    if not Batch.objects.filter(pk=wanted.batch_id).exists():
+        raise LookupError(f"Batch {wanted.batch_id} does not exist.")
+    children = Node.objects.filter(
+        batch=wanted.batch_id, kind=NodeKind.CHILD, position__gte=wanted.first, position__lt=wanted.stop
+    )
+    last = OuterRef("offset") + OuterRef("length")
+    to_undo = Item.objects.filter(
+        batch=wanted.batch_id,
+        status=Status.COMPLETED,
+        undone_at=None,
+        index__gte=OuterRef("offset"),
+        index__lt=last,
+    )
+    is_lacking = Exists(to_undo) if wanted.undo else Q(items_completed__lt=F("length"))
+    return list(children.filter(is_lacking).order_by("position").values_list("position", flat=True))
 
 
 def _with_ends(found: ChunkWork, work: ChunkInput, run_id: str) -> ChunkWork:

@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from dashboard.chunk_store import begun_items, input_pages, sections, step_results
-from dashboard.chunk_store.chunk_reads import read_work
+from dashboard.chunk_store.chunk_reads import children_lacking, read_work
 from dashboard.chunk_store.item_results import write_processed, write_undone
 from dashboard.chunk_store.reports import write_report
 from dashboard.database.away import store_call
@@ -19,7 +19,15 @@ from dashboard.inputs.uploads import open_upload, read_parts
 from dashboard.models import Batch, Item, Node
 from dashboard.projection.events import apply_events
 from dashboard.projection.tree_writer import resource_of
-from orchestration.contracts.chunks import BegunItems, ChunkInput, ChunkNote, ChunkWork, ItemResult, ResourcesInput
+from orchestration.contracts.chunks import (
+    BegunItems,
+    ChildRange,
+    ChunkInput,
+    ChunkNote,
+    ChunkWork,
+    ItemResult,
+    ResourcesInput,
+)
 from orchestration.contracts.events import EventKind, NodeKind, TreeEvent
 from orchestration.contracts.fan_out import InputPage, PageRequest, SummariseInput
 from orchestration.contracts.flows import FanOutRequest, Section, SectionRequest
@@ -61,6 +69,11 @@ class DjangoChunkStore:
                 f"Batch {wanted.batch_id} has {len(found)} of the items {wanted.offset} +{wanted.length}."
             )
         return found
+
+    @store_call
+    def lacking_children(self, wanted: ChildRange) -> list[int]:
+        """Return the children of a range that are not done, or not undone. Raises LookupError."""
+        return children_lacking(wanted)
 
     @store_call
     def read_page(self, wanted: PageRequest) -> InputPage:

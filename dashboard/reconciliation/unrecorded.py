@@ -11,6 +11,8 @@ import re
 from collections.abc import Set
 from datetime import UTC, datetime
 
+from django.db.models import F
+
 from dashboard.chunk_store import input_pages, sections
 from dashboard.database.bulk import slices
 from dashboard.database.threads import in_thread
@@ -30,6 +32,9 @@ from orchestration.contracts.workflow_ids import root_id
 
 log = logging.getLogger(__name__)
 
+SECTION = re.compile(r"batch-[0-9a-f]{12}/s\d")
+"""Beginning of the ids of what belongs to a section of a flow."""
+
 
 async def take_over_unrecorded(batch: Batch) -> None:
     """Write rows for workflows that have none, as far as that is possible, and note how many are left."""
@@ -43,11 +48,23 @@ async def take_over_unrecorded(batch: Batch) -> None:
 
 
 async def _without_rows(batch: Batch) -> set[str]:
-    """Return the workflows of a batch that its rows do not have, without those that have only just begun."""
-    before = datetime.now(UTC) - NOTIFY_HEAD_START
-    runs = gateway().runs(batch.workflows)
-    found = {run.workflow_id async for run in runs if run.workflow_type in PLANNED and run.started_at < before}
+    """Return the workflows of a batch that its rows do not have, without those that have only just begun.
+
+    Sections from before a retry of what was lost count no more: it has begun all that there are now anew.
+    """
+    before, retried_at = datetime.now(UTC) - NOTIFY_HEAD_START, await in_thread(_retried_at)(batch.pk)
+    found = set[str]()
+    async for run in gateway().runs(batch.workflows):
+        is_former = retried_at is not None and run.started_at < retried_at and SECTION.match(run.workflow_id)
+        if run.workflow_type in PLANNED and run.started_at < before and not is_former:
+            found.add(run.workflow_id)
     return await in_thread(_unknown)(batch.pk, found)
+
+
+def _retried_at(batch_id: str) -> datetime | None:
+    """Return when a batch's root began again after a loss was noticed; None if it did not."""
+    root = Node.objects.filter(batch=batch_id, kind=NodeKind.ROOT, started_at__gt=F("batch__lost_at"))
+    return root.values_list("started_at", flat=True).first()
 
 
 def _unknown(batch_id: str, found: Set[str]) -> set[str]:

@@ -15,7 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from orchestration.activities.chunks import ChunkActivities
 from orchestration.activities.step_results import reference_to_item
-from orchestration.contracts.chunks import ChunkInput, HoldInput, ResourcesInput
+from orchestration.contracts.chunks import ChildRange, ChunkInput, HoldInput, ResourcesInput
 from orchestration.contracts.fan_out import InputPage, PageRequest, SummariseInput
 from orchestration.contracts.flows import (
     AnswerInput,
@@ -38,6 +38,7 @@ from orchestration.contracts.names import (
     ENTITY_WORKFLOW,
     HOLD_RESOURCE_ACTIVITY,
     KEEP_ANSWER_ACTIVITY,
+    LACKING_CHILDREN_ACTIVITY,
     READ_PAGE_ACTIVITY,
     READ_RESOURCES_ACTIVITY,
     READ_SAGA_ITEM_ACTIVITY,
@@ -71,6 +72,11 @@ class ParentActivities(ChunkActivities):
         """Return what each item of a slice names as its resource, of as many items as the answer may have."""
         found = await self.call_store(self._store.read_resources, wanted)
         return first_that_fit(found, wanted.most) if wanted.most else found
+
+    @activity.defn(name=LACKING_CHILDREN_ACTIVITY)
+    async def lacking_children(self, wanted: ChildRange) -> list[int]:
+        """Return the children of a range that the record does not have as done, or as undone."""
+        return await self.call_store(self._store.lacking_children, wanted)
 
     @activity.defn(name=READ_PAGE_ACTIVITY)
     async def read_page(self, wanted: PageRequest) -> InputPage:
@@ -194,6 +200,7 @@ class ParentActivities(ChunkActivities):
             self.condition_holds,
             self.keep_answer,
             self.read_resources,
+            self.lacking_children,
             self.await_workflow,
             self.hold_resource,
         ]

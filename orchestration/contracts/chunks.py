@@ -83,6 +83,16 @@ class ResourcesInput:
 
 
 @dataclass(frozen=True)
+class ChildRange:
+    """A half-open range of a batch's children, and whether it is about what is to `undo` of them."""
+
+    batch_id: str
+    first: int
+    stop: int
+    undo: bool = False
+
+
+@dataclass(frozen=True)
 class HoldInput:
     """Request to hold a resource: the workflow id that whoever uses it has, and after how many seconds it ends."""
 

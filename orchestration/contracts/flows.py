@@ -1,6 +1,7 @@
 """Inputs and states of parents that run a flow: pipelines, sagas, services and steps."""
 
-from dataclasses import dataclass, field
+from collections.abc import Container
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from orchestration.contracts.step_results import without_notes
@@ -106,6 +107,19 @@ class FlowState:
         named = {name: row_of[id(result)] for name, result in results.items() if id(result) in row_of}
         others = {name: result for name, result in results.items() if name not in named}
         return cls(without_notes(done), without_notes(others), fan_outs, rows, window, named=named)
+
+    def recorded(self, sections: Container[int]) -> Self:
+        """Return the state without the fan-outs of other sections, and without the steps around these.
+
+        The record was restored from a state before they began: they run again, and what came after them stands.
+        """
+        gone = [row for row, number in self.fan_outs.items() if number not in sections]
+        if not gone:
+            return self
+        done = {row: each for row, each in self.done.items() if not any(f"{at}/".startswith(f"{row}/") for at in gone)}
+        named = {name: row for name, row in self.named.items() if row in done}
+        fan_outs = {row: number for row, number in self.fan_outs.items() if row not in gone}
+        return replace(self, done=done, fan_outs=fan_outs, named=named)
 
     @property
     def by_name(self) -> dict[str, Any]:

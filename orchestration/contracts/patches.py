@@ -29,3 +29,6 @@ STEP_RESULTS_STORED = "step-results-stored"
 
 PAUSE_HOLDS_HANDOFF = "pause-holds-handoff"
 """What waited for a worker, a resource or its insert while the batch was paused waits on; before, it then started."""
+
+RECORD_DECIDES = "record-decides"
+"""A child that Temporal has completed runs again where the record lacks its results; before, it counted as done."""

@@ -3,7 +3,15 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from orchestration.contracts.chunks import BegunItems, ChunkInput, ChunkNote, ChunkWork, ItemResult, ResourcesInput
+from orchestration.contracts.chunks import (
+    BegunItems,
+    ChildRange,
+    ChunkInput,
+    ChunkNote,
+    ChunkWork,
+    ItemResult,
+    ResourcesInput,
+)
 from orchestration.contracts.fan_out import InputPage, PageRequest, SummariseInput
 from orchestration.contracts.flows import FanOutRequest, Section, SectionRequest
 from orchestration.contracts.item_workflows import SagaItem
@@ -114,6 +122,13 @@ class ChunkStore(StepStore, ReportStore, SectionStore, Protocol):
 
     def read_resources(self, wanted: ResourcesInput) -> list[str]:
         """Return the resource that each item of a slice names. Raises LookupError when the batch does not exist."""
+        ...
+
+    def lacking_children(self, wanted: ChildRange) -> list[int]:
+        """Return the children of a range of which an item has no result; or those of which one is still to be undone.
+
+        Raises LookupError when the batch does not exist.
+        """
         ...
 
     def read_saga_item(self, chunk: ChunkInput) -> SagaItem:

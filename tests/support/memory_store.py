@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestration.contracts.chunks import (
     BegunItems,
+    ChildRange,
     ChunkInput,
     ChunkNote,
     ChunkWork,
@@ -156,6 +157,12 @@ class MemoryStore:
         if wanted.field.startswith("three"):
             return [f"{wanted.field}-{index % 3}" for index in range(wanted.offset, wanted.offset + wanted.length)]
         return [f"{wanted.field}-{index}" for index in range(wanted.offset, wanted.offset + wanted.length)]
+
+    def lacking_children(self, wanted: ChildRange) -> list[int]:
+        """Return the children of a range without a result, or not undone: with one item each."""
+        kept = self.results.keys() - self.undone.keys() if wanted.undo else self.results.keys()
+        children = range(wanted.first, wanted.stop)
+        return [child for child in children if ((wanted.batch_id, child) in kept) is wanted.undo]
 
     def write_results(self, results: Sequence[ItemResult]) -> None:
         """Keep results."""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
@@ -25,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.engine.child_handles import may_wait_for_id
     from orchestration.engine.chunk_execution import run_chunk
     from orchestration.engine.supervisor import Supervisor, Unit
+    from orchestration.engine.units.lacking import Lacking
     from orchestration.engine.units.policies import (
         ALREADY_COMPLETED,
         ALREADY_RUNNING,
@@ -34,6 +34,7 @@ with workflow.unsafe.imports_passed_through():
         PARENT_CLOSE,
         child_retry_policy,
         optional_seconds,
+        reuse_policy,
         runs_with_workflows,
         untouched_outcomes,
     )
@@ -68,6 +69,7 @@ class Children:
         self._resources = dict[int, str]()
         self._runs = dict[int, int]()
         self._lost = set[int]()
+        self._lacking = Lacking(given)
         self._awaited = set[int]()
         self.awaits = not given.plan.fire_and_forget
 
@@ -112,18 +114,17 @@ class Children:
         return None
 
     async def start(self, unit: int) -> Unit:
-        """Start a child. One that completed runs again only by name: the record has lost its results."""
+        """Start a child. One that completed runs again where it is named, or the record has lost its results."""
         plan, chunk = self._given.plan, self._chunk(unit)
         if plan.execution is Execution.NO_CHILDREN:
             return _ChunkTask(self.name(unit), chunk)
         last = chunk.offset + chunk.length
-        reuse = WorkflowIDReusePolicy
         may_repeat = unit in self._resources or unit in self._lost or self._given.children is not None
         return await workflow.start_child_workflow(
             self._given.child_workflow,
             chunk,
             id=self.name(unit),
-            id_reuse_policy=reuse.ALLOW_DUPLICATE if may_repeat else reuse.ALLOW_DUPLICATE_FAILED_ONLY,
+            id_reuse_policy=reuse_policy(may_repeat=may_repeat),
             execution_timeout=optional_seconds(plan.child_execution_timeout),
             run_timeout=optional_seconds(plan.child_run_timeout),
             task_timeout=optional_seconds(plan.child_task_timeout),
@@ -158,10 +159,20 @@ class Children:
         )
 
     async def wait_for_id(self, unit: int, tries: int) -> bool:
-        """Wait until the workflow that has the id ends. A child whose own id stays taken has completed before."""
+        """Wait until the workflow that has the id ends. A child whose own id stays taken has completed before.
+
+        Where the record lacks what that one did, because it was restored from an earlier state, the child runs again.
+        """
         if unit in self._resources:
             return await self._wait_for_resource(unit)
-        return await may_wait_for_id(tries)
+        return await self._has_lost(unit) or await may_wait_for_id(tries)
+
+    async def _has_lost(self, unit: int) -> bool:
+        """Return whether the record lacks what a child has done, unless that is known already."""
+        if unit in self._lost:
+            return False
+        self._lost |= await self._lacking.read()
+        return unit in self._lost
 
     async def _wait_for_resource(self, unit: int) -> bool:
         resource = self._resources[unit]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
 from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
@@ -47,6 +47,12 @@ def runs_with_workflows(plan: Plan) -> bool:
 def optional_seconds(number: float | None) -> timedelta | None:
     """Return a number of seconds as a duration; None stays None."""
     return None if number is None else timedelta(seconds=number)
+
+
+def reuse_policy(*, may_repeat: bool) -> WorkflowIDReusePolicy:
+    """Return whether a run may have the id of one that completed; it may have that of one that failed."""
+    reuse = WorkflowIDReusePolicy
+    return reuse.ALLOW_DUPLICATE if may_repeat else reuse.ALLOW_DUPLICATE_FAILED_ONLY
 
 
 def child_retry_policy(given: FanOutInput) -> RetryPolicy | None:

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHandle
 
@@ -21,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.engine.child_handles import in_background, may_wait_for_id, signal_if_open
     from orchestration.engine.supervisor import Unit
     from orchestration.engine.units.children import Children
-    from orchestration.engine.units.policies import runs_with_workflows
+    from orchestration.engine.units.policies import reuse_policy, runs_with_workflows
     from orchestration.engine.units.resources import start_holding
 
 HOLD_MARGIN = timedelta(minutes=10)
@@ -104,8 +103,8 @@ class Rollbacks(Children):
             raise WorkflowAlreadyStartedError(resource_id(resource), CHUNK_WORKFLOW)
 
     async def wait_for_id(self, unit: int, tries: int) -> bool:
-        """Wait until the run before has closed. A rollback whose id stays taken has completed before."""
-        return await may_wait_for_id(tries)
+        """Wait until the run before has closed. A rollback whose id stays taken has undone what the record has."""
+        return await self._has_lost(unit) or await may_wait_for_id(tries)
 
     async def _start(self, unit: int) -> ChildWorkflowHandle[Any, Any]:
         plan, chunk = self._given.plan, self.layout.chunk(unit)
@@ -120,7 +119,7 @@ class Rollbacks(Children):
             CHUNK_WORKFLOW,
             undo,
             id=self.name(unit),
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+            id_reuse_policy=reuse_policy(may_repeat=unit in self._lost),
             cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
             static_summary=f"rollback of child {unit:,}",
         )

@@ -20,7 +20,7 @@ from dashboard.chunk_store.store import DjangoChunkStore
 from dashboard.models import Batch, Item, Node, Operation
 from dashboard.projection.events import apply_events
 from dashboard.projection.settlement import discard
-from orchestration.contracts.chunks import BegunItems, ChunkInput, ChunkNote, ItemResult
+from orchestration.contracts.chunks import BegunItems, ChildRange, ChunkInput, ChunkNote, ItemResult
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Failure, Status
 from tests.support.builders import START, MakeBatch, child_of, closed, start_root, started
@@ -279,3 +279,17 @@ def test_times_are_those_of_temporal_whatever_the_clock_of_the_worker_says(
     for at, text in ((times[1], "second"), (times[0], "first, arrived later")):
         store.write_note(ChunkNote(batch.pk, 0, text, at))
     assert Node.objects.get(batch=batch, workflow_id=name).note == "second"
+
+
+@pytest.mark.django_db
+def test_children_lack_what_is_not_done_or_not_undone(make_batch: MakeBatch, store: DjangoChunkStore) -> None:
+    batch = make_batch(items=8, chunk_size=2)
+    store.write_results([result(batch, index, child=index // 2) for index in (0, 1, 2, 4, 5)])
+    store.write_results([result(batch, 3, child=1, failure=BROKEN)])
+    store.write_results([replace(result(batch, 4, child=2), undone=True)])
+    store.write_results([replace(result(batch, index), undone=True) for index in (0, 1)])
+    assert store.lacking_children(ChildRange(batch.pk, 0, 3)) == [1]
+    assert store.lacking_children(ChildRange(batch.pk, 2, 4)) == [3]
+    assert store.lacking_children(ChildRange(batch.pk, 0, 4, undo=True)) == [1, 2]
+    with pytest.raises(LookupError):
+        store.lacking_children(ChildRange("0" * 12, 0, 1))

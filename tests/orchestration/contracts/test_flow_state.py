@@ -38,3 +38,14 @@ def test_five_thousand_steps_with_large_results_fit_into_the_input_of_the_run_th
     received = STATES.validate_json(STATES.dump_json(state))
     assert StoredResult.of(received.by_name["step"]) == StoredResult(f"{4_999:032x}", 5_000_000)
     assert StoredResult.of(received.done["batch-0123456789ab/both"]["one"]) == StoredResult(f"{1:032x}", 5_000_000)
+
+
+def test_a_state_leaves_out_the_fan_outs_that_are_not_recorded_and_what_is_around_them() -> None:
+    done = {"r/first": 1, "r/loop": {"n": 1}, "r/loop/all": {"n": 2}, "r/loop/all.2": {"n": 3}, "r/looped": 4}
+    results = {"loop": done["r/loop"], "all": done["r/loop/all.2"], "looped": done["r/looped"], "gate": 5}
+    state = FlowState.of(done, results, {"r/loop/all": 1, "r/loop/all.2": 2}, 7)
+    assert state.recorded({0, 1, 2}) is state
+    left = state.recorded({0, 1})
+    assert left.done.keys() == {"r/first", "r/loop/all", "r/looped"}
+    assert left.by_name == {"looped": 4, "gate": 5}
+    assert (left.fan_outs, left.rows) == ({"r/loop/all": 1}, 7)

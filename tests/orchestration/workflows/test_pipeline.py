@@ -28,11 +28,18 @@ def pipeline(*plans: dict[str, Any]) -> dict[str, Any]:
     return {"kind": "pipeline", "stages": stages}
 
 
-async def retry(engine: Engine, run: Run, children: dict[int, list[str]], believed_open: tuple[str, ...] = ()) -> Any:
+async def retry(
+    engine: Engine,
+    run: Run,
+    children: dict[int, list[str]],
+    believed_open: tuple[str, ...] = (),
+    lost: tuple[int, ...] = (),
+) -> Any:
     """Retry children of a pipeline, each with the ids of its parents, as the dashboard knows its sections."""
     assert isinstance(run.given, FlowInput)
     given = replace(run.given, sections=engine.store.sections[run.id])
-    return await engine.gateway.retry(given, children, believed_open=believed_open, update_id=str(sorted(children)))
+    update_id = str(sorted(children))
+    return await engine.gateway.retry(given, children, believed_open=believed_open, update_id=update_id, lost=lost)
 
 
 async def test_a_stage_works_on_what_the_one_before_let_through_once_that_has_closed(engine: Engine) -> None:
@@ -179,3 +186,18 @@ async def test_more_children_of_a_stage_than_an_input_may_name_are_retried_in_pa
     assert answer.accepted == [0, 1]
     assert answer.refused == {2: "too many at once: retry it when those that were accepted have run"}
     await run.result()
+
+
+@pytest.mark.usefixtures("small_partitions")
+async def test_a_stage_that_the_record_has_lost_runs_again_although_temporal_has_completed_it(engine: Engine) -> None:
+    probe = Probe()
+    run = await engine.flow(pipeline({}, {"window": 3}), probe, items=8)
+    assert await run.result() == {"stage-0": 8, "stage-1": 8}
+    engine.store.sections[run.id] = engine.store.sections[run.id][:1]
+    for index in range(7, 16):
+        del engine.store.results[run.id, index]
+    answer = await retry(engine, run, {7: [stage_id(run.id, 0), partition_id(run.id, 1, 0)]}, lost=(7,))
+    assert answer.accepted == [7]
+    assert await run.result() == {"stage-0": 1, "stage-1": 8}
+    assert probe.calls == {str(index): 1 if index < 7 else 2 for index in range(16)}
+    assert [section.items for section in engine.store.sections[run.id]] == [8, 8]

@@ -119,6 +119,23 @@ async def test_a_child_of_a_flow_that_completed_is_retried_and_nothing_else_is_d
     assert dict(probe.calls) == {"0": 1, "1": 2, "last": 1}
 
 
+async def test_fan_outs_that_the_record_has_lost_run_again_and_the_other_steps_stand(engine: Engine) -> None:
+    probe = Probe()
+    probe.fail = {"3"}
+    around = {"name": "around", "parallel": [{"name": "beside", "run": work(probe)}, fan_out_step("done", ["a", "b"])]}
+    other = fan_out_step("failed", ["c", "d"], failure_policy="fail_fast")
+    run = await engine.flow(steps({"name": "first", "run": work(probe)}, around, other), probe)
+    assert "failed: " in (await failure_of(run)).message
+    probe.fail.clear()
+    engine.store.sections[run.id].clear()
+    for index in (0, 2, 3):
+        del engine.store.results[run.id, index]
+    await retry_children(engine, run)
+    result = await run.result()
+    assert [(result[name]["completed"], result[name]["failed"]) for name in ("done", "failed")] == [(2, 0), (2, 0)]
+    assert dict(probe.calls) == {"first": 1, "beside": 1, "0": 2, "1": 1, "2": 2, "3": 2}
+
+
 async def test_services_that_were_missing_are_asked_again_alone(engine: Engine) -> None:
     probe = Probe()
     async with stock_worker(engine):

@@ -148,3 +148,17 @@ async def test_a_rollback_of_a_batch_that_is_paused_begins_once_it_is_resumed(en
     await engine.gateway.resume(run.id)
     assert "Children rolled back: 1." in (await failure_of(run)).message
     assert dict(probe.undone) == {"0": 1}
+
+
+async def test_what_the_record_does_not_have_as_undone_is_rolled_back_again(engine: Engine) -> None:
+    probe = Probe()
+    run = await engine.launch(3, probe)
+    await run.result()
+    assert isinstance(run.given, FanOutInput)
+    for calls in (1, 2):
+        await run.closed_event()
+        await engine.gateway.roll_back(replace(run.given, children=[0, 1, 2], undo=True))
+        error = await failure_of(run)
+        assert error.message == "Children rolled back: 3."
+        assert dict(probe.undone) == {"0": calls, "1": calls, "2": 1}
+        del engine.store.undone[run.id, 0], engine.store.undone[run.id, 1]

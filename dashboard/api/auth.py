@@ -15,10 +15,10 @@ from dashboard.accounts.permissions import may_operate, may_view
 from dashboard.metrics.requests import note_person
 from dashboard.models import ApiToken, TokenKind
 from dashboard.server.client_address import client_address, limited_as
-from dashboard.server.throttle import Throttle
+from dashboard.server.shared_throttle import SharedThrottle
 
-WRONG_TOKENS = Throttle(limit=30, seconds=60)
-"""Wrong tokens of one address. A valid token is taken whatever others behind the same address have sent."""
+WRONG_TOKENS = SharedThrottle("wrong-tokens", limit=30, seconds=60)
+"""Wrong tokens of one address, over all web processes. A valid token is taken whatever others behind it have sent."""
 
 
 class TooManyTries(Exception):

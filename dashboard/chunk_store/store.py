@@ -19,6 +19,7 @@ from dashboard.inputs.uploads import open_upload, read_parts
 from dashboard.models import Batch, Item, Node
 from dashboard.projection.events import apply_events
 from dashboard.projection.tree_writer import resource_of
+from orchestration.contracts.carried import carried
 from orchestration.contracts.chunks import (
     BegunItems,
     ChildRange,
@@ -96,7 +97,7 @@ class DjangoChunkStore:
         found = Item.objects.select_related("batch").filter(batch=chunk.batch_id, index=chunk.offset)
         if (item := found.first()) is None or item.batch.is_discarded or item.batch.definition_id is None:
             raise LookupError(f"Batch {chunk.batch_id} has no item {chunk.offset} with a saga.")
-        saga = definition_of(item.batch.definition_id).model_dump(mode="json", by_alias=True, exclude_none=True)
+        saga = carried(definition_of(item.batch.definition_id).as_data())
         return SagaItem(saga, item.data, item.attempts, is_done=item.status == Status.COMPLETED)
 
     @store_call

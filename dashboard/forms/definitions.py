@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from dashboard.definitions.saving import NAME_LIMIT, NOTE_LIMIT
+from dashboard.i18n.formatting import numeral
 from orchestration.definitions.models import MAX_TEXT_BYTES
 
 
@@ -40,7 +41,8 @@ class DefinitionForm(forms.Form):
         if file is None:
             return None
         if (file.size or 0) > MAX_TEXT_BYTES:
-            raise forms.ValidationError(_("The file is larger than %(limit)s kB.") % {"limit": MAX_TEXT_BYTES // 1024})
+            limit = numeral(MAX_TEXT_BYTES // 1024**2)
+            raise forms.ValidationError(_("The file is too large: the limit is %(limit)s MB.") % {"limit": limit})
         try:
             return str(file.read().decode("utf-8-sig"))
         except UnicodeDecodeError:

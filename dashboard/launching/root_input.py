@@ -15,6 +15,7 @@ from dashboard.definitions.stages import (
     stages_of,
 )
 from dashboard.models import Attempt, Batch, DefinitionVersion
+from orchestration.contracts.carried import carried
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.fan_out import Cursor, FanOutInput
 from orchestration.contracts.flows import FlowInput
@@ -36,7 +37,7 @@ def root_input(batch: Batch) -> RootInput:
 
 def flow_input(batch: Batch, version: DefinitionVersion) -> FlowInput:
     """Return the input of a root that runs a definition as a flow."""
-    definition = definition_of(version.pk).model_dump(mode="json", by_alias=True, exclude_none=True)
+    definition = carried(definition_of(version.pk).as_data())
     label = f"{batch.processor}: {batch}"
     start = FlowInput(batch.pk, batch.plan, batch.item_count, definition, label=label, sections=sections_of(batch))
     return replace(start, unapproved=_unapproved_sections(batch))

@@ -20,7 +20,7 @@ from dashboard.models.history import AuditEntry, Moment, Report, UnansweredComma
 from dashboard.models.inbox import InboxEntry, Need
 from dashboard.models.items import BegunItem, Item, ItemQuerySet
 from dashboard.models.labels import MOST_TAGS, TAG_LENGTH, BatchTag, SavedView, SavedViewQuerySet
-from dashboard.models.leases import CommonValue, Lease, StaticFile
+from dashboard.models.leases import CommonValue, Lease, StaticFile, ThrottleCount
 from dashboard.models.nodes import Attempt, Node
 from dashboard.models.notifications import Channel, Delivery, DeliveryStatus, Occasion, Subscription
 from dashboard.models.operations import Action, Operation, position_ranges, positions_in
@@ -79,6 +79,7 @@ __all__ = [
     "StepResult",
     "Subscription",
     "Tally",
+    "ThrottleCount",
     "TokenKind",
     "TokenRole",
     "TokenUse",

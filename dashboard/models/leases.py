@@ -31,6 +31,17 @@ class CommonValue(models.Model):
         return self.name
 
 
+class ThrottleCount(models.Model):
+    """How many events of a key have been counted, until a time of the database's clock."""
+
+    key: models.CharField[str, str] = models.CharField(primary_key=True, max_length=200)
+    number = models.PositiveIntegerField(default=0)
+    ends_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.number}"
+
+
 class StaticFile(models.Model):
     """A static file of some release by its hashed name, for processes of others."""
 

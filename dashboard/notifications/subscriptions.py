@@ -10,14 +10,14 @@ from dashboard.errors import OperationError
 from dashboard.ids import new_id
 from dashboard.models import Batch, Delivery, Node, Subscription
 from dashboard.notifications.triggers import payload_of
-from dashboard.server.throttle import Throttle
+from dashboard.server.shared_throttle import SharedThrottle
 
 TEST_OCCASION = "test"
 TEST_LABEL = "This is a test"
 SUBSCRIPTIONS_LIMIT = 100
 """Subscriptions of one person."""
 
-TESTS = Throttle(limit=10, seconds=600)
+TESTS = SharedThrottle("test-notifications", limit=10, seconds=600)
 """Test notifications of one person: each is a request to an address of their choice."""
 
 

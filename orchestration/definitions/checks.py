@@ -1,7 +1,7 @@
-"""Checks beyond the models: names, nesting and size, processors and their parameters.
+"""Checks beyond the models: names, processors and their parameters.
 
 They work on the source tree even where the models reject it, so that all errors are reported at once. References are
-checked by `reference_checks`.
+checked by `reference_checks`, nesting and size by `size_checks`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestration.definitions.models import MAX_DEPTH, MAX_STEP_RUNS, MAX_STEPS
+from orchestration.definitions.models import MAX_DEPTH
 from orchestration.definitions.source_tree import MAX_ERRORS, DefinitionError, Mark, Tree
 from orchestration.definitions.steps import STEP_TAGS
 from orchestration.errors.texts import named
@@ -95,43 +95,6 @@ def all_parts(root: Tree, kind: str) -> Iterator[SourcePart]:
         if kind == "steps" and place.depth <= MAX_DEPTH:
             below = [step for keys in BRANCHES for step in place.branch(keys)]
             stack.extend(below[::-1])
-
-
-def check_size(root: Tree, kind: str, errors: ErrorList) -> bool:
-    """Check nesting, number of steps, and step runs of loops. Return whether the other checks can go on."""
-    for number, place in enumerate(all_parts(root, kind), start=1):
-        if place.depth > MAX_DEPTH:
-            errors.add(place.tree.mark, place.path, f"Steps nested more than {MAX_DEPTH} deep.")
-            return False
-        if number > MAX_STEPS:
-            errors.add(place.tree.mark, place.path, f"More than {MAX_STEPS:,} steps.")
-            return False
-        for key in ("if", "until", "while", "keep"):
-            condition = (place.tree.get("loop") or place.tree).get(key)
-            if condition is not None and _condition_depth(condition) > MAX_DEPTH:
-                errors.add(condition.mark, place.path, f"Conditions nested more than {MAX_DEPTH} deep.")
-                return False
-    runs = sum(_runs(place) for place in parts_of(root, kind))
-    if runs > MAX_STEP_RUNS:
-        message = f"With every loop at its maximum {runs:,} steps would run; the limit is {MAX_STEP_RUNS:,}."
-        errors.add(root.keys.get("steps", root.mark), "steps", message)
-    return True
-
-
-def _condition_depth(tree: Tree) -> int:
-    negated = tree.get("not")
-    below = [*tree.entries("all"), *tree.entries("any"), *([negated] if negated is not None else [])]
-    return 1 + max(map(_condition_depth, below), default=0)
-
-
-def _runs(place: SourcePart) -> int:
-    """Return the largest number of step runs of a step."""
-    loop = place.tree.get("loop")
-    rounds = loop.get("max") if loop is not None else None
-    times = rounds.value if rounds is not None and isinstance(rounds.value, int) else 1
-    then, otherwise = (sum(map(_runs, place.branch((name,)))) for name in ("then", "else"))
-    rest = sum(sum(map(_runs, place.branch(keys))) for keys in (("parallel",), ("refused",)))
-    return 1 + rest + max(then, otherwise) + times * sum(map(_runs, place.branch(("loop", "steps"))))
 
 
 def check_names(root: Tree, kind: str, errors: ErrorList) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -20,7 +20,9 @@ from orchestration.definitions.steps import FanOutStep, Step, nested_steps
 from orchestration.plan.choices import Cancellation, Execution, OnThreshold
 from orchestration.plan.plan import MAX_POOL_WORKERS, Plan
 
-MAX_TEXT_BYTES = 256 * 1024
+MAX_TEXT_BYTES = 1024 * 1024
+"""1 MB, in UTF-8."""
+
 MAX_DEPTH = 20
 """Steps (or conditions) within steps (or conditions)."""
 
@@ -39,6 +41,10 @@ class Definition(Part):
 
     kind: str
     description: str = Field(default="", max_length=2_000)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as data, with its defaults."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 class Takes(StrEnum):

@@ -13,6 +13,7 @@ from orchestration.definitions.checks import ErrorList
 from orchestration.definitions.expressions import Part
 from orchestration.definitions.models import DEFINITION_TYPES, AnyDefinition, Definition
 from orchestration.definitions.reference_checks import check_references
+from orchestration.definitions.size_checks import check_carried, check_size
 from orchestration.definitions.source_tree import DefinitionErrors, Tree, read, source_error
 from orchestration.definitions.target_checks import check_targets
 from orchestration.plan.plan import Plan
@@ -32,7 +33,7 @@ def parse(
     root = read(text)
     kind = _kind_of(root)
     errors = ErrorList()
-    if not checks.check_size(root, kind, errors):
+    if not check_size(root, kind, errors):
         raise DefinitionErrors(errors.errors)
     _recommend_plans(root, kind, processors)
     definition: Definition | None = None
@@ -43,6 +44,8 @@ def parse(
     checks.check_names(root, kind, errors)
     if to_launch:
         check_targets(root, kind, errors)
+    if definition is not None and to_launch:
+        check_carried(definition, root, errors)
     checks.check_processors(root, kind, processors, errors, is_new=is_new)
     checks.check_inputs(root, kind, processors, errors)
     check_references(root, kind, processors, errors)

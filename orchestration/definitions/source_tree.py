@@ -18,8 +18,11 @@ from orchestration.definitions.models import MAX_TEXT_BYTES
 MAX_NESTING = 120
 """Nesting of lists and mappings: enough for MAX_DEPTH steps and conditions with some data within."""
 
-MAX_EXPANDED = 1_000_000
-"""Characters, with all aliases expanded."""
+MAX_EXPANDED = 2 * MAX_TEXT_BYTES
+"""Characters and two for each value, with all aliases expanded."""
+
+MAX_VALUES = 250_000
+"""Values and keys, with all aliases expanded: what checking a definition takes is time for each of them."""
 
 MAX_ERRORS = 100
 
@@ -70,6 +73,7 @@ class Tree:
     value: Any
     keys: dict[str, Mark] = field(default_factory=dict)
     size: int = 2
+    values: int = 1
     height: int = 0
 
     def plain(self) -> Any:
@@ -98,7 +102,7 @@ class Tree:
 def read(text: str) -> Tree:
     """Read one document. Raises DefinitionErrors."""
     if len(text) > MAX_TEXT_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT_BYTES:
-        raise source_error(Mark(1, 1), f"The definition is larger than {MAX_TEXT_BYTES // 1024} kB.")
+        raise source_error(Mark(1, 1), f"The definition is larger than {MAX_TEXT_BYTES // 1024**2} MB.")
     if (bad := _UNPRINTABLE.search(text)) is not None:
         place = Mark(text.count("\n", 0, bad.start()) + 1, bad.start() - text.rfind("\n", 0, bad.start()))
         raise source_error(place, f"The character U+{ord(bad[0]):04X} is not allowed.")
@@ -163,6 +167,7 @@ class _Builder:
         self._stack: list[_Open] = []
         self._anchors: dict[str, Tree] = {}
         self._expanded = 0
+        self._values = 0
         self._documents = 0
 
     def take(self, event: yaml.Event) -> None:
@@ -192,11 +197,12 @@ class _Builder:
             self._awaits_key(mark, "A key must be a word, not a list or a mapping.")
             if len(self._stack) >= MAX_NESTING:
                 raise source_error(mark, f"Nested more than {MAX_NESTING} levels deep.")
+            self._grow(2, 1, mark)
             value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
             self._stack.append(_Open(Tree(mark, value), event.anchor))
 
     def _take_scalar(self, event: yaml.ScalarEvent, mark: Mark) -> None:
-        self._grow(len(event.value) + 2, mark)
+        self._grow(len(event.value) + 2, 1, mark)
         if (bad := _UNPRINTABLE.search(event.value)) is not None:
             raise source_error(mark, f"The character U+{ord(bad[0]):04X} is not allowed.")
         parent = self._stack[-1] if self._stack else None
@@ -222,19 +228,20 @@ class _Builder:
             raise source_error(mark, f"There is no anchor &{_short(name)} before this.")
         if len(self._stack) + tree.height > MAX_NESTING:
             raise source_error(mark, f"Nested more than {MAX_NESTING} levels deep.")
-        self._grow(tree.size, mark)
+        self._grow(tree.size, tree.values, mark)
         return tree
 
     def _awaits_key(self, mark: Mark, message: str) -> None:
         if self._stack and isinstance(self._stack[-1].tree.value, dict) and self._stack[-1].key is None:
             raise source_error(mark, message)
 
-    def _grow(self, characters: int, mark: Mark) -> None:
+    def _grow(self, characters: int, values: int, mark: Mark) -> None:
         self._expanded += characters
-        if self._expanded > MAX_EXPANDED:
-            raise source_error(
-                mark, f"With its anchors written out, the definition has more than {MAX_EXPANDED:,} characters."
-            )
+        self._values += values
+        if self._expanded > MAX_EXPANDED or self._values > MAX_VALUES:
+            most = f"{MAX_VALUES:,} values" if self._values > MAX_VALUES else f"{MAX_EXPANDED:,} characters"
+            whole = "With its anchors written out, the" if self._anchors else "The"
+            raise source_error(mark, f"{whole} definition has more than {most}.")
 
     def _put(self, tree: Tree) -> None:
         """Add a complete value to its parent."""
@@ -248,8 +255,10 @@ class _Builder:
             assert parent.key is not None
             parent.tree.value[parent.key] = tree
             parent.tree.size += len(parent.key) + 2
+            parent.tree.values += 1
             parent.key = None
         parent.tree.size += tree.size
+        parent.tree.values += tree.values
         parent.tree.height = max(parent.tree.height, tree.height + 1)
 
 

@@ -6,6 +6,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from orchestration.contracts.carried import whole
     from orchestration.contracts.flows import FlowInput, Section, SectionRequest
     from orchestration.contracts.messages import MOST_CHILDREN
     from orchestration.contracts.names import ADVANCE_ACTIVITY
@@ -29,7 +30,7 @@ class PipelineWorkflow(SectionFlow):
 
     @workflow.init
     def __init__(self, given: FlowInput) -> None:
-        super().__init__(given, Pipeline.model_validate(given.definition).stages)
+        super().__init__(given, Pipeline.model_validate(whole(given.definition)).stages)
         self._selected = dict[int, dict[int, None]]()
         self._next_stage = len(self.stages) if given.is_retry else 0
 

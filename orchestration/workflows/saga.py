@@ -13,6 +13,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
+    from orchestration.contracts.carried import whole
     from orchestration.contracts.chunks import ChunkInput, ChunkResult
     from orchestration.contracts.events import EventKind, NodeKind
     from orchestration.contracts.flows import FlowInput
@@ -125,7 +126,7 @@ class SagaWorkflow(SagaFlow):
     @workflow.init
     def __init__(self, given: FlowInput) -> None:
         super().__init__(given)
-        self._steps = Saga.model_validate(given.definition).steps
+        self._steps = Saga.model_validate(whole(given.definition)).steps
 
     @workflow.run
     async def run(self, given: FlowInput) -> dict[str, Any]:
@@ -168,7 +169,7 @@ class ItemSagaWorkflow(SagaFlow):
         if item.is_done:
             return ChunkResult(1, 0)
         self._attempt = item.attempts + 1
-        saga = Saga.model_validate(item.definition)
+        saga = Saga.model_validate(whole(item.definition))
         self.given = replace(self.given, plan=saga.plan)
         self._steps = [_over_item(step) for step in saga.steps]
         self._results = {ITEM: item.data}

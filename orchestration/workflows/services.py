@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.workflow import ChildWorkflowCancellationType, ChildWorkflowHandle
 
 with workflow.unsafe.imports_passed_through():
+    from orchestration.contracts.carried import whole
     from orchestration.contracts.events import NodeKind, Place
     from orchestration.contracts.flows import AnswerInput, FlowInput, ServiceInput
     from orchestration.contracts.names import SERVICE_WORKFLOW
@@ -36,7 +37,7 @@ class ServicesWorkflow(ResumableFlow):
     @workflow.init
     def __init__(self, given: FlowInput) -> None:
         super().__init__(given)
-        self._services = Services.model_validate(given.definition).services
+        self._services = Services.model_validate(whole(given.definition)).services
 
     @workflow.run
     async def run(self, given: FlowInput) -> dict[str, Any]:

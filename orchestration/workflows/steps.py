@@ -12,6 +12,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from orchestration.contracts.carried import whole
     from orchestration.contracts.events import NodeKind
     from orchestration.contracts.flows import FanOutRequest, FlowInput, Section
     from orchestration.contracts.messages import MOST_CHILDREN
@@ -62,7 +63,7 @@ class StepsWorkflow(SectionFlow):
 
     @workflow.init
     def __init__(self, given: FlowInput) -> None:
-        definition = Steps.model_validate(given.definition)
+        definition = Steps.model_validate(whole(given.definition))
         super().__init__(given, definition.stages)
         self._steps = definition.steps
         self._stage_of = {step.name: number for number, step in enumerate(definition.fan_outs)}

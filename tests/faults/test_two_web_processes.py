@@ -24,6 +24,7 @@ DATABASE_TESTS = [
     "tests/dashboard/database/test_snapshot.py",
     "tests/dashboard/projection/test_events.py",
     "tests/dashboard/projection/test_retries.py",
+    "tests/dashboard/server/test_shared_throttle.py",
     "tests/dashboard/chunk_store/test_store.py",
     "tests/dashboard/api/test_workers.py::test_a_result_of_a_step_is_kept_once_and_comes_back_as_it_was",
     "tests/dashboard/live/test_deltas.py::test_a_delta_has_exactly_the_nodes_that_are_newer",

@@ -23,6 +23,9 @@ NO_CHILD = "no such child"
 STATE_LIMIT = PAYLOAD_LIMIT - 500_000
 """Bytes of a state. The input of the run that continues from it contains a definition and a plan too."""
 
+BESIDE_STATE = 150_000
+"""Bytes that such an input needs beside its state and its definition."""
+
 
 class ResumableFlow(FlowParent):
     """A flow that can be started again to retry: it waits for the `retry` update, and runs what has not completed.
@@ -54,7 +57,8 @@ class ResumableFlow(FlowParent):
         """Return what has completed: where another run resumes. A result that a row has is in it once."""
         state = FlowState.of(self.done, self.results, self.fan_outs, self.position, self.window)
         size = size_of(state)
-        return state if size <= STATE_LIMIT else FlowState(bytes=size)
+        limit = min(STATE_LIMIT, PAYLOAD_LIMIT - BESIDE_STATE - size_of(self.given.definition))
+        return state if size <= limit else FlowState(bytes=size)
 
     @workflow.update
     def retry(self, request: ChildrenRequest) -> ChildrenAnswer:

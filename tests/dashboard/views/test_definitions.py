@@ -94,7 +94,7 @@ def test_a_file_is_taken_instead_of_the_text(logged_in: Client) -> None:
     ("content", "message"),
     [
         (b"\xff\xfe\x00", "The file is not UTF-8 text."),
-        (b"x" * 300_000, "The file is larger than 256 kB."),
+        (b"x" * (1024**2 + 1), "The file is too large: the limit is 1 MB."),
         (b"", "The definition is empty."),
     ],
 )

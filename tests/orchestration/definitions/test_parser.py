@@ -88,8 +88,8 @@ def test_columns_count_from_one() -> None:
         ("? [a]\n: b", 1, "A key must be a word"),
         ("a: 1e999", 1, "too large"),
         ("a: " + "9" * 5_000, 1, "too large"),
-        ("x" * 300_000, 1, "The definition is larger than 256 kB."),
-        ("é" * 140_000, 1, "The definition is larger than 256 kB."),
+        ("x" * (1024**2 + 1), 1, "The definition is larger than 1 MB."),
+        ("é" * (1024**2 // 2 + 1), 1, "The definition is larger than 1 MB."),
     ],
 )
 def test_a_text_that_is_no_definition_is_refused_in_its_line(text: str, line: int, message: str) -> None:

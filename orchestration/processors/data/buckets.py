@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
+from orchestration.network.authorities import tls_context
+from orchestration.network.proxies import proxy_for
 from orchestration.processors.data.files import PART_BYTES, NoSuchFile, OpenFile, StoreFailed
 from orchestration.processors.secrets import mask
 
@@ -18,36 +23,83 @@ if TYPE_CHECKING:
     from obstore.store import S3Credential
 
 
+SIGNED_FOR = timedelta(minutes=15)
+"""How long a signed address holds, beginning with the request for it."""
+
+TIMEOUT = 30.0
+"""Seconds for a connection, and for each part of an answer."""
+
+
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket, or the objects below a prefix of it."""
+    """A bucket, or the objects below a prefix of it, whose requests go to its endpoint and nowhere else.
+
+    obstore's client follows redirects to wherever an answer says, so it only makes and signs the addresses.
+    """
 
     store: S3Store
+    is_signed: bool
+    client: httpx.Client
 
     def open(self, path: str) -> OpenFile:
         """Open an object for reading. Raises NoSuchFile, StoreFailed."""
         try:
-            found = obstore.get(self.store, path.lstrip("/"))
-            return OpenFile(found.meta["size"], _object_parts(path, found))
-        except FileNotFoundError:
-            raise NoSuchFile(f"There is no object {path!r}.") from None
+            url = obstore.sign(self.store, "GET", path.lstrip("/"), SIGNED_FOR)
         except ValueError as error:
             raise NoSuchFile(f"{path!r} is not a valid object key: {error}") from None
         except BaseError as error:
-            raise _store_failure(path, error) from None
+            raise StoreFailed(f"{path!r}: {_first_line(error)}") from None
+        request = self.client.build_request("GET", url if self.is_signed else url.partition("?")[0])
+        try:
+            answer = self.client.send(request, stream=True)
+        except httpx.HTTPError as error:
+            raise StoreFailed(f"{path!r}: {_first_line(error)}") from None
+        if answer.status_code == httpx.codes.OK and (size := answer.headers.get("Content-Length", "")).isdigit():
+            return OpenFile(int(size), _object_parts(path, answer))
+        answer.close()
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise NoSuchFile(f"There is no object {path!r}.")
+        redirects = " Redirects are not followed: name the right endpoint and region." if answer.is_redirect else ""
+        raise StoreFailed(f"{path!r}: the store answered {answer.status_code} {answer.reason_phrase}.{redirects}")
 
 
-def _object_parts(path: str, found: obstore.GetResult) -> Generator[bytes, None, None]:
+def _object_parts(path: str, answer: httpx.Response) -> Generator[bytes, None, None]:
     try:
-        for part in found.stream(min_chunk_size=PART_BYTES):
-            yield bytes(part)
-    except BaseError as error:
-        raise _store_failure(path, error) from None
+        with closing(answer):
+            yield from answer.iter_raw(PART_BYTES)
+    except httpx.HTTPError as error:
+        raise StoreFailed(f"{path!r}: {_first_line(error)}") from None
 
 
-def _store_failure(path: str, error: BaseError) -> StoreFailed:
-    """Return the error's first line: the client appends its whole state to it, keys included."""
-    return StoreFailed(f"{path!r}: {mask(str(error).strip().splitlines()[0])[:300]}")
+def _first_line(error: Exception) -> str:
+    """Return an error's first line: the client of S3 appends its whole state to it, keys included."""
+    lines = mask(str(error)).strip().splitlines()
+    return str(lines[0])[:300] if lines else type(error).__name__
+
+
+def bucket(url: str, key: str, secret: str) -> Bucket:
+    """Return the bucket at s3://bucket/prefix?endpoint=…&region=…. Raises ValueError for what is no such address.
+
+    Without a key it is asked unsigned: the key of nobody only makes the addresses.
+    """
+    store = s3_store(url, key or "nobody", secret or "unsigned")
+    try:
+        address = httpx.URL(obstore.sign(store, "GET", "object", SIGNED_FOR))
+    except (BaseError, httpx.InvalidURL):
+        raise ValueError(url) from None
+    client = httpx.Client(
+        transport=httpx.HTTPTransport(
+            verify=tls_context(),
+            proxy=proxy_for(address.scheme, address.host, address.port),
+            limits=httpx.Limits(max_connections=None),
+            trust_env=False,
+        ),
+        headers={"User-Agent": "Canopy", "Accept-Encoding": "identity"},
+        timeout=TIMEOUT,
+        follow_redirects=False,
+        trust_env=False,
+    )
+    return Bucket(store, bool(key), client)
 
 
 def s3_store(url: str, key: str, secret: str, *, ambient: bool = False) -> S3Store:

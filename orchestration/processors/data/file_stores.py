@@ -73,9 +73,9 @@ def file_store(name: str) -> FileStore:
 @lru_cache
 def _bucket(url: str, key: str, secret: str) -> FileStore:
     """Return a bucket, whose connections all batches of this worker share. Raises ValueError, ModuleNotFoundError."""
-    from orchestration.processors.data.buckets import Bucket, s3_store  # of the extra `s3`
+    from orchestration.processors.data.buckets import bucket  # of the extra `s3`
 
-    return Bucket(s3_store(url, key, secret))
+    return bucket(url, key, secret)
 
 
 @contextmanager

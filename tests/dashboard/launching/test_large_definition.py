@@ -10,6 +10,7 @@ from orchestration.contracts.carried import LARGE
 from orchestration.definitions.models import MAX_TEXT_BYTES
 from tests.support.definition_texts import save_definition
 from tests.support.stack import Stack
+from tests.support.waiting import wait_until
 
 PART = 200_000
 QUICK = {"seconds_from": 0, "seconds_to": 0}
@@ -41,7 +42,9 @@ def test_a_flow_of_a_megabyte_goes_on_where_it_failed(stack: Stack) -> None:
     version = save_definition(stack, large({"kind": "steps", "steps": [*steps, {"name": "last", "fan_out": failing}]}))
     batch_id = stack.launch(definition=version)
     stack.wait_for(batch_id, "failed")
-    assert stack.api("POST", f"/batches/{batch_id}/retry", {"status": "failed"}).json()["goes_on"]
+    wait_until(lambda: stack.nodes(batch_id, kind="root")[0]["status"] == "failed", "the root has closed", 60)
+    answer = stack.api("POST", f"/batches/{batch_id}/retry", {"status": "failed"}).json()
+    assert answer["goes_on"], answer
     stack.wait_for(batch_id, "completed")
     attempts = {node["label"]: node["attempt"] for node in stack.nodes(batch_id, kind="step")}
     assert attempts == {f"part{number}": 1 for number in range(4)}

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
+from orchestration.definitions.models import MAX_TEXT_BYTES
 from orchestration.definitions.parser import parse
-from orchestration.definitions.source_tree import MAX_TEXT_BYTES, DefinitionErrors
+from orchestration.definitions.source_tree import DefinitionErrors
 from orchestration.processors.catalogue import processors
 from tests.support.growth import check_growth
 

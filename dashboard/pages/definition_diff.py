@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import unified_diff
 
 from dashboard.accounts.permissions import Person
 from dashboard.definitions.saving import shown_text
 from dashboard.models import DefinitionVersion
+from dashboard.pages.line_matching import LineMatcher
 
 DIFF_LINES = 5_000
-"""The most lines of a text that are compared: more take too long for a page."""
+"""The most lines of a text that are compared: more are too many for a page."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,19 @@ def diff_of(version: DefinitionVersion, person: Person | None) -> Diff | None:
 
 
 def _diff_lines(old: list[str], new: list[str]) -> Iterator[DiffLine]:
-    left, right = 0, 0
-    for line in list(unified_diff(old, new, lineterm=""))[2:]:
-        sign, text = line[:1], line[1:]
-        if sign == "@":
-            left, right = (int(part[1:].split(",")[0]) for part in line.split(" ")[1:3])
-            yield DiffLine("@", line)
-            continue
-        yield DiffLine(sign, text, left if sign != "+" else None, right if sign != "-" else None)
-        left, right = left + (sign != "+"), right + (sign != "-")
+    for group in LineMatcher(old, new).get_grouped_opcodes():
+        (_, left, _, right, _), (_, _, left_end, _, right_end) = group[0], group[-1]
+        yield DiffLine("@", f"@@ -{_range(left, left_end)} +{_range(right, right_end)} @@")
+        for tag, i1, i2, j1, j2 in group:
+            if tag == "equal":
+                yield from (DiffLine(" ", old[i1 + at], i1 + at + 1, j1 + at + 1) for at in range(i2 - i1))
+            else:
+                yield from (DiffLine("-", old[at], at + 1, None) for at in range(i1, i2))
+                yield from (DiffLine("+", new[at], None, at + 1) for at in range(j1, j2))
+
+
+def _range(start: int, end: int) -> str:
+    """Return a range of lines as the header of a hunk has it."""
+    if end - start == 1:
+        return str(start + 1)
+    return f"{start + 1 if end > start else start},{end - start}"

@@ -84,6 +84,20 @@ def test_an_ipv6_subscriber_is_one_address() -> None:
     assert [try_login(f"nobody-{number}", f"2001:db8::{number:x}") for number in range(TRIES)][-1] == 429
 
 
+def test_who_has_a_session_alone_does_not_find_the_password_out(person: User) -> None:
+    browser, new = Client(), "another one, and as long"
+    browser.force_login(person)
+
+    def change(password: str) -> tuple[int, bool]:
+        fields = {"old_password": password, "new_password1": new, "new_password2": new}
+        answer = browser.post("/password/", fields)
+        return answer.status_code, "Too many wrong passwords" in answer.content.decode()
+
+    assert {change(f"guess {number}") for number in range(TRIES)} == {(422, False)}
+    assert change("guess") == change("long enough, and right") == (429, True)
+    assert person.check_password("long enough, and right")
+
+
 def test_test_notifications_have_a_limit(logged_in: Client, operator: User) -> None:
     subscription = Subscription.objects.create(owner=operator, channel="webhook", address="https://example.org/")
     for _ in range(TESTS.limit + 3):

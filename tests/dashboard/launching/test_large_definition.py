@@ -1,4 +1,4 @@
-"""A definition of nearly a megabyte: saved, launched, retried, and run to its end."""
+"""A definition of nearly a megabyte: saved, launched, and run to its end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from orchestration.contracts.carried import LARGE
 from orchestration.definitions.models import MAX_TEXT_BYTES
 from tests.support.definition_texts import save_definition
 from tests.support.stack import Stack
-from tests.support.waiting import wait_until
 
 PART = 200_000
 QUICK = {"seconds_from": 0, "seconds_to": 0}
@@ -26,28 +25,6 @@ def large(definition: dict[str, object]) -> str:
     text = json.dumps(definition, indent=1)
     assert LARGE < len(text) < MAX_TEXT_BYTES
     return text + "\n" + "#" * (MAX_TEXT_BYTES - len(text) - 1)
-
-
-def test_a_flow_of_a_megabyte_goes_on_where_it_failed(stack: Stack) -> None:
-    steps: list[dict[str, object]] = [
-        {"name": f"part{number}", "run": {"processor": "simulate", "parameters": QUICK, "input": {"data": much()}}}
-        for number in range(4)
-    ]
-    failing = {
-        "processor": "simulate",
-        "parameters": QUICK | {"fail_first_attempts": 1},
-        "plan": {"item_attempts": 1},
-        "items": [{"id": 1}],
-    }
-    version = save_definition(stack, large({"kind": "steps", "steps": [*steps, {"name": "last", "fan_out": failing}]}))
-    batch_id = stack.launch(definition=version)
-    stack.wait_for(batch_id, "failed")
-    wait_until(lambda: stack.nodes(batch_id, kind="root")[0]["status"] == "failed", "the root has closed", 60)
-    answer = stack.api("POST", f"/batches/{batch_id}/retry", {"status": "failed"}).json()
-    assert answer["goes_on"], answer
-    stack.wait_for(batch_id, "completed")
-    attempts = {node["label"]: node["attempt"] for node in stack.nodes(batch_id, kind="step")}
-    assert attempts == {f"part{number}": 1 for number in range(4)}
 
 
 def test_a_saga_of_a_megabyte_runs_for_each_item(stack: Stack) -> None:

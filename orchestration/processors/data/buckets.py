@@ -45,8 +45,8 @@ class Bucket:
         """Open an object for reading. Raises NoSuchFile, StoreFailed."""
         try:
             url = obstore.sign(self.store, "GET", path.lstrip("/"), SIGNED_FOR)
-        except ValueError as error:
-            raise NoSuchFile(f"{path!r} is not a valid object key: {error}") from None
+        except (TypeError, ValueError):  # so it calls a path with dots or without a name
+            raise NoSuchFile(f"{path!r} is not a valid object key.") from None
         except BaseError as error:
             raise StoreFailed(f"{path!r}: {_first_line(error)}") from None
         request = self.client.build_request("GET", url if self.is_signed else url.partition("?")[0])

@@ -2,15 +2,17 @@
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends binutils >/dev/null && python3 -m venv /opt/canopy
 COPY requirements.txt /source/
 RUN /opt/canopy/bin/pip install --no-compile --require-hashes --no-deps --requirement /source/requirements.txt
 COPY . /source
 RUN /opt/canopy/bin/pip wheel --no-deps --wheel-dir /wheels /source \
     && /opt/canopy/bin/pip install --no-compile --no-deps /wheels/*.whl \
-    && sh /source/docs/deployment/image/slim.sh /opt/canopy \
-    && CANOPY_HOME=/tmp/home CANOPY_STATIC=/opt/canopy/static /opt/canopy/bin/canopy static \
+    && sh /source/docs/deployment/image/slim.sh /opt/canopy
+ENV CANOPY_HOME=/tmp/home CANOPY_STATIC=/opt/canopy/static DJANGO_SETTINGS_MODULE=dashboard.settings
+RUN PYTHONPYCACHEPREFIX=/opt/canopy/bytecode /opt/canopy/bin/python /source/docs/deployment/image/bytecode.py \
+    && /opt/canopy/bin/canopy static \
     && chmod --recursive a+rX /opt/canopy/static /opt/canopy/static.collected
 
 FROM ${BASE}
@@ -26,6 +28,7 @@ RUN groupadd --gid 10001 canopy \
 COPY --from=build /opt/canopy /opt/canopy
 ENV PATH=/opt/canopy/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONPYCACHEPREFIX=/opt/canopy/bytecode \
     PYTHONUNBUFFERED=1 \
     CANOPY_HOME=/var/lib/canopy \
     CANOPY_STATIC=/opt/canopy/static \

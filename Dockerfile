@@ -13,7 +13,7 @@ RUN /opt/canopy/bin/pip wheel --no-deps --wheel-dir /wheels /source \
 ENV CANOPY_HOME=/tmp/home CANOPY_STATIC=/opt/canopy/static DJANGO_SETTINGS_MODULE=dashboard.settings
 RUN PYTHONPYCACHEPREFIX=/opt/canopy/bytecode /opt/canopy/bin/python /source/docs/deployment/image/bytecode.py \
     && /opt/canopy/bin/canopy static \
-    && chmod --recursive a+rX /opt/canopy/static /opt/canopy/static.collected
+    && chmod --recursive a+rX /opt/canopy
 
 FROM ${BASE}
 ARG VERSION=0

@@ -33,14 +33,12 @@ MODULES = (
 
 
 def compile_imported() -> int:
-    """Compile the source of each module that is imported; return how many."""
-    sources = {module.__file__ or "" for module in [*sys.modules.values()] if hasattr(module, "__file__")}
-    compiled = [
+    """Compile the source of each module that is imported, except of this script; return how many."""
+    files = {getattr(module, "__file__", None) or "" for name, module in sys.modules.items() if name != "__main__"}
+    sources = sorted(file for file in files if file.endswith(".py"))
+    for source in sources:
         py_compile.compile(source, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
-        for source in sorted(sources)
-        if source.endswith(".py")
-    ]
-    return len(compiled)
+    return len(sources)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,8 @@ PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
 TRACES_PROTOCOL = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
 SPOKEN = "http/protobuf"
 
-SAMPLED = "-01"
+SAMPLED = 0x01
+"""Bit of the flags in a `traceparent`; another one says that the id is random, and is set where we begin a trace."""
 
 FLUSHED_WITHIN = 2_000
 """Milliseconds that a process which ends waits for the collector."""
@@ -142,7 +143,7 @@ def current_traceparent() -> str:
     carrier: dict[str, str] = {}
     carry(carrier)
     found = carrier.get("traceparent", "")
-    return found if found.endswith(SAMPLED) else ""
+    return found if found and int(found.rsplit("-", 1)[1], 16) & SAMPLED else ""
 
 
 def carry(headers: MutableMapping[str, str]) -> None:

@@ -98,6 +98,17 @@ def test_a_request_is_part_of_its_clients_trace_and_lines_of_the_log_name_it(exp
     assert "trace" not in log_context.fields()
 
 
+def test_a_trace_that_begins_here_is_known_to_what_is_within_and_one_that_is_not_sampled_is_none(
+    exporter: InMemorySpanExporter,
+) -> None:
+    with tracing.serving("POST", {}), tracing.span("write rows"):
+        trace = tracing.current_trace_id()
+    assert [f"{each.context.trace_id:032x}" for each in exporter.get_finished_spans()] == [trace, trace]
+    with tracing.serving("POST", {"traceparent": f"{TRACEPARENT[:-2]}02"}), tracing.span("write rows"):
+        assert tracing.current_trace_id() == ""
+    assert len(exporter.get_finished_spans()) == 2
+
+
 def test_what_is_continued_later_is_part_of_the_same_trace_and_links_to_what_asked_for_it(
     exporter: InMemorySpanExporter,
 ) -> None:

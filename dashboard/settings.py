@@ -63,7 +63,7 @@ NEW_PASSWORD_REQUIRED = HTTPS or ADDRESS.is_for_others or not is_loopback(LISTEN
 TEMPORAL_ADDRESS = env.str("TEMPORAL_ADDRESS", default="")  # empty: as orchestration.temporal.profile reads it
 TEMPORAL_NAMESPACE = env.str("TEMPORAL_NAMESPACE", default="")
 TEMPORAL_UI_URL = env.str("TEMPORAL_UI_URL", default="http://127.0.0.1:8233")
-CANOPY_TRACE_URL = env.str("CANOPY_TRACE_URL", default="")  # with {trace_id}
+CANOPY_TRACE_URL = env.str("CANOPY_TRACE_URL", default="")  # with {trace_id}, {run_id}, {workflow_id}
 
 # The mail server that sends notifications, if there is one.
 EMAIL_URL = env.str("EMAIL_URL", default="")

@@ -266,9 +266,19 @@ def temporal_url(workflow_id: str, run_id: str = "") -> str:
 
 
 @register.simple_tag
-def trace_url(trace_id: str) -> str:
-    """Return the URL of a trace where traces are looked at; empty if the installation names no such place."""
-    return str(settings.CANOPY_TRACE_URL.replace("{trace_id}", quote(trace_id, safe=""))) if trace_id else ""
+def trace_url(trace_id: str, node: Any) -> str:
+    """Return the URL of a node's own part of its batch's trace, where traces are looked at; empty without such a place.
+
+    Spans are marked with the run of a workflow: what is no workflow itself is a part of the run that its run id begins
+    with.
+    """
+    if not trace_id:
+        return ""
+    url = str(settings.CANOPY_TRACE_URL)
+    parts = {"trace_id": trace_id, "workflow_id": node.workflow_id, "run_id": node.run_id.partition("/")[0]}
+    for name, value in parts.items():
+        url = url.replace(f"{{{name}}}", quote(value, safe=""))
+    return url
 
 
 @register.filter

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
@@ -150,8 +152,12 @@ def test_a_child_shows_its_trace_and_where_to_look_at_it(logged_in: Client, oper
     shown = pane(logged_in, child_of(batch, 0))
     assert f'id="pane-trace">{trace}<' in shown
     assert "Open trace" not in shown
-    settings.CANOPY_TRACE_URL = "https://traces.test/trace/{trace_id}?of=canopy"
-    assert f'href="https://traces.test/trace/{trace}?of=canopy"' in pane(logged_in, child_of(batch, 0))
+    settings.CANOPY_TRACE_URL = "https://traces.test/trace/{trace_id}?find={run_id}%20{workflow_id}"
+    for run, of_workflow in (("run-1", "run-1"), ("run-2/0.1", "run-2")):
+        Node.objects.filter(pk=child_of(batch, 0).pk).update(run_id=run)
+        child = child_of(batch, 0)
+        found = f"{of_workflow}%20{quote(child.workflow_id, safe='')}"
+        assert f'href="https://traces.test/trace/{trace}?find={found}"' in pane(logged_in, child)
 
 
 def test_every_kind_of_node_has_a_pane(logged_in: Client, operator: User) -> None:

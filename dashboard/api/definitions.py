@@ -131,7 +131,9 @@ def check_definition(request: HttpRequest, given: TextIn) -> dict[str, Any]:
 @router.get("/definitions/{definition_id}", response={200: DefinitionWithVersions, **PROBLEMS})
 def get_definition(request: HttpRequest, definition_id: int) -> dict[str, Any]:
     """Return a definition with all its versions."""
-    versions = list(_find_definition(definition_id).versions.select_related("definition__created_by", "author"))
+    versions = list(
+        _find_definition(definition_id).versions.defer(None).select_related("definition__created_by", "author")
+    )
     whole = [
         _version(request, version) | {"text": saving.shown_text(version.text, request.user)} for version in versions
     ]

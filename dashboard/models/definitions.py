@@ -27,6 +27,14 @@ class VersionIsImmutable(Exception):
     """Raised when a version is saved again or deleted."""
 
 
+class VersionManager(models.Manager["DefinitionVersion"]):
+    """Versions whose text, of up to 1 MB, is read when it is asked for: most only want to name them."""
+
+    def get_queryset(self) -> models.QuerySet[DefinitionVersion]:
+        """Return versions without their text; `defer(None)` brings it with them."""
+        return super().get_queryset().defer("text")
+
+
 class DefinitionVersion(models.Model):
     """One text of a definition, numbered from 1. `kind` is the kind that the text declares, for lists."""
 
@@ -37,6 +45,8 @@ class DefinitionVersion(models.Model):
     note = models.CharField(max_length=200, blank=True)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="definition_versions")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[VersionManager] = VersionManager()
 
     class Meta:
         ordering: ClassVar = ["-number"]

@@ -98,7 +98,7 @@ def _definitions() -> Iterator[Entry]:
 def _recent(request: HttpRequest) -> Iterator[RecentLaunch]:
     """Yield a person's last launches, each form once with each label; of a person without any, those of all."""
     launched = Batch.objects.filter(watched_id="").select_related("definition__definition")
-    launched = launched.only("label", "processor", "created_at", "source", "definition")
+    launched = launched.only("label", "processor", "created_at", "source", "definition__definition__name")
     own = list(launched.filter(launched_by=request.user.pk)[:LOOKED_AT])
     known, seen = processors(), set[tuple[str, str]]()
     for batch in own or launched[:LOOKED_AT]:

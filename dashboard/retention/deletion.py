@@ -47,7 +47,7 @@ def claim(due: Due, weight: Weight, policy: Policy, by: str) -> bool:
 
 def _due(batch_id: str, policy: Policy, now: datetime) -> Batch | None:
     """Return a batch if it may be deleted."""
-    found = deletable(now).select_related("launched_by", "schedule", "definition__definition")
+    found = deletable(now).select_related("launched_by", "schedule", "definition__definition").defer("definition__text")
     batch: Batch | None = found.filter(pk=batch_id).first()
     return batch if batch is not None and _is_due(batch, policy, now) else None
 

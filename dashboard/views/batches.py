@@ -93,7 +93,9 @@ def batch_settings(request: HtmxHttpRequest, batch_id: str) -> HttpResponse:
 
 def shown_batch(batch_id: str) -> Batch:
     """Return a batch with what its header names. Raises Http404."""
-    related = Batch.objects.select_related("launched_by", "schedule", "definition__definition")
+    related = Batch.objects.select_related("launched_by", "schedule", "definition__definition").defer(
+        "definition__text"
+    )
     return get_object_or_404(related.prefetch_related("tags"), id=batch_id)
 
 

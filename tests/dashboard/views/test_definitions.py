@@ -243,3 +243,13 @@ def test_a_login_is_required_and_unknown_pages_are_not_found(client: Client, ope
         assert client.get(path).status_code == 404, path
     assert client.get("/definitions/preview/").status_code == 405
     assert client.post("/definitions/").status_code == 405
+
+
+def test_lists_do_not_read_the_texts(
+    logged_in: Client, saved: SavedDefinition, operator: User, django_assert_max_num_queries: Any
+) -> None:
+    batch = builders.make_batch(operator, 1, processor="pool", definition=saved.versions.get().pk)
+    for path in ("/definitions/", "/launch/", "/batches/", f"/batches/{batch.pk}/", "/api/v1/definitions", "/"):
+        with django_assert_max_num_queries(200) as asked:
+            assert logged_in.get(path).status_code == 200
+        assert not [each["sql"] for each in asked if '"dashboard_definitionversion"."text"' in each["sql"]], path

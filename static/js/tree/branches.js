@@ -19,6 +19,12 @@ export async function fill(row, address) {
   if (row.getAttribute("aria-expanded") === "false") fold(row);
 }
 
+// Removes the rows that a new tree replaces: htmx tells each element of what it replaces that it goes, which takes longer
+// than the replacement, and nobody listens. One that has the focus is left to htmx, which returns the focus.
+export function clear(table) {
+  for (const body of table.tBodies) if (!body.contains(document.activeElement)) body.replaceChildren();
+}
+
 // The row below which a pager's row is, if that is in the same place.
 export function ownerOf(pager) {
   let owner = pager.previousElementSibling;

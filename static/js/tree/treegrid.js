@@ -1,9 +1,11 @@
 // The tree as an ARIA treegrid: one row is in the tab order, arrow keys move, branches load when expanded.
 
-import { fill, fold, ownerOf, scrollToRow, turn } from "./branches.js";
+import { clear, fill, fold, ownerOf, scrollToRow, turn } from "./branches.js";
 
 const DEEPEST_EXPANDED = 3; // level of the deepest rows that are expanded in place
-const rowsOf = (table) => [...table.querySelectorAll("tbody tr[tabindex]")].filter((row) => row.offsetParent !== null);
+
+// The rows that are shown, by what hides the others in tree.css: to ask for their boxes would lay out the page.
+const rowsOf = (table) => [...table.querySelectorAll(`${table.classList.contains("is-folded") ? ".above" : "tbody"} tr[tabindex]`)];
 
 export class TreeGrid {
   #current = "";
@@ -14,6 +16,7 @@ export class TreeGrid {
     container.addEventListener("keydown", (event) => this.#key(event));
     container.addEventListener("click", (event) => this.#click(event));
     container.addEventListener("focusin", (event) => this.#enter(event.target.closest("tr[tabindex]")));
+    container.addEventListener("htmx:beforeSwap", ({ target, detail }) => target === container && detail.shouldSwap && clear(this.table));
     container.addEventListener("htmx:afterSwap", () => this.prepare());
     this.prepare();
   }

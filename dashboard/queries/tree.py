@@ -53,6 +53,22 @@ class TreeRow:
     nested: Sequence[TreeRow] = ()
     runs: Sequence[Run] = ()
 
+    @property
+    def id(self) -> str:
+        """Its node's id, as text: a template would write a number with separators."""
+        return str(self.node.pk)
+
+    @property
+    def ordinal(self) -> str:
+        """Its node's position as people count, as text."""
+        return str(self.node.ordinal)
+
+    @property
+    def is_expanded(self) -> bool | None:
+        """Whether the rows below it are shown; None where it cannot be expanded."""
+        is_root = self.node.kind == NodeKind.ROOT
+        return bool(self.below or self.is_open or is_root) if is_root or self.node.has_tallies else None
+
 
 @dataclass(frozen=True)
 class Run:

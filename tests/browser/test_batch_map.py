@@ -79,6 +79,10 @@ async def steps_through_failures(page: Page) -> None:
         await expect(row).to_be_in_viewport()
     assert await drawer.get_attribute("data-address") == first
     assert page.url.endswith(first or "?")
+    place, total = map(int, re.findall(r"Failure (\d+) of (\d+)", await drawer.inner_text())[0])
+    for key in "nnn":  # faster than they are answered: each counts
+        await page.keyboard.press(key)
+    await expect(drawer).to_contain_text(f"Failure {(place + 2) % total + 1} of {total}")
     await page.get_by_role("button", name="Copy link").focus()
     await page.keyboard.press("Escape")
     await expect(drawer).to_have_count(0)

@@ -1,4 +1,4 @@
-"""All numbers of a batch page are of one revision, in every frame of a run."""
+"""All numbers of a batch page are of one revision, in every frame of a run, and Home says the same of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from playwright.async_api import expect
 
 from tests.support.browser import NewPage, until_live
 from tests.support.stack import Stack
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -42,18 +43,34 @@ async (wanted) => {
       status: [...new Set(badges.map((badge) => badge.dataset.status))],
     };
   };
+  const home = async () => {
+    const answer = await fetch("/");
+    const seen = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const row = seen.getElementById(`batch-${location.pathname.split("/")[2]}`);
+    const width = (status) => Math.round(2 * Number(row.querySelector(`rect.${status}`).getAttribute("width")));
+    return {
+      revision: number(row.dataset.revision),
+      items: [number(row.querySelector(".progress span").textContent.split(" of ")[0])],
+      bar: ["completed", "failed"].map(width),
+      status: [row.querySelector(".state .badge").dataset.status],
+    };
+  };
   const readings = [];
+  const homes = [];
   while (readings.length < wanted) {
+    if (readings.length % 20 === 0) homes.push(home());
     const before = readings.at(-1)?.revision;
     const until = performance.now() + 250;
     do await new Promise(requestAnimationFrame);
     while (number(page.dataset.revision) === before && performance.now() < until);
     readings.push(read());
   }
-  return readings;
+  return [readings, await Promise.all(homes)];
 }
 """
-"""Reads every number in one frame: at each revision, or after a quarter of a second without a new one."""
+"""Reads every number in one frame: at each revision, or after a quarter of a second without one; at every twentieth
+it asks for Home too.
+"""
 
 
 def assert_one(reading: dict[str, Any]) -> None:
@@ -69,6 +86,14 @@ def assert_one(reading: dict[str, Any]) -> None:
     assert sum(found[0] for found in children.values()) == ITEMS / 5, f"children are lost or counted twice: {reading}"
 
 
+def assert_same(homes: list[dict[str, Any]], readings: list[dict[str, Any]]) -> None:
+    """Compare what Home said of the batch with what its page said at the same revision, where that was read."""
+    pages = {reading["revision"]: reading for reading in readings}
+    for home in homes:
+        seen = pages.get(home["revision"], home)
+        assert home == {name: seen[name] for name in home}, f"Home differs: {home}, {seen}"
+
+
 async def test_every_number_is_of_one_revision_in_each_frame_of_a_run(stack: Stack, new_page: NewPage) -> None:
     parameters = {"seconds_from": 0.01, "seconds_to": 0.1, "fail_percent": 2, "seed": 3}
     plan = {"chunk_size": 5, "item_attempts": 1, "window": 40}
@@ -76,11 +101,20 @@ async def test_every_number_is_of_one_revision_in_each_frame_of_a_run(stack: Sta
     page = await new_page(stack, f"/batches/{batch}/")
     await until_live(page)
     stack.approve(batch)
-    readings = await page.evaluate(READ, READINGS)
+    readings, homes = await page.evaluate(READ, READINGS)
     for reading in readings:
         assert_one(reading)
+    assert_same(homes, readings)
     assert len({reading["revision"] for reading in readings}) >= READINGS / 10, "it was read while it changed"
     await expect(page.locator("h1 .badge")).to_have_text("Partially failed")
-    [last] = await page.evaluate(READ, 1)
-    assert_one(last)
+    last: dict[str, Any] = {}
+
+    async def home_agrees() -> bool:
+        nonlocal last
+        [last], [home] = await page.evaluate(READ, 1)
+        assert_one(last)
+        assert_same([home], [last])
+        return bool(home["revision"] == last["revision"])
+
+    await until(home_agrees, "Home and the page have the last revision")
     assert last["failures"] != [0], "some have failed, and every place says how many"

@@ -1,12 +1,16 @@
 // The drawer of one node: its URL, its row in the tree, focus, closing, and refresh while the node changes.
+import { toastFor } from "../lib/toasts.js";
 
 const REFRESH_EVERY = 1_500;
+const STEPS = { "next-failure": 1, "previous-failure": -1 };
 
 export class Pane {
   #timer = 0;
   #kept = null;
   #opener = null;
   #requests = 0; // under way into the drawer
+  #isStepping = false; // to the next failure, or back
+  #steps = 0; // asked for meanwhile
 
   constructor(home, grid) {
     this.home = home;
@@ -26,9 +30,10 @@ export class Pane {
       event.preventDefault();
       this.#get(link.pathname);
     });
-    document.addEventListener("htmx:beforeRequest", ({ detail }) => (this.#requests += detail.target === this.element));
-    document.addEventListener("htmx:afterRequest", ({ detail }) => (this.#requests -= detail.target === this.element));
-    this.element.addEventListener("htmx:beforeSwap", (event) => event.target === this.element && this.#keep());
+    this.element.addEventListener("click", (event) => this.#postpone(event), true);
+    document.addEventListener("htmx:beforeRequest", ({ detail }) => detail.target === this.element && this.#asked(detail.elt));
+    document.addEventListener("htmx:afterRequest", ({ detail }) => detail.target === this.element && this.#answered());
+    this.element.addEventListener("htmx:beforeSwap", (event) => event.target === this.element && this.#before(event.detail));
     this.element.addEventListener("htmx:afterSwap", (event) => event.target === this.element && this.#shown());
     window.addEventListener("popstate", () => this.#follow());
     if (this.node) this.reveal();
@@ -75,7 +80,42 @@ export class Pane {
     htmx.ajax("GET", address, { source: this.element, target: this.element, swap: "innerHTML" })?.catch(() => null);
   }
 
+  // A step is taken from the failure that the one before it led to.
+  #postpone(event) {
+    const step = STEPS[event.target.closest("a")?.id];
+    if (!step || !this.#isStepping || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.#steps += step;
+  }
+
+  #asked(by) {
+    this.#requests += 1;
+    this.#isStepping = by.id in STEPS;
+  }
+
+  #answered() {
+    this.#requests -= 1;
+    this.#isStepping &&= this.#requests > 0;
+    queueMicrotask(() => {
+      if (this.#requests || !this.#steps) return;
+      const step = Math.sign(this.#steps);
+      this.#steps -= step;
+      document.getElementById(step > 0 ? "next-failure" : "previous-failure")?.click();
+    });
+  }
+
+  // What could not be fetched does not take the place of what is shown.
+  #before(detail) {
+    if (detail.xhr.status < 400) return this.#keep();
+    if (detail.shouldSwap) toastFor(detail.xhr.status);
+    detail.shouldSwap = false;
+    this.#steps = 0;
+  }
+
   #empty() {
+    this.#steps = 0;
+    htmx.trigger(this.element, "htmx:abort"); // or what is under way would open it again
     const row = document.getElementById(`node-${this.node}`);
     this.element.replaceChildren();
     this.mark();

@@ -22,6 +22,7 @@ from dashboard.queries.tree_order import (
     place_of,
     rows_below,
     selected_rows,
+    sorted_rows,
 )
 from dashboard.server.paging import page_of
 from orchestration.contracts.events import NodeKind
@@ -59,15 +60,11 @@ class TreeRow:
         return str(self.node.pk)
 
     @property
-    def ordinal(self) -> str:
-        """Its node's position as people count, as text."""
-        return str(self.node.ordinal)
-
-    @property
     def is_expanded(self) -> bool | None:
         """Whether the rows below it are shown; None where it cannot be expanded."""
-        is_root = self.node.kind == NodeKind.ROOT
-        return bool(self.below or self.is_open or is_root) if is_root or self.node.has_tallies else None
+        if self.node.kind == NodeKind.ROOT:
+            return True
+        return bool(self.below or self.is_open) if self.node.has_tallies else None
 
 
 @dataclass(frozen=True)
@@ -228,9 +225,8 @@ def branch_of(
     level = level or (DEEPEST_EXPANDED if parent.has_tallies else 2)
     collapsed = collapsed_below(parent)
     expanded = run_of(parent, run, page, level) if run in collapsed.numbers else None
-    rows = collapsed.others(rows_below(parent))
     total = number_below(parent) - collapsed.number
-    nodes = page_of(rows, collapsed.page if expanded else page, PAGE_SIZE, total)
+    nodes = page_of(sorted_rows(parent, collapsed), collapsed.page if expanded else page, PAGE_SIZE, total)
     shown = _rows(_of_batch(parent.batch, nodes), level, nodes.start_index(), opened)
     last = collapsed.ahead - nodes.start_index()
     if collapsed.numbers and 0 <= last < len(shown):

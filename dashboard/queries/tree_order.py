@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
 
@@ -23,6 +23,9 @@ COLLAPSED_STATUSES = (NodeStatus.COMPLETED, NodeStatus.SKIPPED)
 
 SEQUENTIAL_KINDS = ("pipeline", "steps")
 """Kinds of definitions, as a batch's `processor` names them, whose rows below the root are in sequence."""
+
+SORTED_AT_ONCE = 500
+"""So many rows, or fewer, are sorted by the database; of more, those of each status are taken in an index's order."""
 
 LONG_LIVED_KINDS = (NodeKind.POOL_WORKER, NodeKind.ENTITY)
 """Nodes beside the children that they process, listed before them."""
@@ -64,6 +67,55 @@ def rows_below(parent: Node) -> QuerySet[Node]:
     return below.annotate(rank=rank).order_by("rank", "position")
 
 
+@dataclass(frozen=True)
+class InParts(Sequence[Node]):
+    """Rows in parts, each with their number: a page reads only from the parts that it has rows of."""
+
+    parts: Sequence[tuple[QuerySet[Node], int]]
+
+    def __len__(self) -> int:
+        """Return the number of rows of all parts."""
+        return sum(number for _, number in self.parts)
+
+    @overload
+    def __getitem__(self, place: int) -> Node: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Node]: ...
+    def __getitem__(self, place: int | slice) -> Node | list[Node]:
+        """Return some rows, or one."""
+        if isinstance(place, int):
+            return self[place : place + 1][0]
+        start, stop, _ = place.indices(len(self))
+        found = list[Node]()
+        for rows, number in self.parts:
+            if start < number and stop > 0:
+                found += rows[max(start, 0) : min(stop, number)]
+            start, stop = start - number, stop - number
+        return found
+
+
+def sorted_rows(parent: Node, collapsed: Collapsed) -> QuerySet[Node] | InParts:
+    """Return the rows below a root or a parent that are shown one by one, in the order of `rows_below`.
+
+    To sort 100,000 children by status takes the database a tenth of a second.
+    """
+    rows, batch = collapsed.others(rows_below(parent)), parent.batch
+    is_flat = parent.kind == NodeKind.ROOT and batch.is_laid_out and not batch.partition_count
+    if not is_flat or batch.child_count <= SORTED_AT_ONCE or batch.processor in SEQUENTIAL_KINDS:
+        return rows
+    if _long_lived_count(parent):
+        return rows
+    rest = [status for status in NodeStatus if status not in _RANKS and status not in collapsed.numbers]
+    parts = [*([status] for status in _RANKS), rest]
+    return InParts(
+        [
+            (rows.filter(status__in=statuses).order_by("position"), number)
+            for statuses in parts
+            if (number := sum(batch.children[status.value] for status in statuses))
+        ]
+    )
+
+
 def _rank_below(parent: Node, node: Node) -> int:
     """Return a node's rank in `rows_below`, without asking the database."""
     has_failures = any(node.children[status.value] for status in NOT_COMPLETED)
@@ -78,8 +130,10 @@ def _rank_below(parent: Node, node: Node) -> int:
 
 def selected_rows(root: Node, selection: Selection) -> QuerySet[Node]:
     """Return the selected children, wherever they are in the tree: failures first. Each has a `rank`."""
-    rank = _IN_SEQUENCE if selection.status else _RANK
-    return selection.children(root.batch).annotate(rank=rank).order_by("rank", "position")
+    children = selection.children(root.batch)
+    if selection.status:  # by position alone: an index has them in this order
+        return children.annotate(rank=_IN_SEQUENCE).order_by("position")
+    return children.annotate(rank=_RANK).order_by("rank", "position")
 
 
 def number_below(parent: Node) -> int:

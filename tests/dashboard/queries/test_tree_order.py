@@ -10,7 +10,16 @@ from django.contrib.auth.models import User
 from dashboard.models import Batch, Node, NodeStatus
 from dashboard.queries.selection import ALL_CHILDREN, Selection
 from dashboard.queries.tree import Tree, tree_of
-from dashboard.queries.tree_order import PAGE_SIZE, Place, place_of, rows_below
+from dashboard.queries.tree_order import (
+    NOTHING_COLLAPSED,
+    PAGE_SIZE,
+    InParts,
+    Place,
+    collapsed_below,
+    place_of,
+    rows_below,
+    sorted_rows,
+)
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.status import Status
 from orchestration.plan.plan import Plan
@@ -79,6 +88,16 @@ def test_a_run_is_expanded_in_pages_where_it_stands(flat: Batch) -> None:
     assert (run.below.previous, run.below.next) == ("?run=completed", "?run=completed&page=3")
     last = child_of(flat, 898)
     assert last.pk in shown(tree_of(flat, Place(), around=last))
+
+
+def test_rows_taken_status_by_status_are_in_the_order_of_all(flat: Batch) -> None:
+    collapsed = collapsed_below(root_of(flat))
+    for runs in (collapsed, NOTHING_COLLAPSED):
+        taken, every = sorted_rows(root_of(flat), runs), list(runs.others(rows_below(root_of(flat))))
+        assert isinstance(taken, InParts)
+        assert list(taken) == every
+        for first in (0, 250, 290, len(every) - 40):
+            assert taken[first : first + 100] == every[first : first + 100]
 
 
 @pytest.mark.parametrize(("completed", "failed", "runs"), [(20, 0, 0), (10, 1, 0), (11, 1, 1)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 from importlib.util import find_spec
 from pathlib import Path
@@ -249,6 +250,7 @@ CONTENT_SECURITY_POLICY = {
 }
 
 STATIC_URL = f"{ADDRESS.prefix}/static/"
+SECURE_REDIRECT_EXEMPT = [f"^{re.escape(STATIC_URL.lstrip('/'))}"]  # the page that explains a refusal has styles
 STATIC_ROOT = Path(env.str("CANOPY_STATIC", default=str(HOME / "static")))
 """Where static files are collected; elsewhere than in the home for an image whose root file system is read-only."""
 STATICFILES_DIRS = [resources.STATIC]

@@ -42,6 +42,8 @@ def refusal(request: HttpRequest) -> HttpResponse | None:
     peer, said = request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-Proto", "")
     if not settings.SECURE_SSL_REDIRECT or request.is_secure() or (said and believes_scheme(peer)):
         return None
+    if request.path.startswith(settings.STATIC_URL):  # the stylesheets of the page that explains it
+        return None
     if WARNED.take(""):
         why = (
             f"it says X-Forwarded-Proto: {said}, but {peer or 'unix:'} is not in TRUSTED_PROXIES"
@@ -56,4 +58,5 @@ def refusal(request: HttpRequest) -> HttpResponse | None:
         "This dashboard is only served over HTTPS: open %(address)s. If you did, the proxy in front of it does not "
         "say so (X-Forwarded-Proto), or is not one of TRUSTED_PROXIES; the dashboard's log names it."
     )
-    return refused(request, 400, reason % {"address": f"https://{host}{request.get_full_path()}"})
+    address = f"https://{host}{request.get_full_path()}"
+    return refused(request, 400, reason % {"address": address}, is_misdirected=True)

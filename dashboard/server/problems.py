@@ -82,15 +82,20 @@ def unstorable(request: HttpRequest, error: BaseException | None) -> HttpRespons
     return refused(request, 400, UNSTORABLE)
 
 
-def refused(request: HttpRequest, status: int, reason: StrOrPromise) -> HttpResponse:
-    """Return an answer of the API, a part of a page or the status's page with a reason; it has been logged."""
+def refused(request: HttpRequest, status: int, reason: StrOrPromise, **more: Any) -> HttpResponse:
+    """Return an answer of the API, a part of a page or the status's page with a reason; it has been logged.
+
+    `more` is of the page's context.
+    """
     if is_api(request):
         with override("en"):
             answer: HttpResponse = problem(status, str(reason))
     else:
         again = request.get_full_path() if request.method == "GET" else ""
         name = "partials/_refused.html" if request.headers.get("HX-Request") else f"{status}.html"
-        answer = HttpResponse(loader.get_template(name).render({"reason": reason, "again": again}), status=status)
+        answer = HttpResponse(
+            loader.get_template(name).render({"reason": reason, "again": again, **more}), status=status
+        )
     answer._has_been_logged = True  # type: ignore[attr-defined]  # Django would log a stack for each request
     return answer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import REASON_NO_CSRF_COOKIE
@@ -25,7 +26,10 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     status, reason = why_unreadable(exception)
     if is_api(request):
         return problem(status, reason)
-    return render(request, "400.html", {"reason": reason}, status=status)
+    context: dict[str, object] = {"reason": reason}
+    if isinstance(exception, DisallowedHost):
+        context |= {"is_misdirected": True, "elsewhere": f"{settings.CANOPY_URL}/" if settings.ADDRESS.is_given else ""}
+    return render(request, "400.html", context, status=status)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ def test_a_host_that_is_not_answered_is_named_in_the_log(settings: Settings, cap
         page = Client().get("/login/", headers={"Host": "10.0.0.5:8000"})
         assert page.status_code == 400
         assert "does not answer under this host name" in words(page)
+        assert "<a " not in words(page), "every address of it would be refused"
     assert caplog.text.count("to the host '10.0.0.5:8000': the dashboard answers under canopy.example.org") == 1
     assert "CANOPY_URL=https://10.0.0.5:8000" in caplog.text
     answer = Client().get("/api/v1/batches/x", headers={"Host": "10.0.0.5:8000"})
@@ -56,6 +58,9 @@ def test_a_proxy_that_does_not_say_https_is_no_endless_redirect(caplog: pytest.L
     silent = request("/login/?next=/batches/")
     assert silent.status_code == 400
     assert "open https://canopy.example.org/login/?next=/batches/" in words(silent)
+    assert "<a " not in words(silent), "every address of it would be refused"
+    style = re.findall(r'href="([^"]+\.css)"', words(silent))[0]
+    assert request(style).status_code not in (301, 400), "it has its styles, where they have been collected"
     assert "it has no X-Forwarded-Proto" in caplog.text
     stranger = request("/login/", peer="192.0.2.1", X_Forwarded_Proto="https")
     assert stranger.status_code == 400
@@ -84,7 +89,7 @@ def test_a_form_of_another_origin_says_which(
 ) -> None:
     refused = login_form(headers)
     assert refused.status_code == 403
-    assert f"The form is of {page}, and the dashboard takes itself to be http://testserver" in words(refused)
+    assert f"The form was sent from {page}, but this dashboard is at http://testserver" in words(refused)
     assert f"Refused a form of '{page}'" in caplog.text
     assert "CSRF_TRUSTED_ORIGINS" in caplog.text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from typing import Annotated
 
@@ -27,9 +28,18 @@ def check(as_json: AsJson = False) -> None:
     database and its migrations, Redis, Temporal and its namespace, the clocks of both, and whether a worker polls each
     task queue. Each is a line that begins with ok, warn or fail. Ends with 0 if all is well, 1 for warnings, 2
     if something keeps Canopy from working. Changes nothing.
+
+    Where TEMPORAL_ADDRESS is not set, it checks the Temporal that `canopy run` has started.
     """
     find_own_modules()
     with_django()
+    from django.conf import settings
+
+    from dashboard.server.processes import temporal_of_run
+    from orchestration.temporal.profile import names_a_server
+
+    if not names_a_server():
+        os.environ |= temporal_of_run(settings.HOME)
     from dashboard.preflight.findings import Level, gravest
     from dashboard.preflight.report import all_findings
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 
 from asgiref.sync import async_to_sync
-from django.conf import settings
 from django.db import DatabaseError
 
 from dashboard.database.threads import in_thread
 from dashboard.models import OPEN_BATCH_STATUSES, Batch
 from dashboard.preflight.clocks import clock_finding
 from dashboard.preflight.findings import Finding, fail, ok, warn
+from dashboard.temporal import connection
 from orchestration.client.service_state import ServiceState, service_state
 from orchestration.client.task_queues import QueueKind, QueueSnapshot
 from orchestration.contracts.names import CHILD_TASK_QUEUE, DASHBOARD_TASK_QUEUE, SCHEDULE_TASK_QUEUE
@@ -36,7 +36,8 @@ async def temporal_findings(gateway: Gateway) -> list[Finding]:
 
 
 async def _findings(gateway: Gateway) -> AsyncIterator[Finding]:
-    where = f"{settings.TEMPORAL_ADDRESS}, namespace {settings.TEMPORAL_NAMESPACE}"
+    at = connection()
+    where = f"{at.address}, namespace {at.namespace}"
     try:
         state = await service_state(await gateway.client())
         yield _service(where, state)

@@ -190,6 +190,19 @@ def temporal_ports(home: Path) -> tuple[int, int]:
     return grpc, ui
 
 
+def temporal_of_run(home: Path) -> dict[str, str]:
+    """Return the environment with which others reach the Temporal of the run in a home; empty where none runs."""
+    try:
+        with (home / "run.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return {}
+    except BlockingIOError:
+        grpc, _ = json.loads((home / "temporal-ports.json").read_text())
+        return {"TEMPORAL_ADDRESS": f"127.0.0.1:{grpc}", "TEMPORAL_CONFIG_FILE": os.devnull}
+    except OSError:
+        return {}
+
+
 def temporal_ui_host(home: Path) -> str:
     """Return the loopback address of Temporal's UI: one of 2^24 by chance, the same in every run (Linux).
 

@@ -51,6 +51,18 @@ def test_killed_processes_come_back_none_is_left_at_the_end_and_the_next_run_goe
     second = _fail(run.home, free_port())
     assert f"Canopy is already running in {run.home} (process {run.process.pid})" in second
     wait_until(lambda: run.health == 200, "the first one goes on")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
+    checked = subprocess.run(
+        [sys.executable, "-m", "dashboard.cli", "check"],
+        env={**env, "CANOPY_HOME": str(run.home)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert "canopy-schedules: 1 polling" in checked.stdout, checked
+    assert not re.search(r"^fail", checked.stdout, re.MULTILINE), checked
     batch = run.api("POST", "/batches", {**SLOW, "count": 60, "plan": {"window": 3}}).json()["id"]
     for part in ("worker", "web", "temporal"):
         before = run.pid(part)

@@ -10,6 +10,9 @@ import logging
 import os
 import signal
 import socket
+from contextlib import suppress
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
 from typing import Any
 
 from uvicorn import Config
@@ -33,9 +36,22 @@ class WebProcess(Process):
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until the process above says otherwise, or ends."""
-        os.setpgid(0, 0)
         end_with_parent()
+        above = parent_process()
+        if above is None or not above.is_alive():  # it has ended before this one could ask to be told
+            return
+        os.setpgid(0, 0)
         super().target(sockets)
+
+    def is_alive(self, timeout: float = HEARS_WITHIN) -> bool:
+        """Whether it lives and answers in time. One that ends meanwhile is not waited for."""
+        with suppress(OSError, EOFError):
+            self.parent_conn.send(b"ping")
+            heard = wait([self.parent_conn, self.process.sentinel], timeout)
+            if self.process.is_alive() and self.parent_conn in heard:
+                self.parent_conn.recv()
+                return True
+        return False
 
 
 class WebProcesses(Multiprocess):
@@ -56,7 +72,7 @@ class WebProcesses(Multiprocess):
     def keep_subprocess_alive(self) -> None:
         """Replace what has died or hangs. A start that fails ends all."""
         for place, process in enumerate(self.processes):
-            if self.should_exit.is_set() or self._is_asked_to_end() or process.is_alive(HEARS_WITHIN):
+            if self.should_exit.is_set() or self._is_asked_to_end() or process.is_alive():
                 continue
             process.kill()
             process.join()

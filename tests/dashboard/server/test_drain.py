@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -113,7 +114,11 @@ def test_several_web_processes_are_replaced_one_by_one_and_stop_together(web: We
     above = psutil.Process(web.process.pid)
 
     def serving() -> list[psutil.Process]:
-        return [each for each in above.children() if os.getpgid(each.pid) == each.pid]
+        found = list[psutil.Process]()
+        for each in above.children():
+            with suppress(ProcessLookupError):  # it has ended since
+                found += [each] if os.getpgid(each.pid) == each.pid else []
+        return found
 
     wait_until(lambda: len(serving()) == 2, "both run", PATIENCE)
     killed, other = serving()

@@ -51,18 +51,7 @@ def test_killed_processes_come_back_none_is_left_at_the_end_and_the_next_run_goe
     second = _fail(run.home, free_port())
     assert f"Canopy is already running in {run.home} (process {run.process.pid})" in second
     wait_until(lambda: run.health == 200, "the first one goes on")
-    env = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
-    checked = subprocess.run(
-        [sys.executable, "-m", "dashboard.cli", "check"],
-        env={**env, "CANOPY_HOME": str(run.home)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert "canopy-schedules: 1 polling" in checked.stdout, checked
-    assert not re.search(r"^fail", checked.stdout, re.MULTILINE), checked
+    _check_finds_what_it_started(run)
     batch = run.api("POST", "/batches", {**SLOW, "count": 60, "plan": {"window": 3}}).json()["id"]
     for part in ("worker", "web", "temporal"):
         before = run.pid(part)
@@ -86,6 +75,22 @@ def test_killed_processes_come_back_none_is_left_at_the_end_and_the_next_run_goe
         again.process.stop()
     lines = [line for log, before in logs.items() for line in log.read_bytes()[before:].splitlines()]
     assert {type(json.loads(line)) for line in lines} == {dict}
+
+
+def _check_finds_what_it_started(run: Run) -> None:
+    """Look at it with `canopy check`, which nobody has told where Temporal is."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
+    checked = subprocess.run(
+        [sys.executable, "-m", "dashboard.cli", "check"],
+        env={**env, "CANOPY_HOME": str(run.home)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert "canopy-schedules: 1 polling" in checked.stdout, checked
+    assert not re.search(r"^fail", checked.stdout, re.MULTILINE), checked
 
 
 def _completes(run: Run, batch: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import ceil
 
+from dashboard.definitions.parsed import ParsedVersions
 from dashboard.models import Batch, DefinitionVersion, Node
 from orchestration.contracts.events import NodeKind
 from orchestration.contracts.flows import Section
@@ -13,14 +13,17 @@ from orchestration.definitions.models import Definition, Entity, Pipeline, Pool,
 from orchestration.definitions.parser import parse
 from orchestration.processors.catalogue import processors
 
-VERSIONS_CACHED = 64
+PARSED = ParsedVersions(versions=64, characters=4_000_000)
 
 
-@lru_cache(VERSIONS_CACHED)
 def definition_of(version_id: int) -> Definition:
     """Return a saved version, parsed; cached, since a version never changes. Raises DefinitionErrors."""
-    text = DefinitionVersion.objects.values_list("text", flat=True).get(pk=version_id)
-    return parse(text, processors(), to_launch=False)
+    kept = PARSED.get(version_id)
+    if kept is None:
+        text = DefinitionVersion.objects.values_list("text", flat=True).get(pk=version_id)
+        kept = parse(text, processors(), to_launch=False)
+        PARSED.keep(version_id, kept, len(text))
+    return kept
 
 
 def check_launchable(version_id: int) -> None:

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import DjangoDbBlocker, Settings
 
-from dashboard.definitions.stages import definition_of
+from dashboard.definitions.stages import PARSED
 from dashboard.models import Batch
 from orchestration.plan.plan import Plan
 from tests.support import builders
@@ -45,7 +45,7 @@ def django_db_keepdb() -> bool:
 @pytest.fixture(autouse=True)
 def no_definitions_kept() -> None:
     """Forget the definitions of other tests: each test's versions have the same ids again."""
-    definition_of.cache_clear()
+    PARSED.clear()
 
 
 @pytest.fixture

@@ -9,6 +9,9 @@ from statistics import fmean, stdev
 ETA_AFTER = 15.0
 """Seconds after which the rate is steady enough for an ETA."""
 
+LONGEST_ETA = 30 * 86_400.0
+"""Seconds beyond which no ETA is given: what has come to a standstill would end in 1,500 years."""
+
 SAMPLE_WINDOW = 60
 """Seconds for which samples are kept."""
 
@@ -25,11 +28,12 @@ Samples = list[list[int]]
 def rate_and_eta(done: float, left: float, elapsed: float, *, is_running: bool) -> tuple[float | None, float | None]:
     """Return `done` per second, and the seconds that `left` will take at that rate; None where unknown.
 
-    The rate is known once something is done, the ETA only while running, and after ETA_AFTER seconds.
+    The rate is known once something is done, the ETA only while running, after ETA_AFTER seconds, up to LONGEST_ETA.
     """
     if elapsed <= 0 or done <= 0:
         return None, None
-    return done / elapsed, left * elapsed / done if is_running and elapsed >= ETA_AFTER else None
+    eta = left * elapsed / done
+    return done / elapsed, eta if is_running and elapsed >= ETA_AFTER and eta <= LONGEST_ETA else None
 
 
 def add_sample(samples: Samples, second: int, done: int) -> Samples:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from orchestration.throughput import SAMPLE_WINDOW, Samples, add_sample, eta_bounds
+from orchestration.throughput import LONGEST_ETA, SAMPLE_WINDOW, Samples, add_sample, eta_bounds, rate_and_eta
 
 
 def steady(rate: float, seconds: int) -> Samples:
@@ -15,6 +15,11 @@ def steady(rate: float, seconds: int) -> Samples:
     for second in range(seconds + 1):
         samples = add_sample(samples, second, round(rate * second))
     return samples
+
+
+def test_what_hardly_moves_has_a_rate_and_no_time_left() -> None:
+    assert rate_and_eta(50, 50, LONGEST_ETA, is_running=True) == (50 / LONGEST_ETA, LONGEST_ETA)
+    assert rate_and_eta(50, 51, LONGEST_ETA, is_running=True) == (50 / LONGEST_ETA, None)
 
 
 def test_samples_are_of_one_minute_and_of_what_was_done_before_it() -> None:

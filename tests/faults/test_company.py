@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,19 @@ import pytest
 from orchestration.contracts.names import CHUNK_WORKFLOW, FAN_OUT_WORKFLOW, NOTIFY_ACTIVITY
 from tests.support.certificates import Certificate, authority
 from tests.support.collector import Collector, collecting
+from tests.support.forms import QUICK
 from tests.support.nginx import MutualTls
 from tests.support.ports import free_port
+from tests.support.schedules import create_schedule, trigger
 from tests.support.stack import Process, Stack, TemporalServer
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
+
+ELSEWHERE = "canopy-elsewhere"
+
+PAGES = 12
+"""Of ten children: their root continues as new at least once."""
 
 FAILING = {"seconds_from": 0, "seconds_to": 0.01, "fail_percent": 100}
 
@@ -83,6 +91,18 @@ def company(stack_server: TemporalServer, tmp_path_factory: pytest.TempPathFacto
             proxy.stop()
 
 
+@pytest.fixture
+def worker_elsewhere(company: Company, tmp_path: Path) -> Iterator[str]:
+    """A worker that has the dashboard's address alone, and its queue."""
+    own = {name: value for name, value in company.stack.env.items() if name not in ("DATABASE_URL", "CANOPY_HOME")}
+    own |= {"CANOPY_TOKEN": company.stack.login["token"], "OTEL_SERVICE_NAME": ELSEWHERE}
+    command = [sys.executable, "-m", "dashboard.cli", "worker", "--queue", "heavy"]
+    process = Process(command, tmp_path / "elsewhere.log", own)
+    process.start()
+    yield "heavy"
+    process.stop()
+
+
 def test_a_batch_is_one_trace_from_its_launch_to_its_rows_and_so_is_its_retry(company: Company) -> None:
     stack, collector = company.stack, company.collector
     trace, retried = token_hex(16), token_hex(16)
@@ -118,6 +138,40 @@ def test_a_batch_is_one_trace_from_its_launch_to_its_rows_and_so_is_its_retry(co
     )
     assert answer.status_code == 202, answer.text
     wait_until(lambda: processed() == 8 and links() == [(retried,)], lambda: str(collector.of(trace)))
+
+
+def test_what_continues_later_elsewhere_or_by_a_schedule_is_in_the_trace_of_its_launch(
+    company: Company, worker_elsewhere: str
+) -> None:
+    stack, collector, trace = company.stack, company.collector, token_hex(16)
+    plan = {"paged": True, "page_children": 10, "chunk_size": 1, "task_queue": worker_elsewhere}
+    body = {"processor": "simulate", "parameters": QUICK, "count": PAGES * 10, "plan": plan}
+    batch = stack.api("POST", "/batches", body, traceparent=f"00-{trace}-{token_hex(8)}-01").json()["id"]
+    stack.wait_for(batch, "completed")
+    schedule = create_schedule(stack, [], count=3)["id"]
+    scheduled = trigger(stack, schedule, 1)
+    stack.wait_for(scheduled, "completed")
+
+    def processed(of: str) -> list[str]:
+        return [each.service for each in collector.of(of) if each.name == "process simulate"]
+
+    def is_whole() -> bool:
+        begun = {workflow for workflow, _run in collector.runs(trace)}
+        nodes = {node["workflow_id"] for kind in ("partition", "child") for node in stack.nodes(batch, kind=kind)}
+        return len(processed(trace)) == PAGES * 10 and nodes < begun
+
+    wait_until(is_whole, lambda: str(Counter(each.name for each in collector.of(trace))))
+    assert len({run for workflow, run in collector.runs(trace) if workflow == f"batch-{batch}"}) > 1, "it continued"
+    assert set(processed(trace)) == {ELSEWHERE}
+
+    def launched() -> list[str]:
+        return [each.trace for each in list(collector.spans) if each.name == "RunActivity:launch_scheduled"]
+
+    (of_launch,) = wait_until(launched, "the launch of the schedule is told")
+    wait_until(lambda: len(processed(of_launch)) == 3, lambda: str(collector.of(of_launch)))
+    assert {workflow.partition("/")[0] for workflow, _run in collector.runs(of_launch)} == {f"batch-{scheduled}"}
+    (child, *_others) = stack.nodes(scheduled, kind="child")
+    assert (child["workflow_id"], child["run_id"]) in collector.runs(of_launch), "where its pane leads to"
 
 
 def test_credentials_are_replaced_without_a_restart_and_refused_in_words(company: Company) -> None:

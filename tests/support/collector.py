@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 @dataclass(frozen=True)
 class Received:
-    """One span, with the name of the service that sent it."""
+    """One span, with the name of the service that sent it, and the workflow of which it is a part."""
 
     service: str
     name: str
@@ -21,6 +21,8 @@ class Received:
     span: str
     parent: str
     links: tuple[str, ...]
+    workflow: str = ""
+    run: str = ""
 
 
 @dataclass
@@ -29,10 +31,15 @@ class Collector:
 
     url: str
     spans: list[Received] = field(default_factory=list)
+    size: int = 0
 
     def of(self, trace: str) -> list[Received]:
         """Return the spans of a trace."""
         return [each for each in list(self.spans) if each.trace == trace]
+
+    def runs(self, trace: str) -> set[tuple[str, str]]:
+        """Return the runs of workflows in a trace: (workflow id, run id)."""
+        return {(each.workflow, each.run) for each in self.of(trace) if each.name.startswith("RunWorkflow:")}
 
     def path(self, trace: str, name: str) -> list[str]:
         """Return the names of the spans from the first of a trace down to one of that name; empty if there is none."""
@@ -45,13 +52,16 @@ class Collector:
         return names
 
     def receive(self, body: bytes) -> None:
-        """Keep what a process has sent."""
+        """Keep what a process has sent, and count its bytes."""
+        self.size += len(body)
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             told = {each.key: each.value.string_value for each in resource.resource.attributes}
             for span in (span for scope in resource.scope_spans for span in scope.spans):
                 links = tuple(each.trace_id.hex() for each in span.links)
                 ids = span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex()
-                self.spans.append(Received(told["service.name"], span.name, *ids, links))
+                of = {each.key: each.value.string_value for each in span.attributes}
+                names = of.get("temporalWorkflowID", ""), of.get("temporalRunID", "")
+                self.spans.append(Received(told["service.name"], span.name, *ids, links, *names))
 
 
 @contextmanager

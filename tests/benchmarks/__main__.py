@@ -28,6 +28,7 @@ from tests.benchmarks import (
     projection,
     scale,
     temporal_ui,
+    traces,
     viewers,
     weight,
 )
@@ -50,6 +51,7 @@ PARTS: dict[str, Callable[[Client, Stack], Awaitable[list[Figure]]]] = {
     "projection": projection.measure,
     "deployment": deployment_load.measure,
     "weight": weight.measure,
+    "traces": traces.measure,
     "temporal-ui": temporal_ui.measure,
 }
 

@@ -43,6 +43,8 @@ def diagnosis_of(batch: Batch, workflow_id: str = "") -> Diagnosis:
         findings = [_unreachable(batch, error)]
     if [finding.code for finding in findings] == [FindingCode.NOT_STARTED]:
         findings = [_gone(finding) if _has_run(batch, finding.subject) else finding for finding in findings]
+    if not workflow_id and not batch.is_open:  # the record has caught up
+        findings = [finding for finding in findings if finding.code is not FindingCode.CLOSED]
     return Diagnosis(is_moving(batch), [_counted(batch, finding) for finding in findings])
 
 

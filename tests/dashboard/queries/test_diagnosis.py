@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 
 from dashboard.queries import diagnosis
 from dashboard.queries.diagnosis import diagnosis_of
+from orchestration.contracts.status import Status
 from orchestration.diagnosis.findings import Finding, FindingCode, Severity
 from orchestration.temporal.connection import TemporalSlow
 from tests.support.builders import make_batch
@@ -41,3 +42,11 @@ def test_a_pause_counts_children_not_partitions(monkeypatch: pytest.MonkeyPatch,
 def test_a_late_search_is_not_called_an_outage(monkeypatch: pytest.MonkeyPatch, operator: User) -> None:
     text = said(monkeypatch, operator, TemporalSlow("late"))
     assert text.startswith("Temporal answers, but slowly")
+
+
+def test_the_record_of_a_batch_that_is_over_has_caught_up(monkeypatch: pytest.MonkeyPatch, operator: User) -> None:
+    behind = Finding(FindingCode.CLOSED, Severity.INFO, "batch-1", "The dashboard has not caught up yet.", "Wait.")
+    assert said(monkeypatch, operator, [behind]) == behind.what
+    batch = make_batch(operator, 2)
+    batch.status = Status.COMPLETED
+    assert diagnosis_of(batch).findings == []

@@ -18,6 +18,7 @@ from dashboard.queries.tree_order import (
     collapsed_below,
     place_of,
     rows_below,
+    selected_rows,
     sorted_rows,
 )
 from orchestration.contracts.events import NodeKind
@@ -98,6 +99,14 @@ def test_rows_taken_status_by_status_are_in_the_order_of_all(flat: Batch) -> Non
         assert list(taken) == every
         for first in (0, 250, 290, len(every) - 40):
             assert taken[first : first + 100] == every[first : first + 100]
+
+
+def test_rows_of_a_status_are_not_sorted(flat: Batch) -> None:
+    root = root_of(flat)
+    taken = sorted_rows(root, collapsed_below(root))
+    assert isinstance(taken, InParts)
+    for rows in [*(part for part, _ in taken.parts), selected_rows(root, Selection(NodeStatus.PENDING))]:
+        assert "TEMP B-TREE" not in rows.explain()
 
 
 @pytest.mark.parametrize(("completed", "failed", "runs"), [(20, 0, 0), (10, 1, 0), (11, 1, 1)])

@@ -1,7 +1,4 @@
-"""The whole path of a person: a CSV of 200 addresses, 30 of them broken; watch, fix, retry, compare.
-
-Once undisturbed, and once over fewer addresses with the worker and the web process killed in the middle.
-"""
+"""The whole path of a person: a CSV of 200 addresses, 30 of them broken; watch, fix, retry, compare."""
 
 from __future__ import annotations
 
@@ -11,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from playwright.async_api import Page, expect
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
-from tests.support.browser import WEB_GONE, Console, NewPage, main_action, until_live
+from tests.support.browser import NewPage, main_action, until_live
 from tests.support.site import Site
 from tests.support.stack import VIEWER, Stack
-from tests.support.waiting import until, wait_until
+from tests.support.waiting import until
 
 REASON = "Expected 200-299, got 500 Internal Server Error."
 
@@ -167,35 +163,3 @@ async def test_two_hundred_addresses(
     await read_the_old_error(page, stack, batch, given)
     await compare_with_temporal(stack, batch)
     assert Counter(given.site.visits.values()) == {1: 170, 2: 30}
-
-
-async def test_nothing_is_lost_when_worker_and_web_are_killed(
-    fragile_stack: Stack, new_page: NewPage, console: Console, make_addresses: Callable[[int, int], Addresses]
-) -> None:
-    stack, given = fragile_stack, make_addresses(80, 12)
-    console.allow(WEB_GONE, "Failed to load resource")
-    page, other = await two_pages(new_page, stack)
-    batch = await launch(page, stack, given)
-    await watch_too(other, stack, batch)
-    wait_until(lambda: stack.batch(batch)["children"]["completed"] >= 12, "some children have completed")
-    done_before = _completed_paths(stack, batch)
-    stack.worker.kill()
-    stack.web.kill()
-    stack.worker.start()
-    await expect(page.locator("#lost")).to_contain_text("stale since")
-    wait_until(lambda: sum(given.site.visits.values()) >= 40, "the batch goes on without the dashboard")
-    stack.web.start()
-    stack.wait_healthy()
-    await watch_all_close(given, page, other)
-    given.mend()
-    await retry_and_watch(given, page, other)
-    state = stack.wait_for(batch, "completed")
-    assert state["items"]["completed"] == given.number
-    await read_the_old_error(page, stack, batch, given)
-    await compare_with_temporal(stack, batch)
-    assert all(given.site.visits[path] == 1 for path in done_before), "what had completed is not processed again"
-
-
-def _completed_paths(stack: Stack, batch: str) -> set[str]:
-    items = stack.api("GET", f"/batches/{batch}/items?status=completed&limit=1000").json()["results"]
-    return {httpx.URL(item["data"]["url"]).path for item in items}

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -39,6 +40,7 @@ async def test_hosts_are_forgotten_beyond_a_bound_except_those_that_are_in_use_o
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(host_limits, "HOSTS_REMEMBERED", 3)
+    monkeypatch.setattr(host_limits, "_hosts", WeakKeyDictionary())  # other tests' hosts may still wait for their rate
     back_off("backs-off.example", 100)
     async with host_slot("in-use.example", 1, 0, nullcontext):
         for number in range(50):

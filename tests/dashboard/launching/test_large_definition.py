@@ -1,4 +1,4 @@
-"""A definition of nearly a megabyte: saved, launched, and run to its end."""
+"""A definition of nearly a megabyte: saved, launched, retried, and run to its end."""
 
 from __future__ import annotations
 
@@ -25,6 +25,27 @@ def large(definition: dict[str, object]) -> str:
     text = json.dumps(definition, indent=1)
     assert LARGE < len(text) < MAX_TEXT_BYTES
     return text + "\n" + "#" * (MAX_TEXT_BYTES - len(text) - 1)
+
+
+def test_a_flow_of_a_megabyte_goes_on_where_it_failed(stack: Stack) -> None:
+    steps: list[dict[str, object]] = [
+        {"name": f"part{number}", "run": {"processor": "simulate", "parameters": QUICK, "input": {"data": much()}}}
+        for number in range(4)
+    ]
+    failing = {
+        "processor": "simulate",
+        "parameters": QUICK | {"fail_first_attempts": 1},
+        "plan": {"item_attempts": 1, "failure_policy": "tolerate", "tolerated_percent": 50},
+        "items": [{"id": 1}],
+    }
+    version = save_definition(stack, large({"kind": "steps", "steps": [*steps, {"name": "last", "fan_out": failing}]}))
+    batch_id = stack.launch(definition=version)
+    stack.wait_for(batch_id, "failed")
+    answer = stack.api("POST", f"/batches/{batch_id}/retry", {"status": "failed"}).json()
+    assert answer["goes_on"], answer
+    stack.wait_for(batch_id, "completed")
+    attempts = {node["label"]: node["attempt"] for node in stack.nodes(batch_id, kind="step")}
+    assert attempts == {f"part{number}": 1 for number in range(4)}
 
 
 def test_a_saga_of_a_megabyte_runs_for_each_item(stack: Stack) -> None:

@@ -63,7 +63,7 @@ audit:
 
 # After a dependency was added or moved (pyproject.toml, constraints.txt): writes the files with hashes.
 lock: $(TOOLS)/.installed
-	$(LOCK) --extra dashboard --extra s3 --output-file requirements.txt pyproject.toml
+	$(LOCK) --extra dashboard --extra otel --extra s3 --output-file requirements.txt pyproject.toml
 	$(LOCK) --extra dashboard --extra embedded --extra s3 --extra otel --extra dev --output-file requirements-dev.txt pyproject.toml
 	$(LOCK) --group release --output-file requirements-tools.txt
 

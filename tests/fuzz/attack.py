@@ -21,6 +21,7 @@ import django
 django.setup()
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from hypothesis import HealthCheck, Phase, given, seed
 from hypothesis import settings as generation
@@ -31,6 +32,9 @@ from tests.fuzz.inputs import NAMES, attacks, documented
 
 AWAY = 503
 """The status while Temporal is away, which is no fault of the request."""
+
+UNKNOWN = 401
+"""The status without a login that counts."""
 
 
 SLOW = 5.0
@@ -52,14 +56,25 @@ PROGRESS = 500
 """Inputs after which it says how far it is."""
 
 
-def prepare() -> tuple[dict[str, bytes], dict[str, str], list[str]]:
-    """Make a database with a person and a batch.
-
-    Return headers of a login, values of parameters that exist, and names of fields.
-    """
+def log_in(person: User) -> dict[str, bytes]:
+    """Return headers of a login: a session for pages, and a token for the API."""
     from django.test import Client
 
     from dashboard.accounts.api_tokens import create_token
+
+    browser = Client()
+    browser.force_login(person)
+    session = f"sessionid={browser.cookies['sessionid'].value}"
+    return {"Authorization": f"Bearer {create_token(person, 'fuzz')}".encode(), "Cookie": session.encode()}
+
+
+def prepare() -> tuple[User, dict[str, str], list[str]]:
+    """Make a database with a person and a batch.
+
+    Return the person, values of parameters that exist, and names of fields.
+    """
+    from django.test import Client
+
     from tests.support import builders
 
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
@@ -69,21 +84,22 @@ def prepare() -> tuple[dict[str, bytes], dict[str, str], list[str]]:
     batch = builders.make_batch(person, 4)
     browser = Client()
     browser.force_login(person)
-    session = f"sessionid={browser.cookies['sessionid'].value}".encode()
-    token = create_token(person, "fuzz")
     node = str(builders.child_of(batch, 0).pk)
     known = {"batch_id": batch.pk, "node_id": node, "name": "simulate", "form": "csv", "index": "0", "number": "1"}
     pages = "".join(browser.get(each.format(**known), follow=True).content.decode() for each in FORMS)
     names = sorted({*NAMES, *re.findall(r' name="([^"]+)"', pages)})
-    return {"Authorization": f"Bearer {token}".encode(), "Cookie": session}, known, names
+    return person, known, names
 
 
-def attack(inputs: int, chosen: int, requests: st.SearchStrategy[Sent], login: dict[str, bytes]) -> Counter[int]:
-    """Send so many requests; return how many were answered with each status."""
+def attack(inputs: int, chosen: int, requests: st.SearchStrategy[Sent], person: User) -> Counter[int]:
+    """Send so many requests, most of them logged in; return how many were answered with each status.
+
+    A request may end the login of those after it: a refused one is sent again with a new login.
+    """
     settings.MIDDLEWARE = [each for each in settings.MIDDLEWARE if not each.endswith("CsrfViewMiddleware")]
     from dashboard.asgi import router  # it loads the middleware
 
-    found, loop = Counter[int](), asyncio.new_event_loop()
+    found, loop, login = Counter[int](), asyncio.new_event_loop(), log_in(person)
 
     @seed(chosen)
     @generation(
@@ -95,10 +111,13 @@ def attack(inputs: int, chosen: int, requests: st.SearchStrategy[Sent], login: d
     )
     @given(requests, st.sampled_from([*range(1, 12), 0]))
     def send(sent: Sent, stranger: int) -> None:
-        own = {} if not stranger else {name: value for name, value in login.items() if _is_for(name, sent)}
-        whole = Sent(sent.method, sent.target, {**own, **sent.headers}, sent.body)
         began = time.monotonic()
+        whole = _logged_in(sent, login if stranger else {})
         status = loop.run_until_complete(answer(router, whole))
+        if stranger and (status == UNKNOWN or found.total() % PROGRESS == 0):
+            login.update(log_in(person))
+            whole = _logged_in(sent, login)
+            status = loop.run_until_complete(answer(router, whole))
         found[status] += 1
         if found.total() % PROGRESS == 0:
             print(f"{settings.DATABASES['default']['ENGINE']}: {found.total()}: {dict(found)}", flush=True)
@@ -111,9 +130,11 @@ def attack(inputs: int, chosen: int, requests: st.SearchStrategy[Sent], login: d
     return found
 
 
-def _is_for(name: str, sent: Sent) -> bool:
-    """Whether a header logs a request in: the API by its token, pages by their session."""
-    return (name == "Authorization") == sent.target.startswith(b"/api/")
+def _logged_in(sent: Sent, login: dict[str, bytes]) -> Sent:
+    """Return a request with the header that logs it in: of the API its token, of pages their session."""
+    name = "Authorization" if sent.target.startswith(b"/api/") else "Cookie"
+    own = {name: login[name]} if login else {}
+    return Sent(sent.method, sent.target, {**own, **sent.headers}, sent.body)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -123,10 +144,10 @@ def main(arguments: Sequence[str]) -> int:
     reader.add_argument("--seed", type=int, default=0)
     wanted: Any = reader.parse_args(arguments)
     logging.disable(logging.CRITICAL)
-    login, known, names = prepare()
+    person, known, names = prepare()
     chosen, began = wanted.seed or random.randrange(1, 2**32), time.monotonic()
-    found = attack(wanted.inputs - wanted.inputs // 2, chosen, attacks(known, names), login)
-    found += attack(wanted.inputs // 2, chosen, documented(known), login)
+    found = attack(wanted.inputs - wanted.inputs // 2, chosen, attacks(known, names), person)
+    found += attack(wanted.inputs // 2, chosen, documented(known), person)
     vendor = settings.DATABASES["default"]["ENGINE"].rpartition(".")[2]
     failed = sum(number for status, number in found.items() if status >= 500 and status != AWAY)
     by_status = ", ".join(f"{status}: {number}" for status, number in sorted(found.items()))

@@ -24,7 +24,7 @@ print(json.dumps({
     "batches": {batch.pk: batch.items_completed for batch in Batch.objects.all()},
     "generations": sorted({batch.revision // GENERATION for batch in Batch.objects.all()}),
     "without a result": Item.objects.filter(status="completed", result=None).count(),
-    "uploads": [upload.reader().read().decode() for upload in Upload.objects.order_by("pk")],
+    "uploads": [upload.reader().read().decode(errors="replace") for upload in Upload.objects.order_by("pk")],
 }))
 """
 

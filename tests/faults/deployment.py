@@ -142,15 +142,6 @@ class Deployment:
         """Return a context that trusts the proxy's certificate."""
         return ssl.create_default_context(cafile=str(self.certificate))
 
-    def is_ready(self, name: str) -> bool:
-        """Whether a web process would be sent requests, or a worker polls, since it was started last."""
-        if name not in WEBS:
-            return "Worker polls" in self.parts[name].log[self.parts[name].started_at :]
-        try:
-            return httpx.get(f"http://127.0.0.1:{self._ports[name]}/readyz", trust_env=False).status_code == 200
-        except httpx.HTTPError:
-            return False
-
     def cut(self, name: str, *, is_open: bool) -> None:
         """Cut a process off from all others, or end that."""
         self._links.set_open(name, is_open)

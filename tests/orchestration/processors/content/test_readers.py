@@ -29,6 +29,9 @@ from orchestration.processors.content.readers import (
 )
 from tests.support.waiting import wait_until
 
+STARTED = 1.5
+"""Seconds of processor time after which a process that spins has long been started, and reads."""
+
 HOSTILE = "tests.orchestration.processors.content.hostile"
 SCRIPT = f"""
 import asyncio
@@ -99,7 +102,7 @@ async def test_a_process_is_killed_when_nobody_waits_for_it_any_more(processes: 
     reading = asyncio.create_task(read(processes, "spin"))
 
     def begun() -> list[psutil.Process]:
-        return [each for each in at_work(os.getpid()) if each not in before]
+        return [each for each in at_work(os.getpid()) if each not in before and each.cpu_times().user > STARTED]
 
     (spinning,) = await asyncio.to_thread(wait_until, begun, "it reads")
     reading.cancel()

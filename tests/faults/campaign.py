@@ -55,6 +55,7 @@ class Action(StrEnum):
     FREEZE = "frozen"
     CUT = "cut off"
     FILL = "disk full"
+    ROLL = "restarted in good order"
 
 
 DOWN = {Action.KILL: (0.0, 8.0), Action.FREEZE: (2.0, 20.0), Action.CUT: (2.0, 20.0), Action.FILL: (2.0, 8.0)}
@@ -84,7 +85,7 @@ def drawn(seed: int, with_disks: Collection[str] = ()) -> Iterator[Fault]:
     while True:
         targets = [*WEBS, *WORKERS, REMOTE, *NEIGHBOURS]
         for target in chance.sample(targets, len(targets)):
-            possible = [each for each in Action if each is not Action.FILL or target in with_disks]
+            possible = [each for each in SHARES if each is not Action.FILL or target in with_disks]
             [action] = chance.choices(possible, [SHARES[each] for each in possible])
             yield Fault(target, action, chance.uniform(*BETWEEN), chance.uniform(*DOWN[action]))
 
@@ -135,6 +136,11 @@ class Campaign:
             for each in running:
                 each.result()
 
+    def refused_while_rolling(self) -> list[str]:
+        """Return the answers of 5xx that onlookers got while a part was restarted in good order."""
+        rolls = [fault for fault in self.faults if fault.action is Action.ROLL]
+        return [said for at, said in self.seen.refused if any(roll.at <= at <= roll.healed for roll in rolls)]
+
     def _describe_open(self) -> str:
         return f"all end: {[(each, asdict(self.workload.batches[each])) for each in self.workload.open]}"
 
@@ -153,6 +159,10 @@ class Campaign:
             deployment.cut(name, is_open=False)
             time.sleep(fault.lasts)
             deployment.cut(name, is_open=True)
+        elif fault.action is Action.ROLL:
+            part.stop()
+            part.start()
+            wait_until(lambda: deployment.is_ready(name), lambda: f"{name} is ready: {part.log[-2_000:]}")
         else:
             deployment.disks[name].fill()
             time.sleep(fault.lasts)

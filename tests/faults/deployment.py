@@ -114,6 +114,7 @@ class Deployment:
             self._add(self._python(name, "manage.py worker"))
         self._add(self._nginx())
         wait_until(lambda: self.health == 200, lambda: f"all is well: {self._said()}", 300)
+        wait_until(lambda: all(self.is_ready(each) for each in WEBS), lambda: f"both serve: {self._said()}", 300)
         self._add(self._remote())
         self._open.enter_context(Keeper(self.parts))
 
@@ -141,6 +142,15 @@ class Deployment:
     def trust(self) -> ssl.SSLContext:
         """Return a context that trusts the proxy's certificate."""
         return ssl.create_default_context(cafile=str(self.certificate))
+
+    def is_ready(self, name: str) -> bool:
+        """Whether a web process would be sent requests, or a worker polls, since it was started last."""
+        if name not in WEBS:
+            return "Worker polls" in self.parts[name].log[self.parts[name].started_at :]
+        try:
+            return httpx.get(f"http://127.0.0.1:{self._ports[name]}/readyz", trust_env=False).status_code == 200
+        except httpx.HTTPError:
+            return False
 
     def cut(self, name: str, *, is_open: bool) -> None:
         """Cut a process off from all others, or end that."""

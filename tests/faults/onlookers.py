@@ -29,10 +29,14 @@ PATHS = ("/api/v1/batches/{}", "/api/v1/batches/{}/nodes?limit=50", "/api/v1/bat
 
 @dataclass
 class Seen:
-    """What was seen: answers by status or error, those of the web's own that no one should get, gaps of websockets."""
+    """What was seen: answers by status or error, those of the web's own that no one should get, gaps of websockets.
+
+    `refused` are all answers of 5xx, also those of the proxy, with their time.
+    """
 
     answers: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
+    refused: list[tuple[float, str]] = field(default_factory=list)
     slowest: float = 0.0
     messages: int = 0
     gaps: list[float] = field(default_factory=list)
@@ -76,6 +80,8 @@ class Onlookers:
             return
         self.seen.slowest = max(self.seen.slowest, time.monotonic() - began)
         self.seen.answers[str(answer.status_code)] += 1
+        if answer.status_code >= 500:
+            self.seen.refused.append((time.time(), f"{answer.status_code} {path}"))
         if answer.status_code >= 500 and answer.status_code not in (502, 503, 504):
             self.seen.errors.append(f"{time.time():.1f} {answer.status_code} {path}: {answer.text[:300]}")
 

@@ -29,7 +29,7 @@ class Part:
         env: Mapping[str, str],
         is_up: Callable[[], bool] | None = None,
     ) -> None:
-        self.name, self.unasked = name, list[float]()
+        self.name, self.unasked, self._log, self.started_at = name, list[float](), log, 0
         self._process, self._is_up, self._lock, self._is_wanted = (
             Process(command, log, env),
             is_up,
@@ -51,6 +51,7 @@ class Part:
         """Start it, once more where it ends again, as PostgreSQL does as long as its former processes live."""
         with self._lock:
             self._is_wanted = True
+            self.started_at = len(self.log) if self._log.exists() else 0
             self._process.start()
             if self._is_up is not None:
                 wait_until(self._comes_up, lambda: f"{self.name} is up: {self._process.output[-2_000:]}")

@@ -1,4 +1,4 @@
-"""A short campaign: each part of a deployment is killed once while batches of all kinds run."""
+"""A short campaign: parts of a deployment are restarted, then each is killed, while batches of all kinds run."""
 
 from __future__ import annotations
 
@@ -27,15 +27,17 @@ def home() -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_nothing_is_lost_or_done_twice_while_each_part_of_a_deployment_is_killed(home: Path) -> None:
+def test_nothing_is_lost_or_done_twice_while_each_part_of_a_deployment_is_restarted_and_killed(home: Path) -> None:
     chance = random.Random(SEED)
+    rolls = [Fault(name, Action.ROLL, after=0, lasts=0) for name in ("web1", "worker1")]
     targets = chance.sample(["web1", "worker1", "temporal", "redis", "postgres"], 5)
     faults = [Fault(target, Action.KILL, after=chance.uniform(1, 4), lasts=chance.uniform(0, 2)) for target in targets]
-    with Deployment(home) as deployment:
+    with Deployment(home, has_links=False) as deployment:
         campaign = Campaign(deployment, SEED, most_open=3, items=(30, 60))
-        campaign.run(iter(faults), time.monotonic() + 600)
+        campaign.run(iter(rolls + faults), time.monotonic() + 600)
         verdict = campaign.verdict()
-    assert len(campaign.faults) == 5
+    assert len(campaign.faults) == 7
+    assert campaign.refused_while_rolling() == []
     assert {name: cases for name, cases in verdict["wrong"].items() if cases} == {}
     assert verdict["items"] >= 30
     assert campaign.seen.errors == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from django.db.models import Count, F, QuerySet, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from dashboard.database.bulk import slices, update_rows
@@ -26,10 +26,15 @@ def settle(batch_id: str, revision: int, *, is_lost: bool = False) -> None:
             if is_lost and ledger.batch.lost_at is None:
                 ledger.batch.lost_at = ledger.at
             if Status(ledger.root.status).is_outcome:
-                end_with_parents(
-                    ledger, Node.objects.filter(batch=batch_id, is_workflow=True).exclude(kind=NodeKind.CHILD)
-                )
+                end_with_parents(ledger, _parents_to_look_below(batch_id))
                 _skip_pending(ledger, reserved_too=True)
+
+
+def _parents_to_look_below(batch_id: str) -> QuerySet[Node]:
+    """Return the workflows of a batch that are no children, and those children below which a step still runs."""
+    nodes = Node.objects.filter(batch=batch_id)
+    above_open = nodes.filter(is_workflow=False, status=Status.RUNNING).values("parent")
+    return nodes.filter(~Q(kind=NodeKind.CHILD) | Q(pk__in=above_open), is_workflow=True)
 
 
 def discard(batch_id: str) -> bool:
@@ -60,7 +65,8 @@ def end_with_parents(ledger: Ledger, parents: Iterable[Node]) -> None:
     """Close what is no workflow of its own and still runs below workflows whose newest run has ended.
 
     Nobody is left to report it. It ends when its parent did, canceled with it or else terminated. A child that has
-    all its results has completed; so has one whose parent has completed, and what then has no result says so.
+    all its results has completed; so has one whose parent has completed, and what then has no result says so. The
+    steps of a child that has completed have completed, too.
     """
     for parent in parents:
         if not Status(parent.status).is_outcome:
@@ -91,7 +97,8 @@ def _close(ledger: Ledger, ids: Sequence[int], parent: Node) -> None:
 def _end_below(parent: Node, node: Node) -> tuple[Status, Failure | None]:
     is_whole = 0 < node.length <= node.items_completed
     is_of_completed = parent.status == Status.COMPLETED and not node.items_failed
-    if node.kind == NodeKind.CHILD and (is_whole or is_of_completed):
+    is_step_of_child = node.kind == NodeKind.STEP and parent.kind == NodeKind.CHILD
+    if (node.kind == NodeKind.CHILD and (is_whole or is_of_completed)) or (is_step_of_child and is_of_completed):
         return Status.COMPLETED, None
     return (Status.CANCELED if parent.status == Status.CANCELED else Status.TERMINATED), ENDED_WITH_PARENT
 

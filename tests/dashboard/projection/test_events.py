@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from dashboard.models import Attempt, Batch, BatchStatus, Item, Node
 from dashboard.projection.events import apply_events
-from dashboard.projection.settlement import discard, set_start_error
+from dashboard.projection.settlement import discard, set_start_error, settle
 from orchestration.contracts.events import EventKind, NodeKind, Place, TreeEvent
 from orchestration.contracts.status import Failure, Status
 from orchestration.plan.choices import Execution
@@ -267,4 +267,19 @@ def test_what_is_no_workflow_ends_with_the_root_that_was_terminated(make_batch: 
     assert shown == (Status.FAILED, START, "ResultsLost"), (
         "what the parent has reported counts; its results are not here"
     )
+    assert_consistent(batch.pk)
+
+
+def test_steps_whose_end_nobody_reported_end_with_their_child(make_batch: MakeBatch) -> None:
+    """Of a saga per item: the child's end arrived, and the step's was lost with its worker."""
+    batch = make_batch(items=3, chunk_size=1)
+    start_root(batch)
+    run_children(batch, {0: Status.COMPLETED, 1: Status.FAILED, 2: Status.CANCELED}, at=LATER)
+    apply_events(batch.pk, [place_below(child_of(batch, position), "pay") for position in range(3)])
+    apply_events(batch.pk, [closed(root_of(batch), Status.CANCELED, at=LATER)])
+    batch.refresh_from_db()
+    settle(batch.pk, batch.revision)
+    steps = Node.objects.filter(batch=batch, kind=NodeKind.STEP).order_by("parent__position")
+    assert [step.status for step in steps] == [Status.COMPLETED, Status.TERMINATED, Status.CANCELED]
+    assert [step.closed_at for step in steps] == [child_of(batch, position).closed_at for position in range(3)]
     assert_consistent(batch.pk)

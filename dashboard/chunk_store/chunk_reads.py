@@ -44,7 +44,7 @@ def read_work(work: ChunkInput, run_id: str) -> ChunkWork:
     return _with_ends(found_work, work, run_id) if work.after_loss else found_work
 
 
-def children_lacking(wanted: ChildRange) -> list[int]:
+def lacking_children(wanted: ChildRange) -> list[int]:
     """Return the children of a range of which an item has not completed, or one that did has not been undone.
 
     Raises LookupError for a batch that is gone.

@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from dashboard.chunk_store import begun_items, input_pages, sections, step_results
-from dashboard.chunk_store.chunk_reads import children_lacking, read_work
+from dashboard.chunk_store.chunk_reads import lacking_children, read_work
 from dashboard.chunk_store.item_results import write_processed, write_undone
 from dashboard.chunk_store.reports import write_report
 from dashboard.database.away import store_call
@@ -74,7 +74,7 @@ class DjangoChunkStore:
     @store_call
     def lacking_children(self, wanted: ChildRange) -> list[int]:
         """Return the children of a range that are not done, or not undone. Raises LookupError."""
-        return children_lacking(wanted)
+        return lacking_children(wanted)
 
     @store_call
     def read_page(self, wanted: PageRequest) -> InputPage:

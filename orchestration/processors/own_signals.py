@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+from orchestration.temporal.stopping import SIGNALS
 
 
 class StopsItsWorker(PermissionError):
@@ -39,7 +39,7 @@ def refuse_own_signals() -> None:
 def _refuse(worker: int, event: str, given: tuple[Any, ...]) -> None:
     """Raise StopsItsWorker for an audited call that would stop the worker. A process forked from it may end itself."""
     is_meant = _AUDITED.get(event)
-    if is_meant is not None and given[1] in STOPPING and is_meant(worker, given[0]):
+    if is_meant is not None and given[1] in SIGNALS and is_meant(worker, given[0]):
         raise StopsItsWorker(given[1])
 
 
@@ -68,7 +68,7 @@ _AUDITED: dict[str, Callable[[int, int], bool]] = {
 def _refusing(worker: int, function: Callable[..., Any], default: int | None) -> Callable[..., Any]:
     def call(*given: Any, **named: Any) -> Any:
         number = next(iter((*given, *named.values())), default)
-        if number in STOPPING and os.getpid() == worker:
+        if number in SIGNALS and os.getpid() == worker:
             raise StopsItsWorker(int(number))
         return function(*given, **named)
 
